@@ -13,28 +13,19 @@ impl Span {
     /// Returns the span `start..end`.
     pub fn new(start: usize, end: usize) -> Self {
         // Sources are bounded far below 4 GiB before they reach the parser.
-        Self {
-            start: u32::try_from(start).unwrap_or(u32::MAX),
-            end: u32::try_from(end).unwrap_or(u32::MAX),
-        }
+        Self { start: u32::try_from(start).unwrap_or(u32::MAX), end: u32::try_from(end).unwrap_or(u32::MAX) }
     }
 
     /// Returns the smallest span that covers both.
     #[must_use]
     pub fn to(self, other: Span) -> Span {
-        Span {
-            start: self.start.min(other.start),
-            end: self.end.max(other.end),
-        }
+        Span { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
     /// Returns the empty span at the end of this one.
     #[must_use]
     pub fn after(self) -> Span {
-        Span {
-            start: self.end,
-            end: self.end,
-        }
+        Span { start: self.end, end: self.end }
     }
 
     /// Returns the range for slicing.
@@ -68,15 +59,8 @@ pub struct LineIndex {
 impl LineIndex {
     /// Builds the index of `source`.
     pub fn new(source: &str) -> Self {
-        let starts = std::iter::once(0)
-            .chain(
-                source
-                    .bytes()
-                    .enumerate()
-                    .filter(|(_, b)| *b == b'\n')
-                    .map(|(i, _)| i + 1),
-            )
-            .collect();
+        let starts =
+            std::iter::once(0).chain(source.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1)).collect();
         Self { starts }
     }
 
@@ -88,14 +72,7 @@ impl LineIndex {
         }
         let line = self.starts.partition_point(|start| *start <= offset).max(1);
         let start = self.starts.get(line - 1).copied().unwrap_or(0);
-        let column = source
-            .get(start..offset)
-            .map_or(0, |text| text.chars().count())
-            + 1;
-        Position {
-            offset,
-            line,
-            column,
-        }
+        let column = source.get(start..offset).map_or(0, |text| text.chars().count()) + 1;
+        Position { offset, line, column }
     }
 }

@@ -25,10 +25,7 @@ pub struct Comment {
 
 /// A top-level item.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "items live in one vector, and most are flows"
-)]
+#[expect(clippy::large_enum_variant, reason = "items live in one vector, and most are flows")]
 pub enum Item {
     /// A flow.
     Flow(Flow),
@@ -824,10 +821,7 @@ pub struct Member {
 
 /// The members of a connector.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a connector has few members and is read once"
-)]
+#[expect(clippy::large_enum_variant, reason = "a connector has few members and is read once")]
 pub enum MemberKind {
     /// `docs "https://…"`.
     Docs(TextLit),

@@ -1,1 +1,30 @@
-//! placeholder
+//! The contract between compiler and runtime: values, compiled expressions, operations, sources and flows.
+//!
+//! Data only. Nothing here reads a file, a clock or a network, and nothing here knows a service. Everything that is
+//! serialised is covered by [`VERSION`].
+
+mod connection;
+mod currency;
+mod expr;
+mod flow;
+mod hash;
+mod operation;
+mod path;
+mod shape;
+mod source;
+pub mod ty;
+mod value;
+
+pub use connection::{Api, Auth, Connection, RateLimit, SecretDecl, SettingDecl};
+pub use currency::{Currency, decimals_of};
+pub use expr::{Arithmetic, Condition, Env, Expr, Function, Order};
+pub use flow::{Call, CallArg, ErrorHandler, Flow, Instr, Outline, Program, Retry, Send, TriggerUse};
+pub use hash::{content_hash, short_hash};
+pub use operation::{Answer, Body, Effect, Encoding, FindBy, Input, Operation, PathPart, QueryField, Request};
+pub use path::{JsonPath, PathError, Segment};
+pub use shape::{FieldShape, FieldSource, MoneyUnit, Shape, TimeFormat};
+pub use source::{Envelope, Pages, Poll, Refusal, Source, Webhook};
+pub use value::{Duration, Money, Value, parse_decimal};
+
+/// The version of everything in this crate that is written to disk.
+pub const VERSION: u32 = 1;

@@ -1,1 +1,302 @@
-//! placeholder
+//! Stateful emulators of the Stripe and Kustomer HTTP APIs, each on a port of its own.
+//!
+//! They keep what they are told, answer as the services do, deliver signed webhooks, and can be made to
+//! fail. Used by `flowd run --sandbox`, by `flowd demo`, and by tests. They are not complete: what is not
+//! emulated answers as an unknown address would.
+//!
+//! # Control endpoints
+//!
+//! On each port, for programs on the same machine, without credentials:
+//!
+//! | Request | What it does |
+//! | --- | --- |
+//! | `POST /_sandbox/faults` | adds fault rules, below; `GET` lists them, `DELETE` removes all |
+//! | `GET /_sandbox/state` | everything the emulator holds |
+//! | `GET /_sandbox/calls` | every API request it got, oldest first; `DELETE` forgets them |
+//! | `POST /_sandbox/events` | makes something happen: `{"type": "charge.failed", "amount": 25000, "currency": "usd", "email": …, "count": 3}` |
+//! | `PUT /_sandbox/webhook_target` | `{"url": …}`: where webhooks go besides registered endpoints |
+//! | `POST /_sandbox/reset` | forgets everything but the webhook target |
+//!
+//! A fault rule is `{"match": {"method", "path"}, "fault", "times", "skip", "delay_ms", "status", "headers",
+//! "body", "after_effect", "stored"}`. The path is a prefix, or a pattern with `*` for the whole path. The
+//! first rule that matches strikes; `times` (always, if left out) counts down, `skip` lets some pass first.
+//! Faults: `timeout_before_effect`, `timeout_after_effect`, `reset`, `truncated`, `slow`, `status`.
+//!
+//! # Absent on purpose
+//!
+//! No TLS, and no webhooks to `https` addresses: the sandbox talks to programs on the same machine.
+
+mod activity;
+mod client;
+mod clock;
+mod connection;
+mod control;
+mod delivery;
+mod emulator;
+mod fault;
+mod form;
+mod http;
+mod ids;
+mod kustomer;
+mod lock;
+mod play;
+mod server;
+mod signature;
+mod stripe;
+mod table;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+
+pub use activity::{Activity, Direction};
+pub use clock::{Clock, system_clock};
+pub use play::{Happening, Played};
+
+use crate::delivery::{Courier, Queue};
+use crate::emulator::Emulator;
+use crate::kustomer::Kustomer;
+use crate::stripe::Stripe;
+
+/// How often scheduled things are looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How a sandbox is started.
+#[derive(Clone)]
+pub struct Options {
+    /// Where the Stripe emulator listens; port 0 takes a free one.
+    pub stripe_listen: SocketAddr,
+    /// Where the Kustomer emulator listens; port 0 takes a free one.
+    pub kustomer_listen: SocketAddr,
+    /// What time it is, for everything the emulators date or let expire.
+    pub clock: Clock,
+    /// The pauses before the second, third, … attempt to deliver a webhook. Much quicker than the services'.
+    pub webhook_retry: Vec<Duration>,
+    /// How long a receiver of a webhook may take to answer.
+    pub webhook_timeout: Duration,
+    /// Makes identifiers the same each time. Without it they are random.
+    pub seed: Option<u64>,
+    /// Requests a second that Stripe allows; more are answered with 429. Unlimited without it.
+    pub stripe_rate: Option<u32>,
+    /// Requests a minute that Kustomer allows; more are answered with 429. Unlimited without it.
+    pub kustomer_rate: Option<u32>,
+    /// Starts with a few customers, products and prices instead of empty.
+    pub demo: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        Options {
+            stripe_listen: any_port,
+            kustomer_listen: any_port,
+            clock: system_clock(),
+            webhook_retry: [200, 500, 1_000, 2_000, 5_000, 10_000]
+                .map(Duration::from_millis)
+                .to_vec(),
+            webhook_timeout: Duration::from_secs(10),
+            seed: None,
+            stripe_rate: None,
+            kustomer_rate: None,
+            demo: false,
+        }
+    }
+}
+
+/// Why a sandbox did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// An address could not be listened on: another program has it, or it is not this machine's.
+    #[error("the {service} emulator cannot listen on {address}")]
+    Listen {
+        /// Which emulator.
+        service: &'static str,
+        /// The address from the options.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Running emulators. They stop, with all their connections, when this is dropped.
+pub struct Sandbox {
+    pub(crate) stripe: Arc<Stripe>,
+    pub(crate) kustomer: Arc<Kustomer>,
+    stripe_address: SocketAddr,
+    kustomer_address: SocketAddr,
+    stream: broadcast::Sender<Activity>,
+    pub(crate) queue: Queue,
+    tasks: JoinSet<()>,
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("stripe", &self.stripe_address)
+            .field("kustomer", &self.kustomer_address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sandbox {
+    /// Starts the emulators. They answer as soon as this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError::Listen`], where one of the addresses is taken.
+    pub async fn start(options: Options) -> Result<Sandbox, SandboxError> {
+        let (stripe_listener, stripe_address) = listen("stripe", options.stripe_listen).await?;
+        let (kustomer_listener, kustomer_address) =
+            listen("kustomer", options.kustomer_listen).await?;
+        let stream = activity::stream();
+        let (queue, deliveries) = Queue::new();
+        let stripe = Arc::new(Stripe::new(&options, queue.clone(), stream.clone()));
+        let kustomer = Arc::new(Kustomer::new(&options, queue.clone(), stream.clone()));
+        let emulators: [Arc<dyn Emulator>; 2] = [
+            Arc::<Stripe>::clone(&stripe),
+            Arc::<Kustomer>::clone(&kustomer),
+        ];
+        let courier = Courier {
+            clock: Arc::clone(&options.clock),
+            retry: options.webhook_retry,
+            timeout: options.webhook_timeout,
+            stream: stream.clone(),
+            emulators: emulators.iter().map(Arc::downgrade).collect(),
+            queue: queue.clone(),
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(courier.run(deliveries));
+        let [first, second] = emulators.clone();
+        tasks.spawn(server::serve(stripe_listener, first));
+        tasks.spawn(server::serve(kustomer_listener, second));
+        tasks.spawn(async move {
+            let mut interval = tokio::time::interval(TICK);
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+            loop {
+                interval.tick().await;
+                for emulator in &emulators {
+                    emulator.tick();
+                }
+            }
+        });
+        Ok(Sandbox {
+            stripe,
+            kustomer,
+            stripe_address,
+            kustomer_address,
+            stream,
+            queue,
+            tasks,
+        })
+    }
+
+    /// Returns the Stripe emulator's address, without a path.
+    pub fn stripe_url(&self) -> String {
+        format!("http://{}", self.stripe_address)
+    }
+
+    /// Returns the Kustomer emulator's address, without a path.
+    pub fn kustomer_url(&self) -> String {
+        format!("http://{}", self.kustomer_address)
+    }
+
+    /// Returns the address of the emulator for a connector, or `None` where there is none.
+    pub fn base_url(&self, connector: &str) -> Option<String> {
+        match connector {
+            "stripe" => Some(self.stripe_url()),
+            "kustomer" => Some(self.kustomer_url()),
+            _ => None,
+        }
+    }
+
+    /// Returns the settings and secrets with which a connection reaches the emulator of its connector.
+    ///
+    /// They are worth nothing elsewhere.
+    pub fn secrets(connector: &str) -> &'static [(&'static str, &'static str)] {
+        match connector {
+            "stripe" => &[("key", stripe::KEY), ("webhook_secret", stripe::WEBHOOK_SECRET)],
+            "kustomer" => &[
+                ("api_key", kustomer::KEY),
+                ("webhook_secret", kustomer::WEBHOOK_SECRET),
+                ("org", kustomer::ORG),
+            ],
+            _ => &[],
+        }
+    }
+
+    /// Sets where an emulator delivers webhooks, besides the endpoints registered through its API.
+    ///
+    /// They are signed with the `webhook_secret` of [`Sandbox::secrets`].
+    pub fn set_webhook_target(&self, connector: &str, url: &str) {
+        if let Some(emulator) = self.emulator(connector) {
+            emulator.set_webhook_target(Some(url.to_owned()));
+        }
+    }
+
+    /// Returns a stream of what the sandbox is asked and what it delivers, from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Activity> {
+        self.stream.subscribe()
+    }
+
+    /// Returns everything the emulators hold: per service its records, its events and its call log.
+    pub fn snapshot(&self) -> Value {
+        json!({
+            "stripe": self.stripe.snapshot(),
+            "kustomer": self.kustomer.snapshot(),
+        })
+    }
+
+    /// Adds fault rules to a service, as its control endpoint does.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the rules, for a person. None is added then.
+    pub fn add_faults(&self, connector: &str, rules: &Value) -> Result<(), String> {
+        let emulator = self.emulator(connector).ok_or("no such emulator")?;
+        emulator.faults().add(rules).map(|_| ())
+    }
+
+    /// Removes the fault rules of a service.
+    pub fn clear_faults(&self, connector: &str) {
+        if let Some(emulator) = self.emulator(connector) {
+            emulator.faults().clear();
+        }
+    }
+
+    /// Waits until every webhook was delivered or given up.
+    pub async fn settled(&self) {
+        self.queue.wait_below(0).await;
+    }
+
+    /// Stops the emulators and waits until their tasks have ended.
+    pub async fn shutdown(mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    pub(crate) fn emulator(&self, connector: &str) -> Option<&dyn Emulator> {
+        match connector {
+            "stripe" => Some(&*self.stripe),
+            "kustomer" => Some(&*self.kustomer),
+            _ => None,
+        }
+    }
+}
+
+async fn listen(
+    service: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), SandboxError> {
+    let failed = |source| SandboxError::Listen {
+        service,
+        address,
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}

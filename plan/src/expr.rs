@@ -1,0 +1,215 @@
+//! Compiled expressions: resolved and typed, so that evaluating them needs no look-up by name and no type test but the
+//! one that a missing value needs.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::{Currency, JsonPath, Value};
+
+/// An expression. Evaluation is total: it yields a value or [`Value::Missing`]; only [`Expr::Require`] can end a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Expr {
+    /// A constant.
+    Const(Value),
+    /// A field of the starting event: index into [`crate::Flow::reads`].
+    Event(u16),
+    /// A local of the run: `let` and `as` names, loop variables.
+    Local(u16),
+    /// An input of the operation that is performed: index into [`crate::Operation::inputs`].
+    Input(u16),
+    /// Something that the surroundings know.
+    Env(Env),
+    /// A path into the raw payload of the starting event.
+    Raw(JsonPath),
+    /// A path into the answer, list item or webhook payload at hand.
+    Answer(JsonPath),
+    /// A field of a record.
+    Field(Box<Expr>, String),
+    /// An element of a list (from 0) or a member of a map.
+    Index(Box<Expr>, Box<Expr>),
+    /// Texts one after the other; money, numbers and times in their display form.
+    Text(Vec<Expr>),
+    /// A list.
+    List(Vec<Expr>),
+    /// A record; missing values are left out.
+    Record(Vec<(String, Expr)>),
+    /// `not`.
+    Not(Box<Expr>),
+    /// `and`, left to right.
+    And(Vec<Expr>),
+    /// `or`, left to right.
+    Or(Vec<Expr>),
+    /// An ordering of two values of one type; false where one is missing or currencies differ.
+    Compare(Order, Box<Expr>, Box<Expr>),
+    /// Money against `any(100 USD, 90 EUR)`: false where its currency is not listed.
+    CompareAny(Order, Box<Expr>, BTreeMap<Currency, Decimal>),
+    /// Money against a number of major units of whatever currency it has.
+    CompareMajor(Order, Box<Expr>, Box<Expr>),
+    /// Equality; false with a missing value.
+    Equal(Box<Expr>, Box<Expr>),
+    /// One of several; false with a missing value.
+    OneOf(Box<Expr>, Vec<Expr>),
+    /// `value in list`, `list contains value`.
+    InList(Box<Expr>, Box<Expr>),
+    /// `low..high`, both included; for times of day it may cross midnight and excludes the end.
+    InRange(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// `is present`.
+    IsPresent(Box<Expr>),
+    /// `is empty`: a text, list or record without content, or missing.
+    IsEmpty(Box<Expr>),
+    /// `text contains text`.
+    Contains(Box<Expr>, Box<Expr>),
+    /// `starts with`.
+    StartsWith(Box<Expr>, Box<Expr>),
+    /// `ends with`.
+    EndsWith(Box<Expr>, Box<Expr>),
+    /// `matches`: a regular expression that the compiler has tried.
+    Matches(Box<Expr>, String),
+    /// Arithmetic; missing where a side is missing, on overflow and on division by zero.
+    Arithmetic(Arithmetic, Box<Expr>, Box<Expr>),
+    /// `-x`.
+    Negate(Box<Expr>),
+    /// `a else b`.
+    Else(Box<Expr>, Box<Expr>),
+    /// `require x`: where it is missing the run becomes dead, with `what` (the source text) as the reason.
+    Require {
+        /// The value.
+        value: Box<Expr>,
+        /// How the source calls it: `customer_email`.
+        what: String,
+    },
+    /// A function.
+    Call(Function, Vec<Expr>),
+}
+
+/// An ordering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// `<`.
+    Less,
+    /// `<=`.
+    LessEq,
+    /// `>`.
+    Greater,
+    /// `>=`.
+    GreaterEq,
+}
+
+impl Order {
+    /// Tells whether `ordering` satisfies it.
+    pub fn holds(self, ordering: std::cmp::Ordering) -> bool {
+        match self {
+            Order::Less => ordering.is_lt(),
+            Order::LessEq => ordering.is_le(),
+            Order::Greater => ordering.is_gt(),
+            Order::GreaterEq => ordering.is_ge(),
+        }
+    }
+}
+
+/// Arithmetic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Arithmetic {
+    /// Numbers, money of one currency, durations, instant and duration; texts are joined by [`Expr::Text`].
+    Add,
+    /// As `Add`; two instants give a duration.
+    Subtract,
+    /// Numbers, money by a number.
+    Multiply,
+    /// Numbers, money by a number (half to even), money by money of one currency.
+    Divide,
+}
+
+/// What the surroundings know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Env {
+    /// The idempotency key of the step that is performed.
+    RunKey,
+    /// The run's id.
+    RunId,
+    /// The flow's name or id.
+    RunFlow,
+    /// The time of receipt in conditions, the journaled start of the step in steps.
+    Now,
+    /// The instant of the attempt: only in requests, never stored.
+    SentAt,
+    /// The name of the trigger that fired.
+    TriggerName,
+    /// The event's id.
+    EventId,
+    /// When it happened, by the service's own time.
+    EventAt,
+    /// When it was received.
+    ReceivedAt,
+    /// The event type of the payload at hand, as the service calls it.
+    EventType,
+    /// A setting of the connection.
+    Setting(String),
+    /// A secret of the connection: only in requests, never stored.
+    Secret(String),
+    /// `public_url` of the connection's webhook.
+    PublicUrl,
+    /// The event types that live flows use: a list of texts.
+    LiveTypes,
+    /// How far the poll has read: an instant.
+    Watermark,
+    /// The cursor of the poll: a text.
+    Cursor,
+    /// Inside `on error`: what went wrong, as a record with `message`, `status` and `step`.
+    Error,
+}
+
+/// The functions that exist so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Function {
+    /// `lower(text)`.
+    Lower,
+    /// `upper(text)`.
+    Upper,
+    /// `trim(text)`.
+    Trim,
+    /// `length(text or list)`.
+    Length,
+    /// `first(list)`.
+    First,
+    /// `last(list)`.
+    Last,
+    /// `cut(text, n bytes)`: at most so many bytes of UTF-8, whole characters.
+    Cut,
+    /// `base64(text)`.
+    Base64,
+    /// `hash(text)`: SHA-256 in hex.
+    Hash,
+    /// `minor(money)`: the integer on the wire; the table has exponents that differ from ISO 4217.
+    Minor(BTreeMap<Currency, u8>),
+    /// `currency(money)`: the code in lower case.
+    CurrencyCode,
+    /// `unix(instant)`: whole seconds.
+    Unix,
+    /// `unix_ms(instant)`.
+    UnixMillis,
+    /// `iso(instant)`: RFC 3339 in UTC with milliseconds.
+    Iso,
+}
+
+/// A filter as a tree of tests, so that `why` can show each with its values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Condition {
+    /// All must hold.
+    All(Vec<Condition>),
+    /// One must hold.
+    Any(Vec<Condition>),
+    /// It must not hold.
+    Not(Box<Condition>),
+    /// One test.
+    Test {
+        /// As written: `amount > 100`.
+        text: String,
+        /// What is evaluated; a Boolean.
+        expr: Expr,
+        /// The fields it reads: indices into [`crate::Flow::reads`].
+        reads: Vec<u16>,
+    },
+}

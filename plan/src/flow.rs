@@ -1,0 +1,216 @@
+//! A compiled flow: self-contained, so that a run can end under the plan it began with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Condition, Expr, FieldShape, Operation, Value};
+
+/// A compiled flow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Flow {
+    /// The name, or file and hash of the normalised text for a flow without one.
+    pub id: String,
+    /// The name.
+    pub name: Option<String>,
+    /// The title behind the name.
+    pub title: Option<String>,
+    /// The doc comment.
+    pub docs: String,
+    /// The file, relative to the project.
+    pub file: String,
+    /// The line of its first word, from 1.
+    pub line: u32,
+    /// SHA-256 over everything that decides what a run does; file and line are not part of it.
+    pub hash: String,
+    /// What starts it; one of them suffices.
+    pub triggers: Vec<TriggerUse>,
+    /// The fields of the event that it reads: the slots of [`Expr::Event`]. Paths are relative to the event's object.
+    pub reads: Vec<FieldShape>,
+    /// Which events.
+    pub filter: Option<Condition>,
+    /// What it does.
+    pub program: Program,
+    /// The operations that the program performs.
+    pub operations: Vec<Arc<Operation>>,
+    /// The steps as a tree for people.
+    pub outline: Vec<Outline>,
+    /// The fewest and the most calls of one run; `None` is unbounded.
+    pub calls: (u32, Option<u32>),
+    /// Which fields go where.
+    pub sends: Vec<Send>,
+}
+
+/// A trigger as a flow uses it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TriggerUse {
+    /// The connection.
+    pub connection: String,
+    /// The trigger.
+    pub name: String,
+    /// The source that it draws from.
+    pub source: String,
+    /// The event types.
+    pub types: Vec<String>,
+    /// The options given, defaults included.
+    pub options: BTreeMap<String, Value>,
+    /// The trigger's own condition.
+    pub guard: Option<Expr>,
+    /// The trigger's key, where it is not the event's id.
+    pub dedupe: Option<Expr>,
+}
+
+impl TriggerUse {
+    /// Returns the name under which starts are deduplicated: trigger and options.
+    pub fn identity(&self) -> String {
+        let mut identity = self.name.clone();
+        for (name, value) in &self.options {
+            identity.push_str(&format!(";{name}={value}"));
+        }
+        identity
+    }
+}
+
+/// The steps as instructions, so that a run's place is one number.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Program {
+    /// The instructions. Execution begins at 0 and ends behind the last.
+    pub instrs: Vec<Instr>,
+    /// How many locals it has.
+    pub locals: u16,
+    /// `on error` of the flow: entered when a step fails for good that has no handler of its own.
+    pub on_error: Option<ErrorHandler>,
+}
+
+/// An instruction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Instr {
+    /// A local gets a value.
+    Set {
+        /// Which.
+        local: u16,
+        /// The value.
+        value: Expr,
+    },
+    /// A query or action is performed.
+    Call(Box<Call>),
+    /// Goes on elsewhere.
+    Jump(u32),
+    /// Goes on elsewhere unless the condition holds.
+    Unless {
+        /// The condition.
+        condition: Expr,
+        /// Where.
+        to: u32,
+    },
+    /// Ends the run as dead where the value is missing.
+    Require(Expr),
+    /// Freezes a list and sets a counter to 0.
+    Each {
+        /// The list.
+        list: Expr,
+        /// The local that keeps the list.
+        into: u16,
+        /// The local that counts.
+        counter: u16,
+        /// At most so many items.
+        up_to: u32,
+    },
+    /// Takes the next item, or goes on behind the loop. The counter goes up by one.
+    Next {
+        /// The local that keeps the list.
+        list: u16,
+        /// The local that counts.
+        counter: u16,
+        /// The local that gets the item.
+        item: u16,
+        /// Where to go on when there is none.
+        end: u32,
+    },
+    /// Ends the run as stopped.
+    Stop {
+        /// Why.
+        reason: Option<Expr>,
+    },
+    /// Ends the run as done.
+    Finish,
+}
+
+/// A call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// The place in the flow, unique and stable: `2`, `2.then.1`, `1.find_or_create_customer.2`.
+    pub path: String,
+    /// `connection.operation` as written, or as the composite action calls it.
+    pub name: String,
+    /// The connection.
+    pub connection: String,
+    /// Index into [`Flow::operations`].
+    pub operation: u32,
+    /// The arguments, in the order of the operation's inputs; [`Value::Missing`] where one is left out.
+    pub args: Vec<CallArg>,
+    /// Where the result goes.
+    pub result: Option<u16>,
+    /// `retry …`.
+    pub retry: Option<Retry>,
+    /// `on error` of the call.
+    pub on_error: Option<ErrorHandler>,
+    /// The counters of the loops around it, outermost first: part of its key.
+    pub loops: Vec<u16>,
+    /// The doc comment, or "".
+    pub docs: String,
+}
+
+/// An argument.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallArg {
+    /// The value.
+    pub value: Expr,
+    /// Personal data: shortened in views.
+    pub personal: bool,
+}
+
+/// `retry 6 times over 2 hours`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Attempts after the first.
+    pub times: u32,
+    /// The time over which they are spread, in milliseconds.
+    pub over_ms: Option<u64>,
+}
+
+/// Where a run goes on after a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorHandler {
+    /// The instruction.
+    pub to: u32,
+    /// The local that gets the error: a record with `message`, `status` and `step`.
+    pub error: u16,
+}
+
+/// A step for people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outline {
+    /// The place in the flow.
+    pub path: String,
+    /// `call`, `let`, `if`, `else`, `match`, `arm`, `for`, `stop`, `require`, `on error`.
+    pub kind: String,
+    /// The step in one line, as the formatter writes it.
+    pub text: String,
+    /// The action or query called.
+    pub call: Option<String>,
+    /// The effect class of the call.
+    pub effect: Option<String>,
+    /// The steps inside.
+    pub steps: Vec<Outline>,
+}
+
+/// Fields that go to a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Send {
+    /// `connection.operation`.
+    pub to: String,
+    /// `connection.field`, sorted; those marked personal end in `(personal)`.
+    pub fields: Vec<String>,
+}

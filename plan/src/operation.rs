@@ -1,0 +1,143 @@
+//! Operations: queries and actions as HTTP requests.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Expr, JsonPath, Shape};
+
+/// One HTTP request of a connector with its meaning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// `connector.name`.
+    pub name: String,
+    /// Its inputs; arguments come in this order.
+    pub inputs: Vec<Input>,
+    /// The request.
+    pub request: Request,
+    /// How the answer is read.
+    pub answer: Answer,
+    /// What may be repeated.
+    pub effect: Effect,
+    /// Statuses that mean "not done, try again", beside those of the connection.
+    pub retry_on: Vec<u16>,
+    /// The events of its own service that it causes, as `connector.trigger`.
+    pub emits: Vec<String>,
+}
+
+/// An input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// It may be left out.
+    pub optional: bool,
+    /// Personal data: shortened in views.
+    pub personal: bool,
+}
+
+/// A request. Inputs, settings, secrets and the step's key are filled in at each attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// `GET`, `POST`, `PUT`, `PATCH`, `DELETE`.
+    pub method: String,
+    /// The path behind the base.
+    pub path: Vec<PathPart>,
+    /// The query; missing values are left out, lists become repeated parameters, records brackets.
+    pub query: Vec<QueryField>,
+    /// Headers beside those of the connection; missing values are left out.
+    pub headers: Vec<(String, Expr)>,
+    /// The body.
+    pub body: Option<Body>,
+}
+
+/// A part of a path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum PathPart {
+    /// As it is.
+    Literal(String),
+    /// One value, percent-encoded as (a part of) one segment. A missing or empty one ends the step as refused.
+    Value(Expr),
+}
+
+/// A field of a query.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QueryField {
+    /// The name on the wire.
+    pub name: String,
+    /// The value.
+    pub value: Expr,
+    /// A list is split over several requests with at most so many items each.
+    pub chunk: Option<u32>,
+}
+
+/// A body.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Body {
+    /// How it is written.
+    pub encoding: Encoding,
+    /// What.
+    pub value: Expr,
+}
+
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Encoding {
+    /// `application/json`.
+    Json,
+    /// `application/x-www-form-urlencoded` with brackets: `a[b][0][c]=x`.
+    Form,
+    /// `text/plain`.
+    Text,
+}
+
+/// How an answer is read, once its status is one of success.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Where in the body the result is.
+    pub at: JsonPath,
+    /// How it is read; `None` where nothing of it is used.
+    pub shape: Option<Shape>,
+    /// The result may be missing.
+    pub optional: bool,
+    /// Statuses that mean "there is none".
+    pub none_on: Vec<u16>,
+    /// The answer means "there is none" where this holds.
+    pub none_when: Option<Expr>,
+    /// At `at` is a list, of which the first item is the result: any (`Const(true)`), or the first for which this holds.
+    pub first: Option<Expr>,
+    /// A success that is none: the step is refused where this holds.
+    pub refused_when: Option<Expr>,
+}
+
+/// The effect class: what may be repeated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Effect {
+    /// Changes nothing.
+    Read,
+    /// The same call leads to the same state.
+    Set,
+    /// The service deduplicates by a key.
+    Keyed {
+        /// The header that carries the key.
+        header: String,
+        /// How long the service remembers it, in milliseconds.
+        window_ms: u64,
+    },
+    /// One can ask whether it happened.
+    Findable {
+        /// How to ask.
+        by: Box<FindBy>,
+        /// Statuses that mean "it is there already": ask for it.
+        find_on: Vec<u16>,
+    },
+    /// Cannot be repeated safely.
+    Once,
+}
+
+/// How to find what an action may have made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FindBy {
+    /// The query.
+    pub query: Operation,
+    /// Its inputs, over the inputs of the action and [`crate::Env::RunKey`].
+    pub args: Vec<Expr>,
+}

@@ -1,0 +1,98 @@
+//! How JSON becomes values: the types of a connector's records as the wire holds them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Currency, Expr, JsonPath};
+
+/// How one JSON value is read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Shape {
+    /// Any JSON, as it is.
+    Json,
+    /// A text.
+    Text,
+    /// A text with a meaning (`email`, `id`, `url`, …): the empty text counts as missing.
+    Token,
+    /// True or false.
+    Bool,
+    /// A whole number; `12.0` counts, `12.5` does not. Numbers in quotes are accepted.
+    Integer,
+    /// A number. Numbers in quotes are accepted.
+    Number,
+    /// Money out of two places, relative to the record that has the field.
+    Money {
+        /// Where the amount is.
+        amount: JsonPath,
+        /// Where the currency is.
+        currency: JsonPath,
+        /// How the amount counts.
+        unit: MoneyUnit,
+        /// Decimals on the wire that differ from ISO 4217.
+        exponents: BTreeMap<Currency, u8>,
+    },
+    /// An instant.
+    Instant(TimeFormat),
+    /// `2026-11-22`.
+    Date,
+    /// An enum. Of an open one any text is taken.
+    Enum {
+        /// The known members.
+        members: Vec<String>,
+        /// Further members may appear.
+        open: bool,
+    },
+    /// A list; a lone value that is no array does not fit.
+    List(Box<Shape>),
+    /// An object with values of one shape.
+    Map(Box<Shape>),
+    /// An object with these fields.
+    Record(Vec<FieldShape>),
+}
+
+/// A field of a record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FieldShape {
+    /// Its name in Flow.
+    pub name: String,
+    /// Where it may stand, relative to the record; the first present (not null, not absent) wins. Empty for money.
+    pub from: Vec<FieldSource>,
+    /// How it is read.
+    pub shape: Shape,
+    /// It may be missing.
+    pub optional: bool,
+    /// Personal data: shortened in views.
+    pub personal: bool,
+}
+
+/// One place where a field may stand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FieldSource {
+    /// Where.
+    pub path: JsonPath,
+    /// Counts only where this holds; its [`Expr::Answer`] paths are relative to the record.
+    pub when: Option<Expr>,
+}
+
+/// How an amount counts on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MoneyUnit {
+    /// An integer of minor units.
+    Minor,
+    /// Major units as a number or text.
+    Decimal,
+}
+
+/// How an instant is written on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimeFormat {
+    /// Seconds since 1970.
+    Unix,
+    /// Milliseconds since 1970.
+    UnixMillis,
+    /// Seconds or milliseconds, told apart by their size.
+    UnixAuto,
+    /// RFC 3339.
+    Iso,
+}
