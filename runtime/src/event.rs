@@ -1,0 +1,75 @@
+//! Events on their way in.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A verified payload of one connection, before it is accepted.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// The service's own id of the event.
+    pub id: String,
+    /// The source of the connector that it came from.
+    pub source: String,
+    /// The event type as the service calls it.
+    pub event_type: Option<String>,
+    /// When it happened, by the service's own time.
+    pub occurred_at: Option<Timestamp>,
+    /// The raw payload: JSON.
+    pub payload: Bytes,
+    /// The way it came.
+    pub via: Via,
+    /// `/v1/webhooks/stripe/charge_failed` narrows to one trigger.
+    pub only_trigger: Option<String>,
+}
+
+/// The way an event came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Via {
+    /// By webhook.
+    Webhook,
+    /// By poll.
+    Poll,
+}
+
+/// How far a source has been read; committed together with the events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The newest instant seen.
+    pub watermark: Option<Timestamp>,
+    /// The service's own cursor.
+    pub cursor: Option<String>,
+    /// When the last poll succeeded.
+    pub polled_at: Option<Timestamp>,
+    /// Ids seen within the overlap, for items that have no event id of their own.
+    pub seen: Vec<String>,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The event's id.
+    pub id: String,
+    /// It was there already.
+    pub duplicate: bool,
+    /// The runs it started.
+    pub runs: Vec<String>,
+}
+
+/// Why an event was not accepted. Nothing of it is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AcceptError {
+    /// The queue is full: answer 503 with `Retry-After`.
+    #[error("the queue of events is full")]
+    QueueFull,
+    /// The disk refuses: answer 503 with `Retry-After`.
+    #[error("the store cannot be written: {0}")]
+    Store(String),
+    /// The daemon is stopping: answer 503.
+    #[error("the daemon is stopping")]
+    Stopping,
+    /// The payload is no JSON object: answer 400.
+    #[error("the payload is malformed: {0}")]
+    Malformed(String),
+}

@@ -1,0 +1,46 @@
+//! What is live: flows and connections as one immutable value that is swapped as a whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow_plan as plan;
+
+use crate::secret::Secret;
+
+/// Everything that decides what happens to an event.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// The flows, in the order of files and lines.
+    pub flows: Vec<Arc<plan::Flow>>,
+    /// The connections by name.
+    pub connections: BTreeMap<String, Arc<LiveConnection>>,
+    /// Files whose newest version is broken: the flows of their last sound version stay live.
+    pub broken: Vec<BrokenFile>,
+}
+
+/// A file whose newest version did not compile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokenFile {
+    /// The file, relative to the project.
+    pub file: String,
+    /// The first line of the report.
+    pub message: String,
+    /// The whole report without colours.
+    pub report: String,
+}
+
+/// A connection with what flow.toml says about it.
+#[derive(Debug)]
+pub struct LiveConnection {
+    /// What the compiler says.
+    pub plan: plan::Connection,
+    /// `base_url`. Without a path it replaces the origin of the connector's base, with one the whole base.
+    pub base_url: Option<String>,
+    /// Its secrets, as far as they are there.
+    pub secrets: BTreeMap<String, Secret>,
+    /// `poll`: instead of the connector's own interval.
+    pub poll_every: Option<Duration>,
+    /// Polls are made. Off where webhooks alone are wanted.
+    pub polls: bool,
+}

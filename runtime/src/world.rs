@@ -1,0 +1,96 @@
+//! The seams to the outside: time, network, randomness. Tests and the simulated driver put their own behind them.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+/// A boxed future.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Time.
+pub trait Clock: Send + Sync {
+    /// Returns the instant.
+    fn now(&self) -> Timestamp;
+    /// Returns when the instant is reached.
+    fn sleep_until(&self, at: Timestamp) -> BoxFuture<'_, ()>;
+}
+
+/// The network.
+pub trait Transport: Send + Sync {
+    /// Sends a request and reads the whole answer, within `timeout` and `max_body` bytes.
+    fn send(&self, request: HttpRequest, timeout: Duration, max_body: usize)
+    -> BoxFuture<'_, Result<HttpAnswer, TransportError>>;
+}
+
+/// Randomness.
+pub trait Random: Send + Sync {
+    /// Returns a number in `0.0..1.0`.
+    fn fraction(&self) -> f64;
+}
+
+/// The outside.
+#[derive(Clone)]
+pub struct World {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The network.
+    pub transport: Arc<dyn Transport>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("World")
+    }
+}
+
+/// A request, ready to be sent. It holds secrets: it is never logged or stored.
+#[derive(Clone)]
+pub struct HttpRequest {
+    /// The method.
+    pub method: String,
+    /// The whole address.
+    pub url: String,
+    /// The headers.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct HttpAnswer {
+    /// The status.
+    pub status: u16,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+impl HttpAnswer {
+    /// Returns the first header of this name (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// Nothing was sent: no connection, no TLS. It may be tried again whatever the effect class.
+    #[error("could not connect: {0}")]
+    NotConnected(String),
+    /// The request was or may have been sent, and no complete answer came: the outcome is unknown.
+    #[error("no complete answer: {0}")]
+    NoAnswer(String),
+    /// It will not be sent at all: a bad address, a redirect to another origin.
+    #[error("not sent: {0}")]
+    Refused(String),
+}
