@@ -1,1 +1,13 @@
-//! placeholder
+//! Flow sources and connectors to plans, or to diagnostics.
+//!
+//! Pure: no files, no clock, no network, no environment. Equal inputs give an equal plan, byte for byte. Each pass
+//! returns what it could make and its diagnostics, so that one mistake hides no other.
+
+pub mod catalog;
+pub mod code;
+pub mod diagnostic;
+pub mod settings;
+pub mod suggest;
+
+pub use code::Code;
+pub use diagnostic::{Diagnostic, Edit, Fix, Label, Severity};

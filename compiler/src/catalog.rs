@@ -1,0 +1,198 @@
+//! The catalog: typed declarations out of connector sources.
+//!
+//! `declare` (in [`crate::connector`]) fills it; checking and lowering flows only read it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flow_grammar::syntax;
+use flow_plan as plan;
+use flow_plan::ty::Type;
+
+/// Every connector by name.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    /// The connectors.
+    pub connectors: BTreeMap<String, Arc<Connector>>,
+}
+
+/// A connector.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    /// Its name.
+    pub name: String,
+    /// Its title: `Stripe`.
+    pub title: String,
+    /// Its doc comment.
+    pub docs: String,
+    /// Where the service documents its API.
+    pub docs_url: Option<String>,
+    /// The source's name, for diagnostics.
+    pub file: Arc<str>,
+    /// Its settings.
+    pub settings: Vec<Setting>,
+    /// Its secrets.
+    pub secrets: Vec<plan::SecretDecl>,
+    /// How requests are made.
+    pub api: plan::Api,
+    /// Its records by name.
+    pub records: BTreeMap<String, Record>,
+    /// Its triggers by name.
+    pub triggers: BTreeMap<String, Trigger>,
+    /// Its queries and actions by name.
+    pub operations: BTreeMap<String, Operation>,
+    /// Its resolvers.
+    pub resolvers: Vec<Resolver>,
+    /// Its sources of events.
+    pub sources: Vec<plan::Source>,
+}
+
+/// A setting.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// Its name.
+    pub name: String,
+    /// Its doc comment.
+    pub docs: String,
+    /// Its type.
+    pub ty: Type,
+    /// Its default.
+    pub default: Option<plan::Value>,
+    /// It stands in the base address.
+    pub in_base: bool,
+}
+
+/// A record.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Its name.
+    pub name: String,
+    /// Its doc comment.
+    pub docs: String,
+    /// Its fields.
+    pub fields: Vec<Field>,
+    /// `summary` texts, most specific first; bare names in them are fields of the record.
+    pub summaries: Vec<syntax::TextLit>,
+}
+
+impl Record {
+    /// Returns the field of this name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+/// A field of a record.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Its doc comment, in one line.
+    pub docs: String,
+    /// Its type, with `?` where it can be missing.
+    pub ty: Type,
+    /// Roles such as `customer` or `key`, by which inputs are filled in.
+    pub roles: Vec<String>,
+    /// Personal data.
+    pub personal: bool,
+    /// Since when, and what to use instead.
+    pub deprecated: Option<(String, Option<String>)>,
+    /// How it is read from the wire.
+    pub shape: plan::FieldShape,
+    /// The raw paths, for hover and docs: `billing_details.email, else receipt_email`.
+    pub wire: String,
+}
+
+/// An input of an operation, or an option of a trigger.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// Its doc comment, in one line.
+    pub docs: String,
+    /// Its type, with `?` where it can be left out.
+    pub ty: Type,
+    /// Its default.
+    pub default: Option<plan::Expr>,
+    /// Roles, as of fields.
+    pub roles: Vec<String>,
+    /// May receive personal data (`@accepts_personal`, and every e-mail, phone and id).
+    pub accepts_personal: bool,
+    /// May be filled in by the event's summary (`@summary`).
+    pub summary: bool,
+}
+
+impl Input {
+    /// Tells whether it must be given or filled in.
+    pub fn is_required(&self) -> bool {
+        self.default.is_none() && !self.ty.can_be_missing()
+    }
+}
+
+/// A trigger.
+#[derive(Debug, Clone)]
+pub struct Trigger {
+    /// Its name.
+    pub name: String,
+    /// Its doc comment.
+    pub docs: String,
+    /// Its options.
+    pub options: Vec<Input>,
+    /// The record of its events.
+    pub record: String,
+    /// The source that it draws from.
+    pub source: String,
+    /// The event types.
+    pub types: Vec<String>,
+    /// Its own condition, over options, fields and `type`.
+    pub condition: Option<syntax::Expr>,
+    /// Its key, over fields, `event.id` and options.
+    pub dedupe: Option<syntax::Expr>,
+    /// The file with its example.
+    pub example: Option<String>,
+}
+
+/// A query or an action.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// Its name.
+    pub name: String,
+    /// Its doc comment.
+    pub docs: String,
+    /// An action rather than a query.
+    pub action: bool,
+    /// Its inputs.
+    pub inputs: Vec<Input>,
+    /// Its result, with `?` where there may be none.
+    pub output: Type,
+    /// `@dangerous`.
+    pub dangerous: bool,
+    /// `@internal`: used by other operations of the connector only.
+    pub internal: bool,
+    /// Groups of inputs of which at least one must be given.
+    pub one_of: Vec<Vec<String>>,
+    /// Triggers of its own connector that it causes.
+    pub emits: Vec<String>,
+    /// How it works.
+    pub body: OperationBody,
+}
+
+/// How an operation works.
+#[derive(Debug, Clone)]
+pub enum OperationBody {
+    /// One request.
+    Http(Arc<plan::Operation>),
+    /// Steps over operations of the same connector, called without a prefix; inputs are locals.
+    Steps(Arc<syntax::Block>),
+}
+
+/// A way from a semantic type to a record's id.
+#[derive(Debug, Clone)]
+pub struct Resolver {
+    /// The record whose id it gives.
+    pub record: String,
+    /// The semantic type it starts from: `email`.
+    pub from: String,
+    /// The action, with one input of that type and the record as its result.
+    pub action: String,
+}

@@ -1,0 +1,106 @@
+//! The registry of diagnostic codes. Numbers are never reused, and a code without its page does not compile.
+
+use crate::diagnostic::Severity;
+
+macro_rules! codes {
+    ($($code:ident $severity:ident $title:literal)*) => {
+        /// A code: a family (1xx syntax, 2xx names, 3xx types and missing values, 4xx filling in, 5xx effects, 6xx time,
+        /// 7xx rule set, 8xx security, 9xx the checker itself) and a number.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $code,)*
+        }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &'static [Code] = &[$(Code::$code,)*];
+
+            /// Returns the code as written: `E201`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$code => stringify!($code),)* }
+            }
+
+            /// Returns what it stands for, in one line.
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$code => $title,)* }
+            }
+
+            /// Returns how bad it is.
+            pub fn severity(self) -> Severity {
+                match self { $(Code::$code => Severity::$severity,)* }
+            }
+
+            /// Returns its page: meaning, why, a wrong and a right program.
+            pub fn page(self) -> &'static str {
+                match self { $(Code::$code => include_str!(concat!("../codes/", stringify!($code), ".md")),)* }
+            }
+        }
+    };
+}
+
+codes! {
+    E100 Error "a file that cannot be read as text"
+    E101 Error "text that is no flow, test or connector"
+    E102 Error "something else is expected here"
+    E103 Error "a text without its closing quote"
+    E104 Error "an expression that is not finished"
+    E105 Error "a bracket without its partner"
+    E106 Error "brackets nested too deeply"
+    E107 Error "a flow without `do`, or with nothing to do"
+    E108 Error "a habit of another language"
+    E109 Error "a bad escape or `{…}` in a text"
+    E110 Error "a reserved word used as a name"
+    E111 Error "a number, time or duration that is not well written"
+    E112 Error "a clause in the wrong place, or twice"
+    E113 Error "`on error` that belongs to no single step"
+    E190 Error "part of the language that does not work yet"
+    E201 Error "a name that nothing in scope defines"
+    E202 Error "two things of one name"
+    W203 Warning "a local that hides a field or a connection"
+    E204 Error "an option, input or setting that does not exist"
+    E205 Error "an input or option given twice"
+    E301 Error "a value of another type than its place expects"
+    E302 Error "a value that can be missing where one is needed"
+    E303 Error "a comparison that may not be possible, in a place where that matters"
+    E304 Error "an enum member that does not exist"
+    E305 Error "a `match` that does not cover everything"
+    E306 Error "a regular expression that is not valid"
+    E307 Error "a result used where its call may have failed"
+    E310 Error "two different currencies"
+    W311 Advice "an amount without a currency"
+    E312 Error "more decimals than the currency has"
+    W313 Warning "an amount that looks like cents"
+    E401 Error "an input that is required and not given"
+    E402 Error "several values could fill in an input"
+    W403 Advice "an event ends in the dead letters where a field is missing"
+    E501 Error "a retry of what cannot be repeated"
+    E502 Error "a retry longer than the service remembers"
+    E503 Error "an action where only a query or a value may stand"
+    E504 Error "a dangerous action without a bound on the age of its event"
+    E505 Error "an action or a trigger used as the other"
+    E601 Error "a time zone that does not exist"
+    E701 Error "a condition that cannot hold"
+    W706 Warning "a connection that no flow uses"
+    W707 Warning "a step that cannot be reached"
+    E801 Error "a text that looks like a live secret"
+    E803 Error "personal data or a secret sent where it may not go"
+    E810 Error "a flow.toml that is not well formed"
+    E811 Error "a key in flow.toml that does not exist"
+    E812 Error "a value in flow.toml of the wrong kind"
+    E813 Error "a secret written into flow.toml"
+    E814 Error "a connection of a connector that does not exist"
+    E820 Error "a mistake in a connector"
+}
+
+impl Code {
+    /// Returns the code for its text.
+    pub fn parse(text: &str) -> Option<Code> {
+        Code::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,29 @@
+//! What flow.toml says to the compiler.
+
+use std::collections::BTreeMap;
+
+use flow_plan::{Currency, Value};
+
+/// The project's settings, as far as the compiler needs them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Settings {
+    /// `timezone`: an IANA name.
+    pub timezone: Option<String>,
+    /// `currency` for money literals without one.
+    pub currency: Option<Currency>,
+    /// `location`: latitude and longitude.
+    pub location: Option<(f64, f64)>,
+    /// `public_url` of the server.
+    pub public_url: Option<String>,
+    /// The connections of flow.toml by name. `None` without a flow.toml: each connector is there under its own name.
+    pub connections: Option<BTreeMap<String, ConnectionSettings>>,
+}
+
+/// A connection of flow.toml.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ConnectionSettings {
+    /// The connector.
+    pub connector: String,
+    /// Settings that are no secrets.
+    pub values: BTreeMap<String, Value>,
+}
