@@ -47,6 +47,13 @@ pub struct Connector {
     pub sources: Vec<plan::Source>,
 }
 
+impl Connector {
+    /// Returns the `summary` texts for an event of `trigger`, most specific first: its own, then those of its record.
+    pub fn summaries<'a>(&'a self, trigger: &'a Trigger) -> impl Iterator<Item = &'a syntax::TextLit> {
+        trigger.summaries.iter().chain(self.records.get(&trigger.record).into_iter().flat_map(|record| &record.summaries))
+    }
+}
+
 /// A setting.
 #[derive(Debug, Clone)]
 pub struct Setting {
@@ -150,6 +157,9 @@ pub struct Trigger {
     pub dedupe: Option<syntax::Expr>,
     /// The file with its example.
     pub example: Option<String>,
+    /// `summary` texts of the trigger itself, most specific first. They come before those of the record; ask
+    /// [`Connector::summaries`].
+    pub summaries: Vec<syntax::TextLit>,
 }
 
 /// A query or an action.

@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod code;
+pub mod config;
 pub mod diagnostic;
 pub mod settings;
 pub mod suggest;

@@ -17,6 +17,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// The connections of flow.toml by name. `None` without a flow.toml: each connector is there under its own name.
     pub connections: Option<BTreeMap<String, ConnectionSettings>>,
+    /// `--strict`: nothing is filled in from a field that can be missing (E302 instead of a `require`).
+    pub strict: bool,
 }
 
 /// A connection of flow.toml.

@@ -455,6 +455,8 @@ pub enum ExprKind {
     Any(Vec<Expr>),
     /// `3 days`.
     Duration(DurationLit),
+    /// `21 bytes`: a size, for functions that cut texts.
+    Bytes(NumberLit),
     /// `09:00`.
     Time(TimeLit),
     /// `2026-11-22`, as written.
@@ -864,7 +866,9 @@ pub enum MemberKind {
     BrokenOn(Vec<NumberLit>),
     /// `error text "errors[0].message" else "…"`: JSON paths, first present wins.
     ErrorText(Vec<TextLit>),
-    /// `currency exponents { jpy: 0 }` or any other named table: `table name { key: value }`.
+    /// `exponents { isk: 2, ugx: 2 }`: how the service counts currencies that it counts otherwise than ISO 4217.
+    Exponents(Vec<(Ident, NumberLit)>),
+    /// `record …`.
     Record(Record),
     /// `source events { … }`.
     Source(Source),
@@ -1133,6 +1137,8 @@ pub struct Trigger {
     pub dedupe: Option<Expr>,
     /// `example "file"`.
     pub example: Option<TextLit>,
+    /// `summary "…"`, most specific first; before those of the record.
+    pub summaries: Vec<TextLit>,
     /// Its own source in braces.
     pub own_source: Option<Source>,
 }

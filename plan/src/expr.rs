@@ -84,6 +84,52 @@ pub enum Expr {
     Call(Function, Vec<Expr>),
 }
 
+impl Expr {
+    /// Calls `visit` for this expression and all that it is made of, outermost first.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
+        visit(self);
+        match self {
+            Expr::Const(_)
+            | Expr::Event(_)
+            | Expr::Local(_)
+            | Expr::Input(_)
+            | Expr::Env(_)
+            | Expr::Raw(_)
+            | Expr::Answer(_) => {}
+            Expr::Field(inner, _)
+            | Expr::Not(inner)
+            | Expr::CompareAny(_, inner, _)
+            | Expr::IsPresent(inner)
+            | Expr::IsEmpty(inner)
+            | Expr::Matches(inner, _)
+            | Expr::Negate(inner)
+            | Expr::Require { value: inner, .. } => inner.walk(visit),
+            Expr::Index(left, right)
+            | Expr::Compare(_, left, right)
+            | Expr::CompareMajor(_, left, right)
+            | Expr::Equal(left, right)
+            | Expr::InList(left, right)
+            | Expr::Contains(left, right)
+            | Expr::StartsWith(left, right)
+            | Expr::EndsWith(left, right)
+            | Expr::Arithmetic(_, left, right)
+            | Expr::Else(left, right) => {
+                left.walk(visit);
+                right.walk(visit);
+            }
+            Expr::InRange(value, low, high) => [value, low, high].into_iter().for_each(|part| part.walk(visit)),
+            Expr::OneOf(value, choices) => {
+                value.walk(visit);
+                choices.iter().for_each(|choice| choice.walk(visit));
+            }
+            Expr::Text(parts) | Expr::List(parts) | Expr::And(parts) | Expr::Or(parts) | Expr::Call(_, parts) => {
+                parts.iter().for_each(|part| part.walk(visit));
+            }
+            Expr::Record(fields) => fields.iter().for_each(|(_, value)| value.walk(visit)),
+        }
+    }
+}
+
 /// An ordering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {

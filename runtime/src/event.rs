@@ -1,5 +1,7 @@
 //! Events on their way in.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,7 +36,7 @@ pub enum Via {
 }
 
 /// How far a source has been read; committed together with the events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cursor {
     /// The newest instant seen.
     pub watermark: Option<Timestamp>,
@@ -44,6 +46,10 @@ pub struct Cursor {
     pub polled_at: Option<Timestamp>,
     /// Ids seen within the overlap, for items that have no event id of their own.
     pub seen: Vec<String>,
+    /// Since when each event type is wanted ("" where items have none): what is older is not emitted, so that neither a
+    /// first start nor a new flow acts on old events.
+    #[serde(default)]
+    pub since: BTreeMap<String, Timestamp>,
 }
 
 /// What became of an event.

@@ -3,7 +3,21 @@
 //! Webhooks, polls and (later) schedules become events; events that match start runs; a run is a journal that the pure
 //! `run::apply` extends; the executor performs what it orders. Only `world` meets time, network and randomness.
 
+pub mod answer;
+pub mod decode;
+pub mod eval;
 pub mod event;
+pub mod form;
+pub mod function;
+pub mod journal;
+pub mod key;
 pub mod live;
+pub mod request;
+pub mod retry;
+pub mod run;
+pub mod scan;
+pub mod scheme;
 pub mod secret;
+pub mod server;
+pub mod transport;
 pub mod world;

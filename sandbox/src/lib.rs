@@ -56,7 +56,7 @@ use tokio::task::JoinSet;
 
 pub use activity::{Activity, Direction};
 pub use clock::{Clock, system_clock};
-pub use play::{Happening, Played};
+pub use play::{Happening, PlayError, Played};
 
 use crate::delivery::{Courier, Queue};
 use crate::emulator::Emulator;

@@ -140,11 +140,14 @@ fn answer_soundly(emulator: &dyn Emulator, request: &Request) -> Answer {
 struct Admitted<'a> {
     emulator: &'a dyn Emulator,
     request: &'a Request,
+    performed: bool,
 }
 
 impl Drop for Admitted<'_> {
     fn drop(&mut self) {
-        self.emulator.abandon(self.request);
+        if !self.performed {
+            self.emulator.abandon(self.request);
+        }
     }
 }
 
@@ -184,9 +187,9 @@ async fn answer_with_fault(
             let Exchange { answer, mut call } = match refused {
                 Some(refused) => refused,
                 None => {
-                    let admitted = Admitted { emulator, request };
+                    let mut admitted = Admitted { emulator, request, performed: false };
                     tokio::time::sleep(rule.delay.unwrap_or_default()).await;
-                    std::mem::forget(admitted);
+                    admitted.performed = true;
                     emulator.perform(request, None)
                 }
             };

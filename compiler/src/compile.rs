@@ -1,0 +1,358 @@
+//! The pipeline: sources in, flows and diagnostics out; what did not change is not done again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flow_grammar::span::LineIndex;
+use flow_grammar::{Parsed, syntax};
+use flow_plan as plan;
+use rayon::prelude::*;
+
+use crate::catalog::{Catalog, Connector};
+use crate::code::Code;
+use crate::connector;
+use crate::diagnostic::{Diagnostic, Fix, Label};
+use crate::flow;
+use crate::report::Sources;
+use crate::settings::{ConnectionSettings, Settings};
+
+/// The files of one project, compiled incrementally.
+#[derive(Debug)]
+pub struct Compiler {
+    settings: Settings,
+    files: BTreeMap<Arc<str>, FileState>,
+    catalog: Arc<Catalog>,
+    connections: Arc<BTreeMap<String, Arc<Connector>>>,
+    connector_diagnostics: Vec<Diagnostic>,
+    stale_catalog: bool,
+}
+
+#[derive(Debug)]
+struct FileState {
+    text: Arc<str>,
+    parsed: Option<Arc<Parsed>>,
+    unit: Option<Arc<Unit>>,
+}
+
+/// What one file gives.
+#[derive(Debug, Default)]
+pub struct Unit {
+    /// The flows that are sound.
+    pub flows: Vec<Arc<plan::Flow>>,
+    /// The flows with everything written out, in the order of the text.
+    pub expanded: Vec<syntax::Flow>,
+    /// How many flows the file has, broken ones included.
+    pub flow_count: usize,
+    /// What is wrong with the file by itself.
+    pub diagnostics: Vec<Diagnostic>,
+    used_connections: BTreeSet<String>,
+}
+
+/// The whole project.
+#[derive(Debug, Clone)]
+pub struct Compilation {
+    /// By file.
+    pub units: BTreeMap<Arc<str>, Arc<Unit>>,
+    /// Everything that is wrong, by file and place.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The connections, by name.
+    pub connections: BTreeMap<String, plan::Connection>,
+    /// The connectors that the project knows.
+    pub catalog: Arc<Catalog>,
+}
+
+impl Compilation {
+    /// Tells whether nothing stops the build.
+    pub fn is_sound(&self) -> bool {
+        !self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    /// Returns the sound flows in the order of files and lines.
+    pub fn flows(&self) -> impl Iterator<Item = &Arc<plan::Flow>> {
+        self.units.values().flat_map(|unit| &unit.flows)
+    }
+
+    /// Returns how many flows the project has, broken ones included.
+    pub fn flow_count(&self) -> usize {
+        self.units.values().map(|unit| unit.flow_count).sum()
+    }
+}
+
+impl Compiler {
+    /// Begins a project without files.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            files: BTreeMap::new(),
+            catalog: connector::builtin().clone(),
+            connections: Arc::default(),
+            connector_diagnostics: Vec::new(),
+            stale_catalog: true,
+        }
+    }
+
+    /// Sets the text of a file; an equal text changes nothing.
+    pub fn set(&mut self, file: &str, text: impl Into<Arc<str>>) {
+        let text = text.into();
+        if self.files.get(file).is_some_and(|state| state.text == text) {
+            return;
+        }
+        // A connector that goes or comes changes what every flow may say.
+        self.stale_catalog |= self.declares(file);
+        self.files.insert(Arc::from(file), FileState { text, parsed: None, unit: None });
+    }
+
+    /// Takes a file out.
+    pub fn remove(&mut self, file: &str) {
+        self.stale_catalog |= self.declares(file);
+        self.files.remove(file);
+    }
+
+    /// Changes the settings: everything is checked anew where they differ.
+    pub fn set_settings(&mut self, settings: Settings) {
+        if self.settings != settings {
+            self.settings = settings;
+            self.stale_catalog = true;
+        }
+    }
+
+    /// Returns the names of the files.
+    pub fn files(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.files.keys()
+    }
+
+    /// Returns the texts, for reports.
+    pub fn sources(&self) -> Sources {
+        self.files.iter().map(|(file, state)| (file.clone(), state.text.clone())).collect()
+    }
+
+    /// Returns the catalog: the built-in connectors and those of the files so far. It parses what is new.
+    pub fn catalog(&mut self) -> Arc<Catalog> {
+        self.parse();
+        self.declare();
+        self.catalog.clone()
+    }
+
+    /// Compiles what changed and returns the project.
+    pub fn compile(&mut self) -> Compilation {
+        self.parse();
+        self.declare();
+        let (catalog, connections, settings) = (&self.catalog, &self.connections, &self.settings);
+        self.files.par_iter_mut().filter(|(_, state)| state.unit.is_none()).for_each(|(file, state)| {
+            if let Some(parsed) = &state.parsed {
+                let context = flow::Context { catalog, connections, settings, file, source: &state.text };
+                state.unit = Some(Arc::new(check_file(&context, parsed)));
+            }
+        });
+        self.link()
+    }
+
+    fn declares(&self, file: &str) -> bool {
+        self.files.get(file).and_then(|state| state.parsed.as_ref()).is_some_and(|parsed| has_connector(parsed))
+    }
+
+    fn parse(&mut self) {
+        let fresh: Vec<bool> = self
+            .files
+            .par_iter_mut()
+            .filter(|(_, state)| state.parsed.is_none())
+            .map(|(_, state)| {
+                let parsed = flow_grammar::parse(&state.text);
+                let declares = has_connector(&parsed);
+                state.parsed = Some(Arc::new(parsed));
+                declares
+            })
+            .collect();
+        self.stale_catalog |= fresh.contains(&true);
+    }
+
+    fn declare(&mut self) {
+        if !self.stale_catalog {
+            return;
+        }
+        self.stale_catalog = false;
+        self.connector_diagnostics.clear();
+        let mut nodes = Vec::new();
+        for (file, state) in &self.files {
+            for item in state.parsed.iter().flat_map(|parsed| &parsed.file.items) {
+                if let syntax::Item::Connector(node) = item {
+                    nodes.push((file.clone(), state.text.clone(), node.clone()));
+                }
+            }
+        }
+        self.catalog = if nodes.is_empty() { connector::builtin().clone() } else { self.with_own(&nodes) };
+        self.connections = Arc::new(match &self.settings.connections {
+            Some(connections) => connections
+                .iter()
+                .filter_map(|(name, settings)| Some((name.clone(), self.catalog.connectors.get(&settings.connector)?.clone())))
+                .collect(),
+            None => self.catalog.connectors.clone(),
+        });
+        for state in self.files.values_mut() {
+            state.unit = None;
+        }
+    }
+
+    fn with_own(&mut self, nodes: &[(Arc<str>, Arc<str>, syntax::Connector)]) -> Arc<Catalog> {
+        let mut catalog = (**connector::builtin()).clone();
+        let mut seen: BTreeMap<String, (Arc<str>, flow_grammar::span::Span)> = BTreeMap::new();
+        for (file, text, node) in nodes {
+            let name = &node.name;
+            if let Some((first_file, first)) = seen.get(&name.text) {
+                let mut diagnostic =
+                    Diagnostic::new(Code::E202, file, name.span, format!("there are two connectors named `{}`", name.text));
+                if first_file == file {
+                    diagnostic = diagnostic.also(*first, "the first one");
+                } else {
+                    diagnostic = diagnostic.help(format!("the other one is in {first_file}"));
+                }
+                self.connector_diagnostics.push(diagnostic);
+                continue;
+            }
+            seen.insert(name.text.clone(), (file.clone(), name.span));
+            let (declared, diagnostics) = connector::declare(file, text, node);
+            self.connector_diagnostics.extend(diagnostics);
+            // A connector of the project wins over a built-in one of its name: it is a copy that somebody changed.
+            catalog.connectors.insert(declared.name.clone(), Arc::new(declared));
+        }
+        for (_, text, node) in nodes {
+            if let Some(declared) = catalog.connectors.get(&node.name.text).cloned() {
+                self.connector_diagnostics.extend(flow::check_connector(&declared, node, text, &catalog));
+            }
+        }
+        Arc::new(catalog)
+    }
+
+    /// What only the whole can tell: names that stand twice, connections that nobody uses.
+    fn link(&self) -> Compilation {
+        let mut diagnostics = self.connector_diagnostics.clone();
+        let mut first: BTreeMap<&str, &plan::Flow> = BTreeMap::new();
+        let mut units = BTreeMap::new();
+        for (file, state) in &self.files {
+            let Some(unit) = &state.unit else { continue };
+            diagnostics.extend(unit.diagnostics.iter().cloned());
+            for flow in &unit.flows {
+                if let Some(other) = first.insert(&flow.id, flow) {
+                    diagnostics.push(self.twice(file, flow, other));
+                    first.insert(&other.id, other);
+                }
+            }
+            units.insert(file.clone(), unit.clone());
+        }
+        diagnostics.sort_by(|a, b| (&a.file, a.span, a.code).cmp(&(&b.file, b.span, b.code)));
+        let default = ConnectionSettings::default();
+        let connections = self
+            .connections
+            .iter()
+            .map(|(name, declared)| {
+                let settings = self.settings.connections.as_ref().and_then(|all| all.get(name)).unwrap_or(&default);
+                (name.clone(), connector::connection(declared, name, settings))
+            })
+            .collect();
+        Compilation { units, diagnostics, connections, catalog: self.catalog.clone() }
+    }
+
+    /// Two flows of one name, or the same nameless flow twice.
+    fn twice(&self, file: &Arc<str>, flow: &plan::Flow, other: &plan::Flow) -> Diagnostic {
+        let span = self.flow_span(file, flow);
+        let place = format!("{}:{}", other.file, other.line);
+        match &flow.name {
+            Some(name) => {
+                let diagnostic = Diagnostic::new(Code::E202, file, span, format!("there are two flows named `{name}`"))
+                    .help(format!("the other one is at {place}; history, limits and metrics belong to the name, so each needs its own"));
+                if *other.file == **file { diagnostic.also(self.flow_span(file, other), "the first one") } else { diagnostic }
+            }
+            None => Diagnostic::new(Code::E202, file, span, "the same flow is there twice")
+                .help(format!("the other one is at {place}: take one out, or give each a name: `flow NAME` before it")),
+        }
+    }
+
+    fn flow_span(&self, file: &Arc<str>, flow: &plan::Flow) -> flow_grammar::span::Span {
+        let Some(state) = self.files.get(file) else { return flow_grammar::span::Span::default() };
+        let index = LineIndex::new(&state.text);
+        state
+            .parsed
+            .iter()
+            .flat_map(|parsed| &parsed.file.items)
+            .find_map(|item| match item {
+                syntax::Item::Flow(node) if line_of(&index, &state.text, node) == flow.line => {
+                    Some(node.name.as_ref().map_or_else(|| first_line(&state.text, node.span), |name| name.span))
+                }
+                _ => None,
+            })
+            .unwrap_or_default()
+    }
+
+    /// Returns the connections that flow.toml names and no flow uses, for a warning there.
+    pub fn unused_connections(&self) -> Vec<String> {
+        let used: BTreeSet<&String> = self.files.values().filter_map(|state| state.unit.as_ref()).flat_map(|unit| &unit.used_connections).collect();
+        self.settings.connections.iter().flat_map(|all| all.keys()).filter(|name| !used.contains(name)).cloned().collect()
+    }
+}
+
+fn has_connector(parsed: &Parsed) -> bool {
+    parsed.file.items.iter().any(|item| matches!(item, syntax::Item::Connector(_)))
+}
+
+fn line_of(index: &LineIndex, text: &str, node: &syntax::Flow) -> u32 {
+    // The flow begins at its first word, not at its doc comment.
+    let start = node.name.as_ref().map_or(
+        match &node.start {
+            syntax::Start::When(when) => when.span.start,
+            syntax::Start::Every(every) => every.span.start,
+        },
+        |name| name.span.start,
+    );
+    u32::try_from(index.position(text, start as usize).line).unwrap_or(u32::MAX)
+}
+
+fn first_line(text: &str, span: flow_grammar::span::Span) -> flow_grammar::span::Span {
+    let len = span.text(text).lines().next().map_or(0, str::len);
+    flow_grammar::span::Span::new(span.start as usize, span.start as usize + len)
+}
+
+fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
+    let mut unit = Unit { diagnostics: parsed.errors.iter().map(|error| from_syntax(context.file, error)).collect(), ..Unit::default() };
+    let index = LineIndex::new(context.source);
+    for item in &parsed.file.items {
+        match item {
+            syntax::Item::Flow(node) => {
+                unit.flow_count += 1;
+                let outcome = flow::compile_flow(context, node);
+                unit.diagnostics.extend(outcome.diagnostics);
+                unit.used_connections.extend(outcome.used_connections);
+                unit.expanded.extend(outcome.expanded);
+                if let Some(mut flow) = outcome.flow {
+                    flow.line = line_of(&index, context.source, node);
+                    unit.flows.push(Arc::new(flow));
+                }
+            }
+            syntax::Item::Test(test) => unit.diagnostics.push(
+                Diagnostic::new(Code::E190, context.file, first_line(context.source, test.span), "not supported yet: tests beside the flows")
+                    .label("this test would not run")
+                    .help("`flowc test` comes later; until then take the test out, or keep it in a file that does not end in .flow"),
+            ),
+            // Connectors are declared before; what was no item has its diagnostic among the syntax errors.
+            syntax::Item::Connector(_) | syntax::Item::Bad(_) => {}
+        }
+    }
+    unit
+}
+
+/// A syntax error as a diagnostic.
+pub fn from_syntax(file: &Arc<str>, error: &flow_grammar::SyntaxError) -> Diagnostic {
+    let code = Code::parse(error.code).unwrap_or(Code::E102);
+    let mut diagnostic = Diagnostic::new(code, file, error.span, error.message.clone()).label(error.label.clone());
+    diagnostic.labels = error.labels.iter().map(|(span, text)| Label { span: *span, text: text.clone() }).collect();
+    diagnostic.help = error.help.clone();
+    diagnostic.fixes = error
+        .fixes
+        .iter()
+        .map(|fix| Fix {
+            title: fix.title.clone(),
+            edits: fix.edits.iter().map(|(span, text)| crate::diagnostic::Edit { span: *span, text: text.clone() }).collect(),
+            safe: fix.safe,
+        })
+        .collect();
+    diagnostic
+}

@@ -1,0 +1,104 @@
+//! The connections of flow.toml against the connectors.
+
+use std::sync::Arc;
+
+use flow_plan::Value;
+use flow_plan::ty::Type;
+
+use super::read::literal_secret;
+use super::{Config, SecretRef};
+use crate::catalog::{Catalog, Connector};
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::settings::ConnectionSettings;
+use crate::suggest::nearest;
+
+/// The keys that every connection knows.
+const COMMON: &[&str] = &["connector", "base_url", "poll"];
+
+/// Checks the connections and fills `config.settings.connections`. A literal for a secret is refused unless
+/// `literal_secrets`.
+pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_secrets: bool) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    let mut settings = std::collections::BTreeMap::new();
+    for (name, connection) in &mut config.connections {
+        let Some(connector) = catalog.connectors.get(&connection.connector) else {
+            let known: Vec<&str> = catalog.connectors.keys().map(String::as_str).collect();
+            let mut diagnostic =
+                Diagnostic::new(Code::E814, file, connection.connector_span, format!("there is no connector `{}`", connection.connector))
+                    .help(format!(
+                        "known: {}; a connector of your own lies beside the flows as `connector {} {{ … }}`",
+                        known.join(", "),
+                        connection.connector
+                    ));
+            if let Some(best) = nearest(&connection.connector, known.iter().copied()) {
+                let text = if connection.connector == *name { best.to_owned() } else { format!("\"{best}\"") };
+                diagnostic = diagnostic.fix(format!("did you mean `{best}`?"), connection.connector_span, text, false);
+            }
+            diagnostics.push(diagnostic);
+            continue;
+        };
+        for (key, (span, _)) in &connection.secrets {
+            if !connector.secrets.iter().any(|secret| secret.name == *key) {
+                let wrong_kind = connector.settings.iter().any(|setting| setting.name == *key);
+                diagnostics.push(if wrong_kind {
+                    Diagnostic::new(Code::E812, file, *span, format!("`{key}` of {} is a setting, not a secret", connector.title))
+                        .help(format!("write it out: `{key} = \"…\"`"))
+                } else {
+                    unknown(file, *span, key, connector)
+                });
+            }
+        }
+        let mut given = ConnectionSettings { connector: connection.connector.clone(), ..ConnectionSettings::default() };
+        for (key, value) in &connection.values {
+            if connector.secrets.iter().any(|secret| secret.name == *key) {
+                match &value.value {
+                    Value::Text(text) if literal_secrets => {
+                        connection.secrets.insert(key.clone(), (value.key_span, SecretRef::Literal(text.to_string())));
+                    }
+                    _ => diagnostics.push(literal_secret(file, value.span, key, &format!("{key} of {}", connector.title))),
+                }
+                continue;
+            }
+            let Some(setting) = connector.settings.iter().find(|setting| setting.name == *key) else {
+                diagnostics.push(unknown(file, value.key_span, key, connector));
+                continue;
+            };
+            if fits(&setting.ty, &value.value) {
+                given.values.insert(key.clone(), value.value.clone());
+            } else {
+                diagnostics.push(
+                    Diagnostic::new(Code::E812, file, value.span, format!("`{key}` of {} is {}", connector.title, setting.ty.required()))
+                        .help(setting.docs.clone()),
+                );
+            }
+        }
+        settings.insert(name.clone(), given);
+    }
+    config.settings.connections = Some(settings);
+    diagnostics
+}
+
+fn unknown(file: &Arc<str>, span: flow_grammar::span::Span, key: &str, connector: &Connector) -> Diagnostic {
+    let mut known: Vec<&str> = connector.settings.iter().map(|setting| setting.name.as_str()).collect();
+    known.extend(connector.secrets.iter().map(|secret| secret.name.as_str()));
+    known.extend(COMMON);
+    let diagnostic = Diagnostic::new(Code::E811, file, span, format!("{} has no setting `{key}`", connector.title))
+        .help(format!("known: {}", known.join(", ")));
+    match nearest(key, known.iter().copied()) {
+        Some(best) => diagnostic.fix(format!("did you mean `{best}`?"), span, best, true),
+        None => diagnostic,
+    }
+}
+
+fn fits(ty: &Type, value: &Value) -> bool {
+    match (ty.required(), value) {
+        (Type::Text(_), Value::Text(_)) | (Type::Bool, Value::Bool(_)) | (Type::Number | Type::Int(None), Value::Number(_)) => true,
+        (Type::Int(Some((low, high))), Value::Number(number)) => low <= number && number <= high,
+        (Type::Enum { members, open }, Value::Text(text)) => *open || members.iter().any(|member| **member == **text),
+        (Type::List(inner), Value::List(items)) => items.iter().all(|item| fits(inner, item)),
+        (Type::Duration, Value::Text(text)) => super::parse_duration(text).is_some(),
+        (Type::Unknown | Type::Json, _) => true,
+        _ => false,
+    }
+}

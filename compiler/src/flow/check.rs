@@ -1,0 +1,286 @@
+//! The checker: what is in scope, what is known, what was found. Checking and lowering are one walk, since each needs
+//! what the other knows; the constructs are in files of their own.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flow_grammar::span::Span;
+use flow_grammar::syntax;
+use flow_plan as plan;
+use flow_plan::ty::Type;
+
+use super::build::Builder;
+use super::expand::Fill;
+use super::fact::{Facts, Place, Root};
+use super::sends::Sends;
+use super::typed::Typed;
+use crate::catalog::{Catalog, Connector, Field, Record, Trigger};
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::settings::Settings;
+
+/// The event that starts the flow.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Event<'a> {
+    /// There is none: the steps of a connector.
+    None,
+    /// It is not known because of an earlier mistake.
+    Unknown,
+    /// An event of a trigger.
+    Known(Source<'a>),
+}
+
+/// A trigger with all that belongs to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) connection: &'a str,
+    pub(super) connector: &'a Connector,
+    pub(super) trigger: &'a Trigger,
+    pub(super) record: &'a Record,
+}
+
+/// A name that the source gave to a value.
+#[derive(Debug, Clone)]
+pub(super) struct Binding<'a> {
+    pub(super) name: String,
+    /// Its number, unique in the flow.
+    pub(super) id: u32,
+    pub(super) expr: plan::Expr,
+    pub(super) ty: Cow<'a, Type>,
+    pub(super) optional: bool,
+    /// The call that gives it may have failed, and that was handled.
+    pub(super) failed: Option<Span>,
+    pub(super) personal: bool,
+    pub(super) span: Span,
+    pub(super) docs: &'a str,
+}
+
+/// Where an expression stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Setting {
+    /// In `where`, or in the condition or key of a trigger: pure.
+    Condition,
+    /// In a step.
+    Steps,
+}
+
+/// What names mean at the moment: the flow itself, the condition of a trigger, or a composite operation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame<'a> {
+    /// Bindings before this one are out of sight.
+    pub(super) first_binding: usize,
+    /// The connector whose operations are called without a prefix, and the connection.
+    pub(super) own: Option<(&'a Connector, &'a str)>,
+    /// Fields of the event can be named.
+    pub(super) sees_event: bool,
+    /// The condition or key of a trigger: `type` and `event.id` are those of the payload's envelope.
+    pub(super) is_guard: bool,
+    /// The text that spans lie in; empty where it is not at hand.
+    pub(super) source: &'a str,
+    /// Composite operations that are being written out, to notice one that calls itself.
+    pub(super) depth: usize,
+}
+
+/// The checker.
+#[derive(Debug)]
+pub(super) struct Checker<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) connections: &'a BTreeMap<String, Arc<Connector>>,
+    pub(super) settings: &'a Settings,
+    pub(super) file: &'a Arc<str>,
+    /// The flow that is checked; `None` for a connector.
+    pub(super) node: Option<&'a syntax::Flow>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    /// While it is above 0, nothing is reported: what is checked is not the user's text.
+    pub(super) quiet: usize,
+    /// Something was wrong while nothing was reported.
+    pub(super) quiet_error: bool,
+    pub(super) event: Event<'a>,
+    pub(super) frame: Frame<'a>,
+    pub(super) setting: Setting,
+    pub(super) bindings: Vec<Binding<'a>>,
+    next_binding: u32,
+    pub(super) facts: Facts<'a>,
+    pub(super) build: Builder,
+    /// The slots of the event's fields.
+    pub(super) reads: Vec<&'a Field>,
+    pub(super) used: BTreeSet<String>,
+    pub(super) fills: Vec<Fill>,
+    pub(super) hoisted: Vec<syntax::Step>,
+    pub(super) sends: Sends,
+    /// Where the step at hand stands: `2.then.`.
+    pub(super) path: String,
+    /// Counters of the loops around, outermost first.
+    pub(super) loops: Vec<u16>,
+    /// An action stands before the step at hand.
+    pub(super) effect_before: bool,
+    pub(super) steps: super::step::StepContext<'a>,
+}
+
+impl<'a> Checker<'a> {
+    pub(super) fn new(
+        catalog: &'a Catalog,
+        connections: &'a BTreeMap<String, Arc<Connector>>,
+        settings: &'a Settings,
+        file: &'a Arc<str>,
+        source: &'a str,
+    ) -> Self {
+        Self {
+            catalog,
+            connections,
+            settings,
+            file,
+            node: None,
+            diagnostics: Vec::new(),
+            quiet: 0,
+            quiet_error: false,
+            event: Event::None,
+            frame: Frame { first_binding: 0, own: None, sees_event: true, is_guard: false, source, depth: 0 },
+            setting: Setting::Condition,
+            bindings: Vec::new(),
+            next_binding: 0,
+            facts: Facts::default(),
+            build: Builder::default(),
+            reads: Vec::new(),
+            used: BTreeSet::new(),
+            fills: Vec::new(),
+            hoisted: Vec::new(),
+            sends: Sends::default(),
+            path: String::new(),
+            loops: Vec::new(),
+            effect_before: false,
+            steps: super::step::StepContext::default(),
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------ diagnostics
+
+    /// Begins a diagnostic of this file.
+    pub(super) fn diagnostic(&self, code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(code, self.file, span, message)
+    }
+
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        if self.quiet > 0 {
+            self.quiet_error |= diagnostic.is_error();
+        } else {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Tells whether something was wrong in what is checked at the moment.
+    pub(super) fn error_count(&self) -> usize {
+        if self.quiet > 0 { usize::from(self.quiet_error) } else { self.diagnostics.iter().filter(|d| d.is_error()).count() }
+    }
+
+    /// Returns the source text of an expression, in one line.
+    pub(super) fn text_of(&self, expr: &syntax::Expr) -> String {
+        let text = expr.span.text(self.frame.source);
+        if text.is_empty() { flow_grammar::print::print_expr(expr) } else { one_line(text) }
+    }
+
+    // ------------------------------------------------------------------------------------------ names
+
+    /// Brings a name into scope and returns its number.
+    pub(super) fn bind(&mut self, name: &str, span: Span, value: Typed<'a>) -> u32 {
+        let id = self.next_binding;
+        self.next_binding += 1;
+        self.bindings.push(Binding {
+            name: name.to_owned(),
+            id,
+            expr: value.expr,
+            ty: value.ty,
+            optional: value.optional,
+            failed: value.failed,
+            personal: value.personal,
+            span,
+            docs: value.docs,
+        });
+        id
+    }
+
+    /// Returns what a name is bound to.
+    pub(super) fn binding(&self, name: &str) -> Option<&Binding<'a>> {
+        self.bindings.get(self.frame.first_binding..)?.iter().rev().find(|binding| binding.name == name)
+    }
+
+    /// Returns the connection of this name, where one can be named.
+    pub(super) fn connection(&self, name: &str) -> Option<(&'a str, &'a Connector)> {
+        if self.frame.own.is_some() || self.frame.is_guard {
+            return None;
+        }
+        self.connections.get_key_value(name).map(|(name, connector)| (name.as_str(), connector.as_ref()))
+    }
+
+    /// Returns the field of the event.
+    pub(super) fn event_field(&self, name: &str) -> Option<&'a Field> {
+        match self.event {
+            Event::Known(source) if self.frame.sees_event => source.record.field(name),
+            Event::Known(_) | Event::None | Event::Unknown => None,
+        }
+    }
+
+    /// Returns the slot of a field of the event.
+    pub(super) fn slot(&mut self, field: &'a Field) -> u16 {
+        let at = self.reads.iter().position(|known| std::ptr::eq(*known, field)).unwrap_or_else(|| {
+            self.reads.push(field);
+            self.reads.len() - 1
+        });
+        u16::try_from(at).unwrap_or(u16::MAX)
+    }
+
+    /// How a place is written here.
+    pub(super) fn spell(&self, place: &Place<'_>) -> String {
+        match place.root {
+            Root::Event => {
+                let first = place.path.split(['.', '[']).next().unwrap_or_default();
+                if self.is_hidden(first) { format!("event.{}", place.path) } else { place.path.to_string() }
+            }
+            Root::Raw => format!("raw.{}", place.path),
+            Root::Binding(id) => {
+                let name = self.bindings.iter().find(|binding| binding.id == id).map_or("", |binding| &binding.name);
+                if place.path.is_empty() { name.to_owned() } else { format!("{name}.{}", place.path) }
+            }
+        }
+    }
+
+    /// Tells whether a bare name does not reach the event's field.
+    pub(super) fn is_hidden(&self, name: &str) -> bool {
+        self.binding(name).is_some() || self.connection(name).is_some() || super::expr::is_builtin(name) || is_reserved(name)
+    }
+
+    /// Returns the record of a record type, with its connector.
+    pub(super) fn record(&self, ty: &Type) -> Option<&'a Record> {
+        match ty {
+            Type::Record(record) if !record.name.is_empty() => {
+                self.catalog.connectors.get(&record.connector)?.records.get(&record.name)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Joins the lines of a text by single blanks.
+pub(super) fn one_line(text: &str) -> String {
+    if text.contains(['\n', '\t', '\r']) { text.split_whitespace().collect::<Vec<_>>().join(" ") } else { text.to_owned() }
+}
+
+/// The words that can be names only in backticks or behind a dot.
+pub(super) fn is_reserved(name: &str) -> bool {
+    matches!(
+        name,
+        "when" | "every" | "where" | "do" | "then" | "and" | "or" | "not" | "is" | "in" | "contains" | "else" | "if" | "match"
+            | "let" | "for" | "true" | "false"
+    )
+}
+
+/// Writes a list as people do: `a`, `b` and `c`.
+pub(super) fn listed<S: AsRef<str>>(items: &[S], joint: &str) -> String {
+    let quoted: Vec<String> = items.iter().map(|item| format!("`{}`", item.as_ref())).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} {joint} {last}", first.join(", ")),
+    }
+}

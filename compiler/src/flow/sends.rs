@@ -1,0 +1,135 @@
+//! Which fields of which service go where: what `flowc plan` lists under `sends`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flow_plan as plan;
+use flow_plan::Expr;
+
+use super::check::{Checker, Event};
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Sends {
+    /// Target to fields.
+    to: BTreeMap<String, BTreeSet<String>>,
+    /// What a local is made of.
+    locals: Vec<(u16, Origin)>,
+}
+
+#[derive(Debug, Clone)]
+enum Origin {
+    /// The result of `connection.operation`.
+    Result { connection: String, operation: String },
+    /// A value out of other fields.
+    Fields(BTreeSet<String>),
+}
+
+impl Sends {
+    pub(super) fn finish(self) -> Vec<plan::Send> {
+        self.to.into_iter().map(|(to, fields)| plan::Send { to, fields: fields.into_iter().collect() }).collect()
+    }
+
+    pub(super) fn result(&mut self, local: u16, connection: &str, operation: &str) {
+        let origin = Origin::Result { connection: connection.to_owned(), operation: operation.to_owned() };
+        self.locals.push((local, origin));
+    }
+
+    fn origin(&self, local: u16) -> Option<&Origin> {
+        self.locals.iter().rev().find_map(|(known, origin)| (*known == local).then_some(origin))
+    }
+}
+
+impl Checker<'_> {
+    /// Notes what a local is made of.
+    pub(super) fn note_local(&mut self, local: u16, value: &Expr) {
+        let mut fields = BTreeSet::new();
+        self.collect(value, &mut fields);
+        if !fields.is_empty() {
+            self.sends.locals.push((local, Origin::Fields(fields)));
+        }
+    }
+
+    /// Notes what an argument carries to an operation.
+    pub(super) fn note_send(&mut self, connection: &str, operation: &str, value: &Expr) {
+        let mut fields = BTreeSet::new();
+        self.collect(value, &mut fields);
+        // What a service is told of itself is no news.
+        let own = format!("{connection}.");
+        fields.retain(|field| !field.starts_with(&own));
+        if !fields.is_empty() {
+            self.sends.to.entry(format!("{connection}.{operation}")).or_default().extend(fields);
+        }
+    }
+
+    fn collect(&self, expr: &Expr, into: &mut BTreeSet<String>) {
+        match expr {
+            Expr::Event(slot) => {
+                if let (Event::Known(source), Some(field)) = (self.event, self.reads.get(usize::from(*slot))) {
+                    let mark = if field.personal { " (personal)" } else { "" };
+                    into.insert(format!("{}.{}{mark}", source.connection, field.name));
+                }
+            }
+            Expr::Raw(path) => {
+                if let Event::Known(source) = self.event {
+                    into.insert(format!("{}.raw.{path}", source.connection));
+                }
+            }
+            Expr::Local(local) => match self.sends.origin(*local) {
+                Some(Origin::Result { connection, operation }) => {
+                    into.insert(format!("{connection}.{operation}"));
+                }
+                Some(Origin::Fields(fields)) => into.extend(fields.iter().cloned()),
+                None => {}
+            },
+            Expr::Field(inner, name) => match inner.as_ref() {
+                Expr::Local(local) => match self.sends.origin(*local) {
+                    Some(Origin::Result { connection, operation }) => {
+                        let mark = if self.is_personal_result(connection, operation, name) { " (personal)" } else { "" };
+                        into.insert(format!("{connection}.{name}{mark}"));
+                    }
+                    Some(Origin::Fields(_)) | None => self.collect(inner, into),
+                },
+                inner => self.collect(inner, into),
+            },
+            Expr::Const(_) | Expr::Input(_) | Expr::Env(_) | Expr::Answer(_) => {}
+            Expr::Not(inner)
+            | Expr::CompareAny(_, inner, _)
+            | Expr::IsPresent(inner)
+            | Expr::IsEmpty(inner)
+            | Expr::Matches(inner, _)
+            | Expr::Negate(inner)
+            | Expr::Require { value: inner, .. } => self.collect(inner, into),
+            Expr::Index(left, right)
+            | Expr::Compare(_, left, right)
+            | Expr::CompareMajor(_, left, right)
+            | Expr::Equal(left, right)
+            | Expr::InList(left, right)
+            | Expr::Contains(left, right)
+            | Expr::StartsWith(left, right)
+            | Expr::EndsWith(left, right)
+            | Expr::Arithmetic(_, left, right)
+            | Expr::Else(left, right) => {
+                self.collect(left, into);
+                self.collect(right, into);
+            }
+            Expr::InRange(value, low, high) => [value, low, high].into_iter().for_each(|part| self.collect(part, into)),
+            Expr::OneOf(value, choices) => {
+                self.collect(value, into);
+                choices.iter().for_each(|choice| self.collect(choice, into));
+            }
+            Expr::Text(parts) | Expr::List(parts) | Expr::And(parts) | Expr::Or(parts) | Expr::Call(_, parts) => {
+                parts.iter().for_each(|part| self.collect(part, into));
+            }
+            Expr::Record(fields) => fields.iter().for_each(|(_, value)| self.collect(value, into)),
+        }
+    }
+
+    fn is_personal_result(&self, connection: &str, operation: &str, name: &str) -> bool {
+        self.connections
+            .get(connection)
+            .and_then(|connector| connector.operations.get(operation))
+            .and_then(|operation| self.record(operation.output.required()))
+            .and_then(|record| record.field(name))
+            .is_some_and(|field| field.personal)
+    }
+}

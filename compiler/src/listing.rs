@@ -1,0 +1,141 @@
+//! Plans for people and programs: what `flowc plan` prints. The form of `--format json` is a contract.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use flow_plan::{Condition, Flow, Outline};
+use serde_json::{Value as Json, json};
+
+/// Returns the document of `flowc plan --format json`.
+pub fn json(flows: &[Arc<Flow>]) -> Json {
+    json!({ "version": flow_plan::VERSION, "flows": flows.iter().map(|flow| flow_json(flow)).collect::<Vec<_>>() })
+}
+
+fn flow_json(flow: &Flow) -> Json {
+    let triggers: Vec<Json> = flow
+        .triggers
+        .iter()
+        .map(|trigger| {
+            let options: serde_json::Map<String, Json> = trigger.options.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
+            json!({ "connection": trigger.connection, "trigger": trigger.name, "types": trigger.types, "options": options })
+        })
+        .collect();
+    let reads: Vec<Json> = flow
+        .reads
+        .iter()
+        .map(|read| {
+            let from: Vec<String> = read.from.iter().map(|source| source.path.to_string()).collect();
+            json!({ "field": read.name, "from": from, "optional": read.optional, "personal": read.personal })
+        })
+        .collect();
+    json!({
+        "id": flow.id,
+        "name": flow.name,
+        "title": flow.title,
+        "file": flow.file,
+        "line": flow.line,
+        "hash": flow.hash,
+        "triggers": triggers,
+        "reads": reads,
+        "filter": flow.filter.as_ref().map(condition_json),
+        "steps": flow.outline.iter().map(step_json).collect::<Vec<_>>(),
+        "calls": { "min": flow.calls.0, "max": flow.calls.1 },
+        "sends": flow.sends.iter().map(|send| json!({ "to": send.to, "fields": send.fields })).collect::<Vec<_>>(),
+    })
+}
+
+fn condition_json(condition: &Condition) -> Json {
+    match condition {
+        Condition::All(parts) => json!({ "all": parts.iter().map(condition_json).collect::<Vec<_>>() }),
+        Condition::Any(parts) => json!({ "any": parts.iter().map(condition_json).collect::<Vec<_>>() }),
+        Condition::Not(part) => json!({ "not": condition_json(part) }),
+        Condition::Test { text, .. } => json!({ "test": text }),
+    }
+}
+
+fn step_json(step: &Outline) -> Json {
+    let mut json = json!({ "path": step.path, "kind": step.kind, "text": step.text });
+    if let Some(object) = json.as_object_mut() {
+        if let Some(call) = &step.call {
+            object.insert("call".into(), Json::String(call.clone()));
+        }
+        if let Some(effect) = &step.effect {
+            object.insert("effect".into(), Json::String(effect.clone()));
+        }
+        if !step.steps.is_empty() {
+            object.insert("steps".into(), Json::Array(step.steps.iter().map(step_json).collect()));
+        }
+    }
+    json
+}
+
+/// Returns the listing of `flowc plan`.
+pub fn human(flows: &[Arc<Flow>]) -> String {
+    let mut out = String::new();
+    for (at, flow) in flows.iter().enumerate() {
+        if at > 0 {
+            out.push('\n');
+        }
+        // Writing into a text cannot fail.
+        drop(write_flow(&mut out, flow));
+    }
+    out
+}
+
+fn write_flow(out: &mut String, flow: &Flow) -> std::fmt::Result {
+    let title = flow.title.as_ref().map(|title| format!("  \"{title}\"")).unwrap_or_default();
+    writeln!(out, "{}{title}  ({}:{}, plan {})", flow.name.as_ref().unwrap_or(&flow.id), flow.file, flow.line, flow.hash.get(..12).unwrap_or(&flow.hash))?;
+    for trigger in &flow.triggers {
+        let options: Vec<String> = trigger.options.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let options = if options.is_empty() { String::new() } else { format!("({})", options.join(", ")) };
+        writeln!(out, "  when   {}.{}{options}  <- {}", trigger.connection, trigger.name, trigger.types.join(", "))?;
+    }
+    if let Some(filter) = &flow.filter {
+        write_condition(out, filter, "  where  ", 9)?;
+    }
+    let reads: Vec<String> = flow.reads.iter().map(|read| format!("{}{}", read.name, if read.optional { "?" } else { "" })).collect();
+    if !reads.is_empty() {
+        writeln!(out, "  reads  {}", reads.join(", "))?;
+    }
+    writeln!(out, "  do")?;
+    write_steps(out, &flow.outline, 4)?;
+    let most = flow.calls.1.map_or("any number of".to_owned(), |most| most.to_string());
+    let calls = if flow.calls.1 == Some(flow.calls.0) { most } else { format!("{} to {most}", flow.calls.0) };
+    writeln!(out, "  calls  {calls}")?;
+    for send in &flow.sends {
+        writeln!(out, "  sends  to {}: {}", send.to, send.fields.join(", "))?;
+    }
+    Ok(())
+}
+
+fn write_condition(out: &mut String, condition: &Condition, lead: &str, indent: usize) -> std::fmt::Result {
+    match condition {
+        Condition::All(parts) => {
+            for (at, part) in parts.iter().enumerate() {
+                let lead = if at == 0 { lead.to_owned() } else { format!("{:indent$}and ", "") };
+                write_condition(out, part, &lead, indent)?;
+            }
+            Ok(())
+        }
+        Condition::Any(_) | Condition::Not(_) | Condition::Test { .. } => writeln!(out, "{lead}{}", condition_text(condition)),
+    }
+}
+
+fn condition_text(condition: &Condition) -> String {
+    let join = |parts: &[Condition], word: &str| parts.iter().map(condition_text).collect::<Vec<_>>().join(word);
+    match condition {
+        Condition::All(parts) => format!("({})", join(parts, " and ")),
+        Condition::Any(parts) => format!("({})", join(parts, " or ")),
+        Condition::Not(part) => format!("not {}", condition_text(part)),
+        Condition::Test { text, .. } => text.clone(),
+    }
+}
+
+fn write_steps(out: &mut String, steps: &[Outline], indent: usize) -> std::fmt::Result {
+    for step in steps {
+        let effect = step.effect.as_ref().map(|effect| format!("  [{effect}]")).unwrap_or_default();
+        writeln!(out, "{:indent$}{}  {}{effect}", "", step.path, step.text)?;
+        write_steps(out, &step.steps, indent + 2)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Diagnostics for people, by miette, and for programs, as JSON. The only file that names miette.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use flow_grammar::span::{LineIndex, Span};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, ThemeCharacters, ThemeStyles};
+use serde_json::{Value as Json, json};
+
+use crate::diagnostic::{Diagnostic, Severity};
+
+/// The texts that diagnostics point into, by file.
+pub type Sources = BTreeMap<Arc<str>, Arc<str>>;
+
+/// How reports look.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// Colours: only on a terminal.
+    pub colours: bool,
+    /// Columns, for wrapping the text below.
+    pub width: usize,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { colours: false, width: 110 }
+    }
+}
+
+/// Returns the report of one diagnostic.
+pub fn human(diagnostic: &Diagnostic, sources: &Sources, style: Style) -> String {
+    let styles = if style.colours { ThemeStyles::ansi() } else { ThemeStyles::none() };
+    // Where the characters cannot be shown is not known here; miette's Unicode set is within what fonts have.
+    let theme = GraphicalTheme { characters: ThemeCharacters::unicode(), styles };
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(style.width).with_links(false).with_context_lines(0);
+    let source = sources.get(&diagnostic.file).cloned().unwrap_or_default();
+    let report = Report { diagnostic, source: NamedSource::new(&*diagnostic.file, source.to_string()), len: source.len() };
+    let mut out = String::new();
+    // Writing into a text cannot fail; should miette refuse a span, the message alone is still said.
+    if handler.render_report(&mut out, &report).is_err() {
+        out = format!("{}[{}]: {}\n", diagnostic.severity.word(), diagnostic.code, diagnostic.message);
+    }
+    out
+}
+
+struct Report<'a> {
+    diagnostic: &'a Diagnostic,
+    source: NamedSource<String>,
+    len: usize,
+}
+
+impl fmt::Debug for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.diagnostic.code)
+    }
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.diagnostic.message)
+    }
+}
+
+impl std::error::Error for Report<'_> {}
+
+impl miette::Diagnostic for Report<'_> {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(format!("{}[{}]", self.diagnostic.severity.word(), self.diagnostic.code)))
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.diagnostic.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+            Severity::Advice => miette::Severity::Advice,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        let mut text = self.diagnostic.help.clone().unwrap_or_default();
+        for fix in &self.diagnostic.fixes {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str("fix: ");
+            text.push_str(&fix.title);
+        }
+        (!text.is_empty()).then(|| Box::new(text) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        (self.len > 0).then_some(&self.source as &dyn miette::SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let label = |span: Span, text: &str, primary: bool| {
+            let start = (span.start as usize).min(self.len);
+            let len = (span.end as usize).min(self.len).saturating_sub(start);
+            let text = (!text.is_empty()).then(|| text.to_owned());
+            if primary { LabeledSpan::new_primary_with_span(text, (start, len)) } else { LabeledSpan::new_with_span(text, (start, len)) }
+        };
+        let first = std::iter::once(label(self.diagnostic.span, &self.diagnostic.label, true));
+        Some(Box::new(first.chain(self.diagnostic.labels.iter().map(move |other| label(other.span, &other.text, false)))))
+    }
+}
+
+/// Returns the JSON of `flowc check --format json`.
+pub fn json(diagnostics: &[Diagnostic], sources: &Sources, flows: usize) -> Json {
+    let mut indices: BTreeMap<Arc<str>, LineIndex> = BTreeMap::new();
+    let mut items = Vec::new();
+    for diagnostic in diagnostics {
+        let source = sources.get(&diagnostic.file).cloned().unwrap_or_default();
+        let index = indices.entry(diagnostic.file.clone()).or_insert_with(|| LineIndex::new(&source));
+        let span = |span: Span| {
+            let place = |offset: u32| {
+                let position = index.position(&source, offset as usize);
+                json!({ "offset": position.offset, "line": position.line, "column": position.column })
+            };
+            json!({ "start": place(span.start), "end": place(span.end) })
+        };
+        let mut labels: Vec<Json> = Vec::new();
+        if !diagnostic.label.is_empty() {
+            labels.push(json!({ "span": span(diagnostic.span), "text": diagnostic.label }));
+        }
+        labels.extend(diagnostic.labels.iter().map(|label| json!({ "span": span(label.span), "text": label.text })));
+        let fixes: Vec<Json> = diagnostic
+            .fixes
+            .iter()
+            .map(|fix| {
+                let edits: Vec<Json> = fix.edits.iter().map(|edit| json!({ "span": span(edit.span), "text": edit.text })).collect();
+                json!({ "title": fix.title, "edits": edits, "safe": fix.safe })
+            })
+            .collect();
+        items.push(json!({
+            "code": diagnostic.code.as_str(),
+            "severity": diagnostic.severity.word(),
+            "message": diagnostic.message,
+            "file": &*diagnostic.file,
+            "span": span(diagnostic.span),
+            "labels": labels,
+            "help": diagnostic.help,
+            "fixes": fixes,
+        }));
+    }
+    let count = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+    json!({
+        "diagnostics": items,
+        "summary": {
+            "files": sources.len(),
+            "flows": flows,
+            "errors": count(Severity::Error),
+            "warnings": count(Severity::Warning),
+        },
+    })
+}

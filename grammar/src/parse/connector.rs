@@ -1,0 +1,247 @@
+//! Connectors and their members.
+
+use super::{Builder, Node, Parts};
+use crate::diagnose;
+use crate::grammar::Rule;
+use crate::span::Span;
+use crate::syntax::{
+    Connector, Expr, HttpOperation, Member, MemberKind, Operation, OperationBody, Rate, StateDecl, TextLit, Trigger,
+};
+
+impl<'s> Builder<'s> {
+    pub(super) fn connector(&mut self, node: Node<'s>) -> Connector {
+        let span = self.span(&node);
+        let docs = self.docs(span.start);
+        let mut parts = Parts::of(node);
+        let name = self.take_ident(&mut parts);
+        let title = self.take_text_maybe(&mut parts);
+        let mut members: Vec<Member> = Vec::new();
+        let mut lines = diagnose::Lines::new(Rule::only_members, span);
+        while let Some(part) = parts.next() {
+            let at = self.span(&part);
+            match part.as_rule() {
+                Rule::lbrace => lines.open(at),
+                Rule::rbrace => {}
+                Rule::unclosed => lines.unclosed(),
+                Rule::bad => {
+                    let docs = self.docs(at.start);
+                    if lines.bad(at) {
+                        members.push(Member {
+                            span: at,
+                            docs,
+                            kind: MemberKind::Bad,
+                        });
+                    }
+                }
+                _ => {
+                    lines.good(at, self.source, &mut self.errors);
+                    let docs = self.docs(at.start);
+                    let kind = self.member(part, at);
+                    members.push(Member { span: at, docs, kind });
+                }
+            }
+        }
+        lines.finish(self.source, &mut self.errors);
+        Connector {
+            span,
+            docs,
+            name,
+            title,
+            members,
+        }
+    }
+
+    fn member(&mut self, node: Node<'s>, span: Span) -> MemberKind {
+        let rule = node.as_rule();
+        let mut parts = Parts::of(node);
+        let parts = &mut parts;
+        match rule {
+            Rule::docs => MemberKind::Docs(self.take_text(parts)),
+            Rule::secret => {
+                let name = self.take_ident(parts);
+                parts.take(Rule::r#type);
+                MemberKind::Secret {
+                    name,
+                    hint: self.take_text_maybe(parts),
+                }
+            }
+            Rule::setting => {
+                let name = self.take_ident(parts);
+                parts.take(Rule::colon);
+                let ty = self.take_type(parts);
+                let default = parts.take(Rule::default).map(|node| {
+                    let mut inner = Parts::of(node);
+                    inner.take(Rule::assign);
+                    self.take_expr(&mut inner)
+                });
+                MemberKind::Setting { name, ty, default }
+            }
+            Rule::base => MemberKind::Base(self.take_text(parts)),
+            Rule::auth => MemberKind::Auth(self.take_call(parts)),
+            Rule::header => {
+                let name = self.take_text(parts);
+                MemberKind::Header(name, self.take_expr(parts))
+            }
+            Rule::limit => {
+                let count = self.take_number(parts);
+                MemberKind::Limit(count, self.take_rate_alone(parts, span))
+            }
+            Rule::quota => {
+                let count = self.take_number(parts);
+                let every = self.take_rate_alone(parts, span);
+                let shared_by = parts.take(Rule::shared_by).map(|node| {
+                    let mut inner = Parts::of(node);
+                    inner.take(Rule::w_by);
+                    self.take_ident(&mut inner)
+                });
+                MemberKind::Quota {
+                    count,
+                    every,
+                    shared_by,
+                }
+            }
+            Rule::retry_on => {
+                parts.take(Rule::w_on);
+                MemberKind::RetryOn(self.take_numbers(parts))
+            }
+            Rule::broken_on => {
+                parts.take(Rule::w_on);
+                MemberKind::BrokenOn(self.take_numbers(parts))
+            }
+            Rule::error_text => {
+                parts.take(Rule::w_text);
+                MemberKind::ErrorText(self.take_texts(parts))
+            }
+            Rule::record => MemberKind::Record(self.record(parts)),
+            Rule::source => self.source_member(parts),
+            Rule::trigger => MemberKind::Trigger(self.trigger(parts)),
+            Rule::state => MemberKind::State(self.state(parts)),
+            Rule::query => MemberKind::Operation(self.operation(parts, false)),
+            Rule::action => MemberKind::Operation(self.operation(parts, true)),
+            Rule::exponents => MemberKind::Exponents(self.exponents(parts)),
+            Rule::resolver => {
+                let record = self.take_ident(parts);
+                parts.take(Rule::w_from);
+                let from = self.take_ident(parts);
+                parts.take(Rule::assign);
+                MemberKind::Resolver {
+                    record,
+                    from,
+                    action: self.take_ident(parts),
+                }
+            }
+            _ => MemberKind::Bad,
+        }
+    }
+
+    /// Takes `per day` where no keys may stand.
+    fn take_rate_alone(&mut self, parts: &mut Parts<'s>, span: Span) -> Rate {
+        let (keys, rate) = self.take_rate(parts, span);
+        if let Some(key) = keys.first() {
+            self.unexpected(key.span);
+        }
+        rate
+    }
+
+    pub(super) fn take_texts(&mut self, parts: &mut Parts<'s>) -> Vec<TextLit> {
+        let mut texts = Vec::new();
+        while let Some(node) = parts.take(Rule::text) {
+            texts.push(self.text(node));
+        }
+        texts
+    }
+
+    fn source_member(&mut self, parts: &mut Parts<'s>) -> MemberKind {
+        let name = self.take_ident(parts);
+        match parts.take(Rule::source_body) {
+            Some(node) => MemberKind::Source(self.source_body(Some(name), node)),
+            None => MemberKind::Bad,
+        }
+    }
+
+    fn trigger(&mut self, parts: &mut Parts<'s>) -> Trigger {
+        let mut trigger = Trigger {
+            name: self.take_ident(parts),
+            options: self.take_inputs(parts),
+            record: None,
+            source: None,
+            types: Vec::new(),
+            condition: None,
+            dedupe: None,
+            example: None,
+            summaries: Vec::new(),
+            own_source: None,
+        };
+        if parts.take(Rule::colon).is_some() {
+            trigger.record = Some(self.take_type(parts));
+        }
+        while let Some(part) = parts.next() {
+            let at = self.span(&part);
+            let rule = part.as_rule();
+            let twice = if rule == Rule::source_body {
+                trigger.own_source.replace(self.source_body(None, part)).is_some()
+            } else {
+                let mut inner = Parts::of(part);
+                match rule {
+                    Rule::trigger_from => {
+                        let twice = trigger.source.replace(self.take_ident(&mut inner)).is_some();
+                        trigger.types = self.take_texts(&mut inner);
+                        twice
+                    }
+                    Rule::trigger_where => trigger.condition.replace(self.take_expr(&mut inner)).is_some(),
+                    Rule::summary => {
+                        trigger.summaries.push(self.take_text(&mut inner));
+                        false
+                    }
+                    Rule::dedupe => {
+                        inner.take(Rule::w_by);
+                        trigger.dedupe.replace(self.take_expr(&mut inner)).is_some()
+                    }
+                    _ => trigger.example.replace(self.take_text(&mut inner)).is_some(),
+                }
+            };
+            if twice {
+                self.errors.push(diagnose::twice(self.source, at));
+            }
+        }
+        trigger
+    }
+
+    fn state(&mut self, parts: &mut Parts<'s>) -> StateDecl {
+        let name = self.take_ident(parts);
+        parts.take(Rule::colon);
+        let ty = self.take_type(parts);
+        let from: Option<Expr> = parts
+            .take(Rule::state_from)
+            .map(|node| self.take_expr(&mut Parts::of(node)));
+        StateDecl { name, ty, from }
+    }
+
+    fn operation(&mut self, parts: &mut Parts<'s>, action: bool) -> Operation {
+        let name = self.take_ident(parts);
+        let inputs = self.take_inputs(parts);
+        let output = parts
+            .take(Rule::output)
+            .map(|node| self.take_type(&mut Parts::of(node)));
+        let mut attributes = Vec::new();
+        while let Some(node) = parts.take(Rule::attribute) {
+            attributes.push(self.attribute(node));
+        }
+        let body = match parts.next() {
+            Some(node) if node.as_rule() == Rule::http => {
+                let http: HttpOperation = self.http(node);
+                OperationBody::Http(http)
+            }
+            Some(node) => OperationBody::Steps(self.block(node)),
+            None => OperationBody::Steps(Self::bad_block(name.span.after())),
+        };
+        Operation {
+            action,
+            name,
+            inputs,
+            output,
+            attributes,
+            body,
+        }
+    }
+}

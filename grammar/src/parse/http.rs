@@ -1,0 +1,343 @@
+//! What a connector says about HTTP: sources, requests, and the lines of operations.
+
+use super::{Builder, Node, Parts};
+use crate::diagnose;
+use crate::grammar::Rule;
+use crate::span::Span;
+use crate::syntax::{
+    Body, EffectLine, HttpOperation, Ident, OperationLine, OperationLineKind, Quote, Request, RequestField, Source,
+    SourceLine, SourceLineKind, TextLit,
+};
+
+impl<'s> Builder<'s> {
+    pub(super) fn source_body(&mut self, name: Option<Ident>, node: Node<'s>) -> Source {
+        let span = self.span(&node);
+        let mut out = Vec::new();
+        let mut lines = diagnose::Lines::new(Rule::only_source, span);
+        for part in node.into_inner() {
+            let at = self.span(&part);
+            match part.as_rule() {
+                Rule::lbrace => lines.open(at),
+                Rule::rbrace => {}
+                Rule::unclosed => lines.unclosed(),
+                Rule::bad => {
+                    lines.bad(at);
+                }
+                _ => {
+                    lines.good(at, self.source, &mut self.errors);
+                    out.push(SourceLine {
+                        span: at,
+                        kind: self.source_line(part),
+                    });
+                }
+            }
+        }
+        lines.finish(self.source, &mut self.errors);
+        Source { name, lines: out }
+    }
+
+    fn source_line(&mut self, node: Node<'s>) -> SourceLineKind {
+        let rule = node.as_rule();
+        let mut parts = Parts::of(node);
+        let parts = &mut parts;
+        match rule {
+            Rule::webhook => SourceLineKind::Webhook(self.take_call(parts)),
+            Rule::register => {
+                let request = self.take_request(parts);
+                let secret_at = parts.take(Rule::w_secret).map(|_| self.take_wire(parts));
+                SourceLineKind::Register { request, secret_at }
+            }
+            Rule::poll => self.poll(parts),
+            Rule::pages => {
+                let param = self.take_ident(parts);
+                let from = self.take_expr(parts);
+                let more = parts
+                    .take(Rule::pages_while)
+                    .map(|node| self.take_wire(&mut Parts::of(node)));
+                SourceLineKind::Pages { param, from, more }
+            }
+            Rule::cursor => SourceLineKind::Cursor(self.take_wire(parts)),
+            Rule::order => {
+                let first = self.take_ident(parts);
+                let by = self.take_wire(parts);
+                let scheme = self.take_scheme(parts);
+                SourceLineKind::Order { first, by, scheme }
+            }
+            Rule::seen => {
+                let mut paths = Vec::new();
+                while let Some(node) = parts.take(Rule::wire) {
+                    paths.push(self.wire(node));
+                }
+                SourceLineKind::Seen(paths)
+            }
+            Rule::history => SourceLineKind::History(self.take_duration(parts)),
+            Rule::first_poll => SourceLineKind::First(self.take_ident(parts)),
+            Rule::type_line => SourceLineKind::Type(self.take_wire(parts)),
+            Rule::id_line => SourceLineKind::Id(self.take_wire(parts)),
+            Rule::at_line => {
+                let path = self.take_wire(parts);
+                let scheme = self.take_scheme(parts);
+                SourceLineKind::At(path, scheme)
+            }
+            Rule::object_line => SourceLineKind::Object(self.take_wire(parts)),
+            Rule::field_line => {
+                let name = self.take_ident(parts);
+                SourceLineKind::Field(name, self.take_wire(parts))
+            }
+            Rule::refuse => SourceLineKind::Refuse {
+                when: self.take_expr(parts),
+                because: parts
+                    .take(Rule::refuse_because)
+                    .map(|node| self.take_text(&mut Parts::of(node))),
+            },
+            Rule::codes => self.codes(parts),
+            // `items`, the only line left.
+            _ => SourceLineKind::Items(self.take_wire(parts)),
+        }
+    }
+
+    fn poll(&mut self, parts: &mut Parts<'s>) -> SourceLineKind {
+        let request = self.take_request(parts);
+        let mut every = None;
+        let mut when_changes = Vec::new();
+        while let Some(part) = parts.next() {
+            let at = self.span(&part);
+            let rule = part.as_rule();
+            let mut inner = Parts::of(part);
+            let twice = if rule == Rule::poll_every {
+                every.replace(self.take_duration(&mut inner)).is_some()
+            } else {
+                !std::mem::replace(&mut when_changes, self.take_path(&mut inner)).is_empty()
+            };
+            if twice {
+                self.errors.push(diagnose::twice(self.source, at));
+            }
+        }
+        SourceLineKind::Poll {
+            request,
+            every,
+            when_changes,
+        }
+    }
+
+    fn take_scheme(&mut self, parts: &mut Parts<'s>) -> Option<Ident> {
+        let node = parts.take(Rule::scheme)?;
+        Some(self.take_ident(&mut Parts::of(node)))
+    }
+
+    fn codes(&mut self, parts: &mut Parts<'s>) -> SourceLineKind {
+        let path = self.take_wire(parts);
+        parts.take(Rule::lbrace);
+        let mut table = Vec::new();
+        while let Some(row) = parts.take(Rule::code_row) {
+            let mut inner = Parts::of(row);
+            let name = self.take_ident(&mut inner);
+            inner.take(Rule::colon);
+            table.push((name, self.take_numbers(&mut inner)));
+        }
+        let collapse = parts
+            .find(Rule::collapse)
+            .map(|node| self.take_ident(&mut Parts::of(node)));
+        SourceLineKind::Codes { path, table, collapse }
+    }
+
+    fn take_request(&mut self, parts: &mut Parts<'s>) -> Request {
+        match parts.take(Rule::request) {
+            Some(node) => self.request(node),
+            None => no_request(Span::default()),
+        }
+    }
+
+    fn request(&mut self, node: Node<'s>) -> Request {
+        let span = self.span(&node);
+        let mut parts = Parts::of(node);
+        let mut request = no_request(span);
+        if let Some(method) = parts.take(Rule::method) {
+            request.method = self.ident(&method);
+        }
+        request.path = self.take_text(&mut parts);
+        while let Some(part) = parts.next() {
+            let at = self.span(&part);
+            let rule = part.as_rule();
+            let mut inner = Parts::of(part);
+            match rule {
+                Rule::request_query => {
+                    inner.take(Rule::lbrace);
+                    while let Some(field) = inner.take(Rule::request_field) {
+                        request.query.push(self.request_field(field));
+                    }
+                }
+                Rule::body => {
+                    let encoding = match inner.take(Rule::encoding) {
+                        Some(word) => self.ident(&word),
+                        None => self.take_ident(&mut inner),
+                    };
+                    let value = self.take_expr(&mut inner);
+                    if request.body.replace(Body { encoding, value }).is_some() {
+                        self.errors.push(diagnose::twice(self.source, at));
+                    }
+                }
+                _ => {
+                    let name = self.take_text(&mut inner);
+                    request.headers.push((name, self.take_expr(&mut inner)));
+                }
+            }
+        }
+        request
+    }
+
+    fn request_field(&mut self, node: Node<'s>) -> RequestField {
+        let mut parts = Parts::of(node);
+        let field = match parts.take(Rule::field) {
+            Some(node) => self.field(node),
+            None => crate::syntax::ObjectField {
+                span: Span::default(),
+                key: self.take_ident(&mut parts),
+                quoted: false,
+                value: None,
+            },
+        };
+        let chunk = parts
+            .take(Rule::chunk)
+            .map(|node| self.take_number(&mut Parts::of(node)));
+        RequestField { field, chunk }
+    }
+
+    pub(super) fn http(&mut self, node: Node<'s>) -> HttpOperation {
+        let span = self.span(&node);
+        let mut request = no_request(span);
+        let mut out = Vec::new();
+        let mut lines = diagnose::Lines::new(Rule::only_http, span);
+        for part in node.into_inner() {
+            let at = self.span(&part);
+            match part.as_rule() {
+                Rule::lbrace => lines.open(at),
+                Rule::rbrace => {}
+                Rule::unclosed => lines.unclosed(),
+                Rule::bad => {
+                    lines.bad(at);
+                }
+                Rule::request => {
+                    lines.good(at, self.source, &mut self.errors);
+                    request = self.request(part);
+                }
+                _ => {
+                    lines.good(at, self.source, &mut self.errors);
+                    out.push(OperationLine {
+                        span: at,
+                        kind: self.operation_line(part),
+                    });
+                }
+            }
+        }
+        lines.finish(self.source, &mut self.errors);
+        HttpOperation { request, lines: out }
+    }
+
+    fn operation_line(&mut self, node: Node<'s>) -> OperationLineKind {
+        let rule = node.as_rule();
+        let mut parts = Parts::of(node);
+        let parts = &mut parts;
+        match rule {
+            Rule::at_path => OperationLineKind::At(self.take_wire(parts)),
+            Rule::none_on => OperationLineKind::NoneOn(self.take_numbers(parts)),
+            Rule::none_when => OperationLineKind::NoneWhen(self.take_expr(parts)),
+            Rule::first_where => OperationLineKind::First(parts.take(Rule::w_where).map(|_| self.take_expr(parts))),
+            Rule::refused => {
+                let unless = parts
+                    .take(Rule::refused_word)
+                    .is_some_and(|word| word.as_str() == "unless");
+                let condition = self.take_expr(parts);
+                if unless {
+                    OperationLineKind::RefusedUnless(condition)
+                } else {
+                    OperationLineKind::RefusedWhen(condition)
+                }
+            }
+            Rule::effect => OperationLineKind::Effect(self.effect(parts)),
+            Rule::sign => {
+                let fields = match parts.take(Rule::object) {
+                    Some(object) => self.object(object),
+                    None => Vec::new(),
+                };
+                OperationLineKind::Sign(fields)
+            }
+            Rule::confirm => {
+                let query = self.take_call(parts);
+                parts.find(Rule::w_every);
+                let every = self.take_duration(parts);
+                parts.find(Rule::w_up_to);
+                let up_to = self.take_duration(parts);
+                parts.find(Rule::w_where);
+                OperationLineKind::Confirm {
+                    query,
+                    every,
+                    up_to,
+                    condition: self.take_expr(parts),
+                }
+            }
+            Rule::emits => OperationLineKind::Emits(self.take_idents(parts)),
+            Rule::retry_on => {
+                parts.take(Rule::w_on);
+                OperationLineKind::RetryOn(self.take_numbers(parts))
+            }
+            // `one of`, the only line left.
+            _ => {
+                parts.take(Rule::w_of);
+                OperationLineKind::OneOf(self.take_idents(parts))
+            }
+        }
+    }
+
+    fn effect(&mut self, parts: &mut Parts<'s>) -> EffectLine {
+        let Some(node) = parts.next() else {
+            return EffectLine::Once;
+        };
+        let rule = node.as_rule();
+        let word = node.as_str();
+        let mut inner = Parts::of(node);
+        match rule {
+            Rule::keyed => {
+                inner.take(Rule::w_header);
+                let header = self.take_text(&mut inner);
+                inner.take(Rule::w_for);
+                EffectLine::Keyed {
+                    header,
+                    window: self.take_duration(&mut inner),
+                }
+            }
+            Rule::findable => {
+                inner.take(Rule::w_by);
+                let query = self.take_call(&mut inner);
+                let find_on = match inner.take(Rule::find_on) {
+                    Some(node) => self.take_numbers(&mut Parts::of(node)),
+                    None => Vec::new(),
+                };
+                EffectLine::Findable { query, find_on }
+            }
+            _ => match word {
+                "read" => EffectLine::Read,
+                "set" => EffectLine::Set,
+                _ => EffectLine::Once,
+            },
+        }
+    }
+}
+
+fn no_request(span: Span) -> Request {
+    Request {
+        span,
+        method: Ident {
+            text: "GET".to_owned(),
+            span,
+        },
+        path: TextLit {
+            span,
+            quote: Quote::Double,
+            parts: Vec::new(),
+        },
+        query: Vec::new(),
+        body: None,
+        headers: Vec::new(),
+    }
+}

@@ -1,0 +1,272 @@
+//! What an answer means: done, not done, unknown, refused, or a broken connection.
+//!
+//! The classes are those of `reliability.md`, "Retry classes". Whether an unknown outcome may be tried again is not
+//! decided here: that is for the effect's class.
+
+use std::time::Duration;
+
+use flow_plan::{Answer, Effect, JsonPath, Operation, Value};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+use crate::decode::decode;
+use crate::eval::{Scope, holds, path_get};
+use crate::live::LiveConnection;
+use crate::world::HttpAnswer;
+
+/// What an answer means.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It is done, with this result.
+    Done(Value),
+    /// It is not done and may be tried again, whatever the effect's class.
+    NotDone {
+        /// The status.
+        status: Option<u16>,
+        /// What went wrong, for people.
+        error: String,
+        /// The service asks to wait so long.
+        retry_after: Option<Duration>,
+    },
+    /// Whether it is done is unknown.
+    Unknown {
+        /// The status.
+        status: Option<u16>,
+        /// What went wrong, for people.
+        error: String,
+    },
+    /// The service will not do it: trying again does not help.
+    Refused {
+        /// The status.
+        status: Option<u16>,
+        /// What went wrong, for people.
+        error: String,
+    },
+    /// The connection is broken: its runs wait until somebody mends it.
+    Broken {
+        /// The status.
+        status: Option<u16>,
+        /// What went wrong, for people.
+        error: String,
+    },
+}
+
+/// What a status alone means, where nothing in the body has a say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StatusClass {
+    Success,
+    NotDone,
+    Unknown,
+    Refused,
+    Broken,
+}
+
+/// Returns the class of a status. `retry_on` are the statuses that the connector calls "not done".
+pub(crate) fn classify(connection: &LiveConnection, retry_on: &[u16], answer: &HttpAnswer) -> StatusClass {
+    let status = answer.status;
+    let api = &connection.plan.api;
+    match status {
+        200..=299 => StatusClass::Success,
+        401 => StatusClass::Broken,
+        _ if api.broken_on.contains(&status) => StatusClass::Broken,
+        425 | 429 => StatusClass::NotDone,
+        503 if answer.header("retry-after").is_some() => StatusClass::NotDone,
+        _ if retry_on.contains(&status) => StatusClass::NotDone,
+        // 501 and 505 say that nothing was tried. Other statuses from 500 on are made by proxies (520 to 529) and say
+        // nothing about what happened behind them.
+        501 | 505 => StatusClass::Refused,
+        408 | 500..=599 => StatusClass::Unknown,
+        _ => StatusClass::Refused,
+    }
+}
+
+/// Returns what an answer means for an operation.
+pub fn read(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer) -> Outcome {
+    let status = Some(answer.status);
+    if answer.status != 401 && op.answer.none_on.contains(&answer.status) {
+        return Outcome::Done(Value::Missing);
+    }
+    let mut retry_on = Vec::new();
+    if !matches!(op.effect, Effect::Once) {
+        retry_on.extend(connection.plan.api.retry_on.iter().chain(&op.retry_on));
+    }
+    let error = || error_text(connection, answer);
+    match classify(connection, &retry_on, answer) {
+        StatusClass::Success => match result(&op.answer, answer) {
+            Ok(value) => Outcome::Done(value),
+            Err(Unfit::Refused) => Outcome::Refused { status, error: error() },
+            Err(Unfit::Because(reason)) => {
+                let error = clean(connection, &format!("the answer does not fit: {reason}"));
+                Outcome::Refused { status, error: format!("{error}{}", request_id(connection, answer)) }
+            }
+        },
+        StatusClass::NotDone => Outcome::NotDone { status, error: error(), retry_after: retry_after(answer) },
+        StatusClass::Unknown => Outcome::Unknown { status, error: error() },
+        StatusClass::Refused => Outcome::Refused { status, error: error() },
+        StatusClass::Broken => Outcome::Broken { status, error: error() },
+    }
+}
+
+/// Why a success gives no result.
+enum Unfit {
+    /// The service said no with a status of success.
+    Refused,
+    /// The body is not as the connector says.
+    Because(String),
+}
+
+fn result(rule: &Answer, answer: &HttpAnswer) -> Result<Value, Unfit> {
+    let unread = rule.shape.is_none() && rule.none_when.is_none() && rule.first.is_none() && rule.refused_when.is_none();
+    if unread {
+        return Ok(Value::Missing);
+    }
+    let body = json_body(answer).map_err(Unfit::Because)?;
+    let holds = |expr, value| holds(expr, &AnswerScope(value)).map_err(|e| Unfit::Because(e.to_string()));
+    if let Some(condition) = &rule.refused_when
+        && holds(condition, &body)?
+    {
+        return Err(Unfit::Refused);
+    }
+    if let Some(condition) = &rule.none_when
+        && holds(condition, &body)?
+    {
+        return Ok(Value::Missing);
+    }
+    let mut found = path_get(&body, &rule.at);
+    if let Some(condition) = &rule.first {
+        found = match found {
+            Value::List(items) => {
+                let mut first = Value::Missing;
+                for item in items.iter() {
+                    if holds(condition, item)? {
+                        first = item.clone();
+                        break;
+                    }
+                }
+                first
+            }
+            Value::Missing => Value::Missing,
+            _ => return Err(Unfit::Because(format!("a list is expected at `{}`", rule.at))),
+        };
+    }
+    match (&rule.shape, found) {
+        (None, _) => Ok(Value::Missing),
+        (Some(_), Value::Missing) if rule.optional => Ok(Value::Missing),
+        (Some(_), Value::Missing) if rule.at.is_root() => Err(Unfit::Because("it is empty".to_owned())),
+        (Some(_), Value::Missing) => Err(Unfit::Because(format!("`{}` is missing", rule.at))),
+        (Some(shape), found) => decode(shape, &found).map_err(|misfit| Unfit::Because(misfit.to_string())),
+    }
+}
+
+/// The paths of an answer.
+pub(crate) struct AnswerScope<'a>(pub(crate) &'a Value);
+
+impl Scope for AnswerScope<'_> {
+    fn answer(&self, path: &JsonPath) -> Value {
+        path_get(self.0, path)
+    }
+}
+
+/// An empty body is a missing value.
+fn json_body(answer: &HttpAnswer) -> Result<Value, String> {
+    if answer.body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Value::Missing);
+    }
+    let json: serde_json::Value = serde_json::from_slice(&answer.body).map_err(|_| "it is not JSON".to_owned())?;
+    Ok(Value::from_json(&json))
+}
+
+/// What of a service's own words is shown.
+const MAX_ERROR: usize = 400;
+/// Error bodies beyond are not read for their text.
+const MAX_ERROR_BODY: usize = 256 * 1024;
+
+/// Returns an answer's error for people: status, the service's own text, its request id. It holds no control characters
+/// and none of the connection's secrets.
+pub(crate) fn error_text(connection: &LiveConnection, answer: &HttpAnswer) -> String {
+    let text = if answer.body.len() <= MAX_ERROR_BODY { json_body(answer).unwrap_or_default() } else { Value::Missing };
+    let text = connection.plan.api.error_text.iter().find_map(|path| match path_get(&text, path) {
+        Value::Text(text) if !text.trim().is_empty() => Some(text.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    });
+    let mut error = answer.status.to_string();
+    match text {
+        Some(text) => {
+            error.push_str(": ");
+            error.push_str(&clean(connection, &text));
+        }
+        None => {
+            if let Some(reason) = hyper::StatusCode::from_u16(answer.status).ok().and_then(|status| status.canonical_reason()) {
+                error.push(' ');
+                error.push_str(reason);
+            }
+        }
+    }
+    error + &request_id(connection, answer)
+}
+
+fn request_id(connection: &LiveConnection, answer: &HttpAnswer) -> String {
+    let id = answer.header("request-id").or_else(|| answer.header("x-request-id"));
+    id.map(|id| format!(" (request {})", clean(connection, &id.chars().take(80).collect::<String>()))).unwrap_or_default()
+}
+
+/// Takes out control characters and secrets, and cuts what is too long.
+fn clean(connection: &LiveConnection, text: &str) -> String {
+    let mut text: String = text.chars().take(MAX_ERROR * 4).map(|c| if is_control(c) { ' ' } else { c }).collect();
+    for secret in connection.secrets.values().map(crate::secret::Secret::expose) {
+        // A service may send back what it was sent. Very short secrets would mangle every text.
+        if secret.len() >= 4 && text.contains(secret) {
+            text = text.replace(secret, "[secret]");
+        }
+    }
+    if text.chars().count() > MAX_ERROR {
+        text = text.chars().take(MAX_ERROR).chain(std::iter::once('…')).collect();
+    }
+    text.trim().to_owned()
+}
+
+/// Control characters, and those that turn the direction of a text.
+fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// No service's word is taken for more.
+const LONGEST_WAIT: Duration = Duration::from_hours(24 * 7);
+/// Above, a number of `x-ratelimit-reset` is an instant; below, seconds from now.
+const UNIX_SECONDS_FROM: u64 = 1_000_000_000;
+
+/// Returns how long the service asks to wait: `Retry-After` in seconds or as a date, else `x-ratelimit-reset`.
+///
+/// Instants are read against the answer's own `Date`, so that no clock of ours has a say; without one they are no hint.
+pub(crate) fn retry_after(answer: &HttpAnswer) -> Option<Duration> {
+    if let Some(text) = answer.header("retry-after").map(str::trim) {
+        if let Ok(seconds) = text.parse::<Decimal>() {
+            let millis = seconds.checked_mul(Decimal::ONE_THOUSAND)?.ceil().to_u64()?;
+            return Some(Duration::from_millis(millis).min(LONGEST_WAIT));
+        }
+        return until(http_date(text)?, answer);
+    }
+    let reset: u64 = answer.header("x-ratelimit-reset")?.trim().parse().ok()?;
+    if reset < UNIX_SECONDS_FROM {
+        return Some(Duration::from_secs(reset).min(LONGEST_WAIT));
+    }
+    until(Timestamp::from_second(i64::try_from(reset).ok()?).ok()?, answer)
+}
+
+/// Returns the service's own time of the answer.
+pub(crate) fn answered_at(answer: &HttpAnswer) -> Option<Timestamp> {
+    http_date(answer.header("date")?)
+}
+
+fn until(at: Timestamp, answer: &HttpAnswer) -> Option<Duration> {
+    let wait = at.duration_since(answered_at(answer)?);
+    Some(Duration::try_from(wait).unwrap_or(Duration::ZERO).min(LONGEST_WAIT))
+}
+
+/// The preferred form of RFC 9110, section 5.6.7, is one of RFC 2822.
+fn http_date(text: &str) -> Option<Timestamp> {
+    DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok()
+}

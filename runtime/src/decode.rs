@@ -1,0 +1,263 @@
+//! JSON to typed values, as a connector's records describe the wire.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use flow_plan::{Currency, FieldShape, JsonPath, Money, MoneyUnit, Shape, TimeFormat, Value, parse_decimal};
+use jiff::{SignedDuration, Timestamp, civil};
+use rust_decimal::{Decimal, prelude::ToPrimitive};
+
+use crate::eval::{Scope, holds, path_get};
+
+/// A value that does not fit its shape. It names kinds, never the value itself, which may be personal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Misfit {
+    /// Where: `items[2].amount`; empty for the value itself.
+    pub path: String,
+    /// What the shape wants.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        write!(f, "expected {}, found {}", self.expected, self.found)
+    }
+}
+
+impl Misfit {
+    fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { path: String::new(), expected: expected.into(), found: found.into() }
+    }
+
+    fn within(mut self, parent: &str) -> Self {
+        self.path = match self.path.as_str() {
+            "" => parent.to_owned(),
+            inner if inner.starts_with('[') => format!("{parent}{inner}"),
+            inner => format!("{parent}.{inner}"),
+        };
+        self
+    }
+}
+
+/// Reads a JSON value as a shape says. Null stays missing, whatever the shape: whether it may be is the field's matter.
+///
+/// # Errors
+/// Where the value has another form.
+pub fn decode(shape: &Shape, value: &Value) -> Result<Value, Misfit> {
+    if value.is_missing() && !matches!(shape, Shape::Money { .. }) {
+        return Ok(Value::Missing);
+    }
+    match shape {
+        Shape::Json => Ok(value.clone()),
+        Shape::Text => match value {
+            Value::Text(_) => Ok(value.clone()),
+            _ => Err(Misfit::new("text", kind(value))),
+        },
+        Shape::Token => token(value),
+        Shape::Bool => match value {
+            Value::Bool(_) => Ok(value.clone()),
+            _ => Err(Misfit::new("true or false", kind(value))),
+        },
+        Shape::Integer => match number(value) {
+            Some(number) if number.fract().is_zero() => Ok(Value::Number(number.trunc())),
+            Some(_) => Err(Misfit::new("a whole number", "a number with decimals")),
+            None => Err(Misfit::new("a whole number", kind(value))),
+        },
+        Shape::Number => number(value).map(Value::Number).ok_or_else(|| Misfit::new("a number", kind(value))),
+        Shape::Money { amount, currency, unit, exponents } => {
+            money(&path_get(value, amount), &path_get(value, currency), *unit, exponents)
+        }
+        Shape::Instant(format) => instant(value, *format).map(Value::Instant),
+        Shape::Date => match value.as_text().and_then(|text| text.parse::<civil::Date>().ok()) {
+            Some(date) => Ok(Value::Date(date)),
+            None => Err(Misfit::new("a date", kind(value))),
+        },
+        Shape::Enum { members, open } => match value.as_text() {
+            Some(text) if *open || members.iter().any(|member| member == text) => Ok(value.clone()),
+            Some(_) => Err(Misfit::new(format!("one of {}", members.join(", ")), "another text")),
+            None => Err(Misfit::new("text", kind(value))),
+        },
+        Shape::List(inner) => list(inner, value),
+        Shape::Map(inner) => map(inner, value),
+        Shape::Record(fields) => match value {
+            Value::Record(_) => decode_record(fields, value),
+            _ => Err(Misfit::new("a record", kind(value))),
+        },
+    }
+}
+
+/// Reads the fields of a record.
+///
+/// # Errors
+/// At the first field that has another form, or that is required and missing.
+pub fn decode_record(fields: &[FieldShape], record: &Value) -> Result<Value, Misfit> {
+    let mut values = BTreeMap::new();
+    for field in fields {
+        let value = decode_field(field, &|path| path_get(record, path))?;
+        if !value.is_missing() {
+            values.insert(Arc::from(field.name.as_str()), value);
+        }
+    }
+    Ok(Value::Record(Arc::new(values)))
+}
+
+/// Reads one field of a record, whose JSON `get` returns by path.
+///
+/// # Errors
+/// Where the field has another form, or is required and missing.
+pub fn decode_field(field: &FieldShape, get: &dyn Fn(&JsonPath) -> Value) -> Result<Value, Misfit> {
+    let value = match &field.shape {
+        Shape::Money { amount, currency, unit, exponents } => money(&get(amount), &get(currency), *unit, exponents),
+        shape => match first_present(field, get) {
+            Value::Missing => Ok(Value::Missing),
+            found => decode(shape, &found),
+        },
+    };
+    match value.map_err(|misfit| misfit.within(&field.name))? {
+        Value::Missing if !field.optional => Err(Misfit::new(expected(&field.shape), "nothing").within(&field.name)),
+        value => Ok(value),
+    }
+}
+
+fn first_present(field: &FieldShape, get: &dyn Fn(&JsonPath) -> Value) -> Value {
+    struct Record<'a>(&'a dyn Fn(&JsonPath) -> Value);
+    impl Scope for Record<'_> {
+        fn answer(&self, path: &JsonPath) -> Value {
+            (self.0)(path)
+        }
+    }
+    for source in &field.from {
+        // A `require` has no place in a record: it counts as false.
+        if source.when.as_ref().is_some_and(|when| !holds(when, &Record(get)).unwrap_or(false)) {
+            continue;
+        }
+        let value = get(&source.path);
+        let blank = matches!((&field.shape, &value), (Shape::Token, Value::Text(text)) if text.is_empty());
+        if !value.is_missing() && !blank {
+            return value;
+        }
+    }
+    Value::Missing
+}
+
+fn token(value: &Value) -> Result<Value, Misfit> {
+    match value {
+        Value::Text(text) if text.is_empty() => Ok(Value::Missing),
+        Value::Text(_) => Ok(value.clone()),
+        // Some services number their records.
+        Value::Number(number) => Ok(Value::text(number.normalize().to_string())),
+        _ => Err(Misfit::new("text", kind(value))),
+    }
+}
+
+fn list(inner: &Shape, value: &Value) -> Result<Value, Misfit> {
+    let Value::List(items) = value else { return Err(Misfit::new("a list", kind(value))) };
+    let items = items
+        .iter()
+        .enumerate()
+        .map(|(at, item)| decode(inner, item).map_err(|misfit| misfit.within(&format!("[{at}]"))))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Value::List(Arc::new(items)))
+}
+
+fn map(inner: &Shape, value: &Value) -> Result<Value, Misfit> {
+    let Value::Record(fields) = value else { return Err(Misfit::new("a map", kind(value))) };
+    let fields = fields
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), decode(inner, value).map_err(|misfit| misfit.within(name))?)))
+        .collect::<Result<Vec<_>, Misfit>>()?;
+    Ok(Value::record(fields))
+}
+
+/// Numbers in quotes count as numbers.
+fn number(value: &Value) -> Option<Decimal> {
+    match value {
+        Value::Number(number) => Some(*number),
+        Value::Text(text) => parse_decimal(text.trim()),
+        _ => None,
+    }
+}
+
+fn money(amount: &Value, currency: &Value, unit: MoneyUnit, exponents: &BTreeMap<Currency, u8>) -> Result<Value, Misfit> {
+    if amount.is_missing() {
+        return Ok(Value::Missing);
+    }
+    let Some(number) = number(amount) else { return Err(Misfit::new("money", kind(amount))) };
+    let code = match currency {
+        Value::Missing => return Err(Misfit::new("money", "an amount without a currency")),
+        other => other.as_text().ok_or_else(|| Misfit::new("a currency", kind(other)))?,
+    };
+    let currency = Currency::parse(code).ok_or_else(|| Misfit::new("a currency", "another text"))?;
+    let amount = match unit {
+        MoneyUnit::Decimal => number,
+        MoneyUnit::Minor if !number.fract().is_zero() => {
+            return Err(Misfit::new("a whole number of minor units", "a number with decimals"));
+        }
+        MoneyUnit::Minor => {
+            let decimals = exponents.get(&currency).copied().unwrap_or(currency.decimals());
+            // Exact: only the decimal point moves.
+            let major = number.trunc().checked_mul(Decimal::new(1, u32::from(decimals)));
+            major.ok_or_else(|| Misfit::new("money", "a number that is too large"))?
+        }
+    };
+    Ok(Value::Money(Money { amount, currency }))
+}
+
+fn instant(value: &Value, format: TimeFormat) -> Result<Timestamp, Misfit> {
+    let misfit = || Misfit::new("an instant", kind(value));
+    let millis = |per_second: Decimal| -> Option<Timestamp> {
+        let micros = number(value)?.checked_mul(per_second)?.trunc().to_i64()?;
+        Timestamp::UNIX_EPOCH.checked_add(SignedDuration::from_micros(micros)).ok()
+    };
+    let (of_seconds, of_millis) = (Decimal::from(1_000_000), Decimal::from(1_000));
+    match format {
+        TimeFormat::Unix => millis(of_seconds),
+        TimeFormat::UnixMillis => millis(of_millis),
+        // The year 5138 in seconds, 1973 in milliseconds.
+        TimeFormat::UnixAuto => {
+            let large = number(value).is_some_and(|number| number.abs() >= Decimal::from(100_000_000_000u64));
+            millis(if large { of_millis } else { of_seconds })
+        }
+        TimeFormat::Iso => value.as_text().and_then(|text| text.trim().parse().ok()),
+    }
+    .ok_or_else(misfit)
+}
+
+/// Returns what kind of JSON a value is, for messages.
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Missing => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::Text(_) => "text",
+        Value::Money(_) => "money",
+        Value::Date(_) => "a date",
+        Value::Time(_) => "a time",
+        Value::Instant(_) => "an instant",
+        Value::Duration(_) => "a duration",
+        Value::List(_) => "a list",
+        Value::Record(_) => "a record",
+    }
+}
+
+fn expected(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Json => "a value",
+        Shape::Text | Shape::Token | Shape::Enum { .. } => "text",
+        Shape::Bool => "true or false",
+        Shape::Integer => "a whole number",
+        Shape::Number => "a number",
+        Shape::Money { .. } => "money",
+        Shape::Instant(_) => "an instant",
+        Shape::Date => "a date",
+        Shape::List(_) => "a list",
+        Shape::Map(_) => "a map",
+        Shape::Record(_) => "a record",
+    }
+}

@@ -1,0 +1,189 @@
+//! What happened to a run: the entries from which its state is rebuilt.
+//!
+//! An entry carries everything that its application needs, the instant and the random number included, so that applying
+//! a journal again gives the same state. Entries never hold secrets: inputs and results do not contain them.
+
+use flow_plan::{JsonPath, Value};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Via;
+
+/// One thing that happened to a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: What,
+}
+
+impl Entry {
+    /// Returns an entry.
+    pub fn new(at: Timestamp, what: What) -> Self {
+        Self { at, what }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// The event matched, and the run began. Always the first entry.
+    Started(Box<Start>),
+    /// A step began: its inputs are frozen from here on.
+    Begun(Begun),
+    /// The request is about to be sent: from here on its outcome may be unknown.
+    Intent,
+    /// The attempt ended.
+    Ended {
+        /// How long it took, in milliseconds.
+        ms: u64,
+        /// How it ended.
+        outcome: Outcome,
+        /// A random number below a million, for the delay before the next attempt.
+        jitter: u32,
+    },
+    /// The connection is known to be broken, so nothing was sent.
+    Parked {
+        /// What is wrong with it.
+        error: String,
+    },
+    /// The time for the next attempt has come, or the connection may work again.
+    Woken,
+    /// Somebody asked for another try.
+    Retried {
+        /// Although the outcome of the last attempt is unknown.
+        force: bool,
+    },
+    /// Somebody cancelled the run.
+    Cancelled,
+    /// Performing the run panicked: our own bug.
+    Crashed {
+        /// The message of the panic.
+        message: String,
+    },
+}
+
+/// How a run begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// The run's id.
+    pub run: String,
+    /// 0, or the number of the replay.
+    pub replay: u32,
+    /// The event.
+    pub event: EventHead,
+    /// The trigger that fired.
+    pub trigger: String,
+    /// The fields that the flow reads: the slots of `Expr::Event`.
+    pub slots: Vec<Value>,
+    /// What the flow reads of the raw payload.
+    pub raw: Vec<(JsonPath, Value)>,
+    /// Why the payload does not fit its record; the run is dead from the start.
+    pub misfit: Option<String>,
+}
+
+/// What a run knows of its event beside the payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventHead {
+    /// Its number in the store.
+    pub seq: u64,
+    /// The service's own id.
+    pub id: String,
+    /// The connection.
+    pub connection: String,
+    /// The event type as the service calls it.
+    pub event_type: Option<String>,
+    /// When it happened, by the service's own time.
+    pub occurred_at: Option<Timestamp>,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// The way it came.
+    pub via: Via,
+}
+
+/// A step with its frozen inputs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Begun {
+    /// The place in the flow.
+    pub path: String,
+    /// The counters of the loops around it.
+    pub loops: Vec<u32>,
+    /// The inputs of the operation.
+    pub inputs: Vec<Value>,
+    /// The idempotency key.
+    pub key: String,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is done.
+    Done {
+        /// The HTTP status.
+        status: Option<u16>,
+        /// The result.
+        value: Value,
+    },
+    /// It is surely not done, and may be tried again.
+    NotDone {
+        /// The HTTP status.
+        status: Option<u16>,
+        /// What went wrong.
+        error: String,
+        /// When the service wants to be asked again.
+        retry_after_ms: Option<u64>,
+    },
+    /// Nobody knows whether it is done.
+    Unknown {
+        /// The HTTP status.
+        status: Option<u16>,
+        /// What went wrong.
+        error: String,
+    },
+    /// It is not done and will not be.
+    Refused {
+        /// The HTTP status.
+        status: Option<u16>,
+        /// What went wrong.
+        error: String,
+    },
+    /// The connection does not work: wrong credentials.
+    Broken {
+        /// The HTTP status.
+        status: Option<u16>,
+        /// What went wrong.
+        error: String,
+    },
+}
+
+impl Outcome {
+    /// Returns the outcome of an attempt that was under way when the daemon ended.
+    pub fn lost() -> Self {
+        Outcome::Unknown { status: None, error: "the daemon ended before the answer came".to_owned() }
+    }
+
+    /// Returns the HTTP status.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Outcome::Done { status, .. }
+            | Outcome::NotDone { status, .. }
+            | Outcome::Unknown { status, .. }
+            | Outcome::Refused { status, .. }
+            | Outcome::Broken { status, .. } => *status,
+        }
+    }
+
+    /// Returns what went wrong.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Outcome::Done { .. } => None,
+            Outcome::NotDone { error, .. }
+            | Outcome::Unknown { error, .. }
+            | Outcome::Refused { error, .. }
+            | Outcome::Broken { error, .. } => Some(error),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Names that are computed, so that they are equal however often and wherever they are computed.
+
+use sha2::{Digest, Sha256};
+
+/// Returns the id of the run that an event starts: `run_` and 100 bits in base 32.
+///
+/// It depends on what the run is for, not on the store, so that keys derived from it stay equal even if the store is
+/// lost and the event comes again.
+pub fn run_id(flow: &str, connection: &str, trigger: &str, event: &str, replay: u32) -> String {
+    let digest = digest(&["run", flow, connection, trigger, event, &replay.to_string()]);
+    format!("run_{}", base32(&digest, 20))
+}
+
+/// Returns the idempotency key of a step: equal in all its attempts, different for any other step, loop and generation.
+pub fn step_key(run: &str, path: &str, loops: &[u32], generation: u32) -> String {
+    let loops = loops.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
+    base32(&digest(&["step", run, path, &loops, &generation.to_string()]), 32)
+}
+
+/// Returns the name under which a start is deduplicated.
+pub fn start_key(connection: &str, trigger: &str, event: &str) -> [u8; 16] {
+    let digest = digest(&["start", connection, trigger, event]);
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest[..16]);
+    key
+}
+
+/// Each part with its length, so that no two lists of parts give the same bytes.
+fn digest(parts: &[&str]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().into()
+}
+
+/// The first characters of RFC 4648's base 32, lower case, without padding.
+fn base32(bytes: &[u8], characters: usize) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let bit = |at: usize| bytes.get(at / 8).map_or(0, |byte| byte >> (7 - at % 8) & 1);
+    (0..characters)
+        .map(|character| {
+            let index = (0..5).fold(0, |index, at| index << 1 | bit(character * 5 + at));
+            char::from(ALPHABET[usize::from(index)])
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_stable_and_apart() {
+        let id = run_id("f", "stripe", "charge_failed", "evt_1", 0);
+        assert_eq!(id, run_id("f", "stripe", "charge_failed", "evt_1", 0));
+        assert_eq!(id.len(), 24);
+        assert_ne!(id, run_id("f", "stripe", "charge_failed", "evt_1", 1));
+        assert_ne!(run_id("a", "bc", "", "", 0), run_id("ab", "c", "", "", 0));
+        assert_ne!(step_key(&id, "1", &[], 0), step_key(&id, "1", &[0], 0));
+        assert_ne!(step_key(&id, "1", &[1, 1], 0), step_key(&id, "1", &[11], 0));
+    }
+
+    #[test]
+    fn base32_is_that_of_the_rfc() {
+        assert_eq!(base32(b"foobar", 10), "mzxw6ytboi");
+    }
+}

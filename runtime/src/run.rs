@@ -1,0 +1,603 @@
+//! The core of a run: pure, without I/O and without a clock.
+//!
+//! [`apply`] advances a run by one entry of its journal and returns what has to be done next. A run's state is nothing but
+//! the fold of its journal, so replaying it gives the same state and the same pending effects.
+
+mod program;
+mod retried;
+mod view;
+
+use flow_plan as plan;
+use flow_plan::Value;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::journal::{Begun, Entry, Outcome, Start, What};
+use crate::key;
+use crate::retry::{Policy, key_bound_ms};
+
+pub use retried::{RetryRefusal, check_retry};
+pub use view::{shorten, to_json};
+
+/// The state of a run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Run {
+    /// How it began; `None` before the first entry.
+    pub start: Option<Box<Start>>,
+    /// Where it stands.
+    pub status: Status,
+    /// Why it stopped, died, or waits.
+    pub reason: Option<String>,
+    /// What kind of death it died.
+    pub death: Option<Death>,
+    /// The failure that the flow's own `on error` dealt with.
+    pub handled: Option<String>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// The steps, in the order in which they began.
+    pub steps: Vec<Step>,
+    /// How many entries have been applied.
+    pub entries: u32,
+    /// Raised by a retry by hand after a definite refusal, so that the service takes it for a new request.
+    pub generation: u32,
+    phase: Phase,
+    at: u32,
+    locals: Vec<Value>,
+    error: Value,
+    in_handler: bool,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Steps are performed, or will be as soon as there is room.
+    #[default]
+    Running,
+    /// It waits for an instant.
+    Waiting,
+    /// It waits for a connection to work again.
+    Parked,
+    /// It came to its end.
+    Done,
+    /// The flow stopped it.
+    Stopped,
+    /// A step failed for good. It is kept, announced, and can be retried.
+    Dead,
+    /// Somebody cancelled it.
+    Cancelled,
+}
+
+impl Status {
+    /// Returns the word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Running => "running",
+            Status::Waiting => "waiting",
+            Status::Parked => "parked",
+            Status::Done => "done",
+            Status::Stopped => "stopped",
+            Status::Dead => "dead",
+            Status::Cancelled => "cancelled",
+        }
+    }
+
+    /// Tells whether something is still to happen by itself.
+    pub fn is_active(self) -> bool {
+        matches!(self, Status::Running | Status::Waiting | Status::Parked)
+    }
+}
+
+/// Why a run is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Death {
+    /// A required field is missing in the event.
+    Missing,
+    /// The payload does not fit its record.
+    Misfit,
+    /// The service refused, definitely.
+    Refused,
+    /// Nobody knows whether the last step's effect happened.
+    Unknown,
+    /// Nothing happened, and the time for trying is over.
+    GaveUp,
+    /// A bug of ours.
+    Crashed,
+}
+
+/// A step that was performed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The place in the flow.
+    pub path: String,
+    /// The instruction.
+    pub at: u32,
+    /// The counters of the loops around it.
+    pub loops: Vec<u32>,
+    /// The generation under which its key was made.
+    pub generation: u32,
+    /// The idempotency key.
+    pub key: String,
+    /// The frozen inputs.
+    pub inputs: Vec<Value>,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// Where it stands.
+    pub status: StepStatus,
+    /// The result.
+    pub output: Value,
+    /// The attempts.
+    pub attempts: Vec<Attempt>,
+    /// The attempts before the last retry by hand: they do not count for the policy.
+    round: usize,
+    /// A refusal that stands unless the effect is found.
+    refusal: Option<(Option<u16>, String)>,
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepStatus {
+    /// It is performed.
+    Running,
+    /// It waits for its next attempt.
+    Waiting,
+    /// It waits for its connection.
+    Parked,
+    /// It has a result.
+    Done,
+    /// It failed for good.
+    Failed,
+    /// The run was cancelled under it.
+    Cancelled,
+}
+
+/// An attempt at a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// When its intent was recorded.
+    pub at: Timestamp,
+    /// It only looked whether the effect had happened.
+    pub find: bool,
+    /// How long it took, in milliseconds; `None` while it is under way.
+    pub ms: Option<u64>,
+    /// The HTTP status.
+    pub status: Option<u16>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// Its outcome is unknown.
+    pub unknown: bool,
+}
+
+/// What has to be done for a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Record that this step begins.
+    Begin(Begun),
+    /// Record the intent of an attempt as soon as the connection has room, or that it is broken.
+    Intend,
+    /// Send the request of the current step, or the one that looks whether it happened.
+    Send {
+        /// Look only.
+        find: bool,
+    },
+    /// Wake the run at this instant.
+    Wake {
+        /// The instant.
+        at: Timestamp,
+    },
+    /// Wake the run when its connection works again.
+    Park,
+    /// It has ended.
+    End,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+enum Phase {
+    #[default]
+    New,
+    Beginning(Begun),
+    Ready {
+        find: bool,
+    },
+    InFlight {
+        find: bool,
+    },
+    Waiting {
+        until: Timestamp,
+        find: bool,
+    },
+    Parked {
+        find: bool,
+    },
+    Ended,
+}
+
+/// Advances a run by one entry and returns what has to be done next.
+///
+/// An entry that does not fit the state changes nothing but the count: a late answer for a run that was cancelled meanwhile.
+pub fn apply(flow: &plan::Flow, run: &mut Run, entry: &Entry) -> Vec<Effect> {
+    run.entries = run.entries.saturating_add(1);
+    match &entry.what {
+        What::Started(start) => run.start(flow, start, entry.at),
+        What::Begun(begun) => run.begin(flow, begun, entry.at),
+        What::Intent => run.intend(flow, entry.at),
+        What::Ended { ms, outcome, jitter } => run.end_attempt(flow, entry.at, *ms, outcome, *jitter),
+        What::Parked { error } => run.park_ready(error),
+        What::Woken => run.wake(),
+        What::Retried { force } => run.retry(flow, *force, entry.at),
+        What::Cancelled => run.cancel(entry.at),
+        What::Crashed { message } => run.crash(message, entry.at),
+    }
+    run.pending()
+}
+
+/// Rebuilds a run from its journal.
+pub fn replay(flow: &plan::Flow, entries: &[Entry]) -> Run {
+    let mut run = Run::default();
+    for entry in entries {
+        apply(flow, &mut run, entry);
+    }
+    run
+}
+
+impl Run {
+    /// Returns what has to be done next.
+    pub fn pending(&self) -> Vec<Effect> {
+        match &self.phase {
+            Phase::New => Vec::new(),
+            Phase::Beginning(begun) => vec![Effect::Begin(begun.clone())],
+            Phase::Ready { .. } => vec![Effect::Intend],
+            Phase::InFlight { find } => vec![Effect::Send { find: *find }],
+            Phase::Waiting { until, .. } => vec![Effect::Wake { at: *until }],
+            Phase::Parked { .. } => vec![Effect::Park],
+            Phase::Ended => vec![Effect::End],
+        }
+    }
+
+    /// Returns its id.
+    pub fn id(&self) -> &str {
+        self.start.as_ref().map_or("", |start| &start.run)
+    }
+
+    /// Returns the instant at which it wants to be woken.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        match &self.phase {
+            Phase::Waiting { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// Returns the call that it stands at.
+    pub fn call<'f>(&self, flow: &'f plan::Flow) -> Option<&'f plan::Call> {
+        match flow.program.instrs.get(self.at as usize) {
+            Some(plan::Instr::Call(call)) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// Returns the step that is performed.
+    pub fn current(&self) -> Option<&Step> {
+        match &self.phase {
+            Phase::Ready { .. } | Phase::InFlight { .. } | Phase::Waiting { .. } | Phase::Parked { .. } => self.steps.last(),
+            Phase::New | Phase::Beginning(_) | Phase::Ended => None,
+        }
+    }
+
+    fn start(&mut self, flow: &plan::Flow, start: &Start, at: Timestamp) {
+        self.start = Some(Box::new(start.clone()));
+        self.started_at = Some(at);
+        self.locals = vec![Value::Missing; usize::from(flow.program.locals)];
+        self.advance(flow, at);
+    }
+
+    /// Goes on behind the current instruction, until there is something to do or the end.
+    fn advance(&mut self, flow: &plan::Flow, at: Timestamp) {
+        self.status = Status::Running;
+        if let Some(misfit) = self.start.as_ref().and_then(|start| start.misfit.clone()) {
+            return self.die(Death::Misfit, format!("payload does not fit: {misfit}"), at);
+        }
+        program::advance(flow, self, at);
+    }
+
+    fn begin(&mut self, flow: &plan::Flow, begun: &Begun, at: Timestamp) {
+        if !matches!(self.phase, Phase::Beginning(_)) {
+            return;
+        }
+        let cached = self.cached(flow, begun);
+        self.steps.push(Step {
+            path: begun.path.clone(),
+            at: self.at,
+            loops: begun.loops.clone(),
+            generation: self.generation,
+            key: begun.key.clone(),
+            inputs: begun.inputs.clone(),
+            began_at: at,
+            status: StepStatus::Running,
+            output: Value::Missing,
+            attempts: Vec::new(),
+            round: 0,
+            refusal: None,
+        });
+        match cached {
+            Some(value) => self.step_done(flow, value, at),
+            None => self.phase = Phase::Ready { find: false },
+        }
+    }
+
+    /// The result of the same query, as long as nothing was changed since.
+    fn cached(&self, flow: &plan::Flow, begun: &Begun) -> Option<Value> {
+        let call = self.call(flow)?;
+        let is_read = |step: &&Step| effect_at(flow, step.at).is_some_and(|effect| matches!(effect, plan::Effect::Read));
+        if !matches!(operation(flow, call)?.effect, plan::Effect::Read) {
+            return None;
+        }
+        let mut earlier = self.steps.iter().rev().take_while(is_read);
+        let same = |step: &&Step| match flow.program.instrs.get(step.at as usize) {
+            Some(plan::Instr::Call(other)) => {
+                other.operation == call.operation && other.connection == call.connection && step.inputs == begun.inputs
+            }
+            _ => false,
+        };
+        earlier.find(|step| step.status == StepStatus::Done && same(step)).map(|step| step.output.clone())
+    }
+
+    fn intend(&mut self, flow: &plan::Flow, at: Timestamp) {
+        let Phase::Ready { find } = self.phase else { return };
+        let effect = effect_at(flow, self.at);
+        let Some(step) = self.steps.last_mut() else { return };
+        // The service may have forgotten the key: asking again could make the effect a second time.
+        if let Some(bound) = effect.and_then(key_bound_ms)
+            && let Some(first) = step.first_unknown()
+            && elapsed_ms(first, at) > bound
+        {
+            let error = "the outcome is unknown, and the service may have forgotten the key by now".to_owned();
+            return self.step_failed(flow, Death::Unknown, None, error, at);
+        }
+        step.status = StepStatus::Running;
+        step.attempts.push(Attempt { at, find, ms: None, status: None, error: None, unknown: false });
+        self.phase = Phase::InFlight { find };
+        self.status = Status::Running;
+    }
+
+    fn end_attempt(&mut self, flow: &plan::Flow, at: Timestamp, ms: u64, outcome: &Outcome, jitter: u32) {
+        let Some(step) = self.steps.last_mut() else { return };
+        let Some(attempt) = step.attempts.last_mut().filter(|attempt| attempt.ms.is_none()) else { return };
+        attempt.ms = Some(ms);
+        attempt.status = outcome.status();
+        attempt.error = outcome.error().map(str::to_owned);
+        attempt.unknown = matches!(outcome, Outcome::Unknown { .. }) && !attempt.find;
+        let Phase::InFlight { find } = self.phase else { return };
+        if find { self.looked(flow, at, outcome, jitter) } else { self.performed(flow, at, outcome, jitter) }
+    }
+
+    fn performed(&mut self, flow: &plan::Flow, at: Timestamp, outcome: &Outcome, jitter: u32) {
+        let Some(effect) = effect_at(flow, self.at) else { return };
+        match outcome {
+            Outcome::Done { value, .. } => self.step_done(flow, value.clone(), at),
+            Outcome::NotDone { status, error, retry_after_ms } => {
+                self.try_again(flow, at, *status, error, *retry_after_ms, jitter);
+            }
+            Outcome::Unknown { status, error } => match effect {
+                plan::Effect::Once => {
+                    let error = format!("the outcome is unknown ({error}), and it cannot be repeated safely");
+                    self.step_failed(flow, Death::Unknown, *status, error, at);
+                }
+                plan::Effect::Read | plan::Effect::Set | plan::Effect::Keyed { .. } | plan::Effect::Findable { .. } => {
+                    self.try_again(flow, at, *status, error, None, jitter);
+                }
+            },
+            Outcome::Refused { status, error } => match effect {
+                plan::Effect::Findable { find_on, .. } if status.is_some_and(|status| find_on.contains(&status)) => {
+                    if let Some(step) = self.steps.last_mut() {
+                        step.refusal = Some((*status, error.clone()));
+                    }
+                    self.phase = Phase::Ready { find: true };
+                }
+                _ => self.step_failed(flow, Death::Refused, *status, error.clone(), at),
+            },
+            Outcome::Broken { error, .. } => self.park(error, false),
+        }
+    }
+
+    fn looked(&mut self, flow: &plan::Flow, at: Timestamp, outcome: &Outcome, jitter: u32) {
+        let refusal = self.steps.last().and_then(|step| step.refusal.clone());
+        match outcome {
+            Outcome::Done { value, .. } if !value.is_missing() => self.step_done(flow, value.clone(), at),
+            Outcome::Done { .. } => match refusal {
+                Some((status, error)) => self.step_failed(flow, Death::Refused, status, error, at),
+                None => self.phase = Phase::Ready { find: false },
+            },
+            Outcome::NotDone { status, error, retry_after_ms } => {
+                self.try_again(flow, at, *status, error, *retry_after_ms, jitter);
+            }
+            Outcome::Unknown { status, error } => self.try_again(flow, at, *status, error, None, jitter),
+            Outcome::Refused { status, error } => {
+                let error = format!("the outcome is unknown, and it could not be looked up: {error}");
+                self.step_failed(flow, Death::Unknown, *status, error, at);
+            }
+            Outcome::Broken { error, .. } => self.park(error, true),
+        }
+    }
+
+    /// Waits for the next attempt, or gives up.
+    fn try_again(
+        &mut self,
+        flow: &plan::Flow,
+        at: Timestamp,
+        status: Option<u16>,
+        error: &str,
+        retry_after_ms: Option<u64>,
+        jitter: u32,
+    ) {
+        let (Some(effect), Some(call)) = (effect_at(flow, self.at), self.call(flow)) else { return };
+        let Some(step) = self.steps.last_mut() else { return };
+        let policy = Policy::of(call.retry.as_ref(), effect);
+        let round = &step.attempts[step.round.min(step.attempts.len())..];
+        let tried = u32::try_from(round.len()).unwrap_or(u32::MAX);
+        let elapsed = round.first().map_or(0, |first| elapsed_ms(first.at, at));
+        let maybe_done = step.first_unknown().is_some();
+        let findable = matches!(effect, plan::Effect::Findable { .. });
+        let find = findable && (maybe_done || step.refusal.is_some());
+        let delay = policy.delay_after(tried, elapsed, retry_after_ms, jitter);
+        let next = delay.and_then(|delay| at.checked_add(std::time::Duration::from_millis(delay)).ok());
+        match next {
+            Some(until) => {
+                step.status = StepStatus::Waiting;
+                self.status = Status::Waiting;
+                self.reason = Some(error.to_owned());
+                self.phase = Phase::Waiting { until, find };
+            }
+            None => {
+                let safe = matches!(effect, plan::Effect::Read | plan::Effect::Set);
+                let death = if maybe_done && !safe { Death::Unknown } else { Death::GaveUp };
+                let unknown = if death == Death::Unknown { "the outcome is unknown; " } else { "" };
+                let plural = if tried == 1 { "" } else { "s" };
+                let error = format!("{unknown}gave up after {tried} attempt{plural}: {error}");
+                self.step_failed(flow, death, status, error, at);
+            }
+        }
+    }
+
+    fn park(&mut self, error: &str, find: bool) {
+        if let Some(step) = self.steps.last_mut() {
+            step.status = StepStatus::Parked;
+        }
+        self.status = Status::Parked;
+        self.reason = Some(error.to_owned());
+        self.phase = Phase::Parked { find };
+    }
+
+    fn park_ready(&mut self, error: &str) {
+        if let Phase::Ready { find } = self.phase {
+            self.park(error, find);
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Phase::Waiting { find, .. } | Phase::Parked { find } = self.phase {
+            self.phase = Phase::Ready { find };
+            self.status = Status::Running;
+            self.reason = None;
+            if let Some(step) = self.steps.last_mut() {
+                step.status = StepStatus::Running;
+            }
+        }
+    }
+
+    fn step_done(&mut self, flow: &plan::Flow, value: Value, at: Timestamp) {
+        if let Some(step) = self.steps.last_mut() {
+            step.status = StepStatus::Done;
+            step.output = value.clone();
+        }
+        self.reason = None;
+        if let Some(result) = self.call(flow).and_then(|call| call.result) {
+            self.set(result, value);
+        }
+        self.at = self.at.saturating_add(1);
+        self.advance(flow, at);
+    }
+
+    /// A step failed for good: its own handler, the flow's, or the end.
+    fn step_failed(&mut self, flow: &plan::Flow, death: Death, status: Option<u16>, error: String, at: Timestamp) {
+        let Some(call) = self.call(flow) else { return };
+        if let Some(step) = self.steps.last_mut() {
+            step.status = StepStatus::Failed;
+        }
+        self.reason = None;
+        let reason = format!("{}: {error}", call.name);
+        let handler = match &call.on_error {
+            Some(handler) => Some(handler),
+            None if !self.in_handler => {
+                let handler = flow.program.on_error.as_ref();
+                self.in_handler = handler.is_some();
+                self.handled = handler.map(|_| reason.clone());
+                handler
+            }
+            None => None,
+        };
+        let Some(handler) = handler else { return self.die(death, reason, at) };
+        let record = Value::record([
+            ("message".into(), Value::text(error)),
+            ("status".into(), status.map_or(Value::Missing, |status| Value::Number(status.into()))),
+            ("step".into(), Value::text(call.path.as_str())),
+        ]);
+        self.set(handler.error, record.clone());
+        self.error = record;
+        self.at = handler.to;
+        self.advance(flow, at);
+    }
+
+    fn die(&mut self, death: Death, reason: String, at: Timestamp) {
+        self.death = Some(death);
+        self.finish(Status::Dead, Some(reason), at);
+    }
+
+    fn finish(&mut self, status: Status, reason: Option<String>, at: Timestamp) {
+        self.status = status;
+        self.reason = reason;
+        self.ended_at = Some(at);
+        self.phase = Phase::Ended;
+    }
+
+    fn cancel(&mut self, at: Timestamp) {
+        if !self.status.is_active() && self.status != Status::Dead {
+            return;
+        }
+        if let Some(step) = self.steps.last_mut().filter(|step| step.status != StepStatus::Done) {
+            step.status = StepStatus::Cancelled;
+        }
+        self.finish(Status::Cancelled, None, at);
+    }
+
+    fn crash(&mut self, message: &str, at: Timestamp) {
+        if self.status.is_active() {
+            if let Some(step) = self.steps.last_mut().filter(|step| step.status != StepStatus::Done) {
+                step.status = StepStatus::Failed;
+                // An attempt that was under way may have had its effect.
+                if let Some(attempt) = step.attempts.last_mut().filter(|attempt| attempt.ms.is_none()) {
+                    attempt.unknown = !attempt.find;
+                    attempt.ms = Some(0);
+                }
+            }
+            self.die(Death::Crashed, format!("flowd failed: {message}"), at);
+        }
+    }
+
+    fn set(&mut self, local: u16, value: Value) {
+        if let Some(slot) = self.locals.get_mut(usize::from(local)) {
+            *slot = value;
+        }
+    }
+
+    fn key_of(&self, path: &str, loops: &[u32]) -> String {
+        key::step_key(self.id(), path, loops, self.generation)
+    }
+}
+
+impl Step {
+    /// Returns when the first attempt was sent whose outcome is unknown.
+    pub(crate) fn first_unknown(&self) -> Option<Timestamp> {
+        self.attempts.iter().find(|attempt| attempt.unknown).map(|attempt| attempt.at)
+    }
+}
+
+/// Returns the operation of a call.
+pub(crate) fn operation<'f>(flow: &'f plan::Flow, call: &plan::Call) -> Option<&'f plan::Operation> {
+    flow.operations.get(call.operation as usize).map(AsRef::as_ref)
+}
+
+fn effect_at(flow: &plan::Flow, at: u32) -> Option<&plan::Effect> {
+    match flow.program.instrs.get(at as usize) {
+        Some(plan::Instr::Call(call)) => operation(flow, call).map(|operation| &operation.effect),
+        _ => None,
+    }
+}
+
+/// A clock that went back counts as no time.
+fn elapsed_ms(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.as_millisecond().saturating_sub(from.as_millisecond())).unwrap_or(0)
+}

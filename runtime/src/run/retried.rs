@@ -1,0 +1,83 @@
+//! Retries by hand.
+
+use flow_plan::{Effect, Flow};
+use jiff::Timestamp;
+
+use super::{Death, Phase, Run, Status, StepStatus, effect_at, elapsed_ms};
+use crate::retry::key_bound_ms;
+
+/// Why a run is not tried again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RetryRefusal {
+    /// It has not failed.
+    #[error("the run is {}, not dead", .0.as_str())]
+    NotDead(Status),
+    /// What it died of depends on the event alone.
+    #[error("will fail again: {0}")]
+    WillFailAgain(String),
+    /// The effect of its last step may have happened: trying again may make it a second time, and needs `force`.
+    #[error("it may have happened already: {0}")]
+    OutcomeUnknown(String),
+}
+
+/// Tells whether a run can be tried again at `now`.
+///
+/// # Errors
+/// Why it should not be.
+pub fn check_retry(flow: &Flow, run: &Run, now: Timestamp, force: bool) -> Result<(), RetryRefusal> {
+    match run.status {
+        Status::Dead => {}
+        // Waiting for its next attempt or its connection: it is tried at once.
+        Status::Waiting | Status::Parked => return Ok(()),
+        status => return Err(RetryRefusal::NotDead(status)),
+    }
+    let reason = || run.reason.clone().unwrap_or_default();
+    match run.death {
+        Some(Death::Missing | Death::Misfit) => Err(RetryRefusal::WillFailAgain(reason())),
+        _ if force || repeat_is_safe(flow, run, now) => Ok(()),
+        _ => Err(RetryRefusal::OutcomeUnknown(reason())),
+    }
+}
+
+/// The effect of the failed step surely did not happen, or repeating it makes it no second time.
+fn repeat_is_safe(flow: &Flow, run: &Run, now: Timestamp) -> bool {
+    if run.death == Some(Death::Refused) {
+        return true;
+    }
+    let Some(step) = run.steps.last().filter(|step| step.status == StepStatus::Failed) else { return true };
+    let Some(first) = step.first_unknown() else { return true };
+    let Some(effect) = effect_at(flow, step.at) else { return false };
+    match effect {
+        Effect::Read | Effect::Set | Effect::Findable { .. } => true,
+        Effect::Keyed { .. } => key_bound_ms(effect).is_some_and(|bound| elapsed_ms(first, now) <= bound),
+        Effect::Once => false,
+    }
+}
+
+impl Run {
+    /// Begins again where it failed. Whether it may is the caller's matter, see [`check_retry`].
+    pub(super) fn retry(&mut self, flow: &Flow, force: bool, at: Timestamp) {
+        if self.status != Status::Dead {
+            return self.wake();
+        }
+        let safe = repeat_is_safe(flow, self, at);
+        let death = self.death.take();
+        self.status = Status::Running;
+        self.reason = None;
+        self.ended_at = None;
+        let failed = self.steps.last_mut().filter(|step| step.status == StepStatus::Failed && step.at == self.at);
+        let Some(step) = failed else { return self.advance(flow, at) };
+        let find = matches!(effect_at(flow, step.at), Some(Effect::Findable { .. })) && step.first_unknown().is_some();
+        // Forced although it may have happened: the service must take it for a new request. After a definite refusal
+        // too, since it may answer the old key with the old refusal.
+        let anew = death == Some(Death::Refused) || (force && !safe);
+        if anew {
+            self.generation = self.generation.saturating_add(1);
+            return self.advance(flow, at);
+        }
+        step.status = StepStatus::Running;
+        step.round = step.attempts.len();
+        step.refusal = None;
+        self.phase = Phase::Ready { find };
+    }
+}

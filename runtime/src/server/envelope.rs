@@ -1,0 +1,125 @@
+//! The parts of a payload that the daemon itself needs: id, event type, time.
+
+use bytes::Bytes;
+use flow_plan::{Envelope, Expr, JsonPath, Shape, Value};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::decode::decode;
+use crate::eval::{Scope, holds};
+use crate::scan::{PathSet, ScanError, Scanned};
+
+/// An envelope with its paths prepared.
+#[derive(Debug, Clone)]
+pub(crate) struct EnvelopeReader {
+    envelope: Envelope,
+    paths: PathSet,
+    id: Option<usize>,
+    event_type: Option<usize>,
+    at: Option<usize>,
+    /// What identifies a payload that has no id of its own, where the connector says so.
+    parts: Vec<usize>,
+}
+
+/// What an envelope says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) id: String,
+    pub(crate) event_type: Option<String>,
+    pub(crate) at: Option<Timestamp>,
+}
+
+/// Why a payload is not taken. Both texts are for the sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Misread {
+    /// It is not as the connector says.
+    Malformed(&'static str),
+    /// The connector refuses payloads of this kind.
+    Refused(String),
+}
+
+/// An id becomes a key in the store.
+const LONGEST_ID: usize = 512;
+
+impl EnvelopeReader {
+    /// Prepares an envelope. `identity` stands for the id where the envelope has none.
+    pub(crate) fn new(envelope: &Envelope, identity: &[JsonPath]) -> Self {
+        let mut paths = PathSet::default();
+        let id = envelope.id.as_ref().map(|path| paths.insert(path));
+        let event_type = envelope.event_type.as_ref().map(|path| paths.insert(path));
+        let at = envelope.at.as_ref().map(|(path, _)| paths.insert(path));
+        let parts = identity.iter().map(|path| paths.insert(path)).collect();
+        for refusal in &envelope.refuse {
+            refusal.when.walk(&mut |expr| {
+                if let Expr::Answer(path) = expr {
+                    paths.insert(path);
+                }
+            });
+        }
+        Self { envelope: envelope.clone(), paths, id, event_type, at, parts }
+    }
+
+    /// Reads a payload. `signed_id` is the id that the signature covers, for payloads without one.
+    pub(crate) fn read(&self, payload: &Bytes, signed_id: Option<String>) -> Result<Read, Misread> {
+        if payload.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Misread::Malformed("the body is not a JSON object"));
+        }
+        let found = self.paths.scan(payload).map_err(|error| match error {
+            ScanError::Encoding => Misread::Malformed("the body is not UTF-8"),
+            ScanError::Depth => Misread::Malformed("the JSON is nested too deeply"),
+            ScanError::Syntax { .. } => Misread::Malformed("the body is not valid JSON"),
+        })?;
+        for refusal in &self.envelope.refuse {
+            // A `require` cannot stand here; were it to fail, the payload is taken.
+            if holds(&refusal.when, &FoundScope { paths: &self.paths, found: &found }).unwrap_or(false) {
+                return Err(Misread::Refused(refusal.because.clone()));
+            }
+        }
+        let at = match (&self.envelope.at, self.at.map(|at| found.value(at))) {
+            (Some((_, format)), Some(value)) if !value.is_missing() => match decode(&Shape::Instant(*format), &value) {
+                Ok(Value::Instant(at)) => Some(at),
+                _ => return Err(Misread::Malformed("the time of the event is not valid")),
+            },
+            _ => None,
+        };
+        let text = |leaf: usize| found.raw(leaf).map(scalar).filter(|text| !text.is_empty());
+        let event_type = self.event_type.and_then(text);
+        let id = match (self.id, signed_id) {
+            (Some(leaf), _) => text(leaf).ok_or(Misread::Malformed("the event has no id"))?,
+            (None, Some(id)) => id,
+            (None, None) if self.parts.is_empty() => format!("sha256:{}", hex::encode(Sha256::digest(payload))),
+            (None, None) => {
+                let parts: Vec<String> = self.parts.iter().map(|leaf| text(*leaf).unwrap_or_default()).collect();
+                if parts.iter().all(String::is_empty) {
+                    return Err(Misread::Malformed("the event has no id"));
+                }
+                parts.join(":")
+            }
+        };
+        if id.len() > LONGEST_ID {
+            return Err(Misread::Malformed("the event's id is too long"));
+        }
+        Ok(Read { id, event_type, at })
+    }
+}
+
+/// Texts as they are, numbers as they were written; null is no text.
+fn scalar(json: &str) -> String {
+    match json.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(json).unwrap_or_default(),
+        Some(b'n') | None => String::new(),
+        Some(_) => json.to_owned(),
+    }
+}
+
+/// What was found at the paths of a payload.
+struct FoundScope<'a> {
+    paths: &'a PathSet,
+    found: &'a Scanned<'a>,
+}
+
+impl Scope for FoundScope<'_> {
+    fn answer(&self, path: &JsonPath) -> Value {
+        self.paths.leaf(path).map_or(Value::Missing, |leaf| self.found.value(leaf))
+    }
+}

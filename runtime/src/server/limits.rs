@@ -1,0 +1,36 @@
+//! Bounds on what comes in.
+
+use std::time::Duration;
+
+/// What a sender may take of the daemon.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The largest body in bytes; beyond: 413.
+    pub max_body: usize,
+    /// The largest request line with headers in bytes; beyond: 431.
+    pub max_header: usize,
+    /// The time for the request line and the headers; a connection that waits for its next request counts too.
+    pub header_timeout: Duration,
+    /// The time for the body, from its first byte to its last; beyond: 408.
+    pub body_timeout: Duration,
+    /// The memory for bodies that are on their way in, in bytes. Senders beyond wait, then get 503.
+    pub bodies: usize,
+    /// Connections at a time. Further ones wait in the system's queue.
+    pub connections: usize,
+    /// Connections at a time from one address that is not loopback; further ones are closed.
+    pub connections_per_address: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_body: 1024 * 1024,
+            max_header: 16 * 1024,
+            header_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(15),
+            bodies: 64 * 1024 * 1024,
+            connections: 1024,
+            connections_per_address: 256,
+        }
+    }
+}

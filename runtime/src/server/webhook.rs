@@ -1,0 +1,311 @@
+//! A webhook, from its first byte to its answer.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming as Receiving};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tracing::{debug, info, warn};
+
+use super::counters::Counters;
+use super::envelope::Misread;
+use super::limits::Limits;
+use super::listen::{Handle, linger};
+use super::respond::{Answer, HttpError, json};
+use super::routes::{Routes, SourceRoute};
+use crate::engine::Engine;
+use crate::event::{AcceptError, Accepted, Incoming, Via};
+use crate::scheme::{SignatureError, Verified};
+use crate::world::Clock;
+
+/// The webhook server.
+pub(crate) struct Server {
+    engine: Engine,
+    clock: Arc<dyn Clock>,
+    routes: RwLock<Arc<Routes>>,
+    limits: Limits,
+    counters: Arc<Counters>,
+    /// One permit for each kilobyte of bodies that are on their way in.
+    memory: Semaphore,
+    ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+}
+
+/// What one permit stands for.
+const KILOBYTE: usize = 1024;
+
+impl Server {
+    pub(crate) fn new(
+        engine: Engine,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+        counters: Arc<Counters>,
+        ready: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        let routes = RwLock::new(Arc::new(Routes::new(&engine.live())));
+        let memory = Semaphore::new((limits.bodies.max(limits.max_body) / KILOBYTE).max(1));
+        Self { engine, clock, routes, limits, counters, memory, ready: Box::new(ready) }
+    }
+
+    /// Takes the connections of a new plan.
+    pub(crate) fn swap(&self, routes: Routes) {
+        *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
+    }
+
+    fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn receive(&self, request: Request<Receiving>) -> Result<Accepted, HttpError> {
+        let (head, body) = request.into_parts();
+        // Whatever is refused from here on leaves the body unread.
+        let early = |error: HttpError, body: Receiving| {
+            if body.is_end_stream() || head.headers.contains_key(EXPECT) {
+                return error;
+            }
+            linger(body);
+            error.closing()
+        };
+        let routes = self.routes();
+        let (connection, sources, trigger) = match self.admit(&head.method, head.uri.path(), &head.headers, &routes) {
+            Ok(found) => found,
+            Err(error) => return Err(early(error, body)),
+        };
+        let Some(memory) = self.memory(&head.headers).await else {
+            return Err(early(HttpError::unavailable("busy", "too many bodies are on their way in", 5), body));
+        };
+        let body = read_body(body, &head.headers, self.limits.max_body, self.limits.body_timeout).await?;
+        let (source, verified) = self.verify(connection, sources, &head.headers, &body)?;
+        let read = source.envelope.read(&body, verified.id).map_err(|misread| match misread {
+            Misread::Malformed(reason) => HttpError::bad_request("malformed", reason),
+            Misread::Refused(reason) => HttpError::bad_request("refused", reason),
+        })?;
+        let incoming = Incoming {
+            id: read.id,
+            source: source.name.clone(),
+            event_type: read.event_type,
+            occurred_at: read.at,
+            payload: body,
+            via: Via::Webhook,
+            only_trigger: trigger.map(str::to_owned),
+        };
+        let accepted = self.engine.accept(connection, vec![incoming], None).await.map_err(|error| refusal(connection, &error))?;
+        drop(memory);
+        accepted.into_iter().next().ok_or_else(|| HttpError::unavailable("stopping", "the daemon is stopping", 10))
+    }
+
+    /// Checks what can be checked before the body is read.
+    fn admit<'a>(
+        &self,
+        method: &Method,
+        path: &'a str,
+        headers: &HeaderMap,
+        routes: &'a Routes,
+    ) -> Result<(&'a str, Vec<&'a SourceRoute>, Option<&'a str>), HttpError> {
+        let address = path.strip_prefix("/v1/webhooks/").ok_or_else(|| HttpError::not_found("there is nothing here"))?;
+        let (connection, rest) = address.split_once('/').map_or((address, None), |(name, rest)| (name, Some(rest)));
+        if method != Method::POST {
+            return Err(HttpError::method_not_allowed("POST"));
+        }
+        if announced(headers).is_some_and(|length| length > self.limits.max_body as u64) {
+            return Err(self.too_large());
+        }
+        let no_connection = || HttpError::new(StatusCode::NOT_FOUND, "unknown_connection", "there is no such connection");
+        let sources = routes.connection(connection).ok_or_else(no_connection)?;
+        if sources.is_empty() {
+            let message = "this connection takes no webhooks";
+            return Err(HttpError::new(StatusCode::NOT_FOUND, "no_webhooks", message));
+        }
+        let (sources, trigger): (Vec<_>, _) = match rest {
+            None | Some("") => (sources.iter().collect(), None),
+            Some(rest) => {
+                let drawn: Vec<_> = sources.iter().filter(|source| source.has_trigger(rest)).collect();
+                if drawn.is_empty() {
+                    (sources.iter().filter(|source| source.name == rest).collect(), None)
+                } else {
+                    (drawn, Some(rest))
+                }
+            }
+        };
+        if sources.is_empty() {
+            let message = "this connection has no such trigger";
+            return Err(HttpError::new(StatusCode::NOT_FOUND, "unknown_trigger", message));
+        }
+        check_type(headers)?;
+        Ok((connection, sources, trigger))
+    }
+
+    fn too_large(&self) -> HttpError {
+        too_large(self.limits.max_body)
+    }
+
+    /// Waits until there is memory for the body; `None` where that takes too long.
+    async fn memory(&self, headers: &HeaderMap) -> Option<SemaphorePermit<'_>> {
+        let most = self.limits.max_body;
+        let size = announced(headers).and_then(|length| usize::try_from(length).ok()).unwrap_or(most).min(most);
+        let permits = u32::try_from(size / KILOBYTE).unwrap_or(u32::MAX).max(1);
+        tokio::time::timeout(self.limits.body_timeout, self.memory.acquire_many(permits)).await.ok()?.ok()
+    }
+
+    /// Returns the source whose signature the body has. A connection rarely has more than one.
+    fn verify<'a>(
+        &self,
+        connection: &str,
+        sources: Vec<&'a SourceRoute>,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<(&'a SourceRoute, Verified), HttpError> {
+        let mut wrong = None;
+        for source in sources {
+            match &source.verifier {
+                Ok(verifier) => match verifier.verify(headers, body, self.clock.now()) {
+                    Ok(verified) => return Ok((source, verified)),
+                    Err(error) => wrong = Some(wrong.map_or(error, |known| worse(known, error))),
+                },
+                Err(error) if source.warn_once() => {
+                    warn!(connection, source = source.name, %error, "a webhook cannot be verified");
+                }
+                Err(_) => {}
+            }
+        }
+        let Some(error) = wrong else {
+            let message = "the webhook of this connection is not configured";
+            return Err(HttpError::unavailable("webhook_not_configured", message, 60));
+        };
+        info!(connection, %error, "a webhook was refused");
+        let code = match error {
+            SignatureError::Missing => "signature_missing",
+            SignatureError::Malformed => "signature_malformed",
+            SignatureError::Mismatch => "signature_mismatch",
+            SignatureError::Stale => "signature_stale",
+        };
+        Err(HttpError::new(StatusCode::UNAUTHORIZED, code, error.to_string()))
+    }
+
+    fn health(&self, method: &Method, ready: bool) -> Answer {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return HttpError::method_not_allowed("GET, HEAD").into_answer();
+        }
+        match if ready { (self.ready)() } else { Ok(()) } {
+            Ok(()) => json(StatusCode::OK, if ready { r#"{"status":"ready"}"# } else { r#"{"status":"alive"}"# }),
+            Err(reason) => HttpError::unavailable("not_ready", reason, 5).into_answer(),
+        }
+    }
+}
+
+impl Handle for Server {
+    async fn handle(&self, request: Request<Receiving>) -> Answer {
+        match request.uri().path() {
+            "/healthz" => return self.health(request.method(), false),
+            "/readyz" => return self.health(request.method(), true),
+            _ => {}
+        }
+        match self.receive(request).await {
+            Ok(accepted) => {
+                self.counters.accepted(accepted.duplicate);
+                json(StatusCode::OK, received(&accepted))
+            }
+            Err(error) => {
+                self.counters.refused(error.code);
+                error.into_answer()
+            }
+        }
+    }
+}
+
+fn received(accepted: &Accepted) -> String {
+    let id = serde_json::Value::String(accepted.id.clone());
+    format!(r#"{{"received":true,"id":{id},"duplicate":{}}}"#, accepted.duplicate)
+}
+
+/// Of two refusals the one that came further.
+fn worse(known: SignatureError, other: SignatureError) -> SignatureError {
+    let rank = |error| match error {
+        SignatureError::Missing => 0,
+        SignatureError::Malformed => 1,
+        SignatureError::Mismatch => 2,
+        SignatureError::Stale => 3,
+    };
+    if rank(other) > rank(known) { other } else { known }
+}
+
+fn refusal(connection: &str, error: &AcceptError) -> HttpError {
+    match error {
+        AcceptError::QueueFull => HttpError::unavailable("queue_full", "too many events are waiting", 5),
+        AcceptError::Store(reason) => {
+            warn!(connection, %reason, "an event could not be stored");
+            HttpError::unavailable("store", "the event could not be stored", 30)
+        }
+        AcceptError::Stopping => HttpError::unavailable("stopping", "the daemon is stopping", 10),
+        AcceptError::Malformed(reason) => {
+            debug!(connection, %reason, "an event was malformed");
+            HttpError::bad_request("malformed", "the event is malformed")
+        }
+    }
+}
+
+fn too_large(max_body: usize) -> HttpError {
+    let message = format!("the body is larger than {max_body} bytes");
+    HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+}
+
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// JSON alone is taken, as it is; a sender that does not say what it sends is believed to send JSON.
+fn check_type(headers: &HeaderMap) -> Result<(), HttpError> {
+    let unsupported = |message| HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_type", message);
+    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding.as_bytes() != b"identity") {
+        return Err(unsupported("compressed bodies are not taken"));
+    }
+    let Some(given) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let essence = given.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(unsupported("the body must be application/json")) }
+}
+
+async fn read_body(mut body: Receiving, headers: &HeaderMap, most: usize, time: Duration) -> Result<Bytes, HttpError> {
+    let hint = announced(headers).and_then(|length| usize::try_from(length).ok()).unwrap_or(0).min(most);
+    match tokio::time::timeout(time, collect(&mut body, hint, most)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(Broken::TooLarge)) => {
+            linger(body);
+            Err(too_large(most).closing())
+        }
+        Ok(Err(Broken::Ended)) => Err(HttpError::bad_request("malformed", "the body ended early").closing()),
+        Err(_) => {
+            let message = "the body took too long";
+            Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", message).closing())
+        }
+    }
+}
+
+enum Broken {
+    TooLarge,
+    Ended,
+}
+
+/// Most bodies come as one piece, which is passed on without a copy.
+async fn collect(body: &mut Receiving, hint: usize, most: usize) -> Result<Bytes, Broken> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Broken::Ended)?.into_data() else { continue };
+        if first.len().max(all.len()) + data.len() > most {
+            return Err(Broken::TooLarge);
+        }
+        if first.is_empty() && all.is_empty() {
+            first = data;
+            continue;
+        }
+        if all.is_empty() {
+            all.reserve(hint.max(first.len() + data.len()));
+            all.extend_from_slice(&first);
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}

@@ -1,0 +1,146 @@
+//! The command line of flowc. `--help` of each command is its reference.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The compiler of Flow: checks, formats and explains automations.
+#[derive(Debug, Parser)]
+#[command(name = "flowc", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  flowc check                     check the project in this folder
+  flowc check shop.flow -         check a file, and standard input
+  flowc fmt --diff                show what the formatter would change
+  flowc explain E302              what a code means and how to mend it
+  flowc docs stripe.charge_failed the fields of a trigger
+
+Exit codes: 0 all is well, 1 problems in your files, 2 wrong usage or a file that cannot be read, 3 a bug of ours.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check flows and flow.toml
+    Check(Check),
+    /// Rewrite flows in their one canonical form
+    Fmt(Fmt),
+    /// Show the execution plans
+    Plan(Plan),
+    /// Print flows with everything written out that the compiler filled in
+    Expand(Paths),
+    /// Explain a diagnostic code
+    Explain(Explain),
+    /// Show what connectors offer
+    Docs(Docs),
+}
+
+/// Paths.
+#[derive(Debug, Args)]
+pub(crate) struct Paths {
+    /// Files or folders; `-` is standard input
+    #[arg(default_value = ".")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+/// `flowc check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowc check
+  flowc check flows/ --format json
+  echo 'when stripe.charge_failed do kustomer.create_conversation' | flowc check -")]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) paths: Paths,
+    /// How to report
+    #[arg(long, value_enum, default_value_t = CheckFormat::Human)]
+    pub(crate) format: CheckFormat,
+    /// Warnings fail the check too
+    #[arg(long)]
+    pub(crate) deny_warnings: bool,
+    /// Show advice as well: what was filled in, amounts without a currency
+    #[arg(long)]
+    pub(crate) pedantic: bool,
+    /// Fill nothing in from a field that can be missing
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// The formats of `check`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// Reports with the source and carets
+    Human,
+    /// One JSON document on standard output
+    Json,
+    /// Annotations of GitHub Actions
+    Github,
+}
+
+/// The formats of `plan`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanFormat {
+    /// A readable listing
+    Human,
+    /// One JSON document
+    Json,
+}
+
+/// `flowc fmt`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowc fmt                 rewrite every .flow file of this folder
+  flowc fmt --check         change nothing; exit with 1 where something would change
+  flowc fmt - < a.flow      format standard input to standard output")]
+pub(crate) struct Fmt {
+    #[command(flatten)]
+    pub(crate) paths: Paths,
+    /// Change nothing; exit with 1 where something would change
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Change nothing; show what would change
+    #[arg(long)]
+    pub(crate) diff: bool,
+}
+
+/// `flowc plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowc plan
+  flowc plan shop.flow --format json")]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) paths: Paths,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = PlanFormat::Human)]
+    pub(crate) format: PlanFormat,
+}
+
+/// `flowc explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowc explain E302
+  flowc explain             list every code")]
+pub(crate) struct Explain {
+    /// The code, such as E302; without it all are listed
+    pub(crate) code: Option<String>,
+}
+
+/// `flowc docs`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowc docs                            the connectors
+  flowc docs stripe                     one connector
+  flowc docs stripe.charge_failed       a trigger with its fields
+  flowc docs kustomer.create_conversation")]
+pub(crate) struct Docs {
+    /// connector, connector.trigger, connector.action, connector.Record
+    pub(crate) path: Option<String>,
+    /// The project whose own connectors count too
+    #[arg(long, default_value = ".")]
+    pub(crate) project: PathBuf,
+}

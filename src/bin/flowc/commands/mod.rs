@@ -1,0 +1,8 @@
+//! The commands, one file each.
+
+pub(crate) mod check;
+pub(crate) mod docs;
+pub(crate) mod expand;
+pub(crate) mod explain;
+pub(crate) mod fmt;
+pub(crate) mod plan;

@@ -1,0 +1,218 @@
+//! The command line of flowd. `--help` of each command is its reference.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The daemon of Flow: takes webhooks, polls, and runs automations durably.
+#[derive(Debug, Parser)]
+#[command(name = "flowd", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  flowd demo                      see it work against simulated services
+  flowd run                       run the project in this folder
+  flowd run shop/ --sandbox       run it against the built-in emulators
+  flowd runs --status dead        what could not be done
+  flowd why evt_1Q8…              why an event started a flow, or did not
+
+Exit codes: 0 all is well, 1 problems in your files or with what was asked, 2 wrong usage or no daemon, 3 a bug of ours.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a project: serve webhooks, poll, perform
+    Run(Run),
+    /// Show flowd at work against simulated services; no account needed
+    Demo(Demo),
+    /// Check flows, flow.toml and secrets without running anything
+    CheckConfig(CheckConfig),
+    /// How the running daemon is
+    Status(Client),
+    /// The live flows
+    Flows(Client),
+    /// The events that were accepted
+    Events(Events),
+    /// The runs
+    Runs(Runs),
+    /// One run: each step with input, output and attempts
+    Show(Show),
+    /// Why an event started a flow, or did not: each clause with its values
+    Why(Why),
+    /// Runs that ended without success and wait for a decision
+    Dead(Dead),
+    /// Run a dead run again from the step that failed
+    Retry(Retry),
+    /// Cancel a run
+    Cancel(One),
+    /// Stop starting runs of a flow
+    Pause(One),
+    /// Start runs of a paused flow again
+    Resume(One),
+}
+
+/// `flowd run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowd run
+  flowd run shop/ --log json
+  flowd run shop/ --sandbox       simulated services instead of real ones")]
+pub(crate) struct Run {
+    /// The folder of the project, or one .flow file
+    #[arg(default_value = ".")]
+    pub(crate) project: PathBuf,
+    /// Point every connection without a base_url at the built-in emulators
+    #[arg(long)]
+    pub(crate) sandbox: bool,
+    /// Poll each source once, finish what runs, and exit
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How to log on standard error
+    #[arg(long, value_enum, default_value_t = Log::Human)]
+    pub(crate) log: Log,
+    /// Accept secrets written into flow.toml: for tests
+    #[arg(long, hide = true)]
+    pub(crate) allow_literal_secrets: bool,
+}
+
+/// How to log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Log {
+    /// A line for people
+    Human,
+    /// A JSON object a line
+    Json,
+}
+
+/// `flowd demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Stop after so many events; without it, at Ctrl-C
+    #[arg(long)]
+    pub(crate) events: Option<u32>,
+    /// Milliseconds between two events
+    #[arg(long, default_value_t = 900)]
+    pub(crate) pace: u64,
+}
+
+/// `flowd check-config`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckConfig {
+    /// The folder of the project, or one .flow file
+    #[arg(default_value = ".")]
+    pub(crate) project: PathBuf,
+    /// Accept secrets written into flow.toml: for tests
+    #[arg(long, hide = true)]
+    pub(crate) allow_literal_secrets: bool,
+}
+
+/// Where the daemon is, and how to print.
+#[derive(Debug, Args)]
+pub(crate) struct Client {
+    /// The project whose daemon is asked
+    #[arg(long, default_value = ".", global = true)]
+    pub(crate) project: PathBuf,
+    /// Print the daemon's JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// One id.
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// The run or flow
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// `flowd show`.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The run
+    pub(crate) run: String,
+    /// Show personal data in full
+    #[arg(long)]
+    pub(crate) personal: bool,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// `flowd why`.
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// The event, by the service's own id
+    pub(crate) event: String,
+    /// Only this flow
+    #[arg(long)]
+    pub(crate) flow: Option<String>,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// `flowd retry`.
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    /// The run
+    pub(crate) run: String,
+    /// Retry even where it will fail again
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// `flowd events`.
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Only of this connection
+    #[arg(long)]
+    pub(crate) connection: Option<String>,
+    /// Only of this trigger
+    #[arg(long)]
+    pub(crate) trigger: Option<String>,
+    #[command(flatten)]
+    pub(crate) page: Page,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// `flowd runs`.
+#[derive(Debug, Args)]
+pub(crate) struct Runs {
+    /// Only of this flow
+    #[arg(long)]
+    pub(crate) flow: Option<String>,
+    /// Only with this status: running, waiting, parked, done, stopped, dead, cancelled
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    #[command(flatten)]
+    pub(crate) page: Page,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// `flowd dead`.
+#[derive(Debug, Args)]
+pub(crate) struct Dead {
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// How much of a list.
+#[derive(Debug, Args)]
+pub(crate) struct Page {
+    /// Only since this instant, as RFC 3339
+    #[arg(long)]
+    pub(crate) since: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+    /// Those after this id
+    #[arg(long)]
+    pub(crate) after: Option<String>,
+}

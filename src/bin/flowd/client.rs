@@ -1,0 +1,78 @@
+//! Questions to the running daemon, over the unix socket in its store.
+
+use std::path::{Path, PathBuf};
+
+use flow::project::Project;
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use serde_json::Value as Json;
+
+use crate::Exit;
+use crate::args::Client;
+
+/// An answer of the daemon.
+pub(crate) struct Answer {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The document.
+    pub(crate) json: Json,
+}
+
+/// Returns the folder of the store: `[store] path`, else `$STATE_DIRECTORY`, else `.flow` in the project.
+pub(crate) fn store_path(project: &Project, configured: Option<&str>) -> PathBuf {
+    if let Some(path) = configured {
+        return project.root.join(path);
+    }
+    // systemd gives a list; the first is ours.
+    match std::env::var("STATE_DIRECTORY").ok().and_then(|list| list.split(':').next().map(PathBuf::from)) {
+        Some(path) if !path.as_os_str().is_empty() => path,
+        _ => project.root.join(".flow"),
+    }
+}
+
+/// Asks the daemon of the project. `path` is below `/api/v1/` and already encoded.
+pub(crate) async fn ask(client: &Client, method: &str, path: &str) -> Result<Answer, Exit> {
+    let project = Project::of(&client.project).map_err(|error| Exit::Usage(error.to_string()))?;
+    let configured = project.config(true).map_err(|error| Exit::Usage(error.to_string()))?;
+    let store = store_path(&project, configured.config.store_path.as_deref());
+    request(&store, method, path).await.map_err(|reason| {
+        Exit::Usage(format!(
+            "no daemon answers for {}: {reason}. Start one with `flowd run`, or name its project with --project",
+            project.root.display()
+        ))
+    })
+}
+
+async fn request(store: &Path, method: &str, path: &str) -> Result<Answer, String> {
+    let socket = flow_runtime::admin::socket_path(store);
+    let stream = tokio::net::UnixStream::connect(&socket).await.map_err(|error| format!("{}: {}", socket.display(), flow::secrets::reason(&error)))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let driver = tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/api/v1/{path}"))
+        .header("host", "localhost")
+        .header("x-flow-admin", "1")
+        .header("content-type", "application/json")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| error.to_string())?;
+    let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+    driver.abort();
+    let json = serde_json::from_slice(&body).unwrap_or(Json::Null);
+    Ok(Answer { status, json })
+}
+
+/// Returns the exit for an answer that is an error of what was asked.
+pub(crate) fn refused(answer: &Answer) -> Exit {
+    let message = answer.json.pointer("/error/message").and_then(Json::as_str).unwrap_or("the daemon gave no reason");
+    Exit::Problems(format!("flowd: {}", flow::terminal::printable(message)))
+}
+
+/// Returns `text` for a path or query.
+pub(crate) fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

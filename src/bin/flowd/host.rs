@@ -1,0 +1,315 @@
+//! A project as the daemon holds it: compiled, with its secrets, kept at the last sound version of each file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow::project::{Project, ProjectError, ReadError, read_source};
+use flow::secrets;
+use flow_compiler::compile::{Compilation, Compiler, Unit};
+use flow_compiler::config::{self, Config, ConnectionConfig};
+use flow_compiler::report::{self, Sources, Style};
+use flow_compiler::{Code, Diagnostic};
+use flow_grammar::span::Span;
+use flow_plan as plan;
+use flow_runtime::live::{BrokenFile, Live, LiveConnection};
+use flow_runtime::secret::Secret;
+
+/// Where the emulators are, for `--sandbox`: connector → base address.
+pub(crate) type SandboxUrls = BTreeMap<String, String>;
+
+/// The project of a daemon.
+pub(crate) struct Host {
+    project: Project,
+    compiler: Compiler,
+    config: Config,
+    config_source: Option<(Arc<str>, Arc<str>)>,
+    literal_secrets: bool,
+    sandbox: Option<SandboxUrls>,
+    /// The last sound version of each file.
+    sound: BTreeMap<Arc<str>, Arc<Unit>>,
+    connections: BTreeMap<String, plan::Connection>,
+    unreadable: BTreeMap<Arc<str>, Diagnostic>,
+}
+
+/// What a reload came to.
+pub(crate) struct Reloaded {
+    pub(crate) live: Live,
+    /// What is wrong with it, for the log: file and report.
+    pub(crate) broken: Vec<BrokenFile>,
+    /// Warnings and problems with connections, a line each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Why a project cannot be run.
+pub(crate) enum HostError {
+    /// A path that cannot be used.
+    Project(ProjectError),
+    /// Problems in the user's files, as reports.
+    Problems(Vec<String>),
+}
+
+impl From<ProjectError> for HostError {
+    fn from(error: ProjectError) -> Self {
+        HostError::Project(error)
+    }
+}
+
+impl Host {
+    /// Reads and checks everything.
+    pub(crate) fn open(project: Project, literal_secrets: bool, sandbox: Option<SandboxUrls>) -> Result<Self, HostError> {
+        let configured = project.config(literal_secrets)?;
+        let mut host = Self {
+            compiler: Compiler::new(configured.config.settings.clone()),
+            config: configured.config,
+            config_source: configured.file,
+            project,
+            literal_secrets,
+            sandbox,
+            sound: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+        };
+        let files = host.project.files()?;
+        let texts = host.project.read(&files)?;
+        for (name, text) in texts.files {
+            host.compiler.set(&name, text);
+        }
+        let mut diagnostics = configured.diagnostics;
+        diagnostics.extend(texts.diagnostics);
+        diagnostics.extend(host.check_config());
+        let compilation = host.compiler.compile();
+        diagnostics.extend(compilation.diagnostics.iter().cloned());
+        diagnostics.retain(Diagnostic::is_error);
+        if !diagnostics.is_empty() {
+            let sources = host.sources();
+            return Err(HostError::Problems(diagnostics.iter().map(|one| report::human(one, &sources, flow::terminal::report_style())).collect()));
+        }
+        host.connections = compilation.connections;
+        host.sound = compilation.units;
+        Ok(host)
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn project(&self) -> &Project {
+        &self.project
+    }
+
+    pub(crate) fn flow_count(&self) -> usize {
+        self.sound.values().map(|unit| unit.flows.len()).sum()
+    }
+
+    fn check_config(&mut self) -> Vec<Diagnostic> {
+        let Some((name, _)) = &self.config_source else { return Vec::new() };
+        let catalog = self.compiler.catalog();
+        let diagnostics = config::check(name, &mut self.config, &catalog, self.literal_secrets);
+        self.compiler.set_settings(self.config.settings.clone());
+        diagnostics
+    }
+
+    fn sources(&self) -> Sources {
+        let mut sources = self.compiler.sources();
+        if let Some((name, text)) = &self.config_source {
+            sources.insert(name.clone(), text.clone());
+        }
+        sources
+    }
+
+    /// Takes changed paths in. `None` reads the whole project anew.
+    pub(crate) fn reload(&mut self, changed: Option<&BTreeSet<PathBuf>>) -> Result<Reloaded, ProjectError> {
+        let mut config_diagnostics = Vec::new();
+        let toml_changed = changed.is_none_or(|paths| paths.iter().any(|path| path.file_name().is_some_and(|name| name == "flow.toml")));
+        if toml_changed {
+            config_diagnostics = self.reload_config()?;
+        }
+        match changed {
+            Some(paths) if paths.iter().all(|path| self.is_plain_change(path)) => {
+                for path in paths.iter().filter(|path| flow::project::is_source(path)) {
+                    self.take(path);
+                }
+            }
+            _ => {
+                let files = self.project.files()?;
+                let names: BTreeSet<String> = files.iter().map(|path| self.project.name(path)).collect();
+                let known: Vec<Arc<str>> = self.compiler.files().cloned().collect();
+                for gone in known.iter().filter(|name| !names.contains(&***name)) {
+                    self.forget(gone);
+                }
+                for path in &files {
+                    self.take(path);
+                }
+            }
+        }
+        let compilation = self.compiler.compile();
+        Ok(self.settle(&compilation, config_diagnostics))
+    }
+
+    /// A file that is there or was known: neither a folder that came nor one that went.
+    fn is_plain_change(&self, path: &std::path::Path) -> bool {
+        let name = self.project.name(path);
+        path.is_file() || self.sound.contains_key(name.as_str()) || !path.exists() && path.extension().is_some()
+    }
+
+    fn take(&mut self, path: &std::path::Path) {
+        let name: Arc<str> = Arc::from(self.project.name(path));
+        match read_source(path) {
+            Ok(text) => {
+                self.unreadable.remove(&name);
+                self.compiler.set(&name, text);
+            }
+            // Gone, or gone between the notice and now.
+            Err(ReadError::Unreadable(_)) if !path.exists() => self.forget(&name),
+            Err(ReadError::Unreadable(reason)) => {
+                let diagnostic = Diagnostic::new(Code::E100, &name, Span::default(), format!("the file cannot be read: {reason}"));
+                self.unreadable.insert(name, diagnostic);
+            }
+            Err(ReadError::Bad(message, help)) => {
+                self.unreadable.insert(name.clone(), Diagnostic::new(Code::E100, &name, Span::default(), message).help(help));
+            }
+        }
+    }
+
+    fn forget(&mut self, name: &Arc<str>) {
+        self.compiler.remove(name);
+        self.sound.remove(name);
+        self.unreadable.remove(name);
+    }
+
+    fn reload_config(&mut self) -> Result<Vec<Diagnostic>, ProjectError> {
+        let before = self.config.clone();
+        let configured = self.project.config(self.literal_secrets)?;
+        let mut diagnostics = configured.diagnostics;
+        self.config_source = configured.file;
+        self.config = configured.config;
+        diagnostics.extend(self.check_config());
+        if diagnostics.iter().any(Diagnostic::is_error) {
+            // A broken flow.toml changes nothing but a report.
+            self.config = before;
+            self.compiler.set_settings(self.config.settings.clone());
+        }
+        Ok(diagnostics)
+    }
+
+    /// Sound files go live, broken ones stay at their last sound version.
+    fn settle(&mut self, compilation: &Compilation, config_diagnostics: Vec<Diagnostic>) -> Reloaded {
+        let sources = self.sources();
+        let mut errors: BTreeMap<Arc<str>, Vec<&Diagnostic>> = BTreeMap::new();
+        for diagnostic in compilation.diagnostics.iter().chain(self.unreadable.values()).chain(&config_diagnostics) {
+            if diagnostic.is_error() {
+                errors.entry(diagnostic.file.clone()).or_default().push(diagnostic);
+            }
+        }
+        // A broken connector could change what any flow means: then nothing changes at all.
+        let connector_broken = compilation.diagnostics.iter().any(|one| one.is_error() && !compilation.units.get(&one.file).is_some_and(|unit| unit.diagnostics.contains(one)) && one.code != Code::E202);
+        if !connector_broken {
+            self.connections.clone_from(&compilation.connections);
+            for (name, unit) in &compilation.units {
+                if !errors.contains_key(name) {
+                    self.sound.insert(name.clone(), unit.clone());
+                }
+            }
+        }
+        let broken: Vec<BrokenFile> = errors
+            .iter()
+            .map(|(file, diagnostics)| BrokenFile {
+                file: file.to_string(),
+                message: diagnostics.first().map(|first| format!("{}: {}", first.code, first.message)).unwrap_or_default(),
+                report: diagnostics.iter().map(|one| report::human(one, &sources, Style::default())).collect::<Vec<_>>().join("\n"),
+            })
+            .collect();
+        let (mut live, notes) = self.live();
+        live.broken.clone_from(&broken);
+        Reloaded { live, broken, notes }
+    }
+
+    /// Returns what is live now, and a line for each thing that is not as it should be with a connection in use.
+    pub(crate) fn live(&self) -> (Live, Vec<String>) {
+        let flows: Vec<Arc<plan::Flow>> = self.sound.values().flat_map(|unit| unit.flows.iter().cloned()).collect();
+        let mut notes = Vec::new();
+        let mut connections = BTreeMap::new();
+        for (name, declared) in &self.connections {
+            let used = flows.iter().any(|flow| uses(flow, name));
+            // Without flow.toml every connector is a connection: only those in use matter.
+            if !used && self.config_source.is_none() {
+                continue;
+            }
+            let connection = self.connection(name, declared, &flows, used, &mut notes);
+            connections.insert(name.clone(), Arc::new(connection));
+        }
+        (Live { flows, connections, broken: Vec::new() }, notes)
+    }
+
+    fn connection(&self, name: &str, declared: &plan::Connection, flows: &[Arc<plan::Flow>], used: bool, notes: &mut Vec<String>) -> LiveConnection {
+        let default = ConnectionConfig { polls: true, ..ConnectionConfig::default() };
+        let config = self.config.connections.get(name).unwrap_or(&default);
+        let mut declared = declared.clone();
+        let mut base_url = config.base_url.clone();
+        let mut found: BTreeMap<String, Secret> = BTreeMap::new();
+        let sandboxed = self.sandbox.as_ref().filter(|_| base_url.is_none()).and_then(|urls| urls.get(&declared.connector));
+        if let Some(url) = sandboxed {
+            base_url = Some(url.clone());
+            for (key, text) in flow_sandbox::Sandbox::secrets(&declared.connector) {
+                if declared.secrets.iter().any(|secret| secret.name == *key) {
+                    found.insert((*key).to_owned(), Secret::new((*text).to_owned()));
+                } else if declared.setting_decls.iter().any(|setting| setting.name == *key) {
+                    declared.settings.entry((*key).to_owned()).or_insert_with(|| plan::Value::text(*text));
+                }
+            }
+        } else {
+            for (key, (_, reference)) in &config.secrets {
+                match secrets::read(reference, &self.project.root) {
+                    Ok(secret) => {
+                        found.insert(key.clone(), secret);
+                    }
+                    Err(reason) if used => notes.push(format!("connection {name}: the secret `{key}` is missing: {reason}")),
+                    Err(_) => {}
+                }
+            }
+        }
+        let mut polls = config.polls;
+        if used {
+            let acts = flows.iter().any(|flow| performs(flow, name));
+            let listens = flows.iter().any(|flow| flow.triggers.iter().any(|trigger| trigger.connection == name));
+            let lacking = |wanted: fn(&plan::SecretDecl) -> bool| -> Vec<&plan::SecretDecl> {
+                declared.secrets.iter().filter(|secret| wanted(secret) && !found.contains_key(&secret.name)).collect()
+            };
+            let for_requests = lacking(|secret| secret.for_requests);
+            let for_webhooks = lacking(|secret| secret.for_webhooks);
+            let mut need = |secret: &plan::SecretDecl, why: &str| {
+                if config.secrets.contains_key(&secret.name) {
+                    return; // Said above, with the reason.
+                }
+                let hint = secret.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                notes.push(format!(
+                    "connection {name}: the secret `{0}` is missing, and {why}{hint}: put `{0} = {{ env = \"{1}\" }}` under [connections.{name}] in flow.toml and set {1}, or use `--sandbox`",
+                    secret.name,
+                    format!("{name}_{}", secret.name).to_uppercase(),
+                ));
+            };
+            if acts {
+                for_requests.iter().for_each(|secret| need(secret, "its actions need it"));
+            } else if listens && !for_requests.is_empty() && !for_webhooks.is_empty() {
+                for_webhooks.iter().for_each(|secret| need(secret, "webhooks need it"));
+            }
+            polls = polls && for_requests.is_empty();
+            if base_url.is_none() {
+                for setting in declared.setting_decls.iter().filter(|setting| setting.in_base && !setting.optional && !declared.settings.contains_key(&setting.name)) {
+                    notes.push(format!("connection {name}: the setting `{0}` is missing: put `{0} = \"…\"` under [connections.{name}] in flow.toml", setting.name));
+                }
+            }
+        }
+        LiveConnection { plan: declared, base_url, secrets: found, poll_every: config.poll_ms.map(Duration::from_millis), polls }
+    }
+}
+
+fn uses(flow: &plan::Flow, connection: &str) -> bool {
+    performs(flow, connection) || flow.triggers.iter().any(|trigger| trigger.connection == connection)
+}
+
+fn performs(flow: &plan::Flow, connection: &str) -> bool {
+    flow.program.instrs.iter().any(|instr| matches!(instr, plan::Instr::Call(call) if call.connection == connection))
+}

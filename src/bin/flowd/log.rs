@@ -1,0 +1,20 @@
+//! Structured logs on standard error.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Log;
+
+/// Sets the log up. `FLOWD_LOG` chooses the level (`info`), as `error`, `warn`, `info`, `debug` or a filter of tracing.
+pub(crate) fn start(format: Log) {
+    let filter = EnvFilter::try_from_env("FLOWD_LOG").unwrap_or_else(|_| EnvFilter::new("warn,flowd=info,flow_runtime=info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match format {
+        Log::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+        Log::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+    };
+    if set.is_err() {
+        // It is set up already: there is a log, which is all that is wanted.
+    }
+}

@@ -1,0 +1,6 @@
+//! What both programs share: finding a project's files, reading them within bounds, and its flow.toml.
+
+pub mod output;
+pub mod project;
+pub mod secrets;
+pub mod terminal;

@@ -1,0 +1,247 @@
+//! A project on disk: its flow.toml, its `.flow` files, and how they are read within bounds.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flow_compiler::config::{self, Config};
+use flow_compiler::report::Sources;
+use flow_compiler::{Code, Diagnostic};
+use flow_grammar::span::Span;
+use rayon::prelude::*;
+
+use crate::secrets::reason;
+
+/// The largest source: far beyond what people write, and small enough to be parsed in a second.
+pub const MAX_FILE: u64 = 4 * 1024 * 1024;
+/// The most files of one project.
+const MAX_FILES: usize = 20_000;
+/// The deepest folder.
+const MAX_DEPTH: usize = 32;
+
+/// A project: a folder with its files, or a single file.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The folder that names are relative to.
+    pub root: PathBuf,
+    /// Its flow.toml.
+    pub toml: Option<PathBuf>,
+    /// The single file, where the project is one.
+    pub single: Option<PathBuf>,
+}
+
+/// A file or folder that cannot be used at all: exit code 2.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// It is not there or cannot be read.
+    #[error("{path} cannot be read: {reason}")]
+    Unreadable {
+        /// As it was given.
+        path: String,
+        /// In a person's words.
+        reason: String,
+    },
+    /// There is nothing in it to work on.
+    #[error("{0} has no .flow files: write one, for example\n\n    when stripe.charge_failed where amount > 100 do kustomer.create_conversation\n")]
+    NoFlows(String),
+    /// More files than a project may have.
+    #[error("{0} has more than {MAX_FILES} .flow files")]
+    TooMany(String),
+}
+
+/// The texts of a project, and what is wrong with reading them.
+#[derive(Debug, Default)]
+pub struct Texts {
+    /// Names (relative to the root, with `/`) and texts.
+    pub files: Vec<(Arc<str>, Arc<str>)>,
+    /// E100 for files that are no text or too large.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Project {
+    /// Returns the project of a path: the nearest folder upwards that has a flow.toml, else the path itself.
+    ///
+    /// # Errors
+    /// Where the path is not there.
+    pub fn of(path: &Path) -> Result<Self, ProjectError> {
+        let shown = path.display().to_string();
+        let absolute = std::fs::canonicalize(path).map_err(|error| ProjectError::Unreadable { path: shown, reason: reason(&error) })?;
+        let is_file = absolute.is_file();
+        let folder = if is_file { absolute.parent().unwrap_or(Path::new("/")).to_path_buf() } else { absolute.clone() };
+        let toml = folder.ancestors().map(|up| up.join("flow.toml")).find(|candidate| candidate.is_file());
+        let root = toml.as_ref().and_then(|toml| toml.parent()).map_or(folder, Path::to_path_buf);
+        let single = (is_file && toml.is_none()).then_some(absolute);
+        Ok(Self { root, toml, single })
+    }
+
+    /// Returns the `.flow` files, sorted. Hidden folders, `target`, and links that lead out of the project are left out.
+    ///
+    /// # Errors
+    /// Where a folder cannot be read or there are too many files.
+    pub fn files(&self) -> Result<Vec<PathBuf>, ProjectError> {
+        if let Some(single) = &self.single {
+            return Ok(vec![single.clone()]);
+        }
+        let mut found = Vec::new();
+        walk(&self.root, &self.root, 0, &mut found)?;
+        if found.len() > MAX_FILES {
+            return Err(ProjectError::TooMany(self.root.display().to_string()));
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Returns the name of a file in reports, ids and plans: relative to the root, with `/`.
+    pub fn name(&self, path: &Path) -> String {
+        let relative = path.strip_prefix(&self.root).unwrap_or(path);
+        relative.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+    }
+
+    /// Reads the files in parallel.
+    ///
+    /// # Errors
+    /// Where one cannot be read at all.
+    pub fn read(&self, files: &[PathBuf]) -> Result<Texts, ProjectError> {
+        let read: Vec<_> = files.par_iter().map(|path| (self.name(path), read_source(path))).collect();
+        let mut texts = Texts::default();
+        for (name, result) in read {
+            let name: Arc<str> = Arc::from(name);
+            match result {
+                Ok(text) => texts.files.push((name, Arc::from(text))),
+                Err(ReadError::Unreadable(reason)) => return Err(ProjectError::Unreadable { path: name.to_string(), reason }),
+                Err(ReadError::Bad(message, help)) => {
+                    texts.diagnostics.push(Diagnostic::new(Code::E100, &name, Span::default(), message).help(help));
+                }
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Reads flow.toml; without one, the defaults.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be read.
+    pub fn config(&self, literal_secrets: bool) -> Result<Configured, ProjectError> {
+        let Some(path) = &self.toml else { return Ok(Configured::default()) };
+        let name: Arc<str> = Arc::from(self.name(path));
+        let text = match read_source(path) {
+            Ok(text) => text,
+            Err(ReadError::Unreadable(reason)) => return Err(ProjectError::Unreadable { path: name.to_string(), reason }),
+            Err(ReadError::Bad(message, help)) => {
+                let diagnostic = Diagnostic::new(Code::E100, &name, Span::default(), message).help(help);
+                return Ok(Configured { diagnostics: vec![diagnostic], ..Configured::default() });
+            }
+        };
+        let (config, diagnostics) = config::read(&name, &text, literal_secrets);
+        Ok(Configured { config, file: Some((name, Arc::from(text))), diagnostics })
+    }
+}
+
+/// flow.toml, read.
+#[derive(Debug, Default)]
+pub struct Configured {
+    /// What it says.
+    pub config: Config,
+    /// Its name and text.
+    pub file: Option<(Arc<str>, Arc<str>)>,
+    /// What is wrong with it.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Configured {
+    /// Adds its text, for reports.
+    pub fn add_source(&self, sources: &mut Sources) {
+        if let Some((name, text)) = &self.file {
+            sources.insert(name.clone(), text.clone());
+        }
+    }
+}
+
+/// Why a source cannot be used.
+pub enum ReadError {
+    /// The file cannot be read: wrong usage.
+    Unreadable(String),
+    /// The file was read and is no source: message and help.
+    Bad(String, String),
+}
+
+/// Reads one source within bounds.
+///
+/// # Errors
+/// See [`ReadError`].
+pub fn read_source(path: &Path) -> Result<String, ReadError> {
+    let metadata = std::fs::metadata(path).map_err(|error| ReadError::Unreadable(reason(&error)))?;
+    if metadata.is_dir() {
+        return Err(ReadError::Unreadable("it is a folder".to_owned()));
+    }
+    if metadata.len() > MAX_FILE {
+        return Err(too_large(metadata.len()));
+    }
+    let bytes = std::fs::read(path).map_err(|error| ReadError::Unreadable(reason(&error)))?;
+    as_text(bytes)
+}
+
+/// Takes bytes as a source.
+///
+/// # Errors
+/// Where they are too many or no UTF-8.
+pub fn as_text(bytes: Vec<u8>) -> Result<String, ReadError> {
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(too_large(bytes.len() as u64));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().get(..at).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() + 1;
+        let utf16 = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+        let help = if utf16 { "it looks like UTF-16: save it as UTF-8" } else { "save it as UTF-8; the first bad byte may be an accent from an older encoding" };
+        ReadError::Bad(format!("the file is not UTF-8 text: line {line}, byte {}", at + 1), help.to_owned())
+    })
+}
+
+fn too_large(bytes: u64) -> ReadError {
+    ReadError::Bad(
+        format!("the file is too large: {} MiB, and a .flow file has at most {} MiB", bytes / 1_048_576, MAX_FILE / 1_048_576),
+        "is it a flow at all? Flows can be spread over any number of files".to_owned(),
+    )
+}
+
+fn walk(root: &Path, folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), ProjectError> {
+    if depth > MAX_DEPTH || found.len() > MAX_FILES {
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(folder).map_err(|error| ProjectError::Unreadable { path: folder.display().to_string(), reason: reason(&error) })?;
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let path = entry.path();
+        let Ok(mut kind) = entry.file_type() else { continue };
+        if kind.is_symlink() {
+            // A link inside the project is followed to a file, never to a folder: no cycles, nothing from outside.
+            let inside = std::fs::canonicalize(&path).is_ok_and(|target| target.starts_with(root));
+            let Ok(metadata) = std::fs::metadata(&path) else { continue };
+            if !inside || metadata.is_dir() {
+                continue;
+            }
+            kind = metadata.file_type();
+        }
+        if kind.is_dir() {
+            if !name.starts_with('.') && name != "target" && name != "node_modules" {
+                walk(root, &path, depth + 1, found)?;
+            }
+        } else if kind.is_file() && is_source(&path) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Tells whether a path is a source: `*.flow`, not hidden (editors keep their scratch files so).
+pub fn is_source(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "flow")
+        && path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.'))
+}
+
+/// Returns the paths without those that lie inside others.
+pub fn distinct(paths: &[PathBuf]) -> Vec<PathBuf> {
+    paths.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect()
+}

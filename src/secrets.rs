@@ -1,0 +1,58 @@
+//! Where secrets come from: the environment, files, systemd credentials.
+
+use std::path::Path;
+
+use flow_compiler::config::SecretRef;
+use flow_runtime::secret::Secret;
+
+/// Larger than any key or token; a file beyond it was named by mistake.
+const MAX_SECRET: u64 = 64 * 1024;
+
+/// Reads a secret. The message of an error says where it was looked for, never what was found.
+///
+/// # Errors
+/// Where the variable, file or credential is not there, is empty or is no text.
+pub fn read(reference: &SecretRef, root: &Path) -> Result<Secret, String> {
+    let text = match reference {
+        SecretRef::Env(name) => match std::env::var(name) {
+            Ok(text) => text,
+            Err(std::env::VarError::NotPresent) => return Err(format!("the environment variable {name} is not set")),
+            Err(std::env::VarError::NotUnicode(_)) => return Err(format!("the environment variable {name} is not UTF-8 text")),
+        },
+        SecretRef::File(path) => from_file(&root.join(path), path)?,
+        SecretRef::Credential(name) => {
+            let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
+                return Err(format!("the credential {name} cannot be read: $CREDENTIALS_DIRECTORY is not set (systemd sets it with LoadCredential={name}:…)"));
+            };
+            if name.contains(['/', '\\']) || name == ".." {
+                return Err(format!("the credential {name} is no plain name"));
+            }
+            from_file(&Path::new(&folder).join(name), &format!("credential {name}"))?
+        }
+        SecretRef::Literal(text) => text.clone(),
+    };
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+fn from_file(path: &Path, name: &str) -> Result<String, String> {
+    let metadata = std::fs::metadata(path).map_err(|error| format!("{name} cannot be read: {}", reason(&error)))?;
+    if !metadata.is_file() || metadata.len() > MAX_SECRET {
+        return Err(format!("{name} is no file of at most 64 KiB"));
+    }
+    std::fs::read_to_string(path).map_err(|error| format!("{name} cannot be read: {}", reason(&error)))
+}
+
+/// Returns what went wrong with a file in a person's words.
+pub fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "it is not there".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
+        std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        _ => error.to_string(),
+    }
+}

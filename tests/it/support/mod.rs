@@ -1,0 +1,21 @@
+//! What the tests share: projects on disk, the real programs, a recording server, signatures.
+
+pub(crate) mod daemon;
+pub(crate) mod http;
+pub(crate) mod program;
+pub(crate) mod recorder;
+pub(crate) mod stripe;
+
+use std::time::{Duration, Instant};
+
+/// Waits for a condition; fails after a patience that only a broken program exhausts.
+pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let patience = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(Instant::now() < patience, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
