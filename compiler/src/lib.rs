@@ -6,6 +6,7 @@
 pub mod catalog;
 pub mod code;
 pub mod config;
+pub mod connector;
 pub mod diagnostic;
 pub mod settings;
 pub mod suggest;

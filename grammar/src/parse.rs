@@ -95,16 +95,8 @@ pub(crate) fn item_around(source: &str, at: usize) -> Span {
         }
         start -= 1;
     }
-    let mut end = at;
-    loop {
-        match source.get(end..).and_then(|rest| rest.find('\n')) {
-            Some(newline) if scan::is_top_word(source, end + newline + 1) => {
-                return Span::new(start, end + newline);
-            }
-            Some(newline) => end += newline + 1,
-            None => return Span::new(start, source.len()),
-        }
-    }
+    let end = scan::next_item(source, at).map_or(source.len(), |next| next - 1);
+    Span::new(start, end)
 }
 
 /// Returns `source` with blanks in place of the items, line breaks kept.

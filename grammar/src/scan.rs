@@ -23,7 +23,7 @@ pub(crate) struct RawComment {
 /// What the look found wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// More than [`MAX_DEPTH`] brackets are open.
+    /// More than [`MAX_DEPTH`] brackets are open; the rest of the item was not looked at.
     TooDeep,
     /// A text runs into the end of its line, or of the file.
     UnclosedText,
@@ -61,7 +61,6 @@ pub(crate) fn scan(source: &str) -> Scan {
         out: Scan::default(),
         stack: Vec::new(),
         at: 0,
-        too_deep: false,
         triple_off: false,
     }
     .run()
@@ -87,6 +86,17 @@ pub(crate) fn is_top_word(source: &str, at: usize) -> bool {
     }
 }
 
+/// Returns where the first item begins that stands in column 0 behind `from`.
+pub(crate) fn next_item(source: &str, from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at += source.get(at..)?.find('\n')? + 1;
+        if is_top_word(source, at) {
+            return Some(at);
+        }
+    }
+}
+
 /// Returns whether `byte` can continue a word.
 pub(crate) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
@@ -98,8 +108,6 @@ struct Scanner<'s> {
     out: Scan,
     stack: Vec<Mode>,
     at: usize,
-    /// Reported for this item already.
-    too_deep: bool,
     /// A `"""` ran to the end of the file: no later one can be trusted.
     triple_off: bool,
 }
@@ -142,15 +150,15 @@ impl Scanner<'_> {
                 if matches!(self.stack.last(), Some(Mode::Hole { line: true })) {
                     self.unclosed_line_text();
                 }
-                if !self.stack.is_empty() || self.too_deep {
+                if !self.stack.is_empty() {
                     self.begin_line();
                 }
             }
             b'#' => self.comment(),
             b'"' | b'\'' => self.text(byte),
             b'(' | b'[' | b'{' => {
-                self.push(Mode::Bracket(byte));
                 self.at += 1;
+                self.push(Mode::Bracket(byte));
             }
             b')' | b']' | b'}' => self.close(byte),
             b'`' => {
@@ -170,7 +178,6 @@ impl Scanner<'_> {
         let in_text = self.stack.iter().any(|m| matches!(m, Mode::Hole { .. }));
         if !in_text && is_top_word(self.source, self.at) {
             self.stack.clear();
-            self.too_deep = false;
         }
     }
 
@@ -238,8 +245,8 @@ impl Scanner<'_> {
                 }
             }
             b'{' => {
-                self.push(Mode::Hole { line: true });
                 self.at += 1;
+                self.push(Mode::Hole { line: true });
             }
             _ => {
                 if byte == quote {
@@ -254,8 +261,8 @@ impl Scanner<'_> {
         match byte {
             b'\\' => self.at += 2,
             b'{' => {
-                self.push(Mode::Hole { line: false });
                 self.at += 1;
+                self.push(Mode::Hole { line: false });
             }
             b'"' if self.starts_with(b"\"\"\"") => {
                 self.stack.pop();
@@ -320,14 +327,15 @@ impl Scanner<'_> {
         start
     }
 
+    /// Opens a bracket or text at the current place, or gives this item up.
     fn push(&mut self, mode: Mode) {
-        self.stack.push(mode);
-        if self.stack.len() > MAX_DEPTH && !self.too_deep {
-            self.too_deep = true;
-            self.out
-                .troubles
-                .push((Trouble::TooDeep, Span::new(self.at, self.at + 1)));
+        if self.stack.len() < MAX_DEPTH {
+            self.stack.push(mode);
+            return;
         }
+        self.trouble(Trouble::TooDeep, self.at.saturating_sub(1), self.at);
+        self.stack.clear();
+        self.at = next_item(self.source, self.at).unwrap_or(self.bytes.len());
     }
 
     fn trouble(&mut self, trouble: Trouble, start: usize, end: usize) {

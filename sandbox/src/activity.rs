@@ -65,20 +65,12 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn new(service: &'static str, stream: broadcast::Sender<Activity>) -> Log {
-        Log {
-            service,
-            calls: Mutex::default(),
-            stream,
-        }
+        Log { service, calls: Mutex::default(), stream }
     }
 
     /// Records a call, whose answer had `status` or never left.
     pub(crate) fn call(&self, at: Timestamp, request: &Request, status: Option<u16>, call: Call) {
-        let query: Vec<Value> = request
-            .query_pairs()
-            .into_iter()
-            .map(|(name, value)| json!([name, value]))
-            .collect();
+        let query: Vec<Value> = request.query_pairs().into_iter().map(|(name, value)| json!([name, value])).collect();
         let entry = json!({
             "seq": request.id,
             "at": format!("{at:.3}"),

@@ -42,11 +42,7 @@ pub(crate) async fn post(
     }
 }
 
-async fn exchange(
-    url: &str,
-    headers: &[(&'static str, String)],
-    body: Bytes,
-) -> Result<u16, PostError> {
+async fn exchange(url: &str, headers: &[(&'static str, String)], body: Bytes) -> Result<u16, PostError> {
     let url = Url::parse(url).map_err(|_| PostError::Address)?;
     let (Some(host), "http") = (url.host_str(), url.scheme()) else {
         return Err(PostError::Address);
@@ -55,8 +51,7 @@ async fn exchange(
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((bare, port)).await?;
     stream.set_nodelay(true)?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let target = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),

@@ -28,20 +28,14 @@ pub(crate) fn answer(emulator: &dyn Emulator, peer: SocketAddr, request: &Reques
     }
     match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/_sandbox/state") => Answer::json(200, &emulator.snapshot()),
-        ("GET", "/_sandbox/calls") => {
-            Answer::json(200, &json!({"calls": emulator.log().calls()}))
-        }
+        ("GET", "/_sandbox/calls") => Answer::json(200, &json!({"calls": emulator.log().calls()})),
         ("DELETE", "/_sandbox/calls") => {
             emulator.log().clear();
             Answer::empty(204)
         }
-        ("GET", "/_sandbox/faults") => {
-            Answer::json(200, &json!({"faults": emulator.faults().snapshot()}))
-        }
+        ("GET", "/_sandbox/faults") => Answer::json(200, &json!({"faults": emulator.faults().snapshot()})),
         ("POST", "/_sandbox/faults") => {
-            with_json(request, |body| {
-                emulator.faults().add(body).map(|count| json!({"rules": count}))
-            })
+            with_json(request, |body| emulator.faults().add(body).map(|count| json!({"rules": count})))
         }
         ("DELETE", "/_sandbox/faults") => {
             emulator.faults().clear();

@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::activity::{Activity, Direction};
-use crate::clock::Clock;
 use crate::client;
+use crate::clock::Clock;
 use crate::emulator::Emulator;
 use crate::signature::Signer;
 
@@ -41,10 +41,7 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) fn new() -> (Queue, mpsc::UnboundedReceiver<Delivery>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let queue = Queue {
-            sender,
-            waiting: watch::Sender::new(0),
-        };
+        let queue = Queue { sender, waiting: watch::Sender::new(0) };
         (queue, receiver)
     }
 
@@ -118,17 +115,12 @@ impl Courier {
     async fn attempt(&self, delivery: &Delivery, number: usize) -> bool {
         let now = (self.clock)();
         let headers = delivery.signer.headers(now.as_second(), &delivery.body);
-        let result =
-            client::post(&delivery.url, &headers, delivery.body.clone(), self.timeout).await;
+        let result = client::post(&delivery.url, &headers, delivery.body.clone(), self.timeout).await;
         let (status, what) = match &result {
             Ok(status) => (Some(*status), format!("answered {status}")),
             Err(error) => (None, error.to_string()),
         };
-        let again = if number > 1 {
-            format!(", attempt {number}")
-        } else {
-            String::new()
-        };
+        let again = if number > 1 { format!(", attempt {number}") } else { String::new() };
         tracing::debug!(service = delivery.service, event = delivery.event, ?status, "webhook");
         // Nobody listening is no error.
         let _ = self.stream.send(Activity {
@@ -144,17 +136,12 @@ impl Courier {
     }
 
     fn emulator(&self, service: &str) -> Option<Arc<dyn Emulator>> {
-        self.emulators
-            .iter()
-            .filter_map(Weak::upgrade)
-            .find(|emulator| emulator.name() == service)
+        self.emulators.iter().filter_map(Weak::upgrade).find(|emulator| emulator.name() == service)
     }
 
     /// True where the endpoint was removed since: nothing is tried again then.
     fn is_withdrawn(&self, delivery: &Delivery) -> bool {
-        let (Some(endpoint), Some(emulator)) =
-            (&delivery.endpoint, self.emulator(delivery.service))
-        else {
+        let (Some(endpoint), Some(emulator)) = (&delivery.endpoint, self.emulator(delivery.service)) else {
             return false;
         };
         !emulator.has_endpoint(endpoint)

@@ -40,10 +40,7 @@ const NAMES: [(&str, Fault); 6] = [
 
 impl Fault {
     pub(crate) fn name(self) -> &'static str {
-        NAMES
-            .iter()
-            .find(|(_, fault)| *fault == self)
-            .map_or("fault", |(name, _)| name)
+        NAMES.iter().find(|(_, fault)| *fault == self).map_or("fault", |(name, _)| name)
     }
 }
 
@@ -155,13 +152,7 @@ fn path_matches(pattern: &str, path: &str) -> bool {
 
 fn parse(description: &Value) -> Result<Rule, String> {
     let fields = object(description, "a rule")?;
-    known(
-        fields,
-        &[
-            "match", "times", "skip", "fault", "status", "headers", "body", "delay_ms",
-            "after_effect", "stored",
-        ],
-    )?;
+    known(fields, &["match", "times", "skip", "fault", "status", "headers", "body", "delay_ms", "after_effect", "stored"])?;
     let empty = Map::new();
     let matching = match fields.get("match") {
         None | Some(Value::Null) => &empty,
@@ -179,10 +170,8 @@ fn parse(description: &Value) -> Result<Rule, String> {
         return Err("`times` must not be 0".to_owned());
     }
     let status = number(fields, "status")?.unwrap_or(500);
-    let status = u16::try_from(status)
-        .ok()
-        .filter(|status| (200..600).contains(status))
-        .ok_or("`status` must be from 200 to 599")?;
+    let status =
+        u16::try_from(status).ok().filter(|status| (200..600).contains(status)).ok_or("`status` must be from 200 to 599")?;
     let headers = match fields.get("headers") {
         None | Some(Value::Null) => Vec::new(),
         Some(value) => object(value, "`headers`")?
@@ -205,8 +194,7 @@ fn parse(description: &Value) -> Result<Rule, String> {
         status,
         headers,
         body: fields.get("body").filter(|body| !body.is_null()).cloned(),
-        delay: number(fields, "delay_ms")?
-            .map(|delay| Duration::from_millis(delay).min(LONGEST_DELAY)),
+        delay: number(fields, "delay_ms")?.map(|delay| Duration::from_millis(delay).min(LONGEST_DELAY)),
         after_effect: flag(fields, "after_effect")?,
         stored: flag(fields, "stored")?,
     })
@@ -234,10 +222,7 @@ fn text(fields: &Map<String, Value>, name: &str) -> Result<Option<String>, Strin
 fn number(fields: &Map<String, Value>, name: &str) -> Result<Option<u64>, String> {
     match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => value
-            .as_u64()
-            .map(Some)
-            .ok_or_else(|| format!("`{name}` must be a whole number")),
+        Some(value) => value.as_u64().map(Some).ok_or_else(|| format!("`{name}` must be a whole number")),
     }
 }
 
@@ -273,9 +258,7 @@ mod tests {
                 {"fault": "slow", "delay_ms": 5}
             ]))
             .unwrap();
-        let names: Vec<_> = (0..3)
-            .map(|_| faults.strike("POST", "/v1/x").unwrap().fault.name())
-            .collect();
+        let names: Vec<_> = (0..3).map(|_| faults.strike("POST", "/v1/x").unwrap().fault.name()).collect();
         assert_eq!(names, ["slow", "status", "slow"]);
     }
 

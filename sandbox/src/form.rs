@@ -81,11 +81,7 @@ fn insert(fields: &mut Fields, path: &[&str], value: &str) -> Result<(), ()> {
     };
     let name = if first.is_empty() {
         // `a[]` appends: the next number above those there are.
-        let next = fields
-            .keys()
-            .filter_map(|name| name.parse::<u64>().ok())
-            .max()
-            .map_or(0, |number| number.saturating_add(1));
+        let next = fields.keys().filter_map(|name| name.parse::<u64>().ok()).max().map_or(0, |number| number.saturating_add(1));
         next.to_string()
     } else {
         (*first).to_owned()
@@ -104,22 +100,14 @@ fn insert(fields: &mut Fields, path: &[&str], value: &str) -> Result<(), ()> {
 
 /// Returns the elements in the order of their numbers, or `None` where a name is no number.
 pub(crate) fn elements(fields: &Fields) -> Option<Vec<&Node>> {
-    let mut elements = fields
-        .iter()
-        .map(|(name, node)| Some((name.parse::<u64>().ok()?, node)))
-        .collect::<Option<Vec<_>>>()?;
+    let mut elements = fields.iter().map(|(name, node)| Some((name.parse::<u64>().ok()?, node))).collect::<Option<Vec<_>>>()?;
     elements.sort_by_key(|(number, _)| *number);
     Some(elements.into_iter().map(|(_, node)| node).collect())
 }
 
 /// Returns the tree as JSON, with text for all values.
 pub(crate) fn to_json(fields: &Fields) -> Value {
-    let object = || {
-        fields
-            .iter()
-            .map(|(name, node)| (name.clone(), node_to_json(node)))
-            .collect::<Map<_, _>>()
-    };
+    let object = || fields.iter().map(|(name, node)| (name.clone(), node_to_json(node))).collect::<Map<_, _>>();
     Value::Object(object())
 }
 
@@ -128,9 +116,7 @@ pub(crate) fn node_to_json(node: &Node) -> Value {
     match node {
         Node::Text(text) => Value::String(text.clone()),
         Node::Fields(fields) => match elements(fields) {
-            Some(elements) if !elements.is_empty() => {
-                Value::Array(elements.into_iter().map(node_to_json).collect())
-            }
+            Some(elements) if !elements.is_empty() => Value::Array(elements.into_iter().map(node_to_json).collect()),
             Some(_) | None => to_json(fields),
         },
     }

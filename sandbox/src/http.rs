@@ -20,17 +20,12 @@ pub(crate) struct Request {
 impl Request {
     /// Returns a header as text; `None` where it is missing or is no text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::trim)
+        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
     }
 
     /// Returns the decoded pairs of the query, in order.
     pub(crate) fn query_pairs(&self) -> Vec<(String, String)> {
-        form_urlencoded::parse(self.query.as_bytes())
-            .into_owned()
-            .collect()
+        form_urlencoded::parse(self.query.as_bytes()).into_owned().collect()
     }
 }
 
@@ -47,21 +42,14 @@ impl Answer {
     pub(crate) fn json(status: u16, body: &Value) -> Answer {
         Answer {
             status,
-            headers: vec![(
-                "content-type".to_owned(),
-                "application/json; charset=utf-8".to_owned(),
-            )],
+            headers: vec![("content-type".to_owned(), "application/json; charset=utf-8".to_owned())],
             body: json_bytes(body),
         }
     }
 
     /// An answer without body.
     pub(crate) fn empty(status: u16) -> Answer {
-        Answer {
-            status,
-            headers: Vec::new(),
-            body: Bytes::new(),
-        }
+        Answer { status, headers: Vec::new(), body: Bytes::new() }
     }
 
     /// Adds a header, in place of one with this name.

@@ -13,9 +13,7 @@ pub(crate) struct Ids {
 
 impl Ids {
     pub(crate) fn new(seed: Option<u64>) -> Ids {
-        Ids {
-            random: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
-        }
+        Ids { random: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed) }
     }
 
     /// Returns `prefix` followed by `length` letters and digits.
@@ -30,9 +28,7 @@ impl Ids {
 
     /// Returns `length` lower-case hexadecimal digits.
     pub(crate) fn hex(&mut self, length: usize) -> String {
-        (0..length)
-            .map(|_| char::from(self.random.choice(HEX).copied().unwrap_or(b'0')))
-            .collect()
+        (0..length).map(|_| char::from(self.random.choice(HEX).copied().unwrap_or(b'0'))).collect()
     }
 
     /// Returns 24 hexadecimal digits that begin with the time in seconds, as document databases make them.

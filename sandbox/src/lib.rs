@@ -26,6 +26,9 @@
 //!
 //! No TLS, and no webhooks to `https` addresses: the sandbox talks to programs on the same machine.
 
+// The services' objects have many fields, and `json!` recurses over them.
+#![recursion_limit = "512"]
+
 mod activity;
 mod client;
 mod clock;
@@ -96,9 +99,7 @@ impl Default for Options {
             stripe_listen: any_port,
             kustomer_listen: any_port,
             clock: system_clock(),
-            webhook_retry: [200, 500, 1_000, 2_000, 5_000, 10_000]
-                .map(Duration::from_millis)
-                .to_vec(),
+            webhook_retry: [200, 500, 1_000, 2_000, 5_000, 10_000].map(Duration::from_millis).to_vec(),
             webhook_timeout: Duration::from_secs(10),
             seed: None,
             stripe_rate: None,
@@ -151,16 +152,12 @@ impl Sandbox {
     /// [`SandboxError::Listen`], where one of the addresses is taken.
     pub async fn start(options: Options) -> Result<Sandbox, SandboxError> {
         let (stripe_listener, stripe_address) = listen("stripe", options.stripe_listen).await?;
-        let (kustomer_listener, kustomer_address) =
-            listen("kustomer", options.kustomer_listen).await?;
+        let (kustomer_listener, kustomer_address) = listen("kustomer", options.kustomer_listen).await?;
         let stream = activity::stream();
         let (queue, deliveries) = Queue::new();
         let stripe = Arc::new(Stripe::new(&options, queue.clone(), stream.clone()));
         let kustomer = Arc::new(Kustomer::new(&options, queue.clone(), stream.clone()));
-        let emulators: [Arc<dyn Emulator>; 2] = [
-            Arc::<Stripe>::clone(&stripe),
-            Arc::<Kustomer>::clone(&kustomer),
-        ];
+        let emulators: [Arc<dyn Emulator>; 2] = [Arc::<Stripe>::clone(&stripe), Arc::<Kustomer>::clone(&kustomer)];
         let courier = Courier {
             clock: Arc::clone(&options.clock),
             retry: options.webhook_retry,
@@ -184,15 +181,7 @@ impl Sandbox {
                 }
             }
         });
-        Ok(Sandbox {
-            stripe,
-            kustomer,
-            stripe_address,
-            kustomer_address,
-            stream,
-            queue,
-            tasks,
-        })
+        Ok(Sandbox { stripe, kustomer, stripe_address, kustomer_address, stream, queue, tasks })
     }
 
     /// Returns the Stripe emulator's address, without a path.
@@ -220,11 +209,7 @@ impl Sandbox {
     pub fn secrets(connector: &str) -> &'static [(&'static str, &'static str)] {
         match connector {
             "stripe" => &[("key", stripe::KEY), ("webhook_secret", stripe::WEBHOOK_SECRET)],
-            "kustomer" => &[
-                ("api_key", kustomer::KEY),
-                ("webhook_secret", kustomer::WEBHOOK_SECRET),
-                ("org", kustomer::ORG),
-            ],
+            "kustomer" => &[("api_key", kustomer::KEY), ("webhook_secret", kustomer::WEBHOOK_SECRET), ("org", kustomer::ORG)],
             _ => &[],
         }
     }
@@ -287,15 +272,8 @@ impl Sandbox {
     }
 }
 
-async fn listen(
-    service: &'static str,
-    address: SocketAddr,
-) -> Result<(TcpListener, SocketAddr), SandboxError> {
-    let failed = |source| SandboxError::Listen {
-        service,
-        address,
-        source,
-    };
+async fn listen(service: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), SandboxError> {
+    let failed = |source| SandboxError::Listen { service, address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use crate::Sandbox;
-use crate::emulator::Emulator;
 
 /// How many webhooks may be outstanding before a new happening waits.
 const MOST_OUTSTANDING: usize = 10_000;
@@ -102,9 +101,7 @@ impl Sandbox {
     /// [`PlayError`], where the description is not understood. Nothing has happened then.
     pub async fn play(&self, connector: &str, happening: Happening) -> Result<Played, PlayError> {
         self.queue.wait_below(MOST_OUTSTANDING).await;
-        let emulator = self
-            .emulator(connector)
-            .ok_or_else(|| PlayError(format!("there is no emulator of `{connector}`")))?;
+        let emulator = self.emulator(connector).ok_or_else(|| PlayError(format!("there is no emulator of `{connector}`")))?;
         let played = emulator.emit(&Value::Object(happening.fields)).map_err(PlayError)?;
         let list = |name: &str| played.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
         Ok(Played {
@@ -184,20 +181,12 @@ impl Sandbox {
     ///
     /// As [`Sandbox::play`].
     pub async fn receive_message(&self, email: &str, subject: &str, text: &str) -> Result<Played, PlayError> {
-        let message = Happening::new("kustomer.message.create")
-            .email(email)
-            .with("subject", json!(subject))
-            .with("text", json!(text));
+        let message =
+            Happening::new("kustomer.message.create").email(email).with("subject", json!(subject)).with("text", json!(text));
         self.play("kustomer", message).await
     }
 
-    async fn stripe_event(
-        &self,
-        event_type: &str,
-        minor: i64,
-        currency: &str,
-        email: &str,
-    ) -> Result<Played, PlayError> {
+    async fn stripe_event(&self, event_type: &str, minor: i64, currency: &str, email: &str) -> Result<Played, PlayError> {
         let happening = Happening::new(event_type).amount(minor, currency).email(email);
         self.play("stripe", happening).await
     }

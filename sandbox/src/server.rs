@@ -59,12 +59,7 @@ pub(crate) async fn serve(listener: TcpListener, emulator: Arc<dyn Emulator>) {
     }
 }
 
-async fn serve_connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    emulator: Arc<dyn Emulator>,
-    requests: Arc<AtomicU64>,
-) {
+async fn serve_connection(stream: TcpStream, peer: SocketAddr, emulator: Arc<dyn Emulator>, requests: Arc<AtomicU64>) {
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(AtomicBool::new(false));
     let connection = Connection::new(stream, Arc::clone(&reset));
@@ -110,19 +105,17 @@ async fn answer(
     request.body = match read.await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let answer = emulator
-                .error_answer(413, "Request body too large.")
-                .with("connection", "close");
+            let answer = emulator.error_answer(413, "Request body too large.").with("connection", "close");
             emulator.log().call(emulator.now(), &request, Some(413), Call::default());
-            return Ok(response(answer));
+            return Ok(response(&answer));
         }
         Ok(Err(_)) | Err(_) => return Err(Reset),
     };
     if controls {
-        return Ok(response(control::answer(emulator, peer, &request)));
+        return Ok(response(&control::answer(emulator, peer, &request)));
     }
     match emulator.faults().strike(&request.method, &request.path) {
-        None => Ok(response(answer_soundly(emulator, &request))),
+        None => Ok(response(&answer_soundly(emulator, &request))),
         Some(rule) => answer_with_fault(emulator, &request, &rule).await,
     }
 }
@@ -195,7 +188,7 @@ async fn answer_with_fault(
             };
             call.fault = Some(rule.fault.name().to_owned());
             emulator.log().call(emulator.now(), request, Some(answer.status), call);
-            Ok(response(answer))
+            Ok(response(&answer))
         }
         Fault::Status => {
             let answer = fault_answer(emulator, rule);
@@ -206,7 +199,7 @@ async fn answer_with_fault(
                 log_unperformed(emulator, request, rule, Some(answer.status));
             }
             tokio::time::sleep(rule.delay.unwrap_or_default()).await;
-            Ok(response(answer))
+            Ok(response(&answer))
         }
     }
 }
@@ -228,12 +221,7 @@ fn perform_logged(
     answer
 }
 
-fn log_unperformed(
-    emulator: &dyn Emulator,
-    request: &Request,
-    rule: &Rule,
-    status: Option<u16>,
-) {
+fn log_unperformed(emulator: &dyn Emulator, request: &Request, rule: &Rule, status: Option<u16>) {
     let call = Call {
         body: serde_json::Value::String(String::from_utf8_lossy(&request.body).into_owned()),
         idempotency_key: request.header("idempotency-key").map(str::to_owned),
@@ -260,9 +248,9 @@ fn fault_answer(emulator: &dyn Emulator, rule: &Rule) -> Answer {
     answer
 }
 
-fn response(answer: Answer) -> hyper::Response<AnswerBody> {
+fn response(answer: &Answer) -> hyper::Response<AnswerBody> {
     let body = AnswerBody::Whole(Some(answer.body.clone()));
-    respond(&answer, body)
+    respond(answer, body)
 }
 
 fn respond(answer: &Answer, body: AnswerBody) -> hyper::Response<AnswerBody> {
@@ -272,10 +260,9 @@ fn respond(answer: &Answer, body: AnswerBody) -> hyper::Response<AnswerBody> {
     }
     for (name, value) in &answer.headers {
         // A fault may name a header that HTTP does not allow; it is left out then.
-        if let (Ok(name), Ok(value)) = (
-            hyper::header::HeaderName::from_bytes(name.as_bytes()),
-            hyper::header::HeaderValue::from_str(value),
-        ) {
+        if let (Ok(name), Ok(value)) =
+            (hyper::header::HeaderName::from_bytes(name.as_bytes()), hyper::header::HeaderValue::from_str(value))
+        {
             response.headers_mut().insert(name, value);
         }
     }

@@ -18,10 +18,7 @@ impl Signer {
         match self {
             Signer::Stripe { secret } => {
                 let signature = hmac_sha256(secret, &[now.to_string().as_bytes(), b".", body]);
-                vec![
-                    ("user-agent", "Stripe/1.0 (sandbox)".to_owned()),
-                    ("stripe-signature", format!("t={now},v1={signature}")),
-                ]
+                vec![("user-agent", "Stripe/1.0 (sandbox)".to_owned()), ("stripe-signature", format!("t={now},v1={signature}"))]
             }
             Signer::Kustomer { token, event } => vec![
                 ("user-agent", "Kustomer (sandbox)".to_owned()),

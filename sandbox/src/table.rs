@@ -56,11 +56,6 @@ impl Table {
         self.rows.len()
     }
 
-    /// Iterates over the rows with their position, oldest first.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (u64, &Value)> {
-        self.rows.iter().map(|(position, row)| (*position, row))
-    }
-
     /// Iterates over the rows older than `position`, newest first.
     pub(crate) fn older_than(&self, position: u64) -> impl Iterator<Item = (u64, &Value)> {
         self.rows.range(..position).rev().map(|(p, row)| (*p, row))
@@ -68,9 +63,7 @@ impl Table {
 
     /// Iterates over the rows newer than `position`, oldest first.
     pub(crate) fn newer_than(&self, position: u64) -> impl Iterator<Item = (u64, &Value)> {
-        self.rows
-            .range(position.saturating_add(1)..)
-            .map(|(p, row)| (*p, row))
+        self.rows.range(position.saturating_add(1)..).map(|(p, row)| (*p, row))
     }
 
     /// Iterates over the rows, oldest first.

@@ -1,1 +1,273 @@
 //! The Kustomer emulator.
+
+mod conversation;
+mod customer;
+mod error;
+mod event;
+mod fields;
+mod list;
+mod message;
+mod object;
+mod route;
+mod scene;
+mod search;
+mod state;
+mod webhook;
+
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use subtle::ConstantTimeEq;
+use tokio::sync::broadcast;
+
+use crate::Options;
+use crate::activity::{Activity, Call, Log};
+use crate::clock::Clock;
+use crate::delivery::{Delivery, Queue};
+use crate::emulator::{Emulator, Exchange};
+use crate::fault::Faults;
+use crate::http::{Answer, Request};
+use crate::ids::Ids;
+use crate::lock::lock;
+
+use error::ApiError;
+use state::{Cx, MACHINE_USER, State};
+
+/// The API key of the emulated organisation.
+pub(crate) const KEY: &str = "kustomer_sandbox_key_00000000000000";
+/// What webhooks to the sandbox's own target are signed with.
+pub(crate) const WEBHOOK_SECRET: &str = "kustomer_sandbox_webhook_token_0000";
+/// The organisation's name.
+pub(crate) const ORG: &str = "sandbox";
+
+/// The limit that the headers tell of where none is set.
+const USUAL_RATE: u32 = 1_000;
+
+/// The emulator.
+pub(crate) struct Kustomer {
+    clock: Clock,
+    queue: Queue,
+    log: Log,
+    faults: Faults,
+    rate: Option<u32>,
+    seed: Option<u64>,
+    state: Mutex<State>,
+}
+
+impl Kustomer {
+    pub(crate) fn new(options: &Options, queue: Queue, stream: broadcast::Sender<Activity>) -> Kustomer {
+        Kustomer {
+            clock: options.clock.clone(),
+            queue,
+            log: Log::new("kustomer", stream),
+            faults: Faults::default(),
+            rate: options.kustomer_rate,
+            seed: options.seed,
+            state: Mutex::new(State::new(Ids::new(options.seed), (options.clock)())),
+        }
+    }
+
+    /// Changes the state, then sends the webhooks that come of it.
+    fn with<T>(&self, author: Option<&'static str>, change: impl FnOnce(&mut Cx<'_>) -> T) -> T {
+        let mut state = lock(&self.state);
+        let mut cx = Cx::new(&mut state, (self.clock)(), author);
+        let result = change(&mut cx);
+        let outgoing = cx.outgoing;
+        self.send(outgoing);
+        result
+    }
+
+    fn send(&self, outgoing: Vec<Delivery>) {
+        for delivery in outgoing {
+            let event = delivery.event.clone();
+            if !self.queue.push(delivery) {
+                tracing::warn!(event, "no room for another webhook");
+            }
+        }
+    }
+
+    /// Finishes an answer with the headers that every one has.
+    fn finish(&self, state: &State, now: Timestamp, result: Result<Answer, ApiError>, request: &Request) -> Exchange {
+        let (mut answer, summary) = match result {
+            Ok(answer) => {
+                let summary = summary_of(&answer);
+                (answer, summary)
+            }
+            Err(error) => (Answer::json(error.status, error.body()), error.summary()),
+        };
+        let limit = self.rate.unwrap_or(USUAL_RATE);
+        // Without a limit of its own the emulator never says that nothing is left.
+        let least = u32::from(self.rate.is_none());
+        let remaining = limit.saturating_sub(state.rate.1).max(least);
+        let minute = now.as_second().div_euclid(60);
+        answer.set("x-ratelimit-limit", limit.to_string());
+        answer.set("x-ratelimit-remaining", remaining.to_string());
+        answer.set("x-ratelimit-reset", ((minute + 1) * 60).to_string());
+        answer.set("x-kustomer-pod", "prod1");
+        Exchange { answer, call: Call { body: body_of(request), summary, ..Call::default() } }
+    }
+}
+
+impl Emulator for Kustomer {
+    fn name(&self) -> &'static str {
+        "kustomer"
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    fn log(&self) -> &Log {
+        &self.log
+    }
+
+    fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    fn body_limit(&self) -> usize {
+        100 * 1024
+    }
+
+    fn admit(&self, request: &Request) -> Option<Exchange> {
+        let mut state = lock(&self.state);
+        let now = (self.clock)();
+        let minute = now.as_second().div_euclid(60);
+        if state.rate.0 != minute {
+            state.rate = (minute, 0);
+        }
+        state.rate.1 = state.rate.1.saturating_add(1);
+        let refused = if self.rate.is_some_and(|rate| state.rate.1 > rate) {
+            ApiError::plain(429, "rate_limited", "Too many requests")
+        } else {
+            check_credentials(request).err()?
+        };
+        Some(self.finish(&state, now, Err(refused), request))
+    }
+
+    fn perform(&self, request: &Request, _instead: Option<&Answer>) -> Exchange {
+        let mut state = lock(&self.state);
+        let now = (self.clock)();
+        let mut cx = Cx::new(&mut state, now, Some(MACHINE_USER));
+        // A draft that is due is sent before anybody can look.
+        message::send_due(&mut cx);
+        cx.created = None;
+        let result = route::answer(&mut cx, request);
+        let (created, outgoing) = (cx.created, cx.outgoing);
+        let mut exchange = self.finish(&state, now, result, request);
+        exchange.call.created = created;
+        self.send(outgoing);
+        exchange
+    }
+
+    fn abandon(&self, _request: &Request) {}
+
+    fn error_answer(&self, status: u16, message: &str) -> Answer {
+        Answer::json(status, ApiError::fault(status, message).body()).with("x-kustomer-pod", "prod1")
+    }
+
+    fn emit(&self, description: &Value) -> Result<Value, String> {
+        self.with(None, |cx| scene::play(cx, description))
+    }
+
+    fn tick(&self) {
+        self.with(Some(MACHINE_USER), message::send_due);
+    }
+
+    fn snapshot(&self) -> Value {
+        let state = lock(&self.state);
+        let mut snapshot: Map<String, Value> = NAMES
+            .iter()
+            .map(|(kind, plural)| {
+                let rows = state.tables.get(kind).map(|table| table.rows().cloned().collect());
+                ((*plural).to_owned(), rows.unwrap_or(json!([])))
+            })
+            .collect();
+        snapshot.insert("webhook_target".to_owned(), json!(state.webhook_target));
+        drop(state);
+        snapshot.insert("faults".to_owned(), self.faults.snapshot());
+        snapshot.insert("calls".to_owned(), Value::Array(self.log.calls()));
+        Value::Object(snapshot)
+    }
+
+    fn reset(&self) {
+        let mut state = lock(&self.state);
+        let target = state.webhook_target.take();
+        *state = State::new(Ids::new(self.seed), (self.clock)());
+        state.webhook_target = target;
+        drop(state);
+        self.faults.clear();
+        self.log.clear();
+    }
+
+    fn set_webhook_target(&self, url: Option<String>) {
+        lock(&self.state).webhook_target = url;
+    }
+
+    fn has_endpoint(&self, id: &str) -> bool {
+        lock(&self.state).table("outbound-webhook").get(id).is_some()
+    }
+
+    fn delivered(&self, _event: &str, endpoint: Option<&str>, ok: bool) {
+        if let (false, Some(id)) = (ok, endpoint) {
+            self.with(None, |cx| webhook::switch_off(cx, id));
+        }
+    }
+}
+
+/// What the kinds are called in a snapshot.
+const NAMES: &[(&str, &str)] = &[
+    ("conversation", "conversations"),
+    ("customer", "customers"),
+    ("draft", "drafts"),
+    ("event", "events"),
+    ("kobject", "kobjects"),
+    ("message", "messages"),
+    ("note", "notes"),
+    ("outbound-webhook", "outbound_webhooks"),
+    ("tag", "tags"),
+    ("team", "teams"),
+    ("user", "users"),
+];
+
+/// Returns the body as JSON for the log; as text where it is none.
+fn body_of(request: &Request) -> Value {
+    if request.body.is_empty() {
+        return Value::Null;
+    }
+    serde_json::from_slice(&request.body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&request.body)))
+}
+
+fn check_credentials(request: &Request) -> Result<(), ApiError> {
+    let header = request.header("authorization").unwrap_or_default();
+    let (scheme, key) = header.split_once(' ').unwrap_or((header, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(ApiError::unauthorized("No authorization token was found"));
+    }
+    if bool::from(key.trim().as_bytes().ct_eq(KEY.as_bytes())) {
+        return Ok(());
+    }
+    Err(ApiError::unauthorized("The authorization token is invalid"))
+}
+
+/// Returns one line about an answer, for a person.
+fn summary_of(answer: &Answer) -> String {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    match body.get("data") {
+        Some(Value::Array(list)) => format!("{} listed", list.len()),
+        Some(row) => {
+            let kind = row.get("type").and_then(Value::as_str).unwrap_or_default();
+            let detail = ["displayName", "name", "preview", "body"]
+                .into_iter()
+                .map(|name| state::attribute_text(row, name))
+                .find(|detail| !detail.is_empty())
+                .map(|detail| {
+                    let short: String = detail.chars().take(60).collect();
+                    format!(" ({short})")
+                });
+            format!("{kind} {}{}", state::id_of(row), detail.unwrap_or_default())
+        }
+        None => "done".to_owned(),
+    }
+}

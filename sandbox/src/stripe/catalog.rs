@@ -10,7 +10,6 @@ use crate::form::Fields;
 /// Line items of payment links and checkout sessions, by the id of those.
 const LINE_ITEMS: &str = "line_items:by_owner";
 
-
 /// `POST /v1/products`
 pub(crate) fn create_product(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
     let params = spec::read(
@@ -49,7 +48,18 @@ pub(crate) fn create_product(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, Ap
     apply(
         &mut product,
         &params,
-        &["name", "active", "description", "images", "shippable", "statement_descriptor", "tax_code", "type", "unit_label", "url"],
+        &[
+            "name",
+            "active",
+            "description",
+            "images",
+            "shippable",
+            "statement_descriptor",
+            "tax_code",
+            "type",
+            "unit_label",
+            "url",
+        ],
     );
     cx.created = Some(id.clone());
     cx.save("product", &product);
@@ -81,7 +91,18 @@ pub(crate) fn update_product(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result
     apply(
         &mut after,
         &params,
-        &["active", "default_price", "description", "images", "name", "shippable", "statement_descriptor", "tax_code", "unit_label", "url"],
+        &[
+            "active",
+            "default_price",
+            "description",
+            "images",
+            "name",
+            "shippable",
+            "statement_descriptor",
+            "tax_code",
+            "unit_label",
+            "url",
+        ],
     );
     if after != before {
         set(&mut after, "updated", json!(cx.now));
@@ -105,10 +126,7 @@ pub(crate) fn delete_product(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiErro
 
 /// `GET /v1/products`
 pub(crate) fn list_products(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
-    let params = spec::read(
-        "active:b created:r ids[] shippable:b type url limit:i starting_after ending_before",
-        form,
-    )?;
+    let params = spec::read("active:b created:r ids[] shippable:b type url limit:i starting_after ending_before", form)?;
     let page = list::page(&params)?;
     list::list(
         cx.state.table("product"),
@@ -117,10 +135,7 @@ pub(crate) fn list_products(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, Api
         |row| {
             params.get("active").is_none_or(|active| row.get("active") == Some(active))
                 && list::within(params.get("created"), integer(row, "created"))
-                && params
-                    .get("ids")
-                    .and_then(Value::as_array)
-                    .is_none_or(|ids| ids.iter().any(|id| row.get("id") == Some(id)))
+                && params.get("ids").and_then(Value::as_array).is_none_or(|ids| ids.iter().any(|id| row.get("id") == Some(id)))
         },
         |id, param| ApiError::no_such("product", id, param),
     )
@@ -138,10 +153,8 @@ pub(crate) fn create_price(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiE
 
 /// `POST /v1/prices/{id}`
 pub(crate) fn update_price(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, ApiError> {
-    let params = spec::read(
-        "active:b currency_options:o lookup_key metadata:m nickname tax_behavior transfer_lookup_key:b",
-        form,
-    )?;
+    let params =
+        spec::read("active:b currency_options:o lookup_key metadata:m nickname tax_behavior transfer_lookup_key:b", form)?;
     let before = cx.get("price", id)?;
     let mut after = before.clone();
     apply(&mut after, &params, &["active", "lookup_key", "nickname", "tax_behavior"]);
@@ -196,16 +209,11 @@ pub(crate) fn new_price(cx: &mut Cx<'_>, data: &Map<String, Value>) -> Result<Va
     let product = match (data.get("product").and_then(Value::as_str), data.get("product_data")) {
         (Some(id), None) => text(&cx.get_param("product", id, "product")?, "id").to_owned(),
         (None, Some(product_data)) => {
-            let fields = Fields::from([(
-                "name".to_owned(),
-                crate::form::Node::Text(text(product_data, "name").to_owned()),
-            )]);
+            let fields = Fields::from([("name".to_owned(), crate::form::Node::Text(text(product_data, "name").to_owned()))]);
             text(&create_product(cx, &fields)?, "id").to_owned()
         }
         (Some(_), Some(_)) => {
-            return Err(ApiError::invalid(
-                "You may only specify one of these parameters: product, product_data.",
-            ));
+            return Err(ApiError::invalid("You may only specify one of these parameters: product, product_data."));
         }
         (None, None) => return Err(ApiError::missing("product")),
     };
@@ -256,19 +264,11 @@ pub(crate) fn currency(params: &Map<String, Value>) -> Result<String, ApiError> 
     if given.len() == 3 && given.chars().all(|c| c.is_ascii_alphabetic()) {
         return Ok(given.to_lowercase());
     }
-    Err(ApiError::parameter(
-        "parameter_invalid",
-        "currency",
-        format!("Invalid currency: {given}."),
-    ))
+    Err(ApiError::parameter("parameter_invalid", "currency", format!("Invalid currency: {given}.")))
 }
 
 /// Reads line items: keeps them for their owner, and returns the currency and the sum.
-pub(crate) fn take_line_items(
-    cx: &mut Cx<'_>,
-    owner: &str,
-    items: &Value,
-) -> Result<Sum, ApiError> {
+pub(crate) fn take_line_items(cx: &mut Cx<'_>, owner: &str, items: &Value) -> Result<Sum, ApiError> {
     let items = items.as_array().cloned().unwrap_or_default();
     let mut sum = Sum::default();
     let mut rows = Vec::new();
@@ -291,10 +291,8 @@ pub(crate) fn take_line_items(
             }
             _ => return Err(ApiError::missing(&format!("{place}[price]"))),
         };
-        let quantity = item
-            .get("quantity")
-            .and_then(Value::as_i64)
-            .ok_or_else(|| ApiError::missing(&format!("{place}[quantity]")))?;
+        let quantity =
+            item.get("quantity").and_then(Value::as_i64).ok_or_else(|| ApiError::missing(&format!("{place}[quantity]")))?;
         let currency = text(&price, "currency");
         if !sum.currency.is_empty() && sum.currency != currency {
             return Err(ApiError::invalid("All line items must have the same currency."));
@@ -365,12 +363,7 @@ pub(crate) fn line_items(cx: &mut Cx<'_>, owner: &str) -> Value {
 }
 
 /// `GET …/{id}/line_items`, all of them on one page.
-pub(crate) fn list_line_items(
-    cx: &mut Cx<'_>,
-    kind: &'static str,
-    id: &str,
-    form: &Fields,
-) -> Result<Value, ApiError> {
+pub(crate) fn list_line_items(cx: &mut Cx<'_>, kind: &'static str, id: &str, form: &Fields) -> Result<Value, ApiError> {
     spec::read("limit:i starting_after ending_before", form)?;
     cx.get(kind, id)?;
     Ok(line_items(cx, id))

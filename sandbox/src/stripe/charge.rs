@@ -28,12 +28,7 @@ pub(crate) struct Attempt {
 }
 
 /// Makes a charge with its outcome, not yet kept.
-pub(crate) fn new(
-    cx: &mut Cx<'_>,
-    attempt: &Attempt,
-    method: &Value,
-    decline: Option<&Decline>,
-) -> Value {
+pub(crate) fn new(cx: &mut Cx<'_>, attempt: &Attempt, method: &Value, decline: Option<&Decline>) -> Value {
     let id = cx.id("ch_3", 23);
     let succeeded = decline.is_none();
     let captured = succeeded && attempt.capture;
@@ -44,11 +39,7 @@ pub(crate) fn new(
         "address": {"city": null, "country": null, "line1": null, "line2": null, "postal_code": null, "state": null},
         "email": null, "name": null, "phone": null, "tax_id": null,
     }));
-    for (name, value) in [
-        ("email", &attempt.email),
-        ("name", &attempt.name),
-        ("phone", &attempt.phone),
-    ] {
+    for (name, value) in [("email", &attempt.email), ("name", &attempt.name), ("phone", &attempt.phone)] {
         if let Some(value) = value {
             set(&mut billing, name, json!(value));
         }
@@ -155,20 +146,13 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, 
         super::customer::named(cx, customer)?;
     }
     let mut after = before.clone();
-    apply(
-        &mut after,
-        &params,
-        &["customer", "description", "fraud_details", "receipt_email", "shipping", "transfer_group"],
-    );
+    apply(&mut after, &params, &["customer", "description", "fraud_details", "receipt_email", "shipping", "transfer_group"]);
     Ok(cx.update(KIND, &before, after, "charge.updated"))
 }
 
 /// `GET /v1/charges`
 pub(crate) fn list(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
-    let params = spec::read(
-        "created:r customer payment_intent transfer_group limit:i starting_after ending_before",
-        form,
-    )?;
+    let params = spec::read("created:r customer payment_intent transfer_group limit:i starting_after ending_before", form)?;
     let page = list::page(&params)?;
     list::list(
         cx.state.table(KIND),
@@ -199,9 +183,7 @@ pub(crate) fn balance(cx: &mut Cx<'_>) -> Value {
         .iter()
         .map(|(currency, amount)| json!({"amount": amount, "currency": currency, "source_types": {"card": amount}}))
         .collect();
-    let pending: Vec<Value> = sums
-        .keys()
-        .map(|currency| json!({"amount": 0, "currency": currency, "source_types": {"card": 0}}))
-        .collect();
+    let pending: Vec<Value> =
+        sums.keys().map(|currency| json!({"amount": 0, "currency": currency, "source_types": {"card": 0}})).collect();
     json!({"object": "balance", "available": available, "livemode": false, "pending": pending})
 }

@@ -24,9 +24,7 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
         return Err(ApiError::missing("success_url"));
     }
     if params.contains_key("customer") && params.contains_key("customer_email") {
-        return Err(ApiError::invalid(
-            "You may only specify one of these parameters: customer, customer_email.",
-        ));
+        return Err(ApiError::invalid("You may only specify one of these parameters: customer, customer_email."));
     }
     if let Some(id) = param(&params, "customer") {
         customer::named(cx, id)?;
@@ -47,9 +45,7 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
         (_, None) => return Err(ApiError::missing("line_items")),
     };
     if mode == "subscription" && sum.as_ref().is_some_and(|sum| !sum.recurring) {
-        return Err(ApiError::invalid(
-            "You must provide at least one recurring price in `subscription` mode when using prices.",
-        ));
+        return Err(ApiError::invalid("You must provide at least one recurring price in `subscription` mode when using prices."));
     }
     if mode == "payment" && sum.as_ref().is_some_and(|sum| sum.recurring) {
         return Err(ApiError::invalid(
@@ -61,9 +57,19 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
         &mut session,
         &params,
         &[
-            "allow_promotion_codes", "allowed_payment_method_types", "billing_address_collection",
-            "cancel_url", "client_reference_id", "customer", "customer_creation", "customer_email",
-            "expires_at", "locale", "payment_method_collection", "submit_type", "success_url",
+            "allow_promotion_codes",
+            "allowed_payment_method_types",
+            "billing_address_collection",
+            "cancel_url",
+            "client_reference_id",
+            "customer",
+            "customer_creation",
+            "customer_email",
+            "expires_at",
+            "locale",
+            "payment_method_collection",
+            "submit_type",
+            "success_url",
         ],
     );
     Ok(cx.create(KIND, session, None))
@@ -142,7 +148,9 @@ pub(crate) fn expire(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiError> {
     if status != "open" {
         return Err(ApiError::state(
             "checkout_session_unexpected_state",
-            format!("Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of {status}."),
+            format!(
+                "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of {status}."
+            ),
         ));
     }
     Ok(end(cx, session))
@@ -187,9 +195,9 @@ pub(crate) fn list(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
             ["customer", "payment_intent", "payment_link", "status", "subscription"]
                 .iter()
                 .all(|name| params.get(*name).is_none_or(|wanted| row.get(*name) == Some(wanted)))
-                && email.as_deref().is_none_or(|email| {
-                    row.get("customer_details").is_some_and(|details| text(details, "email") == email)
-                })
+                && email
+                    .as_deref()
+                    .is_none_or(|email| row.get("customer_details").is_some_and(|details| text(details, "email") == email))
                 && list::within(params.get("created"), integer(row, "created"))
         },
         |id, param| ApiError::no_such(KIND, id, param),

@@ -14,11 +14,7 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
         form,
     )?;
     if params.contains_key("amount_off") == params.contains_key("percent_off") {
-        return Err(ApiError::parameter(
-            "parameter_missing",
-            "percent_off",
-            "You must pass either percent_off or amount_off.",
-        ));
+        return Err(ApiError::parameter("parameter_missing", "percent_off", "You must pass either percent_off or amount_off."));
     }
     if params.contains_key("amount_off") && !params.contains_key("currency") {
         return Err(ApiError::missing("currency"));
@@ -92,9 +88,11 @@ pub(crate) fn create_promotion_code(cx: &mut Cx<'_>, form: &Fields) -> Result<Va
         Some(code) => code.to_owned(),
         None => cx.id("", 8).to_uppercase(),
     };
-    let taken = cx.state.table("promotion_code").rows().any(|row| {
-        text(row, "code").eq_ignore_ascii_case(&code) && row.get("active") == Some(&json!(true))
-    });
+    let taken = cx
+        .state
+        .table("promotion_code")
+        .rows()
+        .any(|row| text(row, "code").eq_ignore_ascii_case(&code) && row.get("active") == Some(&json!(true)));
     if taken {
         return Err(ApiError::state(
             "resource_already_exists",

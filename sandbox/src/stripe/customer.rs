@@ -10,8 +10,17 @@ use crate::form::Fields;
 const KIND: &str = "customer";
 const FIELDS: &str = "address{city country line1 line2 postal_code state} balance:i business_name cash_balance:o default_source description email individual_name invoice_prefix invoice_settings{custom_fields:o default_payment_method footer rendering_options:o} metadata:m name next_invoice_sequence:i payment_method phone preferred_locales[] shipping{address{city country line1 line2 postal_code state} name phone} source tax:o tax_exempt(none|exempt|reverse) tax_id_data:o test_clock validate:b";
 const COPIED: &[&str] = &[
-    "balance", "business_name", "description", "email", "individual_name", "invoice_prefix", "name",
-    "next_invoice_sequence", "phone", "preferred_locales", "tax_exempt",
+    "balance",
+    "business_name",
+    "description",
+    "email",
+    "individual_name",
+    "invoice_prefix",
+    "name",
+    "next_invoice_sequence",
+    "phone",
+    "preferred_locales",
+    "tax_exempt",
 ];
 const ADDRESS: &[&str] = &["city", "country", "line1", "line2", "postal_code", "state"];
 
@@ -37,16 +46,10 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, 
     let params = spec::read(FIELDS, form)?;
     check_email(&params)?;
     let before = existing(cx, id)?;
-    if let Some(method) = params
-        .get("invoice_settings")
-        .and_then(|settings| settings.get("default_payment_method"))
-        .and_then(Value::as_str)
+    if let Some(method) =
+        params.get("invoice_settings").and_then(|settings| settings.get("default_payment_method")).and_then(Value::as_str)
     {
-        let method = cx.get_param(
-            "payment_method",
-            method,
-            "invoice_settings[default_payment_method]",
-        )?;
+        let method = cx.get_param("payment_method", method, "invoice_settings[default_payment_method]")?;
         if text(&method, "customer") != id {
             return Err(ApiError::state(
                 "resource_missing",
@@ -207,28 +210,18 @@ fn whole_address(address: &Value) -> Value {
     if !address.is_object() {
         return Value::Null;
     }
-    ADDRESS
-        .iter()
-        .map(|name| ((*name).to_owned(), address.get(*name).cloned().unwrap_or_default()))
-        .collect::<Map<_, _>>()
-        .into()
+    ADDRESS.iter().map(|name| ((*name).to_owned(), address.get(*name).cloned().unwrap_or_default())).collect::<Map<_, _>>().into()
 }
 
 fn check_email(params: &Map<String, Value>) -> Result<(), ApiError> {
     let Some(email) = param(params, "email") else {
         return Ok(());
     };
-    let sound = email
-        .split_once('@')
-        .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+    let sound = email.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
         && !email.contains(char::is_whitespace)
         && email.len() <= 512;
     if sound {
         return Ok(());
     }
-    Err(ApiError::parameter(
-        "email_invalid",
-        "email",
-        format!("Invalid email address: {email}"),
-    ))
+    Err(ApiError::parameter("email_invalid", "email", format!("Invalid email address: {email}")))
 }

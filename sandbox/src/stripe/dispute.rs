@@ -9,13 +9,33 @@ use crate::form::Fields;
 
 const KIND: &str = "dispute";
 const EVIDENCE: &[&str] = &[
-    "access_activity_log", "billing_address", "cancellation_policy", "cancellation_policy_disclosure",
-    "cancellation_rebuttal", "customer_communication", "customer_email_address", "customer_name",
-    "customer_purchase_ip", "customer_signature", "duplicate_charge_documentation",
-    "duplicate_charge_explanation", "duplicate_charge_id", "product_description", "receipt",
-    "refund_policy", "refund_policy_disclosure", "refund_refusal_explanation", "service_date",
-    "service_documentation", "shipping_address", "shipping_carrier", "shipping_date",
-    "shipping_documentation", "shipping_tracking_number", "uncategorized_file", "uncategorized_text",
+    "access_activity_log",
+    "billing_address",
+    "cancellation_policy",
+    "cancellation_policy_disclosure",
+    "cancellation_rebuttal",
+    "customer_communication",
+    "customer_email_address",
+    "customer_name",
+    "customer_purchase_ip",
+    "customer_signature",
+    "duplicate_charge_documentation",
+    "duplicate_charge_explanation",
+    "duplicate_charge_id",
+    "product_description",
+    "receipt",
+    "refund_policy",
+    "refund_policy_disclosure",
+    "refund_refusal_explanation",
+    "service_date",
+    "service_documentation",
+    "shipping_address",
+    "shipping_carrier",
+    "shipping_date",
+    "shipping_documentation",
+    "shipping_tracking_number",
+    "uncategorized_file",
+    "uncategorized_text",
 ];
 /// How long evidence may be sent, in seconds.
 const RESPONSE_TIME: i64 = 14 * 24 * 3_600;
@@ -23,11 +43,8 @@ const RESPONSE_TIME: i64 = 14 * 24 * 3_600;
 /// Opens a dispute about a charge.
 pub(crate) fn open(cx: &mut Cx<'_>, mut charge: Value, reason: &str) -> Value {
     let id = cx.id("du_1", 23);
-    let mut evidence: Value = EVIDENCE
-        .iter()
-        .map(|name| ((*name).to_owned(), Value::Null))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
+    let mut evidence: Value =
+        EVIDENCE.iter().map(|name| ((*name).to_owned(), Value::Null)).collect::<serde_json::Map<_, _>>().into();
     set(&mut evidence, "enhanced_evidence", json!({}));
     let dispute = json!({
         "id": id,
@@ -115,9 +132,8 @@ pub(crate) fn close(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiError> {
 fn expect_open(dispute: &Value) -> Result<(), ApiError> {
     match text(dispute, "status") {
         "needs_response" | "warning_needs_response" => Ok(()),
-        status => Err(ApiError::state(
-            "dispute_already_responded",
-            format!("This dispute is {status}; it can no longer be changed."),
-        )),
+        status => {
+            Err(ApiError::state("dispute_already_responded", format!("This dispute is {status}; it can no longer be changed.")))
+        }
     }
 }

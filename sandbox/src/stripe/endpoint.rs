@@ -26,22 +26,16 @@ pub(crate) struct Destination {
 
 /// Returns where an event of this type goes.
 pub(crate) fn destinations(state: &mut State, event_type: &str) -> Vec<Destination> {
-    let own = state.webhook_target.clone().map(|url| Destination {
-        endpoint: None,
-        url,
-        secret: None,
-    });
+    let own = state.webhook_target.clone().map(|url| Destination { endpoint: None, url, secret: None });
     let matching: Vec<(String, String)> = state
         .table(KIND)
         .rows()
         .filter(|endpoint| {
             text(endpoint, "status") == "enabled"
-                && endpoint.get("enabled_events").and_then(Value::as_array).is_some_and(|types| {
-                    types
-                        .iter()
-                        .filter_map(Value::as_str)
-                        .any(|pattern| type_matches(pattern, event_type))
-                })
+                && endpoint
+                    .get("enabled_events")
+                    .and_then(Value::as_array)
+                    .is_some_and(|types| types.iter().filter_map(Value::as_str).any(|pattern| type_matches(pattern, event_type)))
         })
         .map(|endpoint| (text(endpoint, "id").to_owned(), text(endpoint, "url").to_owned()))
         .collect();
@@ -56,10 +50,7 @@ pub(crate) fn destinations(state: &mut State, event_type: &str) -> Vec<Destinati
 
 /// `POST /v1/webhook_endpoints`
 pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
-    let params = spec::read(
-        "url! enabled_events[]! api_version description metadata:m connect:b",
-        form,
-    )?;
+    let params = spec::read("url! enabled_events[]! api_version description metadata:m connect:b", form)?;
     check_url(param(&params, "url").unwrap_or_default())?;
     if cx.state.table(KIND).len() >= MOST {
         return Err(ApiError::state(
@@ -117,13 +108,17 @@ pub(crate) fn delete(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiError> {
 pub(crate) fn list(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
     let params = spec::read("limit:i starting_after ending_before", form)?;
     let page = list::page(&params)?;
-    list::list(cx.state.table(KIND), "/v1/webhook_endpoints", &page, |_| true, |id, param| {
-        ApiError::no_such(KIND, id, param)
-    })
+    list::list(cx.state.table(KIND), "/v1/webhook_endpoints", &page, |_| true, |id, param| ApiError::no_such(KIND, id, param))
 }
 
 fn check_url(url: &str) -> Result<(), ApiError> {
-    let refused = || ApiError::parameter("url_invalid", "url", "Invalid URL: An explicit scheme (such as https) must be provided, and the host must be publicly accessible.");
+    let refused = || {
+        ApiError::parameter(
+            "url_invalid",
+            "url",
+            "Invalid URL: An explicit scheme (such as https) must be provided, and the host must be publicly accessible.",
+        )
+    };
     let parsed = Url::parse(url).map_err(|_| refused())?;
     let local = match parsed.host() {
         Some(Host::Domain(name)) => name == "localhost",

@@ -18,31 +18,17 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     fn new(status: u16, kind: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError {
-            status,
-            kind,
-            code: None,
-            message: message.into(),
-            param: None,
-            extra: Map::new(),
-            executed: false,
-        }
+        ApiError { status, kind, code: None, message: message.into(), param: None, extra: Map::new(), executed: false }
     }
 
     /// 400: a parameter is wrong. Nothing has run.
     pub(crate) fn parameter(code: &str, param: &str, message: impl Into<String>) -> ApiError {
-        ApiError::new(400, "invalid_request_error", message)
-            .code(code)
-            .param(param)
+        ApiError::new(400, "invalid_request_error", message).code(code).param(param)
     }
 
     /// 400: a parameter is missing. Nothing has run.
     pub(crate) fn missing(param: &str) -> ApiError {
-        ApiError::parameter(
-            "parameter_missing",
-            param,
-            format!("Missing required param: {param}."),
-        )
+        ApiError::parameter("parameter_missing", param, format!("Missing required param: {param}."))
     }
 
     /// 400: the request is sound, the state does not allow it.
@@ -63,13 +49,10 @@ impl ApiError {
 
     /// 404: what the path names does not exist.
     pub(crate) fn not_found(what: &str, id: &str) -> ApiError {
-        let mut error = ApiError::new(
-            404,
-            "invalid_request_error",
-            format!("No such {}: '{}'", what.replace('.', " "), shorten(id)),
-        )
-        .code("resource_missing")
-        .param("id");
+        let mut error =
+            ApiError::new(404, "invalid_request_error", format!("No such {}: '{}'", what.replace('.', " "), shorten(id)))
+                .code("resource_missing")
+                .param("id");
         error.executed = true;
         error
     }
@@ -111,16 +94,13 @@ impl ApiError {
         ApiError::new(
             409,
             "idempotency_error",
-            format!(
-                "There is currently another in-progress request using this Idempotent Key: {key}"
-            ),
+            format!("There is currently another in-progress request using this Idempotent Key: {key}"),
         )
         .code("idempotency_key_in_use")
     }
 
     pub(crate) fn rate_limited() -> ApiError {
-        ApiError::new(429, "invalid_request_error", "Too many requests in a period of time.")
-            .code("rate_limit")
+        ApiError::new(429, "invalid_request_error", "Too many requests in a period of time.").code("rate_limit")
     }
 
     /// What a fault with this status looks like.
@@ -161,18 +141,12 @@ impl ApiError {
         if let Some(code) = &self.code {
             error.insert("code".to_owned(), json!(code));
             let page = code.replace('_', "-");
-            error.insert(
-                "doc_url".to_owned(),
-                json!(format!("https://stripe.com/docs/error-codes/{page}")),
-            );
+            error.insert("doc_url".to_owned(), json!(format!("https://stripe.com/docs/error-codes/{page}")));
         }
         if let Some(param) = &self.param {
             error.insert("param".to_owned(), json!(param));
         }
-        error.insert(
-            "request_log_url".to_owned(),
-            json!(format!("https://dashboard.stripe.com/test/logs/{request_id}")),
-        );
+        error.insert("request_log_url".to_owned(), json!(format!("https://dashboard.stripe.com/test/logs/{request_id}")));
         json!({ "error": error })
     }
 

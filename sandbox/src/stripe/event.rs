@@ -21,13 +21,7 @@ const MOST_TYPES: usize = 20;
 pub(crate) const DELIVERIES: &str = "event:deliveries";
 
 /// Records an event and queues its webhooks. `created` is now, unless given.
-pub(crate) fn emit(
-    cx: &mut Cx<'_>,
-    event_type: &str,
-    object: &Value,
-    previous: Option<Value>,
-    created: Option<i64>,
-) {
+pub(crate) fn emit(cx: &mut Cx<'_>, event_type: &str, object: &Value, previous: Option<Value>, created: Option<i64>) {
     // Payments have ids that begin with a 3, and so have their events.
     let prefix = match text(object, "object") {
         "charge" | "payment_intent" | "refund" => "evt_3",
@@ -68,9 +62,7 @@ pub(crate) fn emit(
             event_type: event_type.to_owned(),
             endpoint: destination.endpoint,
             url: destination.url,
-            signer: Signer::Stripe {
-                secret: destination.secret.unwrap_or_else(|| WEBHOOK_SECRET.to_owned()),
-            },
+            signer: Signer::Stripe { secret: destination.secret.unwrap_or_else(|| WEBHOOK_SECRET.to_owned()) },
             body: body.clone(),
         });
     }
@@ -101,10 +93,7 @@ pub(crate) fn get(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiError> {
 
 /// `GET /v1/events`
 pub(crate) fn list(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
-    let params = spec::read(
-        "type types[] created:r delivery_success:b limit:i starting_after ending_before",
-        form,
-    )?;
+    let params = spec::read("type types[] created:r delivery_success:b limit:i starting_after ending_before", form)?;
     let wanted = wanted_types(&params)?;
     let page = list::page(&params)?;
     let oldest = cx.now - RETENTION;
@@ -125,14 +114,10 @@ pub(crate) fn list(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
             let created = integer(event, "created");
             created >= oldest
                 && list::within(params.get("created"), created)
-                && wanted.as_ref().is_none_or(|wanted| {
-                    wanted.iter().any(|wanted| type_matches(wanted, text(event, "type")))
-                })
+                && wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|wanted| type_matches(wanted, text(event, "type"))))
                 && delivery_success.is_none_or(|success| {
                     let row = deliveries.get(text(event, "id"));
-                    let open = row.is_some_and(|row| {
-                        integer(row, "pending") > 0 || integer(row, "failed") > 0
-                    });
+                    let open = row.is_some_and(|row| integer(row, "pending") > 0 || integer(row, "failed") > 0);
                     success != open
                 })
         },
@@ -147,24 +132,15 @@ fn wanted_types(params: &Map<String, Value>) -> Result<Option<Vec<String>>, ApiE
     let one = params.get("type").and_then(Value::as_str);
     let many = params.get("types").and_then(Value::as_array);
     match (one, many) {
-        (Some(_), Some(_)) => Err(ApiError::invalid(
-            "You may only specify one of these parameters: type, types.",
-        )),
+        (Some(_), Some(_)) => Err(ApiError::invalid("You may only specify one of these parameters: type, types.")),
         (Some(one), None) => Ok(Some(vec![one.to_owned()])),
-        (None, Some(many)) if many.len() > MOST_TYPES => Err(ApiError::parameter(
-            "parameter_invalid",
-            "types",
-            format!("You may pass up to {MOST_TYPES} types."),
-        )),
+        (None, Some(many)) if many.len() > MOST_TYPES => {
+            Err(ApiError::parameter("parameter_invalid", "types", format!("You may pass up to {MOST_TYPES} types.")))
+        }
         (None, Some(many)) => {
-            let types: Vec<String> =
-                many.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+            let types: Vec<String> = many.iter().filter_map(Value::as_str).map(str::to_owned).collect();
             if types.iter().any(|wanted| wanted.contains('*')) {
-                return Err(ApiError::parameter(
-                    "parameter_invalid",
-                    "types",
-                    "Wildcards are not allowed in types; use type.",
-                ));
+                return Err(ApiError::parameter("parameter_invalid", "types", "Wildcards are not allowed in types; use type."));
             }
             Ok(Some(types))
         }
@@ -177,9 +153,7 @@ pub(crate) fn type_matches(pattern: &str, event_type: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == event_type,
         Some((head, tail)) => {
-            event_type.len() >= head.len() + tail.len()
-                && event_type.starts_with(head)
-                && event_type.ends_with(tail)
+            event_type.len() >= head.len() + tail.len() && event_type.starts_with(head) && event_type.ends_with(tail)
         }
     }
 }

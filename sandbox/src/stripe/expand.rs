@@ -54,23 +54,14 @@ pub(crate) fn paths(form: &Fields) -> Result<Vec<Vec<String>>, ApiError> {
 }
 
 /// Replaces the ids at these paths.
-pub(crate) fn expand(
-    cx: &mut Cx<'_>,
-    mut object: Value,
-    paths: &[Vec<String>],
-) -> Result<Value, ApiError> {
+pub(crate) fn expand(cx: &mut Cx<'_>, mut object: Value, paths: &[Vec<String>]) -> Result<Value, ApiError> {
     for path in paths {
         expand_one(cx, &mut object, path, &path.join("."))?;
     }
     Ok(object)
 }
 
-fn expand_one(
-    cx: &mut Cx<'_>,
-    value: &mut Value,
-    path: &[String],
-    whole: &str,
-) -> Result<(), ApiError> {
+fn expand_one(cx: &mut Cx<'_>, value: &mut Value, path: &[String], whole: &str) -> Result<(), ApiError> {
     if let Value::Array(elements) = value {
         for element in elements {
             expand_one(cx, element, path, whole)?;
@@ -112,15 +103,8 @@ fn expand_one(
                 json!({"object": "list", "data": rows, "has_more": false, "url": format!("/v1/customers/{id}/subscriptions")})
             }
             ("charge", "refunds") => {
-                let rows: Vec<Value> = cx
-                    .state
-                    .table("refund")
-                    .rows()
-                    .rev()
-                    .filter(|row| text(row, "charge") == id)
-                    .take(10)
-                    .cloned()
-                    .collect();
+                let rows: Vec<Value> =
+                    cx.state.table("refund").rows().rev().filter(|row| text(row, "charge") == id).take(10).cloned().collect();
                 json!({"object": "list", "data": rows, "has_more": false, "url": format!("/v1/charges/{id}/refunds")})
             }
             ("invoice", "confirmation_secret" | "payments") => Value::Null,
@@ -136,9 +120,5 @@ fn expand_one(
 
 fn refused(path: &str) -> ApiError {
     let shown: String = path.chars().take(100).collect();
-    ApiError::parameter(
-        "parameter_invalid",
-        "expand",
-        format!("This property cannot be expanded ({shown})."),
-    )
+    ApiError::parameter("parameter_invalid", "expand", format!("This property cannot be expanded ({shown})."))
 }

@@ -30,7 +30,10 @@ enum EntryState {
 #[derive(Debug)]
 pub(crate) enum Verdict {
     Run,
-    Replay { answer: Answer, request_id: String },
+    Replay {
+        answer: Answer,
+        request_id: String,
+    },
     InUse,
     /// The key belongs to a request with other parameters.
     Mismatch,
@@ -51,17 +54,12 @@ impl Keys {
         match self.entries.get(key) {
             Some(entry) if entry.asked != asked => Verdict::Mismatch,
             Some(Entry { state: EntryState::Running { .. }, .. }) => Verdict::InUse,
-            Some(Entry { state: EntryState::Done { answer, request_id }, .. }) => Verdict::Replay {
-                answer: answer.clone(),
-                request_id: request_id.clone(),
-            },
+            Some(Entry { state: EntryState::Done { answer, request_id }, .. }) => {
+                Verdict::Replay { answer: answer.clone(), request_id: request_id.clone() }
+            }
             None => {
                 self.order.push_back((now, key.to_owned()));
-                let entry = Entry {
-                    asked: asked.to_owned(),
-                    since: now,
-                    state: EntryState::Running { request },
-                };
+                let entry = Entry { asked: asked.to_owned(), since: now, state: EntryState::Running { request } };
                 self.entries.insert(key.to_owned(), entry);
                 Verdict::Run
             }
@@ -79,10 +77,8 @@ impl Keys {
 
     /// Frees the key, as if the request that holds the claim had never come.
     pub(crate) fn release(&mut self, key: &str, request: u64) {
-        let holds = self
-            .entries
-            .get(key)
-            .is_some_and(|entry| matches!(entry.state, EntryState::Running { request: r } if r == request));
+        let holds =
+            self.entries.get(key).is_some_and(|entry| matches!(entry.state, EntryState::Running { request: r } if r == request));
         if holds {
             self.entries.remove(key);
         }

@@ -46,9 +46,18 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
         &mut invoice,
         &params,
         &[
-            "auto_advance", "automatically_finalizes_at", "collection_method", "custom_fields",
-            "default_payment_method", "description", "due_date", "effective_at", "footer", "number",
-            "on_behalf_of", "statement_descriptor",
+            "auto_advance",
+            "automatically_finalizes_at",
+            "collection_method",
+            "custom_fields",
+            "default_payment_method",
+            "description",
+            "due_date",
+            "effective_at",
+            "footer",
+            "number",
+            "on_behalf_of",
+            "statement_descriptor",
         ],
     );
     if let Some(days) = days {
@@ -62,9 +71,7 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
             .state
             .table("invoiceitem")
             .rows()
-            .filter(|item| {
-                text(item, "customer") == customer_id && item.get("invoice").is_none_or(Value::is_null)
-            })
+            .filter(|item| text(item, "customer") == customer_id && item.get("invoice").is_none_or(Value::is_null))
             .cloned()
             .collect();
         for mut item in pending {
@@ -185,15 +192,10 @@ pub(crate) fn create_item(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiEr
     if let Some(invoice) = param(&params, "invoice") {
         let invoice = cx.get_param(KIND, invoice, "invoice")?;
         if text(&invoice, "status") != "draft" {
-            return Err(ApiError::state(
-                "invoice_not_editable",
-                "You can only add or modify invoice items on draft invoices.",
-            ));
+            return Err(ApiError::state("invoice_not_editable", "You can only add or modify invoice items on draft invoices."));
         }
         if text(&invoice, "currency") != currency {
-            return Err(ApiError::invalid(
-                "The currency of the invoice item does not match the currency of the invoice.",
-            ));
+            return Err(ApiError::invalid("The currency of the invoice item does not match the currency of the invoice."));
         }
     }
     let id = cx.id("ii_1", 23);
@@ -232,13 +234,7 @@ pub(crate) fn create_item(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiEr
 /// Adds up a draft from its items.
 fn recount(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiError> {
     let mut invoice = cx.get(KIND, id)?;
-    let items: Vec<Value> = cx
-        .state
-        .table("invoiceitem")
-        .rows()
-        .filter(|item| text(item, "invoice") == id)
-        .cloned()
-        .collect();
+    let items: Vec<Value> = cx.state.table("invoiceitem").rows().filter(|item| text(item, "invoice") == id).cloned().collect();
     let mut lines = Vec::new();
     for item in &items {
         let line_id = cx.id("il_1", 23);
@@ -250,7 +246,7 @@ fn recount(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiError> {
             text(item, "description"),
             integer(item, "quantity"),
             &json!({"invoice_item_details": {"invoice_item": text(item, "id"), "proration": false, "subscription": null}, "subscription_item_details": null, "type": "invoice_item_details"}),
-            item.get("pricing").cloned().unwrap_or_default(),
+            item.get("pricing").unwrap_or(&Value::Null),
             (cx.now, cx.now),
         ));
     }
@@ -268,7 +264,7 @@ fn line(
     description: &str,
     quantity: i64,
     parent: &Value,
-    pricing: Value,
+    pricing: &Value,
     period: (i64, i64),
 ) -> Value {
     json!({
@@ -330,12 +326,8 @@ pub(crate) fn for_subscription(cx: &mut Cx<'_>, from: &SubscriptionInvoice<'_>) 
     let customer = cx.find("customer", text(subscription, "customer")).unwrap_or_default();
     let mut invoice = blank(cx, &customer, text(subscription, "currency"), from.reason);
     let invoice_id = text(&invoice, "id").to_owned();
-    let items = subscription
-        .get("items")
-        .and_then(|items| items.get("data"))
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let items =
+        subscription.get("items").and_then(|items| items.get("data")).and_then(Value::as_array).cloned().unwrap_or_default();
     let mut lines = Vec::new();
     let mut period = (cx.now, cx.now);
     for item in &items {
@@ -353,7 +345,7 @@ pub(crate) fn for_subscription(cx: &mut Cx<'_>, from: &SubscriptionInvoice<'_>) 
             &format!("{quantity} × {}", text(&product, "name")),
             quantity,
             &json!({"invoice_item_details": null, "subscription_item_details": {"invoice_item": null, "proration": false, "proration_details": {"credited_items": null}, "subscription": text(subscription, "id"), "subscription_item": text(item, "id")}, "type": "subscription_item_details"}),
-            json!({"price_details": {"price": text(&price, "id"), "product": text(&price, "product")}, "type": "price_details", "unit_amount_decimal": price.get("unit_amount_decimal")}),
+            &json!({"price_details": {"price": text(&price, "id"), "product": text(&price, "product")}, "type": "price_details", "unit_amount_decimal": price.get("unit_amount_decimal")}),
             period,
         ));
     }
@@ -393,7 +385,17 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, 
     apply(
         &mut after,
         &params,
-        &["auto_advance", "collection_method", "custom_fields", "default_payment_method", "description", "due_date", "footer", "number", "statement_descriptor"],
+        &[
+            "auto_advance",
+            "collection_method",
+            "custom_fields",
+            "default_payment_method",
+            "description",
+            "due_date",
+            "footer",
+            "number",
+            "statement_descriptor",
+        ],
     );
     Ok(cx.update(KIND, &before, after, "invoice.updated"))
 }
@@ -408,11 +410,7 @@ pub(crate) fn delete(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiError> {
 }
 
 /// `POST /v1/invoices/{id}/finalize`
-pub(crate) fn finalize_request(
-    cx: &mut Cx<'_>,
-    id: &str,
-    form: &Fields,
-) -> Result<Value, ApiError> {
+pub(crate) fn finalize_request(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, ApiError> {
     let params = spec::read("auto_advance:b", form)?;
     let mut invoice = cx.get(KIND, id)?;
     expect_status(&invoice, &["draft"], "finalized")?;
@@ -470,10 +468,7 @@ pub(crate) fn send(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiError> {
 
 /// `POST /v1/invoices/{id}/pay`
 pub(crate) fn pay(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, ApiError> {
-    let params = spec::read(
-        "forgive:b mandate off_session:b paid_out_of_band:b payment_method source",
-        form,
-    )?;
+    let params = spec::read("forgive:b mandate off_session:b paid_out_of_band:b payment_method source", form)?;
     let mut invoice = cx.get(KIND, id)?;
     if text(&invoice, "status") == "paid" {
         return Err(ApiError::state("invoice_already_paid", "Invoice is already paid"));
@@ -493,11 +488,7 @@ pub(crate) fn pay(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, Api
 }
 
 /// Charges the payment method for an open invoice.
-pub(crate) fn collect(
-    cx: &mut Cx<'_>,
-    invoice: &Value,
-    method: Option<&str>,
-) -> Result<Value, ApiError> {
+pub(crate) fn collect(cx: &mut Cx<'_>, invoice: &Value, method: Option<&str>) -> Result<Value, ApiError> {
     let method = match method.map(str::to_owned).or_else(|| default_method(cx, invoice)) {
         Some(method) => payment_method::resolve(cx, &method)?,
         None => {
@@ -518,12 +509,7 @@ pub(crate) fn collect(
 }
 
 /// Makes one attempt to collect an open invoice, with a known outcome. Returns invoice, intent and charge.
-pub(crate) fn attempt(
-    cx: &mut Cx<'_>,
-    mut invoice: Value,
-    method: &Value,
-    decline: Option<&Decline>,
-) -> (Value, Value, Value) {
+pub(crate) fn attempt(cx: &mut Cx<'_>, mut invoice: Value, method: &Value, decline: Option<&Decline>) -> (Value, Value, Value) {
     let amount = integer(&invoice, "amount_remaining");
     let currency = text(&invoice, "currency").to_owned();
     let word = |name: &str| invoice.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -585,24 +571,10 @@ pub(crate) fn void(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiError> {
 
 /// `POST /v1/invoices/{id}/mark_uncollectible`
 pub(crate) fn mark_uncollectible(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiError> {
-    close(
-        cx,
-        id,
-        "uncollectible",
-        "marked_uncollectible_at",
-        "invoice.marked_uncollectible",
-        &["open"],
-    )
+    close(cx, id, "uncollectible", "marked_uncollectible_at", "invoice.marked_uncollectible", &["open"])
 }
 
-fn close(
-    cx: &mut Cx<'_>,
-    id: &str,
-    status: &str,
-    when: &str,
-    event: &str,
-    allowed: &[&str],
-) -> Result<Value, ApiError> {
+fn close(cx: &mut Cx<'_>, id: &str, status: &str, when: &str, event: &str, allowed: &[&str]) -> Result<Value, ApiError> {
     let mut invoice = cx.get(KIND, id)?;
     expect_status(&invoice, allowed, status)?;
     set(&mut invoice, "status", json!(status));
@@ -648,18 +620,11 @@ pub(crate) fn subscription_of(invoice: &Value) -> &str {
 
 /// Returns the payment method that stands on the invoice, its subscription or its customer.
 fn default_method(cx: &mut Cx<'_>, invoice: &Value) -> Option<String> {
-    let own = |object: &Value| {
-        object
-            .get("default_payment_method")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
-    own(invoice)
-        .or_else(|| cx.find("subscription", subscription_of(invoice)).and_then(|s| own(&s)))
-        .or_else(|| {
-            let customer = cx.find("customer", text(invoice, "customer"))?;
-            own(customer.get("invoice_settings")?)
-        })
+    let own = |object: &Value| object.get("default_payment_method").and_then(Value::as_str).map(str::to_owned);
+    own(invoice).or_else(|| cx.find("subscription", subscription_of(invoice)).and_then(|s| own(&s))).or_else(|| {
+        let customer = cx.find("customer", text(invoice, "customer"))?;
+        own(customer.get("invoice_settings")?)
+    })
 }
 
 fn transition(invoice: &mut Value, name: &str, at: i64) {
@@ -673,8 +638,5 @@ fn expect_status(invoice: &Value, allowed: &[&str], verb: &str) -> Result<(), Ap
     if allowed.contains(&status) {
         return Ok(());
     }
-    Err(ApiError::state(
-        "invoice_not_editable",
-        format!("This invoice is {status}; it cannot be {verb}."),
-    ))
+    Err(ApiError::state("invoice_not_editable", format!("This invoice is {status}; it cannot be {verb}.")))
 }

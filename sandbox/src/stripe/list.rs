@@ -28,15 +28,9 @@ pub(crate) fn page(params: &Map<String, Value>) -> Result<Page, ApiError> {
         }
     };
     let cursor = |name: &str| params.get(name).and_then(Value::as_str).map(str::to_owned);
-    let page = Page {
-        limit,
-        starting_after: cursor("starting_after"),
-        ending_before: cursor("ending_before"),
-    };
+    let page = Page { limit, starting_after: cursor("starting_after"), ending_before: cursor("ending_before") };
     if page.starting_after.is_some() && page.ending_before.is_some() {
-        return Err(ApiError::invalid(
-            "You may only specify one of these parameters: starting_after, ending_before.",
-        ));
+        return Err(ApiError::invalid("You may only specify one of these parameters: starting_after, ending_before."));
     }
     Ok(page)
 }
@@ -54,23 +48,13 @@ pub(crate) fn list(
     let position = |id: &str, param: &str| table.position(id).ok_or_else(|| missing(id, param));
     let mut rows: Vec<&Value> = if let Some(id) = &page.ending_before {
         let position = position(id, "ending_before")?;
-        table
-            .newer_than(position)
-            .map(|(_, row)| row)
-            .filter(|row| keep(row))
-            .take(page.limit + 1)
-            .collect()
+        table.newer_than(position).map(|(_, row)| row).filter(|row| keep(row)).take(page.limit + 1).collect()
     } else {
         let position = match &page.starting_after {
             Some(id) => position(id, "starting_after")?,
             None => u64::MAX,
         };
-        table
-            .older_than(position)
-            .map(|(_, row)| row)
-            .filter(|row| keep(row))
-            .take(page.limit + 1)
-            .collect()
+        table.older_than(position).map(|(_, row)| row).filter(|row| keep(row)).take(page.limit + 1).collect()
     };
     let has_more = rows.len() > page.limit;
     rows.truncate(page.limit);

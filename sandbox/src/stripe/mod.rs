@@ -69,11 +69,7 @@ pub(crate) struct Stripe {
 }
 
 impl Stripe {
-    pub(crate) fn new(
-        options: &Options,
-        queue: Queue,
-        stream: broadcast::Sender<Activity>,
-    ) -> Stripe {
+    pub(crate) fn new(options: &Options, queue: Queue, stream: broadcast::Sender<Activity>) -> Stripe {
         let stripe = Stripe {
             clock: options.clock.clone(),
             queue,
@@ -90,7 +86,7 @@ impl Stripe {
 
     fn seed_demo(&self) {
         if self.demo {
-            self.with(Cause::default(), |cx| scene::seed(cx));
+            self.with(Cause::default(), scene::seed);
         }
     }
 
@@ -115,19 +111,10 @@ impl Stripe {
     }
 
     /// Finishes an answer with the headers that every one has.
-    fn exchange(
-        &self,
-        request: &Request,
-        request_id: &str,
-        result: Result<Value, ApiError>,
-        body: Value,
-    ) -> Exchange {
-        let (mut answer, summary) = match &result {
+    fn exchange(&self, request: &Request, request_id: &str, result: &Result<Value, ApiError>, body: Value) -> Exchange {
+        let (mut answer, summary) = match result {
             Ok(value) => (Answer::json(200, value), summary_of(value)),
-            Err(error) => (
-                Answer::json(error.status, &error.body(request_id)),
-                error.summary(),
-            ),
+            Err(error) => (Answer::json(error.status, &error.body(request_id)), error.summary()),
         };
         answer.set("request-id", request_id);
         answer.set("stripe-version", version_of(request));
@@ -135,15 +122,7 @@ impl Stripe {
         if let Some(key) = &idempotency_key {
             answer.set("idempotency-key", key.as_str());
         }
-        Exchange {
-            answer,
-            call: Call {
-                body,
-                idempotency_key,
-                summary,
-                ..Call::default()
-            },
-        }
+        Exchange { answer, call: Call { body, idempotency_key, summary, ..Call::default() } }
     }
 }
 
@@ -200,22 +179,19 @@ impl Emulator for Stripe {
             Err(error) => error,
         };
         let request_id = state.ids.alphanumeric("req_", 14);
-        Some(self.exchange(request, &request_id, Err(refused), body_of(request)))
+        Some(self.exchange(request, &request_id, &Err(refused), body_of(request)))
     }
 
     fn perform(&self, request: &Request, instead: Option<&Answer>) -> Exchange {
         let mut state = lock(&self.state);
         let request_id = state.ids.alphanumeric("req_", 14);
         let key = key_of(request);
-        let cause = Cause {
-            request_id: Some(request_id.clone()),
-            idempotency_key: key.map(str::to_owned),
-        };
+        let cause = Cause { request_id: Some(request_id.clone()), idempotency_key: key.map(str::to_owned) };
         let mut cx = Cx::new(&mut state, (self.clock)().as_second(), cause);
         let result = route::answer(&mut cx, request);
         let (created, outgoing) = (cx.created, cx.outgoing);
         let keep = result.as_ref().err().is_none_or(|error| error.executed);
-        let mut exchange = self.exchange(request, &request_id, result, body_of(request));
+        let mut exchange = self.exchange(request, &request_id, &result, body_of(request));
         exchange.call.created = created;
         if let Some(key) = key {
             if keep || instead.is_some() {
@@ -251,10 +227,7 @@ impl Emulator for Stripe {
 
     fn snapshot(&self) -> Value {
         let state = lock(&self.state);
-        let mut snapshot: Map<String, Value> = NAMES
-            .iter()
-            .map(|(_, plural)| ((*plural).to_owned(), json!([])))
-            .collect();
+        let mut snapshot: Map<String, Value> = NAMES.iter().map(|(_, plural)| ((*plural).to_owned(), json!([]))).collect();
         for (kind, table) in &state.tables {
             if kind.contains(':') {
                 continue;
@@ -373,9 +346,7 @@ fn check_version(request: &Request) -> Result<(), ApiError> {
     let version = version_of(request);
     let date: Vec<&str> = version.split('.').next().unwrap_or_default().split('-').collect();
     let sound = date.len() == 3
-        && date.iter().zip([4, 2, 2]).all(|(part, length)| {
-            part.len() == length && part.chars().all(|c| c.is_ascii_digit())
-        });
+        && date.iter().zip([4, 2, 2]).all(|(part, length)| part.len() == length && part.chars().all(|c| c.is_ascii_digit()));
     if sound {
         return Ok(());
     }
@@ -414,14 +385,11 @@ fn claim_key(state: &mut State, request: &Request, now: i64) -> Result<Verdict, 
         return Ok(Verdict::Run);
     };
     if key.len() > 255 {
-        return Err(ApiError::invalid(
-            "Idempotency keys may be at most 255 characters long.",
-        ));
+        return Err(ApiError::invalid("Idempotency keys may be at most 255 characters long."));
     }
     // Equal parameters in another order or encoding are equal.
-    let parameters = form::decode(&[request.query.as_bytes(), &request.body])
-        .map(|fields| form::to_json(&fields))
-        .unwrap_or_default();
+    let parameters =
+        form::decode(&[request.query.as_bytes(), &request.body]).map(|fields| form::to_json(&fields)).unwrap_or_default();
     let asked = format!("{} {} {parameters}", request.method, request.path);
     Ok(state.keys.claim(key, &asked, request.id, now))
 }
@@ -435,10 +403,7 @@ fn summary_of(value: &Value) -> String {
             format!("{count} listed")
         }
         (object, id) => {
-            let detail = ["status", "email", "name"]
-                .into_iter()
-                .map(field)
-                .find(|detail| !detail.is_empty());
+            let detail = ["status", "email", "name"].into_iter().map(field).find(|detail| !detail.is_empty());
             let detail = detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
             format!("{object} {id}{detail}")
         }

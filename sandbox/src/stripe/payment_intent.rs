@@ -13,9 +13,26 @@ const KIND: &str = "payment_intent";
 
 /// The least that can be charged, by currency; 1 in those not listed.
 const LEAST: &[(&str, i64)] = &[
-    ("aud", 50), ("brl", 50), ("cad", 50), ("chf", 50), ("czk", 1_500), ("dkk", 250), ("eur", 50),
-    ("gbp", 30), ("hkd", 400), ("huf", 17_500), ("inr", 50), ("jpy", 50), ("mxn", 1_000), ("nok", 300),
-    ("nzd", 50), ("pln", 200), ("ron", 200), ("sek", 300), ("sgd", 50), ("usd", 50),
+    ("aud", 50),
+    ("brl", 50),
+    ("cad", 50),
+    ("chf", 50),
+    ("czk", 1_500),
+    ("dkk", 250),
+    ("eur", 50),
+    ("gbp", 30),
+    ("hkd", 400),
+    ("huf", 17_500),
+    ("inr", 50),
+    ("jpy", 50),
+    ("mxn", 1_000),
+    ("nok", 300),
+    ("nzd", 50),
+    ("pln", 200),
+    ("ron", 200),
+    ("sek", 300),
+    ("sgd", 50),
+    ("usd", 50),
 ];
 /// The most: eight digits.
 const MOST: i64 = 99_999_999;
@@ -41,20 +58,26 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
         &mut intent,
         &params,
         &[
-            "allowed_payment_method_types", "application_fee_amount", "capture_method",
-            "confirmation_method", "customer", "customer_account", "description", "on_behalf_of",
-            "receipt_email", "setup_future_usage", "shipping", "statement_descriptor",
-            "statement_descriptor_suffix", "transfer_group",
+            "allowed_payment_method_types",
+            "application_fee_amount",
+            "capture_method",
+            "confirmation_method",
+            "customer",
+            "customer_account",
+            "description",
+            "on_behalf_of",
+            "receipt_email",
+            "setup_future_usage",
+            "shipping",
+            "statement_descriptor",
+            "statement_descriptor_suffix",
+            "transfer_group",
         ],
     );
     if let Some(automatic) = params.get("automatic_payment_methods") {
         let redirects = automatic.get("allow_redirects").cloned().unwrap_or(json!("always"));
         let enabled = automatic.get("enabled").cloned().unwrap_or_default();
-        set(
-            &mut intent,
-            "automatic_payment_methods",
-            json!({"allow_redirects": redirects, "enabled": enabled}),
-        );
+        set(&mut intent, "automatic_payment_methods", json!({"allow_redirects": redirects, "enabled": enabled}));
     }
     if let Some(method) = &method {
         set(&mut intent, "payment_method", json!(text(method, "id")));
@@ -134,12 +157,21 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, 
         "amount:i currency customer description metadata:m payment_method receipt_email shipping:o statement_descriptor statement_descriptor_suffix transfer_group setup_future_usage",
         form,
     )?;
-    let before = cx.get(KIND, id)?;
-    let mut after = before.clone();
+    let mut after = cx.get(KIND, id)?;
     apply(
         &mut after,
         &params,
-        &["amount", "customer", "description", "payment_method", "receipt_email", "shipping", "statement_descriptor", "statement_descriptor_suffix", "transfer_group"],
+        &[
+            "amount",
+            "customer",
+            "description",
+            "payment_method",
+            "receipt_email",
+            "shipping",
+            "statement_descriptor",
+            "statement_descriptor_suffix",
+            "transfer_group",
+        ],
     );
     check_amount(integer(&after, "amount"), text(&after, "currency"))?;
     cx.save(KIND, &after);
@@ -153,11 +185,7 @@ pub(crate) fn confirm(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value,
         form,
     )?;
     let mut intent = cx.get(KIND, id)?;
-    expect_status(
-        &intent,
-        &["requires_payment_method", "requires_confirmation", "requires_action"],
-        "confirm",
-    )?;
+    expect_status(&intent, &["requires_payment_method", "requires_confirmation", "requires_action"], "confirm")?;
     apply(&mut intent, &params, &["capture_method", "receipt_email", "shipping"]);
     let method = param(&params, "payment_method")
         .map(str::to_owned)
@@ -180,10 +208,7 @@ pub(crate) fn capture(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value,
     let capturable = integer(&intent, "amount_capturable");
     let amount = params.get("amount_to_capture").and_then(Value::as_i64).unwrap_or(capturable);
     if amount < 1 || amount > capturable {
-        return Err(ApiError::state(
-            "amount_too_large",
-            format!("The amount to capture must be from 1 to {capturable}."),
-        ));
+        return Err(ApiError::state("amount_too_large", format!("The amount to capture must be from 1 to {capturable}.")));
     }
     let mut charge = cx.get("charge", text(&intent, "latest_charge"))?;
     let transaction = cx.id("txn_3", 23);
@@ -204,10 +229,7 @@ pub(crate) fn capture(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value,
 
 /// `POST /v1/payment_intents/{id}/cancel`
 pub(crate) fn cancel(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, ApiError> {
-    let params = spec::read(
-        "cancellation_reason(abandoned|duplicate|fraudulent|requested_by_customer)",
-        form,
-    )?;
+    let params = spec::read("cancellation_reason(abandoned|duplicate|fraudulent|requested_by_customer)", form)?;
     let mut intent = cx.get(KIND, id)?;
     expect_status(
         &intent,
@@ -332,11 +354,7 @@ fn attempt_of(cx: &mut Cx<'_>, intent: &Value) -> Attempt {
         phone: of_customer("phone"),
         description: word("description"),
         receipt_email: word("receipt_email"),
-        metadata: intent
-            .get("metadata")
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_else(Map::new),
+        metadata: intent.get("metadata").and_then(Value::as_object).cloned().unwrap_or_else(Map::new),
         capture: text(intent, "capture_method") != "manual",
     }
 }
@@ -351,11 +369,7 @@ fn check_amount(amount: i64, currency: &str) -> Result<(), ApiError> {
         ));
     }
     if amount > MOST && currency != "idr" {
-        return Err(ApiError::parameter(
-            "amount_too_large",
-            "amount",
-            format!("Amount must be no more than {MOST}"),
-        ));
+        return Err(ApiError::parameter("amount_too_large", "amount", format!("Amount must be no more than {MOST}")));
     }
     Ok(())
 }

@@ -9,9 +9,16 @@ use crate::form::Fields;
 
 const KIND: &str = "payment_link";
 const COPIED: &[&str] = &[
-    "allow_promotion_codes", "application_fee_amount", "application_fee_percent",
-    "billing_address_collection", "customer_creation", "inactive_message", "on_behalf_of",
-    "payment_method_collection", "payment_method_types", "submit_type",
+    "allow_promotion_codes",
+    "application_fee_amount",
+    "application_fee_percent",
+    "billing_address_collection",
+    "customer_creation",
+    "inactive_message",
+    "on_behalf_of",
+    "payment_method_collection",
+    "payment_method_types",
+    "submit_type",
 ];
 
 /// `POST /v1/payment_links`

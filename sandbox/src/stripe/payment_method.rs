@@ -39,20 +39,8 @@ const DECLINES: [Decline; 8] = [
         last4: "9995",
         ..GENERIC
     },
-    Decline {
-        decline_code: "lost_card",
-        network_code: "41",
-        advice: Some("do_not_try_again"),
-        last4: "9987",
-        ..GENERIC
-    },
-    Decline {
-        decline_code: "stolen_card",
-        network_code: "43",
-        advice: Some("do_not_try_again"),
-        last4: "9979",
-        ..GENERIC
-    },
+    Decline { decline_code: "lost_card", network_code: "41", advice: Some("do_not_try_again"), last4: "9987", ..GENERIC },
+    Decline { decline_code: "stolen_card", network_code: "43", advice: Some("do_not_try_again"), last4: "9979", ..GENERIC },
     Decline {
         code: "expired_card",
         decline_code: "expired_card",
@@ -77,13 +65,7 @@ const DECLINES: [Decline; 8] = [
         advice: Some("try_again_later"),
         last4: "0119",
     },
-    Decline {
-        decline_code: "fraudulent",
-        network_code: "59",
-        advice: Some("do_not_try_again"),
-        last4: "0019",
-        ..GENERIC
-    },
+    Decline { decline_code: "fraudulent", network_code: "59", advice: Some("do_not_try_again"), last4: "0019", ..GENERIC },
 ];
 
 /// Test payment methods: name, brand, last digits.
@@ -107,10 +89,7 @@ const TOKENS: [(&str, &str, &str); 15] = [
 
 /// Returns the reason with this decline code; a general one where none has it.
 pub(crate) fn decline_named(decline_code: &str) -> &'static Decline {
-    DECLINES
-        .iter()
-        .find(|decline| decline.decline_code == decline_code || decline.code == decline_code)
-        .unwrap_or(&GENERIC)
+    DECLINES.iter().find(|decline| decline.decline_code == decline_code || decline.code == decline_code).unwrap_or(&GENERIC)
 }
 
 /// Returns why a card fails when it is charged.
@@ -167,8 +146,7 @@ pub(crate) fn attach(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, 
 
 /// `POST /v1/payment_methods/{id}/detach`
 pub(crate) fn detach(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiError> {
-    let before = cx.get(KIND, id)?;
-    let mut after = before.clone();
+    let mut after = cx.get(KIND, id)?;
     set(&mut after, "customer", Value::Null);
     cx.save(KIND, &after);
     cx.emit("payment_method.detached", &after);

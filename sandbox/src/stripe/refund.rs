@@ -36,32 +36,20 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
     };
     let charge = cx.get_param("charge", &charge_id, "charge")?;
     let amount = params.get("amount").and_then(Value::as_i64);
-    let refund = make(cx, charge, amount, param(&params, "reason"))?;
-    let mut after = refund.clone();
-    apply(&mut after, &params, &["instructions_email"]);
-    cx.save("refund", &after);
-    Ok(after)
+    let mut metadata = json!({});
+    apply(&mut metadata, &params, &[]);
+    let metadata = metadata.get("metadata").cloned().unwrap_or(json!({}));
+    make(cx, charge, amount, param(&params, "reason"), &metadata)
 }
 
 /// Refunds a part of a charge, or all that is left.
-pub(crate) fn make(
-    cx: &mut Cx<'_>,
-    mut charge: Value,
-    amount: Option<i64>,
-    reason: Option<&str>,
-) -> Result<Value, ApiError> {
+pub(crate) fn make(cx: &mut Cx<'_>, mut charge: Value, amount: Option<i64>, reason: Option<&str>) -> Result<Value, ApiError> {
     let id = text(&charge, "id").to_owned();
     if charge.get("refunded") == Some(&json!(true)) {
-        return Err(ApiError::state(
-            "charge_already_refunded",
-            format!("Charge {id} has already been refunded."),
-        ));
+        return Err(ApiError::state("charge_already_refunded", format!("Charge {id} has already been refunded.")));
     }
     if charge.get("disputed") == Some(&json!(true)) {
-        return Err(ApiError::state(
-            "charge_disputed",
-            format!("Charge {id} has been charged back; cannot issue a refund."),
-        ));
+        return Err(ApiError::state("charge_disputed", format!("Charge {id} has been charged back; cannot issue a refund.")));
     }
     if charge.get("paid") != Some(&json!(true)) {
         return Err(ApiError::state(
@@ -74,11 +62,7 @@ pub(crate) fn make(
     let left = (captured - refunded).max(0);
     let amount = amount.unwrap_or(left);
     if amount < 1 {
-        return Err(ApiError::parameter(
-            "parameter_invalid_integer",
-            "amount",
-            "Invalid positive integer",
-        ));
+        return Err(ApiError::parameter("parameter_invalid_integer", "amount", "Invalid positive integer"));
     }
     if amount > left {
         let mut error = ApiError::parameter(
@@ -102,7 +86,7 @@ pub(crate) fn make(
         "customer": null,
         "customer_account": null,
         "destination_details": {"card": {"reference": null, "reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}, "type": "card"},
-        "metadata": {},
+        "metadata": metadata,
         "payment_intent": charge.get("payment_intent"),
         "payment_method": charge.get("payment_method"),
         "reason": reason,
@@ -126,19 +110,14 @@ pub(crate) fn make(
 
 /// `GET /v1/refunds`
 pub(crate) fn list(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
-    let params = spec::read(
-        "charge payment_intent created:r limit:i starting_after ending_before",
-        form,
-    )?;
+    let params = spec::read("charge payment_intent created:r limit:i starting_after ending_before", form)?;
     let page = list::page(&params)?;
     list::list(
         cx.state.table("refund"),
         "/v1/refunds",
         &page,
         |row| {
-            ["charge", "payment_intent"]
-                .iter()
-                .all(|name| params.get(*name).is_none_or(|wanted| row.get(*name) == Some(wanted)))
+            ["charge", "payment_intent"].iter().all(|name| params.get(*name).is_none_or(|wanted| row.get(*name) == Some(wanted)))
                 && list::within(params.get("created"), integer(row, "created"))
         },
         |id, param| ApiError::no_such("refund", id, param),

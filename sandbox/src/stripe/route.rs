@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::state::Cx;
 use super::{
-    catalog, charge, checkout, coupon, customer, dispute, endpoint, event, expand, invoice,
-    payment_intent, payment_link, payment_method, portal, refund, spec, subscription,
+    catalog, charge, checkout, coupon, customer, dispute, endpoint, event, expand, invoice, payment_intent, payment_link,
+    payment_method, portal, refund, spec, subscription,
 };
 use crate::form::{self, Fields};
 use crate::http::Request;
@@ -28,12 +28,7 @@ pub(crate) fn answer(cx: &mut Cx<'_>, request: &Request) -> Result<Value, ApiErr
     expand::expand(cx, object, &expansions)
 }
 
-fn dispatch(
-    cx: &mut Cx<'_>,
-    method: &str,
-    path: &[&str],
-    form: &Fields,
-) -> Option<Result<Value, ApiError>> {
+fn dispatch(cx: &mut Cx<'_>, method: &str, path: &[&str], form: &Fields) -> Option<Result<Value, ApiError>> {
     Some(match (method, path) {
         ("POST", ["customers"]) => customer::create(cx, form),
         ("GET", ["customers"]) => customer::list(cx, form),
@@ -65,18 +60,12 @@ fn dispatch(
         ("GET", ["payment_links"]) => payment_link::list(cx, form),
         ("GET", ["payment_links", id]) => plain(form, || cx.get("payment_link", id)),
         ("POST", ["payment_links", id]) => payment_link::update(cx, id, form),
-        ("GET", ["payment_links", id, "line_items"]) => {
-            catalog::list_line_items(cx, "payment_link", id, form)
-        }
+        ("GET", ["payment_links", id, "line_items"]) => catalog::list_line_items(cx, "payment_link", id, form),
         ("POST", ["checkout", "sessions"]) => checkout::create(cx, form),
         ("GET", ["checkout", "sessions"]) => checkout::list(cx, form),
         ("GET", ["checkout", "sessions", id]) => plain(form, || cx.get("checkout.session", id)),
-        ("POST", ["checkout", "sessions", id, "expire"]) => {
-            plain(form, || checkout::expire(cx, id))
-        }
-        ("GET", ["checkout", "sessions", id, "line_items"]) => {
-            catalog::list_line_items(cx, "checkout.session", id, form)
-        }
+        ("POST", ["checkout", "sessions", id, "expire"]) => plain(form, || checkout::expire(cx, id)),
+        ("GET", ["checkout", "sessions", id, "line_items"]) => catalog::list_line_items(cx, "checkout.session", id, form),
 
         ("POST", ["payment_intents"]) => payment_intent::create(cx, form),
         ("GET", ["payment_intents"]) => payment_intent::list(cx, form),
@@ -94,9 +83,7 @@ fn dispatch(
         ("GET", ["refunds", id]) => plain(form, || cx.get("refund", id)),
         ("GET", ["payment_methods", id]) => plain(form, || cx.get("payment_method", id)),
         ("POST", ["payment_methods", id, "attach"]) => payment_method::attach(cx, id, form),
-        ("POST", ["payment_methods", id, "detach"]) => {
-            plain(form, || payment_method::detach(cx, id))
-        }
+        ("POST", ["payment_methods", id, "detach"]) => plain(form, || payment_method::detach(cx, id)),
 
         ("POST", ["invoices"]) => invoice::create(cx, form),
         ("GET", ["invoices"]) => invoice::list(cx, form),
@@ -107,9 +94,7 @@ fn dispatch(
         ("POST", ["invoices", id, "send"]) => plain(form, || invoice::send(cx, id)),
         ("POST", ["invoices", id, "pay"]) => invoice::pay(cx, id, form),
         ("POST", ["invoices", id, "void"]) => plain(form, || invoice::void(cx, id)),
-        ("POST", ["invoices", id, "mark_uncollectible"]) => {
-            plain(form, || invoice::mark_uncollectible(cx, id))
-        }
+        ("POST", ["invoices", id, "mark_uncollectible"]) => plain(form, || invoice::mark_uncollectible(cx, id)),
         ("POST", ["invoiceitems"]) => invoice::create_item(cx, form),
         ("GET", ["invoiceitems", id]) => plain(form, || cx.get("invoiceitem", id)),
 
@@ -141,21 +126,13 @@ fn dispatch(
 }
 
 /// Answers a request that takes no parameters.
-fn plain(
-    form: &Fields,
-    answer: impl FnOnce() -> Result<Value, ApiError>,
-) -> Result<Value, ApiError> {
+fn plain(form: &Fields, answer: impl FnOnce() -> Result<Value, ApiError>) -> Result<Value, ApiError> {
     spec::read("", form)?;
     answer()
 }
 
 /// A list without filters of its own.
-fn simple_list(
-    cx: &mut Cx<'_>,
-    form: &Fields,
-    kind: &'static str,
-    url: &str,
-) -> Result<Value, ApiError> {
+fn simple_list(cx: &mut Cx<'_>, form: &Fields, kind: &'static str, url: &str) -> Result<Value, ApiError> {
     let params = spec::read("created:r limit:i starting_after ending_before", form)?;
     let page = super::list::page(&params)?;
     super::list::list(

@@ -8,9 +8,7 @@ use super::charge::Attempt;
 use super::invoice::SubscriptionInvoice;
 use super::payment_method::{self, Decline};
 use super::state::{Cx, integer, set, text};
-use super::{
-    catalog, checkout, customer, dispute, event, invoice, payment_intent, refund, subscription,
-};
+use super::{catalog, checkout, customer, dispute, event, invoice, payment_intent, refund, subscription};
 
 /// How often one description may repeat.
 const MOST: u64 = 100_000;
@@ -37,10 +35,30 @@ struct Scene<'d> {
 /// Makes something happen, as often as asked, and returns the events and the objects.
 pub(crate) fn play(cx: &mut Cx<'_>, description: &Value) -> Result<Value, String> {
     const KNOWN: &[&str] = &[
-        "type", "count", "amount", "currency", "email", "name", "phone", "customer", "description",
-        "metadata", "failure", "payment_intent", "created_offset_seconds", "payment_status",
-        "client_reference_id", "payment_link", "product", "interval", "trial_days", "charge", "reason",
-        "invoice", "subscription", "object",
+        "type",
+        "count",
+        "amount",
+        "currency",
+        "email",
+        "name",
+        "phone",
+        "customer",
+        "description",
+        "metadata",
+        "failure",
+        "payment_intent",
+        "created_offset_seconds",
+        "payment_status",
+        "client_reference_id",
+        "payment_link",
+        "product",
+        "interval",
+        "trial_days",
+        "charge",
+        "reason",
+        "invoice",
+        "subscription",
+        "object",
     ];
     let fields = description.as_object().ok_or("an event is described by an object")?;
     if let Some(unknown) = fields.keys().find(|key| !KNOWN.contains(&key.as_str())) {
@@ -56,11 +74,8 @@ pub(crate) fn play(cx: &mut Cx<'_>, description: &Value) -> Result<Value, String
     };
     let mut objects = Vec::new();
     for _ in 0..count {
-        let mut scene = Scene {
-            fields,
-            email: word(fields, "email").map(str::to_owned),
-            name: word(fields, "name").map(str::to_owned),
-        };
+        let mut scene =
+            Scene { fields, email: word(fields, "email").map(str::to_owned), name: word(fields, "name").map(str::to_owned) };
         scene.someone(cx);
         let object = scene.happen(cx, event_type)?;
         // A great many are not worth returning.
@@ -89,11 +104,7 @@ impl Scene<'_> {
     }
 
     fn metadata(&self) -> Map<String, Value> {
-        self.fields
-            .get("metadata")
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default()
+        self.fields.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default()
     }
 
     /// Lets it happen to somebody, where nobody is named.
@@ -123,7 +134,8 @@ impl Scene<'_> {
                 let charge = self.some_charge(cx)?;
                 let amount = self.fields.get("amount").and_then(Value::as_i64);
                 let amount = amount.filter(|amount| *amount < integer(&charge, "amount"));
-                refund::make(cx, charge, amount, self.word("reason")).map_err(|error| error.summary())
+                refund::make(cx, charge, amount, self.word("reason"), &Value::Object(self.metadata()))
+                    .map_err(|error| error.summary())
             }
             "charge.dispute.created" => {
                 let charge = self.some_charge(cx)?;
@@ -175,9 +187,7 @@ impl Scene<'_> {
                 set(&mut after, "canceled_at", json!(cx.now));
                 Ok(cx.update("subscription", &before, after, event_type))
             }
-            other => Err(format!(
-                "the sandbox cannot play `{other}`; give the object itself as `object` to emit it"
-            )),
+            other => Err(format!("the sandbox cannot play `{other}`; give the object itself as `object` to emit it")),
         }
     }
 
@@ -188,13 +198,8 @@ impl Scene<'_> {
 
     /// Makes a charge with its payment intent, and returns both. `payment_intent: false` leaves that out.
     fn charge(&self, cx: &mut Cx<'_>, decline: Option<&Decline>) -> (Value, Value) {
-        let customer = match self.word("customer") {
-            Some(_) => Some(self.known_customer(cx)),
-            None => None,
-        };
-        let of_customer = |name: &str| {
-            customer.as_ref().and_then(|c| c.get(name)).and_then(Value::as_str).map(str::to_owned)
-        };
+        let customer = self.word("customer").map(|_| self.known_customer(cx));
+        let of_customer = |name: &str| customer.as_ref().and_then(|c| c.get(name)).and_then(Value::as_str).map(str::to_owned);
         let method = payment_method::card_for(cx, decline);
         let mut attempt = Attempt {
             amount: self.amount(),
@@ -252,13 +257,7 @@ impl Scene<'_> {
     fn known_customer(&self, cx: &mut Cx<'_>) -> Value {
         let found = match (self.word("customer"), &self.email) {
             (Some(id), _) => cx.find("customer", id),
-            (None, Some(email)) => cx
-                .state
-                .table("customer")
-                .rows()
-                .rev()
-                .find(|row| text(row, "email") == email)
-                .cloned(),
+            (None, Some(email)) => cx.state.table("customer").rows().rev().find(|row| text(row, "email") == email).cloned(),
             (None, None) => None,
         };
         if let Some(customer) = found {
@@ -367,12 +366,7 @@ impl Scene<'_> {
         };
         invoice::for_subscription(
             cx,
-            &SubscriptionInvoice {
-                subscription: &subscription,
-                reason: "subscription_cycle",
-                trial: false,
-                discount: 0,
-            },
+            &SubscriptionInvoice { subscription: &subscription, reason: "subscription_cycle", trial: false, discount: 0 },
         )
     }
 
@@ -408,7 +402,7 @@ impl Scene<'_> {
         let id = cx.id("sub_1", 23);
         let item = subscription::new_item(cx, &id, &price, 1, None);
         let currency = self.currency();
-        let subscription = subscription::blank(cx, &id, customer, &currency, vec![item], None);
+        let subscription = subscription::blank(cx, &id, customer, &currency, &[item], None);
         cx.save("subscription", &subscription);
         subscription
     }
@@ -420,19 +414,14 @@ impl Scene<'_> {
         let trial_end = trial.map(|days| cx.now.saturating_add(days.saturating_mul(86_400)));
         let item = subscription::new_item(cx, &id, &price, 1, trial_end);
         let currency = self.currency();
-        let mut made = subscription::blank(cx, &id, customer, &currency, vec![item], trial_end);
+        let mut made = subscription::blank(cx, &id, customer, &currency, &[item], trial_end);
         set(&mut made, "metadata", Value::Object(self.metadata()));
         if trial.is_some() {
             set(&mut made, "status", json!("trialing"));
         }
         let draft = invoice::for_subscription(
             cx,
-            &SubscriptionInvoice {
-                subscription: &made,
-                reason: "subscription_create",
-                trial: trial.is_some(),
-                discount: 0,
-            },
+            &SubscriptionInvoice { subscription: &made, reason: "subscription_create", trial: trial.is_some(), discount: 0 },
         );
         set(&mut made, "latest_invoice", json!(text(&draft, "id")));
         let created = self.created(cx);
@@ -476,11 +465,7 @@ pub(crate) fn seed(cx: &mut Cx<'_>) {
     }
     let none = Map::new();
     for (name, email) in PEOPLE.iter().take(3) {
-        let scene = Scene {
-            fields: &none,
-            email: Some((*email).to_owned()),
-            name: Some((*name).to_owned()),
-        };
+        let scene = Scene { fields: &none, email: Some((*email).to_owned()), name: Some((*name).to_owned()) };
         scene.known_customer(cx);
     }
 }

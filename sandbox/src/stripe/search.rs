@@ -22,16 +22,9 @@ struct Clause {
 }
 
 /// Answers a search among the objects of one kind.
-pub(crate) fn search(
-    cx: &mut Cx<'_>,
-    kind: &'static str,
-    url: &str,
-    form: &Fields,
-) -> Result<Value, ApiError> {
+pub(crate) fn search(cx: &mut Cx<'_>, kind: &'static str, url: &str, form: &Fields) -> Result<Value, ApiError> {
     let params = spec::read("query! limit:i page", form)?;
-    let limit = super::list::page(&params).map(|_| {
-        params.get("limit").and_then(Value::as_u64).unwrap_or(10)
-    })?;
+    let limit = super::list::page(&params).map(|_| params.get("limit").and_then(Value::as_u64).unwrap_or(10))?;
     let limit = usize::try_from(limit).unwrap_or(10);
     let (clauses, all) = parse(param(&params, "query").unwrap_or_default()).ok_or_else(|| {
         ApiError::parameter(
@@ -69,22 +62,18 @@ impl Clause {
         }
         let found = match (value, self.operator.as_str()) {
             (Some(Value::String(text)), ":") => text.to_lowercase() == self.value.to_lowercase(),
-            (Some(Value::String(text)), "~") => {
-                text.to_lowercase().contains(&self.value.to_lowercase())
-            }
-            (Some(Value::Number(number)), operator) => {
-                match (number.as_i64(), self.value.parse::<i64>()) {
-                    (Some(a), Ok(b)) => match operator {
-                        ":" => a == b,
-                        ">" => a > b,
-                        "<" => a < b,
-                        ">=" => a >= b,
-                        "<=" => a <= b,
-                        _ => false,
-                    },
+            (Some(Value::String(text)), "~") => text.to_lowercase().contains(&self.value.to_lowercase()),
+            (Some(Value::Number(number)), operator) => match (number.as_i64(), self.value.parse::<i64>()) {
+                (Some(a), Ok(b)) => match operator {
+                    ":" => a == b,
+                    ">" => a > b,
+                    "<" => a < b,
+                    ">=" => a >= b,
+                    "<=" => a <= b,
                     _ => false,
-                }
-            }
+                },
+                _ => false,
+            },
             (None | Some(Value::Null), ":") => self.value == "null",
             _ => false,
         };
@@ -108,9 +97,7 @@ fn parse(query: &str) -> Option<(Vec<Clause>, bool)> {
             key = Some(text);
             rest = after.strip_prefix(']')?;
         }
-        let operator = [">=", "<=", ":", "~", ">", "<"]
-            .into_iter()
-            .find(|operator| rest.starts_with(operator))?;
+        let operator = [">=", "<=", ":", "~", ">", "<"].into_iter().find(|operator| rest.starts_with(operator))?;
         rest = rest.strip_prefix(operator)?;
         let (value, after) = match quoted(rest) {
             Some(read) => read,
@@ -126,13 +113,7 @@ fn parse(query: &str) -> Option<(Vec<Clause>, bool)> {
         if field.is_empty() || clauses.len() == 10 {
             return None;
         }
-        clauses.push(Clause {
-            field: field.to_owned(),
-            key,
-            operator: operator.to_owned(),
-            value,
-            negated,
-        });
+        clauses.push(Clause { field: field.to_owned(), key, operator: operator.to_owned(), value, negated });
         rest = after.trim_start();
         if rest.is_empty() {
             return Some((clauses, joiner.unwrap_or(true)));

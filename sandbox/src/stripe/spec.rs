@@ -50,9 +50,7 @@ fn parse<'s>(rest: &mut &'s str) -> Vec<Field<'s>> {
     let mut fields = Vec::new();
     loop {
         *rest = rest.trim_start();
-        let length = rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .unwrap_or(rest.len());
+        let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
         let (name, after) = rest.split_at(length);
         *rest = after;
         if name.is_empty() {
@@ -103,20 +101,12 @@ fn parse_shape<'s>(rest: &mut &'s str) -> Shape<'s> {
     }
 }
 
-fn read_fields(
-    fields: &[Field<'_>],
-    form: &Fields,
-    path: &str,
-) -> Result<Map<String, Value>, ApiError> {
+fn read_fields(fields: &[Field<'_>], form: &Fields, path: &str) -> Result<Map<String, Value>, ApiError> {
     let mut read = Map::new();
     for (name, node) in form {
         let place = join(path, name);
         let Some(field) = fields.iter().find(|field| field.name == name) else {
-            return Err(ApiError::parameter(
-                "parameter_unknown",
-                &place,
-                format!("Received unknown parameter: {place}"),
-            ));
+            return Err(ApiError::parameter("parameter_unknown", &place, format!("Received unknown parameter: {place}")));
         };
         read.insert(name.clone(), read_node(&field.shape, node, &place)?);
     }
@@ -140,11 +130,7 @@ fn read_fields(
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}[{name}]")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}[{name}]") }
 }
 
 fn read_node(shape: &Shape<'_>, node: &Node, place: &str) -> Result<Value, ApiError> {
@@ -193,11 +179,7 @@ fn read_node(shape: &Shape<'_>, node: &Node, place: &str) -> Result<Value, ApiEr
             if words.contains(&text.as_str()) {
                 return Ok(json!(text));
             }
-            Err(ApiError::parameter(
-                "parameter_invalid",
-                place,
-                format!("Invalid {place}: must be one of {}", words.join(", ")),
-            ))
+            Err(ApiError::parameter("parameter_invalid", place, format!("Invalid {place}: must be one of {}", words.join(", "))))
         }
         (Shape::Metadata, Node::Fields(fields)) => read_metadata(fields, place),
         (Shape::Free, node) => Ok(form::node_to_json(node)),
@@ -206,16 +188,10 @@ fn read_node(shape: &Shape<'_>, node: &Node, place: &str) -> Result<Value, ApiEr
             Err(_) => Err(wrong("timestamp")),
         },
         (Shape::Range, Node::Fields(fields)) => {
-            let spec = ["gt", "gte", "lt", "lte"].map(|name| Field {
-                name,
-                shape: Shape::Integer,
-                required: false,
-            });
+            let spec = ["gt", "gte", "lt", "lte"].map(|name| Field { name, shape: Shape::Integer, required: false });
             read_fields(&spec, fields, place).map(Value::Object)
         }
-        (Shape::Object(spec), Node::Fields(fields)) => {
-            read_fields(spec, fields, place).map(Value::Object)
-        }
+        (Shape::Object(spec), Node::Fields(fields)) => read_fields(spec, fields, place).map(Value::Object),
         (Shape::List(spec), Node::Fields(fields)) => form::elements(fields)
             .ok_or_else(|| wrong("array"))?
             .into_iter()
@@ -238,20 +214,16 @@ fn read_node(shape: &Shape<'_>, node: &Node, place: &str) -> Result<Value, ApiEr
             .collect(),
         (Shape::Texts | Shape::List(_), Node::Text(_)) => Err(wrong("array")),
         (Shape::Object(_) | Shape::Metadata, Node::Text(_)) => Err(wrong("object")),
-        (
-            Shape::Text | Shape::Integer | Shape::Boolean | Shape::Decimal | Shape::OneOf(_),
-            Node::Fields(_),
-        ) => Err(wrong("string")),
+        (Shape::Text | Shape::Integer | Shape::Boolean | Shape::Decimal | Shape::OneOf(_), Node::Fields(_)) => {
+            Err(wrong("string"))
+        }
     }
 }
 
 fn read_metadata(fields: &Fields, place: &str) -> Result<Value, ApiError> {
     let refuse = |message: String| Err(ApiError::parameter("parameter_invalid", place, message));
     if fields.len() > 50 {
-        return refuse(format!(
-            "You can have up to 50 metadata keys, but you passed {}.",
-            fields.len()
-        ));
+        return refuse(format!("You can have up to 50 metadata keys, but you passed {}.", fields.len()));
     }
     let mut metadata = Map::new();
     for (key, node) in fields {
@@ -280,7 +252,8 @@ fn read_metadata(fields: &Fields, place: &str) -> Result<Value, ApiError> {
 mod tests {
     use super::*;
 
-    const SPEC: &str = "amount:i! live:b mode(a|b) types[] items[price! quantity:i] address{city geo{lat:d}} metadata:m created:r free:o";
+    const SPEC: &str =
+        "amount:i! live:b mode(a|b) types[] items[price! quantity:i] address{city geo{lat:d}} metadata:m created:r free:o";
 
     fn read_text(text: &str) -> Result<Value, String> {
         let form = form::decode(&[text.as_bytes()]).unwrap();

@@ -25,13 +25,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(ids: Ids) -> State {
-        State {
-            tables: BTreeMap::new(),
-            keys: Keys::default(),
-            ids,
-            webhook_target: None,
-            rate: (0, 0),
-        }
+        State { tables: BTreeMap::new(), keys: Keys::default(), ids, webhook_target: None, rate: (0, 0) }
     }
 
     pub(crate) fn table(&mut self, kind: &'static str) -> &mut Table {
@@ -63,14 +57,7 @@ pub(crate) struct Cx<'s> {
 
 impl<'s> Cx<'s> {
     pub(crate) fn new(state: &'s mut State, now: i64, cause: Cause) -> Cx<'s> {
-        Cx {
-            state,
-            now,
-            cause,
-            outgoing: Vec::new(),
-            created: None,
-            emitted: Vec::new(),
-        }
+        Cx { state, now, cause, outgoing: Vec::new(), created: None, emitted: Vec::new() }
     }
 
     /// Makes an identifier.
@@ -89,12 +76,7 @@ impl<'s> Cx<'s> {
     }
 
     /// Returns a copy of the object that a parameter names.
-    pub(crate) fn get_param(
-        &mut self,
-        kind: &'static str,
-        id: &str,
-        param: &str,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn get_param(&mut self, kind: &'static str, id: &str, param: &str) -> Result<Value, ApiError> {
         self.find(kind, id).ok_or_else(|| ApiError::no_such(kind, id, param))
     }
 
@@ -165,11 +147,7 @@ pub(crate) fn apply(object: &mut Value, params: &Map<String, Value>, names: &[&s
     match params.get("metadata") {
         None => {}
         Some(Value::Object(changes)) => {
-            let mut metadata = object
-                .get("metadata")
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default();
+            let mut metadata = object.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
             for (key, value) in changes {
                 if value.is_null() {
                     metadata.remove(key);

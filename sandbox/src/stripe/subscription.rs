@@ -28,25 +28,16 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
             "If subscription collection method is 'send_invoice', you must specify 'days_until_due'.",
         ));
     }
-    let trial_end = match (
-        params.get("trial_period_days").and_then(Value::as_i64),
-        param(&params, "trial_end"),
-    ) {
+    let trial_end = match (params.get("trial_period_days").and_then(Value::as_i64), param(&params, "trial_end")) {
         (Some(days), None) if days > 0 => Some(cx.now.saturating_add(days.saturating_mul(86_400))),
         (None, Some(end)) if end != "now" => match end.parse::<i64>() {
             Ok(end) if end > cx.now => Some(end),
             _ => {
-                return Err(ApiError::parameter(
-                    "parameter_invalid_integer",
-                    "trial_end",
-                    "Timestamps must be in the future.",
-                ));
+                return Err(ApiError::parameter("parameter_invalid_integer", "trial_end", "Timestamps must be in the future."));
             }
         },
         (Some(_), Some(_)) => {
-            return Err(ApiError::invalid(
-                "You may only specify one of these parameters: trial_end, trial_period_days.",
-            ));
+            return Err(ApiError::invalid("You may only specify one of these parameters: trial_end, trial_period_days."));
         }
         _ => None,
     };
@@ -58,13 +49,10 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
     if items.is_empty() {
         return Err(ApiError::missing("items"));
     }
-    let currency = items
-        .first()
-        .and_then(|item| item.get("price"))
-        .map(|price| text(price, "currency").to_owned())
-        .unwrap_or_default();
+    let currency =
+        items.first().and_then(|item| item.get("price")).map(|price| text(price, "currency").to_owned()).unwrap_or_default();
     let (discounts, off) = discounts(cx, params.get("discounts"), total(&items))?;
-    let mut subscription = blank(cx, &id, &customer_id, &currency, items, trial_end);
+    let mut subscription = blank(cx, &id, &customer_id, &currency, &items, trial_end);
     set(&mut subscription, "discounts", json!(discounts));
     apply(
         &mut subscription,
@@ -137,14 +125,7 @@ fn would_fail(cx: &mut Cx<'_>, subscription: &Value, customer: &Value) -> Result
 }
 
 /// Makes an active subscription, not yet kept.
-pub(crate) fn blank(
-    cx: &mut Cx<'_>,
-    id: &str,
-    customer: &str,
-    currency: &str,
-    items: Vec<Value>,
-    trial_end: Option<i64>,
-) -> Value {
+pub(crate) fn blank(cx: &mut Cx<'_>, id: &str, customer: &str, currency: &str, items: &[Value], trial_end: Option<i64>) -> Value {
     json!({
         "id": id,
         "object": KIND,
@@ -203,12 +184,7 @@ pub(crate) fn blank(
 }
 
 /// Makes subscription items from `items[n][price]`.
-fn new_items(
-    cx: &mut Cx<'_>,
-    subscription: &str,
-    items: &Value,
-    trial_end: Option<i64>,
-) -> Result<Vec<Value>, ApiError> {
+fn new_items(cx: &mut Cx<'_>, subscription: &str, items: &Value, trial_end: Option<i64>) -> Result<Vec<Value>, ApiError> {
     let mut made = Vec::new();
     for (index, item) in items.as_array().into_iter().flatten().enumerate() {
         let place = format!("items[{index}][price]");
@@ -224,7 +200,10 @@ fn new_items(
             return Err(ApiError::parameter(
                 "parameter_invalid",
                 &place,
-                format!("The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`: {}", text(&price, "id")),
+                format!(
+                    "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`: {}",
+                    text(&price, "id")
+                ),
             ));
         }
         let quantity = item.get("quantity").and_then(Value::as_i64).unwrap_or(1);
@@ -234,18 +213,11 @@ fn new_items(
 }
 
 /// Makes one subscription item.
-pub(crate) fn new_item(
-    cx: &mut Cx<'_>,
-    subscription: &str,
-    price: &Value,
-    quantity: i64,
-    trial_end: Option<i64>,
-) -> Value {
+pub(crate) fn new_item(cx: &mut Cx<'_>, subscription: &str, price: &Value, quantity: i64, trial_end: Option<i64>) -> Value {
     let id = cx.id("si_", 14);
     let recurring = price.get("recurring").cloned().unwrap_or_default();
-    let end = trial_end.unwrap_or_else(|| {
-        period_end(cx.now, text(&recurring, "interval"), integer(&recurring, "interval_count"))
-    });
+    let end =
+        trial_end.unwrap_or_else(|| period_end(cx.now, text(&recurring, "interval"), integer(&recurring, "interval_count")));
     json!({
         "id": id,
         "object": "subscription_item",
@@ -300,12 +272,7 @@ fn period_end(start: i64, interval: &str, count: i64) -> i64 {
 }
 
 fn items_of(subscription: &Value) -> Vec<Value> {
-    subscription
-        .get("items")
-        .and_then(|items| items.get("data"))
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default()
+    subscription.get("items").and_then(|items| items.get("data")).and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
 fn total(items: &[Value]) -> i64 {
@@ -320,11 +287,7 @@ fn integer_total(subscription: &Value) -> i64 {
 }
 
 /// Reads `discounts`: their ids, and how much they take off.
-fn discounts(
-    cx: &mut Cx<'_>,
-    params: Option<&Value>,
-    amount: i64,
-) -> Result<(Vec<String>, i64), ApiError> {
+fn discounts(cx: &mut Cx<'_>, params: Option<&Value>, amount: i64) -> Result<(Vec<String>, i64), ApiError> {
     let mut ids = Vec::new();
     let mut off = 0_i64;
     for (index, discount) in params.and_then(Value::as_array).into_iter().flatten().enumerate() {
@@ -345,11 +308,7 @@ fn discounts(
     Ok((ids, off.min(amount)))
 }
 
-fn schedule_end(
-    subscription: &mut Value,
-    params: &serde_json::Map<String, Value>,
-    now: i64,
-) -> Result<(), ApiError> {
+fn schedule_end(subscription: &mut Value, params: &serde_json::Map<String, Value>, now: i64) -> Result<(), ApiError> {
     if let Some(ends) = params.get("cancel_at_period_end").and_then(Value::as_bool) {
         let end = items_of(subscription).first().map(|item| integer(item, "current_period_end"));
         set(subscription, "cancel_at", if ends { json!(end) } else { Value::Null });
@@ -365,11 +324,7 @@ fn schedule_end(
         Some(value) => {
             let at = value.as_str().and_then(|at| at.parse::<i64>().ok()).filter(|at| *at > now);
             let Some(at) = at else {
-                return Err(ApiError::parameter(
-                    "parameter_invalid_integer",
-                    "cancel_at",
-                    "Timestamps must be in the future.",
-                ));
+                return Err(ApiError::parameter("parameter_invalid_integer", "cancel_at", "Timestamps must be in the future."));
             };
             set(subscription, "cancel_at", json!(at));
         }
@@ -423,12 +378,7 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, 
 }
 
 /// Applies `items` of an update: by id they change, without they are added.
-fn changed_items(
-    cx: &mut Cx<'_>,
-    subscription: &str,
-    mut items: Vec<Value>,
-    changes: &[Value],
-) -> Result<Vec<Value>, ApiError> {
+fn changed_items(cx: &mut Cx<'_>, subscription: &str, mut items: Vec<Value>, changes: &[Value]) -> Result<Vec<Value>, ApiError> {
     for (index, change) in changes.iter().enumerate() {
         let Some(id) = change.get("id").and_then(Value::as_str) else {
             items.extend(new_items(cx, subscription, &json!([change]), None)?);
@@ -463,10 +413,7 @@ fn changed_items(
 
 /// `DELETE /v1/subscriptions/{id}`
 pub(crate) fn cancel(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, ApiError> {
-    let params = spec::read(
-        "cancellation_details{comment feedback} invoice_now:b prorate:b",
-        form,
-    )?;
+    let params = spec::read("cancellation_details{comment feedback} invoice_now:b prorate:b", form)?;
     let mut subscription = cx.get(KIND, id)?;
     if text(&subscription, "status") == "canceled" {
         return Err(ApiError::not_found(KIND, id));
@@ -512,10 +459,7 @@ pub(crate) fn cancel_all_of(cx: &mut Cx<'_>, customer: &str) {
 
 /// `POST /v1/subscriptions/{id}/resume`
 pub(crate) fn resume(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, ApiError> {
-    spec::read(
-        "billing_cycle_anchor(now|unchanged) payment_behavior proration_behavior proration_date:i",
-        form,
-    )?;
+    spec::read("billing_cycle_anchor(now|unchanged) payment_behavior proration_behavior proration_date:i", form)?;
     let before = cx.get(KIND, id)?;
     if text(&before, "status") != "paused" {
         return Err(ApiError::state(
@@ -555,9 +499,7 @@ pub(crate) fn list(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
                     .all(|name| params.get(*name).is_none_or(|wanted| row.get(*name) == Some(wanted)))
                 && list::within(params.get("created"), integer(row, "created"))
                 && price.as_deref().is_none_or(|wanted| {
-                    items_of(row).iter().any(|item| {
-                        item.get("price").is_some_and(|price| text(price, "id") == wanted)
-                    })
+                    items_of(row).iter().any(|item| item.get("price").is_some_and(|price| text(price, "id") == wanted))
                 })
         },
         |id, param| ApiError::no_such(KIND, id, param),

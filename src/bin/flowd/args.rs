@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Show flowd at work against simulated services; no account needed
     Demo(Demo),
+    /// Run the simulated services by themselves
+    Sandbox(SandboxArgs),
     /// Check flows, flow.toml and secrets without running anything
     CheckConfig(CheckConfig),
     /// How the running daemon is
@@ -97,6 +99,30 @@ pub(crate) struct Demo {
     /// Milliseconds between two events
     #[arg(long, default_value_t = 900)]
     pub(crate) pace: u64,
+}
+
+/// `flowd sandbox`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowd sandbox --stripe 127.0.0.1:9001 --kustomer 127.0.0.1:9002
+  flowd sandbox --stripe-webhook http://127.0.0.1:7400/v1/webhooks/stripe
+  curl -d '{\"type\":\"charge.failed\",\"amount\":25000,\"currency\":\"usd\"}' http://127.0.0.1:9001/_sandbox/events")]
+pub(crate) struct SandboxArgs {
+    /// Where the Stripe emulator listens; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub(crate) stripe: std::net::SocketAddr,
+    /// Where the Kustomer emulator listens; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub(crate) kustomer: std::net::SocketAddr,
+    /// Where the Stripe emulator delivers its webhooks
+    #[arg(long)]
+    pub(crate) stripe_webhook: Option<String>,
+    /// Where the Kustomer emulator delivers its webhooks
+    #[arg(long)]
+    pub(crate) kustomer_webhook: Option<String>,
+    /// Begin with a few customers, products and prices
+    #[arg(long)]
+    pub(crate) seeded: bool,
 }
 
 /// `flowd check-config`.

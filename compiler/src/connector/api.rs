@@ -1,0 +1,206 @@
+//! Settings, secrets, and how requests are made.
+
+use std::collections::BTreeMap;
+
+use flow_grammar::span::Span;
+use flow_grammar::syntax::{self, Ident, MemberKind, NumberLit, Rate};
+use flow_plan::ty::Type;
+use flow_plan::{self as plan, Currency, Expr, Value};
+
+use super::wire::{Place, Scope};
+use super::{Cx, docs_line};
+use crate::catalog;
+use crate::code::Code;
+
+/// How a scheme of `auth` is called: its name, and what each argument is.
+const AUTH: &[(&str, &[&str])] = &[("bearer", &["token"]), ("basic", &["user", "password"]), ("header", &["name", "value"])];
+
+impl<'a> Cx<'a> {
+    /// Declares everything but records, events and operations.
+    pub(super) fn declare_api(&mut self) -> plan::Api {
+        let node = self.node;
+        for member in &node.members {
+            match &member.kind {
+                MemberKind::Secret { name, hint } => self.declare_secret(name, hint.as_ref(), &member.docs),
+                MemberKind::Setting { name, ty, default } => self.declare_setting(name, ty, default.as_ref(), &member.docs),
+                MemberKind::Exponents(table) => self.exponents = self.exponents(table),
+                _ => {}
+            }
+        }
+        let mut api = plan::Api {
+            base: Expr::Const(Value::Missing),
+            auth: None,
+            headers: Vec::new(),
+            error_text: Vec::new(),
+            retry_on: Vec::new(),
+            broken_on: Vec::new(),
+            limit: None,
+        };
+        let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+        for member in &node.members {
+            let single = match &member.kind {
+                MemberKind::Base(_) => "base",
+                MemberKind::Auth(_) => "auth",
+                MemberKind::Limit(..) => "limit",
+                MemberKind::ErrorText(_) => "error text",
+                MemberKind::Exponents(_) => "exponents",
+                MemberKind::Docs(_) => "docs",
+                _ => "",
+            };
+            if !single.is_empty() {
+                if let Some(first) = seen.get(single) {
+                    let twice = self.diagnostic(Code::E202, member.span, format!("there are two `{single}` lines"));
+                    self.push(twice.also(*first, "the first one"));
+                    continue;
+                }
+                seen.insert(single, member.span);
+            }
+            self.declare_api_line(&mut api, member);
+        }
+        if !seen.contains_key("base") {
+            let diagnostic = self.mistake(node.name.span, format!("`{}` does not say where its API is", node.name.text));
+            self.push(diagnostic.help("add a line such as `base \"https://api.example.com\"`"));
+        }
+        api
+    }
+
+    fn declare_api_line(&mut self, api: &mut plan::Api, member: &'a syntax::Member) {
+        match &member.kind {
+            MemberKind::Base(text) => api.base = self.base(text),
+            MemberKind::Auth(call) => api.auth = self.auth(call),
+            MemberKind::Header(name, value) => {
+                let name = self.plain(name, "the name of a header");
+                let value = self.wire_value(value, &Scope::new(Place::Header, &[]));
+                api.headers.push((name, value));
+            }
+            MemberKind::Limit(count, rate) => api.limit = Some(self.limit(count, rate)),
+            MemberKind::Quota { .. } => self.unsupported(member.span, "`quota`"),
+            MemberKind::RetryOn(statuses) => api.retry_on.extend(self.statuses(statuses)),
+            MemberKind::BrokenOn(statuses) => api.broken_on.extend(self.statuses(statuses)),
+            MemberKind::ErrorText(paths) => {
+                for path in paths {
+                    let text = self.plain(path, "a path");
+                    let path = syntax::WirePath { span: path.span, text, quoted: true };
+                    api.error_text.push(self.path(&path));
+                }
+            }
+            MemberKind::State(_) => self.unsupported(member.span, "`state`"),
+            MemberKind::Docs(_)
+            | MemberKind::Secret { .. }
+            | MemberKind::Setting { .. }
+            | MemberKind::Exponents(_)
+            | MemberKind::Record(_)
+            | MemberKind::Source(_)
+            | MemberKind::Trigger(_)
+            | MemberKind::Operation(_)
+            | MemberKind::Resolver { .. }
+            | MemberKind::Bad => {}
+        }
+    }
+
+    /// Where the service documents its API.
+    pub(super) fn docs_url(&mut self) -> Option<String> {
+        let node = self.node;
+        let text = node.members.iter().find_map(|member| match &member.kind {
+            MemberKind::Docs(text) => Some(text),
+            _ => None,
+        })?;
+        Some(self.plain(text, "an address"))
+    }
+
+    fn declare_secret(&mut self, name: &Ident, hint: Option<&syntax::TextLit>, docs: &syntax::Docs) {
+        let hint = hint.map(|hint| self.plain(hint, "a hint"));
+        let docs = docs_line(docs);
+        let hint = match (docs.is_empty(), hint) {
+            (true, hint) => hint,
+            (false, None) => Some(docs),
+            (false, Some(hint)) => Some(format!("{docs} {hint}")),
+        };
+        if !self.secrets.iter().any(|secret| secret.name == name.text) {
+            self.secrets.push(plan::SecretDecl { name: name.text.clone(), hint, for_requests: false, for_webhooks: false });
+        }
+    }
+
+    fn declare_setting(&mut self, name: &Ident, ty: &syntax::TypeExpr, default: Option<&syntax::Expr>, docs: &syntax::Docs) {
+        let ty = self.plain_type(ty);
+        let default = default.and_then(|default| self.constant(default, &ty));
+        if !self.settings.iter().any(|setting| setting.name == name.text) {
+            let in_base = false;
+            self.settings.push(catalog::Setting { name: name.text.clone(), docs: docs_line(docs), ty, default, in_base });
+        }
+    }
+
+    fn base(&mut self, text: &syntax::TextLit) -> Expr {
+        let begins = matches!(text.parts.first(), Some(syntax::TextPart::Text(begin)) if begin.starts_with("https://") || begin.starts_with("http://"));
+        if !begins {
+            let diagnostic = self.mistake(text.span, "the base of an API is a whole address");
+            self.push(diagnostic.help("begin it with `https://`"));
+        }
+        let mut parts = Vec::new();
+        for part in &text.parts {
+            match part {
+                syntax::TextPart::Text(text) => parts.push(Expr::Const(Value::text(text.trim_end_matches('/')))),
+                syntax::TextPart::Expr(expr) => {
+                    let typed = self.wire(expr, &Scope::new(Place::Base, &[]));
+                    if let Expr::Env(plan::Env::Setting(name)) = &typed.expr {
+                        for setting in self.settings.iter_mut().filter(|setting| setting.name == *name) {
+                            setting.in_base = true;
+                        }
+                    }
+                    if matches!(typed.ty, Type::Optional(_)) {
+                        let diagnostic = self.diagnostic(Code::E302, expr.span, "this setting can be missing, and every request needs it");
+                        self.push(diagnostic.help("take the `?` out of its type, or give it a default"));
+                    }
+                    parts.push(typed.expr);
+                }
+            }
+        }
+        match (parts.pop(), parts.is_empty()) {
+            (Some(only), true) => only,
+            (Some(last), false) => {
+                parts.push(last);
+                Expr::Text(parts)
+            }
+            (None, _) => Expr::Const(Value::text("")),
+        }
+    }
+
+    fn auth(&mut self, call: &syntax::Call) -> Option<plan::Auth> {
+        let scheme = call.path.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".");
+        let Some((_, wanted)) = AUTH.iter().find(|(name, _)| *name == scheme) else {
+            let known = AUTH.iter().map(|(name, _)| *name);
+            self.unknown(call.span, format!("`{scheme}` is no way to authorise requests"), &scheme, known);
+            return None;
+        };
+        // The password of `basic` may be left out: some services take a key as the user.
+        let least = if scheme == "basic" { 1 } else { wanted.len() };
+        if call.args.len() < least || call.args.len() > wanted.len() {
+            let diagnostic = self.mistake(call.span, format!("`{scheme}` takes {}", super::listed(wanted)));
+            self.push(diagnostic);
+            return None;
+        }
+        let scope = Scope::new(Place::Header, &[]);
+        let args = call.args.iter().map(|arg| self.wire_value(&arg.value, &scope)).collect();
+        Some(plan::Auth { scheme, args })
+    }
+
+    fn limit(&mut self, count: &NumberLit, rate: &Rate) -> plan::RateLimit {
+        plan::RateLimit { count: self.count(count), per_ms: self.rate_millis(rate) }
+    }
+
+    /// A table of currencies and their decimals on the wire.
+    pub(super) fn exponents(&mut self, table: &[(Ident, NumberLit)]) -> BTreeMap<Currency, u8> {
+        let mut exponents = BTreeMap::new();
+        for (code, decimals) in table {
+            let Some(currency) = Currency::parse(&code.text).filter(Currency::is_listed) else {
+                self.push(self.mistake(code.span, format!("`{}` is no currency of ISO 4217", code.text)));
+                continue;
+            };
+            match decimals.digits.parse() {
+                Ok(decimals) if decimals <= 6 => drop(exponents.insert(currency, decimals)),
+                _ => self.push(self.mistake(decimals.span, "a currency has 0 to 6 decimals")),
+            }
+        }
+        exponents
+    }
+}

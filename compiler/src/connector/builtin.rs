@@ -1,0 +1,60 @@
+//! The connectors that come with the compiler.
+
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use flow_grammar::syntax;
+
+use super::declare;
+use crate::catalog::{Catalog, Connector};
+
+/// Name, file and source of each.
+const SOURCES: &[(&str, &str, &str)] = &[
+    ("kustomer", "connectors/kustomer.flow", include_str!("../../../connectors/kustomer.flow")),
+    ("stripe", "connectors/stripe.flow", include_str!("../../../connectors/stripe.flow")),
+];
+
+/// One cell for each of [`SOURCES`].
+static CONNECTORS: [OnceLock<Option<Arc<Connector>>>; SOURCES.len()] = [const { OnceLock::new() }; SOURCES.len()];
+
+/// Returns name, file and source of the built-in connectors, sorted by name.
+pub fn builtin_sources() -> &'static [(&'static str, &'static str, &'static str)] {
+    SOURCES
+}
+
+/// Returns a built-in connector; it is read when it is asked for first.
+pub fn builtin_connector(name: &str) -> Option<&'static Arc<Connector>> {
+    let at = SOURCES.iter().position(|(known, ..)| *known == name)?;
+    let (_, file, source) = SOURCES.get(at)?;
+    CONNECTORS.get(at)?.get_or_init(|| read(file, source)).as_ref()
+}
+
+/// Returns the built-in connectors; they are read in parallel when they are asked for first.
+pub fn builtin() -> &'static Arc<Catalog> {
+    static CATALOG: LazyLock<Arc<Catalog>> = LazyLock::new(|| {
+        std::thread::scope(|scope| {
+            for (name, ..) in SOURCES {
+                scope.spawn(|| builtin_connector(name));
+            }
+        });
+        let connectors = SOURCES.iter().filter_map(|(name, ..)| Some(((*name).to_owned(), builtin_connector(name)?.clone())));
+        Arc::new(Catalog { connectors: connectors.collect() })
+    });
+    &CATALOG
+}
+
+/// Returns the text of an example that a built-in connector names: `fixtures/stripe.charge_failed.json`.
+pub fn builtin_fixture(file: &str) -> Option<&'static str> {
+    FIXTURES.iter().find(|(name, _)| *name == file).map(|(_, text)| *text)
+}
+
+/// The tests see to it that there is nothing wrong in a built-in connector.
+fn read(file: &str, source: &str) -> Option<Arc<Connector>> {
+    let parsed = flow_grammar::parse(source);
+    let node = parsed.file.items.iter().find_map(|item| match item {
+        syntax::Item::Connector(node) => Some(node),
+        syntax::Item::Flow(_) | syntax::Item::Test(_) | syntax::Item::Bad(_) => None,
+    })?;
+    Some(Arc::new(declare(&Arc::from(file), source, node).0))
+}
+
+const FIXTURES: &[(&str, &str)] = &[];

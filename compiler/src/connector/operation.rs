@@ -1,0 +1,363 @@
+//! Queries and actions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flow_grammar::span::Span;
+use flow_grammar::syntax::{self, Attribute, ExprKind, HttpOperation, Ident, OperationLineKind, StepKind};
+use flow_plan as plan;
+use flow_plan::ty::Type;
+use flow_plan::{Effect, Expr, Value};
+
+use super::types::WireType;
+use super::wire::{Place, Scope};
+use super::{Cx, docs_text, input};
+use crate::catalog::{self, OperationBody};
+use crate::code::Code;
+
+/// What stands behind the inputs of an operation.
+#[derive(Default)]
+struct Marks {
+    dangerous: bool,
+    internal: bool,
+    one_of: Vec<Vec<String>>,
+}
+
+impl<'a> Cx<'a> {
+    /// Declares every operation: queries first, since actions find out by them what they did.
+    pub(super) fn declare_operations(&mut self) {
+        let node = self.node;
+        for actions in [false, true] {
+            for member in &node.members {
+                if let syntax::MemberKind::Operation(operation) = &member.kind
+                    && operation.action == actions
+                    && !self.operations.contains_key(&operation.name.text)
+                {
+                    let declared = self.operation(operation, &member.docs);
+                    self.operations.insert(operation.name.text.clone(), declared);
+                }
+            }
+        }
+        self.spread_emits();
+    }
+
+    fn operation(&mut self, node: &'a syntax::Operation, docs: &syntax::Docs) -> catalog::Operation {
+        let inputs = self.inputs(&node.inputs);
+        let output = node.output.as_ref().map(|output| self.wire_type(output));
+        let mut marks = self.marks(&node.attributes, &inputs);
+        let (body, emits) = match &node.body {
+            syntax::OperationBody::Steps(block) => (OperationBody::Steps(Arc::new(block.clone())), Vec::new()),
+            syntax::OperationBody::Http(http) => {
+                let operation = self.http(node, http, &inputs, output.as_ref(), &mut marks);
+                let emits = operation.emits.iter().filter_map(|name| Some(name.split_once('.')?.1.to_owned())).collect();
+                (OperationBody::Http(Arc::new(operation)), emits)
+            }
+        };
+        catalog::Operation {
+            name: node.name.text.clone(),
+            docs: docs_text(docs),
+            action: node.action,
+            inputs,
+            output: output.map_or(Type::Nothing, |output| output.ty),
+            dangerous: marks.dangerous,
+            internal: marks.internal,
+            one_of: marks.one_of,
+            emits,
+            body,
+        }
+    }
+
+    fn marks(&mut self, attributes: &[Attribute], inputs: &[catalog::Input]) -> Marks {
+        let mut marks = Marks::default();
+        for attribute in attributes {
+            match attribute.name.text.as_str() {
+                "dangerous" => marks.dangerous = true,
+                "internal" => marks.internal = true,
+                "one_of" => {
+                    let names: Vec<&Ident> = attribute
+                        .args
+                        .iter()
+                        .filter_map(|arg| match &*arg.value.kind {
+                            ExprKind::Name(name) => Some(name),
+                            _ => None,
+                        })
+                        .collect();
+                    if names.len() < attribute.args.len() || names.is_empty() {
+                        self.push(self.mistake(attribute.span, "`@one_of` takes names of inputs"));
+                    }
+                    let group = self.one_of(names, inputs);
+                    marks.one_of.push(group);
+                }
+                other => {
+                    let message = format!("there is no attribute `@{other}` of an operation");
+                    self.unknown(attribute.name.span, message, other, ["dangerous", "internal", "one_of"]);
+                }
+            }
+        }
+        marks
+    }
+
+    fn one_of<'n>(&mut self, names: impl IntoIterator<Item = &'n Ident>, inputs: &[catalog::Input]) -> Vec<String> {
+        let mut group = Vec::new();
+        for name in names {
+            match inputs.iter().find(|input| input.name == name.text) {
+                None => {
+                    let known: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+                    self.unknown(name.span, format!("there is no input `{}`", name.text), &name.text, known);
+                }
+                Some(input) if input.is_required() => {
+                    let message = format!("`{}` must be given anyway", name.text);
+                    let diagnostic = self.mistake(name.span, message);
+                    self.push(diagnostic.help("make it optional with `?`, or leave it out here"));
+                }
+                Some(_) => group.push(name.text.clone()),
+            }
+        }
+        group
+    }
+
+    fn http(
+        &mut self,
+        node: &'a syntax::Operation,
+        http: &'a HttpOperation,
+        inputs: &[catalog::Input],
+        output: Option<&WireType>,
+        marks: &mut Marks,
+    ) -> plan::Operation {
+        let request = self.request(&http.request, &Scope::new(Place::Request, inputs));
+        let mut answer = plan::Answer {
+            at: plan::JsonPath::default(),
+            shape: output.map(|output| output.shape.clone()),
+            optional: output.is_none_or(|output| output.ty.can_be_missing()),
+            none_on: Vec::new(),
+            none_when: None,
+            first: None,
+            refused_when: None,
+        };
+        let connector = self.node.name.text.as_str();
+        let mut effect = None;
+        let mut retry_on = Vec::new();
+        let mut emits = Vec::new();
+        let mut seen: BTreeMap<&'static str, Span> = BTreeMap::new();
+        let scope = Scope::new(Place::Answer, inputs);
+        for line in &http.lines {
+            let word = word(&line.kind);
+            if let Some(first) = seen.get(word) {
+                let twice = self.diagnostic(Code::E202, line.span, format!("there are two `{word}` lines"));
+                self.push(twice.also(*first, "the first one"));
+                continue;
+            }
+            if !word.is_empty() {
+                seen.insert(word, line.span);
+            }
+            match &line.kind {
+                OperationLineKind::At(path) => answer.at = self.path(path),
+                OperationLineKind::NoneOn(statuses) => answer.none_on = self.statuses(statuses),
+                OperationLineKind::NoneWhen(when) => answer.none_when = Some(self.condition(when, &scope)),
+                OperationLineKind::First(when) => {
+                    answer.first = Some(match when {
+                        Some(when) => self.condition(when, &scope),
+                        None => Expr::Const(Value::Bool(true)),
+                    });
+                }
+                OperationLineKind::RefusedWhen(when) => {
+                    let when = self.condition(when, &scope);
+                    answer.refused_when = Some(or(answer.refused_when.take(), when));
+                }
+                OperationLineKind::RefusedUnless(unless) => {
+                    let when = Expr::Not(Box::new(self.condition(unless, &scope)));
+                    answer.refused_when = Some(or(answer.refused_when.take(), when));
+                }
+                OperationLineKind::Effect(line_effect) => {
+                    effect = Some(self.effect(node, line.span, line_effect, inputs, output));
+                }
+                OperationLineKind::Sign(_) => self.unsupported(line.span, "`sign`"),
+                OperationLineKind::Confirm { .. } => self.unsupported(line.span, "`confirm`"),
+                OperationLineKind::Emits(names) => {
+                    emits.extend(names.iter().filter(|name| self.is_trigger(name)).map(|name| format!("{connector}.{}", name.text)));
+                }
+                OperationLineKind::RetryOn(statuses) => retry_on = self.statuses(statuses),
+                OperationLineKind::OneOf(names) => marks.one_of.push(self.one_of(names, inputs)),
+            }
+        }
+        self.check_answer(node, http, &answer, output);
+        let effect = effect.unwrap_or_else(|| self.no_effect_line(node));
+        plan::Operation {
+            name: format!("{connector}.{}", node.name.text),
+            inputs: inputs
+                .iter()
+                .map(|input| plan::Input {
+                    name: input.name.clone(),
+                    optional: !input.is_required(),
+                    personal: input::is_personal(&input.ty),
+                })
+                .collect(),
+            request,
+            answer,
+            effect,
+            retry_on,
+            emits,
+        }
+    }
+
+    fn is_trigger(&mut self, name: &Ident) -> bool {
+        let known = self.trigger_names.contains(name.text.as_str());
+        if !known {
+            let names: Vec<&str> = self.trigger_names.iter().copied().collect();
+            self.unknown(name.span, format!("there is no trigger `{}`", name.text), &name.text, names);
+        }
+        known
+    }
+
+    /// An answer that may be none needs a result that may be missing.
+    fn check_answer(&mut self, node: &syntax::Operation, http: &HttpOperation, answer: &plan::Answer, output: Option<&WireType>) {
+        let Some(output) = output else { return };
+        // No items on a page is an empty list.
+        let list = matches!(output.ty, Type::List(_));
+        let line = http.lines.iter().find(|line| match line.kind {
+            OperationLineKind::NoneOn(_) | OperationLineKind::NoneWhen(_) => !list,
+            OperationLineKind::First(_) => true,
+            _ => false,
+        });
+        if let Some(line) = line
+            && !answer.optional
+        {
+            let span = node.output.as_ref().map_or(node.name.span, |output| output.span);
+            let message = format!("the result of `{}` can be missing", node.name.text);
+            let diagnostic = self.diagnostic(Code::E302, span, message).also(line.span, "there is none where this applies");
+            self.push(diagnostic.fix("add `?`", span.after(), "?", true));
+        }
+    }
+
+    fn no_effect_line(&mut self, node: &syntax::Operation) -> Effect {
+        if !node.action {
+            return Effect::Read;
+        }
+        let message = format!("what happens when `{}` is tried again?", node.name.text);
+        let diagnostic = self.mistake(node.name.span, message);
+        self.push(
+            diagnostic
+                .help("an answer can get lost after the service has acted, so each action says whether it may be repeated")
+                .advise("`effect keyed header \"Idempotency-Key\" for 24 hours`: the service drops what it has seen")
+                .advise("`effect findable by QUERY(…)`: a query can tell whether it happened")
+                .advise("`effect set`: twice is as good as once; `effect once`: it is not"),
+        );
+        Effect::Once
+    }
+
+    /// An operation of steps causes what the operations in it cause.
+    fn spread_emits(&mut self) {
+        // Operations may call each other in a row; a few rounds reach the end of any that is not a circle.
+        for _ in 0..8 {
+            let mut changed = false;
+            let names: Vec<String> = self.operations.keys().cloned().collect();
+            for name in names {
+                let Some(OperationBody::Steps(block)) = self.operations.get(&name).map(|operation| &operation.body) else { continue };
+                let mut called = BTreeSet::new();
+                collect_calls(block, &mut called);
+                let emits: BTreeSet<String> = called
+                    .iter()
+                    .filter_map(|name| self.operations.get(name))
+                    .flat_map(|operation| operation.emits.iter().cloned())
+                    .collect();
+                if let Some(operation) = self.operations.get_mut(&name)
+                    && !emits.iter().eq(operation.emits.iter())
+                {
+                    operation.emits = emits.into_iter().collect();
+                    changed = true;
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+    }
+
+    /// Declares the resolvers.
+    pub(super) fn declare_resolvers(&mut self) -> Vec<catalog::Resolver> {
+        let node = self.node;
+        let mut resolvers = Vec::new();
+        for member in &node.members {
+            let syntax::MemberKind::Resolver { record, from, action } = &member.kind else { continue };
+            if !self.record_nodes.contains_key(record.text.as_str()) {
+                let known: Vec<&str> = self.record_nodes.keys().copied().collect();
+                self.unknown(record.span, format!("there is no record `{}`", record.text), &record.text, known);
+                continue;
+            }
+            let Some(operation) = self.operations.get(&action.text) else {
+                let known: Vec<&str> = self.operation_nodes.keys().copied().collect();
+                self.unknown(action.span, format!("there is no operation `{}`", action.text), &action.text, known);
+                continue;
+            };
+            let gives = matches!(operation.output.required(), Type::Record(of) if of.name == record.text);
+            let takes = matches!(operation.inputs.as_slice(), [input] if input.ty.required().to_string() == from.text);
+            if gives && takes {
+                resolvers.push(catalog::Resolver { record: record.text.clone(), from: from.text.clone(), action: action.text.clone() });
+                continue;
+            }
+            let message = format!("`{}` does not make a `{}` out of {}", action.text, record.text, from.text);
+            let diagnostic = self.mistake(action.span, message);
+            self.push(diagnostic.help(format!("a resolver has one input of type `{}` and the result `{}`", from.text, record.text)));
+        }
+        resolvers
+    }
+}
+
+fn or(first: Option<Expr>, second: Expr) -> Expr {
+    match first {
+        Some(first) => Expr::Or(vec![first, second]),
+        None => second,
+    }
+}
+
+/// The word of a line that may stand once.
+fn word(kind: &OperationLineKind) -> &'static str {
+    match kind {
+        OperationLineKind::At(_) => "at",
+        OperationLineKind::NoneOn(_) => "none on",
+        OperationLineKind::NoneWhen(_) => "none when",
+        OperationLineKind::First(_) => "first",
+        OperationLineKind::Effect(_) => "effect",
+        OperationLineKind::Emits(_) => "emits",
+        OperationLineKind::RetryOn(_) => "retry on",
+        OperationLineKind::RefusedWhen(_)
+        | OperationLineKind::RefusedUnless(_)
+        | OperationLineKind::Sign(_)
+        | OperationLineKind::Confirm { .. }
+        | OperationLineKind::OneOf(_) => "",
+    }
+}
+
+/// The operations that steps call.
+fn collect_calls(block: &syntax::Block, called: &mut BTreeSet<String>) {
+    for step in &block.steps {
+        match &step.kind {
+            StepKind::Call(call) => {
+                if let [name] = call.call.path.as_slice() {
+                    called.insert(name.text.clone());
+                }
+                if let Some(on_error) = &call.on_error {
+                    collect_calls(on_error, called);
+                }
+            }
+            StepKind::If(branch) => collect_if(branch, called),
+            StepKind::Match { arms, .. } => arms.iter().for_each(|arm| collect_calls(&arm.body, called)),
+            StepKind::For { body, .. } => collect_calls(body, called),
+            StepKind::WaitFor { otherwise: Some(block), .. } => collect_calls(block, called),
+            _ => {}
+        }
+    }
+}
+
+fn collect_if(branch: &syntax::IfStep, called: &mut BTreeSet<String>) {
+    collect_calls(&branch.then, called);
+    match &branch.otherwise {
+        Some(syntax::ElseBranch::Block(block)) => collect_calls(block, called),
+        Some(syntax::ElseBranch::If(step)) => {
+            if let StepKind::If(branch) = &step.kind {
+                collect_if(branch, called);
+            }
+        }
+        None => {}
+    }
+}

@@ -1,0 +1,180 @@
+//! Records: fields with types, and where each stands on the wire.
+
+use flow_grammar::syntax::{self, Attribute, ExprKind, Ident, RecordField};
+use flow_plan::ty::Type;
+use flow_plan::{FieldShape, FieldSource, JsonPath, Segment, Shape};
+
+use super::wire::{Place, Scope};
+use super::{Cx, docs_line, docs_text};
+use crate::catalog;
+use crate::code::Code;
+
+/// What the attributes of a field or an input say.
+#[derive(Debug, Default)]
+pub(super) struct Attributes {
+    /// Roles such as `customer` and `key`.
+    pub roles: Vec<String>,
+    /// `@personal`.
+    pub personal: bool,
+    /// `@accepts_personal`.
+    pub accepts_personal: bool,
+    /// `@summary`.
+    pub summary: bool,
+    /// `@deprecated("2.3", use: "category")`.
+    pub deprecated: Option<(String, Option<String>)>,
+}
+
+/// The attributes that mean something by themselves; others are roles.
+const ATTRIBUTES: &[&str] = &["personal", "accepts_personal", "summary", "deprecated", "key", "customer"];
+
+impl<'a> Cx<'a> {
+    /// Declares every record.
+    pub(super) fn declare_records(&mut self) {
+        let node = self.node;
+        for member in &node.members {
+            if let syntax::MemberKind::Record(record) = &member.kind {
+                self.declare_record(&record.name);
+            }
+        }
+    }
+
+    /// Declares a record, unless it is declared.
+    pub(super) fn declare_record(&mut self, name: &Ident) {
+        match self.records.get(&name.text) {
+            Some(Some(_)) => return,
+            Some(None) => {
+                let diagnostic = self.mistake(name.span, format!("a `{}` contains itself", name.text));
+                self.push(diagnostic.help(format!("refer to it by its id: `id<{}>`", name.text)));
+                return;
+            }
+            None => {}
+        }
+        let Some((node, docs)) = self.record_nodes.get(name.text.as_str()).copied() else { return };
+        self.records.insert(name.text.clone(), None);
+        let record = catalog::Record {
+            name: name.text.clone(),
+            docs: docs_text(docs),
+            fields: self.fields(&node.fields),
+            summaries: node.summaries.clone(),
+        };
+        self.records.insert(name.text.clone(), Some(record));
+    }
+
+    /// Declares the fields of a record.
+    pub(super) fn fields(&mut self, nodes: &[RecordField]) -> Vec<catalog::Field> {
+        let mut fields: Vec<catalog::Field> = Vec::new();
+        for node in nodes {
+            if let Some(first) = nodes.iter().take_while(|other| other.span != node.span).find(|other| other.name.text == node.name.text) {
+                let twice = self.diagnostic(Code::E202, node.name.span, format!("there are two fields named `{}`", node.name.text));
+                self.push(twice.also(first.name.span, "the first one"));
+                continue;
+            }
+            fields.push(self.field(node));
+        }
+        fields
+    }
+
+    fn field(&mut self, node: &RecordField) -> catalog::Field {
+        let typed = self.wire_type(&node.ty);
+        let attributes = self.attributes(&node.attributes);
+        if let Some(default) = &node.default {
+            let diagnostic = self.mistake(default.span, "a field has no default");
+            self.push(diagnostic.help("make it optional with `?`; flows write `field else value`"));
+        }
+        let (from, wire) = self.places(node, &typed.shape);
+        let optional = typed.ty.can_be_missing();
+        catalog::Field {
+            name: node.name.text.clone(),
+            docs: docs_line(&node.docs),
+            ty: typed.ty,
+            roles: attributes.roles,
+            personal: attributes.personal,
+            deprecated: attributes.deprecated,
+            shape: FieldShape {
+                name: node.name.text.clone(),
+                from,
+                shape: typed.shape,
+                optional,
+                personal: attributes.personal,
+            },
+            wire,
+        }
+    }
+
+    /// Where a field may stand, and the same for people.
+    fn places(&mut self, node: &RecordField, shape: &Shape) -> (Vec<FieldSource>, String) {
+        if let Shape::Money { amount, currency, .. } = shape {
+            if let Some(from) = node.from.first() {
+                let diagnostic = self.mistake(from.path.span, "money is read from two places");
+                self.push(diagnostic.help("write `money minor from (amount, currency)`"));
+            }
+            return (Vec::new(), format!("{amount}, {currency}"));
+        }
+        if node.from.is_empty() {
+            let path = JsonPath(vec![Segment::Key(node.name.text.clone())]);
+            return (vec![FieldSource { path, when: None }], node.name.text.clone());
+        }
+        let mut places = Vec::new();
+        let mut wire = Vec::new();
+        for from in &node.from {
+            let path = self.path(&from.path);
+            let when = from.when.as_ref().map(|when| self.wire(when, &Scope::new(Place::Answer, &[])).expr);
+            wire.push(match &from.when {
+                Some(condition) => format!("{path} when {}", condition.span.text(self.source)),
+                None => path.to_string(),
+            });
+            places.push(FieldSource { path, when });
+        }
+        (places, wire.join(", else "))
+    }
+
+    /// Reads attributes.
+    pub(super) fn attributes(&mut self, nodes: &[Attribute]) -> Attributes {
+        let mut attributes = Attributes::default();
+        for node in nodes {
+            let name = &node.name;
+            match name.text.as_str() {
+                "personal" => attributes.personal = true,
+                "accepts_personal" => attributes.accepts_personal = true,
+                "summary" => attributes.summary = true,
+                "deprecated" => attributes.deprecated = Some(self.deprecated(node)),
+                role if ATTRIBUTES.contains(&role) => attributes.roles.push(role.to_owned()),
+                role => {
+                    // Any other word is a role of the connector's own, but a slip in a known one would silently do nothing.
+                    match crate::suggest::nearest(role, ATTRIBUTES.iter().copied()) {
+                        Some(best) => {
+                            let diagnostic = self.diagnostic(Code::E201, name.span, format!("there is no attribute `@{role}`"));
+                            self.push(diagnostic.fix(format!("did you mean `@{best}`?"), name.span, best, false));
+                        }
+                        None => attributes.roles.push(role.to_owned()),
+                    }
+                }
+            }
+        }
+        attributes
+    }
+
+    fn deprecated(&mut self, node: &Attribute) -> (String, Option<String>) {
+        let mut since = String::new();
+        let mut instead = None;
+        for arg in &node.args {
+            let ExprKind::Text(text) = &*arg.value.kind else {
+                self.push(self.mistake(arg.span, "a text is expected here"));
+                continue;
+            };
+            let text = self.plain(text, "what replaces a field");
+            match arg.name.as_ref().map(|name| name.text.as_str()) {
+                None => since = text,
+                Some("use") => instead = Some(text),
+                Some(_) => self.push(self.mistake(arg.span, "`@deprecated` takes a version and `use`")),
+            }
+        }
+        (since, instead)
+    }
+
+    /// Tells whether the type is a text that names somebody.
+    pub(super) fn names_somebody(ty: &Type) -> bool {
+        use flow_plan::ty::TextKind;
+        matches!(ty.required(), Type::Text(TextKind::Email | TextKind::Phone | TextKind::Id(..)))
+    }
+}

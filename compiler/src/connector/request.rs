@@ -1,0 +1,129 @@
+//! Requests: path, query, headers, body.
+
+use flow_grammar::syntax::{self, TextPart};
+use flow_plan::{Body, Encoding, Expr, PathPart, QueryField, Request, Value};
+
+use super::Cx;
+use super::wire::Scope;
+use crate::code::Code;
+
+impl Cx<'_> {
+    /// Declares a request.
+    pub(super) fn request(&mut self, node: &syntax::Request, scope: &Scope<'_>) -> Request {
+        let mut query = Vec::new();
+        let path = self.address(&node.path, &mut query, scope);
+        for field in &node.query {
+            let value = match &field.field.value {
+                Some(value) => self.wire_value(value, scope),
+                None => self.wire_value(&named(&field.field.key), scope),
+            };
+            let chunk = field.chunk.as_ref().map(|chunk| self.count(chunk));
+            query.push(QueryField { name: field.field.key.text.clone(), value, chunk });
+        }
+        let headers = node
+            .headers
+            .iter()
+            .map(|(name, value)| (self.plain(name, "the name of a header"), self.wire_value(value, scope)))
+            .collect();
+        let body = node.body.as_ref().and_then(|body| self.body(node, body, scope));
+        Request { method: node.method.text.clone(), path, query, headers, body }
+    }
+
+    fn body(&mut self, request: &syntax::Request, node: &syntax::Body, scope: &Scope<'_>) -> Option<Body> {
+        if matches!(request.method.text.as_str(), "GET" | "HEAD") {
+            let diagnostic = self.mistake(node.encoding.span, format!("{} has no body", request.method.text));
+            self.push(diagnostic.fix("send it in the address", node.encoding.span, "query", false));
+            return None;
+        }
+        let encoding = match node.encoding.text.as_str() {
+            "json" => Encoding::Json,
+            "form" => Encoding::Form,
+            "text" => Encoding::Text,
+            other => {
+                self.unknown(node.encoding.span, format!("there is no encoding `{other}`"), other, ["json", "form", "text"]);
+                Encoding::Json
+            }
+        };
+        Some(Body { encoding, value: self.wire_value(&node.value, scope) })
+    }
+
+    /// The path; what stands behind `?` goes to the query.
+    fn address(&mut self, text: &syntax::TextLit, query: &mut Vec<QueryField>, scope: &Scope<'_>) -> Vec<PathPart> {
+        if !matches!(text.parts.first(), Some(TextPart::Text(begin)) if begin.starts_with('/')) {
+            let diagnostic = self.mistake(text.span, "a path begins with `/`");
+            self.push(diagnostic.help("it stands behind the `base` of the connector"));
+        }
+        let mut path = Vec::new();
+        let mut fields: Option<Vec<(String, Vec<Expr>)>> = None;
+        for part in &text.parts {
+            match (part, &mut fields) {
+                (TextPart::Text(literal), None) => {
+                    let (before, behind) = literal.split_once('?').map_or((literal.as_str(), None), |(a, b)| (a, Some(b)));
+                    if !before.is_empty() {
+                        path.push(PathPart::Literal(before.to_owned()));
+                    }
+                    if let Some(behind) = behind {
+                        let mut pairs = Vec::new();
+                        read_query(behind, &mut pairs);
+                        fields = Some(pairs);
+                    }
+                }
+                (TextPart::Text(literal), Some(pairs)) => read_query(literal, pairs),
+                (TextPart::Expr(expr), None) => path.push(self.path_value(expr, scope)),
+                (TextPart::Expr(expr), Some(pairs)) => {
+                    let value = self.wire_value(expr, scope);
+                    if let Some((_, parts)) = pairs.last_mut() {
+                        parts.push(value);
+                    }
+                }
+            }
+        }
+        for (name, mut parts) in fields.into_iter().flatten() {
+            let value = match (parts.pop(), parts.is_empty()) {
+                (Some(only), true) => only,
+                (Some(last), false) => {
+                    parts.push(last);
+                    Expr::Text(parts)
+                }
+                (None, _) => Expr::Const(Value::text("")),
+            };
+            query.push(QueryField { name, value, chunk: None });
+        }
+        path
+    }
+
+    fn path_value(&mut self, expr: &syntax::Expr, scope: &Scope<'_>) -> PathPart {
+        let typed = self.wire(expr, scope);
+        if matches!(typed.ty, flow_plan::ty::Type::Optional(_)) {
+            let name = expr.span.text(self.source);
+            let diagnostic = self.diagnostic(Code::E302, expr.span, format!("`{name}` can be missing, and the address needs it"));
+            self.push(diagnostic.help("take the `?` out of its type, or give it a default"));
+        }
+        PathPart::Value(self.as_sent(expr, typed, scope).expr)
+    }
+}
+
+/// Adds the pairs of `a=1&b=` to what is there; a text that goes on continues the last value.
+fn read_query(literal: &str, pairs: &mut Vec<(String, Vec<Expr>)>) {
+    for (at, piece) in literal.split('&').enumerate() {
+        if at == 0
+            && let Some((_, parts)) = pairs.last_mut()
+        {
+            if !piece.is_empty() {
+                parts.push(Expr::Const(Value::text(piece)));
+            }
+            continue;
+        }
+        let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
+        if name.is_empty() {
+            continue;
+        }
+        let parts = if value.is_empty() { Vec::new() } else { vec![Expr::Const(Value::text(value))] };
+        pairs.push((name.to_owned(), parts));
+    }
+}
+
+/// `{ email }` means `{ email: email }`.
+fn named(key: &syntax::Ident) -> syntax::Expr {
+    syntax::Expr { span: key.span, kind: Box::new(syntax::ExprKind::Name(key.clone())) }
+}

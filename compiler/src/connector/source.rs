@@ -1,0 +1,276 @@
+//! Sources of events: webhooks and polls.
+
+use std::collections::BTreeMap;
+
+use flow_grammar::span::Span;
+use flow_grammar::syntax::{self, ExprKind, Ident, SourceLine, SourceLineKind};
+use flow_plan::{Envelope, Expr, JsonPath, Pages, Poll, Refusal, Segment, Source, TimeFormat, Value, Webhook};
+
+use super::Cx;
+use super::wire::{Place, Scope};
+use crate::catalog;
+use crate::code::Code;
+
+/// How a scheme that verifies webhooks is called: its parameters, those that it needs marked.
+const SCHEMES: &[(&str, &[(&str, bool)])] = &[
+    ("stripe_signature", &[("header", true), ("secret", true), ("tolerance", false)]),
+    ("hmac_sha256", &[("header", true), ("secret", true), ("encoding", false), ("prefix", false)]),
+    ("standard_webhooks", &[("secret", true), ("tolerance", false)]),
+];
+
+/// The lines of a poll that stand apart from it.
+#[derive(Default)]
+struct PollLines {
+    items: Option<JsonPath>,
+    pages: Option<Pages>,
+    cursor: Option<JsonPath>,
+    order: Option<(JsonPath, bool)>,
+    seen: Vec<JsonPath>,
+    history_ms: Option<u64>,
+    first_now: Option<bool>,
+}
+
+impl<'a> Cx<'a> {
+    /// Declares every source, with the types of the triggers that draw from each.
+    pub(super) fn declare_sources(&mut self, triggers: &BTreeMap<String, catalog::Trigger>) -> Vec<Source> {
+        let node = self.node;
+        let mut sources = Vec::new();
+        for member in &node.members {
+            let (name, source) = match &member.kind {
+                syntax::MemberKind::Source(source @ syntax::Source { name: Some(name), .. }) => (name, source),
+                syntax::MemberKind::Trigger(syntax::Trigger { name, own_source: Some(source), .. }) => (name, source),
+                _ => continue,
+            };
+            if sources.iter().any(|source: &Source| source.name == name.text) {
+                continue;
+            }
+            let drawn: BTreeMap<String, Vec<String>> = triggers
+                .values()
+                .filter(|trigger| trigger.source == name.text)
+                .map(|trigger| (trigger.name.clone(), trigger.types.clone()))
+                .collect();
+            sources.push(self.source(name, source, drawn));
+        }
+        sources
+    }
+
+    fn source(&mut self, name: &'a Ident, node: &'a syntax::Source, triggers: BTreeMap<String, Vec<String>>) -> Source {
+        let mut seen: BTreeMap<&'static str, Span> = BTreeMap::new();
+        let mut webhook = None;
+        let mut poll = None;
+        let mut lines = PollLines::default();
+        let mut envelope = Envelope::default();
+        for line in &node.lines {
+            let word = word(&line.kind);
+            if !word.is_empty() {
+                if let Some(first) = seen.get(word) {
+                    let twice = self.diagnostic(Code::E202, line.span, format!("there are two `{word}` lines"));
+                    self.push(twice.also(*first, "the first one"));
+                    continue;
+                }
+                seen.insert(word, line.span);
+            }
+            match &line.kind {
+                SourceLineKind::Webhook(call) => webhook = self.webhook(call),
+                SourceLineKind::Poll { request, every, when_changes } => {
+                    if !when_changes.is_empty() {
+                        self.unsupported(line.span, "`poll … when … changes`");
+                    } else if every.is_none() {
+                        let diagnostic = self.mistake(line.span, "how often is it polled?");
+                        self.push(diagnostic.help("add `every 1 minute` behind the request"));
+                    }
+                    poll = Some((request, every.as_ref().map_or(60_000, |every| self.millis(every))));
+                }
+                SourceLineKind::Register { .. } => self.unsupported(line.span, "`register`"),
+                SourceLineKind::Codes { .. } => self.unsupported(line.span, "`codes`"),
+                SourceLineKind::Field(..) => self.unsupported(line.span, "`field` of an envelope"),
+                SourceLineKind::Type(path) => envelope.event_type = Some(self.path(path)),
+                SourceLineKind::Id(path) => envelope.id = Some(self.path(path)),
+                SourceLineKind::Object(path) => envelope.object = self.path(path),
+                SourceLineKind::At(path, scheme) => {
+                    let format = match scheme {
+                        Some(scheme) => self.time_format(scheme),
+                        None => Some(TimeFormat::Iso),
+                    };
+                    envelope.at = format.map(|format| (self.path(path), format));
+                }
+                SourceLineKind::Refuse { when, because } => {
+                    let when = self.condition(when, &Scope::new(Place::Answer, &[]));
+                    let because = match because {
+                        Some(because) => self.plain(because, "a reason"),
+                        None => "this kind of event is not taken".to_owned(),
+                    };
+                    envelope.refuse.push(Refusal { when, because });
+                }
+                _ => self.poll_line(line, &mut lines),
+            }
+        }
+        self.check_source(name, webhook.is_some(), poll.is_some(), &envelope, &triggers, &lines);
+        let poll = poll.map(|(request, every_ms)| self.poll(request, every_ms, lines, &envelope));
+        Source { name: name.text.clone(), webhook, poll, envelope, triggers }
+    }
+
+    fn poll_line(&mut self, line: &SourceLine, lines: &mut PollLines) {
+        match &line.kind {
+            SourceLineKind::Items(path) => lines.items = Some(self.path(path)),
+            SourceLineKind::Pages { param, from, more } => lines.pages = self.pages(param, from, more.as_ref()),
+            SourceLineKind::Cursor(path) => lines.cursor = Some(self.path(path)),
+            SourceLineKind::Order { first, by, scheme } => {
+                if let Some(scheme) = scheme {
+                    self.time_format(scheme);
+                }
+                if !matches!(first.text.as_str(), "oldest" | "newest") {
+                    let message = format!("`{}` is no order", first.text);
+                    self.unknown(first.span, message, &first.text, ["oldest", "newest"]);
+                }
+                lines.order = Some((self.path(by), first.text == "newest"));
+            }
+            SourceLineKind::Seen(paths) => lines.seen = paths.iter().map(|path| self.path(path)).collect(),
+            SourceLineKind::History(duration) => lines.history_ms = Some(self.millis(duration)),
+            SourceLineKind::First(word) => match word.text.as_str() {
+                "now" => lines.first_now = Some(true),
+                "all" => lines.first_now = Some(false),
+                other => {
+                    self.unknown(word.span, format!("the first poll begins `now` or with `all`, not `{other}`"), other, ["now", "all"]);
+                }
+            },
+            SourceLineKind::Webhook(_)
+            | SourceLineKind::Poll { .. }
+            | SourceLineKind::Register { .. }
+            | SourceLineKind::Codes { .. }
+            | SourceLineKind::Field(..)
+            | SourceLineKind::Type(_)
+            | SourceLineKind::Id(_)
+            | SourceLineKind::Object(_)
+            | SourceLineKind::At(..)
+            | SourceLineKind::Refuse { .. } => {}
+        }
+    }
+
+    fn poll(&mut self, request: &syntax::Request, every_ms: u64, lines: PollLines, envelope: &Envelope) -> Poll {
+        let format = envelope.at.as_ref().map(|(_, format)| *format);
+        let request = self.request(request, &Scope::new(Place::Poll(format), &[]));
+        let (order_by, newest_first) = match lines.order {
+            Some((path, newest_first)) => (Some(path), newest_first),
+            None => (None, false),
+        };
+        let seen = if lines.seen.is_empty() { envelope.id.iter().cloned().collect() } else { lines.seen };
+        Poll {
+            request,
+            every_ms,
+            items: lines.items.unwrap_or_default(),
+            pages: lines.pages,
+            cursor: lines.cursor,
+            order_by,
+            newest_first,
+            seen,
+            history_ms: lines.history_ms,
+            first_now: lines.first_now.unwrap_or(true),
+        }
+    }
+
+    fn webhook(&mut self, call: &syntax::Call) -> Option<Webhook> {
+        let scheme = call.path.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".");
+        let Some((_, known)) = SCHEMES.iter().find(|(name, _)| *name == scheme) else {
+            let names = SCHEMES.iter().map(|(name, _)| *name);
+            self.unknown(call.span, format!("there is no scheme `{scheme}` to verify webhooks"), &scheme, names);
+            return None;
+        };
+        let mut params: BTreeMap<String, Expr> = BTreeMap::new();
+        for arg in &call.args {
+            let Some(name) = &arg.name else {
+                let diagnostic = self.mistake(arg.span, format!("the parameters of `{scheme}` have names"));
+                self.push(diagnostic.help("write `header: \"…\", secret: …`"));
+                continue;
+            };
+            if !known.iter().any(|(param, _)| *param == name.text) {
+                let names = known.iter().map(|(param, _)| *param);
+                self.unknown(name.span, format!("`{scheme}` has no parameter `{}`", name.text), &name.text, names);
+                continue;
+            }
+            let value = self.wire(&arg.value, &Scope::new(Place::Webhook, &[])).expr;
+            if name.text == "tolerance" && value == Expr::Const(Value::Duration(flow_plan::Duration::default())) {
+                self.push(self.mistake(arg.span, "a tolerance of nothing would refuse every webhook"));
+            }
+            params.insert(name.text.clone(), value);
+        }
+        let lacking: Vec<&str> =
+            known.iter().filter(|(param, needed)| *needed && !params.contains_key(*param)).map(|(param, _)| *param).collect();
+        if !lacking.is_empty() {
+            self.push(self.mistake(call.span, format!("`{scheme}` also needs {}", super::listed(&lacking))));
+        }
+        Some(Webhook { scheme, params })
+    }
+
+    fn pages(&mut self, param: &Ident, from: &syntax::Expr, more: Option<&syntax::WirePath>) -> Option<Pages> {
+        let mut segments = Vec::new();
+        let mut at = from;
+        loop {
+            match &*at.kind {
+                ExprKind::Field(inner, field) => {
+                    segments.push(Segment::Key(field.text.clone()));
+                    at = inner;
+                }
+                ExprKind::Name(name) if name.text == "last" && !segments.is_empty() => break,
+                ExprKind::Text(_) => {
+                    self.unsupported(from.span, "pages by a path into the answer");
+                    return None;
+                }
+                _ => {
+                    let diagnostic = self.mistake(from.span, "what does the next page begin with?");
+                    self.push(diagnostic.help("write `last.id`: the field `id` of the last item of a page"));
+                    return None;
+                }
+            }
+        }
+        segments.reverse();
+        let more = more.map(|more| self.path(more));
+        Some(Pages { param: param.text.clone(), from_last: JsonPath(segments), more })
+    }
+
+    fn check_source(
+        &mut self,
+        name: &Ident,
+        webhook: bool,
+        poll: bool,
+        envelope: &Envelope,
+        triggers: &BTreeMap<String, Vec<String>>,
+        lines: &PollLines,
+    ) {
+        let problem = if !webhook && !poll {
+            ("it has neither a webhook nor a poll", "add `webhook verify …` or `poll GET …`")
+        } else if envelope.id.is_none() && lines.seen.is_empty() {
+            ("nothing tells one event from another", "add `id \"…\"`: where the id of an event stands")
+        } else if webhook && envelope.id.is_none() {
+            ("a webhook that comes twice could not be told from two events", "add `id \"…\"`: where the id of an event stands")
+        } else if envelope.event_type.is_none() && triggers.values().any(|types| !types.is_empty()) {
+            ("its triggers ask for types of events, and it does not say where the type stands", "add `type \"…\"`")
+        } else {
+            return;
+        };
+        let diagnostic = self.mistake(name.span, format!("`{}` does not work: {}", name.text, problem.0));
+        self.push(diagnostic.help(problem.1));
+    }
+}
+
+/// The word of a line that may stand once.
+fn word(kind: &SourceLineKind) -> &'static str {
+    match kind {
+        SourceLineKind::Webhook(_) => "webhook",
+        SourceLineKind::Register { .. } => "register",
+        SourceLineKind::Poll { .. } => "poll",
+        SourceLineKind::Items(_) => "items",
+        SourceLineKind::Pages { .. } => "pages",
+        SourceLineKind::Cursor(_) => "cursor",
+        SourceLineKind::Order { .. } => "order",
+        SourceLineKind::Seen(_) => "seen",
+        SourceLineKind::History(_) => "history",
+        SourceLineKind::First(_) => "first",
+        SourceLineKind::Type(_) => "type",
+        SourceLineKind::Id(_) => "id",
+        SourceLineKind::At(..) => "at",
+        SourceLineKind::Object(_) => "object",
+        SourceLineKind::Codes { .. } => "codes",
+        SourceLineKind::Field(..) | SourceLineKind::Refuse { .. } => "",
+    }
+}

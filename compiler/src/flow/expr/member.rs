@@ -1,0 +1,277 @@
+//! `a.b` and `a[0]`.
+
+use std::borrow::Cow;
+
+use flow_grammar::syntax::{self, ExprKind, Ident};
+use flow_plan as plan;
+use flow_plan::ty::Type;
+use flow_plan::{Env, JsonPath, Segment, Value};
+use rust_decimal::prelude::ToPrimitive;
+
+use super::super::check::{Checker, Event, listed};
+use super::super::typed::{Typed, split};
+use crate::code::Code;
+use crate::suggest::nearest;
+
+impl<'a> Checker<'a> {
+    pub(super) fn field(&mut self, expr: &syntax::Expr, base: &syntax::Expr, name: &Ident) -> Typed<'a> {
+        if let ExprKind::Name(root) = base.kind.as_ref()
+            && self.binding(&root.text).is_none()
+        {
+            if let Some((connection, connector)) = self.connection(&root.text) {
+                self.used.insert(connection.to_owned());
+                self.not_called(expr, connection, connector, name);
+                return Typed::unknown();
+            }
+            match root.text.as_str() {
+                "event" => return self.event_member(name),
+                "run" if !self.frame.is_guard => return self.run_member(name),
+                "trigger" if !self.frame.is_guard => return self.trigger_member(name),
+                "env" => {
+                    let diagnostic = self
+                        .diagnostic(Code::E190, expr.span, "not supported yet: `env`")
+                        .help("settings from outside cannot be read in a flow yet; write the value itself");
+                    self.report(diagnostic);
+                    return Typed::unknown();
+                }
+                "raw" => {}
+                "error" if self.event_field("error").is_none() => {
+                    let diagnostic = self
+                        .diagnostic(Code::E201, root.span, "there is no `error` here")
+                        .help("`error.message` and `error.status` are known inside `on error { … }` only");
+                    self.report(diagnostic);
+                    return Typed::unknown();
+                }
+                // `customer.email` where there is `customer_email`: the fields are flat.
+                other => {
+                    let flat = format!("{other}_{}", name.text);
+                    if self.event_field(other).is_none() && self.event_field(&flat).is_some() {
+                        let diagnostic = self
+                            .diagnostic(Code::E201, expr.span, format!("there is no `{other}` here, but there is `{flat}`"))
+                            .help("the fields of an event are flat")
+                            .fix(format!("`{flat}`"), expr.span, flat, true);
+                        self.report(diagnostic);
+                        return Typed::unknown();
+                    }
+                }
+            }
+        }
+        let value = self.value(base);
+        self.member(value, expr, base, name)
+    }
+
+    /// A member of a value.
+    fn member(&mut self, value: Typed<'a>, expr: &syntax::Expr, base: &syntax::Expr, name: &Ident) -> Typed<'a> {
+        if let plan::Expr::Raw(path) = &value.expr {
+            return self.raw(path.join(&JsonPath(vec![Segment::Key(name.text.clone())])));
+        }
+        let place = value.place.clone();
+        let read = |value: Typed<'a>| plan::Expr::Field(Box::new(value.expr), name.text.clone());
+        if let Some(record) = self.record(&value.ty) {
+            let Some(field) = record.field(&name.text) else {
+                self.unknown_field(expr, name, record, &value);
+                return Typed::unknown();
+            };
+            let (optional, failed) = (value.optional, value.failed);
+            let mut typed = match place {
+                Some(place) => {
+                    let place = place.member(&field.name);
+                    self.field_value(field, read(value), place, optional)
+                }
+                None => {
+                    let (ty, own) = split(&field.ty);
+                    Typed::with(read(value), Cow::Borrowed(ty)).optional(own || optional).personal(field.personal)
+                }
+            };
+            typed.failed = failed.filter(|_| typed.optional);
+            return typed;
+        }
+        let ty = match value.ty.as_ref() {
+            Type::Unknown => return Typed::unknown(),
+            Type::Json => Type::Json,
+            Type::Map(inner) => inner.as_ref().clone().optional(),
+            Type::Record(record) if record.name.is_empty() => {
+                match record.fields.iter().find(|(field, _)| *field == name.text) {
+                    Some((_, ty)) => ty.clone(),
+                    None => {
+                        let names: Vec<&str> = record.fields.iter().map(|(field, _)| field.as_str()).collect();
+                        let mut diagnostic = self
+                            .diagnostic(Code::E201, name.span, format!("`{}` has no field `{}`", self.text_of(base), name.text))
+                            .help(format!("it has {}", listed(&names, "and")));
+                        if let Some(found) = nearest(&name.text, names.iter().copied()) {
+                            diagnostic = diagnostic.fix(format!("`{found}`"), name.span, found, true);
+                        }
+                        self.report(diagnostic);
+                        return Typed::unknown();
+                    }
+                }
+            }
+            Type::DateTime if matches!(name.text.as_str(), "time" | "date" | "weekday" | "hour" | "day") => {
+                let diagnostic = self
+                    .diagnostic(Code::E190, expr.span, format!("not supported yet: `{}`", self.text_of(expr)))
+                    .label("the time on the clocks of a place")
+                    .help("instants can be compared with each other today: `now - created_at > 3 hours`");
+                self.report(diagnostic);
+                return Typed::unknown();
+            }
+            Type::Money if matches!(name.text.as_str(), "currency" | "amount") => {
+                let of = self.text_of(base);
+                let help = if name.text == "currency" {
+                    format!("the code of its currency is `currency({of})`, in lower case")
+                } else {
+                    format!("compare the money itself, with its currency: `{of} > 100 USD`")
+                };
+                let mut diagnostic = self.diagnostic(Code::E201, name.span, "money has no fields").help(help);
+                if name.text == "currency" {
+                    diagnostic = diagnostic.fix(format!("`currency({of})`"), expr.span, format!("currency({of})"), true);
+                }
+                self.report(diagnostic);
+                return Typed::unknown();
+            }
+            Type::Record(_)
+            | Type::Text(_)
+            | Type::Bool
+            | Type::Int(_)
+            | Type::Number
+            | Type::Money
+            | Type::Date
+            | Type::Time
+            | Type::DateTime
+            | Type::Duration
+            | Type::List(_)
+            | Type::Enum { .. }
+            | Type::Optional(_)
+            | Type::Nothing => {
+                let mut diagnostic = self
+                    .diagnostic(Code::E201, name.span, format!("`{}` has no field `{}`", self.text_of(base), name.text))
+                    .label(format!("it is {}", value.type_name()));
+                if let Type::List(_) = value.ty.as_ref() {
+                    diagnostic = diagnostic.help(format!(
+                        "go through it: `for item in {} up to 10 {{ … item.{} … }}`",
+                        self.text_of(base),
+                        name.text
+                    ));
+                }
+                self.report(diagnostic);
+                return Typed::unknown();
+            }
+        };
+        let (personal, failed, base_optional) = (value.personal, value.failed, value.optional);
+        let (ty, own) = match ty {
+            Type::Optional(inner) => (*inner, true),
+            Type::Json => (Type::Json, true),
+            other => (other, false),
+        };
+        let place = place.map(|place| place.member_owned(&name.text));
+        let present = place.as_ref().is_some_and(|place| self.facts.is_present(place));
+        let mut typed = Typed::new(read(value), ty).optional((own || base_optional) && !present).personal(personal);
+        typed.failed = failed.filter(|_| typed.optional);
+        typed.place = place;
+        typed
+    }
+
+    /// `event.x`: always the starting event.
+    fn event_member(&mut self, name: &Ident) -> Typed<'a> {
+        if self.frame.is_guard && name.text == "id" {
+            return Typed::new(plan::Expr::Env(Env::EventId), Type::text());
+        }
+        if let Some(field) = self.event_field(&name.text) {
+            return self.read(field);
+        }
+        let (env, ty) = match (name.text.as_str(), self.event) {
+            ("id", Event::Known(_)) => (Env::EventId, Type::text()),
+            ("at" | "occurred_at", Event::Known(_)) => (Env::EventAt, Type::DateTime),
+            ("received_at", Event::Known(_)) => (Env::ReceivedAt, Type::DateTime),
+            ("type", Event::Known(_)) => (Env::EventType, Type::text()),
+            (_, Event::Known(_) | Event::None) => {
+                self.unknown_event_field(name);
+                return Typed::unknown();
+            }
+            (_, Event::Unknown) => return Typed::unknown(),
+        };
+        Typed::new(plan::Expr::Env(env), ty)
+    }
+
+    fn run_member(&mut self, name: &Ident) -> Typed<'a> {
+        let env = match name.text.as_str() {
+            "id" => Env::RunId,
+            "flow" => Env::RunFlow,
+            "key" => Env::RunKey,
+            _ => return self.unknown_member(name, "run", &["id", "flow", "key"]),
+        };
+        Typed::new(plan::Expr::Env(env), Type::text())
+    }
+
+    fn trigger_member(&mut self, name: &Ident) -> Typed<'a> {
+        match name.text.as_str() {
+            "name" => Typed::new(plan::Expr::Env(Env::TriggerName), Type::text()),
+            _ => self.unknown_member(name, "trigger", &["name"]),
+        }
+    }
+
+    fn unknown_member(&mut self, name: &Ident, of: &str, known: &[&str]) -> Typed<'a> {
+        let all: Vec<String> = known.iter().map(|known| format!("{of}.{known}")).collect();
+        let mut diagnostic = self
+            .diagnostic(Code::E201, name.span, format!("there is no `{of}.{}`", name.text))
+            .help(format!("there is {}", listed(&all, "and")));
+        if let Some(found) = nearest(&name.text, known.iter().copied()) {
+            diagnostic = diagnostic.fix(format!("`{of}.{found}`"), name.span, found, true);
+        }
+        self.report(diagnostic);
+        Typed::unknown()
+    }
+
+    /// `a[0]` of a list, `a["key"]` of a map or of JSON.
+    pub(super) fn index(&mut self, expr: &syntax::Expr, base: &syntax::Expr, index: &syntax::Expr) -> Typed<'a> {
+        let value = self.value(base);
+        let at = self.value(index);
+        if let (plan::Expr::Raw(path), Some(key)) = (&value.expr, at.as_const()) {
+            let segment = match key {
+                Value::Text(key) => Some(Segment::Key(key.to_string())),
+                Value::Number(number) => number.to_usize().map(Segment::Index),
+                _ => None,
+            };
+            if let Some(segment) = segment {
+                return self.raw(path.join(&JsonPath(vec![segment])));
+            }
+        }
+        let (inner, by_text) = match value.ty.as_ref() {
+            Type::List(inner) => (inner.as_ref().clone(), false),
+            Type::Map(inner) => (inner.as_ref().clone(), true),
+            Type::Json => (Type::Json, matches!(at.ty.as_ref(), Type::Text(_))),
+            Type::Unknown => return Typed::unknown(),
+            _ => {
+                let diagnostic = self
+                    .diagnostic(Code::E301, expr.span, format!("`{}` is no list", self.text_of(base)))
+                    .label(format!("it is {}", value.type_name()));
+                self.report(diagnostic);
+                return Typed::unknown();
+            }
+        };
+        let fits = match at.ty.as_ref() {
+            Type::Text(_) => by_text,
+            Type::Int(_) | Type::Number => !by_text,
+            Type::Unknown | Type::Json => true,
+            _ => false,
+        };
+        if !fits {
+            let wanted = if by_text { "a text, its key" } else { "a number, counted from 0" };
+            let diagnostic =
+                self.diagnostic(Code::E301, index.span, format!("{wanted}, is expected here")).label(at.type_name());
+            self.report(diagnostic);
+        }
+        let (ty, _) = split(&inner);
+        let place = match (&value.place, at.as_const()) {
+            (Some(place), Some(key)) => {
+                Some(super::super::fact::Place { root: place.root, path: Cow::Owned(format!("{}[{key}]", place.path)) })
+            }
+            _ => None,
+        };
+        let present = place.as_ref().is_some_and(|place| self.facts.is_present(place));
+        let personal = value.personal;
+        let mut typed = Typed::new(plan::Expr::Index(Box::new(value.expr), Box::new(at.expr)), ty.clone());
+        typed.optional = !present;
+        typed.place = place;
+        typed.personal(personal)
+    }
+}

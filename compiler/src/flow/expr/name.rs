@@ -1,0 +1,120 @@
+//! Bare names: `let` and `as` names, then connections, then fields of the event.
+
+use std::borrow::Cow;
+
+use flow_grammar::syntax::Ident;
+use flow_plan as plan;
+use flow_plan::ty::Type;
+use flow_plan::{Env, JsonPath};
+
+use super::super::check::{Checker, Event};
+use super::super::fact::{Place, Root};
+use super::super::typed::{Typed, split};
+use crate::catalog::Field;
+use crate::code::Code;
+
+impl<'a> Checker<'a> {
+    pub(super) fn name(&mut self, name: &Ident) -> Typed<'a> {
+        if let Some(bound) = self.bound(&name.text) {
+            return bound;
+        }
+        if let Some((connection, connector)) = self.connection(&name.text) {
+            self.used.insert(connection.to_owned());
+            let diagnostic = self
+                .diagnostic(Code::E301, name.span, format!("`{connection}` is a connection, not a value"))
+                .label(format!("{} itself", connector.title))
+                .help(format!("name one of its queries behind it: `{connection}.…(…)`; a field of that name is `event.{connection}`"));
+            self.report(diagnostic);
+            return Typed::unknown();
+        }
+        if self.frame.is_guard && name.text == "type" {
+            return Typed::new(plan::Expr::Env(Env::EventType), Type::text());
+        }
+        match name.text.as_str() {
+            "now" => return Typed::new(plan::Expr::Env(Env::Now), Type::DateTime),
+            "raw" if !self.frame.is_guard => return self.raw(JsonPath::default()),
+            "event" | "run" | "trigger" | "env" if self.event_field(&name.text).is_none() => {
+                let example = match name.text.as_str() {
+                    "event" => "`event.id`",
+                    "run" => "`run.id`, `run.flow`",
+                    "trigger" => "`trigger.name`",
+                    _ => "`env.…`",
+                };
+                let diagnostic = self
+                    .diagnostic(Code::E301, name.span, format!("`{}` is no value by itself", name.text))
+                    .help(format!("name something in it: {example}"));
+                self.report(diagnostic);
+                return Typed::unknown();
+            }
+            _ => {}
+        }
+        if let Some(field) = self.event_field(&name.text) {
+            return self.read(field);
+        }
+        if !matches!(self.event, Event::Unknown) || self.frame.own.is_some() {
+            self.unknown_name(name);
+        }
+        Typed::unknown()
+    }
+
+    /// Returns the value that a name is bound to.
+    pub(in crate::flow) fn bound(&self, name: &str) -> Option<Typed<'a>> {
+        let binding = self.binding(name)?;
+        let place = Place { root: Root::Binding(binding.id), path: Cow::Borrowed("") };
+        let present = binding.optional && self.facts.is_present(&place);
+        Some(Typed {
+            expr: binding.expr.clone(),
+            ty: binding.ty.clone(),
+            optional: binding.optional && !present,
+            failed: binding.failed.filter(|_| !present),
+            currencies: self.facts.currencies(&place).cloned(),
+            place: Some(place),
+            personal: binding.personal,
+            currency_at: None,
+            docs: binding.docs,
+        })
+    }
+
+    /// Returns a field of the event.
+    pub(in crate::flow) fn read(&mut self, field: &'a Field) -> Typed<'a> {
+        let slot = self.slot(field);
+        let place = Place { root: Root::Event, path: Cow::Borrowed(field.name.as_str()) };
+        self.field_value(field, plan::Expr::Event(slot), place, false)
+    }
+
+    /// A field of a record: narrowed by what is known about its place.
+    pub(in crate::flow) fn field_value(
+        &mut self,
+        field: &'a Field,
+        expr: plan::Expr,
+        place: Place<'a>,
+        base_optional: bool,
+    ) -> Typed<'a> {
+        let (ty, optional) = split(&field.ty);
+        let optional = (optional || base_optional) && !self.facts.is_present(&place);
+        let currency_at = match &field.shape.shape {
+            plan::Shape::Money { currency, .. } => Some((place.root, currency)),
+            _ => None,
+        };
+        Typed {
+            expr,
+            ty: Cow::Borrowed(ty),
+            optional,
+            failed: None,
+            currencies: self.facts.currencies(&place).cloned(),
+            place: Some(place),
+            personal: field.personal,
+            currency_at,
+            docs: &field.docs,
+        }
+    }
+
+    /// A place in the raw payload.
+    pub(super) fn raw(&mut self, path: JsonPath) -> Typed<'a> {
+        let place = Place { root: Root::Raw, path: Cow::Owned(path.to_string()) };
+        let mut typed = Typed::new(plan::Expr::Raw(path), Type::Json);
+        typed.optional = !self.facts.is_present(&place);
+        typed.place = Some(place);
+        typed
+    }
+}

@@ -1,0 +1,290 @@
+//! Names that nothing defines: what was probably meant.
+
+use flow_grammar::syntax::{self, Ident};
+use flow_plan as plan;
+
+use super::check::{Checker, Event, listed};
+use super::expr::function::{FUNCTIONS, PLANNED};
+use super::typed::Typed;
+use crate::catalog::{Connector, Record};
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::suggest::nearest;
+
+impl<'a> Checker<'a> {
+    /// Reports a bare name that is no local, connection or field.
+    pub(super) fn unknown_name(&mut self, name: &Ident) {
+        let text = name.text.as_str();
+        let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("there is no `{text}` here"));
+        let locals = self.bindings.get(self.frame.first_binding..).unwrap_or_default().iter().map(|binding| binding.name.as_str());
+        let fields: &[crate::catalog::Field] = match self.event {
+            Event::Known(source) if self.frame.sees_event => &source.record.fields,
+            Event::Known(_) | Event::None | Event::Unknown => &[],
+        };
+        let candidates = locals.chain(fields.iter().map(|field| field.name.as_str()));
+        if let Some(found) = nearest(text, candidates).map(str::to_owned) {
+            let found = if text == found { format!("`{found}`") } else { found };
+            diagnostic = diagnostic
+                .help(format!("did you mean `{found}`?{}", self.about(&found)))
+                .fix(format!("`{found}`"), name.span, found, true);
+        } else if let Some(found) = self.elsewhere(text) {
+            diagnostic = found.apply(diagnostic);
+        } else if FUNCTIONS.iter().any(|function| function.name == text) {
+            diagnostic = diagnostic.help(format!("`{text}` is a function: `{text}(…)`"));
+        } else if let Event::Known(source) = self.event {
+            diagnostic = diagnostic
+                .label(format!("no field of {}.{}, and no name given before", source.connection, source.trigger.name))
+                .help(format!("`flowc docs {}.{}` lists the fields", source.connection, source.trigger.name));
+        }
+        if name.span.text(self.frame.source) != text {
+            diagnostic.fixes.retain(|fix| !fix.edits.is_empty());
+        }
+        self.report(diagnostic);
+    }
+
+    /// One line about a name in scope.
+    fn about(&self, name: &str) -> String {
+        if let Some(binding) = self.binding(name) {
+            return format!(" It is {}.", binding.ty);
+        }
+        self.event_field(name).map(|field| describe(&field.ty, &field.docs)).unwrap_or_default()
+    }
+
+    /// Reports `event.x` without such a field.
+    pub(super) fn unknown_event_field(&mut self, name: &Ident) {
+        let text = name.text.as_str();
+        let Event::Known(source) = self.event else {
+            let diagnostic = self
+                .diagnostic(Code::E201, name.span, "there is no event here")
+                .help("the steps of a connector know their inputs only");
+            self.report(diagnostic);
+            return;
+        };
+        let mut diagnostic =
+            self.diagnostic(Code::E201, name.span, format!("{}.{} has no field `{text}`", source.connection, source.trigger.name));
+        if let Some(field) =
+            nearest(text, source.record.fields.iter().map(|field| field.name.as_str())).and_then(|found| source.record.field(found))
+        {
+            diagnostic = diagnostic
+                .help(format!("did you mean `{}`?{}", field.name, describe(&field.ty, &field.docs)))
+                .fix(format!("`event.{}`", field.name), name.span, field.name.clone(), true);
+        } else if let Some(found) = self.elsewhere(text) {
+            diagnostic = found.apply(diagnostic);
+        }
+        self.report(diagnostic);
+    }
+
+    /// Reports a field that a record does not have.
+    pub(super) fn unknown_field(&mut self, expr: &syntax::Expr, name: &Ident, record: &'a Record, value: &Typed<'a>) {
+        let base = expr.span.text(self.frame.source);
+        let base = base.get(..base.len().saturating_sub(name.text.len() + 1)).unwrap_or_default();
+        let mut diagnostic =
+            self.diagnostic(Code::E201, name.span, format!("`{base}` has no field `{}`", name.text)).label(format!("it is {}", value.ty));
+        if let Some(field) = nearest(&name.text, record.fields.iter().map(|field| field.name.as_str())).and_then(|n| record.field(n)) {
+            diagnostic = diagnostic
+                .help(format!("did you mean `{}`?{}", field.name, describe(&field.ty, &field.docs)))
+                .fix(format!("`{}`", field.name), name.span, field.name.clone(), true);
+        } else {
+            let names: Vec<&str> = record.fields.iter().take(8).map(|field| field.name.as_str()).collect();
+            diagnostic = diagnostic.help(format!("it has {}", listed(&names, "and")));
+        }
+        self.report(diagnostic);
+    }
+
+    /// Where else a name would have been right.
+    fn elsewhere(&self, name: &str) -> Option<Elsewhere> {
+        let Event::Known(source) = self.event else { return None };
+        if self.frame.own.is_some() {
+            return None;
+        }
+        let triggers: Vec<String> = source
+            .connector
+            .triggers
+            .values()
+            .filter(|trigger| source.connector.records.get(&trigger.record).is_some_and(|record| record.field(name).is_some()))
+            .map(|trigger| format!("{}.{}", source.connection, trigger.name))
+            .take(3)
+            .collect();
+        if triggers.is_empty() {
+            return None;
+        }
+        Some(Elsewhere {
+            label: format!("{}.{} has no such field", source.connection, source.trigger.name),
+            help: format!("`{name}` is a field of {}", triggers.join(", ")),
+        })
+    }
+
+    /// Reports a connection that does not exist.
+    pub(super) fn unknown_connection(&mut self, name: &Ident, operation: Option<&Ident>) {
+        if self.event_is_unknown_builtin(name) {
+            return;
+        }
+        let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("there is no connection `{}`", name.text));
+        let of_connector: Vec<&str> = self
+            .connections
+            .iter()
+            .filter(|(_, connector)| connector.name == name.text)
+            .map(|(connection, _)| connection.as_str())
+            .collect();
+        if let Some(found) = nearest(&name.text, self.connections.keys().map(String::as_str)) {
+            let title = self.connections.get(found).map_or("", |connector| connector.title.as_str());
+            diagnostic = diagnostic.help(format!("did you mean `{found}` ({title})?")).fix(format!("`{found}`"), name.span, found, true);
+        } else if let Some(found) = of_connector.first() {
+            diagnostic = diagnostic
+                .help(format!("{} is a connector; its connection is called {}", name.text, listed(&of_connector, "or")))
+                .fix(format!("`{found}`"), name.span, *found, of_connector.len() == 1);
+        } else if self.catalog.connectors.contains_key(&name.text) {
+            diagnostic = diagnostic.help(format!("add `[connections.{}]` to flow.toml", name.text));
+        } else {
+            let having: Vec<&str> = operation
+                .map(|operation| {
+                    self.connections
+                        .iter()
+                        .filter(|(_, c)| c.operations.contains_key(&operation.text) || c.triggers.contains_key(&operation.text))
+                        .map(|(connection, _)| connection.as_str())
+                        .collect()
+                })
+                .unwrap_or_default();
+            let all: Vec<&str> = self.connections.keys().map(String::as_str).collect();
+            diagnostic = match having.as_slice() {
+                [] if all.is_empty() => diagnostic.help("flow.toml has no connections yet"),
+                [] => diagnostic.help(format!(
+                    "there are {}; a service of your own becomes one with a `connector` beside the flows",
+                    listed(&all, "and")
+                )),
+                [only] => diagnostic.help(format!("`{only}` has that")).fix(format!("`{only}`"), name.span, *only, false),
+                several => diagnostic.help(format!("{} have that", listed(several, "and"))),
+            };
+        }
+        self.report(diagnostic);
+    }
+
+    /// `flow.dead`, `ai.classify`: parts of the language that do not work yet.
+    fn event_is_unknown_builtin(&mut self, name: &Ident) -> bool {
+        let (what, help) = match name.text.as_str() {
+            "ai" => ("the `ai` steps", "decide with `match` on a field of the event, or with `contains`"),
+            "flow" => ("events of flows themselves, such as `flow.dead`", "a flow's own `on error { … }` tells of its failures"),
+            _ => return false,
+        };
+        let diagnostic = self.diagnostic(Code::E190, name.span, format!("not supported yet: {what}")).help(help);
+        self.report(diagnostic);
+        true
+    }
+
+    /// Reports an operation or trigger that a connector does not have.
+    pub(super) fn unknown_operation(&mut self, connection: &str, connector: &Connector, name: &Ident, actions: bool, queries: bool) {
+        let text = name.text.as_str();
+        let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("{} has no `{text}`", self.called(connection, connector)));
+        let candidates =
+            connector.operations.values().filter(|op| !op.internal && (op.action && actions || !op.action && queries));
+        let found = nearest(text, candidates.clone().map(|op| op.name.as_str()));
+        if let Some(found) = found {
+            let docs = connector.operations.get(found).map_or("", |op| first_line(&op.docs));
+            diagnostic = diagnostic
+                .help(format!("did you mean `{connection}.{found}`? {docs}").trim_end().to_owned())
+                .fix(format!("`{found}`"), name.span, found, true);
+        } else {
+            let names: Vec<&str> = candidates.map(|op| op.name.as_str()).collect();
+            let what = match (actions, queries) {
+                (true, false) => "actions",
+                (false, true) => "queries",
+                _ => "actions and queries",
+            };
+            diagnostic = if names.is_empty() {
+                diagnostic.help(format!("it has no {what}"))
+            } else {
+                diagnostic.help(format!("its {what} are {}", listed(&names, "and")))
+            };
+        }
+        self.report(diagnostic);
+    }
+
+    /// Reports a trigger that a connector does not have.
+    pub(super) fn unknown_trigger(&mut self, connection: &str, connector: &Connector, name: &Ident) {
+        let text = name.text.as_str();
+        let mut diagnostic =
+            self.diagnostic(Code::E201, name.span, format!("{} has no trigger `{text}`", self.called(connection, connector)));
+        if let Some(trigger) = nearest(text, connector.triggers.keys().map(String::as_str)).and_then(|n| connector.triggers.get(n)) {
+            diagnostic = diagnostic
+                .help(format!("did you mean `{connection}.{}`? {}", trigger.name, first_line(&trigger.docs)).trim_end().to_owned())
+                .fix(format!("`{}`", trigger.name), name.span, trigger.name.clone(), true);
+        } else {
+            let words: Vec<&str> = text.split('_').filter(|word| word.len() > 3).collect();
+            let alike: Vec<&str> = connector
+                .triggers
+                .keys()
+                .map(String::as_str)
+                .filter(|name| words.iter().any(|word| name.contains(word)))
+                .take(4)
+                .collect();
+            let names: Vec<&str> =
+                if alike.is_empty() { connector.triggers.keys().map(String::as_str).collect() } else { alike };
+            diagnostic = if names.is_empty() {
+                diagnostic.help("it has no triggers")
+            } else {
+                diagnostic.help(format!("there are {}", listed(&names, "and")))
+            };
+        }
+        self.report(diagnostic);
+    }
+
+    /// Reports a function that does not exist.
+    pub(super) fn unknown_function(&mut self, name: &Ident) {
+        let text = name.text.as_str();
+        if PLANNED.contains(&text) {
+            let names: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
+            let diagnostic = self
+                .diagnostic(Code::E190, name.span, format!("not supported yet: the function `{text}`"))
+                .help(format!("there are {}", listed(&names, "and")));
+            self.report(diagnostic);
+            return;
+        }
+        let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("there is no function `{text}`"));
+        if let Some(found) = nearest(text, FUNCTIONS.iter().map(|function| function.name)) {
+            let docs = FUNCTIONS.iter().find(|function| function.name == found).map_or("", |function| function.docs);
+            diagnostic = diagnostic.help(format!("did you mean `{found}`: {docs}?")).fix(format!("`{found}`"), name.span, found, true);
+        } else {
+            let having: Vec<String> = self
+                .connections
+                .iter()
+                .filter(|(_, connector)| connector.operations.get(text).is_some_and(|op| !op.internal))
+                .map(|(connection, _)| format!("{connection}.{text}"))
+                .collect();
+            if let [only] = having.as_slice() {
+                diagnostic = diagnostic
+                    .help(format!("operations are named with their connection: `{only}`"))
+                    .fix(format!("`{only}`"), name.span, only.clone(), true);
+            } else if having.is_empty() {
+                let names: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
+                diagnostic = diagnostic.help(format!("there are {}", listed(&names, "and")));
+            } else {
+                diagnostic = diagnostic.help(format!("operations are named with their connection: {}", listed(&having, "or")));
+            }
+        }
+        self.report(diagnostic);
+    }
+
+    fn called(&self, connection: &str, connector: &Connector) -> String {
+        if connection == connector.name { connector.title.clone() } else { format!("`{connection}` ({})", connector.title) }
+    }
+}
+
+struct Elsewhere {
+    label: String,
+    help: String,
+}
+
+impl Elsewhere {
+    fn apply(self, diagnostic: Diagnostic) -> Diagnostic {
+        diagnostic.label(self.label).help(self.help)
+    }
+}
+
+fn describe(ty: &plan::ty::Type, docs: &str) -> String {
+    if docs.is_empty() { format!(" It is {ty}.") } else { format!(" It is {ty}: {docs}") }
+}
+
+/// The first line of a doc comment.
+pub(super) fn first_line(docs: &str) -> &str {
+    docs.lines().next().unwrap_or("")
+}

@@ -1,0 +1,526 @@
+//! Which flows an event starts.
+//!
+//! For each connection, source and event type there is a group: the flows that listen, and the union of the fields that
+//! they read, so that a payload is scanned once and each field is read once, however many flows there are. Building a
+//! matcher takes over what the one before knew of flows that have not changed.
+
+mod reads;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flow_plan::{Condition, Env, Expr, FieldShape, Flow, JsonPath, Shape, TriggerUse, Value};
+
+use crate::decode::{Misfit, decode_field};
+use crate::eval::{self, Scope};
+use crate::journal::EventHead;
+use crate::live::Live;
+use crate::scan::{PathSet, ScanError, Scanned};
+
+/// Finds the flows that an event starts.
+#[derive(Debug, Default)]
+pub struct Matcher {
+    connections: HashMap<String, HashMap<String, Listeners>>,
+    /// By flow id.
+    compiled: HashMap<String, Compiled>,
+    fields: Arc<Mutex<Fields>>,
+}
+
+/// The groups of a source.
+#[derive(Debug, Default)]
+struct Listeners {
+    by_type: HashMap<String, Arc<Group>>,
+    /// For event types that no flow names.
+    others: Arc<Group>,
+}
+
+/// The flows that one kind of event concerns.
+#[derive(Debug, Default)]
+pub struct Group {
+    listeners: Vec<Listener>,
+    fields: Vec<GroupField>,
+    /// From the number of a field to its place in this group.
+    places: HashMap<u32, u32>,
+    raw: HashMap<JsonPath, usize>,
+    paths: PathSet,
+    object: JsonPath,
+}
+
+#[derive(Debug)]
+struct GroupField {
+    shape: Arc<FieldShape>,
+    /// Its paths, relative to the object, and their numbers in the scan.
+    leaves: Vec<(JsonPath, usize)>,
+}
+
+#[derive(Debug, Clone)]
+struct Listener {
+    flow: Compiled,
+    used: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Compiled {
+    flow: Arc<Flow>,
+    parts: Arc<Parts>,
+}
+
+/// What is computed once per flow.
+#[derive(Debug)]
+struct Parts {
+    /// The numbers of its fields, by slot.
+    fields: Vec<u32>,
+    raw: Vec<JsonPath>,
+    identities: Vec<String>,
+    guard_slots: Vec<Vec<u16>>,
+}
+
+/// The fields of all flows, numbered. It only grows.
+#[derive(Debug, Default)]
+struct Fields {
+    numbers: HashMap<String, u32>,
+    shapes: Vec<Arc<FieldShape>>,
+}
+
+/// What a trigger starts for an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MatchedStart {
+    /// The trigger.
+    pub trigger: String,
+    /// The trigger with its options: under this name starts are deduplicated.
+    pub identity: String,
+    /// The trigger's key, or the event's id.
+    pub key: String,
+    /// The flows that match.
+    pub flows: Vec<MatchedFlow>,
+}
+
+/// A flow that an event starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MatchedFlow {
+    /// The flow.
+    pub flow: Arc<Flow>,
+    /// The values of its slots.
+    pub slots: Vec<Value>,
+    /// What it reads of the raw payload.
+    pub raw: Vec<(JsonPath, Value)>,
+    /// Why the payload does not fit.
+    pub misfit: Option<String>,
+}
+
+impl Matcher {
+    /// Returns the matcher of what is live, taking over from `previous` what has not changed.
+    pub fn build(live: &Live, previous: Option<&Matcher>) -> Self {
+        let fields = previous.map(|previous| Arc::clone(&previous.fields)).unwrap_or_default();
+        let mut matcher = Self { fields, ..Self::default() };
+        let mut listening: HashMap<(&str, &str), Vec<Listener>> = HashMap::new();
+        matcher.compiled.reserve(live.flows.len());
+        for flow in &live.flows {
+            let known = previous.and_then(|previous| previous.compiled.get(&flow.id));
+            let parts = match known {
+                Some(known) if Arc::ptr_eq(&known.flow, flow) || known.flow.hash == flow.hash => Arc::clone(&known.parts),
+                _ => Arc::new(matcher.parts(flow)),
+            };
+            let compiled = Compiled { flow: Arc::clone(flow), parts };
+            for (used, trigger) in flow.triggers.iter().enumerate() {
+                let listener = Listener { flow: compiled.clone(), used };
+                listening.entry((&trigger.connection, &trigger.source)).or_default().push(listener);
+            }
+            matcher.compiled.insert(flow.id.clone(), compiled);
+        }
+        for ((connection, source), listeners) in listening {
+            let object = live
+                .connections
+                .get(connection)
+                .and_then(|live| live.plan.sources.iter().find(|known| known.name == source))
+                .map(|source| source.envelope.object.clone())
+                .unwrap_or_default();
+            let before = previous.and_then(|previous| previous.connections.get(connection)?.get(source));
+            let listeners = matcher.listeners(&listeners, &object, before);
+            matcher.connections.entry(connection.to_owned()).or_default().insert(source.to_owned(), listeners);
+        }
+        matcher
+    }
+
+    fn parts(&self, flow: &Flow) -> Parts {
+        let mut known = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
+        Parts {
+            fields: flow.reads.iter().map(|field| known.number(field)).collect(),
+            raw: reads::raw_paths(flow),
+            identities: flow.triggers.iter().map(TriggerUse::identity).collect(),
+            guard_slots: flow.triggers.iter().map(|used| used.guard.as_ref().map(reads::slots).unwrap_or_default()).collect(),
+        }
+    }
+
+    fn listeners(&self, all: &[Listener], object: &JsonPath, before: Option<&Listeners>) -> Listeners {
+        let mut by_type: HashMap<&str, Vec<&Listener>> = HashMap::new();
+        for listener in all {
+            for name in listener.types() {
+                by_type.entry(name).or_default();
+            }
+        }
+        let mut others = Vec::new();
+        for listener in all {
+            if listener.types().is_empty() {
+                others.push(listener);
+                by_type.values_mut().for_each(|listeners| listeners.push(listener));
+            }
+            for name in listener.types() {
+                if let Some(listeners) = by_type.get_mut(name.as_str()) {
+                    listeners.push(listener);
+                }
+            }
+        }
+        let group = |listeners: &[&Listener], before: Option<&Arc<Group>>| match before {
+            Some(before) if before.is_of(listeners, object) => before.with_flows(listeners),
+            _ => Arc::new(self.group(listeners, object)),
+        };
+        Listeners {
+            others: group(&others, before.map(|before| &before.others)),
+            by_type: by_type
+                .into_iter()
+                .map(|(name, listeners)| {
+                    (name.to_owned(), group(&listeners, before.and_then(|before| before.by_type.get(name))))
+                })
+                .collect(),
+        }
+    }
+
+    fn group(&self, listeners: &[&Listener], object: &JsonPath) -> Group {
+        let known = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut group = Group { object: object.clone(), ..Group::default() };
+        for listener in listeners {
+            for number in &listener.flow.parts.fields {
+                let Some(shape) = known.shapes.get(*number as usize) else { continue };
+                if !group.places.contains_key(number) {
+                    group.places.insert(*number, u32::try_from(group.fields.len()).unwrap_or(u32::MAX));
+                    let leaves = leaves(shape, object, &mut group.paths);
+                    group.fields.push(GroupField { shape: Arc::clone(shape), leaves });
+                }
+            }
+            for path in &listener.flow.parts.raw {
+                let leaf = group.paths.insert(path);
+                group.raw.insert(path.clone(), leaf);
+            }
+            group.listeners.push((*listener).clone());
+        }
+        group
+    }
+
+    /// Returns the group that an event belongs to; `None` where no flow listens to its source.
+    pub fn group_of(&self, connection: &str, source: &str, event_type: Option<&str>) -> Option<&Arc<Group>> {
+        let listeners = self.connections.get(connection)?.get(source)?;
+        Some(event_type.and_then(|name| listeners.by_type.get(name)).unwrap_or(&listeners.others))
+    }
+
+    /// Returns a flow by its id.
+    pub fn flow(&self, id: &str) -> Option<&Arc<Flow>> {
+        self.compiled.get(id).map(|compiled| &compiled.flow)
+    }
+}
+
+impl Fields {
+    fn number(&mut self, field: &FieldShape) -> u32 {
+        // Two fields are one where all that reading them needs is equal.
+        let name = serde_json::to_string(field).unwrap_or_else(|_| field.name.clone());
+        let next = u32::try_from(self.shapes.len()).unwrap_or(u32::MAX);
+        *self.numbers.entry(name).or_insert_with(|| {
+            self.shapes.push(Arc::new(field.clone()));
+            next
+        })
+    }
+}
+
+impl Listener {
+    fn trigger(&self) -> Option<&TriggerUse> {
+        self.flow.flow.triggers.get(self.used)
+    }
+
+    fn types(&self) -> &[String] {
+        self.trigger().map_or(&[], |used| &used.types)
+    }
+}
+
+/// Takes the paths of a field into a scan, and returns them with their numbers.
+fn leaves(field: &FieldShape, object: &JsonPath, paths: &mut PathSet) -> Vec<(JsonPath, usize)> {
+    let mut leaves: Vec<(JsonPath, usize)> = Vec::new();
+    let mut want = |path: &JsonPath| {
+        if !leaves.iter().any(|(known, _)| known == path) {
+            leaves.push((path.clone(), paths.insert(&object.join(path))));
+        }
+    };
+    if let Shape::Money { amount, currency, .. } = &field.shape {
+        want(amount);
+        want(currency);
+    }
+    for source in &field.from {
+        want(&source.path);
+        if let Some(when) = &source.when {
+            reads::answer_paths(when, &mut want);
+        }
+    }
+    leaves
+}
+
+impl Group {
+    /// The same flows, as far as matching is concerned.
+    fn is_of(&self, listeners: &[&Listener], object: &JsonPath) -> bool {
+        self.object == *object
+            && self.listeners.len() == listeners.len()
+            && self.listeners.iter().zip(listeners).all(|(left, right)| {
+                left.used == right.used && Arc::ptr_eq(&left.flow.parts, &right.flow.parts)
+            })
+    }
+
+    /// The same group with the newest plans: their files and lines may have changed.
+    fn with_flows(self: &Arc<Self>, listeners: &[&Listener]) -> Arc<Self> {
+        let same = self.listeners.iter().zip(listeners).all(|(left, right)| Arc::ptr_eq(&left.flow.flow, &right.flow.flow));
+        if same {
+            return Arc::clone(self);
+        }
+        Arc::new(Self {
+            listeners: listeners.iter().map(|listener| (*listener).clone()).collect(),
+            fields: self.fields.iter().map(|field| GroupField { shape: Arc::clone(&field.shape), leaves: field.leaves.clone() }).collect(),
+            places: self.places.clone(),
+            raw: self.raw.clone(),
+            paths: self.paths.clone(),
+            object: self.object.clone(),
+        })
+    }
+
+    /// Reads the fields of a payload that the group's flows read.
+    ///
+    /// # Errors
+    /// Where the payload is no JSON.
+    pub fn read<'g, 'p>(&'g self, payload: &'p [u8]) -> Result<Payload<'g, 'p>, ScanError> {
+        let scanned = self.paths.scan(payload)?;
+        let values = self.fields.iter().map(|field| {
+            decode_field(&field.shape, &|path| {
+                let leaf = field.leaves.iter().find(|(known, _)| known == path);
+                leaf.map_or(Value::Missing, |(_, leaf)| scanned.value(*leaf))
+            })
+        });
+        let values = values.collect();
+        Ok(Payload { group: self, values, scanned })
+    }
+}
+
+/// A payload as the flows of a group see it.
+#[derive(Debug)]
+pub struct Payload<'g, 'p> {
+    group: &'g Group,
+    values: Vec<Result<Value, Misfit>>,
+    scanned: Scanned<'p>,
+}
+
+/// What guard and key of a trigger say, the same for all flows that use it.
+struct Fired {
+    /// `None` where the payload does not fit.
+    holds: Option<bool>,
+    start: usize,
+}
+
+impl Payload<'_, '_> {
+    /// Returns what the event starts. A flow starts once for an event, by the first of its triggers that fires; flows of
+    /// `skip` do not start.
+    pub fn starts(
+        &self,
+        event: &EventHead,
+        settings: &BTreeMap<String, Value>,
+        only_trigger: Option<&str>,
+        skip: &HashSet<String>,
+    ) -> Vec<MatchedStart> {
+        let mut starts: Vec<MatchedStart> = Vec::new();
+        let mut fired: HashMap<&str, Fired> = HashMap::new();
+        let mut started: HashSet<&str> = HashSet::new();
+        for listener in &self.group.listeners {
+            let (Some(used), Some(identity)) = (listener.trigger(), listener.flow.parts.identities.get(listener.used)) else {
+                continue;
+            };
+            if only_trigger.is_some_and(|only| only != used.name) {
+                continue;
+            }
+            let view = FlowView { payload: self, flow: &listener.flow, event, settings, trigger: &used.name };
+            let fired = fired.entry(identity).or_insert_with(|| {
+                let holds = view.guard(listener.used);
+                let start = starts.len();
+                if holds != Some(false) {
+                    let key = view.key(used);
+                    starts.push(MatchedStart { trigger: used.name.clone(), identity: identity.clone(), key, flows: Vec::new() });
+                }
+                Fired { holds, start }
+            });
+            if fired.holds == Some(false) || started.contains(listener.flow.flow.id.as_str()) {
+                continue;
+            }
+            let guard_fits = fired.holds.is_some();
+            let matches = match &listener.flow.flow.filter {
+                Some(filter) => view.verdict(filter),
+                None => Some(true),
+            };
+            if matches == Some(false) || skip.contains(&listener.flow.flow.id) {
+                continue;
+            }
+            started.insert(&listener.flow.flow.id);
+            let misfit = view.first_misfit();
+            debug_assert!(misfit.is_some() || (guard_fits && matches.is_some()));
+            if let Some(start) = starts.get_mut(fired.start) {
+                start.flows.push(MatchedFlow {
+                    flow: Arc::clone(&listener.flow.flow),
+                    slots: view.slots(),
+                    raw: view.raws(),
+                    misfit: misfit.map(ToString::to_string),
+                });
+            }
+        }
+        starts
+    }
+
+    /// Calls `each` with every flow that listens, its trigger's place, and what it sees.
+    pub(crate) fn each_listener(
+        &self,
+        event: &EventHead,
+        settings: &BTreeMap<String, Value>,
+        each: &mut dyn FnMut(&Arc<Flow>, &TriggerUse, &FlowView<'_>, Option<bool>),
+    ) {
+        for listener in &self.group.listeners {
+            let Some(used) = listener.trigger() else { continue };
+            let view = FlowView { payload: self, flow: &listener.flow, event, settings, trigger: &used.name };
+            each(&listener.flow.flow, used, &view, view.guard(listener.used));
+        }
+    }
+}
+
+/// An event as one flow sees it.
+pub(crate) struct FlowView<'v> {
+    payload: &'v Payload<'v, 'v>,
+    flow: &'v Compiled,
+    event: &'v EventHead,
+    settings: &'v BTreeMap<String, Value>,
+    trigger: &'v str,
+}
+
+impl FlowView<'_> {
+    fn place(&self, slot: u16) -> Option<&Result<Value, Misfit>> {
+        let number = self.flow.parts.fields.get(usize::from(slot))?;
+        self.payload.values.get(*self.payload.group.places.get(number)? as usize)
+    }
+
+    /// Returns why a slot cannot be read.
+    pub(crate) fn misfit(&self, slot: u16) -> Option<&Misfit> {
+        self.place(slot).and_then(|value| value.as_ref().err())
+    }
+
+    fn slot_count(&self) -> u16 {
+        u16::try_from(self.flow.parts.fields.len()).unwrap_or(u16::MAX)
+    }
+
+    /// Returns the first reason why the payload does not fit.
+    pub(crate) fn first_misfit(&self) -> Option<&Misfit> {
+        (0..self.slot_count()).find_map(|slot| self.misfit(slot))
+    }
+
+    fn slots(&self) -> Vec<Value> {
+        (0..self.slot_count()).map(|slot| self.event(slot)).collect()
+    }
+
+    fn raws(&self) -> Vec<(JsonPath, Value)> {
+        let paths = self.flow.parts.raw.iter();
+        paths.map(|path| (path.clone(), self.raw(path))).filter(|(_, value)| !value.is_missing()).collect()
+    }
+
+    /// The trigger's own condition; `None` where a field that it reads does not fit.
+    fn guard(&self, used: usize) -> Option<bool> {
+        let Some(guard) = self.flow.flow.triggers.get(used).and_then(|used| used.guard.as_ref()) else { return Some(true) };
+        let slots = self.flow.parts.guard_slots.get(used)?;
+        if slots.iter().any(|slot| self.misfit(*slot).is_some()) {
+            return None;
+        }
+        Some(eval::holds(guard, self).unwrap_or(false))
+    }
+
+    /// Returns the trigger's key, or the event's id where it has none or the key is missing.
+    pub(crate) fn key(&self, used: &TriggerUse) -> String {
+        let key = used.dedupe.as_ref().map(|key| eval::eval(key, self).unwrap_or_default());
+        match key {
+            None | Some(Value::Missing) => self.event.id.clone(),
+            Some(Value::Text(key)) => key.to_string(),
+            Some(key) => key.to_json().to_string(),
+        }
+    }
+
+    /// Tells whether a condition holds; `None` where that depends on a field that does not fit.
+    pub(crate) fn verdict(&self, condition: &Condition) -> Option<bool> {
+        match condition {
+            Condition::All(parts) => {
+                let mut all = Some(true);
+                for part in parts {
+                    match self.verdict(part) {
+                        Some(false) => return Some(false),
+                        Some(true) => {}
+                        None => all = None,
+                    }
+                }
+                all
+            }
+            Condition::Any(parts) => {
+                let mut any = Some(false);
+                for part in parts {
+                    match self.verdict(part) {
+                        Some(true) => return Some(true),
+                        Some(false) => {}
+                        None => any = None,
+                    }
+                }
+                any
+            }
+            Condition::Not(inner) => self.verdict(inner).map(|holds| !holds),
+            Condition::Test { reads, .. } => {
+                if reads.iter().any(|slot| self.misfit(*slot).is_some()) {
+                    return None;
+                }
+                Some(eval::test(condition, self))
+            }
+        }
+    }
+
+    /// Evaluates an expression; missing where a `require` fails.
+    pub(crate) fn eval(&self, expr: &Expr) -> Value {
+        eval::eval(expr, self).unwrap_or_default()
+    }
+}
+
+impl Scope for FlowView<'_> {
+    fn event(&self, slot: u16) -> Value {
+        match self.place(slot) {
+            Some(Ok(value)) => value.clone(),
+            Some(Err(_)) | None => Value::Missing,
+        }
+    }
+
+    fn env(&self, env: &Env) -> Value {
+        match env {
+            Env::Now | Env::ReceivedAt => Value::Instant(self.event.received_at),
+            Env::TriggerName => Value::text(self.trigger),
+            Env::EventId => Value::text(self.event.id.as_str()),
+            Env::EventAt => Value::Instant(self.event.occurred_at.unwrap_or(self.event.received_at)),
+            Env::EventType => self.event.event_type.as_deref().map_or(Value::Missing, Value::text),
+            Env::Setting(name) => self.settings.get(name).cloned().unwrap_or_default(),
+            Env::RunFlow => Value::text(self.flow.flow.name.as_deref().unwrap_or(&self.flow.flow.id)),
+            // No run yet, and no request.
+            Env::RunKey
+            | Env::RunId
+            | Env::SentAt
+            | Env::Secret(_)
+            | Env::PublicUrl
+            | Env::LiveTypes
+            | Env::Watermark
+            | Env::Cursor
+            | Env::Error => Value::Missing,
+        }
+    }
+
+    fn raw(&self, path: &JsonPath) -> Value {
+        self.payload.group.raw.get(path).map_or(Value::Missing, |leaf| self.payload.scanned.value(*leaf))
+    }
+}

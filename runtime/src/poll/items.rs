@@ -1,0 +1,134 @@
+//! Items of a page: which are wanted, in which order they go on.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use flow_plan::{JsonPath, Poll, Source, Value};
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use tracing::{debug, warn};
+
+use crate::event::{Incoming, Via};
+use crate::scan::PathSet;
+use crate::server::{EnvelopeReader, Misread};
+
+/// An item of a list.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) id: String,
+    pub(super) event_type: Option<String>,
+    pub(super) at: Option<Timestamp>,
+    order: Option<Decimal>,
+    pub(super) payload: Bytes,
+}
+
+/// Reads items of one source.
+pub(super) struct ItemReader {
+    source: String,
+    envelope: EnvelopeReader,
+    /// The path that decides the order, where it is not that of the instant.
+    order_by: Option<PathSet>,
+    by_instant: bool,
+}
+
+impl ItemReader {
+    pub(super) fn new(source: &Source, poll: &Poll) -> Self {
+        let at = source.envelope.at.as_ref().map(|(path, _)| path);
+        let by_instant = poll.order_by.is_none() || poll.order_by.as_ref() == at;
+        let order_by = poll.order_by.as_ref().filter(|_| !by_instant).map(|path| {
+            let mut paths = PathSet::default();
+            paths.insert(path);
+            paths
+        });
+        Self {
+            source: source.name.clone(),
+            envelope: EnvelopeReader::new(&source.envelope, &poll.seen),
+            order_by,
+            by_instant: by_instant && at.is_some(),
+        }
+    }
+
+    /// Tells whether items are ordered by the instant that is the watermark.
+    pub(super) fn by_instant(&self) -> bool {
+        self.by_instant
+    }
+
+    /// Reads an item; `None` where it cannot be an event, which is logged: one odd item must not stop all others.
+    pub(super) fn read(&self, json: &str) -> Option<Item> {
+        let payload = Bytes::copy_from_slice(json.as_bytes());
+        let read = match self.envelope.read(&payload, None) {
+            Ok(read) => read,
+            Err(Misread::Refused(reason)) => {
+                debug!(source = self.source, reason, "a polled item was refused");
+                return None;
+            }
+            Err(Misread::Malformed(reason)) => {
+                warn!(source = self.source, reason, "a polled item is malformed and was left out");
+                return None;
+            }
+        };
+        let order = match &self.order_by {
+            Some(paths) => paths.scan(&payload).ok().and_then(|found| number(&found.value(0))),
+            None => read.at.map(|at| Decimal::from(at.as_millisecond())),
+        };
+        Some(Item { id: read.id, event_type: read.event_type, at: read.at, order, payload })
+    }
+}
+
+impl Item {
+    pub(super) fn into_incoming(self, source: &str) -> Incoming {
+        Incoming {
+            id: self.id,
+            source: source.to_owned(),
+            event_type: self.event_type,
+            occurred_at: self.at,
+            payload: self.payload,
+            via: Via::Poll,
+            only_trigger: None,
+        }
+    }
+
+    /// Tells whether a live flow draws on items of this type.
+    pub(super) fn is_wanted(&self, types: &BTreeSet<String>) -> bool {
+        types.is_empty() || self.event_type.as_ref().is_none_or(|found| types.contains(found))
+    }
+}
+
+/// Puts items in their order, oldest first. Equal ones keep the order of the wire, reversed where that is newest first.
+/// An item without an order stands where the one before it stands.
+pub(super) fn sort(items: &mut Vec<Item>, newest_first: bool) {
+    if newest_first {
+        items.reverse();
+    }
+    let mut last = None;
+    for item in items.iter_mut() {
+        match item.order {
+            Some(order) => last = Some(order),
+            None => item.order = last,
+        }
+    }
+    items.sort_by_key(|item| item.order);
+}
+
+/// Numbers count as they are, instants as milliseconds.
+fn number(value: &Value) -> Option<Decimal> {
+    match value {
+        Value::Number(number) => Some(*number),
+        Value::Text(text) => match text.parse::<Timestamp>() {
+            Ok(at) => Some(Decimal::from(at.as_millisecond())),
+            Err(_) => text.parse().ok(),
+        },
+        _ => None,
+    }
+}
+
+/// Returns what stands at a path of a JSON text, as a text.
+pub(super) fn text_at(json: &str, path: &JsonPath) -> Option<String> {
+    let mut paths = PathSet::default();
+    paths.insert(path);
+    match paths.scan(json.as_bytes()).ok()?.value(0) {
+        Value::Text(text) if !text.is_empty() => Some(text.to_string()),
+        Value::Number(number) => Some(number.normalize().to_string()),
+        _ => None,
+    }
+}

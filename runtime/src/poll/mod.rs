@@ -1,0 +1,168 @@
+//! Polls: one task for each connection and source that live flows draw from.
+//!
+//! The recipe is made for services that list late, out of order and twice: ask again for what was just before (the
+//! overlap stands in the connector's request), take all pages, drop what is known, sort, hand over oldest first, and
+//! commit events and cursor together. A page that fails moves nothing.
+
+mod fetch;
+mod items;
+mod task;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flow_plan::Source;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::engine::Engine;
+use crate::live::{Live, LiveConnection};
+use crate::world::World;
+
+/// Which poll: connection and source.
+type Key = (String, String);
+
+/// All polls of a daemon.
+#[derive(Debug)]
+pub(crate) struct Polls {
+    engine: Engine,
+    world: World,
+    running: Mutex<BTreeMap<Key, Running>>,
+    board: Board,
+}
+
+#[derive(Debug)]
+struct Running {
+    spec: watch::Sender<Arc<Spec>>,
+    task: JoinHandle<()>,
+}
+
+/// What a task polls.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    pub(crate) connection: Arc<LiveConnection>,
+    pub(crate) source: Source,
+    /// The event types that live flows use; empty where the source has none.
+    pub(crate) types: BTreeSet<String>,
+    pub(crate) every: Duration,
+}
+
+/// How a poll is doing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PollStatus {
+    /// When the last poll succeeded.
+    pub(crate) polled_at: Option<Timestamp>,
+    /// The newest instant read.
+    pub(crate) watermark: Option<Timestamp>,
+    /// Why the last poll failed.
+    pub(crate) error: Option<String>,
+    /// The credentials do not work.
+    pub(crate) broken: bool,
+    /// When it polls next.
+    pub(crate) next_at: Option<Timestamp>,
+    /// Events handed over since the start.
+    pub(crate) events: u64,
+}
+
+/// Where the tasks write how they are doing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Board(Arc<Mutex<BTreeMap<Key, PollStatus>>>);
+
+impl Board {
+    fn update(&self, key: &Key, change: impl FnOnce(&mut PollStatus)) {
+        change(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default());
+    }
+
+    fn remove(&self, key: &Key) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+impl Polls {
+    /// Returns the polls, none of which runs yet.
+    pub(crate) fn new(engine: Engine, world: World) -> Self {
+        Self { engine, world, running: Mutex::default(), board: Board::default() }
+    }
+
+    /// Starts, changes and ends tasks, so that they are those of the plan.
+    pub(crate) fn swap(&self, live: &Live) {
+        let mut wanted = specs(live);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|key, poll| {
+            let Some(spec) = wanted.remove(key) else {
+                poll.task.abort();
+                self.board.remove(key);
+                return false;
+            };
+            // A task is only woken by what concerns it.
+            poll.spec.send_if_modified(|known| {
+                let changed = !same(known, &spec);
+                *known = Arc::new(spec);
+                changed
+            });
+            true
+        });
+        for (key, spec) in wanted {
+            let (sender, receiver) = watch::channel(Arc::new(spec));
+            let task = task::run(key.clone(), receiver, self.engine.clone(), self.world.clone(), self.board.clone());
+            running.insert(key, Running { spec: sender, task: tokio::spawn(task) });
+        }
+    }
+
+    /// Ends all tasks. What was not yet committed will be polled again.
+    pub(crate) async fn stop(&self) {
+        let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        for poll in running.values() {
+            poll.task.abort();
+        }
+        for poll in running.into_values() {
+            // An error says that it was ended, which is what was asked for.
+            drop(poll.task.await);
+        }
+    }
+
+    /// Returns how each poll is doing, by connection and source.
+    pub(crate) fn status(&self) -> BTreeMap<Key, PollStatus> {
+        self.board.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Returns what is polled under a plan: sources with a poll from which a live flow draws.
+fn specs(live: &Live) -> BTreeMap<Key, Spec> {
+    let mut specs: BTreeMap<Key, Spec> = BTreeMap::new();
+    for trigger in live.flows.iter().flat_map(|flow| &flow.triggers) {
+        let Some(connection) = live.connections.get(&trigger.connection).filter(|connection| connection.polls) else { continue };
+        let Some(source) = connection.plan.sources.iter().find(|source| source.name == trigger.source) else { continue };
+        let Some(poll) = &source.poll else { continue };
+        let every = connection.poll_every.unwrap_or(Duration::from_millis(poll.every_ms)).max(SHORTEST);
+        let key = (trigger.connection.clone(), trigger.source.clone());
+        let spec = specs.entry(key).or_insert_with(|| Spec {
+            connection: Arc::clone(connection),
+            source: source.clone(),
+            types: BTreeSet::new(),
+            every,
+        });
+        spec.types.extend(trigger.types.iter().cloned());
+    }
+    specs
+}
+
+/// No interval is shorter.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+fn same(one: &Spec, other: &Spec) -> bool {
+    let secrets = |spec: &Spec| -> Vec<_> {
+        spec.connection.secrets.iter().map(|(name, secret)| (name.clone(), secret.clone())).collect()
+    };
+    let (mine, theirs) = (secrets(one), secrets(other));
+    one.types == other.types
+        && one.every == other.every
+        && one.source == other.source
+        && one.connection.base_url == other.connection.base_url
+        && one.connection.plan.api == other.connection.plan.api
+        && one.connection.plan.settings == other.connection.plan.settings
+        && mine.len() == theirs.len()
+        && mine.iter().zip(&theirs).all(|((name, secret), (other, theirs))| name == other && secret.expose() == theirs.expose())
+}

@@ -1,0 +1,390 @@
+//! One source, polled for as long as flows draw from it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow_plan::Poll;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use super::fetch::{Fetched, KEEP_BYTES, PollError, Start, fetch};
+use super::items::{Item, ItemReader};
+use super::{Board, Key, Spec};
+use crate::engine::Engine;
+use crate::event::{AcceptError, Cursor, Incoming};
+use crate::world::World;
+
+/// Events that are committed at a time.
+const BATCH: usize = 500;
+/// A silent poll writes its cursor this often, so that the disk is not woken for nothing.
+const QUIET_COMMIT: SignedDuration = SignedDuration::from_mins(5);
+/// In silence the watermark stays so far behind the service's own time: late items are still asked for.
+const QUIET_LAG: SignedDuration = SignedDuration::from_hours(1);
+/// A service's clock that differs by more says nothing.
+const MAX_SKEW: SignedDuration = SignedDuration::from_hours(24);
+/// How often a broken connection is tried.
+const PROBE: Duration = Duration::from_secs(300);
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
+/// What a source without times remembers of its list.
+const MAX_SEEN: usize = 10_000;
+
+/// Polls until the task is ended or the plan no longer has the source.
+pub(super) async fn run(key: Key, mut specs: watch::Receiver<Arc<Spec>>, engine: Engine, world: World, board: Board) {
+    let mut task = Task {
+        key,
+        engine,
+        world,
+        board,
+        cursor: Cursor::default(),
+        known: HashSet::new(),
+        fresh: BTreeSet::new(),
+        committed_at: None,
+        keep_bytes: KEEP_BYTES,
+    };
+    let mut failures = 0;
+    let mut loaded = false;
+    loop {
+        let spec = Arc::clone(&specs.borrow_and_update());
+        let Some(poll) = &spec.source.poll else { return };
+        let result = async {
+            if !loaded {
+                task.load(&spec, poll).await?;
+                loaded = true;
+            }
+            task.poll(&spec, poll).await
+        };
+        let wait = match result.await {
+            Ok(Next::Again) => Duration::ZERO,
+            Ok(Next::Interval) => {
+                task.succeeded();
+                failures = 0;
+                spec.every
+            }
+            Err(Trouble::Stopping) => return,
+            Err(Trouble::Store(reason)) => task.failed(&reason, false, task.backoff(&mut failures, None)),
+            Err(Trouble::Poll(PollError::Broken(reason))) => task.failed(&reason, true, PROBE.max(spec.every)),
+            Err(Trouble::Poll(PollError::CursorLost(reason))) => {
+                task.cursor_lost(&reason);
+                Duration::ZERO
+            }
+            Err(Trouble::Poll(PollError::Failed { error, retry_after })) => {
+                task.failed(&error, false, task.backoff(&mut failures, retry_after))
+            }
+        };
+        let next_at = later(task.world.clock.now(), wait);
+        task.board.update(&task.key, |status| status.next_at = Some(next_at));
+        if wait.is_zero() {
+            // Long lists take turns with the other polls.
+            tokio::task::yield_now().await;
+            continue;
+        }
+        tokio::select! {
+            () = task.world.clock.sleep_until(next_at) => {}
+            changed = specs.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                failures = 0;
+            }
+        }
+    }
+}
+
+struct Task {
+    key: Key,
+    engine: Engine,
+    world: World,
+    board: Board,
+    /// How far was read, as it was last committed or is about to be.
+    cursor: Cursor,
+    /// What the last list held: it comes again in the overlap. The engine has the last word on what is new.
+    known: HashSet<String>,
+    /// Event types whose beginning has not yet been compared with the service's clock.
+    fresh: BTreeSet<String>,
+    committed_at: Option<Timestamp>,
+    keep_bytes: usize,
+}
+
+enum Next {
+    Again,
+    Interval,
+}
+
+enum Trouble {
+    Stopping,
+    Store(String),
+    Poll(PollError),
+}
+
+impl From<PollError> for Trouble {
+    fn from(error: PollError) -> Self {
+        Self::Poll(error)
+    }
+}
+
+impl From<AcceptError> for Trouble {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::Stopping => Self::Stopping,
+            AcceptError::QueueFull | AcceptError::Store(_) | AcceptError::Malformed(_) => Self::Store(error.to_string()),
+        }
+    }
+}
+
+impl Task {
+    /// Reads the cursor, and makes it where the source is new.
+    async fn load(&mut self, spec: &Spec, poll: &Poll) -> Result<(), Trouble> {
+        let (connection, source) = self.key.clone();
+        let Some(cursor) = self.engine.cursor(&connection, &source) else {
+            let now = self.world.clock.now();
+            self.cursor = Cursor { polled_at: Some(now), ..Cursor::default() };
+            if poll.first_now {
+                self.cursor.watermark = Some(whole_second(now));
+                if !has_times(spec) {
+                    return self.prime(spec, poll).await;
+                }
+                self.begin_types(spec, now);
+            }
+            self.commit(Vec::new(), self.cursor.clone()).await?;
+            info!(connection, source, "polling begins now; nothing older is emitted");
+            return Ok(());
+        };
+        self.known = cursor.seen.iter().cloned().collect();
+        let read_until = cursor.polled_at.into_iter().chain(cursor.watermark).max();
+        if let (Some(read_until), Some(oldest)) = (read_until, self.oldest(poll))
+            && read_until < oldest
+        {
+            error!(connection, source, gap_from = %read_until, gap_to = %oldest,
+                "the service no longer lists what happened in this gap: events of that time are lost");
+        }
+        self.cursor = cursor;
+        Ok(())
+    }
+
+    /// Items without times: what is there at the first poll is old.
+    async fn prime(&mut self, spec: &Spec, poll: &Poll) -> Result<(), Trouble> {
+        let reader = ItemReader::new(&spec.source, poll);
+        let start = Start { watermark: self.cursor.watermark, cursor: None, keep_bytes: self.keep_bytes };
+        let fetched = fetch(spec, poll, &reader, &self.world, start).await?;
+        self.remember(&fetched.items);
+        self.cursor.cursor = fetched.cursor;
+        self.cursor.seen = seen(&fetched.items);
+        self.commit(Vec::new(), self.cursor.clone()).await
+    }
+
+    /// Event types count from when a flow first wants them, and no longer than one does.
+    fn begin_types(&mut self, spec: &Spec, now: Timestamp) -> bool {
+        let wanted: BTreeSet<String> =
+            if spec.types.is_empty() { BTreeSet::from([String::new()]) } else { spec.types.clone() };
+        let before = self.cursor.since.len();
+        self.cursor.since.retain(|name, _| wanted.contains(name));
+        let mut changed = self.cursor.since.len() != before;
+        for name in wanted {
+            if !self.cursor.since.contains_key(&name) {
+                self.fresh.insert(name.clone());
+                self.cursor.since.insert(name, whole_second(now));
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// Returns the oldest instant that the service still lists.
+    fn oldest(&self, poll: &Poll) -> Option<Timestamp> {
+        let history = SignedDuration::from_millis(i64::try_from(poll.history_ms?).ok()?);
+        self.world.clock.now().checked_sub(history).ok()
+    }
+
+    async fn poll(&mut self, spec: &Spec, poll: &Poll) -> Result<Next, Trouble> {
+        let reader = ItemReader::new(&spec.source, poll);
+        let timed = has_times(spec);
+        if poll.first_now && timed && self.begin_types(spec, self.world.clock.now()) {
+            self.commit(Vec::new(), self.cursor.clone()).await?;
+        }
+        let watermark = match (self.cursor.watermark, self.oldest(poll)) {
+            (Some(watermark), Some(oldest)) => Some(watermark.max(oldest)),
+            (watermark, _) => watermark,
+        };
+        let cursor = self.cursor.cursor.clone();
+        let start = Start { watermark, cursor: cursor.as_deref(), keep_bytes: self.keep_bytes };
+        let asked_at = self.world.clock.now();
+        let fetched = fetch(spec, poll, &reader, &self.world, start).await?;
+        self.compare_clocks(fetched.answered_at, asked_at);
+        let before = self.cursor.watermark;
+        let cut = fetched.whole_until.is_some();
+        self.hand_over(spec, &reader, fetched).await?;
+        if !cut {
+            self.keep_bytes = KEEP_BYTES;
+            return Ok(Next::Interval);
+        }
+        if self.cursor.watermark == before {
+            // Too much happened at one instant for the bound: it has to give way, or the poll would never get further.
+            self.keep_bytes = self.keep_bytes.saturating_mul(2);
+            warn!(connection = self.key.0, source = self.key.1, bytes = self.keep_bytes, "a poll needs more memory");
+        }
+        Ok(Next::Again)
+    }
+
+    /// A start is an instant of our clock, items carry the service's: the difference must neither lose nor invent any.
+    fn compare_clocks(&mut self, answered_at: Option<Timestamp>, asked_at: Timestamp) {
+        let Some(theirs) = answered_at else { return };
+        let skew = theirs.duration_since(asked_at);
+        let fresh = std::mem::take(&mut self.fresh);
+        // A `Date` has whole seconds and is made while we wait.
+        if skew.abs() < SignedDuration::from_secs(3) || skew.abs() > MAX_SKEW {
+            return;
+        }
+        let all = fresh.len() == self.cursor.since.len();
+        for (name, since) in self.cursor.since.iter_mut().filter(|(name, _)| fresh.contains(*name)) {
+            *since = whole_second(since.checked_add(skew).unwrap_or(*since));
+            self.committed_at = None;
+            info!(connection = self.key.0, source = self.key.1, event_type = name, %skew, "the service's clock differs");
+        }
+        if all && let Some(earliest) = self.cursor.since.values().min() {
+            self.cursor.watermark = Some(*earliest);
+        }
+    }
+
+    /// Gives new items to the engine, oldest first, with the cursor that they bring.
+    async fn hand_over(&mut self, spec: &Spec, reader: &ItemReader, fetched: Fetched) -> Result<(), Trouble> {
+        let now = self.world.clock.now();
+        let limit = fetched.answered_at.filter(|theirs| theirs.duration_since(now).abs() <= MAX_SKEW).map_or(now, |at| at.max(now));
+        let mut last = Cursor { polled_at: Some(now), ..self.cursor.clone() };
+        last.cursor = fetched.cursor.clone().or(last.cursor);
+        if !has_times(spec) {
+            last.seen = seen(&fetched.items);
+        }
+        let newest = fetched.items.iter().filter_map(|item| item.at).max();
+        last.watermark = last.watermark.into_iter().chain(newest.map(|at| at.min(limit))).max();
+        if fetched.whole_until.is_none()
+            && let Some(quiet) = fetched.answered_at.and_then(|at| at.min(limit).checked_sub(QUIET_LAG).ok())
+            && theirs_is_sane(fetched.answered_at, now)
+        {
+            last.watermark = last.watermark.map(|watermark| watermark.max(quiet));
+        }
+        if let Some(whole_until) = fetched.whole_until {
+            last.watermark = self.cursor.watermark.into_iter().chain([whole_until.min(limit)]).max();
+            last.cursor = self.cursor.cursor.clone();
+        }
+        let new: Vec<&Item> = fetched.items.iter().filter(|item| self.is_new(item)).collect();
+        let batches: Vec<&[&Item]> = new.chunks(BATCH).collect();
+        for (at, batch) in batches.iter().enumerate() {
+            let cursor = if at + 1 == batches.len() { last.clone() } else { self.partial(reader, batch, limit) };
+            let events = batch.iter().map(|item| (*item).clone().into_incoming(&spec.source.name)).collect();
+            self.commit(events, cursor).await?;
+        }
+        if batches.is_empty() {
+            self.commit_quietly(last, now).await?;
+        }
+        self.remember(&fetched.items);
+        Ok(())
+    }
+
+    /// Returns the cursor of a batch that is not the last. It moves only where the order says that all older ones are in.
+    fn partial(&self, reader: &ItemReader, batch: &[&Item], limit: Timestamp) -> Cursor {
+        let mut cursor = self.cursor.clone();
+        if reader.by_instant() {
+            let newest = batch.iter().filter_map(|item| item.at).max().map(|at| at.min(limit));
+            cursor.watermark = cursor.watermark.into_iter().chain(newest).max();
+        }
+        cursor
+    }
+
+    fn is_new(&self, item: &Item) -> bool {
+        if self.known.contains(&item.id) {
+            return false;
+        }
+        let since = self.cursor.since.get(item.event_type.as_deref().unwrap_or_default()).or_else(|| self.cursor.since.get(""));
+        !matches!((item.at, since), (Some(at), Some(since)) if at < *since)
+    }
+
+    fn remember(&mut self, items: &[Item]) {
+        self.known = items.iter().map(|item| item.id.clone()).collect();
+    }
+
+    /// A cursor that only says "nothing new" is worth a write now and then.
+    async fn commit_quietly(&mut self, cursor: Cursor, now: Timestamp) -> Result<(), Trouble> {
+        let moved = cursor.cursor != self.cursor.cursor || cursor.seen != self.cursor.seen || cursor.since != self.cursor.since;
+        let due = self.committed_at.is_none_or(|at| now.duration_since(at) >= QUIET_COMMIT);
+        if moved || due {
+            return self.commit(Vec::new(), cursor).await;
+        }
+        self.cursor = cursor;
+        Ok(())
+    }
+
+    async fn commit(&mut self, events: Vec<Incoming>, cursor: Cursor) -> Result<(), Trouble> {
+        let count = events.len() as u64;
+        self.engine.accept(&self.key.0, events, Some((self.key.1.clone(), cursor.clone()))).await?;
+        self.committed_at = Some(self.world.clock.now());
+        self.cursor = cursor;
+        self.board.update(&self.key, |status| status.events += count);
+        Ok(())
+    }
+
+    fn cursor_lost(&mut self, reason: &str) {
+        error!(connection = self.key.0, source = self.key.1, reason, since = ?self.cursor.polled_at,
+            "the service no longer knows the cursor: polling goes on without it, and events since then may be lost");
+        self.cursor.cursor = None;
+    }
+
+    fn succeeded(&mut self) {
+        let (now, watermark) = (self.world.clock.now(), self.cursor.watermark);
+        self.board.update(&self.key, |status| {
+            if status.error.take().is_some() {
+                info!(connection = self.key.0, source = self.key.1, "polling works again");
+            }
+            status.broken = false;
+            status.polled_at = Some(now);
+            status.watermark = watermark;
+        });
+    }
+
+    /// Notes a failure, announced once for as long as it lasts, and returns the time to wait.
+    fn failed(&self, reason: &str, broken: bool, wait: Duration) -> Duration {
+        self.board.update(&self.key, |status| {
+            let (connection, source) = (&self.key.0, &self.key.1);
+            match (broken, status.broken, status.error.is_some()) {
+                (true, false, _) => error!(connection, source, reason, "the connection is broken: its credentials do not work"),
+                (false, _, false) => warn!(connection, source, reason, "a poll failed; it is tried again"),
+                _ => {}
+            }
+            status.broken = broken;
+            status.error = Some(reason.to_owned());
+        });
+        wait
+    }
+
+    /// Returns the delay after one more failure: doubling, with full jitter, and never shorter than the service asks.
+    fn backoff(&self, failures: &mut u32, retry_after: Option<Duration>) -> Duration {
+        let longest = FIRST_BACKOFF.saturating_mul(1 << (*failures).min(20)).min(LONGEST_BACKOFF);
+        *failures = failures.saturating_add(1);
+        let jittered = longest.mul_f64(self.world.random.fraction().clamp(0.1, 1.0));
+        jittered.max(retry_after.unwrap_or_default())
+    }
+}
+
+fn has_times(spec: &Spec) -> bool {
+    spec.source.envelope.at.is_some()
+}
+
+fn theirs_is_sane(theirs: Option<Timestamp>, now: Timestamp) -> bool {
+    theirs.is_some_and(|theirs| theirs.duration_since(now).abs() <= MAX_SKEW)
+}
+
+/// Returns the newest ids of a list.
+fn seen(items: &[Item]) -> Vec<String> {
+    items.iter().rev().take(MAX_SEEN).map(|item| item.id.clone()).collect()
+}
+
+/// Services count whole seconds: what happens in the second of a start counts as after it.
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+fn later(at: Timestamp, by: Duration) -> Timestamp {
+    SignedDuration::try_from(by).ok().and_then(|by| at.checked_add(by).ok()).unwrap_or(at)
+}

@@ -1,0 +1,112 @@
+//! What must survive: events, starts, runs with their journals, plans, timers and cursors.
+//!
+//! [`Store`] speaks in plain types. Everything above one key-value seam ([`backend::Backend`]) exists once, so that the
+//! backends differ in nothing but where the bytes lie; both pass the same conformance suite.
+
+mod backend;
+mod memory;
+mod prune;
+mod query;
+mod records;
+mod redb;
+mod tables;
+mod writer;
+
+use std::sync::Arc;
+
+use flow_plan as plan;
+use jiff::Timestamp;
+
+use crate::event::Cursor;
+use crate::journal::Entry;
+use crate::world::BoxFuture;
+
+pub use memory::{Faults, MemoryStore};
+pub use records::{AcceptBatch, AcceptedEvent, EventQuery, NewEvent, NewRun, NewStart, Pruned, RunHead, RunQuery, RunUpdate};
+pub use records::{PruneBite, StoredEvent};
+pub use redb::RedbStore;
+
+/// The version of what this program writes.
+pub const VERSION: u32 = 1;
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The disk failed, is full or read-only. Nothing of the operation is kept; trying again may help.
+    #[error("the disk refuses: {0}")]
+    Io(String),
+    /// Another process has the store open.
+    #[error("another flowd{} has the store `{folder}` open", .by.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    Held {
+        /// The folder.
+        folder: String,
+        /// Its process id.
+        by: Option<u32>,
+    },
+    /// A newer version wrote it. It was not touched.
+    #[error("the store was written by a newer version of flowd (format {found}, this one reads {VERSION}); it was not touched")]
+    Newer {
+        /// The version found.
+        found: u32,
+    },
+    /// What was read makes no sense.
+    #[error("the store is damaged: {0}")]
+    Corrupted(String),
+    /// The run was changed meanwhile: read it again.
+    #[error("the run was changed meanwhile")]
+    Conflict,
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Tells whether trying again may help.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, StoreError::Io(_) | StoreError::Conflict)
+    }
+}
+
+/// The store. Writes are atomic and durable once their future is ready; those that wait at one moment share one commit.
+pub trait Store: Send + Sync {
+    /// Takes in events with what they start, and the cursor of a poll, in one transaction. What is known already is
+    /// left out, and said so.
+    fn accept(&self, batch: AcceptBatch) -> BoxFuture<'static, Result<Vec<AcceptedEvent>, StoreError>>;
+    /// Extends journals. Fails with [`StoreError::Conflict`], changing nothing, where a run has other entries by now.
+    fn update(&self, runs: Vec<RunUpdate>) -> BoxFuture<'static, Result<(), StoreError>>;
+    /// Writes a cursor alone: a poll that found nothing.
+    fn put_cursor(&self, connection: &str, source: &str, cursor: Cursor) -> BoxFuture<'static, Result<(), StoreError>>;
+    /// Pauses a flow since `at`, or lets it go on.
+    fn set_paused(&self, flow: &str, at: Option<Timestamp>) -> BoxFuture<'static, Result<(), StoreError>>;
+    /// Removes a little of what is too old, and says where to go on.
+    fn prune(&self, bite: PruneBite) -> BoxFuture<'static, Result<Pruned, StoreError>>;
+
+    /// Returns an event by its number.
+    fn event(&self, seq: u64) -> Result<Option<StoredEvent>, StoreError>;
+    /// Returns the numbers of the events with this id, one per connection.
+    fn event_seqs(&self, id: &str) -> Result<Vec<(String, u64)>, StoreError>;
+    /// Returns events, newest first.
+    fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError>;
+    /// Returns the runs that an event started.
+    fn runs_of_event(&self, seq: u64) -> Result<Vec<String>, StoreError>;
+    /// Returns the head of a run.
+    fn run(&self, id: &str) -> Result<Option<RunHead>, StoreError>;
+    /// Returns the journal of a run.
+    fn journal(&self, id: &str) -> Result<Vec<Entry>, StoreError>;
+    /// Returns the heads of runs, newest first.
+    fn runs(&self, query: &RunQuery) -> Result<Vec<RunHead>, StoreError>;
+    /// Returns the ids of the runs that are not at their end, behind `after`, at most `limit`.
+    fn active(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError>;
+    /// Returns how many runs are not at their end, and how many are dead.
+    fn counts(&self) -> Result<(u64, u64), StoreError>;
+    /// Returns a plan by its hash.
+    fn plan(&self, hash: &str) -> Result<Option<Arc<plan::Flow>>, StoreError>;
+    /// Returns the runs whose timer is due at `now`, earliest first, and the instant of the next one behind them.
+    fn due(&self, now: Timestamp, limit: usize) -> Result<(Vec<String>, Option<Timestamp>), StoreError>;
+    /// Returns a cursor.
+    fn cursor(&self, connection: &str, source: &str) -> Result<Option<Cursor>, StoreError>;
+    /// Returns the paused flows.
+    fn paused(&self) -> Result<Vec<(String, Timestamp)>, StoreError>;
+    /// Returns the highest numbers of events and runs.
+    fn last_numbers(&self) -> Result<(u64, u64), StoreError>;
+}

@@ -1,0 +1,107 @@
+//! Taking out what is too old, a little at a time.
+//!
+//! Finished runs go with their journals, then events that no run refers to, then the keys of starts. Dead and active
+//! runs stay, with their events.
+
+use super::StoreError;
+use super::backend::Write;
+use super::records::{PruneBite, Pruned, RunHead};
+use super::tables::{self, Key, LETTER, instant_at, number_at};
+use super::query;
+use crate::run::Status;
+
+pub(super) fn prune(from: &mut dyn Write, bite: &PruneBite) -> Result<Pruned, StoreError> {
+    let mut pruned = Pruned::default();
+    let runs_next = prune_runs(from, bite, &mut pruned)?;
+    let events_next = prune_events(from, bite, &mut pruned)?;
+    let starts_left = prune_starts(from, bite, &mut pruned)?;
+    if runs_next.is_some() || events_next.is_some() || starts_left {
+        pruned.next = Some((runs_next.unwrap_or(u64::MAX), events_next.unwrap_or(u64::MAX)));
+    }
+    Ok(pruned)
+}
+
+fn prune_runs(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> Result<Option<u64>, StoreError> {
+    let mut old: Vec<RunHead> = Vec::new();
+    let (mut looked, mut next) = (0, None);
+    let reader = &*from;
+    reader.scan(&tables::run_order(bite.from.0), &Key::of(b'o').end(), false, &mut |key, value| {
+        let seq = number_at(key, LETTER).unwrap_or(0);
+        if looked >= bite.limit {
+            next = Some(seq);
+            return Ok(false);
+        }
+        looked += 1;
+        let id = std::str::from_utf8(value).map_err(|error| StoreError::Corrupted(error.to_string()))?;
+        let Some(head) = query::run(reader, id)? else { return Ok(true) };
+        if head.started_at >= bite.before {
+            return Ok(false);
+        }
+        let finished = matches!(head.status, Status::Done | Status::Stopped | Status::Cancelled);
+        if finished && head.ended_at.is_some_and(|ended| ended < bite.before) {
+            old.push(head);
+        }
+        Ok(true)
+    })?;
+    for head in old {
+        for number in 0..head.entries {
+            from.remove(&tables::journal(&head.id, number))?;
+        }
+        from.remove(&tables::run_order(head.seq))?;
+        from.remove(&tables::run_of_flow(&head.flow, head.seq))?;
+        from.remove(&tables::run_of_event(head.event, &head.id))?;
+        from.remove(&tables::run(&head.id))?;
+        pruned.runs += 1;
+    }
+    Ok(next)
+}
+
+fn prune_events(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> Result<Option<u64>, StoreError> {
+    let mut old = Vec::new();
+    let (mut looked, mut next) = (0, None);
+    let reader = &*from;
+    reader.scan(&tables::event(bite.from.1), &Key::of(b'e').end(), false, &mut |key, value| {
+        if looked >= bite.limit {
+            next = number_at(key, LETTER);
+            return Ok(false);
+        }
+        looked += 1;
+        let event = query::decode_event(value)?;
+        if event.received_at >= bite.before {
+            return Ok(false);
+        }
+        if query::runs_of_event(reader, event.seq)?.is_empty() {
+            old.push((event.seq, event.id, event.connection));
+        }
+        Ok(true)
+    })?;
+    for (seq, id, connection) in old {
+        from.remove(&tables::event(seq))?;
+        from.remove(&tables::event_index(&id, &connection))?;
+        pruned.events += 1;
+    }
+    Ok(next)
+}
+
+/// Returns whether there are more.
+fn prune_starts(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> Result<bool, StoreError> {
+    let (mut old, mut more) = (Vec::new(), false);
+    from.scan(&Key::of(b't'), &tables::start_at(bite.starts_before, &[]), false, &mut |key, _| {
+        if old.len() >= bite.limit {
+            more = true;
+            return Ok(false);
+        }
+        old.push(key.to_vec());
+        Ok(true)
+    })?;
+    for by_time in old {
+        if instant_at(&by_time, LETTER).is_some()
+            && let Some(key) = by_time.get(LETTER + 8..).and_then(|key| <&[u8; 16]>::try_from(key).ok())
+        {
+            from.remove(&tables::start(key))?;
+        }
+        from.remove(&by_time)?;
+        pruned.starts += 1;
+    }
+    Ok(more)
+}

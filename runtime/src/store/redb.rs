@@ -1,0 +1,314 @@
+//! The store on disk: one redb file in a folder of its own.
+//!
+//! The file is made under another name, synced, and renamed, so that a power cut during the first start leaves either no
+//! store or a whole one. A lock file says who has it open.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Seek, Write as _};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+
+use super::backend::{Backend, Each, Read, Write};
+use super::writer::{Db, store_over_db};
+use super::{StoreError, VERSION, tables};
+
+const TABLE: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("flow");
+const FILE: &str = "flow.redb";
+const NEW_FILE: &str = "flow.redb.new";
+const LOCK: &str = "lock";
+const VERSION_FILE: &str = "version";
+
+/// The store on disk.
+pub struct RedbStore {
+    db: Db<Redb>,
+    /// Held as long as the store is open.
+    _lock: Option<File>,
+}
+
+store_over_db!(RedbStore);
+
+impl RedbStore {
+    /// Opens the store in a folder, which is made where there is none.
+    ///
+    /// # Errors
+    /// Where another process has it open, a newer version wrote it, or the disk refuses.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        make_folder(folder)?;
+        let lock = lock(folder)?;
+        check_version(folder)?;
+        let file = folder.join(FILE);
+        remove_if_there(&folder.join(NEW_FILE))?;
+        if !file.try_exists().map_err(io)? {
+            create(folder)?;
+        }
+        let opened = file.clone();
+        let store = Self::over(Box::new(move || {
+            let database = Database::builder().open(&opened).map_err(|error| storage(error.into()))?;
+            Ok(database)
+        }))?;
+        write_version(folder)?;
+        Ok(Self { _lock: Some(lock), ..store })
+    }
+
+    /// Opens a store over any backend of redb; `open` is called again after a failure of the disk.
+    ///
+    /// # Errors
+    /// As [`RedbStore::open`].
+    pub fn with_backend<S: StorageBackend>(
+        open: impl Fn() -> std::io::Result<S> + Send + Sync + 'static,
+    ) -> Result<Self, StoreError> {
+        let open = move || {
+            let database = Database::builder().create_with_backend(open().map_err(io)?).map_err(|error| storage(error.into()))?;
+            Ok(database)
+        };
+        initialise(&open()?)?;
+        Self::over(Box::new(open))
+    }
+
+    fn over(open: Open) -> Result<Self, StoreError> {
+        let database = open()?;
+        let redb = Redb { database: RwLock::new(Some(database)), open };
+        let mut found = None;
+        redb.read(&mut |from| {
+            found = from.get(&tables::meta("version"))?;
+            Ok(())
+        })?;
+        let found = found.and_then(|bytes| bytes.try_into().ok().map(u32::from_be_bytes));
+        match found {
+            Some(found) if found > VERSION => Err(StoreError::Newer { found }),
+            Some(_) => Ok(Self { db: Db::new(redb)?, _lock: None }),
+            None => Err(StoreError::Corrupted("it has no version".to_owned())),
+        }
+    }
+}
+
+type Open = Box<dyn Fn() -> Result<Database, StoreError> + Send + Sync>;
+
+struct Redb {
+    /// `None` after a failure of the disk, until it can be opened again: redb refuses all work after one.
+    database: RwLock<Option<Database>>,
+    open: Open,
+}
+
+impl Redb {
+    /// Closes the database where it will not work any more.
+    fn close_if_broken(&self, error: &StoreError) {
+        if matches!(error, StoreError::Io(_)) {
+            *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    fn reopen(&self) -> Result<(), StoreError> {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if database.is_none() {
+            *database = Some((self.open)()?);
+            tracing::info!("the store works again");
+        }
+        Ok(())
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if self.database.read().unwrap_or_else(PoisonError::into_inner).is_none() {
+            self.reopen()?;
+        }
+        let result = match &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(database) => work(database),
+            None => Err(StoreError::Io("the database is closed after a failure".to_owned())),
+        };
+        if let Err(error) = &result {
+            self.close_if_broken(error);
+        }
+        result
+    }
+}
+
+impl Backend for Redb {
+    fn read(&self, work: &mut dyn FnMut(&dyn Read) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.with(|database| {
+            let transaction = database.begin_read().map_err(|error| storage(error.into()))?;
+            let table = transaction.open_table(TABLE).map_err(|error| storage(error.into()))?;
+            work(&Reading(&table))
+        })
+    }
+
+    fn write(&self, work: &mut dyn FnMut(&mut dyn Write) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.with(|database| {
+            let mut transaction = database.begin_write().map_err(|error| storage(error.into()))?;
+            transaction.set_durability(Durability::Immediate).map_err(|error| storage(error.into()))?;
+            {
+                let table = transaction.open_table(TABLE).map_err(|error| storage(error.into()))?;
+                work(&mut Writing(table))?;
+            }
+            transaction.commit().map_err(|error| storage(error.into()))
+        })
+    }
+}
+
+struct Reading<'a, T>(&'a T);
+
+impl<T: ReadableTable<&'static [u8], &'static [u8]>> Read for Reading<'_, T> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.0.get(key).map_err(|error| storage(error.into()))?.map(|value| value.value().to_vec()))
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], downwards: bool, each: Each<'_>) -> Result<(), StoreError> {
+        if from >= to {
+            return Ok(());
+        }
+        let bounds = (Bound::Included(from), Bound::Excluded(to));
+        let mut range = self.0.range::<&[u8]>(bounds).map_err(|error| storage(error.into()))?;
+        while let Some(entry) = if downwards { range.next_back() } else { range.next() } {
+            let (key, value) = entry.map_err(|error| storage(error.into()))?;
+            if !each(key.value(), value.value())? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Writing<'t>(redb::Table<'t, &'static [u8], &'static [u8]>);
+
+impl Read for Writing<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Reading(&self.0).get(key)
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], downwards: bool, each: Each<'_>) -> Result<(), StoreError> {
+        Reading(&self.0).scan(from, to, downwards, each)
+    }
+}
+
+impl Write for Writing<'_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.0.insert(key, value).map(drop).map_err(|error| storage(error.into()))
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        self.0.remove(key).map(drop).map_err(|error| storage(error.into()))
+    }
+}
+
+fn initialise(database: &Database) -> Result<(), StoreError> {
+    let transaction = database.begin_write().map_err(|error| storage(error.into()))?;
+    {
+        let mut table = transaction.open_table(TABLE).map_err(|error| storage(error.into()))?;
+        let key = tables::meta("version");
+        if table.get(&*key).map_err(|error| storage(error.into()))?.is_none() {
+            let version = VERSION.to_be_bytes();
+            table.insert(&*key, version.as_slice()).map(drop).map_err(|error| storage(error.into()))?;
+        }
+    }
+    transaction.commit().map_err(|error| storage(error.into()))
+}
+
+/// Makes the file under another name and renames it when it is whole and synced.
+fn create(folder: &Path) -> Result<(), StoreError> {
+    let new = folder.join(NEW_FILE);
+    // Made before redb opens it, so that it is never readable by others.
+    drop(private_file(&new)?);
+    let database = Database::builder().create(&new).map_err(|error| storage(error.into()))?;
+    initialise(&database)?;
+    drop(database);
+    OpenOptions::new().write(true).open(&new).and_then(|file| file.sync_all()).map_err(io)?;
+    fs::rename(&new, folder.join(FILE)).map_err(io)?;
+    sync_folder(folder)
+}
+
+/// Beside the database, so that a file of a newer version is refused without being opened, which might repair it.
+fn check_version(folder: &Path) -> Result<(), StoreError> {
+    match fs::read_to_string(folder.join(VERSION_FILE)) {
+        Ok(text) => match text.trim().parse::<u32>() {
+            Ok(found) if found > VERSION => Err(StoreError::Newer { found }),
+            Ok(_) => Ok(()),
+            Err(_) => Err(StoreError::Corrupted(format!("`{VERSION_FILE}` holds no number"))),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io(error)),
+    }
+}
+
+fn write_version(folder: &Path) -> Result<(), StoreError> {
+    let path = folder.join(VERSION_FILE);
+    if path.try_exists().map_err(io)? {
+        return Ok(());
+    }
+    let new = folder.join("version.new");
+    let mut file = private_file(&new)?;
+    file.write_all(format!("{VERSION}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
+    fs::rename(&new, &path).map_err(io)?;
+    sync_folder(folder)
+}
+
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    let path: PathBuf = folder.join(LOCK);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut file = private(&mut options).open(&path).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let by = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            return Err(StoreError::Held { folder: folder.display().to_string(), by });
+        }
+        Err(fs::TryLockError::Error(error)) => return Err(io(error)),
+    }
+    let pid = format!("{}\n", std::process::id());
+    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(pid.as_bytes())).map_err(io)?;
+    Ok(file)
+}
+
+fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(io)?;
+    folder.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_folder)
+}
+
+fn private_file(path: &Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(true);
+    private(&mut options).open(path).map_err(io)
+}
+
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(error)),
+        _ => Ok(()),
+    }
+}
+
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn io(error: std::io::Error) -> StoreError {
+    StoreError::Io(error.to_string())
+}
+
+/// Any error of redb, which converts all of its own into one.
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn storage(error: redb::Error) -> StoreError {
+    match error {
+        redb::Error::Corrupted(what) => StoreError::Corrupted(what),
+        redb::Error::DatabaseClosed => StoreError::Closed,
+        // After a failed write redb refuses everything until it is opened again: the same remedy as for the failure.
+        other => StoreError::Io(other.to_string()),
+    }
+}

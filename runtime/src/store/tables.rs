@@ -1,0 +1,162 @@
+//! The keys: one letter for the table, then parts that sort as the values do.
+//!
+//! | | key | value |
+//! |---|---|---|
+//! | `m` | name | meta data |
+//! | `e` | event number | event |
+//! | `i` | event id, connection | event number |
+//! | `s` | key of a start | its instant |
+//! | `t` | instant, key of a start | |
+//! | `r` | run id | head |
+//! | `o` | run number | run id |
+//! | `f` | flow, run number | run id |
+//! | `v` | event number, run id | |
+//! | `j` | run id, number | entry |
+//! | `p` | hash | plan |
+//! | `w` | instant, run id | |
+//! | `a` | run id of an active run | |
+//! | `d` | run number of a dead run | run id |
+//! | `c` | connection, source | cursor |
+//! | `z` | flow that is paused | instant |
+
+use jiff::Timestamp;
+
+/// The length of the table's letter.
+pub(super) const LETTER: usize = 1;
+
+/// A key under construction.
+#[derive(Debug, Clone)]
+pub(super) struct Key(pub(super) Vec<u8>);
+
+impl Key {
+    /// Begins a key of a table.
+    pub(super) fn of(table: u8) -> Self {
+        Self(vec![table])
+    }
+
+    /// Adds a text that further parts may follow. Texts hold no zero byte: [`part`] takes it out.
+    pub(super) fn text(mut self, text: &str) -> Self {
+        self.0.extend(text.bytes().map(|byte| byte.max(1)));
+        self.0.push(0);
+        self
+    }
+
+    /// Adds a number.
+    pub(super) fn number(mut self, number: u64) -> Self {
+        self.0.extend(number.to_be_bytes());
+        self
+    }
+
+    /// Adds an instant.
+    pub(super) fn instant(self, at: Timestamp) -> Self {
+        // Shifted, so that instants before 1970 sort before those after.
+        self.number(at.as_millisecond().cast_unsigned() ^ (1 << 63))
+    }
+
+    /// Adds bytes.
+    pub(super) fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.extend(bytes);
+        self
+    }
+
+    /// Returns the first key behind all that begin with this one.
+    pub(super) fn end(&self) -> Vec<u8> {
+        let mut end = self.0.clone();
+        while let Some(last) = end.pop() {
+            if last < u8::MAX {
+                end.push(last + 1);
+                break;
+            }
+        }
+        end
+    }
+}
+
+impl std::ops::Deref for Key {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Reads a number at a place of a key or value.
+pub(super) fn number_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+/// Reads an instant at a place of a key or value.
+pub(super) fn instant_at(bytes: &[u8], at: usize) -> Option<Timestamp> {
+    Timestamp::from_millisecond((number_at(bytes, at)? ^ (1 << 63)).cast_signed()).ok()
+}
+
+/// Reads the text at a place, which a zero byte ends.
+pub(super) fn text_at(bytes: &[u8], at: usize) -> Option<&str> {
+    let rest = bytes.get(at..)?;
+    let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+    std::str::from_utf8(&rest[..end]).ok()
+}
+
+pub(super) fn meta(name: &str) -> Key {
+    Key::of(b'm').text(name)
+}
+
+pub(super) fn event(seq: u64) -> Key {
+    Key::of(b'e').number(seq)
+}
+
+pub(super) fn event_index(id: &str, connection: &str) -> Key {
+    Key::of(b'i').text(id).text(connection)
+}
+
+pub(super) fn start(key: &[u8; 16]) -> Key {
+    Key::of(b's').bytes(key)
+}
+
+pub(super) fn start_at(at: Timestamp, key: &[u8]) -> Key {
+    Key::of(b't').instant(at).bytes(key)
+}
+
+pub(super) fn run(id: &str) -> Key {
+    Key::of(b'r').text(id)
+}
+
+pub(super) fn run_order(seq: u64) -> Key {
+    Key::of(b'o').number(seq)
+}
+
+pub(super) fn run_of_flow(flow: &str, seq: u64) -> Key {
+    Key::of(b'f').text(flow).number(seq)
+}
+
+pub(super) fn run_of_event(event: u64, run: &str) -> Key {
+    Key::of(b'v').number(event).text(run)
+}
+
+pub(super) fn journal(run: &str, number: u32) -> Key {
+    Key::of(b'j').text(run).number(u64::from(number))
+}
+
+pub(super) fn plan(hash: &str) -> Key {
+    Key::of(b'p').text(hash)
+}
+
+pub(super) fn timer(at: Timestamp, run: &str) -> Key {
+    Key::of(b'w').instant(at).text(run)
+}
+
+pub(super) fn active(run: &str) -> Key {
+    Key::of(b'a').text(run)
+}
+
+pub(super) fn dead(seq: u64) -> Key {
+    Key::of(b'd').number(seq)
+}
+
+pub(super) fn cursor(connection: &str, source: &str) -> Key {
+    Key::of(b'c').text(connection).text(source)
+}
+
+pub(super) fn paused(flow: &str) -> Key {
+    Key::of(b'z').text(flow)
+}

@@ -1,0 +1,430 @@
+//! The writer: one thread, one transaction for all that waits.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use flow_plan as plan;
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use super::backend::{Backend, Read, Write};
+use super::records::{AcceptBatch, AcceptedEvent, NewEvent, PruneBite, Pruned, RunHead, RunUpdate};
+use super::{StoreError, prune, query, tables};
+use crate::event::Cursor;
+use crate::journal::Entry;
+use crate::world::BoxFuture;
+
+/// At most so many operations share one transaction.
+const MOST_IN_ONE: usize = 1024;
+/// At most so many wait for the writer.
+const MOST_WAITING: usize = 8192;
+
+/// A store over a backend: readers go to the backend at once, writers through the thread.
+pub(super) struct Db<B> {
+    pub(super) backend: Arc<B>,
+    jobs: Option<SyncSender<Job>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+enum Operation {
+    Accept(Box<AcceptBatch>),
+    Update(Vec<RunUpdate>),
+    Cursor(String, String, Box<Cursor>),
+    Pause(String, Option<Timestamp>),
+    Prune(PruneBite),
+}
+
+enum Reply {
+    Nothing,
+    Accepted(Vec<AcceptedEvent>),
+    Pruned(Pruned),
+}
+
+struct Job {
+    operation: Operation,
+    reply: oneshot::Sender<Result<Reply, StoreError>>,
+}
+
+impl<B: Backend> Db<B> {
+    /// Starts the writer over a backend.
+    ///
+    /// # Errors
+    /// Where the thread cannot be started.
+    pub(super) fn new(backend: B) -> Result<Self, StoreError> {
+        let backend = Arc::new(backend);
+        let (jobs, waiting) = sync_channel(MOST_WAITING);
+        let writer = Arc::clone(&backend);
+        let thread = std::thread::Builder::new()
+            .name("flow-store".to_owned())
+            .spawn(move || write_all(&*writer, &waiting))
+            .map_err(|error| StoreError::Io(error.to_string()))?;
+        Ok(Self { backend, jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
+    }
+
+    fn submit(&self, operation: Operation) -> BoxFuture<'static, Result<Reply, StoreError>> {
+        let (reply, answer) = oneshot::channel();
+        let sent = match &self.jobs {
+            Some(jobs) => jobs.try_send(Job { operation, reply }).map_err(|error| match error {
+                std::sync::mpsc::TrySendError::Full(_) => StoreError::Io("too many writes wait".to_owned()),
+                std::sync::mpsc::TrySendError::Disconnected(_) => StoreError::Closed,
+            }),
+            None => Err(StoreError::Closed),
+        };
+        Box::pin(async move {
+            sent?;
+            answer.await.unwrap_or(Err(StoreError::Closed))
+        })
+    }
+}
+
+impl<B> Drop for Db<B> {
+    fn drop(&mut self) {
+        // Without a sender the writer ends, after what it has at hand.
+        self.jobs = None;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the store failed");
+        }
+    }
+}
+
+fn write_all<B: Backend>(backend: &B, waiting: &Receiver<Job>) {
+    while let Ok(first) = waiting.recv() {
+        let mut jobs = vec![first];
+        while jobs.len() < MOST_IN_ONE
+            && let Ok(job) = waiting.try_recv()
+        {
+            jobs.push(job);
+        }
+        let mut replies = Vec::new();
+        let committed = backend.write(&mut |transaction| {
+            replies.clear();
+            for job in &jobs {
+                // A conflict is found before anything is written, so it concerns its own job alone.
+                match perform(transaction, &job.operation) {
+                    Err(StoreError::Conflict) => replies.push(Err(StoreError::Conflict)),
+                    Ok(reply) => replies.push(Ok(reply)),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = &committed {
+            tracing::error!(%error, operations = jobs.len(), "the store could not be written");
+        }
+        let mut replies = replies.into_iter();
+        for job in jobs {
+            let reply = match &committed {
+                Ok(()) => replies.next().unwrap_or(Err(StoreError::Closed)),
+                Err(error) => Err(error.clone()),
+            };
+            // Nobody waits any more where the receiver is gone.
+            drop(job.reply.send(reply));
+        }
+    }
+}
+
+fn perform(to: &mut dyn Write, operation: &Operation) -> Result<Reply, StoreError> {
+    match operation {
+        Operation::Accept(batch) => accept(to, batch).map(Reply::Accepted),
+        Operation::Update(updates) => {
+            for update in updates {
+                let known = query::run(to, &update.head.id)?.map_or(0, |head| head.entries);
+                if known as usize + update.entries.len() != update.head.entries as usize {
+                    return Err(StoreError::Conflict);
+                }
+            }
+            for update in updates {
+                put_run(to, &update.head, &update.entries)?;
+            }
+            Ok(Reply::Nothing)
+        }
+        Operation::Cursor(connection, source, cursor) => {
+            to.put(&tables::cursor(connection, source), &encode(cursor)?)?;
+            Ok(Reply::Nothing)
+        }
+        Operation::Pause(flow, Some(at)) => {
+            to.put(&tables::paused(flow), &at.as_millisecond().to_be_bytes())?;
+            Ok(Reply::Nothing)
+        }
+        Operation::Pause(flow, None) => {
+            to.remove(&tables::paused(flow))?;
+            Ok(Reply::Nothing)
+        }
+        Operation::Prune(bite) => prune::prune(to, bite).map(Reply::Pruned),
+    }
+}
+
+fn accept(to: &mut dyn Write, batch: &AcceptBatch) -> Result<Vec<AcceptedEvent>, StoreError> {
+    let mut accepted = Vec::with_capacity(batch.events.len());
+    let mut any_run = false;
+    for new in &batch.events {
+        let event = accept_event(to, new)?;
+        any_run |= new.starts.iter().zip(&event.started).any(|(start, started)| *started && !start.runs.is_empty());
+        accepted.push(event);
+    }
+    if any_run {
+        for flow in &batch.plans {
+            put_plan(to, flow)?;
+        }
+    }
+    if let Some((connection, source, cursor)) = &batch.cursor {
+        to.put(&tables::cursor(connection, source), &encode(cursor)?)?;
+    }
+    Ok(accepted)
+}
+
+fn accept_event(to: &mut dyn Write, new: &NewEvent) -> Result<AcceptedEvent, StoreError> {
+    let index = tables::event_index(&new.event.id, &new.event.connection);
+    let known = match to.get(&index)?.as_deref().and_then(|seq| tables::number_at(seq, 0)) {
+        Some(seq) => query::event(to, seq)?,
+        None => None,
+    };
+    match &known {
+        None => {
+            to.put(&tables::event(new.event.seq), &encode_event(&new.event)?)?;
+            to.put(&index, &new.event.seq.to_be_bytes())?;
+        }
+        // The same event, narrowed to another trigger by the address of the webhook.
+        Some(known) => {
+            let mut triggers = known.triggers.clone();
+            triggers.extend(new.event.triggers.iter().filter(|trigger| !known.triggers.contains(trigger)).cloned());
+            if triggers != known.triggers {
+                let event = super::StoredEvent { triggers, ..known.clone() };
+                to.put(&tables::event(known.seq), &encode_event(&event)?)?;
+            }
+        }
+    }
+    let mut started = Vec::with_capacity(new.starts.len());
+    for start in &new.starts {
+        let offered = known.as_ref().is_some_and(|known| known.triggers.contains(&start.trigger));
+        let begins = !offered && to.get(&tables::start(&start.key))?.is_none();
+        if begins {
+            let at = new.event.received_at;
+            to.put(&tables::start(&start.key), &at.as_millisecond().to_be_bytes())?;
+            to.put(&tables::start_at(at, &start.key), &[])?;
+            for run in &start.runs {
+                // The id is computed: after a start that was forgotten for its age it is there already.
+                if query::run(to, &run.head.id)?.is_none() {
+                    put_run(to, &run.head, &run.entries)?;
+                }
+            }
+        }
+        started.push(begins);
+    }
+    Ok(AcceptedEvent { duplicate: known.is_some(), started })
+}
+
+/// Writes the head of a run and new entries, and keeps the indexes in step.
+fn put_run(to: &mut dyn Write, head: &RunHead, entries: &[Entry]) -> Result<(), StoreError> {
+    let old = query::run(to, &head.id)?;
+    let first = head.entries.saturating_sub(u32::try_from(entries.len()).unwrap_or(u32::MAX));
+    for (number, entry) in (first..).zip(entries) {
+        to.put(&tables::journal(&head.id, number), &encode(entry)?)?;
+    }
+    if let Some(old) = &old {
+        if let Some(at) = old.wake_at.filter(|at| head.wake_at != Some(*at)) {
+            to.remove(&tables::timer(at, &old.id))?;
+        }
+        if old.status.is_active() && !head.status.is_active() {
+            to.remove(&tables::active(&old.id))?;
+        }
+        if old.status == crate::run::Status::Dead && head.status != crate::run::Status::Dead {
+            to.remove(&tables::dead(old.seq))?;
+        }
+    } else {
+        to.put(&tables::run_order(head.seq), head.id.as_bytes())?;
+        to.put(&tables::run_of_flow(&head.flow, head.seq), head.id.as_bytes())?;
+        to.put(&tables::run_of_event(head.event, &head.id), &[])?;
+    }
+    if let Some(at) = head.wake_at {
+        to.put(&tables::timer(at, &head.id), &[])?;
+    }
+    if head.status.is_active() && !old.as_ref().is_some_and(|old| old.status.is_active()) {
+        to.put(&tables::active(&head.id), &[])?;
+    }
+    if head.status == crate::run::Status::Dead {
+        to.put(&tables::dead(head.seq), head.id.as_bytes())?;
+    }
+    to.put(&tables::run(&head.id), &encode(head)?)
+}
+
+fn put_plan(to: &mut dyn Write, flow: &plan::Flow) -> Result<(), StoreError> {
+    let key = tables::plan(&flow.hash);
+    if to.get(&key)?.is_none() {
+        to.put(&key, &encode(flow)?)?;
+    }
+    Ok(())
+}
+
+fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|error| StoreError::Corrupted(error.to_string()))
+}
+
+/// The length of the head, the head, the payload as it came.
+fn encode_event(event: &super::StoredEvent) -> Result<Vec<u8>, StoreError> {
+    let head = encode(event)?;
+    let length = u32::try_from(head.len()).map_err(|error| StoreError::Corrupted(error.to_string()))?;
+    let mut bytes = Vec::with_capacity(4 + head.len() + event.payload.len());
+    bytes.extend(length.to_be_bytes());
+    bytes.extend(head);
+    bytes.extend(&event.payload);
+    Ok(bytes)
+}
+
+impl<B: Backend> Db<B> {
+    pub(super) fn read<T>(&self, mut work: impl FnMut(&dyn Read) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut result = None;
+        self.backend.read(&mut |from| {
+            result = Some(work(from)?);
+            Ok(())
+        })?;
+        result.ok_or(StoreError::Closed)
+    }
+
+    pub(super) fn accept(&self, batch: AcceptBatch) -> BoxFuture<'static, Result<Vec<AcceptedEvent>, StoreError>> {
+        let reply = self.submit(Operation::Accept(Box::new(batch)));
+        Box::pin(async move {
+            match reply.await? {
+                Reply::Accepted(accepted) => Ok(accepted),
+                Reply::Nothing | Reply::Pruned(_) => Err(StoreError::Closed),
+            }
+        })
+    }
+
+    pub(super) fn update(&self, runs: Vec<RunUpdate>) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.nothing(Operation::Update(runs))
+    }
+
+    pub(super) fn put_cursor(
+        &self,
+        connection: &str,
+        source: &str,
+        cursor: Cursor,
+    ) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.nothing(Operation::Cursor(connection.to_owned(), source.to_owned(), Box::new(cursor)))
+    }
+
+    pub(super) fn set_paused(&self, flow: &str, at: Option<Timestamp>) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.nothing(Operation::Pause(flow.to_owned(), at))
+    }
+
+    pub(super) fn prune(&self, bite: PruneBite) -> BoxFuture<'static, Result<Pruned, StoreError>> {
+        let reply = self.submit(Operation::Prune(bite));
+        Box::pin(async move {
+            match reply.await? {
+                Reply::Pruned(pruned) => Ok(pruned),
+                Reply::Nothing | Reply::Accepted(_) => Err(StoreError::Closed),
+            }
+        })
+    }
+
+    fn nothing(&self, operation: Operation) -> BoxFuture<'static, Result<(), StoreError>> {
+        let reply = self.submit(operation);
+        Box::pin(async move { reply.await.map(drop) })
+    }
+}
+
+/// Gives a backend's wrapper the whole of [`super::Store`].
+macro_rules! store_over_db {
+    ($name:ty) => {
+        impl $crate::store::Store for $name {
+            fn accept(
+                &self,
+                batch: $crate::store::AcceptBatch,
+            ) -> $crate::world::BoxFuture<'static, Result<Vec<$crate::store::AcceptedEvent>, $crate::store::StoreError>> {
+                self.db.accept(batch)
+            }
+            fn update(
+                &self,
+                runs: Vec<$crate::store::RunUpdate>,
+            ) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
+                self.db.update(runs)
+            }
+            fn put_cursor(
+                &self,
+                connection: &str,
+                source: &str,
+                cursor: $crate::event::Cursor,
+            ) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
+                self.db.put_cursor(connection, source, cursor)
+            }
+            fn set_paused(
+                &self,
+                flow: &str,
+                at: Option<jiff::Timestamp>,
+            ) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
+                self.db.set_paused(flow, at)
+            }
+            fn prune(
+                &self,
+                bite: $crate::store::PruneBite,
+            ) -> $crate::world::BoxFuture<'static, Result<$crate::store::Pruned, $crate::store::StoreError>> {
+                self.db.prune(bite)
+            }
+            fn event(&self, seq: u64) -> Result<Option<$crate::store::StoredEvent>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::query::event(from, seq))
+            }
+            fn event_seqs(&self, id: &str) -> Result<Vec<(String, u64)>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::query::event_seqs(from, id))
+            }
+            fn events(
+                &self,
+                query: &$crate::store::EventQuery,
+            ) -> Result<Vec<$crate::store::StoredEvent>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::query::events(from, query))
+            }
+            fn runs_of_event(&self, seq: u64) -> Result<Vec<String>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::query::runs_of_event(from, seq))
+            }
+            fn run(&self, id: &str) -> Result<Option<$crate::store::RunHead>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::query::run(from, id))
+            }
+            fn journal(&self, id: &str) -> Result<Vec<$crate::journal::Entry>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::query::journal(from, id))
+            }
+            fn runs(
+                &self,
+                query: &$crate::store::RunQuery,
+            ) -> Result<Vec<$crate::store::RunHead>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::query::runs(from, query))
+            }
+            fn active(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::query::active(from, after, limit))
+            }
+            fn counts(&self) -> Result<(u64, u64), $crate::store::StoreError> {
+                self.db.read($crate::store::query::counts)
+            }
+            fn plan(
+                &self,
+                hash: &str,
+            ) -> Result<Option<std::sync::Arc<flow_plan::Flow>>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::query::plan(from, hash))
+            }
+            fn due(
+                &self,
+                now: jiff::Timestamp,
+                limit: usize,
+            ) -> Result<(Vec<String>, Option<jiff::Timestamp>), $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::query::due(from, now, limit))
+            }
+            fn cursor(
+                &self,
+                connection: &str,
+                source: &str,
+            ) -> Result<Option<$crate::event::Cursor>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::query::cursor(from, connection, source))
+            }
+            fn paused(&self) -> Result<Vec<(String, jiff::Timestamp)>, $crate::store::StoreError> {
+                self.db.read($crate::store::query::paused)
+            }
+            fn last_numbers(&self) -> Result<(u64, u64), $crate::store::StoreError> {
+                self.db.read($crate::store::query::last_numbers)
+            }
+        }
+    };
+}
+pub(super) use store_over_db;

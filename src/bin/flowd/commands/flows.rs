@@ -1,0 +1,31 @@
+//! `flowd flows`.
+
+use flow::output;
+
+use crate::Exit;
+use crate::args::Client;
+use crate::client::{ask, refused};
+use crate::commands::table::{document, list, table, text};
+
+pub(crate) async fn run(client: &Client) -> Result<Exit, Exit> {
+    let answer = ask(client, "GET", "flows").await?;
+    if answer.status != 200 {
+        return Err(refused(&answer));
+    }
+    if client.json {
+        output::out(&document(&answer.json));
+        return Ok(Exit::Well);
+    }
+    let rows: Vec<Vec<String>> = list(&answer.json, "flows")
+        .iter()
+        .map(|flow| {
+            let triggers: Vec<String> =
+                list(flow, "triggers").iter().map(|trigger| format!("{}.{}", text(trigger, "connection"), text(trigger, "trigger"))).collect();
+            let state = if flow["paused"] == true { "paused" } else { "live" };
+            let plan: String = text(flow, "plan").chars().take(12).collect();
+            vec![text(flow, "id"), state.to_owned(), triggers.join(", "), format!("{}:{}", text(flow, "file"), text(flow, "line")), plan]
+        })
+        .collect();
+    output::out(&if rows.is_empty() { "no flows are live\n".to_owned() } else { table(&["FLOW", "STATE", "WHEN", "WHERE", "PLAN"], &rows) });
+    Ok(Exit::Well)
+}

@@ -1,0 +1,38 @@
+//! The commands, one file each.
+
+mod act;
+mod check_config;
+mod demo;
+mod events;
+mod flows;
+mod run;
+mod runs;
+mod sandbox;
+mod show;
+mod status;
+mod table;
+mod why;
+
+use crate::Exit;
+use crate::args::Command;
+
+pub(crate) async fn dispatch(command: Command) -> Exit {
+    let result = match command {
+        Command::Run(args) => return run::run(args).await,
+        Command::Demo(args) => return demo::run(args).await,
+        Command::Sandbox(args) => return sandbox::run(args).await,
+        Command::CheckConfig(args) => return check_config::run(&args),
+        Command::Status(client) => status::run(&client).await,
+        Command::Flows(client) => flows::run(&client).await,
+        Command::Events(args) => events::run(&args).await,
+        Command::Runs(args) => runs::run(&args).await,
+        Command::Dead(args) => runs::dead(&args).await,
+        Command::Show(args) => show::run(&args).await,
+        Command::Why(args) => why::run(&args).await,
+        Command::Retry(args) => act::retry(&args).await,
+        Command::Cancel(one) => act::cancel(&one).await,
+        Command::Pause(one) => act::pause(&one).await,
+        Command::Resume(one) => act::resume(&one).await,
+    };
+    result.unwrap_or_else(|exit| exit)
+}

@@ -1,0 +1,231 @@
+//! `flowd run`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow::output;
+use flow::project::Project;
+use flow_runtime::service::{Service, ServiceOptions};
+use flow_runtime::world::World;
+use flow_sandbox::Sandbox;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::args::Run;
+use crate::client::store_path;
+use crate::commands::check_config::problems;
+use crate::host::{Host, HostError, Reloaded, SandboxUrls};
+use crate::watch::{self, Changed};
+use crate::{Exit, log};
+
+pub(crate) async fn run(args: Run) -> Exit {
+    log::start(args.log);
+    let sandbox = if args.sandbox {
+        match Sandbox::start(flow_sandbox::Options::default()).await {
+            Ok(sandbox) => Some(sandbox),
+            Err(error) => return Exit::Usage(format!("the sandbox cannot start: {error}")),
+        }
+    } else {
+        None
+    };
+    let project = match Project::of(&args.project) {
+        Ok(project) => project,
+        Err(error) => return Exit::Usage(error.to_string()),
+    };
+    // Watching begins before reading: a change in between is seen twice rather than not at all.
+    let watching = match &project.single {
+        Some(file) => watch::watch(file.parent().unwrap_or(&project.root)),
+        None => watch::watch(&project.root),
+    };
+    let (watcher, changes) = match watching {
+        Ok((watcher, changes)) => (Some(watcher), changes),
+        Err(error) => {
+            warn!(%error, "files are not watched: reload with SIGHUP");
+            (None, mpsc::unbounded_channel().1)
+        }
+    };
+    let host = match Host::open(project, args.allow_literal_secrets, sandbox.as_ref().map(urls)) {
+        Ok(host) => host,
+        Err(HostError::Project(error)) => return Exit::Usage(error.to_string()),
+        Err(HostError::Problems(reports)) => return Exit::Problems(reports.join("\n")),
+    };
+    let (live, mut notes) = host.live();
+    if let Some(reference) = &host.config().admin_token
+        && let Err(reason) = flow::secrets::read(reference, &host.project().root)
+    {
+        notes.push(format!("[admin] token: {reason}"));
+    }
+    if !notes.is_empty() {
+        return Exit::Problems(problems(&notes));
+    }
+    let flows = live.flows.len();
+    let (reload_sender, reload_receiver) = mpsc::unbounded_channel();
+    let service = match Service::start(options(&host, reload_sender), live, World::system()).await {
+        Ok(service) => service,
+        Err(error) => return Exit::Usage(error.to_string()),
+    };
+    if let Some(sandbox) = &sandbox {
+        connect(sandbox, &service);
+    }
+    let addresses = service.addresses();
+    let mode = if args.sandbox { "; simulated services" } else { "" };
+    output::out(&format!(
+        "flowd {} ready: webhooks {}, admin {} ({flows} flow{}{mode})\n",
+        env!("CARGO_PKG_VERSION"),
+        addresses.server,
+        addresses.admin,
+        if flows == 1 { "" } else { "s" }
+    ));
+    info!(server = %addresses.server, admin = %addresses.admin, flows, "ready");
+    notify(&[NotifyState::Ready]);
+    if args.once {
+        once(&service).await;
+    } else {
+        serve(host, &service, changes, reload_receiver).await;
+    }
+    notify(&[NotifyState::Stopping]);
+    info!("stopping");
+    service.stop().await;
+    drop(watcher);
+    Exit::Well
+}
+
+/// Returns where the emulators are.
+pub(crate) fn urls(sandbox: &Sandbox) -> SandboxUrls {
+    ["stripe", "kustomer"].into_iter().filter_map(|connector| Some((connector.to_owned(), sandbox.base_url(connector)?))).collect()
+}
+
+/// Lets the emulators deliver their webhooks to the service.
+pub(crate) fn connect(sandbox: &Sandbox, service: &Service) {
+    let live = service.engine().live();
+    for (name, connection) in &live.connections {
+        if connection.base_url.is_some() && connection.base_url == sandbox.base_url(&connection.plan.connector) {
+            sandbox.set_webhook_target(&connection.plan.connector, &format!("{}/v1/webhooks/{name}", service.addresses().server));
+        }
+    }
+}
+
+/// Returns the options of the service for a project.
+pub(crate) fn options(host: &Host, reload: mpsc::UnboundedSender<()>) -> ServiceOptions {
+    let config = host.config();
+    ServiceOptions {
+        server_listen: config.server_listen,
+        admin_listen: config.admin_listen,
+        // A token that cannot be read has stopped the start before this.
+        admin_token: config.admin_token.as_ref().and_then(|reference| flow::secrets::read(reference, &host.project().root).ok()),
+        max_body: config.max_body,
+        public_url: config.settings.public_url.clone(),
+        store_path: store_path(host.project(), config.store_path.as_deref()),
+        retain: Duration::from_millis(config.retain_ms),
+        concurrency: config.concurrency,
+        drain: Duration::from_millis(config.drain_ms),
+        reload: Arc::new(move || {
+            // Without a receiver the daemon is stopping.
+            drop(reload.send(()));
+        }),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Waits for changes and signals until it is to stop.
+async fn serve(mut host: Host, service: &Service, mut changes: mpsc::UnboundedReceiver<Changed>, mut asked: mpsc::UnboundedReceiver<()>) {
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
+    else {
+        error!("signals cannot be received");
+        return;
+    };
+    let mut watchdog = watchdog();
+    let mut watched = true;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = interrupt.recv() => return,
+            _ = hang_up.recv() => host = reload(host, service, None).await,
+            Some(()) = asked.recv() => host = reload(host, service, None).await,
+            changed = changes.recv(), if watched => match changed {
+                Some(Changed::Paths(paths)) => host = reload(host, service, Some(paths)).await,
+                Some(Changed::Everything) => host = reload(host, service, None).await,
+                None => watched = false,
+            },
+            () = tick(&mut watchdog) => notify(&[NotifyState::Watchdog]),
+        }
+    }
+}
+
+/// Compiles what changed and swaps it in.
+async fn reload(mut host: Host, service: &Service, paths: Option<std::collections::BTreeSet<std::path::PathBuf>>) -> Host {
+    let began = std::time::Instant::now();
+    notify_reloading();
+    let compiled = tokio::task::spawn_blocking(move || {
+        let result = host.reload(paths.as_ref());
+        (host, result)
+    })
+    .await;
+    let (host, result) = match compiled {
+        Ok(compiled) => compiled,
+        // The compiler panicked; its state went with it, and nothing can be reloaded any more.
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    };
+    match result {
+        Ok(Reloaded { live, broken, notes }) => {
+            for file in &broken {
+                error!(file = %file.file, problem = %file.message, "broken: its last sound version stays live");
+                if tracing::enabled!(tracing::Level::INFO) {
+                    output::err(&file.report);
+                }
+            }
+            for note in &notes {
+                error!("{note}");
+            }
+            let flows = live.flows.len();
+            if notes.is_empty() {
+                service.swap(live);
+                info!(flows, broken = broken.len(), ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), "reloaded");
+            } else {
+                error!("not reloaded: the connections above lack something");
+            }
+        }
+        Err(error) => error!(%error, "not reloaded"),
+    }
+    notify(&[NotifyState::Ready]);
+    host
+}
+
+/// Polls each source once and finishes what runs.
+async fn once(service: &Service) {
+    tokio::select! {
+        () = service.settle() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        warn!(%error, "systemd was not told");
+    }
+}
+
+fn notify_reloading() {
+    // Type=notify-reload wants the monotonic time with the notice.
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(_) => notify(&[NotifyState::Reloading]),
+    }
+}
+
+fn watchdog() -> Option<tokio::time::Interval> {
+    // Twice as often as systemd asks for.
+    sd_notify::watchdog_enabled().map(|period| tokio::time::interval(period / 2))
+}
+
+async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
+    match watchdog {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}

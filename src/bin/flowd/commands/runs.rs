@@ -1,0 +1,44 @@
+//! `flowd runs` and `flowd dead`.
+
+use flow::output;
+use serde_json::Value as Json;
+
+use crate::Exit;
+use crate::args::{Dead, Runs};
+use crate::client::{ask, refused};
+use crate::commands::events::query;
+use crate::commands::table::{document, instant, list, table, text};
+
+pub(crate) async fn run(args: &Runs) -> Result<Exit, Exit> {
+    let query = query(&[("flow", &args.flow), ("status", &args.status)], &args.page);
+    let answer = ask(&args.client, "GET", &format!("runs?{query}")).await?;
+    if answer.status != 200 {
+        return Err(refused(&answer));
+    }
+    output::out(&if args.client.json { document(&answer.json) } else { listed(&answer.json, "no runs\n") });
+    Ok(Exit::Well)
+}
+
+pub(crate) async fn dead(args: &Dead) -> Result<Exit, Exit> {
+    let answer = ask(&args.client, "GET", "dead").await?;
+    if answer.status != 200 {
+        return Err(refused(&answer));
+    }
+    if args.client.json {
+        output::out(&document(&answer.json));
+        return Ok(Exit::Well);
+    }
+    output::out(&listed(&answer.json, "no dead letters\n"));
+    if !list(&answer.json, "runs").is_empty() {
+        output::err("`flowd show RUN` has every step and attempt; `flowd retry RUN` runs it again from the step that failed");
+    }
+    Ok(Exit::Well)
+}
+
+fn listed(json: &Json, none: &str) -> String {
+    let rows: Vec<Vec<String>> = list(json, "runs")
+        .iter()
+        .map(|run| vec![instant(run, "started_at"), text(run, "id"), text(run, "status"), text(run, "flow"), text(run, "event"), text(run, "reason")])
+        .collect();
+    if rows.is_empty() { none.to_owned() } else { table(&["STARTED (UTC)", "RUN", "STATUS", "FLOW", "EVENT", "REASON"], &rows) }
+}

@@ -1,0 +1,35 @@
+//! `flowd sandbox`: the emulators by themselves, to point a daemon or a client library at.
+
+use flow::output;
+use flow_sandbox::{Options, Sandbox};
+
+use crate::Exit;
+use crate::args::SandboxArgs;
+
+pub(crate) async fn run(args: SandboxArgs) -> Exit {
+    let options = Options { stripe_listen: args.stripe, kustomer_listen: args.kustomer, demo: args.seeded, ..Options::default() };
+    let sandbox = match Sandbox::start(options).await {
+        Ok(sandbox) => sandbox,
+        Err(error) => return Exit::Usage(format!("the sandbox cannot start: {error}")),
+    };
+    for (connector, target) in [("stripe", &args.stripe_webhook), ("kustomer", &args.kustomer_webhook)] {
+        if let Some(url) = target {
+            sandbox.set_webhook_target(connector, url);
+        }
+        output::out(&format!("{connector} (simulated) at {}\n", sandbox.base_url(connector).unwrap_or_default()));
+        for (name, value) in Sandbox::secrets(connector) {
+            output::out(&format!("  {name:15} {value}\n"));
+        }
+    }
+    output::out("These keys are worth nothing elsewhere. State: GET /_sandbox/state; events: POST /_sandbox/events; faults: POST /_sandbox/faults\n");
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => return Exit::Usage(format!("signals cannot be received: {error}")),
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    sandbox.shutdown().await;
+    Exit::Well
+}

@@ -1,0 +1,73 @@
+//! `flowd show`: one run, step by step.
+
+use flow::output;
+use flow::terminal::printable;
+use serde_json::Value as Json;
+
+use crate::Exit;
+use crate::args::Show;
+use crate::client::{ask, encoded, refused};
+use crate::commands::table::{document, instant, list, text};
+
+/// Longer values are cut in the view for people; `--json` has them whole.
+const MOST_SHOWN: usize = 160;
+
+pub(crate) async fn run(args: &Show) -> Result<Exit, Exit> {
+    let personal = if args.personal { "?personal=true" } else { "" };
+    let answer = ask(&args.client, "GET", &format!("runs/{}{personal}", encoded(&args.run))).await?;
+    if answer.status != 200 {
+        return Err(refused(&answer));
+    }
+    output::out(&if args.client.json { document(&answer.json) } else { page(&answer.json) });
+    Ok(Exit::Well)
+}
+
+fn page(run: &Json) -> String {
+    let mut out = format!("{}  {}\n", text(run, "id"), text(run, "status"));
+    for (label, value) in [
+        ("flow", text(run, "flow")),
+        ("plan", text(run, "plan").chars().take(12).collect()),
+        ("event", text(run, "event")),
+        ("started", instant(run, "started_at")),
+        ("ended", instant(run, "ended_at")),
+        ("reason", text(run, "reason")),
+        ("handled", text(run, "handled")),
+        ("next", instant(run, "retry_at")),
+    ] {
+        if !value.is_empty() {
+            out.push_str(&format!("  {label:8} {value}\n"));
+        }
+    }
+    for step in list(run, "steps") {
+        out.push_str(&format!("\n  {}  {}  {}\n", text(step, "path"), text(step, "call"), text(step, "status")));
+        if let Some(inputs) = step["input"].as_object() {
+            for (name, value) in inputs {
+                out.push_str(&format!("     {:<14} {}\n", printable(name), shown(value)));
+            }
+        }
+        for (at, attempt) in list(step, "attempts").iter().enumerate() {
+            let status = text(attempt, "status");
+            let status = if status.is_empty() { "no answer".to_owned() } else { status };
+            let what = if attempt["look_up"] == true { "look-up" } else { "attempt" };
+            let error = text(attempt, "error");
+            let error = if error.is_empty() { String::new() } else { format!("  {error}") };
+            out.push_str(&format!("     {what} {}: {}  {status} in {} ms{error}\n", at + 1, instant(attempt, "at"), text(attempt, "ms")));
+        }
+        if !step["output"].is_null() {
+            out.push_str(&format!("     -> {}\n", shown(&step["output"])));
+        }
+    }
+    out
+}
+
+fn shown(value: &Json) -> String {
+    let text = match value {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let mut text = printable(&text);
+    if text.chars().count() > MOST_SHOWN {
+        text = text.chars().take(MOST_SHOWN).chain(['…']).collect();
+    }
+    text
+}

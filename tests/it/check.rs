@@ -1,0 +1,160 @@
+//! `flowc` from outside: exit codes, formats, bad input.
+
+use serde_json::{Value, json};
+
+use crate::support::daemon::ONE_LINER;
+use crate::support::program::{flowc, flowc_with, project};
+
+#[test]
+fn the_one_liner_checks_without_a_word() {
+    let folder = project(&[("a.flow", ONE_LINER)]);
+    let outcome = flowc(folder.path(), &["check", "--deny-warnings"]);
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, ""), "{outcome:?}");
+    assert_eq!(outcome.err.trim(), "1 flow in 1 file: no problems");
+}
+
+#[test]
+fn json_has_the_shape_of_the_contract() {
+    let folder = project(&[("a.flow", "when stripe.charge_failed where amuont > 100 do kustomer.create_conversation\n")]);
+    let outcome = flowc(folder.path(), &["check", "--format", "json"]);
+    assert_eq!(outcome.code, 1);
+    let json: Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(json["summary"], json!({ "files": 1, "flows": 1, "errors": 1, "warnings": 0 }));
+    let diagnostic = &json["diagnostics"][0];
+    assert_eq!(diagnostic["code"], "E201");
+    assert_eq!(diagnostic["severity"], "error");
+    assert_eq!(diagnostic["file"], "a.flow");
+    assert_eq!(diagnostic["span"]["start"], json!({ "offset": 32, "line": 1, "column": 33 }));
+    assert_eq!(diagnostic["span"]["end"], json!({ "offset": 38, "line": 1, "column": 39 }));
+    assert_eq!(diagnostic["fixes"][0]["edits"][0]["text"], "amount");
+    assert!(diagnostic["labels"].is_array() && diagnostic.get("help").is_some());
+}
+
+#[test]
+fn columns_count_characters_and_offsets_count_bytes() {
+    let folder = project(&[("a.flow", "# é\nwhen stripe.charge_failed where description is \"é\" and amuont > 1 do kustomer.create_conversation\n")]);
+    let json: Value = serde_json::from_str(&flowc(folder.path(), &["check", "--format", "json"]).out).unwrap();
+    let start = &json["diagnostics"][0]["span"]["start"];
+    assert_eq!((start["line"].as_u64(), start["column"].as_u64(), start["offset"].as_u64()), (Some(2), Some(56), Some(61)));
+}
+
+#[test]
+fn one_broken_flow_hides_no_other() {
+    let text = "when stripe.charge_failed where amount > do kustomer.create_conversation\n\nwhen stripe.charge_failed where amuont > 1 do kustomer.create_conversation\n\nwhen stripe.charge_faild do kustomer.create_conversation\n\nwhen stripe.charge_failed where livemode do kustomer.create_conversation\n";
+    let folder = project(&[("a.flow", text)]);
+    let json: Value = serde_json::from_str(&flowc(folder.path(), &["check", "--format", "json"]).out).unwrap();
+    let lines: Vec<u64> = json["diagnostics"].as_array().unwrap().iter().map(|one| one["span"]["start"]["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, [1, 3, 5], "{json:#}");
+}
+
+#[test]
+fn standard_input_several_paths_and_folders() {
+    let folder = project(&[("one/a.flow", ONE_LINER), ("one/deep/b.flow", ONE_LINER), ("two/c.flow", ONE_LINER), ("one/.hidden/d.flow", "nonsense"), ("one/target/e.flow", "nonsense")]);
+    assert_eq!(flowc_with(folder.path(), &["check", "-"], ONE_LINER.as_bytes()).code, 0);
+    let bad = flowc_with(folder.path(), &["check", "-", "--format", "json"], b"when");
+    assert_eq!(bad.code, 1);
+    assert!(bad.out.contains("<stdin>"), "{bad:?}");
+    let both = flowc(folder.path(), &["check", "one", "two/c.flow"]);
+    assert_eq!(both.code, 0, "{both:?}");
+    assert!(both.err.contains("3 flows in 3 files"), "{both:?}");
+}
+
+#[test]
+fn wrong_usage_and_unreadable_files_are_2() {
+    let folder = project(&[("empty/readme.txt", "x"), ("a.flow", ONE_LINER)]);
+    for args in [&["check", "nothere.flow"][..], &["check", "empty"], &["chek"], &["explain", "E999"], &["docs", "stripe.nothing"], &["check", "--format", "xml"]] {
+        let outcome = flowc(folder.path(), args);
+        assert_eq!(outcome.code, 2, "{args:?} {outcome:?}");
+        assert!(outcome.out.is_empty() && !outcome.err.is_empty(), "{args:?} {outcome:?}");
+    }
+    assert!(flowc(folder.path(), &["docs", "stripe.charge_faild"]).err.contains("charge_failed"));
+}
+
+#[test]
+fn any_bytes_get_a_clear_answer() {
+    let deep = format!("when stripe.charge_failed where {}amount > 1{} do kustomer.create_conversation\n", "(".repeat(10_000), ")".repeat(10_000));
+    let folder = project(&[]);
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    write("latin1.flow", b"when stripe.charge_failed\nwhere description is \"caf\xe9\" do x.y\n");
+    write("utf16.flow", b"\xff\xfew\0h\0e\0n\0");
+    write("zero.flow", &[0; 4096]);
+    write("deep.flow", deep.as_bytes());
+    write("large.flow", &vec![b'x'; 50 * 1024 * 1024]);
+    write("bom.flow", format!("\u{feff}{ONE_LINER}").as_bytes());
+    write("crlf.flow", ONE_LINER.replace('\n', "\r\n").as_bytes());
+    write("empty.flow", b"");
+    std::fs::create_dir(folder.path().join("folder.flow")).unwrap();
+    for (name, code, words) in [
+        ("latin1.flow", 1, "not UTF-8"),
+        ("utf16.flow", 1, "UTF-16"),
+        ("zero.flow", 1, "E1"),
+        ("deep.flow", 1, "E106"),
+        ("large.flow", 1, "too large"),
+        ("bom.flow", 0, "no problems"),
+        ("crlf.flow", 0, "no problems"),
+        ("empty.flow", 0, "0 flows"),
+        ("folder.flow", 2, "no .flow files"),
+    ] {
+        let outcome = flowc(folder.path(), &["check", name]);
+        assert_eq!(outcome.code, code, "{name} {}", outcome.err);
+        assert!(outcome.err.contains(words), "{name} {}", outcome.err);
+    }
+}
+
+#[test]
+fn what_does_not_work_yet_is_said() {
+    for text in [
+        "every day at 22:30 in \"Asia/Tokyo\" do kustomer.create_conversation(customer: \"c\", name: \"n\")\n",
+        "when stripe.charge_failed at most once per customer per day do kustomer.create_conversation\n",
+        "when stripe.charge_failed do { wait 3 days kustomer.create_conversation }\n",
+        "when stripe.charge_failed or stripe.new_payment do kustomer.create_conversation\n",
+        "test \"t\" { given stripe.charge_failed { amount: 1 USD } expect no kustomer.create_conversation }\n",
+    ] {
+        let folder = project(&[("a.flow", text)]);
+        let outcome = flowc(folder.path(), &["check"]);
+        assert_eq!(outcome.code, 1, "{text} {outcome:?}");
+        assert!(outcome.err.contains("E190") && outcome.err.contains("not supported yet"), "{text} {}", outcome.err);
+    }
+}
+
+#[test]
+fn plan_expand_docs_and_explain_print_data() {
+    let folder = project(&[("a.flow", ONE_LINER)]);
+    let plan: Value = serde_json::from_str(&flowc(folder.path(), &["plan", "--format", "json"]).out).unwrap();
+    assert_eq!(plan["version"], 1);
+    let flow = &plan["flows"][0];
+    for key in ["id", "name", "file", "line", "hash", "triggers", "reads", "filter", "steps", "calls", "sends"] {
+        assert!(flow.get(key).is_some(), "{key}: {flow:#}");
+    }
+    assert_eq!((flow["file"].as_str(), flow["line"].as_u64()), (Some("a.flow"), Some(1)));
+    assert!(flow["sends"].to_string().contains("customer_email (personal)"), "{flow:#}");
+
+    let expanded = flowc(folder.path(), &["expand"]).out;
+    assert!(expanded.contains("kustomer.find_or_create_customer(email: require customer_email) as customer"), "{expanded}");
+    // What is written out means the same and needs nothing filled in.
+    let again = flowc_with(folder.path(), &["check", "-", "--strict", "--deny-warnings"], expanded.as_bytes());
+    assert_eq!(again.code, 0, "{again:?}");
+
+    assert!(flowc(folder.path(), &["docs"]).out.contains("stripe"));
+    assert!(flowc(folder.path(), &["docs", "stripe.charge_failed"]).out.contains("customer_email"));
+    assert!(flowc(folder.path(), &["explain", "e302"]).out.contains("E302"));
+    assert!(flowc(folder.path(), &["explain"]).out.lines().count() > 30);
+}
+
+#[test]
+fn help_of_every_command() {
+    let folder = project(&[]);
+    let mut text = String::new();
+    for (program, commands) in [
+        ("flowc", &["", "check", "fmt", "plan", "expand", "explain", "docs"][..]),
+        ("flowd", &["", "run", "demo", "sandbox", "check-config", "status", "flows", "events", "runs", "show", "why", "dead", "retry", "cancel", "pause", "resume"]),
+    ] {
+        for command in commands {
+            let args: Vec<&str> = [*command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+            let outcome = if program == "flowc" { flowc(folder.path(), &args) } else { crate::support::program::flowd(folder.path(), &args) };
+            assert_eq!(outcome.code, 0);
+            text.push_str(&format!("$ {program} {}\n{}\n", args.join(" "), outcome.out));
+        }
+    }
+    insta::assert_snapshot!("help", text);
+}

@@ -1,0 +1,69 @@
+//! flow.toml: each mistake has its message.
+
+use crate::support::daemon::ONE_LINER;
+use crate::support::program::{flowc, flowd, project};
+
+#[test]
+fn each_mistake_in_flow_toml_is_shown_where_it_is() {
+    let cases = [
+        ("not toml", "[connections\n"),
+        ("unknown table", "[conections.stripe]\n"),
+        ("unknown key", "[server]\nlistn = \"127.0.0.1:1\"\n"),
+        ("wrong kind", "[run]\nconcurrency = \"many\"\n"),
+        ("zone", "timezone = \"Paris\"\n"),
+        ("currency", "currency = \"DOLLARS\"\n"),
+        ("no such connector", "[connections.strpe]\n"),
+        ("no such setting", "[connections.kustomer]\norganisation = \"acme\"\n"),
+        ("literal secret", "[connections.kustomer]\napi_key = \"abc123-plain\"\n"),
+        ("setting as secret", "[connections.kustomer]\norg = { env = \"ORG\" }\n"),
+        ("admin in the open", "[admin]\nlisten = \"0.0.0.0:7401\"\n"),
+        ("poll too often", "[connections.stripe]\npoll = \"10 ms\"\n"),
+        ("address", "[server]\nlisten = \"somewhere\"\n"),
+        ("url", "[connections.stripe]\nbase_url = \"localhost:9000\"\n"),
+    ];
+    let mut text = String::new();
+    for (name, toml) in cases {
+        let folder = project(&[("flow.toml", toml), ("a.flow", "")]);
+        let outcome = flowc(folder.path(), &["check"]);
+        assert_eq!(outcome.code, 1, "{name}: {}", outcome.err);
+        assert!(!outcome.err.contains("abc123-plain") || name != "literal secret" || outcome.err.contains("api_key"), "{name}");
+        text.push_str(&format!("## {name}\n{}\n", outcome.err));
+    }
+    insta::assert_snapshot!("flow_toml", text);
+}
+
+#[test]
+fn a_missing_secret_is_named_with_what_to_do_and_nothing_starts() {
+    let toml = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\nwebhook_secret = { env = \"FLOW_TEST_NOT_SET\" }\n[connections.kustomer]\norg = \"acme\"\n";
+    let folder = project(&[("flow.toml", toml), ("a.flow", ONE_LINER)]);
+    for command in ["run", "check-config"] {
+        let outcome = flowd(folder.path(), &[command]);
+        assert_eq!(outcome.code, 1, "{command} {outcome:?}");
+        assert!(outcome.err.contains("FLOW_TEST_NOT_SET is not set"), "{outcome:?}");
+        assert!(outcome.err.contains("api_key") && outcome.err.contains("[connections.kustomer]"), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_broken_flow_does_not_start() {
+    let folder = project(&[("a.flow", "when stripe.charge_failed where amuont > 1 do kustomer.create_conversation\n")]);
+    let outcome = flowd(folder.path(), &["run", "--sandbox"]);
+    assert_eq!(outcome.code, 1, "{outcome:?}");
+    assert!(outcome.err.contains("E201"), "{outcome:?}");
+}
+
+#[test]
+fn an_unused_connection_is_a_warning() {
+    let folder = project(&[("flow.toml", "[connections.stripe]\n[connections.kustomer]\n[connections.second]\nconnector = \"stripe\"\n"), ("a.flow", ONE_LINER)]);
+    let outcome = flowc(folder.path(), &["check"]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert!(outcome.err.contains("W706") && outcome.err.contains("`second`"), "{outcome:?}");
+    assert_eq!(flowc(folder.path(), &["check", "--deny-warnings"]).code, 1);
+}
+
+#[test]
+fn the_currency_of_the_project_counts_for_amounts_without_one() {
+    let folder = project(&[("flow.toml", "currency = \"EUR\"\n[connections.stripe]\n[connections.kustomer]\n"), ("a.flow", "when stripe.charge_failed where amount > 99.999 do kustomer.create_conversation\n")]);
+    let outcome = flowc(folder.path(), &["check"]);
+    assert!(outcome.err.contains("E312"), "{outcome:?}");
+}

@@ -1,0 +1,113 @@
+//! The documentation is executed: docs/language section for section, and the page of each code.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::program::{flowc, flowc_with};
+
+/// A block of a page: the heading above it, its language, its text.
+struct Block {
+    heading: String,
+    language: String,
+    text: String,
+}
+
+fn blocks(page: &str) -> Vec<Block> {
+    let mut found: Vec<Block> = Vec::new();
+    let mut heading = String::new();
+    let mut open = false;
+    for line in page.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            open = !open;
+            if open {
+                found.push(Block { heading: heading.clone(), language: language.to_owned(), text: String::new() });
+            }
+        } else if open {
+            let block = found.last_mut().unwrap();
+            block.text.push_str(line);
+            block.text.push('\n');
+        } else if let Some(title) = line.strip_prefix("## ") {
+            heading = title.to_owned();
+        }
+    }
+    found
+}
+
+fn diagnostics(source: &str) -> Vec<Value> {
+    let outcome = flowc_with(std::env::temp_dir().as_path(), &["check", "-", "--format", "json"], source.as_bytes());
+    let json: Value = serde_json::from_str(&outcome.out).unwrap_or_else(|error| panic!("{error} {outcome:?}"));
+    json["diagnostics"].as_array().unwrap().clone()
+}
+
+#[test]
+fn every_block_of_the_reference_does_what_the_page_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/language");
+    let mut sections = 0;
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let page = std::fs::read_to_string(entry.path()).unwrap();
+        let mut files: BTreeMap<String, String> = BTreeMap::new();
+        for block in blocks(&page) {
+            if block.language == "flow" {
+                files.entry(block.heading).or_default().push_str(&block.text);
+            }
+        }
+        for (heading, source) in files {
+            sections += 1;
+            let mut expected: Vec<(usize, String, String)> = Vec::new();
+            for (at, line) in source.lines().enumerate() {
+                if let Some((_, note)) = line.split_once("# error: [") {
+                    let (code, words) = note.split_once("] \"").unwrap();
+                    expected.push((at + 1, code.to_owned(), words.trim_end().trim_end_matches('"').to_owned()));
+                }
+            }
+            let found = diagnostics(&source);
+            let place = format!("{} ## {heading}", entry.path().display());
+            assert_eq!(found.len(), expected.len(), "{place}\n{source}\n{found:#?}");
+            for (diagnostic, (line, code, words)) in found.iter().zip(&expected) {
+                assert_eq!(diagnostic["code"], code.as_str(), "{place}: {diagnostic:#}");
+                assert_eq!(diagnostic["span"]["start"]["line"], *line, "{place}: {diagnostic:#}");
+                assert!(diagnostic.to_string().contains(words.as_str()), "{place}: `{words}` is not in {diagnostic:#}");
+            }
+        }
+    }
+    assert!(sections > 20, "{sections}");
+}
+
+#[test]
+fn every_code_has_a_page_with_a_wrong_and_a_right_program() {
+    for code in flow_compiler::Code::ALL {
+        let page = code.page();
+        assert!(page.starts_with(&format!("# {code}: ")), "{code}");
+        let blocks = blocks(page);
+        let of = |heading: &str| -> Vec<&Block> { blocks.iter().filter(|block| block.heading.starts_with(heading)).collect() };
+        let (wrong, right) = (of("Wrong"), of("Right"));
+        // Codes about flow.toml and unreadable files have blocks of other languages, shown by tests/it/config.rs.
+        for block in wrong.iter().filter(|block| block.language == "flow") {
+            let found = if code.severity() == flow_compiler::Severity::Advice { pedantic(&block.text) } else { diagnostics(&block.text) };
+            assert!(found.iter().any(|one| one["code"] == code.as_str()), "{code} is not what its wrong program gives:\n{}\n{found:#?}", block.text);
+        }
+        for block in right.iter().filter(|block| block.language == "flow") {
+            let found = diagnostics(&block.text);
+            assert!(found.is_empty(), "the right program of {code} is not right:\n{}\n{found:#?}", block.text);
+        }
+        assert!(!wrong.is_empty() && !right.is_empty(), "{code} needs `## Wrong` and `## Right` with a block each");
+    }
+}
+
+fn pedantic(source: &str) -> Vec<Value> {
+    let outcome = flowc_with(std::env::temp_dir().as_path(), &["check", "-", "--format", "json", "--pedantic"], source.as_bytes());
+    serde_json::from_str::<Value>(&outcome.out).unwrap()["diagnostics"].as_array().unwrap().clone()
+}
+
+#[test]
+fn the_readme_shows_a_program_that_checks() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let flows: Vec<String> = blocks(&readme).into_iter().filter(|block| block.language == "flow").map(|block| block.text).collect();
+    assert!(!flows.is_empty());
+    for text in flows {
+        assert!(diagnostics(&text).is_empty(), "{text}");
+    }
+    assert_eq!(flowc(Path::new("."), &["--version"]).code, 0);
+}

@@ -1,0 +1,134 @@
+//! Files change under a running daemon.
+
+use crate::support::daemon::{Daemon, ONE_LINER, toml};
+use crate::support::recorder::Recorder;
+use crate::support::{eventually, stripe};
+
+fn flow_names(daemon: &Daemon) -> Vec<String> {
+    let flows = daemon.get("flows");
+    let mut names: Vec<String> = flows["flows"].as_array().unwrap().iter().map(|flow| flow["name"].as_str().unwrap_or("unnamed").to_owned()).collect();
+    names.sort();
+    names
+}
+
+fn named(name: &str, limit: u32) -> String {
+    format!("flow {name}\n  when stripe.charge_failed\n  where amount > {limit}\n  do kustomer.create_conversation\n")
+}
+
+fn becomes(daemon: &Daemon, names: &[&str]) {
+    eventually(&format!("{names:?} live"), || (flow_names(daemon) == names).then_some(()));
+}
+
+#[test]
+fn a_saved_file_goes_live_and_a_broken_one_keeps_the_last_sound_version() {
+    let server = Recorder::kustomer();
+    let daemon = Daemon::start(&[("flow.toml", &toml(&server.url)), ("a.flow", &named("a", 100))]);
+    becomes(&daemon, &["a"]);
+    let path = daemon.path().join("a.flow");
+
+    std::fs::write(&path, "flow a when stripe.charge_failed where amuont > 5 do kustomer.create_conversation\n").unwrap();
+    let status = eventually("the broken file is reported", || {
+        Some(daemon.ask(&["status"])).filter(|status| status["broken"].as_array().is_some_and(|broken| !broken.is_empty()))
+    });
+    assert!(status["broken"][0]["report"].as_str().unwrap().contains("amuont"), "{status:#}");
+    stripe::post(&daemon.server, &stripe::charge_failed("1", 5_000, "usd", Some("a@example.com")).to_string());
+    assert_eq!(daemon.runs().len(), 0, "the sound version asks for more than 100");
+
+    std::fs::write(&path, named("a", 5)).unwrap();
+    eventually("the mended version is live", || {
+        let status = daemon.ask(&["status"]);
+        status["broken"].as_array().is_some_and(Vec::is_empty).then_some(())
+    });
+    stripe::post(&daemon.server, &stripe::charge_failed("2", 5_000, "usd", Some("a@example.com")).to_string());
+    assert_eq!(daemon.settled(1).len(), 1);
+}
+
+#[test]
+fn files_come_go_and_are_replaced_by_rename() {
+    let daemon = Daemon::start(&[("flow.toml", &toml("http://127.0.0.1:9")), ("a.flow", &named("a", 100))]);
+    // Two at once, one in a new folder.
+    std::fs::create_dir(daemon.path().join("more")).unwrap();
+    std::fs::write(daemon.path().join("more/c.flow"), named("c", 1)).unwrap();
+    std::fs::write(daemon.path().join("b.flow"), named("b", 1)).unwrap();
+    becomes(&daemon, &["a", "b", "c"]);
+    // As vim and others save: beside, then rename.
+    std::fs::write(daemon.path().join("b.flow~"), named("bb", 1)).unwrap();
+    std::fs::rename(daemon.path().join("b.flow~"), daemon.path().join("b.flow")).unwrap();
+    becomes(&daemon, &["a", "bb", "c"]);
+    std::fs::remove_file(daemon.path().join("a.flow")).unwrap();
+    becomes(&daemon, &["bb", "c"]);
+    std::fs::remove_dir_all(daemon.path().join("more")).unwrap();
+    becomes(&daemon, &["bb"]);
+}
+
+#[test]
+fn a_run_in_flight_ends_under_its_own_plan() {
+    let gate = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let open = gate.clone();
+    let server = Recorder::start(move |request, _| {
+        while !open.load(std::sync::atomic::Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        Some(crate::support::recorder::kustomer(request))
+    });
+    let daemon = Daemon::start(&[("flow.toml", &toml(&server.url)), ("a.flow", &named("a", 100))]);
+    stripe::post(&daemon.server, &stripe::charge_failed("1", 20_000, "usd", Some("a@example.com")).to_string());
+    eventually("the first request", || (!server.arrived().is_empty()).then_some(()));
+    let before = daemon.runs()[0]["plan"].clone();
+    std::fs::write(daemon.path().join("a.flow"), named("a", 100).replace("create_conversation", "create_conversation(name: \"edited\")")).unwrap();
+    eventually("the edit is live", || {
+        let flows = daemon.get("flows");
+        (flows["flows"][0]["plan"] != before).then_some(())
+    });
+    gate.store(true, std::sync::atomic::Ordering::SeqCst);
+    let run = daemon.settled(1)[0].clone();
+    assert_eq!((&run["plan"], run["status"].as_str()), (&before, Some("done")));
+    let name = server.arrived().iter().find(|one| one.line() == "POST /v1/conversations").unwrap().json()["name"].clone();
+    assert_eq!(name, "Charge of 200.00 USD failed for a@example.com");
+}
+
+#[test]
+fn no_event_is_lost_or_run_twice_while_flows_are_edited() {
+    let server = Recorder::kustomer();
+    let daemon = Daemon::start(&[("flow.toml", &toml(&server.url)), ("a.flow", ONE_LINER)]);
+    let path = daemon.path().join("a.flow");
+    std::fs::write(&path, named("steady", 100)).unwrap();
+    becomes(&daemon, &["steady"]);
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            for at in 0..120 {
+                let body = stripe::charge_failed(&format!("e{at}"), 20_000, "usd", Some("a@example.com")).to_string();
+                assert_eq!(stripe::post(&daemon.server, &body).status, 200);
+            }
+        });
+        let mut edition = 0;
+        while !sender.is_finished() {
+            edition += 1;
+            let text = match edition % 3 {
+                0 => "flow steady when stripe.charge_failed do kustomer.no_such_action\n".to_owned(),
+                1 => named("steady", 100).replace("create_conversation", "create_conversation(priority: 2)"),
+                _ => named("steady", 100),
+            };
+            std::fs::write(&path, text).unwrap();
+            std::thread::yield_now();
+        }
+    });
+    let runs = daemon.settled(120);
+    let mut events: Vec<&str> = runs.iter().map(|run| run["event"].as_str().unwrap()).collect();
+    events.sort_unstable();
+    events.dedup();
+    assert_eq!((runs.len(), events.len()), (120, 120));
+    assert!(runs.iter().all(|run| run["status"] == "done"));
+}
+
+#[test]
+fn sighup_reloads_and_a_broken_flow_toml_changes_nothing() {
+    let daemon = Daemon::start(&[("flow.toml", &toml("http://127.0.0.1:9")), ("a.flow", &named("a", 100))]);
+    std::fs::write(daemon.path().join("flow.toml"), "[conections.stripe]\n").unwrap();
+    daemon.hang_up();
+    eventually("the report", || {
+        let status = daemon.ask(&["status"]);
+        status["broken"].as_array().is_some_and(|broken| broken.iter().any(|one| one["file"] == "flow.toml")).then_some(())
+    });
+    becomes(&daemon, &["a"]);
+}

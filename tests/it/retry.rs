@@ -1,0 +1,93 @@
+//! What fails: tried again where that is safe, dead where it is not, and retried by hand.
+
+use serde_json::json;
+
+use crate::support::daemon::{Daemon, ONE_LINER, toml};
+use crate::support::recorder::{Recorder, kustomer};
+use crate::support::stripe;
+
+#[test]
+fn a_conversation_that_kustomer_refused_succeeds_when_it_is_retried() {
+    let server = Recorder::start(|request, _| {
+        Some(if request.line() == "POST /v1/conversations" {
+            (400, json!({ "errors": [{ "code": "bad_request", "message": "name is too short" }] }))
+        } else {
+            kustomer(request)
+        })
+    });
+    let daemon = Daemon::one_liner(&server.url);
+    stripe::post(&daemon.server, &stripe::charge_failed("1", 20_000, "usd", Some("a@example.com")).to_string());
+    let run = daemon.settled(1)[0].clone();
+    assert_eq!(run["status"], "dead");
+    assert!(run["reason"].as_str().unwrap().contains("name is too short"), "{run:#}");
+    let first_key = server.arrived().iter().find(|one| one.line() == "POST /v1/conversations").unwrap().json()["externalId"].clone();
+
+    let dead = daemon.ask(&["dead"]);
+    assert_eq!(dead["runs"][0]["id"], run["id"], "{dead:#}");
+
+    server.answer(|request, _| Some(kustomer(request)));
+    let outcome = daemon.tell(&["retry", run["id"].as_str().unwrap()]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    let again = crate::support::eventually("the retried run ends", || Some(daemon.runs()[0].clone()).filter(|run| run["status"] == "done"));
+    assert_eq!(again["id"], run["id"]);
+    // The customer was made before and is not made again; a definite refusal gets a new key.
+    assert_eq!(server.count("POST", "/v1/customers"), 1);
+    let keys: Vec<_> = server.arrived().iter().filter(|one| one.line() == "POST /v1/conversations").map(|one| one.json()["externalId"].clone()).collect();
+    assert_eq!(keys.len(), 2);
+    assert_ne!(keys[1], first_key);
+    assert!(daemon.ask(&["dead"])["runs"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_charge_without_an_address_is_dead_and_a_retry_says_that_it_will_fail_again() {
+    let server = Recorder::kustomer();
+    let daemon = Daemon::one_liner(&server.url);
+    stripe::post(&daemon.server, &stripe::charge_failed("guest", 20_000, "usd", None).to_string());
+    let run = daemon.settled(1)[0].clone();
+    assert_eq!(run["status"], "dead");
+    assert!(run["reason"].as_str().unwrap().contains("customer_email"), "{run:#}");
+    assert!(server.arrived().is_empty(), "a missing field is found before the first effect");
+    let outcome = daemon.tell(&["retry", run["id"].as_str().unwrap()]);
+    assert_eq!(outcome.code, 1, "{outcome:?}");
+    assert!(outcome.err.contains("fail again") && outcome.err.contains("customer_email"), "{outcome:?}");
+}
+
+#[test]
+fn a_busy_service_is_asked_again_when_it_says() {
+    let server = Recorder::start(|request, before| {
+        Some(if before == 0 { (429, json!({ "errors": [{ "message": "slow down" }] })) } else { kustomer(request) })
+    });
+    let daemon = Daemon::one_liner(&server.url);
+    stripe::post(&daemon.server, &stripe::charge_failed("1", 20_000, "usd", Some("a@example.com")).to_string());
+    let run = crate::support::eventually("the run ends", || daemon.runs().first().cloned().filter(|run| run["status"] == "done"));
+    let shown = daemon.ask(&["show", run["id"].as_str().unwrap()]);
+    let attempts = shown["steps"][0]["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 2, "{shown:#}");
+    assert_eq!(attempts[0]["status"], 429);
+}
+
+#[test]
+fn a_conversation_that_may_exist_is_looked_for_before_it_is_made_again() {
+    // The first POST is performed and its answer lost.
+    let server = Recorder::start(|request, _| Some(kustomer(request)));
+    let lost = std::sync::atomic::AtomicBool::new(false);
+    let made = std::sync::Mutex::new(None::<serde_json::Value>);
+    server.answer(move |request, _| {
+        if request.line() == "POST /v1/conversations" && !lost.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            *made.lock().unwrap() = Some(request.json()["externalId"].clone());
+            return None;
+        }
+        if let Some(id) = request.path.strip_prefix("/v1/conversations/externalId=") {
+            let made = made.lock().unwrap();
+            if made.as_ref().and_then(|made| made.as_str()) == Some(id) {
+                return Some((200, json!({ "data": { "type": "conversation", "id": "found", "attributes": { "name": "x", "status": "open" }, "relationships": { "customer": { "data": { "type": "customer", "id": "customer_1" } } } } })));
+            }
+        }
+        Some(kustomer(request))
+    });
+    let daemon = Daemon::start(&[("flow.toml", &toml(&server.url)), ("main.flow", ONE_LINER)]);
+    stripe::post(&daemon.server, &stripe::charge_failed("1", 20_000, "usd", Some("a@example.com")).to_string());
+    crate::support::eventually("the run ends", || daemon.runs().first().cloned().filter(|run| run["status"] == "done"));
+    assert_eq!(server.count("POST", "/v1/conversations"), 1, "{:?}", server.lines());
+    assert_eq!(server.count("POST", "/v1/conversations/found/notes"), 1, "{:?}", server.lines());
+}
