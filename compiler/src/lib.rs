@@ -8,6 +8,7 @@ pub mod code;
 pub mod config;
 pub mod connector;
 pub mod diagnostic;
+pub mod docs;
 pub mod settings;
 pub mod suggest;
 

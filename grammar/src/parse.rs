@@ -23,6 +23,8 @@ use crate::error::SyntaxError;
 use crate::grammar::{FlowParser, Rule};
 use crate::scan::{self, RawComment, Scan, Trouble};
 use crate::span::Span;
+pub(crate) use operator::MAX_HEIGHT;
+
 use crate::syntax::{Comment, Docs, File, Ident, Item, NumberLit};
 
 /// What a text says, as far as it can be read.

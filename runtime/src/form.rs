@@ -80,7 +80,7 @@ pub fn encode(pairs: &Pairs) -> String {
             out.push('&');
         }
         // Writing into a text cannot fail.
-        drop(write!(out, "{}={}", utf8_percent_encode(name, NAME), utf8_percent_encode(value, COMPONENT)));
+        let _ = write!(out, "{}={}", utf8_percent_encode(name, NAME), utf8_percent_encode(value, COMPONENT));
     }
     out
 }

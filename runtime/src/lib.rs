@@ -3,16 +3,20 @@
 //! Webhooks, polls and (later) schedules become events; events that match start runs; a run is a journal that the pure
 //! `run::apply` extends; the executor performs what it orders. Only `world` meets time, network and randomness.
 
+pub mod admin;
 pub mod answer;
 pub mod decode;
+pub mod engine;
 pub mod eval;
 pub mod event;
+pub(crate) mod executor;
 pub mod form;
 pub mod function;
 pub mod journal;
 pub mod key;
 pub mod live;
 pub mod matcher;
+mod poll;
 pub mod request;
 pub mod retry;
 pub mod run;
@@ -20,6 +24,8 @@ pub mod scan;
 pub mod scheme;
 pub mod secret;
 pub mod server;
+pub mod service;
 pub mod store;
 pub mod transport;
+pub mod why;
 pub mod world;

@@ -313,6 +313,9 @@ pub struct Payload<'g, 'p> {
     scanned: Scanned<'p>,
 }
 
+/// Takes a flow, its trigger, what it sees, and whether its trigger's own condition holds.
+type Listening<'a> = &'a mut dyn FnMut(&Arc<Flow>, &TriggerUse, &FlowView<'_>, Option<bool>);
+
 /// What guard and key of a trigger say, the same for all flows that use it.
 struct Fired {
     /// `None` where the payload does not fit.
@@ -377,12 +380,7 @@ impl Payload<'_, '_> {
     }
 
     /// Calls `each` with every flow that listens, its trigger's place, and what it sees.
-    pub(crate) fn each_listener(
-        &self,
-        event: &EventHead,
-        settings: &BTreeMap<String, Value>,
-        each: &mut dyn FnMut(&Arc<Flow>, &TriggerUse, &FlowView<'_>, Option<bool>),
-    ) {
+    pub(crate) fn each_listener(&self, event: &EventHead, settings: &BTreeMap<String, Value>, each: Listening<'_>) {
         for listener in &self.group.listeners {
             let Some(used) = listener.trigger() else { continue };
             let view = FlowView { payload: self, flow: &listener.flow, event, settings, trigger: &used.name };

@@ -155,6 +155,14 @@ impl Scope for BaseScope<'_> {
 /// Returns the base without a slash at its end. `base_url` without a path replaces the origin, with one the whole base.
 fn base(connection: &LiveConnection) -> Result<String, RequestError> {
     let Some(given) = &connection.base_url else {
+        let mut missing = false;
+        connection.plan.api.base.walk(&mut |expr| {
+            missing |= matches!(expr, Expr::Env(Env::Setting(name)) if setting(connection, name).is_missing());
+        });
+        if missing {
+            let reason = "a setting that it needs is not configured";
+            return Err(RequestError::Base { connection: connection.plan.name.clone(), reason });
+        }
         let base = eval(&connection.plan.api.base, &BaseScope { connection, stand_in: false })?;
         return parts(connection, base.as_text().unwrap_or_default()).map(|(origin, path)| origin + &path);
     };

@@ -18,6 +18,7 @@ use crate::retry::{Policy, key_bound_ms};
 
 pub use retried::{RetryRefusal, check_retry};
 pub use view::{shorten, to_json};
+pub(crate) use view::shorten_field;
 
 /// The state of a run.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -369,7 +370,7 @@ impl Run {
         attempt.ms = Some(ms);
         attempt.status = outcome.status();
         attempt.error = outcome.error().map(str::to_owned);
-        attempt.unknown = matches!(outcome, Outcome::Unknown { .. }) && !attempt.find;
+        attempt.unknown = !attempt.find && may_have_happened(outcome);
         let Phase::InFlight { find } = self.phase else { return };
         if find { self.looked(flow, at, outcome, jitter) } else { self.performed(flow, at, outcome, jitter) }
     }
@@ -397,6 +398,7 @@ impl Run {
                     }
                     self.phase = Phase::Ready { find: true };
                 }
+                _ if may_have_happened(outcome) => self.step_failed(flow, Death::Unknown, *status, error.clone(), at),
                 _ => self.step_failed(flow, Death::Refused, *status, error.clone(), at),
             },
             Outcome::Broken { error, .. } => self.park(error, false),
@@ -594,6 +596,15 @@ fn effect_at(flow: &plan::Flow, at: u32) -> Option<&plan::Effect> {
     match flow.program.instrs.get(at as usize) {
         Some(plan::Instr::Call(call)) => operation(flow, call).map(|operation| &operation.effect),
         _ => None,
+    }
+}
+
+/// An unknown outcome, or a success whose answer makes no sense: the step fails, but nothing says that it did nothing.
+fn may_have_happened(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Unknown { .. } => true,
+        Outcome::Refused { status: Some(200..=299), error } => error.starts_with("the answer does not fit"),
+        Outcome::Done { .. } | Outcome::NotDone { .. } | Outcome::Refused { .. } | Outcome::Broken { .. } => false,
     }
 }
 

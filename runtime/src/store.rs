@@ -74,8 +74,6 @@ pub trait Store: Send + Sync {
     fn accept(&self, batch: AcceptBatch) -> BoxFuture<'static, Result<Vec<AcceptedEvent>, StoreError>>;
     /// Extends journals. Fails with [`StoreError::Conflict`], changing nothing, where a run has other entries by now.
     fn update(&self, runs: Vec<RunUpdate>) -> BoxFuture<'static, Result<(), StoreError>>;
-    /// Writes a cursor alone: a poll that found nothing.
-    fn put_cursor(&self, connection: &str, source: &str, cursor: Cursor) -> BoxFuture<'static, Result<(), StoreError>>;
     /// Pauses a flow since `at`, or lets it go on.
     fn set_paused(&self, flow: &str, at: Option<Timestamp>) -> BoxFuture<'static, Result<(), StoreError>>;
     /// Removes a little of what is too old, and says where to go on.
@@ -103,8 +101,8 @@ pub trait Store: Send + Sync {
     fn plan(&self, hash: &str) -> Result<Option<Arc<plan::Flow>>, StoreError>;
     /// Returns the runs whose timer is due at `now`, earliest first, and the instant of the next one behind them.
     fn due(&self, now: Timestamp, limit: usize) -> Result<(Vec<String>, Option<Timestamp>), StoreError>;
-    /// Returns a cursor.
-    fn cursor(&self, connection: &str, source: &str) -> Result<Option<Cursor>, StoreError>;
+    /// Returns the cursors: connection, source and how far it has been read.
+    fn cursors(&self) -> Result<Vec<(String, String, Cursor)>, StoreError>;
     /// Returns the paused flows.
     fn paused(&self) -> Result<Vec<(String, Timestamp)>, StoreError>;
     /// Returns the highest numbers of events and runs.

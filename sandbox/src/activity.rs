@@ -11,7 +11,9 @@ use crate::http::Request;
 use crate::lock::lock;
 
 /// How many calls the log of one service keeps.
-const MOST_CALLS: usize = 20_000;
+const MOST_CALLS: usize = 10_000;
+/// The longest body that the log keeps, in bytes.
+const LONGEST_BODY: usize = 32 * 1024;
 /// How far a slow reader of the activity may fall behind before it loses some.
 const BACKLOG: usize = 4_096;
 
@@ -77,7 +79,7 @@ impl Log {
             "method": request.method,
             "path": request.path,
             "query": query,
-            "body": call.body,
+            "body": if request.body.len() > LONGEST_BODY { json!(format!("({} bytes)", request.body.len())) } else { call.body },
             "idempotency_key": call.idempotency_key,
             "status": status,
             "replayed": call.replayed,

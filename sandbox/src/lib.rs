@@ -17,6 +17,13 @@
 //! | `PUT /_sandbox/webhook_target` | `{"url": …}`: where webhooks go besides registered endpoints |
 //! | `POST /_sandbox/reset` | forgets everything but the webhook target |
 //!
+//! An event has `type`, `count`, and for Stripe any of `amount`, `currency`, `email`, `name`, `phone`, `customer`,
+//! `description`, `metadata`, `failure` (a decline code), `payment_intent` (false leaves it out), `payment_link`, `payment_status`,
+//! `client_reference_id`, `product`, `interval`, `trial_days`, `charge`, `invoice`, `subscription`, `reason`,
+//! `created_offset_seconds` (below 0: it comes to light late); for Kustomer any of `email`, `name`, `phone`, `external_id`, `customer`,
+//! `conversation`, `message`, `subject`, `text`, `status`, `priority`, `channel`, `direction`, `assigned_users`, `tags`, `custom`,
+//! `changes`. With `object` the given object is emitted as it is, under any type.
+//!
 //! A fault rule is `{"match": {"method", "path"}, "fault", "times", "skip", "delay_ms", "status", "headers",
 //! "body", "after_effect", "stored"}`. The path is a prefix, or a pattern with `*` for the whole path. The
 //! first rule that matches strikes; `times` (always, if left out) counts down, `skip` lets some pass first.
@@ -145,7 +152,7 @@ impl std::fmt::Debug for Sandbox {
 }
 
 impl Sandbox {
-    /// Starts the emulators. They answer as soon as this returns.
+    /// Starts the emulators on the current Tokio runtime. They answer as soon as this returns.
     ///
     /// # Errors
     ///

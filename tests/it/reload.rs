@@ -78,7 +78,7 @@ fn a_run_in_flight_ends_under_its_own_plan() {
     std::fs::write(daemon.path().join("a.flow"), named("a", 100).replace("create_conversation", "create_conversation(name: \"edited\")")).unwrap();
     eventually("the edit is live", || {
         let flows = daemon.get("flows");
-        (flows["flows"][0]["plan"] != before).then_some(())
+        (flows["flows"][0]["hash"] != before).then_some(())
     });
     gate.store(true, std::sync::atomic::Ordering::SeqCst);
     let run = daemon.settled(1)[0].clone();

@@ -57,4 +57,41 @@ fn read(file: &str, source: &str) -> Option<Arc<Connector>> {
     Some(Arc::new(declare(&Arc::from(file), source, node).0))
 }
 
-const FIXTURES: &[(&str, &str)] = &[];
+/// The examples that the connectors name, embedded.
+macro_rules! fixtures {
+    ($($name:literal,)*) => {
+        const FIXTURES: &[(&str, &str)] = &[$((
+            concat!("fixtures/", $name, ".json"),
+            include_str!(concat!("../../../connectors/fixtures/", $name, ".json")),
+        ),)*];
+    };
+}
+
+fixtures! {
+    "kustomer.conversation_closed",
+    "kustomer.conversation_created",
+    "kustomer.conversation_reopened",
+    "kustomer.conversation_updated",
+    "kustomer.customer_created",
+    "kustomer.customer_updated",
+    "kustomer.message_received",
+    "kustomer.message_sent",
+    "stripe.charge_failed",
+    "stripe.charge_refunded",
+    "stripe.checkout_completed",
+    "stripe.checkout_paid",
+    "stripe.dispute_closed",
+    "stripe.failed_payment",
+    "stripe.invoice_paid",
+    "stripe.invoice_payment_failed",
+    "stripe.new_customer",
+    "stripe.new_dispute",
+    "stripe.new_invoice",
+    "stripe.new_payment",
+    "stripe.new_subscription",
+    "stripe.payout_failed",
+    "stripe.refund_created",
+    "stripe.subscription_canceled",
+    "stripe.subscription_updated",
+    "stripe.trial_will_end",
+}

@@ -120,3 +120,25 @@ impl Builder {
         (plan::Program { instrs, locals: self.locals, on_error }, self.operations)
     }
 }
+
+impl Builder {
+    /// Returns a mark for [`Builder::calls_since`].
+    pub(super) fn mark(&self) -> usize {
+        self.instrs.len()
+    }
+
+    /// Returns the calls since the mark: their names and operations.
+    pub(super) fn calls_since(&self, mark: usize) -> impl Iterator<Item = (String, Arc<plan::Operation>)> {
+        self.instrs.get(mark..).unwrap_or_default().iter().filter_map(|instr| match instr {
+            Instr::Call(call) => Some((call.name.clone(), self.operations.get(call.operation as usize)?.clone())),
+            Instr::Set { .. }
+            | Instr::Jump(_)
+            | Instr::Unless { .. }
+            | Instr::Require(_)
+            | Instr::Each { .. }
+            | Instr::Next { .. }
+            | Instr::Stop { .. }
+            | Instr::Finish => None,
+        })
+    }
+}

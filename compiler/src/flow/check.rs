@@ -107,6 +107,8 @@ pub(super) struct Checker<'a> {
     pub(super) reads: Vec<&'a Field>,
     pub(super) used: BTreeSet<String>,
     pub(super) fills: Vec<Fill>,
+    /// Above 0: the step at hand was written by the compiler.
+    pub(super) synthetic: usize,
     pub(super) hoisted: Vec<syntax::Step>,
     pub(super) sends: Sends,
     /// Where the step at hand stands: `2.then.`.
@@ -145,6 +147,7 @@ impl<'a> Checker<'a> {
             reads: Vec::new(),
             used: BTreeSet::new(),
             fills: Vec::new(),
+            synthetic: 0,
             hoisted: Vec::new(),
             sends: Sends::default(),
             path: String::new(),

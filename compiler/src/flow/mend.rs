@@ -114,7 +114,7 @@ impl<'a> Checker<'a> {
 
     /// Returns the fix that lets only events start the flow where the place has a value.
     pub(super) fn present_in_where(&self, place: &Place<'_>) -> Option<Fix> {
-        if place.root == Root::Binding(0) || matches!(place.root, Root::Binding(_)) {
+        if matches!(place.root, Root::Binding(_)) {
             return None;
         }
         // In `where` no step's name hides a field.

@@ -45,6 +45,7 @@ impl<'s> Look<'s> {
             }
             Ok(_) => (bad.start as usize, Vec::new()),
         };
+        let expected = expected.into_iter().flat_map(alternatives).collect();
         let tokens = tokens(source, range);
         let mut look = Self {
             source,
@@ -70,7 +71,12 @@ impl<'s> Look<'s> {
         let Some(hole) = before.rfind('{') else { return };
         let start = outer.span.start as usize + hole + 1;
         let rest = self.source.get(at..outer.span.end as usize).unwrap_or("");
-        let end = rest.find('}').map_or(outer.span.end as usize, |brace| at + brace);
+        let quote = match outer.kind {
+            Kind::Text if outer.text.starts_with("\"\"\"") => 3,
+            Kind::Text => 1,
+            _ => 0,
+        };
+        let end = rest.find('}').map_or(outer.span.end as usize - quote, |brace| at + brace);
         self.text = Some(outer);
         self.tokens = tokens(self.source, Span::new(start, end));
         self.found = self.tokens.partition_point(|token| token.span.end as usize <= at);
@@ -248,11 +254,41 @@ impl<'s> Look<'s> {
         (0..at.min(self.tokens.len())).rev().find(|i| words.contains(&self.word(*i)))
     }
 
+    /// Returns a word alone at the start of a step, as misspelt keywords and those of other languages are.
+    pub(super) fn lone_word(&self) -> Option<usize> {
+        if self.expects_rule(Rule::call_step) && self.kind(self.found) == Some(Kind::Word) {
+            return Some(self.found);
+        }
+        let word = self.found.checked_sub(1)?;
+        let begins = word == 0
+            || self.begins_line(word)
+            || matches!(self.word(word - 1), "{" | "}" | ")" | "do" | "then" | "=>" | ";")
+            || self.span(word).start == self.bad.start;
+        (self.expects_rule(Rule::args) && begins && self.kind(word) == Some(Kind::Word) && !is_reserved(self.word(word)))
+            .then_some(word)
+    }
+
     /// Whether `at` stands in a condition.
     pub(super) fn in_condition(&self, at: usize) -> bool {
         self.last_of(at, &["where", "if", "when", "do", "then", "let", "=>", "="])
             .is_some_and(|i| matches!(self.word(i), "where" | "if"))
     }
+}
+
+/// Where nothing of a text fits, pest names the text as a whole: here are its lines.
+fn alternatives(rule: Rule) -> Vec<Rule> {
+    let lines: &[Rule] = match rule {
+        Rule::only_items => &[Rule::flow, Rule::test, Rule::connector],
+        Rule::only_steps | Rule::only_chain => &[Rule::call_step],
+        Rule::only_arms => &[Rule::arm],
+        Rule::only_tests => &[Rule::given],
+        Rule::only_members => &[Rule::record],
+        Rule::only_fields => &[Rule::record_field],
+        Rule::only_source => &[Rule::items],
+        Rule::only_http => &[Rule::effect],
+        _ => return vec![rule],
+    };
+    lines.to_vec()
 }
 
 /// The words that name nothing.

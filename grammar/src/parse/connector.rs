@@ -22,7 +22,7 @@ impl<'s> Builder<'s> {
             match part.as_rule() {
                 Rule::lbrace => lines.open(at),
                 Rule::rbrace => {}
-                Rule::unclosed => lines.unclosed(),
+                Rule::unclosed => lines.unclosed(at),
                 Rule::bad => {
                     let docs = self.docs(at.start);
                     if lines.bad(at) {

@@ -150,20 +150,22 @@ impl<'s> Builder<'s> {
             {
                 return expr(span, ExprKind::Any(amounts));
             }
-            return expr(
+            let call = Call {
                 span,
-                ExprKind::Call(Call {
-                    span,
-                    path,
-                    args,
-                    has_parens: true,
-                }),
-            );
+                path,
+                args,
+                has_parens: true,
+            };
+            self.errors.extend(diagnose::method(self.source, &call));
+            return expr(span, ExprKind::Call(call));
         }
         if path.is_empty() {
             return expr(span, ExprKind::Bad);
         }
         let rest = path.split_off(1);
+        if rest.is_empty() && matches!(span.text(self.source), "null" | "NULL" | "None" | "nil" | "undefined") {
+            self.errors.push(diagnose::null(self.source, span));
+        }
         let Some(first) = path.pop() else {
             return expr(span, ExprKind::Bad);
         };

@@ -19,7 +19,7 @@ impl<'s> Builder<'s> {
             match part.as_rule() {
                 Rule::lbrace => lines.open(at),
                 Rule::rbrace => {}
-                Rule::unclosed => lines.unclosed(),
+                Rule::unclosed => lines.unclosed(at),
                 Rule::bad => {
                     lines.bad(at);
                 }
@@ -213,7 +213,7 @@ impl<'s> Builder<'s> {
             match part.as_rule() {
                 Rule::lbrace => lines.open(at),
                 Rule::rbrace => {}
-                Rule::unclosed => lines.unclosed(),
+                Rule::unclosed => lines.unclosed(at),
                 Rule::bad => {
                     lines.bad(at);
                 }

@@ -42,7 +42,7 @@ impl<'s> Builder<'s> {
                     }
                 }
                 Rule::rbrace => {}
-                Rule::unclosed => lines.unclosed(),
+                Rule::unclosed => lines.unclosed(at),
                 _ => {
                     lines.good(at, self.source, &mut self.errors);
                     let step = self.step(part);
@@ -228,7 +228,7 @@ impl<'s> Builder<'s> {
                 Rule::bad => {
                     lines.bad(at);
                 }
-                Rule::unclosed => lines.unclosed(),
+                Rule::unclosed => lines.unclosed(at),
                 _ => {}
             }
         }

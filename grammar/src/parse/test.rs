@@ -24,7 +24,7 @@ impl<'s> Builder<'s> {
             match part.as_rule() {
                 Rule::lbrace => lines.open(at),
                 Rule::rbrace => {}
-                Rule::unclosed => lines.unclosed(),
+                Rule::unclosed => lines.unclosed(at),
                 Rule::bad => {
                     if lines.bad(at) {
                         steps.push(TestStep {

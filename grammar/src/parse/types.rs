@@ -140,7 +140,7 @@ impl<'s> Builder<'s> {
             let at = self.span(&part);
             match part.as_rule() {
                 Rule::lbrace => lines.open(at),
-                Rule::unclosed => lines.unclosed(),
+                Rule::unclosed => lines.unclosed(at),
                 Rule::bad => {
                     lines.bad(at);
                 }

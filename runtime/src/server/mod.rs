@@ -7,11 +7,13 @@ pub(crate) mod counters;
 mod envelope;
 mod limits;
 pub(crate) mod listen;
+mod ready;
 pub(crate) mod respond;
 mod routes;
 mod webhook;
 
 pub(crate) use envelope::{EnvelopeReader, Misread};
 pub use limits::Limits;
+pub(crate) use ready::Readiness;
 pub(crate) use routes::Routes;
 pub(crate) use webhook::Server;

@@ -15,6 +15,7 @@ use super::counters::Counters;
 use super::envelope::Misread;
 use super::limits::Limits;
 use super::listen::{Handle, linger};
+use super::ready::Readiness;
 use super::respond::{Answer, HttpError, json};
 use super::routes::{Routes, SourceRoute};
 use crate::engine::Engine;
@@ -31,7 +32,7 @@ pub(crate) struct Server {
     counters: Arc<Counters>,
     /// One permit for each kilobyte of bodies that are on their way in.
     memory: Semaphore,
-    ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    ready: Readiness,
 }
 
 /// What one permit stands for.
@@ -43,11 +44,11 @@ impl Server {
         clock: Arc<dyn Clock>,
         limits: Limits,
         counters: Arc<Counters>,
-        ready: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+        ready: Readiness,
     ) -> Self {
         let routes = RwLock::new(Arc::new(Routes::new(&engine.live())));
         let memory = Semaphore::new((limits.bodies.max(limits.max_body) / KILOBYTE).max(1));
-        Self { engine, clock, routes, limits, counters, memory, ready: Box::new(ready) }
+        Self { engine, clock, routes, limits, counters, memory, ready }
     }
 
     /// Takes the connections of a new plan.
@@ -185,12 +186,15 @@ impl Server {
         Err(HttpError::new(StatusCode::UNAUTHORIZED, code, error.to_string()))
     }
 
-    fn health(&self, method: &Method, ready: bool) -> Answer {
+    async fn health(&self, method: &Method, ready: bool) -> Answer {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return HttpError::method_not_allowed("GET, HEAD").into_answer();
         }
-        match if ready { (self.ready)() } else { Ok(()) } {
-            Ok(()) => json(StatusCode::OK, if ready { r#"{"status":"ready"}"# } else { r#"{"status":"alive"}"# }),
+        if !ready {
+            return json(StatusCode::OK, r#"{"status":"alive"}"#);
+        }
+        match self.ready.check().await {
+            Ok(()) => json(StatusCode::OK, r#"{"status":"ready"}"#),
             Err(reason) => HttpError::unavailable("not_ready", reason, 5).into_answer(),
         }
     }
@@ -199,8 +203,8 @@ impl Server {
 impl Handle for Server {
     async fn handle(&self, request: Request<Receiving>) -> Answer {
         match request.uri().path() {
-            "/healthz" => return self.health(request.method(), false),
-            "/readyz" => return self.health(request.method(), true),
+            "/healthz" => return self.health(request.method(), false).await,
+            "/readyz" => return self.health(request.method(), true).await,
             _ => {}
         }
         match self.receive(request).await {

@@ -143,8 +143,16 @@ pub(super) fn due(from: &dyn Read, now: Timestamp, limit: usize) -> Result<(Vec<
     Ok((found, next))
 }
 
-pub(super) fn cursor(from: &dyn Read, connection: &str, source: &str) -> Result<Option<Cursor>, StoreError> {
-    from.get(&tables::cursor(connection, source))?.map(|bytes| decode(&bytes)).transpose()
+pub(super) fn cursors(from: &dyn Read) -> Result<Vec<(String, String, Cursor)>, StoreError> {
+    let all = Key::of(b'c');
+    let mut found = Vec::new();
+    from.scan(&all, &all.end(), false, &mut |key, value| {
+        let Some(connection) = text_at(key, LETTER) else { return Ok(true) };
+        let source = text_at(key, LETTER + connection.len() + 1).unwrap_or_default();
+        found.push((connection.to_owned(), source.to_owned(), decode(value)?));
+        Ok(true)
+    })?;
+    Ok(found)
 }
 
 pub(super) fn paused(from: &dyn Read) -> Result<Vec<(String, Timestamp)>, StoreError> {

@@ -44,10 +44,8 @@ impl RedbStore {
         if !file.try_exists().map_err(io)? {
             create(folder)?;
         }
-        let opened = file.clone();
         let store = Self::over(Box::new(move || {
-            let database = Database::builder().open(&opened).map_err(|error| storage(error.into()))?;
-            Ok(database)
+            Database::builder().open(&file).map_err(|error| storage(error.into()))
         }))?;
         write_version(folder)?;
         Ok(Self { _lock: Some(lock), ..store })
@@ -61,8 +59,7 @@ impl RedbStore {
         open: impl Fn() -> std::io::Result<S> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
         let open = move || {
-            let database = Database::builder().create_with_backend(open().map_err(io)?).map_err(|error| storage(error.into()))?;
-            Ok(database)
+            Database::builder().create_with_backend(open().map_err(io)?).map_err(|error| storage(error.into()))
         };
         initialise(&open()?)?;
         Self::over(Box::new(open))
@@ -303,7 +300,6 @@ fn io(error: std::io::Error) -> StoreError {
 }
 
 /// Any error of redb, which converts all of its own into one.
-#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn storage(error: redb::Error) -> StoreError {
     match error {
         redb::Error::Corrupted(what) => StoreError::Corrupted(what),

@@ -11,7 +11,6 @@ use tokio::sync::oneshot;
 use super::backend::{Backend, Read, Write};
 use super::records::{AcceptBatch, AcceptedEvent, NewEvent, PruneBite, Pruned, RunHead, RunUpdate};
 use super::{StoreError, prune, query, tables};
-use crate::event::Cursor;
 use crate::journal::Entry;
 use crate::world::BoxFuture;
 
@@ -30,7 +29,6 @@ pub(super) struct Db<B> {
 enum Operation {
     Accept(Box<AcceptBatch>),
     Update(Vec<RunUpdate>),
-    Cursor(String, String, Box<Cursor>),
     Pause(String, Option<Timestamp>),
     Prune(PruneBite),
 }
@@ -140,10 +138,6 @@ fn perform(to: &mut dyn Write, operation: &Operation) -> Result<Reply, StoreErro
             for update in updates {
                 put_run(to, &update.head, &update.entries)?;
             }
-            Ok(Reply::Nothing)
-        }
-        Operation::Cursor(connection, source, cursor) => {
-            to.put(&tables::cursor(connection, source), &encode(cursor)?)?;
             Ok(Reply::Nothing)
         }
         Operation::Pause(flow, Some(at)) => {
@@ -299,15 +293,6 @@ impl<B: Backend> Db<B> {
         self.nothing(Operation::Update(runs))
     }
 
-    pub(super) fn put_cursor(
-        &self,
-        connection: &str,
-        source: &str,
-        cursor: Cursor,
-    ) -> BoxFuture<'static, Result<(), StoreError>> {
-        self.nothing(Operation::Cursor(connection.to_owned(), source.to_owned(), Box::new(cursor)))
-    }
-
     pub(super) fn set_paused(&self, flow: &str, at: Option<Timestamp>) -> BoxFuture<'static, Result<(), StoreError>> {
         self.nothing(Operation::Pause(flow.to_owned(), at))
     }
@@ -343,14 +328,6 @@ macro_rules! store_over_db {
                 runs: Vec<$crate::store::RunUpdate>,
             ) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
                 self.db.update(runs)
-            }
-            fn put_cursor(
-                &self,
-                connection: &str,
-                source: &str,
-                cursor: $crate::event::Cursor,
-            ) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
-                self.db.put_cursor(connection, source, cursor)
             }
             fn set_paused(
                 &self,
@@ -411,12 +388,8 @@ macro_rules! store_over_db {
             ) -> Result<(Vec<String>, Option<jiff::Timestamp>), $crate::store::StoreError> {
                 self.db.read(|from| $crate::store::query::due(from, now, limit))
             }
-            fn cursor(
-                &self,
-                connection: &str,
-                source: &str,
-            ) -> Result<Option<$crate::event::Cursor>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::query::cursor(from, connection, source))
+            fn cursors(&self) -> Result<Vec<(String, String, $crate::event::Cursor)>, $crate::store::StoreError> {
+                self.db.read($crate::store::query::cursors)
             }
             fn paused(&self) -> Result<Vec<(String, jiff::Timestamp)>, $crate::store::StoreError> {
                 self.db.read($crate::store::query::paused)

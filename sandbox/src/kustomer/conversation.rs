@@ -114,7 +114,7 @@ pub(crate) fn open(cx: &mut Cx<'_>, customer: &str, mut given: Map<String, Value
         "links": {"self": format!("/v1/conversations/{id}")},
     });
     let row = cx.create(KIND, row);
-    customer::touch(cx, customer, &row);
+    customer::touch(cx, customer, &row, None);
     row
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, A
     }
     given.remove("queue");
     let after = cx.change(KIND, &before, given);
-    customer::touch(cx, related(&after, "customer"), &after);
+    customer::touch(cx, related(&after, "customer"), &after, Some(&old));
     Ok(after)
 }
 
@@ -151,7 +151,7 @@ pub(crate) fn find(cx: &mut Cx<'_>, external: &str) -> Result<Value, ApiError> {
 }
 
 fn find_by_external(cx: &mut Cx<'_>, external: &str) -> Option<Value> {
-    cx.state.table(KIND).rows().find(|row| attribute_text(row, "externalId") == external).cloned()
+    cx.named(KIND, "externalId", external)
 }
 
 /// `POST /conversations/{id}/notes`
@@ -213,11 +213,6 @@ pub(crate) fn add_tags(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value,
     Ok(cx.change(KIND, &before, changes))
 }
 
-/// Returns the records of a kind that belong to a conversation, oldest first.
-pub(crate) fn belonging(cx: &mut Cx<'_>, kind: &'static str, id: &str) -> Vec<Value> {
-    cx.state.table(kind).rows().filter(|row| related(row, KIND) == id).cloned().collect()
-}
-
 /// Notes on a conversation that a message was added.
 pub(crate) fn add_message(cx: &mut Cx<'_>, conversation: &Value, message: &Value) {
     let inbound = attribute_text(message, "direction") == "in";
@@ -249,7 +244,7 @@ pub(crate) fn add_message(cx: &mut Cx<'_>, conversation: &Value, message: &Value
     changes.insert(last.to_owned(), summary);
     changes.insert("lastMessageAt".to_owned(), json!(attribute_text(message, "sentAt")));
     let after = cx.change(KIND, conversation, changes);
-    customer::touch(cx, related(&after, "customer"), &after);
+    customer::touch(cx, related(&after, "customer"), &after, Some(attribute_text(&after, "status")));
 }
 
 fn check_priority(given: &Map<String, Value>) -> Result<(), ApiError> {

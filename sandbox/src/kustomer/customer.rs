@@ -72,18 +72,8 @@ pub(crate) fn find(cx: &mut Cx<'_>, by: &str, value: &str) -> Result<Value, ApiE
 
 /// Returns the customer with this email, phone or external identifier.
 pub(crate) fn find_by(cx: &mut Cx<'_>, by: &str, value: &str) -> Option<Value> {
-    cx.state
-        .table(KIND)
-        .rows()
-        .find(|row| {
-            attribute(row, "deleted") != Some(&json!(true))
-                && match by {
-                    "email" => entries(row, "emails", "email").any(|email| email.eq_ignore_ascii_case(value)),
-                    "phone" => entries(row, "phones", "phone").any(|phone| phone == value),
-                    _ => attribute_text(row, "externalId") == value,
-                }
-        })
-        .cloned()
+    let by = ["email", "phone", "externalId"].into_iter().find(|known| *known == by)?;
+    cx.named(KIND, by, value)
 }
 
 /// Returns one text of each entry of a list.
@@ -91,20 +81,18 @@ pub(crate) fn entries<'v>(row: &'v Value, list: &str, key: &'static str) -> impl
     attribute(row, list).and_then(Value::as_array).into_iter().flatten().filter_map(move |entry| entry.get(key)?.as_str())
 }
 
-/// Notes on a customer that there was something with a conversation of theirs.
-pub(crate) fn touch(cx: &mut Cx<'_>, id: &str, conversation: &Value) {
-    let Some(before) = cx.find(KIND, id) else {
+/// Notes on a customer that there was something with a conversation, which had the status `before`.
+pub(crate) fn touch(cx: &mut Cx<'_>, id: &str, conversation: &Value, before: Option<&str>) {
+    let Some(customer) = cx.find(KIND, id) else {
         return;
     };
-    let mut counts = json!({"done": 0, "open": 0, "snoozed": 0, "all": 0});
-    for row in cx.state.table("conversation").rows() {
-        if super::state::related(row, "customer") != id {
-            continue;
-        }
-        let status = attribute_text(row, "status").to_owned();
-        for name in [status.as_str(), "all"] {
+    let mut counts = attribute(&customer, "conversationCounts").cloned().unwrap_or_default();
+    let now = attribute_text(conversation, "status");
+    if before != Some(now) {
+        let change = before.map(|before| (before, -1)).into_iter().chain([(now, 1)]);
+        for (name, by) in change.chain(before.is_none().then_some(("all", 1))) {
             if let Some(count) = counts.get_mut(name) {
-                *count = json!(count.as_i64().unwrap_or_default() + 1);
+                *count = json!(count.as_i64().unwrap_or_default() + by);
             }
         }
     }
@@ -119,7 +107,7 @@ pub(crate) fn touch(cx: &mut Cx<'_>, id: &str, conversation: &Value) {
             "sentiment": {},
         }),
     );
-    cx.change(KIND, &before, changes);
+    cx.change(KIND, &customer, changes);
 }
 
 fn blank(cx: &mut Cx<'_>, mut given: Map<String, Value>) -> Value {

@@ -66,7 +66,7 @@ pub(crate) fn record(
     let named = in_body(&mut given, "customer");
     let customer = customer.map(str::to_owned).or(named);
     if let Some(external) = given.get("externalId").and_then(Value::as_str)
-        && cx.state.table(KIND).rows().any(|row| attribute_text(row, "externalId") == external)
+        && cx.named(KIND, "externalId", external).is_some()
     {
         return Err(ApiError::conflict("externalId", KIND));
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::state::{Cx, MACHINE_USER, related};
+use super::state::{Cx, MACHINE_USER};
 use super::{conversation, customer, event, list, message, object, search, webhook};
 use crate::http::{Answer, Request};
 
@@ -63,7 +63,7 @@ fn read(cx: &mut Cx<'_>, path: &[&str], query: &[(String, String)]) -> Outcome {
             match cx.get("customer", id) {
                 Err(error) => Err(error),
                 Ok(_) => {
-                    let rows = cx.state.table(kind).rows().filter(|row| related(row, "customer") == *id).cloned().collect();
+                    let rows = cx.belonging(kind, id);
                     list::page(rows, &format!("/v1/customers/{id}/{rest}"), query, None).map(|page| Answer::json(200, &page))
                 }
             }
@@ -73,7 +73,7 @@ fn read(cx: &mut Cx<'_>, path: &[&str], query: &[(String, String)]) -> Outcome {
             match cx.get("conversation", id) {
                 Err(error) => Err(error),
                 Ok(_) => {
-                    let rows = conversation::belonging(cx, kind, id);
+                    let rows = cx.belonging(kind, id);
                     list::page(rows, &format!("/v1/conversations/{id}/{rest}"), query, None).map(|page| Answer::json(200, &page))
                 }
             }

@@ -210,13 +210,8 @@ fn some_conversation(cx: &mut Cx<'_>, fields: &Map<String, Value>) -> Result<Val
     }
     let customer = some_customer(cx, fields)?;
     let id = super::state::id_of(&customer).to_owned();
-    let last = cx
-        .state
-        .table("conversation")
-        .rows()
-        .rev()
-        .find(|row| related(row, "customer") == id && super::state::attribute_text(row, "status") != "done")
-        .cloned();
+    let mut threads = cx.belonging("conversation", &id).into_iter().rev();
+    let last = threads.find(|row| super::state::attribute_text(row, "status") != "done");
     match last {
         Some(thread) => Ok(thread),
         None => {

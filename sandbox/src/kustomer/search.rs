@@ -271,8 +271,10 @@ fn own_values(row: &Value, name: &str) -> Vec<Value> {
         _ => {
             let value = match name.strip_prefix("custom_") {
                 Some(custom) => {
-                    let custom = custom.rsplit_once('_').map_or(custom, |(_, field)| field);
-                    attribute(row, "custom").and_then(|fields| fields.get(custom))
+                    let fields = attribute(row, "custom");
+                    // Of an object the class stands before the field.
+                    let field = || fields?.get(custom.split_once('_')?.1);
+                    fields.and_then(|fields| fields.get(custom)).or_else(field)
                 }
                 None => attribute(row, &camel(name)),
             };

@@ -1,6 +1,6 @@
 //! What the Kustomer emulator holds, and the hand through which requests change it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -20,11 +20,18 @@ pub(crate) const AGENT: &str = "60000000000000000000b002";
 /// The team.
 pub(crate) const TEAM: &str = "60000000000000000000c001";
 
+/// How large an index gets before it is cleared of what is no longer there; more than all tables can hold.
+const MOST_INDEXED: usize = 250_000;
+
 /// Everything the emulator holds.
 #[derive(Debug)]
 pub(crate) struct State {
     /// By the `type` of the resources.
     pub(crate) tables: BTreeMap<&'static str, Table>,
+    /// Identifiers by a value that names one record: its email, phone or external identifier.
+    names: HashMap<Name, String>,
+    /// Identifiers by the record they belong to: the messages of a conversation, oldest first.
+    belonging: HashMap<(&'static str, String), Vec<String>>,
     pub(crate) ids: Ids,
     pub(crate) webhook_target: Option<String>,
     /// The minute that counts against the rate, and how many requests came in it.
@@ -33,7 +40,14 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(ids: Ids, now: Timestamp) -> State {
-        let mut state = State { tables: BTreeMap::new(), ids, webhook_target: None, rate: (0, 0) };
+        let mut state = State {
+            tables: BTreeMap::new(),
+            names: HashMap::new(),
+            belonging: HashMap::new(),
+            ids,
+            webhook_target: None,
+            rate: (0, 0),
+        };
         for (kind, id, name) in
             [("user", MACHINE_USER, "Flow (machine)"), ("user", AGENT, "Robin Agent"), ("team", TEAM, "Support")]
         {
@@ -52,6 +66,42 @@ impl State {
     pub(crate) fn table(&mut self, kind: &'static str) -> &mut Table {
         self.tables.entry(kind).or_default()
     }
+
+    /// Keeps the indexes from growing over records that the tables no longer hold.
+    fn forget_dropped(&mut self) {
+        let tables = &self.tables;
+        let holds = |kind: &str, id: &str| tables.get(kind).is_some_and(|table| table.get(id).is_some());
+        if self.names.len() > MOST_INDEXED {
+            self.names.retain(|(kind, _, _), id| holds(kind, id));
+        }
+        if self.belonging.len() > MOST_INDEXED {
+            self.belonging.retain(|(kind, _), ids| {
+                ids.retain(|id| holds(kind, id));
+                !ids.is_empty()
+            });
+        }
+    }
+}
+
+/// A kind, an attribute, and a value of it that no two records of the kind share.
+type Name = (&'static str, &'static str, String);
+
+/// Returns the values that name a record.
+fn names_of(kind: &'static str, row: &Value) -> Vec<Name> {
+    let list = |list: &'static str, key: &'static str| {
+        let entries = attribute(row, list).and_then(Value::as_array).into_iter().flatten();
+        entries.filter_map(move |entry| entry.get(key)?.as_str()).map(move |value| (kind, key, value.to_lowercase()))
+    };
+    let mut names = Vec::new();
+    if kind == "customer" {
+        names.extend(list("emails", "email"));
+        names.extend(list("phones", "phone"));
+    }
+    let external = attribute_text(row, "externalId");
+    if !external.is_empty() {
+        names.push((kind, "externalId", external.to_owned()));
+    }
+    names
 }
 
 /// The state during one request, with its time and author.
@@ -108,10 +158,48 @@ impl<'s> Cx<'s> {
         row
     }
 
+    /// Keeps a record as it is now.
     pub(crate) fn save(&mut self, kind: &'static str, row: &Value) {
-        if let Some(id) = row.get("id").and_then(Value::as_str) {
-            self.state.table(kind).put(id, row.clone());
+        let id = id_of(row).to_owned();
+        match self.find(kind, &id) {
+            Some(before) => {
+                for name in names_of(kind, &before) {
+                    if self.state.names.get(&name) == Some(&id) {
+                        self.state.names.remove(&name);
+                    }
+                }
+            }
+            None => {
+                for owner in ["customer", "conversation"].map(|owner| related(row, owner)) {
+                    if !owner.is_empty() {
+                        self.state.belonging.entry((kind, owner.to_owned())).or_default().push(id.clone());
+                    }
+                }
+            }
         }
+        if attribute(row, "deleted") != Some(&json!(true)) {
+            for name in names_of(kind, row) {
+                let taken = self.state.names.get(&name).cloned();
+                if taken.is_none_or(|other| self.find(kind, &other).is_none()) {
+                    self.state.names.insert(name, id.clone());
+                }
+            }
+        }
+        self.state.table(kind).put(&id, row.clone());
+        self.state.forget_dropped();
+    }
+
+    /// Returns the record that a value names: `email` and `phone` of customers, `externalId` of any.
+    pub(crate) fn named(&mut self, kind: &'static str, by: &'static str, value: &str) -> Option<Value> {
+        let value = if by == "externalId" { value.to_owned() } else { value.to_lowercase() };
+        let id = self.state.names.get(&(kind, by, value))?.clone();
+        self.find(kind, &id)
+    }
+
+    /// Returns the records of a kind that belong to a customer or a conversation, oldest first.
+    pub(crate) fn belonging(&mut self, kind: &'static str, owner: &str) -> Vec<Value> {
+        let ids = self.state.belonging.get(&(kind, owner.to_owned())).cloned().unwrap_or_default();
+        ids.iter().filter_map(|id| self.find(kind, id)).collect()
     }
 
     /// Changes attributes of a record, dates the change, and emits its event. Null removes.

@@ -16,7 +16,12 @@ pub(crate) fn create_product(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, Ap
         "name! active:b default_price_data{currency! unit_amount:i unit_amount_decimal:d product recurring{interval(day|week|month|year)! interval_count:i} metadata:m tax_behavior custom_unit_amount:o} description id images[] marketing_features:o metadata:m package_dimensions:o shippable:b statement_descriptor tax_code tax_details:o type(good|service) unit_label url",
         form,
     )?;
-    let id = match param(&params, "id") {
+    new_product(cx, &params)
+}
+
+/// Makes a product, and its price where the data brings one.
+fn new_product(cx: &mut Cx<'_>, params: &Map<String, Value>) -> Result<Value, ApiError> {
+    let id = match param(params, "id") {
         Some(id) if cx.state.table("product").get(id).is_some() => {
             return Err(ApiError::state("resource_already_exists", "Product already exists."));
         }
@@ -47,7 +52,7 @@ pub(crate) fn create_product(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, Ap
     });
     apply(
         &mut product,
-        &params,
+        params,
         &[
             "name",
             "active",
@@ -209,8 +214,8 @@ pub(crate) fn new_price(cx: &mut Cx<'_>, data: &Map<String, Value>) -> Result<Va
     let product = match (data.get("product").and_then(Value::as_str), data.get("product_data")) {
         (Some(id), None) => text(&cx.get_param("product", id, "product")?, "id").to_owned(),
         (None, Some(product_data)) => {
-            let fields = Fields::from([("name".to_owned(), crate::form::Node::Text(text(product_data, "name").to_owned()))]);
-            text(&create_product(cx, &fields)?, "id").to_owned()
+            let fields = product_data.as_object().cloned().unwrap_or_default();
+            text(&new_product(cx, &fields)?, "id").to_owned()
         }
         (Some(_), Some(_)) => {
             return Err(ApiError::invalid("You may only specify one of these parameters: product, product_data."));

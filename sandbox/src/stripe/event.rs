@@ -6,42 +6,40 @@ use super::endpoint;
 use super::error::ApiError;
 use super::list;
 use super::spec;
-use super::state::{Cx, integer, text};
+use super::state::{Cx, integer, set, text};
 use super::{API_VERSION, WEBHOOK_SECRET};
 use crate::delivery::Delivery;
 use crate::form::Fields;
 use crate::http::json_bytes;
 use crate::signature::Signer;
 
+const KIND: &str = "event";
 /// How long events can be read, in seconds.
 const RETENTION: i64 = 30 * 24 * 3_600;
 /// How many types a list may be asked for.
 const MOST_TYPES: usize = 20;
-/// How deliveries of an event stand, by the event's id.
-pub(crate) const DELIVERIES: &str = "event:deliveries";
+/// How many events are kept; the oldest go first.
+pub(crate) const MOST: usize = 100_000;
 
-/// Records an event and queues its webhooks. `created` is now, unless given.
-pub(crate) fn emit(cx: &mut Cx<'_>, event_type: &str, object: &Value, previous: Option<Value>, created: Option<i64>) {
+/// Records an event and queues its webhooks.
+pub(crate) fn emit(cx: &mut Cx<'_>, event_type: &str, object: &Value, previous: Option<Value>) {
     // Payments have ids that begin with a 3, and so have their events.
     let prefix = match text(object, "object") {
         "charge" | "payment_intent" | "refund" => "evt_3",
         _ => "evt_1",
     };
     let id = cx.id(prefix, 23);
-    let mut object = object.clone();
-    if let Some(fields) = object.as_object_mut() {
-        fields.remove("secret");
-    }
     let mut data = json!({"object": object});
     if let (Some(previous), Some(fields)) = (previous, data.as_object_mut()) {
         fields.insert("previous_attributes".to_owned(), previous);
     }
     let destinations = endpoint::destinations(cx.state, event_type);
+    let created = cx.now.saturating_add(cx.event_offset);
     let event = json!({
         "id": id,
         "object": "event",
         "api_version": API_VERSION,
-        "created": created.unwrap_or(cx.now),
+        "created": created,
         "data": data,
         "livemode": false,
         "pending_webhooks": destinations.len(),
@@ -51,44 +49,59 @@ pub(crate) fn emit(cx: &mut Cx<'_>, event_type: &str, object: &Value, previous: 
         },
         "type": event_type,
     });
-    let body = json_bytes(&event);
-    let deliveries = json!({"id": id, "pending": destinations.len(), "failed": 0});
-    cx.state.table(DELIVERIES).put(&id, deliveries);
-    cx.state.table("event").put(&id, event);
-    for destination in destinations {
-        cx.outgoing.push(Delivery {
-            service: "stripe",
-            event: id.clone(),
-            event_type: event_type.to_owned(),
-            endpoint: destination.endpoint,
-            url: destination.url,
-            signer: Signer::Stripe { secret: destination.secret.unwrap_or_else(|| WEBHOOK_SECRET.to_owned()) },
-            body: body.clone(),
-        });
+    // There are many events and they are large: as text they take a tenth of the memory.
+    let row = json!({
+        "id": id,
+        "type": event_type,
+        "created": created,
+        "pending": destinations.len(),
+        "failed": 0,
+        "body": event.to_string(),
+    });
+    // The list is by time, also where an event comes to light late.
+    let rank = u64::try_from(created).unwrap_or_default();
+    cx.state.table(KIND).put_ranked(&id, row, rank);
+    if !destinations.is_empty() {
+        let body = json_bytes(&event);
+        for destination in destinations {
+            cx.outgoing.push(Delivery {
+                service: "stripe",
+                event: id.clone(),
+                event_type: event_type.to_owned(),
+                endpoint: destination.endpoint,
+                url: destination.url,
+                signer: Signer::Stripe { secret: destination.secret.unwrap_or_else(|| WEBHOOK_SECRET.to_owned()) },
+                body: body.clone(),
+            });
+        }
     }
     cx.emitted.push(id);
 }
 
+/// Returns an event as it is shown, from how it is kept.
+pub(crate) fn shown(row: &Value) -> Value {
+    let mut event: Value = serde_json::from_str(text(row, "body")).unwrap_or_default();
+    set(&mut event, "pending_webhooks", json!(integer(row, "pending")));
+    event
+}
+
 /// Notes how a delivery ended.
 pub(crate) fn delivered(cx: &mut Cx<'_>, id: &str, ok: bool) {
-    let mut pending = 0;
-    if let Some(row) = cx.state.table(DELIVERIES).get_mut(id) {
-        pending = (integer(row, "pending") - 1).max(0);
+    if let Some(row) = cx.state.table(KIND).get_mut(id) {
+        let pending = (integer(row, "pending") - 1).max(0);
         let failed = integer(row, "failed") + i64::from(!ok);
-        *row = json!({"id": id, "pending": pending, "failed": failed});
-    }
-    if let Some(event) = cx.state.table("event").get_mut(id) {
-        super::state::set(event, "pending_webhooks", json!(pending));
+        set(row, "pending", json!(pending));
+        set(row, "failed", json!(failed));
     }
 }
 
 /// `GET /v1/events/{id}`
 pub(crate) fn get(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiError> {
-    let event = cx.get("event", id)?;
-    if integer(&event, "created") < cx.now - RETENTION {
+    let row = cx.get(KIND, id)?;
+    if integer(&row, "created") < cx.now - RETENTION {
         return Err(aged_out(id, "id"));
     }
-    Ok(event)
+    Ok(shown(&row))
 }
 
 /// `GET /v1/events`
@@ -99,32 +112,26 @@ pub(crate) fn list(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
     let oldest = cx.now - RETENTION;
     for name in ["starting_after", "ending_before"] {
         if let Some(id) = params.get(name).and_then(Value::as_str)
-            && cx.find("event", id).is_some_and(|event| integer(&event, "created") < oldest)
+            && cx.find(KIND, id).is_some_and(|row| integer(&row, "created") < oldest)
         {
             return Err(aged_out(id, name));
         }
     }
     let delivery_success = params.get("delivery_success").and_then(Value::as_bool);
-    let deliveries = cx.state.tables.remove(DELIVERIES).unwrap_or_default();
-    let listed = list::list(
-        cx.state.table("event"),
-        "/v1/events",
-        &page,
-        |event| {
-            let created = integer(event, "created");
-            created >= oldest
-                && list::within(params.get("created"), created)
-                && wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|wanted| type_matches(wanted, text(event, "type"))))
-                && delivery_success.is_none_or(|success| {
-                    let row = deliveries.get(text(event, "id"));
-                    let open = row.is_some_and(|row| integer(row, "pending") > 0 || integer(row, "failed") > 0);
-                    success != open
-                })
-        },
-        aged_out,
-    );
-    cx.state.tables.insert(DELIVERIES, deliveries);
-    listed
+    let keep = |row: &Value| {
+        let created = integer(row, "created");
+        created >= oldest
+            && list::within(params.get("created"), created)
+            && wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|wanted| type_matches(wanted, text(row, "type"))))
+            && delivery_success.is_none_or(|success| success == (integer(row, "pending") == 0 && integer(row, "failed") == 0))
+    };
+    let mut listed = list::list(cx.state.table(KIND), "/v1/events", &page, keep, aged_out)?;
+    if let Some(rows) = listed.get_mut("data").and_then(Value::as_array_mut) {
+        for row in rows {
+            *row = shown(row);
+        }
+    }
+    Ok(listed)
 }
 
 /// Returns the types asked for, or `None` for all.

@@ -10,7 +10,7 @@ use crate::http::Answer;
 /// How long an answer is kept, in seconds.
 const KEPT: i64 = 24 * 3_600;
 /// How many keys are kept; the oldest go first.
-const MOST_KEYS: usize = 200_000;
+const MOST_KEYS: usize = 100_000;
 
 #[derive(Debug)]
 struct Entry {

@@ -26,6 +26,7 @@ mod state;
 mod subscription;
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -65,6 +66,8 @@ pub(crate) struct Stripe {
     rate: Option<u32>,
     seed: Option<u64>,
     demo: bool,
+    /// The second of the last tick.
+    ticked: AtomicI64,
     state: Mutex<State>,
 }
 
@@ -78,6 +81,7 @@ impl Stripe {
             rate: options.stripe_rate,
             seed: options.seed,
             demo: options.demo,
+            ticked: AtomicI64::new(0),
             state: Mutex::new(State::new(Ids::new(options.seed))),
         };
         stripe.seed_demo();
@@ -222,7 +226,11 @@ impl Emulator for Stripe {
     }
 
     fn tick(&self) {
-        self.with(Cause::default(), checkout::expire_due);
+        let now = (self.clock)().as_second();
+        // Times are whole seconds: there is nothing to do twice in one.
+        if self.ticked.swap(now, Ordering::Relaxed) != now {
+            self.with(Cause::default(), checkout::expire_due);
+        }
     }
 
     fn snapshot(&self) -> Value {
@@ -236,7 +244,8 @@ impl Emulator for Stripe {
                 .iter()
                 .find(|(singular, _)| singular == kind)
                 .map_or_else(|| format!("{kind}s"), |(_, plural)| (*plural).to_owned());
-            snapshot.insert(name, table.rows().cloned().collect());
+            let rows = if *kind == "event" { table.rows().map(event::shown).collect() } else { table.rows().cloned().collect() };
+            snapshot.insert(name, rows);
         }
         snapshot.insert("webhook_target".to_owned(), json!(state.webhook_target));
         drop(state);

@@ -43,7 +43,13 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
 }
 
 /// Refunds a part of a charge, or all that is left.
-pub(crate) fn make(cx: &mut Cx<'_>, mut charge: Value, amount: Option<i64>, reason: Option<&str>) -> Result<Value, ApiError> {
+pub(crate) fn make(
+    cx: &mut Cx<'_>,
+    mut charge: Value,
+    amount: Option<i64>,
+    reason: Option<&str>,
+    metadata: &Value,
+) -> Result<Value, ApiError> {
     let id = text(&charge, "id").to_owned();
     if charge.get("refunded") == Some(&json!(true)) {
         return Err(ApiError::state("charge_already_refunded", format!("Charge {id} has already been refunded.")));
@@ -104,7 +110,7 @@ pub(crate) fn make(cx: &mut Cx<'_>, mut charge: Value, amount: Option<i64>, reas
         "amount_refunded": before.get("amount_refunded"),
         "refunded": before.get("refunded"),
     });
-    super::event::emit(cx, "charge.refunded", &charge, Some(previous), None);
+    super::event::emit(cx, "charge.refunded", &charge, Some(previous));
     Ok(refund)
 }
 

@@ -72,6 +72,7 @@ pub(crate) fn play(cx: &mut Cx<'_>, description: &Value) -> Result<Value, String
             .filter(|count| (1..=MOST).contains(count))
             .ok_or_else(|| format!("`count` must be from 1 to {MOST}"))?,
     };
+    cx.event_offset = fields.get("created_offset_seconds").and_then(Value::as_i64).unwrap_or_default();
     let mut objects = Vec::new();
     for _ in 0..count {
         let mut scene =
@@ -123,7 +124,7 @@ impl Scene<'_> {
     fn happen(&self, cx: &mut Cx<'_>, event_type: &str) -> Result<Value, String> {
         // What the description gives whole is emitted as it is.
         if let Some(object) = self.fields.get("object") {
-            event::emit(cx, event_type, object, None, self.created(cx));
+            event::emit(cx, event_type, object, None);
             return Ok(object.clone());
         }
         let failure = payment_method::decline_named(self.word("failure").unwrap_or("insufficient_funds"));
@@ -191,11 +192,6 @@ impl Scene<'_> {
         }
     }
 
-    fn created(&self, cx: &Cx<'_>) -> Option<i64> {
-        let offset = self.fields.get("created_offset_seconds").and_then(Value::as_i64)?;
-        Some(cx.now.saturating_add(offset))
-    }
-
     /// Makes a charge with its payment intent, and returns both. `payment_intent: false` leaves that out.
     fn charge(&self, cx: &mut Cx<'_>, decline: Option<&Decline>) -> (Value, Value) {
         let customer = self.word("customer").map(|_| self.known_customer(cx));
@@ -217,9 +213,8 @@ impl Scene<'_> {
         if self.fields.get("payment_intent") == Some(&json!(false)) {
             let charge = super::charge::new(cx, &attempt, &method, decline);
             let name = if decline.is_some() { "charge.failed" } else { "charge.succeeded" };
-            let created = self.created(cx);
             cx.save("charge", &charge);
-            event::emit(cx, name, &charge, None, created);
+            event::emit(cx, name, &charge, None);
             return (Value::Null, charge);
         }
         let mut intent = payment_intent::blank(cx, attempt.amount, &attempt.currency);
@@ -352,9 +347,8 @@ impl Scene<'_> {
         set(&mut session, "status", json!("complete"));
         set(&mut session, "url", Value::Null);
         set(&mut session, "success_url", json!("https://example.com/thanks"));
-        let created = self.created(cx);
         cx.save("checkout.session", &session);
-        event::emit(cx, "checkout.session.completed", &session, None, created);
+        event::emit(cx, "checkout.session.completed", &session, None);
         session
     }
 
@@ -424,9 +418,8 @@ impl Scene<'_> {
             &SubscriptionInvoice { subscription: &made, reason: "subscription_create", trial: trial.is_some(), discount: 0 },
         );
         set(&mut made, "latest_invoice", json!(text(&draft, "id")));
-        let created = self.created(cx);
         cx.save("subscription", &made);
-        event::emit(cx, "customer.subscription.created", &made, None, created);
+        event::emit(cx, "customer.subscription.created", &made, None);
         let open = invoice::finalize(cx, draft);
         if text(&open, "status") != "paid" {
             let method = payment_method::card_for(cx, None);

@@ -104,7 +104,7 @@ fn parse(query: &str) -> Option<(Vec<Clause>, bool)> {
             None => {
                 let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
                 let (word, after) = rest.split_at(end);
-                if word.is_empty() {
+                if word.is_empty() || word.starts_with(['\'', '"']) {
                     return None;
                 }
                 (word.to_owned(), after)

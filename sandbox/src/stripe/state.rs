@@ -25,7 +25,8 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(ids: Ids) -> State {
-        State { tables: BTreeMap::new(), keys: Keys::default(), ids, webhook_target: None, rate: (0, 0) }
+        let tables = BTreeMap::from([("event", Table::with_most(event::MOST))]);
+        State { tables, keys: Keys::default(), ids, webhook_target: None, rate: (0, 0) }
     }
 
     pub(crate) fn table(&mut self, kind: &'static str) -> &mut Table {
@@ -47,6 +48,8 @@ pub(crate) struct Cx<'s> {
     /// Unix seconds.
     pub(crate) now: i64,
     pub(crate) cause: Cause,
+    /// How many seconds from now events are dated: less than 0 for those that come to light late.
+    pub(crate) event_offset: i64,
     /// Webhooks to send once the state is unlocked.
     pub(crate) outgoing: Vec<Delivery>,
     /// The first object that the request made.
@@ -57,7 +60,7 @@ pub(crate) struct Cx<'s> {
 
 impl<'s> Cx<'s> {
     pub(crate) fn new(state: &'s mut State, now: i64, cause: Cause) -> Cx<'s> {
-        Cx { state, now, cause, outgoing: Vec::new(), created: None, emitted: Vec::new() }
+        Cx { state, now, cause, event_offset: 0, outgoing: Vec::new(), created: None, emitted: Vec::new() }
     }
 
     /// Makes an identifier.
@@ -104,14 +107,14 @@ impl<'s> Cx<'s> {
         self.save(kind, &after);
         let previous = previous_attributes(before, &after);
         if previous.as_object().is_some_and(|previous| !previous.is_empty()) {
-            event::emit(self, event_type, &after, Some(previous), None);
+            event::emit(self, event_type, &after, Some(previous));
         }
         after
     }
 
     /// Records an event and queues its webhooks.
     pub(crate) fn emit(&mut self, event_type: &str, object: &Value) {
-        event::emit(self, event_type, object, None, None);
+        event::emit(self, event_type, object, None);
     }
 }
 

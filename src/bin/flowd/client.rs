@@ -46,7 +46,7 @@ pub(crate) async fn ask(client: &Client, method: &str, path: &str) -> Result<Ans
 }
 
 async fn request(store: &Path, method: &str, path: &str) -> Result<Answer, String> {
-    let socket = flow_runtime::admin::socket_path(store);
+    let socket = store.join(flow_runtime::admin::SOCKET_NAME);
     let stream = tokio::net::UnixStream::connect(&socket).await.map_err(|error| format!("{}: {}", socket.display(), flow::secrets::reason(&error)))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     let driver = tokio::spawn(connection);
@@ -54,7 +54,7 @@ async fn request(store: &Path, method: &str, path: &str) -> Result<Answer, Strin
         .method(method)
         .uri(format!("/api/v1/{path}"))
         .header("host", "localhost")
-        .header("x-flow-admin", "1")
+        .header(flow_runtime::admin::ADMIN_HEADER, "1")
         .header("content-type", "application/json")
         .body(Empty::<Bytes>::new())
         .map_err(|error| error.to_string())?;

@@ -32,7 +32,7 @@ impl<'a> Checker<'a> {
         }
         match name.text.as_str() {
             "now" => return Typed::new(plan::Expr::Env(Env::Now), Type::DateTime),
-            "raw" if !self.frame.is_guard => return self.raw(JsonPath::default()),
+            "raw" => return self.raw(JsonPath::default()),
             "event" | "run" | "trigger" | "env" if self.event_field(&name.text).is_none() => {
                 let example = match name.text.as_str() {
                     "event" => "`event.id`",

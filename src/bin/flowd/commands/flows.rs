@@ -19,10 +19,9 @@ pub(crate) async fn run(client: &Client) -> Result<Exit, Exit> {
     let rows: Vec<Vec<String>> = list(&answer.json, "flows")
         .iter()
         .map(|flow| {
-            let triggers: Vec<String> =
-                list(flow, "triggers").iter().map(|trigger| format!("{}.{}", text(trigger, "connection"), text(trigger, "trigger"))).collect();
-            let state = if flow["paused"] == true { "paused" } else { "live" };
-            let plan: String = text(flow, "plan").chars().take(12).collect();
+            let triggers: Vec<&str> = list(flow, "triggers").iter().filter_map(|trigger| trigger.as_str()).collect();
+            let state = if flow["paused_since"].is_null() { "live" } else { "paused" };
+            let plan: String = text(flow, "hash").chars().take(12).collect();
             vec![text(flow, "id"), state.to_owned(), triggers.join(", "), format!("{}:{}", text(flow, "file"), text(flow, "line")), plan]
         })
         .collect();

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use flow::output;
 use flow::project::Project;
+use flow_runtime::engine::EngineOptions;
+use flow_runtime::server::Limits;
 use flow_runtime::service::{Service, ServiceOptions};
+use flow_runtime::transport::{FastRandom, ReqwestTransport, SystemClock};
 use flow_runtime::world::World;
 use flow_sandbox::Sandbox;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::args::Run;
@@ -62,7 +65,7 @@ pub(crate) async fn run(args: Run) -> Exit {
     }
     let flows = live.flows.len();
     let (reload_sender, reload_receiver) = mpsc::unbounded_channel();
-    let service = match Service::start(options(&host, reload_sender), live, World::system()).await {
+    let service = match Service::start(options(&host, reload_sender), live, system_world()).await {
         Ok(service) => service,
         Err(error) => return Exit::Usage(error.to_string()),
     };
@@ -92,6 +95,11 @@ pub(crate) async fn run(args: Run) -> Exit {
     Exit::Well
 }
 
+/// Returns the world as it is: the system's clock, the network, randomness.
+pub(crate) fn system_world() -> World {
+    World { clock: Arc::new(SystemClock), transport: Arc::new(ReqwestTransport::new()), random: Arc::new(FastRandom) }
+}
+
 /// Returns where the emulators are.
 pub(crate) fn urls(sandbox: &Sandbox) -> SandboxUrls {
     ["stripe", "kustomer"].into_iter().filter_map(|connector| Some((connector.to_owned(), sandbox.base_url(connector)?))).collect()
@@ -107,30 +115,37 @@ pub(crate) fn connect(sandbox: &Sandbox, service: &Service) {
     }
 }
 
+/// Somebody asked for a reload and waits for the answer.
+pub(crate) type Asked = oneshot::Sender<Result<(), String>>;
+
 /// Returns the options of the service for a project.
-pub(crate) fn options(host: &Host, reload: mpsc::UnboundedSender<()>) -> ServiceOptions {
+pub(crate) fn options(host: &Host, reload: mpsc::UnboundedSender<Asked>) -> ServiceOptions {
     let config = host.config();
     ServiceOptions {
-        server_listen: config.server_listen,
-        admin_listen: config.admin_listen,
+        server_listen: config.server_listen.to_string(),
+        admin_listen: config.admin_listen.to_string(),
         // A token that cannot be read has stopped the start before this.
         admin_token: config.admin_token.as_ref().and_then(|reference| flow::secrets::read(reference, &host.project().root).ok()),
-        max_body: config.max_body,
+        limits: Limits { max_body: config.max_body, ..Limits::default() },
         public_url: config.settings.public_url.clone(),
-        store_path: store_path(host.project(), config.store_path.as_deref()),
-        retain: Duration::from_millis(config.retain_ms),
-        concurrency: config.concurrency,
+        engine: EngineOptions { concurrency: config.concurrency, retain: Duration::from_millis(config.retain_ms), ..EngineOptions::default() },
         drain: Duration::from_millis(config.drain_ms),
-        reload: Arc::new(move || {
-            // Without a receiver the daemon is stopping.
-            drop(reload.send(()));
-        }),
+        reload: Some(Arc::new(move || {
+            let (answer, wait) = oneshot::channel();
+            let asked = reload.send(answer);
+            Box::pin(async move {
+                let stopping = || "the daemon is stopping".to_owned();
+                asked.map_err(|_| stopping())?;
+                wait.await.map_err(|_| stopping())?
+            })
+        })),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..ServiceOptions::new(store_path(host.project(), config.store_path.as_deref()))
     }
 }
 
 /// Waits for changes and signals until it is to stop.
-async fn serve(mut host: Host, service: &Service, mut changes: mpsc::UnboundedReceiver<Changed>, mut asked: mpsc::UnboundedReceiver<()>) {
+async fn serve(mut host: Host, service: &Service, mut changes: mpsc::UnboundedReceiver<Changed>, mut asked: mpsc::UnboundedReceiver<Asked>) {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
     else {
@@ -143,11 +158,16 @@ async fn serve(mut host: Host, service: &Service, mut changes: mpsc::UnboundedRe
         tokio::select! {
             _ = terminate.recv() => return,
             _ = interrupt.recv() => return,
-            _ = hang_up.recv() => host = reload(host, service, None).await,
-            Some(()) = asked.recv() => host = reload(host, service, None).await,
+            _ = hang_up.recv() => host = reload(host, service, None).await.0,
+            Some(answer) = asked.recv() => {
+                let (reloaded, result) = reload(host, service, None).await;
+                host = reloaded;
+                // Whoever asked may have gone.
+                drop(answer.send(result));
+            }
             changed = changes.recv(), if watched => match changed {
-                Some(Changed::Paths(paths)) => host = reload(host, service, Some(paths)).await,
-                Some(Changed::Everything) => host = reload(host, service, None).await,
+                Some(Changed::Paths(paths)) => host = reload(host, service, Some(paths)).await.0,
+                Some(Changed::Everything) => host = reload(host, service, None).await.0,
                 None => watched = false,
             },
             () = tick(&mut watchdog) => notify(&[NotifyState::Watchdog]),
@@ -155,8 +175,8 @@ async fn serve(mut host: Host, service: &Service, mut changes: mpsc::UnboundedRe
     }
 }
 
-/// Compiles what changed and swaps it in.
-async fn reload(mut host: Host, service: &Service, paths: Option<std::collections::BTreeSet<std::path::PathBuf>>) -> Host {
+/// Compiles what changed and swaps it in. An error is for whoever asked; broken files are none, they are in the status.
+async fn reload(mut host: Host, service: &Service, paths: Option<std::collections::BTreeSet<std::path::PathBuf>>) -> (Host, Result<(), String>) {
     let began = std::time::Instant::now();
     notify_reloading();
     let compiled = tokio::task::spawn_blocking(move || {
@@ -169,7 +189,7 @@ async fn reload(mut host: Host, service: &Service, paths: Option<std::collection
         // The compiler panicked; its state went with it, and nothing can be reloaded any more.
         Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     };
-    match result {
+    let outcome = match result {
         Ok(Reloaded { live, broken, notes }) => {
             for file in &broken {
                 error!(file = %file.file, problem = %file.message, "broken: its last sound version stays live");
@@ -184,20 +204,44 @@ async fn reload(mut host: Host, service: &Service, paths: Option<std::collection
             if notes.is_empty() {
                 service.swap(live);
                 info!(flows, broken = broken.len(), ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), "reloaded");
+                Ok(())
             } else {
                 error!("not reloaded: the connections above lack something");
+                Err(notes.join("; "))
             }
         }
-        Err(error) => error!(%error, "not reloaded"),
-    }
+        Err(error) => {
+            error!(%error, "not reloaded");
+            Err(error.to_string())
+        }
+    };
     notify(&[NotifyState::Ready]);
-    host
+    (host, outcome)
 }
 
-/// Polls each source once and finishes what runs.
+/// Waits until each source was polled once and what runs has ended or waits for another day.
 async fn once(service: &Service) {
+    let began = jiff::Timestamp::now();
+    let polled = async {
+        loop {
+            let live = service.engine().live();
+            let waiting = live.connections.iter().filter(|(_, connection)| connection.polls).any(|(name, connection)| {
+                let listens = live.flows.iter().any(|flow| flow.triggers.iter().any(|trigger| trigger.connection == *name));
+                let polled = |source: &flow_plan::Source| {
+                    let cursor = service.engine().cursor(name, &source.name).ok().flatten();
+                    cursor.and_then(|cursor| cursor.polled_at).is_some_and(|at| at >= began)
+                };
+                listens && connection.plan.sources.iter().any(|source| source.poll.is_some() && !polled(source))
+            });
+            if !waiting {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        service.engine().settled().await;
+    };
     tokio::select! {
-        () = service.settle() => {}
+        () = polled => {}
         _ = tokio::signal::ctrl_c() => {}
     }
 }

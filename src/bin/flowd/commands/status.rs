@@ -32,9 +32,9 @@ fn page(status: &Json) -> String {
         }
     }
     for connection in list(status, "connections") {
-        let problem = text(connection, "problem");
-        let problem = if problem.is_empty() { "well".to_owned() } else { problem };
-        out.push_str(&format!("  connection {}: {problem}\n", text(connection, "name")));
+        let broken = &connection["broken"];
+        let state = if broken.is_null() { "well".to_owned() } else { format!("broken since {}: {}", text(broken, "since"), text(broken, "reason")) };
+        out.push_str(&format!("  connection {} ({}): {state}\n", text(connection, "name"), text(connection, "connector")));
     }
     for file in list(status, "broken") {
         // The report is ours, with quoted source: its lines are kept, its control characters are not.

@@ -41,10 +41,14 @@ pub(crate) async fn run(args: &Why) -> Result<Exit, Exit> {
 }
 
 fn write_clause(out: &mut String, clause: &Json, indent: usize) {
-    let mark = if clause["holds"] == true { "yes" } else { "no " };
+    let mark = match clause["holds"].as_bool() {
+        Some(true) => "yes",
+        Some(false) => "no ",
+        None => "?  ",
+    };
     let values: Vec<String> = list(clause, "values").iter().map(|value| format!("{} = {}", text(value, "name"), text(value, "value"))).collect();
     let values = if values.is_empty() { String::new() } else { format!("    ({})", values.join(", ")) };
-    let note = text(clause, "note");
+    let note = text(clause, "because");
     let note = if note.is_empty() { String::new() } else { format!("  [{note}]") };
     out.push_str(&format!("{:indent$}{mark}  {}{values}{note}\n", "", text(clause, "text")));
     for child in list(clause, "children") {

@@ -1,0 +1,180 @@
+//! The arguments of a call: those written, and those filled in.
+
+use flow_grammar::syntax::{Arg, Call};
+use flow_plan as plan;
+use flow_plan::Value;
+use flow_plan::ty::{TextKind, Type};
+
+use super::super::check::{Checker, listed};
+use super::super::fit::Target as Place;
+use super::super::mend::Need;
+use super::super::typed::{Typed, split};
+use super::Target;
+use super::fill::Filled;
+use crate::catalog::Input;
+use crate::code::Code;
+use crate::suggest::nearest;
+
+impl<'a> Checker<'a> {
+    /// Checks the arguments and returns one for each input; what must be done before is done.
+    pub(super) fn arguments(&mut self, call: &Call, target: Target<'a>) -> Vec<Typed<'a>> {
+        let operation = target.operation;
+        let mut given: Vec<Option<&Arg>> = vec![None; operation.inputs.len()];
+        let mut order = Vec::with_capacity(call.args.len());
+        let mut sound = true;
+        for arg in &call.args {
+            match self.input_of(arg, call, target) {
+                Some(at) => match given.get_mut(at) {
+                    Some(slot @ None) => {
+                        *slot = Some(arg);
+                        order.push((at, arg));
+                    }
+                    _ => {
+                        let name = operation.inputs.get(at).map_or("", |input| &input.name);
+                        let first = given.get(at).copied().flatten().map_or(arg.span, |first| first.span);
+                        let diagnostic = self
+                            .diagnostic(Code::E205, arg.span, format!("`{name}` is given twice"))
+                            .also(first, "the first time");
+                        self.report(diagnostic);
+                    }
+                },
+                None => {
+                    sound = false;
+                    self.value(&arg.value);
+                }
+            }
+        }
+        let is_given = |at: usize| given.get(at).is_some_and(Option::is_some);
+        // What is filled in may need steps before this one: they come first, whatever the arguments say.
+        let mut filled = if sound { self.fill(call, target, &is_given) } else { Filled::default() };
+
+        let mut values: Vec<Option<Typed<'a>>> = vec![None; operation.inputs.len()];
+        for (at, arg) in order {
+            if let (Some(input), Some(slot)) = (operation.inputs.get(at), values.get_mut(at)) {
+                *slot = Some(self.argument(input, &arg.value, target));
+            }
+        }
+        if sound {
+            self.fill_summaries(call, target, &is_given, &mut filled);
+        }
+        for (at, arg) in &filled.args {
+            if let (Some(input), Some(slot)) = (operation.inputs.get(*at), values.get_mut(*at)) {
+                *slot = Some(self.argument(input, &arg.value, target));
+            }
+        }
+        self.keep(call, filled);
+        operation
+            .inputs
+            .iter()
+            .zip(values)
+            .map(|(input, value)| {
+                value.unwrap_or_else(|| {
+                    let expr = input.default.clone().unwrap_or(plan::Expr::Const(Value::Missing));
+                    Typed::new(expr, Type::Unknown).optional(input.default.is_none())
+                })
+            })
+            .collect()
+    }
+
+    /// One argument.
+    fn argument(&mut self, input: &'a Input, expr: &flow_grammar::syntax::Expr, target: Target<'a>) -> Typed<'a> {
+        let (ty, optional) = split(&input.ty);
+        let value = self.value_for(expr, ty, &Place::Input(&input.name));
+        let mut value = if !value.optional || optional {
+            value
+        } else if let Some(default) = &input.default {
+            let mut value = value;
+            value.expr = plan::Expr::Else(Box::new(value.expr), Box::new(default.clone()));
+            value.optional = false;
+            value
+        } else {
+            self.need(value, expr, &Need::Input(&input.name))
+        };
+        if value.personal && !input.accepts_personal {
+            let text = self.text_of(expr);
+            let diagnostic = self
+                .diagnostic(Code::E803, expr.span, format!("`{text}` is personal data, which `{}` does not take", input.name))
+                .label(format!("would reach {} in a place not made for it", target.connector.title))
+                .help(personal_help(target));
+            self.report(diagnostic);
+        }
+        if *value.ty == Type::Text(TextKind::Secret) && *ty != Type::Text(TextKind::Secret) {
+            let diagnostic = self
+                .diagnostic(Code::E803, expr.span, format!("a secret cannot go to `{}`", input.name))
+                .label("a secret reaches only the connector that owns it");
+            self.report(diagnostic);
+        }
+        value.place = None;
+        value
+    }
+
+    /// The input that an argument is for.
+    fn input_of(&mut self, arg: &Arg, call: &Call, target: Target<'a>) -> Option<usize> {
+        let inputs = &target.operation.inputs;
+        let Some(name) = &arg.name else {
+            if inputs.len() == 1 {
+                return Some(0);
+            }
+            self.unnamed_input(arg, call, target);
+            return None;
+        };
+        let at = inputs.iter().position(|input| input.name == name.text);
+        if at.is_none() {
+            let mut diagnostic = self.diagnostic(Code::E204, name.span, format!("`{}` has no input `{}`", target.name(), name.text));
+            if let Some(input) =
+                nearest(&name.text, inputs.iter().map(|input| input.name.as_str())).and_then(|n| inputs.iter().find(|i| i.name == n))
+            {
+                diagnostic = diagnostic.help(format!("did you mean `{}`? {}", input.name, input.docs).trim_end().to_owned()).fix(
+                    format!("`{}`", input.name),
+                    name.span,
+                    input.name.clone(),
+                    true,
+                );
+            } else if inputs.is_empty() {
+                diagnostic = diagnostic.help("it has no inputs");
+            } else {
+                let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+                diagnostic = diagnostic.help(format!("it has {}", listed(&names, "and")));
+            }
+            self.report(diagnostic);
+        }
+        at
+    }
+
+    fn unnamed_input(&mut self, arg: &Arg, call: &Call, target: Target<'a>) {
+        let inputs = &target.operation.inputs;
+        if inputs.is_empty() {
+            let diagnostic = self.diagnostic(Code::E204, arg.span, format!("`{}` has no inputs", target.name()));
+            self.report(diagnostic);
+            return;
+        }
+        let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+        let mut diagnostic = self
+            .diagnostic(Code::E204, arg.span, "say which input this is for")
+            .help(format!("`{}` has {}", target.name(), listed(&names, "and")));
+        // A variable that is called like an input was surely meant for it.
+        let text = self.text_of(&arg.value);
+        let last = text.rsplit('.').next().unwrap_or_default().to_owned();
+        let taken = |name: &str| call.args.iter().any(|arg| arg.name.as_ref().is_some_and(|n| n.text == name));
+        let guess = inputs
+            .iter()
+            .find(|input| input.name == last)
+            .or_else(|| inputs.iter().find(|input| input.is_required() && !taken(&input.name)))
+            .or_else(|| inputs.iter().find(|input| !taken(&input.name)));
+        if let Some(input) = guess {
+            let start = flow_grammar::span::Span { start: arg.span.start, end: arg.span.start };
+            diagnostic = diagnostic.fix(format!("`{}: {text}`", input.name), start, format!("{}: ", input.name), false);
+        }
+        self.report(diagnostic);
+    }
+}
+
+fn personal_help(target: Target<'_>) -> String {
+    let accepting: Vec<&str> =
+        target.operation.inputs.iter().filter(|input| input.accepts_personal).map(|input| input.name.as_str()).collect();
+    if accepting.is_empty() {
+        "no input of this action takes personal data; leave it out".to_owned()
+    } else {
+        format!("of its inputs {} may get personal data", listed(&accepting, "and"))
+    }
+}

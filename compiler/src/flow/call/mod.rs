@@ -1,0 +1,395 @@
+//! Calls: which operation is meant, with what, and what becomes of its result.
+
+mod args;
+mod fill;
+mod perform;
+mod retry;
+
+use flow_grammar::span::Span;
+use flow_grammar::syntax::{self, Call, CallStep, Step};
+use flow_plan as plan;
+use flow_plan::ty::Type;
+
+use super::check::Checker;
+use super::typed::{Typed, split};
+use crate::catalog::{Connector, Operation};
+use crate::code::Code;
+
+/// An operation of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) connection: &'a str,
+    pub(super) connector: &'a Connector,
+    pub(super) operation: &'a Operation,
+}
+
+impl Target<'_> {
+    /// As flows write it.
+    pub(super) fn name(&self) -> String {
+        format!("{}.{}", self.connection, self.operation.name)
+    }
+}
+
+/// What a place wants of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Action,
+    Query,
+}
+
+impl<'a> Checker<'a> {
+    /// A step that performs an action.
+    pub(super) fn call_step(&mut self, step: &Step, node: &CallStep) -> bool {
+        let Some(target) = self.target(&node.call, Wanted::Action) else {
+            self.after_unknown_call(node);
+            return false;
+        };
+        if !target.operation.action {
+            self.query_as_step(node, target);
+            return false;
+        }
+        if target.operation.dangerous && !self.has_fresh() && self.quiet == 0 && self.frame.own.is_none() {
+            let diagnostic = self
+                .diagnostic(Code::E504, node.call.span, format!("`{}` must not act on an old event", target.name()))
+                .label("dangerous: it may come hours late, after a restart or an outage")
+                .help("such a step needs `fresh within D` on its flow, which does not work yet; so it cannot be used in flows yet");
+            self.report(diagnostic);
+        }
+        let args = self.arguments(&node.call, target);
+        let path = self.next_path();
+        let retry = node.retry.as_ref().and_then(|retry| self.retry(retry));
+        let handler = node.on_error.as_ref().map(|_| (self.build.label(), self.build.local()));
+        let outer_retry = self.steps.retry.clone();
+        if retry.is_some() {
+            self.steps.retry = retry;
+        }
+        let outer_handler = self.steps.on_error;
+        if handler.is_some() {
+            self.steps.on_error = handler;
+        }
+        let calls = self.build.mark();
+        let used = node.name.is_some();
+        let text = self.show(&node.call, step.span);
+        let result = self.perform(target, args, path.clone(), text, step.docs.lines.join("\n"), used);
+        self.steps.retry = outer_retry;
+        self.steps.on_error = outer_handler;
+        if let Some(retry) = &node.retry {
+            self.check_retry(retry, &node.call, calls);
+        }
+        let after = node.on_error.as_ref().zip(handler).map(|(block, (label, error))| self.handle(block, label, error, &path));
+        if let Some(name) = &node.name {
+            self.name_result(name, node, target, result, after);
+        }
+        false
+    }
+
+    /// The steps of an `on error`; `true` where the run does not go on behind them.
+    fn handle(&mut self, block: &syntax::Block, label: super::build::Label, error: u16, path: &str) -> bool {
+        let end = self.build.label();
+        self.build.jump(end);
+        self.build.here(label);
+        let bindings = self.bindings.len();
+        self.bind("error", Span::default(), error_value(error));
+        let done = self.block(block, format!("{path}.on_error."));
+        self.bindings.truncate(bindings);
+        self.build.here(end);
+        self.note(&format!("{path}.on_error"), "on error", "on error".to_owned(), done.outline);
+        let skipped = super::step::Count::default();
+        self.steps.count = self.steps.count.then(skipped.or(done.count));
+        done.ends
+    }
+
+    /// `on error` behind the braces of `do`.
+    pub(super) fn flow_on_error(&mut self, block: &syntax::Block) -> plan::ErrorHandler {
+        let (label, error) = (self.build.label(), self.build.local());
+        self.build.here(label);
+        self.bind("error", Span::default(), error_value(error));
+        let done = self.block(block, "on_error.".to_owned());
+        self.build.push(plan::Instr::Finish);
+        self.bindings.clear();
+        self.note("on_error", "on error", "on error".to_owned(), done.outline);
+        let skipped = super::step::Count::default();
+        self.steps.count = self.steps.count.then(skipped.or(done.count));
+        super::build::Builder::handler(label, error)
+    }
+
+    fn name_result(
+        &mut self,
+        name: &syntax::Ident,
+        node: &CallStep,
+        target: Target<'a>,
+        result: Option<u16>,
+        handled: Option<bool>,
+    ) {
+        let operation = target.operation;
+        if operation.output == Type::Nothing {
+            let diagnostic = self
+                .diagnostic(Code::E301, name.span, format!("`{}` has no result to name", target.name()))
+                .help("take the `as` out");
+            self.report(diagnostic);
+            self.bind(&name.text, name.span, Typed::unknown());
+            return;
+        }
+        self.check_name(name, Some(&operation.output));
+        let (ty, optional) = split(&operation.output);
+        let Some(local) = result else {
+            self.bind(&name.text, name.span, Typed::unknown());
+            return;
+        };
+        let mut value = Typed::with(plan::Expr::Local(local), std::borrow::Cow::Borrowed(ty)).optional(optional);
+        if handled == Some(false) {
+            value.optional = true;
+            value.failed = Some(node.call.span);
+        }
+        self.bind(&name.text, name.span, value);
+    }
+
+    /// Checks what can be checked of a call to nothing.
+    fn after_unknown_call(&mut self, node: &CallStep) {
+        for arg in &node.call.args {
+            self.value(&arg.value);
+        }
+        if let Some(name) = &node.name {
+            self.bind(&name.text, name.span, Typed::unknown());
+        }
+        if let Some(block) = &node.on_error {
+            let bindings = self.bindings.len();
+            self.bind("error", Span::default(), Typed::unknown());
+            self.block(block, String::new());
+            self.bindings.truncate(bindings);
+        }
+    }
+
+    /// A query in a value.
+    pub(super) fn query(&mut self, expr: &syntax::Expr, call: &Call) -> Typed<'a> {
+        if self.method_habit(call) {
+            return Typed::unknown();
+        }
+        let Some(target) = self.target(call, Wanted::Query) else {
+            for arg in &call.args {
+                self.value(&arg.value);
+            }
+            return Typed::unknown();
+        };
+        if target.operation.action {
+            self.action_as_value(expr, call, target);
+            return Typed::unknown();
+        }
+        let Some(path) = self.steps.query_path.clone() else {
+            self.query_out_of_place(expr, call, target);
+            return Typed::unknown();
+        };
+        self.steps.queries += 1;
+        let path = if self.steps.queries > 1 { format!("{path}.query_{}", self.steps.queries) } else { path };
+        let args = self.arguments(call, target);
+        let text = self.show(call, expr.span);
+        let result = self.perform(target, args, path, text, String::new(), true);
+        let (ty, optional) = split(&target.operation.output);
+        match result {
+            Some(local) => Typed::with(plan::Expr::Local(local), std::borrow::Cow::Borrowed(ty)).optional(optional),
+            None => Typed::unknown(),
+        }
+    }
+
+    /// A call in one line.
+    fn show(&self, call: &Call, span: Span) -> String {
+        let text = self.head(span, call.span);
+        if text.is_empty() || span.end < call.span.end {
+            let path: Vec<&str> = call.path.iter().map(|part| part.text.as_str()).collect();
+            return path.join(".");
+        }
+        text
+    }
+
+    // ------------------------------------------------------------------------------------------ what is meant
+
+    /// Finds the operation that a path names.
+    fn target(&mut self, call: &Call, wanted: Wanted) -> Option<Target<'a>> {
+        let (actions, queries) = (wanted == Wanted::Action, true);
+        match call.path.as_slice() {
+            [name] => {
+                if let Some((connector, connection)) = self.frame.own {
+                    if let Some(operation) = connector.operations.get(&name.text) {
+                        return Some(Target { connection, connector, operation });
+                    }
+                    self.unknown_operation(connection, connector, name, actions, queries);
+                    return None;
+                }
+                if let Some((connection, connector)) = self.connection(&name.text) {
+                    let names: Vec<String> =
+                        connector.operations.values().filter(|op| !op.internal).take(6).map(|op| format!("{connection}.{}", op.name)).collect();
+                    let diagnostic = self
+                        .diagnostic(Code::E201, name.span, format!("what of {}?", connector.title))
+                        .help(format!("for example {}", super::check::listed(&names, "or")));
+                    self.report(diagnostic);
+                    return None;
+                }
+                self.unknown_function(name);
+                None
+            }
+            [connection_name, name] => {
+                if let Some((own, _)) = self.frame.own
+                    && own.name == connection_name.text
+                    && own.operations.contains_key(&name.text)
+                {
+                    let diagnostic = self
+                        .diagnostic(Code::E201, connection_name.span, "a connector names its own operations without a prefix")
+                        .fix(format!("`{}`", name.text), connection_name.span.to(name.span), name.text.clone(), true);
+                    self.report(diagnostic);
+                    return None;
+                }
+                let Some((connection, connector)) = self.connection(&connection_name.text) else {
+                    self.unknown_connection(connection_name, Some(name));
+                    return None;
+                };
+                self.used.insert(connection.to_owned());
+                match connector.operations.get(&name.text).filter(|op| !op.internal) {
+                    Some(operation) => Some(Target { connection, connector, operation }),
+                    None => {
+                        self.not_an_operation(connection, connector, name, actions, queries);
+                        None
+                    }
+                }
+            }
+            [first, .., last] => {
+                let diagnostic = self
+                    .diagnostic(Code::E201, first.span.to(last.span), "an action or query has two parts: connection and name")
+                    .help("for example `kustomer.create_conversation(…)`");
+                self.report(diagnostic);
+                None
+            }
+            [] => None,
+        }
+    }
+
+    fn not_an_operation(&mut self, connection: &str, connector: &Connector, name: &syntax::Ident, actions: bool, queries: bool) {
+        if let Some(trigger) = connector.triggers.get(&name.text) {
+            let _ = queries;
+            let causing: Vec<String> = connector
+                .operations
+                .values()
+                .filter(|op| !op.internal && op.emits.contains(&trigger.name))
+                .map(|op| format!("{connection}.{}", op.name))
+                .collect();
+            let mut diagnostic = self
+                .diagnostic(Code::E505, name.span, format!("`{connection}.{}` is an event: it happens, nobody does it", name.text))
+                .label("it stands behind `when`");
+            diagnostic = match causing.as_slice() {
+                [] => diagnostic.help("behind `do` stands an action"),
+                several => diagnostic.help(format!("what causes it is {}", super::check::listed(several, "or"))),
+            };
+            self.report(diagnostic);
+            return;
+        }
+        if let Some(operation) = connector.operations.get(&name.text) {
+            let diagnostic = self
+                .diagnostic(Code::E201, name.span, format!("`{connection}.{}` is internal", operation.name))
+                .label("only the connector's own actions and queries use it");
+            self.report(diagnostic);
+            return;
+        }
+        self.unknown_operation(connection, connector, name, actions, queries);
+    }
+
+    /// `connection.name` in a value, without parentheses.
+    pub(super) fn not_called(&mut self, expr: &syntax::Expr, connection: &str, connector: &'a Connector, name: &syntax::Ident) {
+        match connector.operations.get(&name.text).filter(|op| !op.internal) {
+            Some(operation) if operation.action => {
+                let diagnostic = self
+                    .diagnostic(Code::E503, expr.span, format!("`{connection}.{}` is an action: it stands as a step", name.text))
+                    .help(format!("do it in a step of its own, and name its result: `{connection}.{}(…) as result`", name.text));
+                self.report(diagnostic);
+            }
+            Some(operation) => {
+                let inputs: Vec<String> = operation.inputs.iter().take(2).map(|input| format!("{}: …", input.name)).collect();
+                let diagnostic = self
+                    .diagnostic(Code::E301, expr.span, format!("`{connection}.{}` is a query: say what it is asked", name.text))
+                    .help(format!("`let x = {connection}.{}({})`", name.text, inputs.join(", ")));
+                self.report(diagnostic);
+            }
+            None if self.event_field(&name.text).is_some()
+                && matches!(self.event, super::check::Event::Known(source) if source.connection == connection) =>
+            {
+                let diagnostic = self
+                    .diagnostic(Code::E201, expr.span, format!("`{}` belongs to the event, not to the connection", name.text))
+                    .fix(format!("`{}`", name.text), expr.span, name.text.clone(), true);
+                self.report(diagnostic);
+            }
+            None => self.not_an_operation(connection, connector, name, false, true),
+        }
+    }
+
+    fn query_as_step(&mut self, node: &CallStep, target: Target<'a>) {
+        let name = node.name.as_ref().map_or_else(|| self.result_name(target), |name| name.text.clone());
+        let call = self.head(node.call.span, node.call.span);
+        let fixed = format!("let {name} = {call}");
+        let span = node.name.as_ref().map_or(node.call.span, |name| node.call.span.to(name.span));
+        let mut diagnostic = self
+            .diagnostic(Code::E505, node.call.span, format!("`{}` is a query: by itself it does nothing", target.name()))
+            .label("it only asks")
+            .help("its answer is named with `let`");
+        if node.retry.is_none() && node.on_error.is_none() {
+            diagnostic = diagnostic.fix(format!("`{fixed}`"), span, fixed, node.call.has_parens);
+        }
+        self.report(diagnostic);
+        for arg in &node.call.args {
+            self.value(&arg.value);
+        }
+        if let Some(name) = &node.name {
+            self.bind(&name.text, name.span, Typed::unknown());
+        }
+    }
+
+    fn result_name(&self, target: Target<'a>) -> String {
+        let base = match target.operation.output.required() {
+            Type::Record(record) if !record.name.is_empty() => super::step_name(&record.name),
+            _ => "found".to_owned(),
+        };
+        if self.binding(&base).is_some() || self.is_hidden(&base) || self.event_field(&base).is_some() {
+            format!("found_{base}")
+        } else {
+            base
+        }
+    }
+
+    fn action_as_value(&mut self, expr: &syntax::Expr, call: &Call, target: Target<'a>) {
+        let diagnostic = self
+            .diagnostic(Code::E503, expr.span, format!("`{}` is an action: it stands as a step", target.name()))
+            .label("a value only asks and computes; it changes nothing outside")
+            .help(format!("do it in a step before, and name its result: `{}(…) as result`", target.name()));
+        self.report(diagnostic);
+        for arg in &call.args {
+            self.value(&arg.value);
+        }
+    }
+
+    fn query_out_of_place(&mut self, expr: &syntax::Expr, call: &Call, target: Target<'a>) {
+        let name = self.result_name(target);
+        let text = self.text_of(expr);
+        let mut diagnostic =
+            self.diagnostic(Code::E506, expr.span, format!("`{}` asks the service: that cannot be done here", target.name()));
+        diagnostic = match self.setting {
+            super::check::Setting::Condition => diagnostic
+                .label("`where` looks at the event alone, so that it is exact and costs nothing")
+                .help(format!("ask in the steps: `do {{ let {name} = {text}  if … {{ … }} }}`")),
+            super::check::Setting::Steps => diagnostic
+                .label("a query is a step of its own")
+                .help(format!("name the answer in a step before: `let {name} = {text}`, and use `{name}` here")),
+        };
+        self.report(diagnostic);
+        for arg in &call.args {
+            self.value(&arg.value);
+        }
+    }
+}
+
+/// The value of `error` inside an `on error`.
+fn error_value<'a>(local: u16) -> Typed<'a> {
+    let fields = vec![
+        ("message".to_owned(), Type::text()),
+        ("status".to_owned(), Type::Int(None).optional()),
+        ("step".to_owned(), Type::text()),
+    ];
+    let record = plan::ty::RecordType { connector: String::new(), name: String::new(), fields };
+    Typed::new(plan::Expr::Local(local), Type::Record(record))
+}

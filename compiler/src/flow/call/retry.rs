@@ -1,0 +1,72 @@
+//! `retry N times over D`, and what may be repeated.
+
+use std::sync::Arc;
+
+use flow_grammar::syntax::{Call, Retry};
+use flow_plan as plan;
+use flow_plan::Effect;
+
+use super::super::check::Checker;
+use crate::code::Code;
+
+/// The most attempts, and the longest time for them: a month.
+const MOST_TIMES: u32 = 1_000;
+const MOST_MILLIS: u64 = 31 * 86_400_000;
+
+impl<'a> Checker<'a> {
+    /// Checks a `retry` by itself.
+    pub(super) fn retry(&mut self, retry: &Retry) -> Option<plan::Retry> {
+        let times = self.whole(&retry.times, "the number of retries", 1, MOST_TIMES)?;
+        let over_ms = match &retry.over {
+            Some(over) => {
+                let millis = u64::try_from(self.duration_value(over)?.approximate_millis()).unwrap_or(0);
+                if millis == 0 || millis > MOST_MILLIS {
+                    let diagnostic = self
+                        .diagnostic(Code::E301, over.span, "retries are spread over at most 31 days")
+                        .help("what should be tried for longer is better a dead letter, which can be retried by hand at any time");
+                    self.report(diagnostic);
+                    return None;
+                }
+                Some(millis)
+            }
+            None => None,
+        };
+        Some(plan::Retry { times, over_ms })
+    }
+
+    /// Checks a `retry` against the calls that it repeats.
+    pub(super) fn check_retry(&mut self, retry: &Retry, call: &Call, since: usize) {
+        let over = retry.over.as_ref().and_then(|over| self.duration_value(over)).map_or(0, |over| over.approximate_millis());
+        let over = u64::try_from(over).unwrap_or(0);
+        let calls: Vec<(String, Arc<plan::Operation>)> = self.build.calls_since(since).collect();
+        for (name, operation) in calls {
+            match &operation.effect {
+                Effect::Once => {
+                    let diagnostic = self
+                        .diagnostic(Code::E501, retry.span, format!("`{name}` cannot be repeated"))
+                        .label("after a time-out nobody knows whether it happened; again could mean twice")
+                        .also(call.span, "done once, or not at all")
+                        .help("take the `retry` out: where its request was certainly not sent it is tried again anyway, and otherwise a person decides")
+                        .fix("without `retry`", retry.span, "", true);
+                    self.report(diagnostic);
+                    return;
+                }
+                Effect::Keyed { window_ms, .. } if over > *window_ms => {
+                    let window = plan::Duration::from_millis(i64::try_from(*window_ms).unwrap_or(i64::MAX));
+                    let hours = window_ms / 3_600_000 * 4 / 5;
+                    let over_span = retry.over.as_ref().map_or(retry.span, |over| over.span);
+                    let mut diagnostic = self
+                        .diagnostic(Code::E502, over_span, format!("`{name}` is remembered for {window} only"))
+                        .label("a retry after that could do it a second time")
+                        .help(format!("the service recognises a repeated request by its key for {window}; retries stop at 80 % of that"));
+                    if hours > 0 {
+                        diagnostic = diagnostic.fix(format!("`{hours} hours`"), over_span, format!("{hours} hours"), true);
+                    }
+                    self.report(diagnostic);
+                    return;
+                }
+                Effect::Read | Effect::Set | Effect::Keyed { .. } | Effect::Findable { .. } => {}
+            }
+        }
+    }
+}

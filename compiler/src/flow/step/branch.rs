@@ -1,0 +1,105 @@
+//! `if … else …`.
+
+use flow_grammar::syntax::{Block, ElseBranch, IfStep, Step, StepKind};
+
+use super::super::check::{Checker, Setting};
+use super::super::condition::{Checked, Position, into_expr};
+use super::super::fact::{Fact, facts_have};
+use super::super::mend::Partial;
+use super::Count;
+use crate::diagnostic::{Edit, Fix};
+
+impl<'a> Checker<'a> {
+    pub(super) fn if_step(&mut self, step: &Step, node: &IfStep, path: String, kind: &str) -> bool {
+        let condition = self.step_condition(node);
+        self.branches(step, node, condition, path, kind)
+    }
+
+    fn step_condition(&mut self, node: &IfStep) -> Checked<'a> {
+        let setting = std::mem::replace(&mut self.setting, Setting::Steps);
+        let condition = self.condition(&node.condition, Position::Positive);
+        self.setting = setting;
+        condition
+    }
+
+    fn branches(&mut self, step: &Step, node: &IfStep, condition: Checked<'a>, path: String, kind: &str) -> bool {
+        let Checked { tree, when_true, when_false, partials } = condition;
+        let (otherwise, end) = (self.build.label(), self.build.label());
+        self.build.unless(into_expr(tree), otherwise);
+        let mark = self.facts.mark();
+        self.facts.learn(when_true.iter().cloned());
+        let then = self.block(&node.then, format!("{path}.then."));
+        self.facts.reset(mark);
+        let head = self.head(step.span, node.condition.span);
+        let head = if kind == "else" { format!("else {head}") } else { head };
+        self.note(&path, kind, head, then.outline);
+
+        let mut other_ends = false;
+        let mut other_count = Count::default();
+        if let Some(branch) = &node.otherwise {
+            if !then.ends {
+                self.build.jump(end);
+            }
+            self.build.here(otherwise);
+            self.facts.learn(when_false.iter().cloned());
+            let else_path = format!("{path}.else");
+            (other_ends, other_count) = match branch {
+                ElseBranch::Block(block) => {
+                    self.undecided(&partials, Some(block), &[]);
+                    let done = self.block(block, format!("{else_path}."));
+                    self.note(&else_path, "else", "else".to_owned(), done.outline);
+                    (done.ends, done.count)
+                }
+                ElseBranch::If(nested) => self.else_if(nested, &partials, else_path),
+            };
+            self.facts.reset(mark);
+        } else {
+            self.build.here(otherwise);
+        }
+        self.build.here(end);
+        self.steps.count = self.steps.count.then(then.count.or(other_count));
+        if then.ends && !other_ends {
+            self.facts.learn(when_false);
+        } else if other_ends && !then.ends {
+            self.facts.learn(when_true);
+        }
+        then.ends && other_ends
+    }
+
+    fn else_if(&mut self, nested: &Step, partials: &[Partial<'a>], path: String) -> (bool, Count) {
+        let StepKind::If(node) = &nested.kind else { return (false, Count::default()) };
+        let condition = self.step_condition(node);
+        self.undecided(partials, None, &condition.when_true);
+        let outer = std::mem::take(&mut self.steps.count);
+        let ends = self.branches(nested, node, condition, path, "else");
+        (ends, std::mem::replace(&mut self.steps.count, outer))
+    }
+
+    /// Reports a comparison that was not decided, where `else` takes that for "no". What the next condition settles is
+    /// no problem.
+    fn undecided(&mut self, partials: &[Partial<'a>], block: Option<&Block>, settled: &[Fact<'a>]) {
+        let open = partials.iter().find(|partial| {
+            !partial.place.as_ref().is_some_and(|place| {
+                if partial.missing {
+                    facts_have(settled, place)
+                } else {
+                    settled.iter().any(|fact| matches!(fact, Fact::Currency(known, _) if known == place))
+                }
+            })
+        });
+        if let Some(partial) = open {
+            let fix = match (&partial.flipped, block, partials) {
+                (Some(flipped), Some(block), [_]) => Some(Fix {
+                    title: format!("`else if {flipped} {{ … }}`"),
+                    edits: vec![Edit {
+                        span: flow_grammar::span::Span { start: block.span.start, end: block.span.start },
+                        text: format!("if {flipped} "),
+                    }],
+                    safe: false,
+                }),
+                _ => None,
+            };
+            self.partial(partial, "`else` would take \"not known\" for \"no\"", fix);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! `match`.
+
+use flow_grammar::syntax::{Arm, Expr, ExprKind, Step};
+use flow_plan as plan;
+use flow_plan::Value;
+use flow_plan::ty::Type;
+
+use super::super::check::{Checker, Setting, listed};
+use super::super::fit::Target;
+use super::super::typed::Typed;
+use super::Count;
+use crate::code::Code;
+use crate::diagnostic::{Edit, Fix};
+
+impl<'a> Checker<'a> {
+    pub(super) fn match_step(&mut self, step: &Step, subject: &Expr, arms: &[Arm]) -> bool {
+        let path = self.next_path();
+        let setting = std::mem::replace(&mut self.setting, Setting::Steps);
+        let value = self.value(subject);
+        self.setting = setting;
+        if !matches!(
+            value.ty.as_ref(),
+            Type::Unknown | Type::Text(_) | Type::Enum { .. } | Type::Bool | Type::Int(_) | Type::Number | Type::Json
+        ) {
+            let text = self.text_of(subject);
+            let diagnostic = self
+                .diagnostic(Code::E301, subject.span, format!("`{text}` cannot be matched with values"))
+                .label(value.type_name())
+                .help("texts, numbers and truths can; compare anything else with `if`");
+            self.report(diagnostic);
+        }
+        let simple = matches!(value.expr, plan::Expr::Event(_) | plan::Expr::Local(_) | plan::Expr::Const(_));
+        let tested = if simple {
+            value.expr.clone()
+        } else {
+            let local = self.build.local();
+            self.note_local(local, &value.expr);
+            self.build.set(local, value.expr.clone());
+            plan::Expr::Local(local)
+        };
+        let end = self.build.label();
+        let mut seen: Vec<Value> = Vec::new();
+        let mut has_else = false;
+        let mut all_end = true;
+        let mut count: Option<Count> = None;
+        let mut outline = Vec::new();
+        for (at, arm) in arms.iter().enumerate() {
+            if has_else {
+                self.unreachable_arm(arm, "`else` takes everything that is left");
+                continue;
+            }
+            let next = self.build.label();
+            let mark = self.facts.mark();
+            if arm.patterns.is_empty() {
+                has_else = true;
+            } else {
+                let choices = self.patterns(&value, arm, &mut seen);
+                let test = match <[plan::Expr; 1]>::try_from(choices) {
+                    Ok([only]) => plan::Expr::Equal(Box::new(tested.clone()), Box::new(only)),
+                    Err(several) => plan::Expr::OneOf(Box::new(tested.clone()), several),
+                };
+                self.build.unless(test, next);
+                if let Some(place) = &value.place {
+                    self.facts.learn_present(place.clone());
+                }
+            }
+            let done = self.block(&arm.body, format!("{path}.arm_{}.", at + 1));
+            self.facts.reset(mark);
+            if !done.ends {
+                self.build.jump(end);
+            }
+            self.build.here(next);
+            all_end &= done.ends;
+            count = Some(count.map_or(done.count, |before| before.or(done.count)));
+            let head = if arm.patterns.is_empty() {
+                "else".to_owned()
+            } else {
+                arm.patterns.iter().map(|pattern| self.text_of(pattern)).collect::<Vec<_>>().join(" | ")
+            };
+            outline.push(plan::Outline {
+                path: format!("{path}.arm_{}", at + 1),
+                kind: "arm".to_owned(),
+                text: head,
+                call: None,
+                effect: None,
+                steps: done.outline,
+            });
+        }
+        self.build.here(end);
+        if !value.is_unknown() {
+            self.check_covered(step, subject, &value, &seen, has_else, arms);
+        }
+        let text = self.head(step.span, subject.span);
+        self.note(&path, "match", text, outline);
+        let count = count.unwrap_or_default();
+        self.steps.count = self.steps.count.then(if has_else { count } else { count.or(Count::default()) });
+        all_end && has_else && !arms.is_empty()
+    }
+
+    /// The patterns of an arm, each of which no earlier one takes.
+    fn patterns(&mut self, subject: &Typed<'a>, arm: &Arm, seen: &mut Vec<Value>) -> Vec<plan::Expr> {
+        let mut choices = Vec::with_capacity(arm.patterns.len());
+        let mut taken = 0;
+        for pattern in &arm.patterns {
+            let typed = match (subject.ty.as_ref(), pattern.kind.as_ref()) {
+                (Type::Json | Type::Unknown, _) => self.value(pattern),
+                (ty @ Type::Enum { .. }, ExprKind::Name(name)) if self.binding(&name.text).is_none() => {
+                    let ty = ty.clone();
+                    self.bare_member(pattern, name, &ty)
+                }
+                (ty, _) => {
+                    let ty = ty.clone();
+                    self.value_for(pattern, &ty, &Target::Pattern)
+                }
+            };
+            if typed.is_unknown() {
+                continue;
+            }
+            match typed.as_const() {
+                Some(value) if seen.contains(value) => {
+                    taken += 1;
+                    let text = self.text_of(pattern);
+                    let diagnostic = self
+                        .diagnostic(Code::W707, pattern.span, format!("`{text}` is taken by an earlier arm"))
+                        .label("never reached");
+                    self.report(diagnostic);
+                }
+                Some(value) => seen.push(value.clone()),
+                None => {
+                    let diagnostic = self
+                        .diagnostic(Code::E301, pattern.span, "a plain value is expected before `=>`")
+                        .help("for example `\"fraudulent\" => …`; conditions stand in an `if`");
+                    self.report(diagnostic);
+                }
+            }
+            choices.push(typed.expr);
+        }
+        let _ = taken;
+        choices
+    }
+
+    fn unreachable_arm(&mut self, arm: &Arm, why: &str) {
+        let diagnostic = self.diagnostic(Code::W707, arm.span, "this arm is never reached").label(why);
+        self.report(diagnostic);
+    }
+
+    /// Reports values that no arm takes, and an `else` that takes none.
+    fn check_covered(&mut self, step: &Step, subject: &Expr, value: &Typed<'a>, seen: &[Value], has_else: bool, arms: &[Arm]) {
+        let left: Option<Vec<String>> = match value.ty.as_ref() {
+            Type::Enum { members, open: false } => Some(
+                members
+                    .iter()
+                    .filter(|member| !seen.iter().any(|value| value.as_text() == Some(member)))
+                    .map(|member| format!("\"{member}\""))
+                    .collect(),
+            ),
+            Type::Bool => Some(
+                [true, false].into_iter().filter(|truth| !seen.contains(&Value::Bool(*truth))).map(|truth| truth.to_string()).collect(),
+            ),
+            _ => None,
+        };
+        if has_else {
+            if left.as_ref().is_some_and(Vec::is_empty)
+                && !value.optional
+                && let Some(arm) = arms.iter().find(|arm| arm.patterns.is_empty())
+            {
+                self.unreachable_arm(arm, "the arms before it take every value");
+            }
+            return;
+        }
+        let text = self.text_of(subject);
+        let end = flow_grammar::span::Span { start: step.span.end.saturating_sub(1), end: step.span.end.saturating_sub(1) };
+        let mut diagnostic = self.diagnostic(Code::E305, subject.span, format!("not every `{text}` has an arm"));
+        let new_arms = match &left {
+            Some(left) if left.is_empty() && !value.optional => return,
+            Some(left) if left.is_empty() => {
+                diagnostic = diagnostic.label("it can be missing").help("say what happens then");
+                Vec::new()
+            }
+            Some(left) => {
+                let and = if value.optional { ", and it can be missing" } else { "" };
+                diagnostic = diagnostic.label(format!("there is no arm for {}{and}", listed(left, "and").replace('`', "")));
+                if value.optional { Vec::new() } else { left.clone() }
+            }
+            None => {
+                let help = if matches!(value.ty.as_ref(), Type::Enum { .. }) {
+                    "the service may send values that are not known here: an `else` takes them"
+                } else {
+                    "there are endlessly many values: an `else` takes the others"
+                };
+                diagnostic = diagnostic.help(help);
+                Vec::new()
+            }
+        };
+        if !new_arms.is_empty() {
+            let arms: String = new_arms.iter().map(|arm| format!("{arm} => stop ")).collect();
+            diagnostic.fixes.push(Fix {
+                title: format!("an arm for each: `{}`", arms.trim_end()),
+                edits: vec![Edit { span: end, text: format!(" {}", arms) }],
+                safe: false,
+            });
+        }
+        diagnostic.fixes.push(Fix {
+            title: "`else => stop`".to_owned(),
+            edits: vec![Edit { span: end, text: " else => stop ".to_owned() }],
+            safe: false,
+        });
+        self.report(diagnostic);
+    }
+}

@@ -1,0 +1,203 @@
+//! Steps: one file per kind, and the blocks that hold them.
+
+mod branch;
+mod choice;
+mod repeat;
+mod simple;
+
+use flow_grammar::span::Span;
+use flow_grammar::syntax::{Block, ClauseKind, Step, StepKind};
+use flow_plan as plan;
+use flow_plan::ty::Type;
+
+use super::build::Label;
+use super::check::{Checker, one_line};
+use crate::code::Code;
+
+/// The fewest and most calls, on the ways that go on and on those that end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Count {
+    pub(super) through: Option<(u32, u32)>,
+    pub(super) ended: Option<(u32, u32)>,
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self { through: Some((0, 0)), ended: None }
+    }
+}
+
+fn plus(a: Option<(u32, u32)>, b: Option<(u32, u32)>) -> Option<(u32, u32)> {
+    let ((a, b), (c, d)) = (a?, b?);
+    Some((a.saturating_add(c), b.saturating_add(d)))
+}
+
+fn either(a: Option<(u32, u32)>, b: Option<(u32, u32)>) -> Option<(u32, u32)> {
+    match (a, b) {
+        (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+        (only, None) | (None, only) => only,
+    }
+}
+
+impl Count {
+    /// One after the other.
+    pub(super) fn then(self, next: Count) -> Count {
+        Count { ended: either(self.ended, plus(self.through, next.ended)), through: plus(self.through, next.through) }
+    }
+
+    /// One or the other.
+    pub(super) fn or(self, other: Count) -> Count {
+        Count { through: either(self.through, other.through), ended: either(self.ended, other.ended) }
+    }
+
+    /// A call.
+    pub(super) fn call() -> Count {
+        Count { through: Some((1, 1)), ended: None }
+    }
+
+    /// The end of the run.
+    pub(super) fn end() -> Count {
+        Count { through: None, ended: Some((0, 0)) }
+    }
+
+    /// All ways together.
+    pub(super) fn total(self) -> (u32, u32) {
+        either(self.through, self.ended).unwrap_or_default()
+    }
+}
+
+/// What is known about the steps around the one at hand.
+#[derive(Debug, Default)]
+pub(super) struct StepContext<'a> {
+    /// How many steps the block has so far.
+    pub(super) number: u32,
+    /// The block for people.
+    pub(super) outline: Vec<plan::Outline>,
+    /// The calls of the block.
+    pub(super) count: Count,
+    /// Queries may stand in the value at hand; the calls get this path.
+    pub(super) query_path: Option<String>,
+    /// How many queries the value had.
+    pub(super) queries: u32,
+    /// `retry` of the composite action around.
+    pub(super) retry: Option<plan::Retry>,
+    /// `on error` of the composite action around.
+    pub(super) on_error: Option<(Label, u16)>,
+    /// Where `return` of the composite operation around goes.
+    pub(super) returns: Option<Returns<'a>>,
+}
+
+/// Where a composite operation's result goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Returns<'a> {
+    pub(super) local: u16,
+    pub(super) label: Label,
+    pub(super) output: &'a Type,
+    /// The connector is checked itself, not a flow that uses it.
+    pub(super) strict: bool,
+}
+
+/// A checked block.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// Nothing behind it is reached.
+    pub(super) ends: bool,
+    pub(super) count: Count,
+    pub(super) outline: Vec<plan::Outline>,
+}
+
+impl<'a> Checker<'a> {
+    /// Checks the steps of a block; names and facts of it end with it.
+    pub(super) fn block(&mut self, block: &Block, prefix: String) -> Done {
+        let outer = (
+            std::mem::replace(&mut self.path, prefix),
+            std::mem::take(&mut self.steps.number),
+            std::mem::take(&mut self.steps.outline),
+            std::mem::take(&mut self.steps.count),
+        );
+        let bindings = self.bindings.len();
+        let mark = self.facts.mark();
+        let ends = self.all_steps(&block.steps);
+        self.facts.reset(mark);
+        self.bindings.truncate(bindings);
+        let done = Done {
+            ends,
+            outline: std::mem::replace(&mut self.steps.outline, outer.2),
+            count: std::mem::replace(&mut self.steps.count, outer.3),
+        };
+        self.path = outer.0;
+        self.steps.number = outer.1;
+        done
+    }
+
+    fn all_steps(&mut self, steps: &[Step]) -> bool {
+        let mut ends = false;
+        for (at, step) in steps.iter().enumerate() {
+            if ends {
+                if let Some(last) = steps.last() {
+                    let diagnostic = self
+                        .diagnostic(Code::W707, step.span.to(last.span), "this is never reached")
+                        .label("nothing comes here")
+                        .also(steps.get(at - 1).map_or(step.span, |before| before.span), "the run has ended here in any case");
+                    self.report(diagnostic);
+                }
+                break;
+            }
+            ends = self.step(step);
+        }
+        ends
+    }
+
+    /// Checks a step; `true` where nothing behind it is reached.
+    pub(super) fn step(&mut self, step: &Step) -> bool {
+        match &step.kind {
+            StepKind::Let { name, value } => self.let_step(step, name, value),
+            StepKind::Call(call) => self.call_step(step, call),
+            StepKind::If(node) => {
+                let path = self.next_path();
+                self.if_step(step, node, path, "if")
+            }
+            StepKind::Match { subject, arms } => self.match_step(step, subject, arms),
+            StepKind::For { var, list, up_to, body } => self.for_step(step, var, list, up_to.as_ref(), body),
+            StepKind::Stop(reason) => self.stop_step(step, reason.as_ref()),
+            StepKind::Return(value) => self.return_step(step, value.as_ref()),
+            StepKind::Require(value) => self.require_step(step, value),
+            StepKind::Wait(_) | StepKind::WaitUntil { .. } => {
+                self.unsupported(step.span, "waiting", "the steps run one after the other at once; take the `wait` out");
+                false
+            }
+            StepKind::WaitFor { .. } => {
+                self.unsupported(
+                    step.span,
+                    "`wait for` an event",
+                    "write a second flow that starts with the awaited event",
+                );
+                false
+            }
+            StepKind::Bad => false,
+        }
+    }
+
+    /// Counts a step of the block and returns its path.
+    pub(super) fn next_path(&mut self) -> String {
+        self.steps.number += 1;
+        format!("{}{}", self.path, self.steps.number)
+    }
+
+    /// Notes a step for people.
+    pub(super) fn note(&mut self, path: &str, kind: &str, text: String, steps: Vec<plan::Outline>) {
+        let outline = plan::Outline { path: path.to_owned(), kind: kind.to_owned(), text, call: None, effect: None, steps };
+        self.steps.outline.push(outline);
+    }
+
+    /// The source of a step from its beginning to before `end`, in one line.
+    pub(super) fn head(&self, start: Span, end: Span) -> String {
+        let span = Span { start: start.start, end: end.end };
+        one_line(span.text(self.frame.source))
+    }
+
+    /// Tells whether the flow has a `fresh within`.
+    pub(super) fn has_fresh(&self) -> bool {
+        self.node.is_some_and(|node| node.clauses.iter().any(|clause| matches!(clause.kind, ClauseKind::Fresh(_))))
+    }
+}

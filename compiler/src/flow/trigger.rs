@@ -1,0 +1,339 @@
+//! `when`: the trigger with its options, its own condition and its key.
+
+use std::collections::BTreeMap;
+
+use flow_grammar::span::Span;
+use flow_grammar::syntax::{self, Arg, Start, TriggerPattern, TriggerRef};
+use flow_plan as plan;
+use flow_plan::Value;
+use flow_plan::ty::Type;
+
+use super::check::{Checker, Event, Frame, Setting, Source, listed};
+use super::condition::{Position, into_expr};
+use super::fit::Target;
+use super::typed::{Typed, split};
+use crate::catalog::{Connector, Input, Record, Trigger};
+use crate::code::Code;
+use crate::suggest::nearest;
+
+impl<'a> Checker<'a> {
+    /// Checks what starts the flow; the event is known from here on.
+    pub(super) fn start(&mut self, start: &'a Start) -> Option<plan::TriggerUse> {
+        self.event = Event::Unknown;
+        let when = match start {
+            Start::When(when) => when,
+            Start::Every(every) => {
+                self.unsupported(
+                    every.span,
+                    "schedules (`every …`)",
+                    "a flow starts with an event today: `when stripe.charge_failed do …`",
+                );
+                return None;
+            }
+        };
+        let [pattern] = when.alternatives.as_slice() else {
+            for pattern in &when.alternatives {
+                if let TriggerPattern::Event(reference) = pattern {
+                    self.trigger(reference);
+                }
+            }
+            self.unsupported(
+                when.span,
+                "several triggers in one flow",
+                "write one flow for each trigger, with the same steps",
+            );
+            return None;
+        };
+        match pattern {
+            TriggerPattern::Event(reference) => {
+                let source = self.trigger(reference)?;
+                self.event = Event::Known(source);
+                let options = self.options(reference, source);
+                self.own_condition(reference.span, source, options)
+            }
+            TriggerPattern::Absence(reference) => {
+                self.trigger(reference);
+                self.unsupported(
+                    reference.span,
+                    "`when no …` (an event that does not come)",
+                    "a flow starts with an event that comes: `when stripe.new_payment do …`",
+                );
+                None
+            }
+            TriggerPattern::State(state) => {
+                self.unsupported(
+                    state.span,
+                    "states (`is … for`, `becomes`, `rises above`, `drops below`)",
+                    "a flow starts with an event today: `when CONNECTION.EVENT do …`",
+                );
+                None
+            }
+        }
+    }
+
+    /// Reports a part of the language that does not work yet.
+    pub(super) fn unsupported(&mut self, span: Span, what: &str, help: &str) {
+        let diagnostic = self
+            .diagnostic(Code::E190, span, format!("not supported yet: {what}"))
+            .label("this is part of the language, but nothing would happen")
+            .help(help);
+        self.report(diagnostic);
+    }
+
+    /// Finds the trigger that a path names.
+    fn trigger(&mut self, reference: &TriggerRef) -> Option<Source<'a>> {
+        let (connection_name, name) = match reference.path.as_slice() {
+            [connection, name] => (connection, name),
+            [only] => {
+                self.lone_trigger(only);
+                return None;
+            }
+            [connection, name, rest @ ..] => {
+                if let Some(last) = rest.last() {
+                    let diagnostic = self
+                        .diagnostic(Code::E201, name.span.to(last.span), "a trigger has two parts: connection and event")
+                        .help(format!("for example `{}.{}`; what events are meant is said behind it, in `where`", connection.text, name.text));
+                    self.report(diagnostic);
+                }
+                return None;
+            }
+            [] => return None,
+        };
+        let Some((connection, connector)) = self.connection(&connection_name.text) else {
+            self.unknown_connection(connection_name, Some(name));
+            return None;
+        };
+        self.used.insert(connection.to_owned());
+        let Some(trigger) = connector.triggers.get(&name.text) else {
+            self.not_a_trigger(connection, connector, name);
+            return None;
+        };
+        let record = connector.records.get(&trigger.record)?;
+        Some(Source { connection, connector, trigger, record })
+    }
+
+    fn lone_trigger(&mut self, name: &syntax::Ident) {
+        if let Some((connection, connector)) = self.connection(&name.text) {
+            let names: Vec<String> = connector.triggers.keys().take(6).map(|trigger| format!("{connection}.{trigger}")).collect();
+            let diagnostic = self
+                .diagnostic(Code::E201, name.span, format!("which event of {}?", connector.title))
+                .help(format!("for example {}", listed(&names, "or")));
+            self.report(diagnostic);
+            return;
+        }
+        let having: Vec<String> = self
+            .connections
+            .iter()
+            .filter(|(_, connector)| connector.triggers.contains_key(&name.text))
+            .map(|(connection, _)| format!("{connection}.{}", name.text))
+            .collect();
+        let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("there is no trigger `{}`", name.text));
+        if let [only] = having.as_slice() {
+            diagnostic = diagnostic
+                .help(format!("triggers are named with their connection: `{only}`"))
+                .fix(format!("`{only}`"), name.span, only.clone(), true);
+        } else if having.is_empty() {
+            diagnostic = diagnostic.help("write connection and event, for example `stripe.charge_failed`");
+        } else {
+            diagnostic = diagnostic.help(format!("which one: {}?", listed(&having, "or")));
+        }
+        self.report(diagnostic);
+    }
+
+    fn not_a_trigger(&mut self, connection: &str, connector: &Connector, name: &syntax::Ident) {
+        let Some(operation) = connector.operations.get(&name.text).filter(|op| !op.internal) else {
+            self.unknown_trigger(connection, connector, name);
+            return;
+        };
+        let what = if operation.action { "an action" } else { "a query" };
+        let mut diagnostic = self
+            .diagnostic(Code::E505, name.span, format!("`{connection}.{}` is {what}: it starts nothing", name.text))
+            .label(if operation.action { "something that a flow does" } else { "something that a flow asks" });
+        let caused = operation.emits.first().filter(|event| connector.triggers.contains_key(*event));
+        diagnostic = match caused {
+            Some(event) => diagnostic
+                .help(format!("the event that it causes is `{connection}.{event}`"))
+                .fix(format!("`{event}`"), name.span, event.clone(), false),
+            None => {
+                let names: Vec<String> = connector.triggers.keys().take(6).map(|name| format!("{connection}.{name}")).collect();
+                if names.is_empty() {
+                    diagnostic.help(format!("{} has no events", connector.title))
+                } else {
+                    diagnostic.help(format!("what starts a flow stands behind `when`: {}", listed(&names, "or")))
+                }
+            }
+        };
+        self.report(diagnostic);
+    }
+
+    /// The options of a trigger, defaults included.
+    fn options(&mut self, reference: &TriggerRef, source: Source<'a>) -> BTreeMap<String, Value> {
+        let mut options = BTreeMap::new();
+        let trigger = source.trigger;
+        let mut given: Vec<&str> = Vec::new();
+        for arg in &reference.args {
+            let Some(option) = self.option(arg, trigger) else { continue };
+            if given.contains(&option.name.as_str()) {
+                let diagnostic = self.diagnostic(Code::E205, arg.span, format!("`{}` is given twice", option.name));
+                self.report(diagnostic);
+                continue;
+            }
+            given.push(&option.name);
+            let value = self.value_for(&arg.value, &option.ty, &Target::Input(&option.name));
+            match value.as_const() {
+                Some(value) if !value.is_missing() => {
+                    options.insert(option.name.clone(), value.clone());
+                }
+                _ if value.is_unknown() => {}
+                _ => {
+                    let diagnostic = self
+                        .diagnostic(Code::E301, arg.value.span, format!("`{}` must be a plain value", option.name))
+                        .help("a trigger is known before any event: write the value itself");
+                    self.report(diagnostic);
+                }
+            }
+        }
+        for option in &trigger.options {
+            if given.contains(&option.name.as_str()) {
+                continue;
+            }
+            if let Some(plan::Expr::Const(value)) = &option.default {
+                options.insert(option.name.clone(), value.clone());
+            } else if option.is_required() {
+                self.option_missing(reference, option, source);
+            }
+        }
+        options
+    }
+
+    fn option(&mut self, arg: &Arg, trigger: &'a Trigger) -> Option<&'a Input> {
+        let Some(name) = &arg.name else {
+            // One option takes its value without a name.
+            if let [only] = trigger.options.as_slice() {
+                return Some(only);
+            }
+            let diagnostic = match trigger.options.as_slice() {
+                [] => self
+                    .diagnostic(Code::E204, arg.span, format!("`{}` has no options", trigger.name))
+                    .help("which events are meant is said behind it: `where …`"),
+                options => {
+                    let names: Vec<&str> = options.iter().map(|option| option.name.as_str()).collect();
+                    self.diagnostic(Code::E204, arg.span, "say which option this is")
+                        .help(format!("`{}` has {}", trigger.name, listed(&names, "and")))
+                }
+            };
+            self.report(diagnostic);
+            return None;
+        };
+        let found = trigger.options.iter().find(|option| option.name == name.text);
+        if found.is_none() {
+            let mut diagnostic =
+                self.diagnostic(Code::E204, name.span, format!("`{}` has no option `{}`", trigger.name, name.text));
+            let field = self.event_field(&name.text).is_some();
+            if let Some(found) = nearest(&name.text, trigger.options.iter().map(|option| option.name.as_str())) {
+                let docs = trigger.options.iter().find(|option| option.name == found).map_or("", |option| option.docs.as_str());
+                diagnostic = diagnostic.help(format!("did you mean `{found}`? {docs}").trim_end().to_owned()).fix(
+                    format!("`{found}`"),
+                    name.span,
+                    found,
+                    true,
+                );
+            } else if field {
+                let value = self.text_of(&arg.value);
+                diagnostic = diagnostic.help(format!("`{0}` is a field of the event: `where {0} is {value}`", name.text));
+            } else if trigger.options.is_empty() {
+                diagnostic = diagnostic.help("it has no options; which events are meant is said in `where`");
+            } else {
+                let names: Vec<&str> = trigger.options.iter().map(|option| option.name.as_str()).collect();
+                diagnostic = diagnostic.help(format!("it has {}", listed(&names, "and")));
+            }
+            self.report(diagnostic);
+        }
+        found
+    }
+
+    fn option_missing(&mut self, reference: &TriggerRef, option: &Input, source: Source<'a>) {
+        let example = match split(&option.ty).0 {
+            Type::Bool => "true".to_owned(),
+            ty => super::mend::example(ty).unwrap_or_else(|| "…".to_owned()),
+        };
+        let path = format!("{}.{}", source.connection, source.trigger.name);
+        let mut diagnostic = self
+            .diagnostic(Code::E401, reference.span, format!("`{path}` needs `{}`", option.name))
+            .label(format!("{}: {}", option.name, option.ty))
+            .help(format!("{} For example `{path}({}: {example})`", option.docs, option.name).trim_start().to_owned());
+        let choices: &[&str] = if option.ty == Type::Bool { &["true", "false"] } else { &[] };
+        for choice in choices {
+            let text = format!("{}: {choice}", option.name);
+            let (span, edit) = match reference.args.last() {
+                Some(last) => (last.span.after(), format!(", {text}")),
+                None => (reference.path.last().map_or(reference.span, |last| last.span).after(), format!("({text})")),
+            };
+            // Empty parentheses would stay behind.
+            if reference.has_parens && reference.args.is_empty() {
+                break;
+            }
+            diagnostic = diagnostic.fix(format!("`{text}`"), span, edit, false);
+        }
+        self.report(diagnostic);
+    }
+
+    /// The trigger with its own condition and key, over the slots of this flow.
+    fn own_condition(&mut self, span: Span, source: Source<'a>, options: BTreeMap<String, Value>) -> Option<plan::TriggerUse> {
+        let trigger = source.trigger;
+        let (guard, dedupe) = if trigger.condition.is_some() || trigger.dedupe.is_some() {
+            self.quiet += 1;
+            let found = self.guard(trigger, |name| options.get(name).cloned());
+            self.quiet -= 1;
+            if std::mem::take(&mut self.quiet_error) && self.error_count() == 0 {
+                let diagnostic = self
+                    .diagnostic(Code::E820, span, format!("the connector of `{}` has a mistake in this trigger", source.connection))
+                    .help(format!("see {}", source.connector.file));
+                self.report(diagnostic);
+            }
+            found
+        } else {
+            (None, None)
+        };
+        Some(plan::TriggerUse {
+            connection: source.connection.to_owned(),
+            name: trigger.name.clone(),
+            source: trigger.source.clone(),
+            types: trigger.types.clone(),
+            options,
+            guard,
+            dedupe,
+        })
+    }
+
+    /// Checks the condition and the key of a trigger. Its options are names; what `value` does not know is missing.
+    pub(super) fn guard(
+        &mut self,
+        trigger: &'a Trigger,
+        value: impl Fn(&str) -> Option<Value>,
+    ) -> (Option<plan::Expr>, Option<plan::Expr>) {
+        let frame = Frame { first_binding: self.bindings.len(), is_guard: true, ..self.frame };
+        let outer = std::mem::replace(&mut self.frame, frame);
+        let setting = std::mem::replace(&mut self.setting, Setting::Condition);
+        let mark = self.facts.mark();
+        for option in &trigger.options {
+            let (ty, optional) = split(&option.ty);
+            let expr = plan::Expr::Const(value(&option.name).unwrap_or_default());
+            let typed = Typed::with(expr, std::borrow::Cow::Borrowed(ty)).optional(optional);
+            self.bind(&option.name, Span::default(), typed);
+        }
+        let guard = trigger.condition.as_ref().map(|condition| into_expr(self.condition(condition, Position::Positive).tree));
+        self.facts.reset(mark);
+        let dedupe = trigger.dedupe.as_ref().map(|key| self.value(key).expr);
+        self.facts.reset(mark);
+        self.bindings.truncate(self.frame.first_binding);
+        self.frame = outer;
+        self.setting = setting;
+        (guard, dedupe)
+    }
+
+    /// The event of a connector's trigger, for checking the connector itself.
+    pub(super) fn source_of(connector: &'a Connector, trigger: &'a Trigger, record: &'a Record) -> Source<'a> {
+        Source { connection: &connector.name, connector, trigger, record }
+    }
+}

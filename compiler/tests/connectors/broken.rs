@@ -1,0 +1,195 @@
+//! Mistakes in connectors, as their author would be told of them.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use flow_compiler::connector::declare;
+use flow_grammar::span::LineIndex;
+use flow_grammar::syntax::Item;
+
+/// Declares a connector with these members and returns what is said about it.
+fn told(members: &str) -> String {
+    let source = format!(
+        "connector shop \"Shop\" {{\n  secret token\n  setting region: text?\n  base \"https://shop.example\"\n  \
+         auth bearer(token)\n{members}\n}}\n"
+    );
+    told_of(&source)
+}
+
+fn told_of(source: &str) -> String {
+    let parsed = flow_grammar::parse(source);
+    assert!(parsed.errors.is_empty(), "{source}\n{:#?}", parsed.errors);
+    let index = LineIndex::new(source);
+    let mut out = String::new();
+    for item in &parsed.file.items {
+        let Item::Connector(node) = item else { continue };
+        for diagnostic in declare(&Arc::from("shop.flow"), source, node).1 {
+            let at = index.position(source, diagnostic.span.start as usize);
+            let found = diagnostic.span.text(source).lines().next().unwrap_or("");
+            let _ = writeln!(out, "{} at `{found}` in line {}: {}", diagnostic.code, at.line, diagnostic.message);
+            for label in &diagnostic.labels {
+                let _ = writeln!(out, "  `{}`: {}", label.span.text(source).lines().next().unwrap_or(""), label.text);
+            }
+            if let Some(help) = &diagnostic.help {
+                let _ = writeln!(out, "  help: {help}");
+            }
+            for fix in &diagnostic.fixes {
+                let _ = writeln!(out, "  fix: {}", fix.title);
+            }
+        }
+    }
+    out
+}
+
+/// One snapshot for each, with the source in front.
+fn snapshots(name: &str, cases: &[&str]) {
+    let mut out = String::new();
+    for case in cases {
+        let _ = write!(out, "{case}\n-----\n{}\n", told(case));
+    }
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, out) });
+}
+
+#[test]
+fn records() {
+    snapshots(
+        "records",
+        &[
+            "  record Order { id: id<Ordr> @key }",
+            "  record Order { total: money }",
+            "  record Order { total: money minor from (cents, currency) exponents { xyz: 2 } }",
+            "  record Order { at: datetime }",
+            "  record Order { at: datetime rfc2822 }",
+            "  record Order { items: list }",
+            "  record Order { lines: list<Line> } record Line { order: Order }",
+            "  record Order { state: txt }",
+            "  record Order { state: open | paid | open }",
+            "  record Order { id: text  id: text }",
+            "  record Order { id: text from \"a..b\" }",
+            "  record Order { mail: email? @persnal }",
+            "  record Order { id: text from \"id\" when object is \"order\" }",
+            "  record Order { id: text } record Order { id: text }",
+        ],
+    );
+}
+
+#[test]
+fn api() {
+    snapshots(
+        "api",
+        &[
+            "  limit 100 per fortnight",
+            "  header \"X-Key\" tokn",
+            "  header \"X-Region\" region\n  base \"https://two.example\"",
+            "  retry on 4090",
+            "  quota 50_000 per month shared by token",
+            "  setting size: int 1..5 = 9",
+            "  setting tier: gold | silver = \"goold\"",
+            "  error text \"errors[x].message\"",
+            "  exponents { isk: 9 }",
+        ],
+    );
+    insta::assert_snapshot!("no_base", told_of("connector shop { secret token  auth berer(token) }"));
+    insta::assert_snapshot!("bases", told_of("connector shop { secret token  setting org: text?  base \"{org}.shop.example/{token}\" }"));
+}
+
+#[test]
+fn operations() {
+    snapshots(
+        "operations",
+        &[
+            "  action buy(item: text) -> { id: text } { POST \"/orders\" json { item } }",
+            "  action buy(item: text) { POST \"/orders\" json { item: itm } effect once }",
+            "  action buy(price: money) { POST \"/orders\" json { price } effect once }",
+            "  action buy(since: datetime) { POST \"/orders\" form { since } effect once }",
+            "  action buy(item: text?) { POST \"/orders/{item}\" effect once }",
+            "  action buy(item: text) { POST \"orders\" json { item } effect once }",
+            "  action buy(item: text) { POST \"/orders\" json { item: uper(item) } effect once }",
+            "  action buy(item: text) { POST \"/orders\" json { item: unix(item) } effect once }",
+            "  action buy(item: text) { POST \"/orders\" json { item: require item } effect once }",
+            "  action buy(item: text) { POST \"/orders\" json { key: run.ky } effect once }",
+            "  action buy(count: int = \"one\") { POST \"/orders\" json { count } effect once }",
+            "  action buy(item: text, item: text) { POST \"/orders\" json { item } effect once }",
+            "  action buy(item: text) { POST \"/orders\" json { item } effect once effect set }",
+            "  action buy(item: text) { POST \"/orders\" json { item } effect once emits bought }",
+            "  action buy(item: text) { POST \"/orders\" json { item } effect once one of (item, note) }",
+            "  action buy(item: text) @dangeros { POST \"/orders\" json { item } effect once }",
+            "  query order(id: text) -> { id: text } { GET \"/orders/{id}\" none on 404 }",
+            "  query order(id: text) -> { id: text }? { GET \"/orders/{id}\" none when status is 404 }",
+            "  query order(id: text) -> { id: text }? { GET \"/orders/{id}\" none when \"gone\" }",
+            "  query order(id: text) -> { id: text } { GET \"/orders/{id}\" json { id } }",
+            "  query order(id: text) -> { id: text } { GET \"/orders/{id}\" effect set }",
+            "  query order(id: text) -> { id: text } { GET \"/orders/{id}\" refused when \"code\" matches \"(\" }",
+            "  action buy(item: text) { POST \"/orders\" json { item } sign { json.sign: item } effect once }",
+            "  state level: number from query level()",
+        ],
+    );
+}
+
+#[test]
+fn findable() {
+    let queries = "  record Order { id: text }\n  query by_key(key: text) -> Order? { GET \"/orders/key={key}\" none on 404 }\n  \
+                   query all() -> list<Order> { GET \"/orders\" }";
+    let case = |line: &str| {
+        format!("{queries}\n  action buy(item: text, note: text?) -> Order {{ POST \"/orders\" json {{ item, note }} {line} }}")
+    };
+    let lines = [
+        "effect findable by by_kee(key: run.key)",
+        "effect findable by by_key(kee: run.key)",
+        "effect findable by by_key()",
+        "effect findable by by_key(key: note)",
+        "effect findable by by_key(key: 5)",
+        "effect findable by by_key(key: token)",
+        "effect findable by all()",
+        "effect findable by buy(item: item)",
+    ];
+    let mut out = String::new();
+    for line in lines {
+        let _ = write!(out, "{line}\n-----\n{}\n", told(&case(line)));
+    }
+    insta::assert_snapshot!("findable", out);
+    assert_eq!(told(&case("effect findable by by_key(key: run.key) on 409 find")), "");
+}
+
+#[test]
+fn sources_and_triggers() {
+    snapshots(
+        "sources",
+        &[
+            "  source events { id \"id\" }",
+            "  source events { webhook verify hmac_sha25(header: \"X\", secret: token) id \"id\" }",
+            "  source events { webhook verify hmac_sha256(header: \"X\", key: token) id \"id\" }",
+            "  source events { webhook verify standard_webhooks(secret: token) }",
+            "  source events { poll GET \"/events\" items \"data\" id \"id\" }",
+            "  source events { poll GET \"/events\" query { since: watermrk } every 1 minute id \"id\" }",
+            "  source events { poll GET \"/events\" query { since: watermark } every 1 minute id \"id\" }",
+            "  source events { poll GET \"/events\" every 1 minute id \"id\" pages page next.id }",
+            "  source events { poll GET \"/events\" every 1 minute id \"id\" order latest by \"at\" first today }",
+            "  source events { poll GET \"/events\" every 1 minute id \"id\" id \"uuid\" }",
+            "  source events { poll GET \"/events\" every 1 minute id \"id\" register POST \"/hooks\" json { url: \"x\" } }",
+            "  trigger sold: Order from events \"sold\"",
+            "  record Order { id: text }\n  trigger sold: Ordr from events \"sold\"",
+            "  record Order { id: text }\n  trigger sold: Order from \"sold\"",
+            "  record Order { id: text }\n  source events { poll GET \"/e\" every 1 minute id \"id\" }\n  trigger sold: Order from events \"sold\"",
+            "  resolver Customer from email = find",
+            "  record Customer { id: id<Customer> }\n  query find(phone: phone) -> Customer? { GET \"/c\" query { phone } none on 404 }\n  resolver Customer from email = find",
+        ],
+    );
+}
+
+/// Whatever is wrong, declaring ends and says so.
+#[test]
+fn nothing_panics() {
+    let source = flow_compiler::connector::builtin_sources()[1].2;
+    let starts: Vec<usize> = source.char_indices().map(|(at, _)| at).step_by(997).collect();
+    for (at, start) in starts.iter().enumerate() {
+        let end = starts.get(at + 1).copied().unwrap_or(source.len());
+        let broken = format!("{}{}", &source[..*start], &source[end..]);
+        let parsed = flow_grammar::parse(&broken);
+        for item in &parsed.file.items {
+            if let Item::Connector(node) = item {
+                declare(&Arc::from("stripe.flow"), &broken, node);
+            }
+        }
+    }
+}

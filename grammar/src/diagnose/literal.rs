@@ -1,0 +1,147 @@
+//! Literals that are read but wrong, and what else only the tree can tell.
+
+use super::habit::method_form;
+use crate::error::SyntaxError;
+use crate::parse::MAX_HEIGHT;
+use crate::span::Span;
+use crate::syntax::{Call, NumberLit, TimeLit};
+
+/// Checks the form of a number.
+pub(crate) fn number(source: &str, number: &NumberLit) -> Option<SyntaxError> {
+    let digits = number.digits.as_str();
+    let span = number.span;
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if fraction == "000" && whole != "0" && whole.len() <= 3 {
+        let form = format!("{whole}{}", if whole.len() > 1 { "_000" } else { "000" });
+        return Some(
+            SyntaxError::new("E108", span, "a `.` begins decimal places, it does not group digits")
+                .label(format!("this is {whole}"))
+                .help(format!("write `{form}` for {whole} thousand, `{whole}` for {whole}"))
+                .guess(format!("write `{form}`"), span, form),
+        );
+    }
+    if whole.len() > 1 && whole.starts_with('0') {
+        let before = source.get(..span.start as usize).unwrap_or("");
+        if before.ends_with(',') {
+            let start = before.trim_end_matches(|c: char| c.is_ascii_digit() || c == ',' || c == '_').len();
+            let all = Span {
+                start: u32::try_from(start).unwrap_or(span.start),
+                end: span.end,
+            };
+            return Some(decimal_comma(source, all));
+        }
+        let form = whole.trim_start_matches('0');
+        let form = if form.is_empty() { "0" } else { form };
+        return Some(
+            SyntaxError::new("E111", span, "a number does not begin with `0`")
+                .label("leading zeros mean nothing")
+                .help(format!("write `{form}`; what is no quantity, such as a post code, is a text: `\"{whole}\"`")),
+        );
+    }
+    None
+}
+
+/// `50,00` or `1,000`.
+pub(super) fn decimal_comma(source: &str, span: Span) -> SyntaxError {
+    let written = span.text(source);
+    let groups = written.split_once(',').is_some_and(|(_, rest)| rest.len() == 3);
+    let (message, form) = if groups {
+        ("digits are grouped with `_`", written.replace(',', "_"))
+    } else {
+        ("decimal places begin with `.`", written.replace(',', "."))
+    };
+    SyntaxError::new("E108", span, message)
+        .label("`,` separates values")
+        .help(format!("write `{form}`"))
+        .guess(format!("write `{form}`"), span, form)
+}
+
+/// Checks the form of a time of day.
+pub(crate) fn time(source: &str, time: &TimeLit) -> Option<SyntaxError> {
+    let fits = time.hour < 24 && time.minute < 60 && time.second < 60;
+    (!fits).then(|| {
+        let label = match (time.hour, time.minute) {
+            (24, 0) => "the day ends where the next begins, at 00:00",
+            (24.., _) => "hours go from 00 to 23",
+            _ => "minutes and seconds go from 00 to 59",
+        };
+        SyntaxError::new("E111", time.span, format!("`{}` is no time of day", time.span.text(source)))
+            .label(label)
+            .help("write a time from 00:00 to 23:59; a duration is written with its units, as in `36 hours`")
+    })
+}
+
+/// `\d` and the like.
+pub(crate) fn escape(escape: &str, span: Span) -> SyntaxError {
+    let error = SyntaxError::new("E109", span, format!("`{escape}` means nothing in a text")).label("no such escape");
+    if escape.starts_with("\\u") {
+        return error.help("write the number of the character in braces: `\\u{1F512}`");
+    }
+    error
+        .help("escapes are `\\n`, `\\t`, `\\r`, `\\\"`, `\\\\`, `\\{`, `\\}` and `\\u{…}`; behind `matches` no escapes are needed")
+        .guess("write a backslash that means itself", span, format!("\\{escape}"))
+}
+
+/// `1 < x < 5`.
+pub(crate) fn comparisons(source: &str, first: Span, second: Span) -> SyntaxError {
+    SyntaxError::new("E114", second, "two comparisons in a row")
+        .label(format!("`{}` compares again", second.text(source)))
+        .also(first, "this has compared already")
+        .help("write each comparison by itself and join them with `and`; a range is `x in 1..5`")
+}
+
+/// An expression whose tree is too high.
+pub(crate) fn too_long(span: Span) -> SyntaxError {
+    SyntaxError::new("E106", span, "this expression is too long")
+        .label(format!("more than {MAX_HEIGHT} operators within one another"))
+        .help("name parts of it with `let`; many values of one field are compared with `field in [\"a\", \"b\"]`")
+}
+
+/// `null` and its kin.
+pub(crate) fn null(source: &str, span: Span) -> SyntaxError {
+    let written = span.text(source);
+    let error = SyntaxError::new("E108", span, format!("there is no `{written}`: a value is present or missing"))
+        .label(format!("`{written}` comes from another language"));
+    let before = source.get(..span.start as usize).unwrap_or("").trim_end();
+    let (without_not, not) = match before.strip_suffix("not") {
+        Some(rest) => (rest.trim_end(), true),
+        None => (before, false),
+    };
+    let compared = [("is", not), ("==", false), ("!=", true), ("=", false)]
+        .into_iter()
+        .find_map(|(operator, negated)| Some((without_not.strip_suffix(operator)?, negated)));
+    let Some((left, negated)) = compared else {
+        return error.help("leave the input out, or give a default with `else`");
+    };
+    let form = if negated { "is present" } else { "is missing" };
+    let whole = Span {
+        start: u32::try_from(left.len()).unwrap_or(span.start),
+        end: span.end,
+    };
+    error
+        .help(format!("write `{form}`"))
+        .fix(format!("write `{form}`"), whole, form)
+}
+
+/// `name.toLowerCase()`.
+pub(crate) fn method(source: &str, call: &Call) -> Option<SyntaxError> {
+    let (last, before) = call.path.split_last()?;
+    let first = before.first()?;
+    let foreign = matches!(
+        last.text.as_str(),
+        "toLowerCase" | "toUpperCase" | "includes" | "indexOf" | "startsWith" | "endsWith" | "startswith" | "endswith" | "starts_with"
+            | "ends_with" | "toString" | "toFixed" | "lowercase" | "uppercase" | "downcase" | "upcase" | "lower" | "upper" | "strip" | "trim"
+    );
+    foreign.then(|| {
+        let end = before.last().map_or(first.span.end, |name| name.span.end);
+        let value = Span {
+            start: first.span.start,
+            end,
+        };
+        let form = method_form(&last.text, value.text(source));
+        SyntaxError::new("E108", last.span, "functions are called with the value, not on it")
+            .label("values have fields, but no methods")
+            .help(format!("write `{form}`"))
+    })
+}
+

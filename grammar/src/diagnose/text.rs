@@ -1,0 +1,130 @@
+//! Mistakes in texts: no closing quote, `{{ }}`, empty braces, what stands in them.
+
+use super::look::Look;
+use super::token::{Kind, Token};
+use crate::error::SyntaxError;
+use crate::span::Span;
+
+/// A text without its closing quote at or before the place where the parser stopped.
+pub(super) fn open(look: &Look<'_>) -> Option<SyntaxError> {
+    let token = look
+        .tokens
+        .iter()
+        .take(look.found + 1)
+        .find(|token| token.kind == Kind::OpenText)?;
+    Some(unclosed(look.source, token.span))
+}
+
+/// The text at `span` has no closing quote.
+pub(super) fn unclosed(source: &str, span: Span) -> SyntaxError {
+    let text = span.text(source);
+    let quote = if text.starts_with("\"\"\"") { 3 } else { 1 };
+    let opening = Span {
+        start: span.start,
+        end: span.start + quote,
+    };
+    if quote == 3 {
+        return SyntaxError::new("E103", opening, "this text is never closed")
+            .label("its `\"\"\"` is missing at the end")
+            .help("add `\"\"\"` behind the last line of the text");
+    }
+    let mark = text.chars().next().unwrap_or('"');
+    let text = text.trim_end();
+    let end = span.start as usize + text.len();
+    // Brackets at the end of the line were hardly meant as part of the text.
+    let kept = if text.contains(['(', '[', '{']) { text } else { text.trim_end_matches([')', ']', '}', ',', ' ']) };
+    let close = span.start as usize + if kept.len() > 1 { kept.len() } else { text.len() };
+    SyntaxError::new("E103", opening, "this text is never closed")
+        .label(format!("its `{mark}` is missing at the end"))
+        .also(Span::new(end, end), "the line ends here")
+        .help("add the quote; a text of several lines stands in `\"\"\"`")
+        .guess(format!("add `{mark}`"), Span::new(close, close), mark)
+}
+
+/// The parser stopped inside a text.
+pub(super) fn inside(look: &Look<'_>) -> Option<SyntaxError> {
+    if let Some(outer) = look.text {
+        return hole(look, outer);
+    }
+    // A brace right at the start of what would be a value.
+    let token = look.token(look.found).filter(|token| token.kind == Kind::Text)?;
+    braces(token, 0)
+}
+
+fn hole(look: &Look<'_>, outer: Token<'_>) -> Option<SyntaxError> {
+    let start = look.tokens.first().map_or(look.bad.start, |token| token.span.start);
+    let from = (start.max(outer.span.start) - outer.span.start) as usize;
+    let before = outer.text.get(..from).unwrap_or("").rfind('{').unwrap_or(0);
+    braces(outer, before).or_else(|| {
+        let colon = look.found < look.tokens.len() && look.word(look.found) == ":";
+        colon.then(|| {
+            SyntaxError::new("E109", look.span(look.found), "a `:` cannot stand in `{…}` of a text")
+                .label("a value ends before this")
+                .help("values are written as they are; functions give them a form, as in `{round(amount, 2)}`; a brace that means itself is `\\{`")
+        })
+    })
+}
+
+/// `{{ x }}`, `{}`, `{x` in the text, from the byte `from` on.
+fn braces(token: Token<'_>, from: usize) -> Option<SyntaxError> {
+    let text = token.text;
+    let start = token.span.start as usize;
+    let at = from + text.get(from..)?.find('{')?;
+    let rest = text.get(at..)?;
+    if rest.starts_with("{{") || rest.starts_with("{%") {
+        let twice = rest.starts_with("{{");
+        let close = rest.find(if twice { "}}" } else { "%}" });
+        let len = close.map_or(2, |close| close + 2);
+        let span = Span::new(start + at, start + at + len);
+        let inner = close.and_then(|close| rest.get(2..close)).unwrap_or("").trim();
+        let error = SyntaxError::new("E109", span, "a value in a text stands in single braces").label("a habit from templates");
+        if !twice || inner.is_empty() {
+            return Some(error.help("write `{value}`; conditions are steps, or `{value else \"…\"}`; a brace that means itself is `\\{`"));
+        }
+        let form = format!("{{{}}}", without_filter(inner));
+        return Some(
+            error
+                .help(format!("write `{form}`; a brace that means itself is `\\{{`"))
+                .fix(format!("write `{form}`"), span, form),
+        );
+    }
+    let inner = rest.get(1..)?;
+    let close = inner.find('}');
+    if inner.trim_start().starts_with('}') {
+        let len = 2 + close.unwrap_or(0);
+        let span = Span::new(start + at, start + at + len);
+        return Some(
+            SyntaxError::new("E109", span, "these braces are empty")
+                .label("the name of a value is missing")
+                .help("write `{amount}` with the name of a value, or `\\{\\}` for the braces themselves")
+                .guess("write braces that mean themselves", span, "\\{\\}"),
+        );
+    }
+    if close.is_none() {
+        let span = Span::new(start + at, start + at + 1);
+        return Some(
+            SyntaxError::new("E109", span, "this brace is not closed in the text")
+                .label("its `}` is missing")
+                .help("write `{name}` for a value, `\\{` for the brace itself")
+                .guess("write a brace that means itself", span, "\\{"),
+        );
+    }
+    None
+}
+
+/// Writes the filters of a template as Flow has them.
+fn without_filter(inner: &str) -> String {
+    let mut parts = inner.split('|').map(str::trim);
+    let mut value = parts.next().unwrap_or("").to_owned();
+    for filter in parts {
+        let (name, args) = filter.split_once('(').unwrap_or((filter, ""));
+        let args = args.trim_end_matches(')').trim();
+        value = match (name.trim(), args) {
+            ("default", "") => format!("{value} else \"…\""),
+            ("default", args) => format!("{value} else {args}"),
+            (name, "") => format!("{name}({value})"),
+            (name, args) => format!("{name}({value}, {args})"),
+        };
+    }
+    value
+}

@@ -1,0 +1,255 @@
+//! The addresses under `/api/v1` and what they answer.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use serde_json::{Value as Json, json};
+
+use super::State;
+use super::params::{Params, segments};
+use super::views;
+use crate::engine::{CancelOutcome, RetryOutcome};
+use crate::run::{RetryRefusal, Status};
+use crate::server::respond::HttpError;
+use crate::store::{EventQuery, RunQuery, StoreError, StoredEvent};
+
+/// What an address asks for.
+pub(super) enum Route {
+    /// A question.
+    Query(Query),
+    /// A change.
+    Command(Command),
+}
+
+pub(super) enum Query {
+    Status,
+    Flows,
+    Flow(String),
+    Events,
+    Event(String),
+    Why(String),
+    Runs,
+    Run(String),
+    Dead,
+    Connections,
+    OpenApi,
+}
+
+pub(super) enum Command {
+    Pause(String),
+    Resume(String),
+    Retry(String),
+    Cancel(String),
+    Reload,
+}
+
+impl Route {
+    pub(super) fn find(path: &str) -> Result<Self, HttpError> {
+        let segments = segments(path)?;
+        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+        let id = |id: &str| id.to_owned();
+        Ok(match segments.as_slice() {
+            ["api", "v1", rest @ ..] => match rest {
+                ["status"] => Self::Query(Query::Status),
+                ["flows"] => Self::Query(Query::Flows),
+                ["flows", flow] => Self::Query(Query::Flow(id(flow))),
+                ["flows", flow, "pause"] => Self::Command(Command::Pause(id(flow))),
+                ["flows", flow, "resume"] => Self::Command(Command::Resume(id(flow))),
+                ["events"] => Self::Query(Query::Events),
+                ["events", event] => Self::Query(Query::Event(id(event))),
+                ["events", event, "why"] => Self::Query(Query::Why(id(event))),
+                ["runs"] => Self::Query(Query::Runs),
+                ["runs", run] => Self::Query(Query::Run(id(run))),
+                ["runs", run, "retry"] => Self::Command(Command::Retry(id(run))),
+                ["runs", run, "cancel"] => Self::Command(Command::Cancel(id(run))),
+                ["dead"] => Self::Query(Query::Dead),
+                ["connections"] => Self::Query(Query::Connections),
+                ["reload"] => Self::Command(Command::Reload),
+                ["openapi.json"] => Self::Query(Query::OpenApi),
+                _ => return Err(HttpError::not_found("there is no such address; see /api/v1/openapi.json")),
+            },
+            _ => return Err(HttpError::not_found("there is no such address; see /api/v1/openapi.json")),
+        })
+    }
+}
+
+/// Answers a question. It may read the disk.
+pub(super) fn query(state: &State, query: Query, params: Option<&str>) -> Result<Json, HttpError> {
+    let read = |known: &[&str]| Params::read(params, known);
+    match query {
+        Query::Status => read(&[]).map(|_| views::status(state)),
+        Query::Flows => read(&[]).map(|_| views::flows(state)),
+        Query::Flow(id) => {
+            read(&[])?;
+            views::flow(state, &id).ok_or_else(|| HttpError::not_found("there is no such flow"))
+        }
+        Query::Connections => read(&[]).map(|_| views::connections(state)),
+        Query::OpenApi => serde_json::from_str(include_str!("openapi.json")).map_err(|_| internal()),
+        Query::Events => events(state, &read(&["connection", "trigger", "since", "limit", "after"])?),
+        Query::Event(id) => event(state, &id, &read(&["connection", "personal"])?),
+        Query::Why(id) => why(state, &id, &read(&["connection", "flow", "personal"])?),
+        Query::Runs => {
+            let params = read(&["flow", "status", "since", "limit", "after"])?;
+            let status = params.text("status").map(|text| run_status(&text)).transpose()?;
+            runs(state, &params, status)
+        }
+        Query::Dead => runs(state, &read(&["flow", "since", "limit", "after"])?, Some(Status::Dead)),
+        Query::Run(id) => {
+            let personal = read(&["personal"])?.flag("personal")?;
+            let run = state.engine.run(&id, personal).map_err(|error| unreadable(&error))?;
+            run.ok_or_else(|| HttpError::not_found("there is no such run"))
+        }
+    }
+}
+
+/// Makes a change.
+pub(super) async fn command(state: &Arc<State>, command: Command, params: Option<&str>) -> Result<Json, HttpError> {
+    let engine = &state.engine;
+    let no_params = || Params::read(params, &[]).map(drop);
+    match command {
+        Command::Pause(flow) => {
+            no_params()?;
+            if !engine.pause(&flow).await.map_err(|error| unwritable(&error))? {
+                return Err(HttpError::not_found("there is no such flow"));
+            }
+            Ok(json!({ "id": flow, "paused": true }))
+        }
+        Command::Resume(flow) => {
+            no_params()?;
+            let known = engine.live().flows.iter().any(|live| live.id == flow);
+            // A flow that is gone may still be paused, for when it comes back.
+            if !engine.resume(&flow).await.map_err(|error| unwritable(&error))? && !known {
+                return Err(HttpError::not_found("there is no such flow"));
+            }
+            Ok(json!({ "id": flow, "paused": false }))
+        }
+        Command::Retry(run) => {
+            let force = Params::read(params, &["force"])?.flag("force")?;
+            match engine.retry(&run, force).await.map_err(|error| unwritable(&error))? {
+                RetryOutcome::Retried => Ok(json!({ "id": run, "retried": true })),
+                RetryOutcome::NotFound => Err(HttpError::not_found("there is no such run")),
+                RetryOutcome::Refused(refusal) => {
+                    let code = match refusal {
+                        RetryRefusal::NotDead(_) => "not_dead",
+                        RetryRefusal::WillFailAgain(_) => "will_fail_again",
+                        RetryRefusal::OutcomeUnknown(_) => "outcome_unknown",
+                    };
+                    Err(HttpError::new(StatusCode::CONFLICT, code, refusal.to_string()))
+                }
+            }
+        }
+        Command::Cancel(run) => {
+            no_params()?;
+            match engine.cancel(&run).await.map_err(|error| unwritable(&error))? {
+                CancelOutcome::Cancelled => Ok(json!({ "id": run, "cancelled": true })),
+                CancelOutcome::NotFound => Err(HttpError::not_found("there is no such run")),
+                CancelOutcome::Ended(status) => {
+                    let message = format!("the run had ended: it is {}", status.as_str());
+                    Err(HttpError::new(StatusCode::CONFLICT, "ended", message))
+                }
+            }
+        }
+        Command::Reload => {
+            no_params()?;
+            let reload = state.reload.clone().ok_or_else(|| HttpError::not_found("this daemon cannot reload"))?;
+            reload().await.map_err(|message| HttpError::new(StatusCode::CONFLICT, "reload_failed", message))?;
+            Ok(views::reloaded(state))
+        }
+    }
+}
+
+fn events(state: &State, params: &Params) -> Result<Json, HttpError> {
+    let limit = params.limit()?;
+    let query = EventQuery {
+        connection: params.text("connection"),
+        trigger: params.text("trigger"),
+        since: params.instant("since", state.world.clock.now())?,
+        before: params.number("after")?,
+        limit,
+    };
+    let events = state.engine.events(&query).map_err(|error| unreadable(&error))?;
+    let next = events.last().filter(|_| events.len() == limit).map(|event| event.seq.to_string());
+    Ok(json!({ "events": events.iter().map(|event| event.to_json(false)).collect::<Vec<_>>(), "next": next }))
+}
+
+fn runs(state: &State, params: &Params, status: Option<Status>) -> Result<Json, HttpError> {
+    let limit = params.limit()?;
+    let query = RunQuery {
+        flow: params.text("flow"),
+        status,
+        since: params.instant("since", state.world.clock.now())?,
+        before: params.number("after")?,
+        limit,
+    };
+    let runs = state.engine.runs(&query).map_err(|error| unreadable(&error))?;
+    let next = runs.last().filter(|_| runs.len() == limit).map(|run| run.seq.to_string());
+    Ok(json!({ "runs": runs.iter().map(|run| run.to_json()).collect::<Vec<_>>(), "next": next }))
+}
+
+/// Returns the one event of an id; two connections may have the same.
+fn found(state: &State, id: &str, params: &Params) -> Result<StoredEvent, HttpError> {
+    let mut events = state.engine.event(id).map_err(|error| unreadable(&error))?;
+    if let Some(connection) = params.text("connection") {
+        events.retain(|event| event.connection == connection);
+    }
+    match (events.pop(), events.is_empty()) {
+        (Some(event), true) => Ok(event),
+        (Some(_), false) => {
+            let message = "several connections have an event of this id: add `?connection=`";
+            Err(HttpError::new(StatusCode::CONFLICT, "ambiguous", message))
+        }
+        (None, _) => Err(HttpError::not_found("there is no such event")),
+    }
+}
+
+fn event(state: &State, id: &str, params: &Params) -> Result<Json, HttpError> {
+    let event = found(state, id, params)?;
+    let mut json = event.to_json(params.flag("personal")?);
+    let runs = state.engine.runs_of_event(event.seq).map_err(|error| unreadable(&error))?;
+    if let Some(object) = json.as_object_mut() {
+        object.insert("runs".to_owned(), json!(runs));
+    }
+    Ok(json)
+}
+
+fn why(state: &State, id: &str, params: &Params) -> Result<Json, HttpError> {
+    let event = found(state, id, params)?;
+    let flow = params.text("flow");
+    if let Some(flow) = &flow
+        && !state.engine.live().flows.iter().any(|live| &live.id == flow)
+    {
+        return Err(HttpError::not_found("there is no such flow"));
+    }
+    let why = state.engine.why(&event, flow.as_deref(), params.flag("personal")?).map_err(|error| unreadable(&error))?;
+    Ok(json!({ "event": event.to_json(false), "flows": why }))
+}
+
+fn run_status(text: &str) -> Result<Status, HttpError> {
+    let all = [
+        Status::Running,
+        Status::Waiting,
+        Status::Parked,
+        Status::Done,
+        Status::Stopped,
+        Status::Dead,
+        Status::Cancelled,
+    ];
+    all.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
+        let words: Vec<_> = all.iter().map(|status| status.as_str()).collect();
+        HttpError::bad_request("bad_parameter", format!("`status` must be one of {}", words.join(", ")))
+    })
+}
+
+fn unreadable(error: &StoreError) -> HttpError {
+    tracing::warn!(%error, "the store could not be read");
+    HttpError::unavailable("store", "the store cannot be read", 5)
+}
+
+fn unwritable(error: &StoreError) -> HttpError {
+    tracing::warn!(%error, "the store could not be written");
+    HttpError::unavailable("store", "the store cannot be written", 5)
+}
+
+fn internal() -> HttpError {
+    HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an internal error")
+}

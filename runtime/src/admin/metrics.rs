@@ -1,0 +1,89 @@
+//! `/metrics` in the text format of Prometheus.
+
+use std::fmt::{Display, Write};
+
+use super::State;
+
+/// Returns the page.
+pub(super) fn page(state: &State) -> String {
+    let mut page = Page(String::new());
+    let stats = state.engine.stats();
+    let (accepted, duplicates, refused) = state.counters.read();
+    let now = state.world.clock.now();
+    let live = state.engine.live();
+
+    page.family("flow_webhooks_total", "counter", "Webhooks answered with 200.");
+    page.sample("flow_webhooks_total", &[("duplicate", "false")], accepted);
+    page.sample("flow_webhooks_total", &[("duplicate", "true")], duplicates);
+    page.family("flow_webhooks_refused_total", "counter", "Webhooks refused, by the code of the error.");
+    for (code, count) in refused {
+        page.sample("flow_webhooks_refused_total", &[("code", code)], count);
+    }
+    page.single("flow_events_accepted_total", "counter", "Events taken in, by webhook and poll.", stats.events);
+    page.single("flow_events_duplicate_total", "counter", "Events that were known already.", stats.duplicates);
+    page.single("flow_runs_started_total", "counter", "Runs started.", stats.runs_started);
+    page.family("flow_runs_ended_total", "counter", "Runs that ended, by status.");
+    for (status, count) in [
+        ("done", stats.runs_done),
+        ("stopped", stats.runs_stopped),
+        ("dead", stats.runs_dead),
+        ("cancelled", stats.runs_cancelled),
+    ] {
+        page.sample("flow_runs_ended_total", &[("status", status)], count);
+    }
+    page.single("flow_attempts_total", "counter", "Requests sent for steps.", stats.attempts);
+    page.single("flow_attempts_failed_total", "counter", "Attempts without success.", stats.failures);
+    page.single("flow_panics_total", "counter", "Panics contained: bugs of flowd.", stats.panics);
+    page.single("flow_queue_depth", "gauge", "Runs that wait for their turn.", stats.queued);
+    page.single("flow_steps_in_flight", "gauge", "Steps that are performed.", stats.in_flight);
+    page.single("flow_runs_active", "gauge", "Runs in the store that have not ended.", stats.active);
+    page.single("flow_runs_dead", "gauge", "Dead runs in the store.", stats.dead);
+    page.single("flow_flows_live", "gauge", "Flows that are live.", live.flows.len());
+    page.single("flow_files_broken", "gauge", "Files whose newest version does not compile.", live.broken.len());
+
+    let polls = state.polls.status();
+    page.family("flow_poll_lag_seconds", "gauge", "Time since a source was last polled with success.");
+    for ((connection, source), status) in &polls {
+        if let Some(polled_at) = status.polled_at {
+            let lag = now.duration_since(polled_at).as_secs_f64().max(0.0);
+            page.sample("flow_poll_lag_seconds", &[("connection", connection), ("source", source)], lag);
+        }
+    }
+    page.family("flow_poll_failing", "gauge", "1 where the last poll of a source failed.");
+    for ((connection, source), status) in &polls {
+        let failing = u8::from(status.error.is_some());
+        page.sample("flow_poll_failing", &[("connection", connection), ("source", source)], failing);
+    }
+    page.family("flow_connection_broken", "gauge", "1 where the credentials of a connection do not work.");
+    for connection in state.engine.connections() {
+        let broken = u8::from(connection.broken.is_some());
+        page.sample("flow_connection_broken", &[("connection", &connection.name)], broken);
+    }
+    page.family("flow_build_info", "gauge", "The version.");
+    page.sample("flow_build_info", &[("version", &state.version)], 1);
+    page.single("flow_start_time_seconds", "gauge", "When the daemon started.", state.started_at.as_second());
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing into a text cannot fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.family(name, kind, help);
+        self.sample(name, &[], value);
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
+        for (at, (label, text)) in labels.iter().enumerate() {
+            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let _ = write!(self.0, "{}{label}=\"{text}\"", if at == 0 { '{' } else { ',' });
+        }
+        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
+    }
+}

@@ -1,0 +1,120 @@
+//! The admin API: JSON under `/api/v1`, Prometheus text under `/metrics`, over TCP and a unix socket.
+//!
+//! Everything that changes something is a POST and needs a header that no form can send. Texts from outside stand in
+//! JSON strings only.
+
+mod api;
+mod guard;
+mod metrics;
+mod params;
+mod socket;
+mod views;
+
+use std::sync::Arc;
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::{Method, Request, StatusCode};
+use jiff::Timestamp;
+
+use crate::engine::Engine;
+use crate::poll::Polls;
+use crate::secret::Secret;
+use crate::server::counters::Counters;
+use crate::server::listen::Handle;
+use crate::server::respond::{Answer, HttpError, json, text};
+use crate::service::{Addresses, Reload};
+use crate::world::World;
+
+pub use guard::ADMIN_HEADER;
+pub use socket::SOCKET_NAME;
+pub(crate) use socket::bind as bind_socket;
+
+/// What the API speaks about.
+pub(crate) struct State {
+    pub(crate) engine: Engine,
+    pub(crate) world: World,
+    pub(crate) polls: Arc<Polls>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) reload: Option<Reload>,
+    pub(crate) addresses: Addresses,
+    pub(crate) public_url: Option<String>,
+    pub(crate) version: String,
+    pub(crate) started_at: Timestamp,
+}
+
+/// The API behind one way in.
+pub(crate) struct Admin {
+    state: Arc<State>,
+    guard: guard::Guard,
+}
+
+impl Admin {
+    /// The API on the unix socket.
+    pub(crate) fn on_socket(state: Arc<State>) -> Self {
+        Self { state, guard: guard::Guard::Socket }
+    }
+
+    /// The API on TCP: for loopback names, or for whoever has the token.
+    pub(crate) fn on_tcp(state: Arc<State>, token: Option<Secret>) -> Self {
+        Self { state, guard: token.map_or(guard::Guard::Loopback, guard::Guard::Token) }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Answer, HttpError> {
+        let (head, body) = request.into_parts();
+        self.guard.check(&head)?;
+        // No command has a body; what a client sends nevertheless is taken, up to a bound, and left aside.
+        if drain(body).await.is_err() {
+            return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "commands have no body").closing());
+        }
+        let path = head.uri.path().to_owned();
+        let query = head.uri.query().map(str::to_owned);
+        let is_read = matches!(head.method, Method::GET | Method::HEAD);
+        if path == "/metrics" {
+            if !is_read {
+                return Err(HttpError::method_not_allowed("GET"));
+            }
+            let page = self.blocking(|state| Ok(metrics::page(state))).await?;
+            return Ok(text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page));
+        }
+        let route = api::Route::find(&path)?;
+        let body = match (route, is_read, &head.method) {
+            (api::Route::Query(route), true, _) => {
+                self.blocking(move |state| api::query(state, route, query.as_deref())).await?
+            }
+            (api::Route::Command(route), _, &Method::POST) => api::command(&self.state, route, query.as_deref()).await?,
+            (api::Route::Query(_), ..) => return Err(HttpError::method_not_allowed("GET")),
+            (api::Route::Command(_), ..) => return Err(HttpError::method_not_allowed("POST")),
+        };
+        Ok(json(StatusCode::OK, body.to_string()))
+    }
+
+    /// Reads of the store stay off the threads that take events.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&State) -> Result<T, HttpError> + Send + 'static,
+    ) -> Result<T, HttpError> {
+        let state = Arc::clone(&self.state);
+        tokio::task::spawn_blocking(move || read(&state)).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a request of the admin API failed");
+            Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an internal error"))
+        })
+    }
+}
+
+impl Handle for Admin {
+    async fn handle(&self, request: Request<Incoming>) -> Answer {
+        self.answer(request).await.unwrap_or_else(HttpError::into_answer)
+    }
+}
+
+const MAX_BODY: usize = 64 * 1024;
+
+async fn drain(mut body: Incoming) -> Result<(), ()> {
+    let mut left = MAX_BODY;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(drop)?;
+        left = left.checked_sub(frame.data_ref().map_or(0, bytes::Bytes::len)).ok_or(())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! What the admin API shows of flows and connections.
+
+use flow_plan::{Flow, Outline, TriggerUse};
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+
+use super::State;
+use crate::engine::ConnectionState;
+use crate::function::rfc3339;
+use crate::live::{BrokenFile, Live, LiveConnection};
+use crate::poll::PollStatus;
+
+pub(super) fn status(state: &State) -> Json {
+    let live = state.engine.live();
+    let paused = live.flows.iter().filter(|flow| state.engine.paused_since(&flow.id).is_some()).count();
+    let (accepted, duplicates, refused) = state.counters.read();
+    json!({
+        "version": state.version,
+        "started_at": rfc3339(state.started_at),
+        "addresses": { "server": state.addresses.server, "admin": state.addresses.admin },
+        "public_url": state.public_url,
+        "flows": { "live": live.flows.len(), "paused": paused },
+        "broken": broken(&live),
+        "connections": connections(state)["connections"],
+        "webhooks": { "accepted": accepted, "duplicates": duplicates, "refused": refused },
+        "engine": state.engine.stats(),
+    })
+}
+
+pub(super) fn reloaded(state: &State) -> Json {
+    let live = state.engine.live();
+    json!({ "flows": live.flows.len(), "broken": broken(&live) })
+}
+
+fn broken(live: &Live) -> Vec<Json> {
+    let file = |file: &BrokenFile| json!({ "file": file.file, "message": file.message, "report": file.report });
+    live.broken.iter().map(file).collect()
+}
+
+pub(super) fn flows(state: &State) -> Json {
+    let live = state.engine.live();
+    json!({ "flows": live.flows.iter().map(|flow| brief(state, flow)).collect::<Vec<_>>(), "broken": broken(&live) })
+}
+
+fn brief(state: &State, flow: &Flow) -> Json {
+    json!({
+        "id": flow.id,
+        "name": flow.name,
+        "title": flow.title,
+        "file": flow.file,
+        "line": flow.line,
+        "hash": flow.hash,
+        "triggers": flow.triggers.iter().map(trigger).collect::<Vec<_>>(),
+        "paused_since": state.engine.paused_since(&flow.id).map(rfc3339),
+    })
+}
+
+fn trigger(trigger: &TriggerUse) -> String {
+    format!("{}.{}", trigger.connection, trigger.name)
+}
+
+pub(super) fn flow(state: &State, id: &str) -> Option<Json> {
+    let live = state.engine.live();
+    let flow = live.flows.iter().find(|flow| flow.id == id)?;
+    let mut json = brief(state, flow);
+    let object = json.as_object_mut()?;
+    object.insert("docs".to_owned(), json!(flow.docs));
+    object.insert("reads".to_owned(), flow.reads.iter().map(|field| field.name.clone()).collect());
+    object.insert("steps".to_owned(), flow.outline.iter().map(step).collect());
+    object.insert("calls".to_owned(), json!({ "min": flow.calls.0, "max": flow.calls.1 }));
+    object.insert(
+        "sends".to_owned(),
+        flow.sends.iter().map(|sends| json!({ "to": sends.to, "fields": sends.fields })).collect(),
+    );
+    Some(json)
+}
+
+fn step(outline: &Outline) -> Json {
+    json!({
+        "path": outline.path,
+        "kind": outline.kind,
+        "text": outline.text,
+        "call": outline.call,
+        "effect": outline.effect,
+        "steps": outline.steps.iter().map(step).collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn connections(state: &State) -> Json {
+    let live = state.engine.live();
+    let states = state.engine.connections();
+    let polls = state.polls.status();
+    let connections: Vec<Json> = live
+        .connections
+        .iter()
+        .map(|(name, connection)| {
+            let polls = polls.iter().filter(|((of, _), _)| of == name).map(|((_, source), status)| poll(source, status));
+            let engine = states.iter().find(|state| &state.name == name);
+            view(name, connection, engine, polls.collect())
+        })
+        .collect();
+    json!({ "connections": connections })
+}
+
+/// A secret shows as there or not there, and nothing else of it.
+fn view(name: &str, connection: &LiveConnection, engine: Option<&ConnectionState>, polls: Vec<Json>) -> Json {
+    let secrets = connection.plan.secrets.iter().map(|secret| {
+        let configured = connection.secrets.contains_key(&secret.name);
+        json!({ "name": secret.name, "configured": configured, "for_webhooks": secret.for_webhooks })
+    });
+    let takes_webhooks = connection.plan.sources.iter().any(|source| source.webhook.is_some());
+    let broken = engine.and_then(|engine| engine.broken.as_ref());
+    json!({
+        "name": name,
+        "connector": connection.plan.connector,
+        "base_url": connection.base_url,
+        "webhook": takes_webhooks.then(|| format!("/v1/webhooks/{name}")),
+        "secrets": secrets.collect::<Vec<_>>(),
+        "broken": broken.map(|(since, reason)| json!({ "since": rfc3339(*since), "reason": reason })),
+        "paused_until": engine.and_then(|engine| engine.paused_until).map(rfc3339),
+        "queued": engine.map_or(0, |engine| engine.queued),
+        "in_flight": engine.map_or(0, |engine| engine.in_flight),
+        "parked": engine.map_or(0, |engine| engine.parked),
+        "polls": polls,
+    })
+}
+
+fn poll(source: &str, status: &PollStatus) -> Json {
+    let time = |at: Option<Timestamp>| at.map(rfc3339);
+    json!({
+        "source": source,
+        "polled_at": time(status.polled_at),
+        "watermark": time(status.watermark),
+        "next_at": time(status.next_at),
+        "events": status.events,
+        "error": status.error,
+        "broken": status.broken,
+    })
+}

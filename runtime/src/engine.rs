@@ -1,0 +1,251 @@
+//! The engine: events in, runs performed, everything kept.
+//!
+//! A cheap handle over one shared state. What comes in goes through [`Engine::accept`], which answers when it is durable;
+//! what has to be done is done by the executor behind it.
+
+mod accept;
+mod control;
+mod queries;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use flow_plan::Flow;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::event::Cursor;
+use crate::executor::{self, Queue};
+use crate::live::Live;
+use crate::matcher::Matcher;
+use crate::store::{Store, StoreError};
+use crate::world::World;
+
+pub use control::{CancelOutcome, RetryOutcome};
+pub use queries::{ConnectionState, Stats};
+
+/// How the engine works.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// At most so many steps are performed at once.
+    pub concurrency: usize,
+    /// How long events and finished runs are kept.
+    pub retain: Duration,
+    /// At most so many runs wait for their turn in memory; beyond, events are refused.
+    pub queue: usize,
+    /// How long a step may wait for its answer.
+    pub timeout: Duration,
+    /// Answers beyond so many bytes are cut off.
+    pub max_answer: usize,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            concurrency: 64,
+            retain: Duration::from_secs(30 * 86_400),
+            queue: 10_000,
+            timeout: Duration::from_secs(30),
+            max_answer: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// A handle of the engine.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Engine")
+    }
+}
+
+/// What is live, with what is computed from it: swapped as one.
+pub(crate) struct Current {
+    pub(crate) live: Arc<Live>,
+    pub(crate) matcher: Arc<Matcher>,
+}
+
+/// What all handles share.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) world: World,
+    pub(crate) options: EngineOptions,
+    current: RwLock<Arc<Current>>,
+    queue: Mutex<Queue>,
+    /// Something changed that the executor may have waited for.
+    pub(crate) changed: Notify,
+    /// The executor has nothing to do until an instant to come.
+    pub(crate) settled: tokio::sync::watch::Sender<bool>,
+    pub(crate) stopping: AtomicBool,
+    /// A write failed: runs may be in the store that nobody performs.
+    pub(crate) rescan: AtomicBool,
+    plans: Mutex<HashMap<String, Arc<Flow>>>,
+    stored_plans: Mutex<HashSet<String>>,
+    paused: RwLock<HashMap<String, Timestamp>>,
+    /// By connection and source.
+    cursors: Mutex<HashMap<(String, String), Cursor>>,
+    events: AtomicU64,
+    runs: AtomicU64,
+    pub(crate) counters: queries::Counters,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) steps: Mutex<tokio::task::JoinSet<()>>,
+}
+
+impl Engine {
+    /// Starts the engine: runs that had not ended go on, under the plan they began with.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn start(store: Arc<dyn Store>, live: Live, world: World, options: EngineOptions) -> Result<Self, StoreError> {
+        let (events, runs) = store.last_numbers()?;
+        let paused = store.paused()?.into_iter().collect();
+        let cursors = store.cursors()?.into_iter().map(|(connection, source, cursor)| ((connection, source), cursor)).collect();
+        let matcher = Arc::new(Matcher::build(&live, None));
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue::new(options.concurrency)),
+            store,
+            world,
+            options,
+            current: RwLock::new(Arc::new(Current { live: Arc::new(live), matcher })),
+            changed: Notify::new(),
+            settled: tokio::sync::watch::Sender::new(false),
+            stopping: AtomicBool::new(false),
+            rescan: AtomicBool::new(false),
+            plans: Mutex::default(),
+            stored_plans: Mutex::default(),
+            paused: RwLock::new(paused),
+            cursors: Mutex::new(cursors),
+            events: AtomicU64::new(events + 1),
+            runs: AtomicU64::new(runs + 1),
+            counters: queries::Counters::default(),
+            tasks: Mutex::default(),
+            steps: Mutex::default(),
+        });
+        executor::recover_all(&shared)?;
+        let tasks = vec![
+            tokio::spawn(executor::run(Arc::clone(&shared))),
+            tokio::spawn(executor::retain(Arc::clone(&shared))),
+        ];
+        *locked(&shared.tasks) = tasks;
+        Ok(Self { shared })
+    }
+
+    /// Returns what is live.
+    pub fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.shared.current().live)
+    }
+
+    /// Puts another version live, in one swap. Runs in flight keep the plan they began with; connections that were broken
+    /// are tried again, since the swap may have mended them.
+    pub fn swap(&self, live: Live) {
+        let before = self.shared.current();
+        let matcher = Arc::new(Matcher::build(&live, Some(&before.matcher)));
+        let current = Arc::new(Current { live: Arc::new(live), matcher });
+        *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+        self.shared.queue().probe_all(self.shared.world.clock.now());
+        self.shared.touch();
+    }
+
+    /// Returns how far a source has been read; `None` before its first poll. Cursors are few, so all are in memory.
+    pub fn cursor(&self, connection: &str, source: &str) -> Option<Cursor> {
+        locked(&self.shared.cursors).get(&(connection.to_owned(), source.to_owned())).cloned()
+    }
+
+    /// Stops: nothing new is taken in or begun; steps in flight end within `bound` or stay as an intent, which the next
+    /// start goes on from.
+    pub async fn stop(&self, bound: Duration) {
+        let shared = &self.shared;
+        shared.stopping.store(true, Ordering::SeqCst);
+        shared.touch();
+        let clock = Arc::clone(&shared.world.clock);
+        let until = clock.now().checked_add(bound).unwrap_or(Timestamp::MAX);
+        let drained = async {
+            let mut changed = shared.settled.subscribe();
+            while shared.queue().in_flight() > 0 {
+                // The sender lives as long as the engine.
+                drop(changed.changed().await);
+            }
+        };
+        tokio::select! {
+            () = drained => {}
+            () = clock.sleep_until(until) => {
+                tracing::warn!(steps = shared.queue().in_flight(), "stopped with steps in flight; the next start goes on from their intent");
+            }
+        }
+        locked(&shared.steps).abort_all();
+        for task in std::mem::take(&mut *locked(&shared.tasks)) {
+            task.abort();
+        }
+    }
+
+    /// Returns when nothing is left to do until an instant to come: for tests with a clock of their own.
+    pub async fn settled(&self) {
+        let mut settled = self.shared.settled.subscribe();
+        // The sender lives as long as the engine.
+        drop(settled.wait_for(|settled| *settled).await);
+    }
+}
+
+impl Shared {
+    pub(crate) fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
+        locked(&self.queue)
+    }
+
+    /// Tells the executor that something changed.
+    pub(crate) fn touch(&self) {
+        let queue = self.queue();
+        self.settled.send_replace(false);
+        drop(queue);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_paused(&self, flow: &str) -> bool {
+        self.paused.read().unwrap_or_else(PoisonError::into_inner).contains_key(flow)
+    }
+
+    pub(crate) fn next_event(&self) -> u64 {
+        self.events.fetch_add(1, Ordering::SeqCst)
+    }
+
+    pub(crate) fn next_run(&self) -> u64 {
+        self.runs.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// Returns a plan by its hash: one that is live, or one that a run began with.
+    pub(crate) fn plan(&self, flow: &str, hash: &str) -> Result<Arc<Flow>, StoreError> {
+        if let Some(live) = self.current().matcher.flow(flow).filter(|live| live.hash == hash) {
+            return Ok(Arc::clone(live));
+        }
+        if let Some(plan) = locked(&self.plans).get(hash) {
+            return Ok(Arc::clone(plan));
+        }
+        let plan = self.store.plan(hash)?.ok_or_else(|| StoreError::Corrupted(format!("the plan {hash} is gone")))?;
+        let mut plans = locked(&self.plans);
+        // Old plans are few; should they not be, they are read again.
+        if plans.len() > 1000 {
+            plans.clear();
+        }
+        plans.insert(hash.to_owned(), Arc::clone(&plan));
+        Ok(plan)
+    }
+}
+
+/// Locks a mutex. What a panic left behind is still whole: nothing here is changed in two steps.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

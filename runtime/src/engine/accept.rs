@@ -1,0 +1,219 @@
+//! Taking events in.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use flow_plan::Flow;
+use jiff::Timestamp;
+
+use super::{Current, Engine, Shared, locked};
+use crate::event::{AcceptError, Accepted, Cursor, Incoming};
+use crate::executor::{Job, head_of};
+use crate::journal::{Entry, EventHead, Start, What};
+use crate::key;
+use crate::matcher::{Group, MatchedFlow, MatchedStart};
+use crate::run::{Run, apply};
+use crate::store::{AcceptBatch, NewEvent, NewRun, NewStart, StoreError, StoredEvent};
+
+impl Engine {
+    /// Takes events of a connection in, with the cursor of the poll that found them: all in one transaction. When it
+    /// returns they are durable, with the runs they start.
+    ///
+    /// # Errors
+    /// Where they cannot be taken in; nothing of them is remembered then.
+    pub async fn accept(
+        &self,
+        connection: &str,
+        events: Vec<Incoming>,
+        cursor: Option<(String, Cursor)>,
+    ) -> Result<Vec<Accepted>, AcceptError> {
+        let shared = Arc::clone(&self.shared);
+        if shared.is_stopping() {
+            return Err(AcceptError::Stopping);
+        }
+        if !events.is_empty() && shared.queue().queued() >= shared.options.queue {
+            return Err(AcceptError::QueueFull);
+        }
+        let connection = connection.to_owned();
+        // A task of its own: a sender that goes away must not part the commit from what follows it.
+        let accepting = tokio::spawn(async move { accept(&shared, &connection, events, cursor).await });
+        accepting.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "taking events in failed");
+            Err(AcceptError::Store("an internal error".to_owned()))
+        })
+    }
+}
+
+/// An event on its way: what goes into the store, and the jobs that follow.
+struct Prepared {
+    id: String,
+    new: NewEvent,
+    jobs: Vec<Vec<Job>>,
+    /// It is in the store with all that it could start.
+    known: bool,
+}
+
+async fn accept(
+    shared: &Arc<Shared>,
+    connection: &str,
+    events: Vec<Incoming>,
+    cursor: Option<(String, Cursor)>,
+) -> Result<Vec<Accepted>, AcceptError> {
+    let current = shared.current();
+    let received_at = shared.world.clock.now();
+    let mut prepared = Vec::with_capacity(events.len());
+    let mut all_known = true;
+    for incoming in events {
+        let event = prepare(shared, &current, connection, incoming, received_at)?;
+        all_known &= event.known;
+        prepared.push(event);
+    }
+    if all_known && cursor.is_none() {
+        shared.counters.duplicates.fetch_add(prepared.len() as u64, Ordering::Relaxed);
+        return Ok(prepared.into_iter().map(|event| Accepted { id: event.id, duplicate: true, runs: Vec::new() }).collect());
+    }
+    let plans = unknown_plans(shared, &prepared);
+    let read = cursor.clone();
+    let batch = AcceptBatch {
+        events: prepared.iter().map(|event| event.new.clone()).collect(),
+        plans: plans.clone(),
+        cursor: cursor.map(|(source, cursor)| (connection.to_owned(), source, cursor)),
+    };
+    let accepted = shared.store.accept(batch).await.map_err(|error| {
+        // The commit may have reached the disk although it failed: then its runs are found there.
+        shared.rescan.store(true, Ordering::SeqCst);
+        refused(&error)
+    })?;
+    if let Some((source, cursor)) = read {
+        locked(&shared.cursors).insert((connection.to_owned(), source), cursor);
+    }
+    let mut results = Vec::with_capacity(accepted.len());
+    let mut ready = Vec::new();
+    for (event, accepted) in prepared.into_iter().zip(accepted) {
+        let counter = if accepted.duplicate { &shared.counters.duplicates } else { &shared.counters.events };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let mut runs = Vec::new();
+        for (jobs, started) in event.jobs.into_iter().zip(accepted.started) {
+            if started {
+                runs.extend(jobs.iter().map(|job| job.run.id().to_owned()));
+                ready.extend(jobs);
+            }
+        }
+        results.push(Accepted { id: event.id, duplicate: accepted.duplicate, runs });
+    }
+    if !ready.is_empty() {
+        locked(&shared.stored_plans).extend(plans.iter().map(|plan| plan.hash.clone()));
+        shared.counters.runs.fetch_add(ready.len() as u64, Ordering::Relaxed);
+        crate::executor::enqueue(shared, ready);
+    }
+    Ok(results)
+}
+
+fn refused(error: &StoreError) -> AcceptError {
+    AcceptError::Store(error.to_string())
+}
+
+/// Reads and matches one event.
+fn prepare(
+    shared: &Shared,
+    current: &Current,
+    connection: &str,
+    incoming: Incoming,
+    received_at: Timestamp,
+) -> Result<Prepared, AcceptError> {
+    let live = current.live.connections.get(connection);
+    let source = live.and_then(|live| live.plan.sources.iter().find(|source| source.name == incoming.source));
+    let is_of_type = |types: &Vec<String>| {
+        types.is_empty() || incoming.event_type.as_ref().is_some_and(|event_type| types.contains(event_type))
+    };
+    let triggers: Vec<String> = source
+        .map(|source| source.triggers.iter().filter(|(_, types)| is_of_type(types)).map(|(name, _)| name.clone()).collect())
+        .unwrap_or_default();
+    let triggers: Vec<String> = match &incoming.only_trigger {
+        Some(only) => triggers.into_iter().filter(|name| name == only).collect(),
+        None => triggers,
+    };
+    let known = known_event(shared, connection, &incoming.id).map_err(|error| refused(&error))?;
+    let nothing_new = known.as_ref().is_some_and(|known| triggers.iter().all(|trigger| known.triggers.contains(trigger)));
+    let head = EventHead {
+        seq: known.as_ref().map_or_else(|| shared.next_event(), |known| known.seq),
+        id: incoming.id.clone(),
+        connection: connection.to_owned(),
+        event_type: incoming.event_type.clone(),
+        occurred_at: incoming.occurred_at,
+        received_at,
+        via: incoming.via,
+    };
+    // A payload that nobody listens to is validated all the same, so that what is kept can be read.
+    let nobody = Arc::new(Group::default());
+    let group = current.matcher.group_of(connection, &incoming.source, incoming.event_type.as_deref()).unwrap_or(&nobody);
+    let payload = group.read(&incoming.payload).map_err(|error| AcceptError::Malformed(error.to_string()))?;
+    let no_settings = BTreeMap::new();
+    let settings = live.map_or(&no_settings, |live| &live.plan.settings);
+    let mut starts = Vec::new();
+    let mut jobs = Vec::new();
+    if !nothing_new {
+        let paused = paused(shared);
+        for start in payload.starts(&head, settings, incoming.only_trigger.as_deref(), &paused) {
+            let (start, started) = begin(shared, &head, start);
+            starts.push(start);
+            jobs.push(started);
+        }
+    }
+    let event = StoredEvent {
+        seq: head.seq,
+        id: incoming.id.clone(),
+        connection: connection.to_owned(),
+        source: incoming.source,
+        event_type: incoming.event_type,
+        triggers,
+        occurred_at: incoming.occurred_at,
+        received_at,
+        via: incoming.via,
+        payload: incoming.payload,
+    };
+    Ok(Prepared { id: incoming.id, new: NewEvent { event, starts }, jobs, known: nothing_new })
+}
+
+fn known_event(shared: &Shared, connection: &str, id: &str) -> Result<Option<StoredEvent>, StoreError> {
+    let seqs = shared.store.event_seqs(id)?;
+    match seqs.into_iter().find(|(known, _)| known == connection) {
+        Some((_, seq)) => shared.store.event(seq),
+        None => Ok(None),
+    }
+}
+
+fn paused(shared: &Shared) -> HashSet<String> {
+    shared.paused.read().unwrap_or_else(std::sync::PoisonError::into_inner).keys().cloned().collect()
+}
+
+/// Begins the runs of a start: pure, so a start that turns out to be known leaves nothing behind.
+fn begin(shared: &Shared, event: &EventHead, start: MatchedStart) -> (NewStart, Vec<Job>) {
+    let key = key::start_key(&event.connection, &start.identity, &start.key);
+    let mut runs = Vec::with_capacity(start.flows.len());
+    let mut jobs = Vec::with_capacity(start.flows.len());
+    for MatchedFlow { flow, slots, raw, misfit } in start.flows {
+        let id = key::run_id(&flow.id, &event.connection, &start.identity, &start.key, 0);
+        let began =
+            Start { run: id, replay: 0, event: event.clone(), trigger: start.trigger.clone(), slots, raw, misfit };
+        let entry = Entry::new(event.received_at, What::Started(Box::new(began)));
+        let mut run = Run::default();
+        apply(&flow, &mut run, &entry);
+        let seq = shared.next_run();
+        runs.push(NewRun { head: head_of(&flow, &run, seq), entries: vec![entry] });
+        jobs.push(Job::new(flow, run, seq));
+    }
+    (NewStart { trigger: start.trigger, key, runs }, jobs)
+}
+
+fn unknown_plans(shared: &Shared, prepared: &[Prepared]) -> Vec<Arc<Flow>> {
+    let stored = locked(&shared.stored_plans);
+    let mut plans: Vec<Arc<Flow>> = Vec::new();
+    for job in prepared.iter().flat_map(|event| event.jobs.iter().flatten()) {
+        if !stored.contains(&job.flow.hash) && !plans.iter().any(|plan| plan.hash == job.flow.hash) {
+            plans.push(Arc::clone(&job.flow));
+        }
+    }
+    plans
+}

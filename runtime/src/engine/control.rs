@@ -1,0 +1,134 @@
+//! What a person can do: retry, cancel, pause.
+
+use std::sync::{Arc, PoisonError};
+
+use super::Engine;
+use crate::executor::{self, Job};
+use crate::journal::What;
+use crate::run::{RetryRefusal, Status, check_retry};
+use crate::store::StoreError;
+
+/// What became of a retry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RetryOutcome {
+    /// The run goes on.
+    Retried,
+    /// There is no such run.
+    NotFound,
+    /// It is not tried again.
+    Refused(RetryRefusal),
+}
+
+/// What became of a cancellation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelOutcome {
+    /// The run is cancelled; a request that was under way may still have its effect.
+    Cancelled,
+    /// There is no such run.
+    NotFound,
+    /// It had ended.
+    Ended(Status),
+}
+
+impl Engine {
+    /// Tries a dead run again from the step that failed, or one that waits at once. `force` repeats a step although its
+    /// effect may have happened.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written.
+    pub async fn retry(&self, run: &str, force: bool) -> Result<RetryOutcome, StoreError> {
+        let shared = &self.shared;
+        let Some(head) = shared.store.run(run)? else { return Ok(RetryOutcome::NotFound) };
+        if !shared.queue().claim(run) {
+            return Ok(RetryOutcome::Refused(RetryRefusal::NotDead(Status::Running)));
+        }
+        let result = async {
+            let mut job = executor::load(shared, &head)?;
+            let now = shared.world.clock.now();
+            if let Err(refusal) = check_retry(&job.flow, &job.run, now, force) {
+                return Ok(Err(refusal));
+            }
+            job.record(now, What::Retried { force });
+            job.write(shared).await?;
+            Ok::<Result<Job, RetryRefusal>, StoreError>(Ok(job))
+        }
+        .await;
+        match result {
+            Ok(Ok(job)) => {
+                tracing::info!(run, force, "run is tried again");
+                shared.queue().forget_parked(run);
+                executor::enqueue_claimed(shared, vec![job]);
+                Ok(RetryOutcome::Retried)
+            }
+            Ok(Err(refusal)) => {
+                shared.queue().release(run);
+                Ok(RetryOutcome::Refused(refusal))
+            }
+            Err(error) => {
+                shared.queue().release(run);
+                Err(error)
+            }
+        }
+    }
+
+    /// Cancels a run, whatever it waits for.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written.
+    pub async fn cancel(&self, run: &str) -> Result<CancelOutcome, StoreError> {
+        let shared = &self.shared;
+        loop {
+            let Some(head) = shared.store.run(run)? else { return Ok(CancelOutcome::NotFound) };
+            if !head.status.is_active() && head.status != Status::Dead {
+                return Ok(CancelOutcome::Ended(head.status));
+            }
+            let mut job = executor::load(shared, &head)?;
+            job.record(shared.world.clock.now(), What::Cancelled);
+            match job.write(shared).await {
+                Ok(()) => {
+                    tracing::info!(run, "run is cancelled");
+                    shared.queue().forget_parked(run);
+                    shared.touch();
+                    return Ok(CancelOutcome::Cancelled);
+                }
+                // Its task was faster: once more on what it wrote.
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Pauses a flow: events start it no more until it is resumed. Its runs go on. Returns whether there is such a flow.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub async fn pause(&self, flow: &str) -> Result<bool, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        if shared.current().matcher.flow(flow).is_none() {
+            return Ok(false);
+        }
+        let now = shared.world.clock.now();
+        shared.store.set_paused(flow, Some(now)).await?;
+        shared.paused.write().unwrap_or_else(PoisonError::into_inner).insert(flow.to_owned(), now);
+        tracing::info!(flow, "flow is paused");
+        Ok(true)
+    }
+
+    /// Lets events start a flow again. Returns whether it was paused.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub async fn resume(&self, flow: &str) -> Result<bool, StoreError> {
+        self.shared.store.set_paused(flow, None).await?;
+        let was = self.shared.paused.write().unwrap_or_else(PoisonError::into_inner).remove(flow).is_some();
+        if was {
+            tracing::info!(flow, "flow goes on");
+        }
+        Ok(was)
+    }
+
+    /// Tells since when a flow is paused.
+    pub fn paused_since(&self, flow: &str) -> Option<jiff::Timestamp> {
+        self.shared.paused.read().unwrap_or_else(PoisonError::into_inner).get(flow).copied()
+    }
+}

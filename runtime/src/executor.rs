@@ -1,0 +1,312 @@
+//! Performs what runs have to do: bounded, fair between connections, and so that a bug in one run harms no other.
+//!
+//! Decide, persist, perform: a request is sent only after its intent is in the store, and a run goes on only after its
+//! result is. One loop hands out the turns; each turn is a task that ends with the step.
+
+mod job;
+mod lane;
+mod perform;
+mod queue;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+
+use crate::engine::{Shared, locked};
+use crate::journal::{Outcome, What};
+use crate::run::{Effect, Status};
+use crate::store::{PruneBite, RunHead, StoreError};
+
+pub(crate) use job::{Job, head_of, load};
+pub(crate) use queue::Queue;
+
+/// Timers are taken up in portions of so many.
+const PORTION: usize = 256;
+/// Without anything to wait for the loop looks again after so long.
+const IDLE: Duration = Duration::from_secs(3600);
+/// After the store failed the loop tries again after so long.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// Keys of starts are kept at least so long.
+const STARTS: Duration = Duration::from_secs(36 * 86_400);
+
+/// Puts the runs that had not ended where they belong: after a start, and after the store failed.
+pub(crate) fn recover_all(shared: &Arc<Shared>) -> Result<(), StoreError> {
+    let mut after: Option<String> = None;
+    loop {
+        let portion = shared.store.active(after.as_deref(), PORTION)?;
+        let Some(last) = portion.last().cloned() else { return Ok(()) };
+        for id in portion {
+            let Some(head) = shared.store.run(&id)? else { continue };
+            // A run that waits for an instant is a row in the timer index and nothing else.
+            if head.status == Status::Waiting || !shared.queue().claim(&id) {
+                continue;
+            }
+            match recover(shared, &head) {
+                Ok(Some(job)) => enqueue_claimed(shared, vec![job]),
+                Ok(None) => shared.queue().release(&id),
+                Err(error) => {
+                    shared.queue().release(&id);
+                    if error.is_retryable() {
+                        return Err(error);
+                    }
+                    tracing::error!(run = id, %error, "a run cannot go on");
+                }
+            }
+        }
+        after = Some(last);
+    }
+}
+
+/// Loads a run that nobody performs; `None` where it waits for its connection.
+fn recover(shared: &Shared, head: &RunHead) -> Result<Option<Job>, StoreError> {
+    let mut job = load(shared, head)?;
+    match job.run.pending().first() {
+        // The daemon ended between intent and answer.
+        Some(Effect::Send { .. }) => {
+            let jitter = jitter(shared);
+            job.record(shared.world.clock.now(), What::Ended { ms: 0, outcome: Outcome::lost(), jitter });
+            Ok(Some(job))
+        }
+        Some(Effect::Park) => {
+            let reason = job.run.reason.clone().unwrap_or_default();
+            shared.queue().park(job.connection(), head.id.clone(), &reason, shared.world.clock.now());
+            Ok(None)
+        }
+        Some(Effect::Begin(_) | Effect::Intend) => Ok(Some(job)),
+        Some(Effect::Wake { .. } | Effect::End) | None => Ok(None),
+    }
+}
+
+/// Gives new runs their turns.
+pub(crate) fn enqueue(shared: &Arc<Shared>, jobs: Vec<Job>) {
+    let jobs = jobs.into_iter().filter(|job| {
+        let ended = !job.run.status.is_active();
+        if ended {
+            perform::announce(shared, job);
+        }
+        !ended && shared.queue().claim(job.run.id())
+    });
+    enqueue_claimed(shared, jobs.collect());
+}
+
+/// Gives runs that are claimed already their turns.
+pub(crate) fn enqueue_claimed(shared: &Arc<Shared>, jobs: Vec<Job>) {
+    {
+        let mut queue = shared.queue();
+        for job in jobs {
+            queue.push(job);
+        }
+    }
+    shared.touch();
+}
+
+/// Hands out turns until the engine stops.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    loop {
+        let now = shared.world.clock.now();
+        let mut next = shared.world.clock.now().checked_add(IDLE).unwrap_or(Timestamp::MAX);
+        if !shared.is_stopping() {
+            match take_up(&shared, now) {
+                Ok(due) => next = due.map_or(next, |due| due.min(next)),
+                Err(error) => {
+                    tracing::warn!(%error, "timers cannot be read; trying again");
+                    next = now.checked_add(STORE_PAUSE).unwrap_or(next);
+                }
+            }
+            if let Some(turn) = hand_out(&shared, now) {
+                next = next.min(turn);
+            }
+        }
+        reap(&shared);
+        let changed = shared.changed.notified();
+        {
+            // Under the lock, as in `touch`: what is pushed after this is followed by a `false`.
+            let queue = shared.queue();
+            if queue.is_idle() {
+                shared.settled.send_replace(true);
+            }
+        }
+        tokio::select! {
+            () = changed => {}
+            () = shared.world.clock.sleep_until(next) => {}
+        }
+        shared.settled.send_replace(false);
+    }
+}
+
+/// Forgets tasks that have ended.
+fn reap(shared: &Shared) {
+    let mut steps = locked(&shared.steps);
+    while steps.try_join_next().is_some() {}
+}
+
+/// Takes up what is due: timers, and what a failure of the store left behind. Returns the next instant.
+fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    if shared.rescan.load(Ordering::SeqCst) {
+        recover_all(shared)?;
+        shared.rescan.store(false, Ordering::SeqCst);
+    }
+    if shared.queue().next_timer().is_some_and(|next| next > now) {
+        return Ok(shared.queue().next_timer());
+    }
+    loop {
+        shared.queue().ask_timers();
+        let (due, next) = shared.store.due(now, PORTION).inspect_err(|_| shared.queue().forget_timers())?;
+        let mut taken = 0;
+        for id in due {
+            if !claim_due(shared, &id) {
+                continue;
+            }
+            let job = shared.store.run(&id).and_then(|head| head.map(|head| load(shared, &head)).transpose());
+            match job {
+                Ok(Some(mut job)) if matches!(job.run.pending().first(), Some(Effect::Wake { .. })) => {
+                    job.record(now, What::Woken);
+                    enqueue_claimed(shared, vec![job]);
+                    taken += 1;
+                }
+                Ok(_) => shared.queue().release(&id),
+                Err(error) => {
+                    shared.queue().release(&id);
+                    if error.is_retryable() {
+                        shared.queue().forget_timers();
+                        return Err(error);
+                    }
+                    tracing::error!(run = id, %error, "a run cannot go on");
+                }
+            }
+        }
+        // What is due and claimed is performed already; its timer goes with its next entry.
+        let more = next.is_some_and(|next| next <= now) && taken > 0;
+        if !more {
+            let next = next.filter(|next| *next > now);
+            let mut queue = shared.queue();
+            queue.set_next_timer(next);
+            return Ok(queue.next_timer());
+        }
+    }
+}
+
+fn claim_due(shared: &Shared, run: &str) -> bool {
+    let mut queue = shared.queue();
+    let claimed = queue.claim(run);
+    if !claimed {
+        queue.miss_timer();
+    }
+    claimed
+}
+
+/// Gives turns to all that can have one. Returns when the next may be possible.
+fn hand_out(shared: &Arc<Shared>, now: Timestamp) -> Option<Timestamp> {
+    let current = shared.current();
+    let (turns, next, probes) = {
+        let mut queue = shared.queue();
+        queue.set_limits(&current.live);
+        let turns = queue.turns(now);
+        let probes = queue.due_probes(now);
+        (turns, queue.next_turn(now), probes)
+    };
+    for turn in turns {
+        spawn(shared, turn);
+    }
+    let probed = probes.iter().filter(|(_, run)| probe(shared, run, now)).count();
+    if probed > 0 { Some(now) } else { next }
+}
+
+/// Wakes one run of a broken connection, to see whether it works again.
+fn probe(shared: &Arc<Shared>, run: &str, now: Timestamp) -> bool {
+    wake(shared, run, now).unwrap_or_else(|error| {
+        tracing::warn!(run, %error, "a parked run cannot be woken yet");
+        false
+    })
+}
+
+/// Wakes a run that waits for its connection; `false` where it does not.
+pub(crate) fn wake(shared: &Arc<Shared>, run: &str, now: Timestamp) -> Result<bool, StoreError> {
+    shared.queue().forget_parked(run);
+    let Some(head) = shared.store.run(run)?.filter(|head| head.status == Status::Parked) else { return Ok(false) };
+    if !shared.queue().claim(run) {
+        return Ok(false);
+    }
+    match load(shared, &head) {
+        Ok(mut job) => {
+            job.record(now, What::Woken);
+            enqueue_claimed(shared, vec![job]);
+            Ok(true)
+        }
+        Err(error) => {
+            shared.queue().release(run);
+            Err(error)
+        }
+    }
+}
+
+/// Performs a turn in a task of its own. A panic makes its run dead, and nothing else.
+fn spawn(shared: &Arc<Shared>, turn: queue::Turn) {
+    let shared = Arc::clone(shared);
+    let task = {
+        let shared = Arc::clone(&shared);
+        async move {
+            let (run, lane) = (turn.job.run.id().to_owned(), turn.lane.clone());
+            let performed = AssertUnwindSafe(perform::turn(&shared, turn)).catch_unwind().await;
+            if let Err(panic) = performed {
+                let message = panic
+                    .downcast_ref::<String>()
+                    .map(String::as_str)
+                    .or_else(|| panic.downcast_ref::<&str>().copied())
+                    .unwrap_or("a panic without a message");
+                shared.counters.panics.fetch_add(1, Ordering::Relaxed);
+                perform::bury(&shared, &run, message).await;
+                shared.queue().end_turn(&lane);
+                shared.queue().release(&run);
+            }
+            shared.touch();
+        }
+    };
+    locked(&shared.steps).spawn(task);
+}
+
+/// A random number below a million.
+fn jitter(shared: &Shared) -> u32 {
+    // In 0.0..1.0 by contract, and the cast saturates.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+    let jitter = (shared.world.random.fraction() * 1_000_000.0) as u32;
+    jitter.min(999_999)
+}
+
+/// Takes out what is too old, every hour, in small bites that let others through.
+pub(crate) async fn retain(shared: Arc<Shared>) {
+    loop {
+        let now = shared.world.clock.now();
+        if let Err(error) = prune(&shared, now).await {
+            tracing::warn!(%error, "old runs and events could not be removed");
+        }
+        let next = now.checked_add(Duration::from_secs(3600)).unwrap_or(Timestamp::MAX);
+        shared.world.clock.sleep_until(next).await;
+    }
+}
+
+async fn prune(shared: &Shared, now: Timestamp) -> Result<(), StoreError> {
+    let ago = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
+    let mut from = (0, 0);
+    loop {
+        let bite = PruneBite {
+            before: ago(shared.options.retain),
+            starts_before: ago(shared.options.retain.max(STARTS)),
+            from,
+            limit: 200,
+        };
+        let pruned = shared.store.prune(bite).await?;
+        if pruned.runs + pruned.events + pruned.starts > 0 {
+            tracing::debug!(runs = pruned.runs, events = pruned.events, starts = pruned.starts, "removed what is too old");
+        }
+        match pruned.next {
+            Some(next) if !shared.is_stopping() => from = next,
+            _ => return Ok(()),
+        }
+        tokio::task::yield_now().await;
+    }
+}

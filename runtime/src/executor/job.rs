@@ -1,0 +1,90 @@
+//! A run in memory, with what of its journal is not written yet.
+
+use std::sync::Arc;
+
+use flow_plan::Flow;
+use jiff::Timestamp;
+
+use crate::engine::Shared;
+use crate::journal::{Entry, What};
+use crate::run::{Run, apply, replay};
+use crate::store::{RunHead, RunUpdate, StoreError};
+
+/// A run in memory.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) flow: Arc<Flow>,
+    pub(crate) run: Run,
+    pub(crate) seq: u64,
+    unwritten: Vec<Entry>,
+}
+
+impl Job {
+    /// Returns a job whose journal is written.
+    pub(crate) fn new(flow: Arc<Flow>, run: Run, seq: u64) -> Self {
+        Self { flow, run, seq, unwritten: Vec::new() }
+    }
+
+    /// Applies an entry, to be written with the next [`Job::write`].
+    pub(crate) fn record(&mut self, at: Timestamp, what: What) {
+        let entry = Entry::new(at, what);
+        apply(&self.flow, &mut self.run, &entry);
+        self.unwritten.push(entry);
+    }
+
+    /// Returns the entries that are not written.
+    pub(crate) fn unwritten(&self) -> &[Entry] {
+        &self.unwritten
+    }
+
+    /// Writes what is not written.
+    pub(crate) async fn write(&mut self, shared: &Shared) -> Result<(), StoreError> {
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
+        let head = head_of(&self.flow, &self.run, self.seq);
+        let wake_at = head.wake_at;
+        shared.store.update(vec![RunUpdate { head, entries: self.unwritten.clone() }]).await?;
+        self.unwritten.clear();
+        if let Some(at) = wake_at {
+            shared.queue().timer_at(at);
+        }
+        Ok(())
+    }
+
+    /// Returns the connection of the call that it stands at, or "".
+    pub(crate) fn connection(&self) -> &str {
+        self.run.call(&self.flow).map_or("", |call| &call.connection)
+    }
+}
+
+/// Loads a run under the plan that it began with.
+pub(crate) fn load(shared: &Shared, head: &RunHead) -> Result<Job, StoreError> {
+    let flow = shared.plan(&head.flow, &head.plan)?;
+    let entries = shared.store.journal(&head.id)?;
+    let run = replay(&flow, &entries);
+    Ok(Job::new(flow, run, head.seq))
+}
+
+/// Returns what lists and indexes need of a run.
+pub(crate) fn head_of(flow: &Flow, run: &Run, seq: u64) -> RunHead {
+    let start = run.start.as_deref();
+    let event = start.map(|start| &start.event);
+    RunHead {
+        id: run.id().to_owned(),
+        seq,
+        flow: flow.id.clone(),
+        plan: flow.hash.clone(),
+        event: event.map_or(0, |event| event.seq),
+        event_id: event.map(|event| event.id.clone()).unwrap_or_default(),
+        connection: event.map(|event| event.connection.clone()).unwrap_or_default(),
+        trigger: start.map(|start| start.trigger.clone()).unwrap_or_default(),
+        status: run.status,
+        death: run.death,
+        reason: run.reason.clone(),
+        started_at: run.started_at.unwrap_or_default(),
+        ended_at: run.ended_at,
+        wake_at: run.wake_at(),
+        entries: run.entries,
+    }
+}

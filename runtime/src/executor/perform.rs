@@ -1,0 +1,330 @@
+//! One turn: the intent, the request, the result.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use flow_plan::{Effect as EffectClass, Env, Operation, Value};
+use jiff::Timestamp;
+
+use super::job::{Job, load};
+use super::queue::Turn;
+use super::{jitter, wake};
+use crate::answer;
+use crate::engine::Shared;
+use crate::eval::{Scope, eval};
+use crate::journal::{Outcome, What};
+use crate::request::{self, RequestError};
+use crate::run::{Effect, Run, Status, operation};
+use crate::store::StoreError;
+use crate::world::TransportError;
+
+/// While the store refuses, a step that has a result to write waits; the longest wait between two tries.
+const LONGEST_STORE_PAUSE: Duration = Duration::from_secs(30);
+
+/// Performs what a run has to do at one connection, and puts it where it goes on.
+pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
+    let Turn { mut job, lane, broken } = turn;
+    let mut written = true;
+    let mut tried = false;
+    loop {
+        begin(shared, &mut job, &lane);
+        if !wants(&job, &lane) {
+            break;
+        }
+        let now = shared.world.clock.now();
+        if let Some(error) = &broken {
+            job.record(now, What::Parked { error: error.clone() });
+            break;
+        }
+        job.record(now, What::Intent);
+        written = write(shared, &mut job).await;
+        let Some(Effect::Send { find }) = job.run.pending().first().cloned().filter(|_| written) else { break };
+        let (outcome, ms) = attempt(shared, &job, find).await;
+        tried = true;
+        feed_back(shared, &lane, &outcome);
+        let jitter = jitter(shared);
+        job.record(shared.world.clock.now(), What::Ended { ms, outcome, jitter });
+        // The result goes into the store with the next step's intent where that follows at once.
+        let goes_on = wants_or_begins(&job, &lane) && !shared.is_stopping();
+        if !goes_on || !shared.queue().keep_turn(&lane, shared.world.clock.now()) {
+            break;
+        }
+    }
+    if written {
+        written = write(shared, &mut job).await;
+    }
+    if !tried && broken.is_none() {
+        shared.queue().lane(&lane).probe_came_to_nothing(shared.world.clock.now());
+    }
+    shared.queue().end_turn(&lane);
+    put_back(shared, job, written);
+}
+
+/// Freezes the inputs of the steps that begin, as long as they are of this lane.
+fn begin(shared: &Shared, job: &mut Job, lane: &str) {
+    while job.connection() == lane
+        && let Some(Effect::Begin(begun)) = job.run.pending().first().cloned()
+    {
+        job.record(shared.world.clock.now(), What::Begun(begun));
+    }
+}
+
+fn wants(job: &Job, lane: &str) -> bool {
+    matches!(job.run.pending().first(), Some(Effect::Intend)) && job.connection() == lane
+}
+
+fn wants_or_begins(job: &Job, lane: &str) -> bool {
+    matches!(job.run.pending().first(), Some(Effect::Intend | Effect::Begin(_))) && job.connection() == lane
+}
+
+/// Puts a run where it goes on: its lane, the parked ones, or nowhere but the store.
+fn put_back(shared: &Arc<Shared>, job: Job, written: bool) {
+    let run = job.run.id().to_owned();
+    if !written {
+        // What could not be written is as if it had not been: the store says where the run stands.
+        shared.rescan.store(true, Ordering::SeqCst);
+        return shared.queue().release(&run);
+    }
+    match job.run.pending().first() {
+        Some(Effect::Begin(_) | Effect::Intend) if !shared.is_stopping() => shared.queue().push(job),
+        Some(Effect::Park) => {
+            let mut queue = shared.queue();
+            let reason = job.run.reason.clone().unwrap_or_default();
+            queue.park(job.connection(), run.clone(), &reason, shared.world.clock.now());
+            queue.release(&run);
+        }
+        Some(Effect::End) => {
+            announce(shared, &job);
+            shared.queue().release(&run);
+        }
+        _ => shared.queue().release(&run),
+    }
+}
+
+/// Counts a run that has ended, and says so where it died.
+pub(super) fn announce(shared: &Shared, job: &Job) {
+    let counters = &shared.counters;
+    let counter = match job.run.status {
+        Status::Done => &counters.done,
+        Status::Stopped => &counters.stopped,
+        Status::Dead => &counters.dead,
+        Status::Cancelled => &counters.cancelled,
+        Status::Running | Status::Waiting | Status::Parked => return,
+    };
+    counter.fetch_add(1, Ordering::Relaxed);
+    let (run, flow, reason) = (job.run.id(), job.flow.id.as_str(), job.run.reason.as_deref().unwrap_or(""));
+    match job.run.status {
+        Status::Dead => tracing::error!(flow, run, reason, "run died; it is kept and can be retried"),
+        _ => match &job.run.handled {
+            Some(handled) => tracing::warn!(flow, run, failure = handled, "run ended after its flow handled a failure"),
+            None => tracing::debug!(flow, run, status = job.run.status.as_str(), "run ended"),
+        },
+    }
+}
+
+/// Writes what a run has recorded, however long the store refuses. `false` where it cannot be written: the engine stops,
+/// or the store is gone.
+async fn write(shared: &Shared, job: &mut Job) -> bool {
+    let mut pause = Duration::from_secs(1);
+    loop {
+        match job.write(shared).await {
+            Ok(()) => return true,
+            Err(StoreError::Conflict) => {
+                if let Err(error) = reload(shared, job) {
+                    tracing::error!(run = job.run.id(), %error, "a run cannot be read again");
+                    return false;
+                }
+            }
+            Err(error) if error.is_retryable() && !shared.is_stopping() => {
+                let until = shared.world.clock.now().checked_add(pause).unwrap_or(Timestamp::MAX);
+                shared.world.clock.sleep_until(until).await;
+                pause = pause.saturating_mul(2).min(LONGEST_STORE_PAUSE);
+            }
+            Err(error) => {
+                tracing::error!(run = job.run.id(), %error, "a run cannot be written");
+                return false;
+            }
+        }
+    }
+}
+
+/// Somebody changed the run meanwhile: what counts is the store's version, with the answer that came since.
+fn reload(shared: &Shared, job: &mut Job) -> Result<(), StoreError> {
+    let head = shared.store.run(job.run.id())?.ok_or_else(|| StoreError::Corrupted("the run is gone".to_owned()))?;
+    let mut fresh = load(shared, &head)?;
+    if let Some(entry) = job.unwritten().iter().find(|entry| matches!(entry.what, What::Ended { .. })) {
+        fresh.record(entry.at, entry.what.clone());
+    }
+    *job = fresh;
+    Ok(())
+}
+
+/// Makes a run dead whose turn panicked.
+pub(super) async fn bury(shared: &Shared, run: &str, message: &str) {
+    let buried = async {
+        let Some(head) = shared.store.run(run)? else { return Ok(()) };
+        let mut job = load(shared, &head)?;
+        job.record(shared.world.clock.now(), What::Crashed { message: message.to_owned() });
+        if write(shared, &mut job).await {
+            announce(shared, &job);
+        }
+        Ok::<(), StoreError>(())
+    };
+    if let Err(error) = buried.await {
+        tracing::error!(run, %error, "a run that panicked could not be marked");
+    }
+}
+
+/// Sends the request of the current step and reads its answer. Returns it with the time it took in milliseconds.
+async fn attempt(shared: &Shared, job: &Job, find: bool) -> (Outcome, u64) {
+    let began = shared.world.clock.now();
+    let outcome = send(shared, job, find, began).await;
+    let took = shared.world.clock.now().as_millisecond().saturating_sub(began.as_millisecond());
+    shared.counters.attempts.fetch_add(1, Ordering::Relaxed);
+    if let Some(error) = outcome.error() {
+        shared.counters.failures.fetch_add(1, Ordering::Relaxed);
+        let call = job.run.call(&job.flow).map_or("", |call| &call.name);
+        tracing::debug!(run = job.run.id(), call, status = outcome.status(), error, "attempt failed");
+    }
+    (outcome, u64::try_from(took).unwrap_or(0))
+}
+
+async fn send(shared: &Shared, job: &Job, find: bool, sent_at: Timestamp) -> Outcome {
+    let refused = |error: String| Outcome::Refused { status: None, error };
+    let (Some(call), Some(step)) = (job.run.call(&job.flow), job.run.current()) else {
+        return refused("the plan has no such step".to_owned());
+    };
+    let Some(action) = operation(&job.flow, call) else { return refused("the plan has no such operation".to_owned()) };
+    let current = shared.current();
+    let Some(connection) = current.live.connections.get(&call.connection) else {
+        return Outcome::Broken { status: None, error: format!("connection `{}` is not configured", call.connection) };
+    };
+    let scope = AttemptScope { job, inputs: &step.inputs, key: &step.key, now: step.began_at, sent_at };
+    let found;
+    let (performed, scope): (&Operation, _) = match (&action.effect, find) {
+        (EffectClass::Findable { by, .. }, true) => {
+            let args = by.args.iter().map(|arg| eval(arg, &scope)).collect::<Result<Vec<_>, _>>();
+            found = match args {
+                Ok(args) => args,
+                Err(required) => return refused(required.to_string()),
+            };
+            (&by.query, AttemptScope { inputs: &found, ..scope })
+        }
+        _ => (action, scope),
+    };
+    let request = match request::build(performed, connection, &scope) {
+        Ok(request) => request,
+        Err(error @ (RequestError::NoCredentials(_) | RequestError::Base { .. } | RequestError::UnknownScheme(_))) => {
+            // A matter of flow.toml: the run waits until it is mended.
+            return Outcome::Broken { status: None, error: error.to_string() };
+        }
+        Err(error) => return refused(error.to_string()),
+    };
+    let options = &shared.options;
+    match shared.world.transport.send(request, options.timeout, options.max_answer).await {
+        Ok(answer) => outcome(answer::read(performed, connection, &answer), answer.status),
+        Err(error @ TransportError::NotConnected(_)) => {
+            Outcome::NotDone { status: None, error: error.to_string(), retry_after_ms: None }
+        }
+        Err(error @ TransportError::NoAnswer(_)) => Outcome::Unknown { status: None, error: error.to_string() },
+        Err(error @ TransportError::Refused(_)) => refused(error.to_string()),
+    }
+}
+
+fn outcome(read: answer::Outcome, http: u16) -> Outcome {
+    match read {
+        answer::Outcome::Done(value) => Outcome::Done { status: Some(http), value },
+        answer::Outcome::NotDone { status, error, retry_after } => {
+            let retry_after_ms = retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+            Outcome::NotDone { status, error, retry_after_ms }
+        }
+        answer::Outcome::Unknown { status, error } => Outcome::Unknown { status, error },
+        answer::Outcome::Refused { status, error } => Outcome::Refused { status, error },
+        answer::Outcome::Broken { status, error } => Outcome::Broken { status, error },
+    }
+}
+
+/// Tells the lane how its connection is doing.
+fn feed_back(shared: &Arc<Shared>, name: &str, outcome: &Outcome) {
+    let now = shared.world.clock.now();
+    let mut queue = shared.queue();
+    let lane = queue.lane(name);
+    let healed = match outcome {
+        Outcome::Done { .. } | Outcome::Refused { status: Some(_), .. } => lane.works(),
+        Outcome::NotDone { status: Some(status), retry_after_ms, .. } => {
+            if *status == 429 || retry_after_ms.is_some() {
+                lane.slow_down(now, retry_after_ms.map(Duration::from_millis));
+            }
+            lane.works()
+        }
+        Outcome::NotDone { status: None, .. } | Outcome::Unknown { .. } => {
+            lane.failed(now);
+            false
+        }
+        // Nothing was sent, so nothing was learnt.
+        Outcome::Refused { status: None, .. } => {
+            lane.probe_came_to_nothing(now);
+            false
+        }
+        Outcome::Broken { error, .. } => {
+            if lane.breaks(now, error) {
+                tracing::error!(connection = name, error, "the connection is broken; its runs wait until it works again");
+            }
+            false
+        }
+    };
+    if !healed {
+        return;
+    }
+    let parked = std::mem::take(&mut lane.parked);
+    drop(queue);
+    tracing::info!(connection = name, runs = parked.len(), "the connection works again; its runs go on");
+    for run in parked {
+        if let Err(error) = wake(shared, &run, now) {
+            tracing::warn!(run, %error, "a parked run cannot be woken yet");
+            shared.rescan.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+/// What a request can read: the frozen inputs and what the run knows. Settings and secrets are the connection's matter.
+#[derive(Clone, Copy)]
+struct AttemptScope<'a> {
+    job: &'a Job,
+    inputs: &'a [Value],
+    key: &'a str,
+    now: Timestamp,
+    sent_at: Timestamp,
+}
+
+impl Scope for AttemptScope<'_> {
+    fn input(&self, input: u16) -> Value {
+        self.inputs.get(usize::from(input)).cloned().unwrap_or_default()
+    }
+
+    fn env(&self, env: &Env) -> Value {
+        let run: &Run = &self.job.run;
+        let Some(start) = run.start.as_deref() else { return Value::Missing };
+        match env {
+            Env::RunKey => Value::text(self.key),
+            Env::RunId => Value::text(run.id()),
+            Env::RunFlow => Value::text(self.job.flow.name.as_deref().unwrap_or(&self.job.flow.id)),
+            Env::Now => Value::Instant(self.now),
+            Env::SentAt => Value::Instant(self.sent_at),
+            Env::TriggerName => Value::text(start.trigger.as_str()),
+            Env::EventId => Value::text(start.event.id.as_str()),
+            Env::EventAt => Value::Instant(start.event.occurred_at.unwrap_or(start.event.received_at)),
+            Env::ReceivedAt => Value::Instant(start.event.received_at),
+            Env::EventType => start.event.event_type.as_deref().map_or(Value::Missing, Value::text),
+            // The connection's, the poll's, or a handler's, which froze it into the inputs.
+            Env::Setting(_)
+            | Env::Secret(_)
+            | Env::PublicUrl
+            | Env::LiveTypes
+            | Env::Watermark
+            | Env::Cursor
+            | Env::Error => Value::Missing,
+        }
+    }
+}

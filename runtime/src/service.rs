@@ -1,0 +1,311 @@
+//! The daemon as one value: store, engine, webhook server, polls and admin API.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::info;
+
+use crate::admin::{Admin, State, bind_socket};
+use crate::engine::{Engine, EngineOptions};
+use crate::live::Live;
+use crate::poll::Polls;
+use crate::secret::Secret;
+use crate::server::counters::Counters;
+use crate::server::listen::{self, Listener};
+use crate::server::{Limits, Readiness, Routes, Server};
+use crate::store::{RedbStore, Store, StoreError};
+use crate::world::{BoxFuture, World};
+
+/// Compiles the project anew and swaps it in; an error is for whoever asked.
+pub type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// How the daemon runs.
+#[derive(Clone)]
+pub struct ServiceOptions {
+    /// Where webhooks are received: `127.0.0.1:7400`; port 0 takes a free one.
+    pub server_listen: String,
+    /// Where the admin API is: `127.0.0.1:7401`.
+    pub admin_listen: String,
+    /// The token of the admin API; needed unless it listens on loopback.
+    pub admin_token: Option<Secret>,
+    /// Bounds on what comes in.
+    pub limits: Limits,
+    /// The address under which senders reach the server.
+    pub public_url: Option<String>,
+    /// The folder of the store.
+    pub store_path: PathBuf,
+    /// How the engine works: concurrency, retention, queue.
+    pub engine: EngineOptions,
+    /// How long steps and connections in flight may take when the daemon stops.
+    pub drain: Duration,
+    /// What `reload` does.
+    pub reload: Option<Reload>,
+    /// The version, as the API shows it.
+    pub version: String,
+}
+
+impl ServiceOptions {
+    /// Returns the defaults of `flow.toml` over this store.
+    pub fn new(store_path: PathBuf) -> Self {
+        Self {
+            server_listen: "127.0.0.1:7400".to_owned(),
+            admin_listen: "127.0.0.1:7401".to_owned(),
+            admin_token: None,
+            limits: Limits::default(),
+            public_url: None,
+            store_path,
+            engine: EngineOptions::default(),
+            drain: Duration::from_secs(20),
+            reload: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Debug for ServiceOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServiceOptions").field("store_path", &self.store_path).finish_non_exhaustive()
+    }
+}
+
+/// Why the daemon does not start. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another program listens there.
+    #[error("{what}: the address {address} is in use by another program")]
+    InUse {
+        /// `server.listen` or `admin.listen`.
+        what: &'static str,
+        /// The address.
+        address: String,
+    },
+    /// The address cannot be listened on.
+    #[error("{what}: cannot listen on {address}: {error}")]
+    Listen {
+        /// `server.listen` or `admin.listen`.
+        what: &'static str,
+        /// The address.
+        address: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The admin API would be open to the network.
+    #[error("admin.listen: {address} is not loopback, so `admin.token` is needed")]
+    TokenRequired {
+        /// The address.
+        address: String,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file in the store's folder cannot be made.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+/// The addresses that a running daemon listens on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// `http://127.0.0.1:7400`.
+    pub server: String,
+    /// `http://127.0.0.1:7401`.
+    pub admin: String,
+    /// The unix socket of the admin API.
+    pub socket: PathBuf,
+}
+
+/// The name of the file that says where a daemon listens.
+const ADDRESSES_FILE: &str = "addresses.json";
+
+/// A running daemon.
+pub struct Service {
+    engine: Engine,
+    server: Arc<Server>,
+    polls: Arc<Polls>,
+    addresses: Addresses,
+    folder: PathBuf,
+    drain: Duration,
+    stop_server: watch::Sender<bool>,
+    stop_admin: watch::Sender<bool>,
+    tasks: Mutex<Option<Tasks>>,
+}
+
+struct Tasks {
+    server: JoinHandle<()>,
+    admin: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// Starts the daemon. When it returns, webhooks are taken and the addresses are written down.
+    ///
+    /// # Errors
+    /// Where an address is taken or the store cannot be opened.
+    pub async fn start(options: ServiceOptions, live: Live, world: World) -> Result<Self, StartError> {
+        let server_listener = bind("server.listen", &options.server_listen).await?;
+        let admin_listener = bind("admin.listen", &options.admin_listen).await?;
+        let server_at = local(&server_listener, "server.listen", &options.server_listen)?;
+        let admin_at = local(&admin_listener, "admin.listen", &options.admin_listen)?;
+        if !admin_at.ip().is_loopback() && options.admin_token.is_none() {
+            return Err(StartError::TokenRequired { address: admin_at.to_string() });
+        }
+        let store: Arc<dyn Store> = Arc::new(RedbStore::open(&options.store_path)?);
+        let folder = options.store_path.clone();
+        let file_error = |path: PathBuf| move |error| StartError::File { path, error };
+        let (socket, socket_path) = bind_socket(&folder).map_err(file_error(folder.join(crate::admin::SOCKET_NAME)))?;
+        let addresses = Addresses { server: reachable(server_at), admin: reachable(admin_at), socket: socket_path };
+
+        let started_at = world.clock.now();
+        let engine = Engine::start(Arc::clone(&store), live, world.clone(), options.engine)?;
+        let counters = Arc::new(Counters::default());
+        let readiness = Readiness::new(store);
+        let limits = options.limits;
+        let server = Server::new(engine.clone(), Arc::clone(&world.clock), limits.clone(), Arc::clone(&counters), readiness);
+        let server = Arc::new(server);
+        let polls = Arc::new(Polls::new(engine.clone(), world.clone()));
+        let state = Arc::new(State {
+            engine: engine.clone(),
+            world,
+            polls: Arc::clone(&polls),
+            counters,
+            reload: options.reload,
+            addresses: addresses.clone(),
+            public_url: options.public_url,
+            version: options.version,
+            started_at,
+        });
+        let (stop_server, server_stops) = watch::channel(false);
+        let (stop_admin, admin_stops) = watch::channel(false);
+        let drain = options.drain;
+        let serve_admin = |listener, admin| {
+            tokio::spawn(listen::serve(listener, Arc::new(admin), limits.clone(), admin_stops.clone(), ADMIN_DRAIN))
+        };
+        let tasks = Tasks {
+            admin: vec![
+                serve_admin(Listener::Unix(socket), Admin::on_socket(Arc::clone(&state))),
+                serve_admin(Listener::Tcp(admin_listener), Admin::on_tcp(state, options.admin_token)),
+            ],
+            server: tokio::spawn(listen::serve(
+                Listener::Tcp(server_listener),
+                Arc::clone(&server),
+                limits.clone(),
+                server_stops,
+                drain,
+            )),
+        };
+        let service = Self {
+            engine,
+            server,
+            polls,
+            addresses,
+            folder: folder.clone(),
+            drain,
+            stop_server,
+            stop_admin,
+            tasks: Mutex::new(Some(tasks)),
+        };
+        if let Err(error) = write_addresses(&folder, &service.addresses) {
+            service.stop().await;
+            return Err(file_error(folder.join(ADDRESSES_FILE))(error));
+        }
+        service.polls.swap(&service.engine.live());
+        info!(server = service.addresses.server, admin = service.addresses.admin, "flowd is ready");
+        Ok(service)
+    }
+
+    /// Returns where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Returns the engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Puts another version live. Between two events: each is taken in under the one or the other.
+    pub fn swap(&self, live: Live) {
+        let routes = Routes::new(&live);
+        self.engine.swap(live);
+        self.server.swap(routes);
+        self.polls.swap(&self.engine.live());
+    }
+
+    /// Stops: no new events, then steps in flight end or stay as an intent, then the admin API goes.
+    pub async fn stop(&self) {
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(tasks) = tasks else { return };
+        info!("flowd stops");
+        self.stop_server.send_replace(true);
+        self.polls.stop().await;
+        // Webhooks that are on their way in are answered before the engine closes.
+        ended(tasks.server).await;
+        self.engine.stop(self.drain).await;
+        self.stop_admin.send_replace(true);
+        for task in tasks.admin {
+            ended(task).await;
+        }
+        for path in [&self.addresses.socket, &self.folder.join(ADDRESSES_FILE)] {
+            if let Err(error) = fs::remove_file(path) {
+                tracing::debug!(%error, path = %path.display(), "a file could not be removed");
+            }
+        }
+    }
+}
+
+/// Questions are short.
+const ADMIN_DRAIN: Duration = Duration::from_secs(2);
+
+async fn ended(task: JoinHandle<()>) {
+    if let Err(error) = task.await {
+        tracing::error!(%error, "a server ended badly");
+    }
+}
+
+async fn bind(what: &'static str, address: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => StartError::InUse { what, address: address.to_owned() },
+        _ => StartError::Listen { what, address: address.to_owned(), error },
+    })
+}
+
+fn local(listener: &TcpListener, what: &'static str, address: &str) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|error| StartError::Listen { what, address: address.to_owned(), error })
+}
+
+/// Returns the address for programs on this machine: "any" is reached through loopback.
+fn reachable(mut at: SocketAddr) -> String {
+    match at.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => at.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => at.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{at}")
+}
+
+/// Whoever reads the file sees all of it or none.
+fn write_addresses(folder: &Path, addresses: &Addresses) -> io::Result<()> {
+    let (new, place) = (folder.join(".addresses.json"), folder.join(ADDRESSES_FILE));
+    let text = serde_json::json!({ "server": addresses.server, "admin": addresses.admin }).to_string();
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(text.as_bytes())?;
+    fs::rename(new, place)
+}

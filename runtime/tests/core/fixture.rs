@@ -1,0 +1,424 @@
+//! A world that tests can turn: a clock, a service that counts its effects, plans, and an engine over them.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flow_plan as plan;
+use flow_plan::{Effect, Env, Expr, JsonPath, Shape, Value};
+use flow_runtime::engine::{Engine, EngineOptions};
+use flow_runtime::event::{Incoming, Via};
+use flow_runtime::live::{Live, LiveConnection};
+use flow_runtime::store::Store;
+use flow_runtime::world::{BoxFuture, Clock, HttpAnswer, HttpRequest, Random, Transport, TransportError, World};
+use jiff::Timestamp;
+
+pub fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+pub fn path(text: &str) -> JsonPath {
+    JsonPath::parse(text).unwrap()
+}
+
+/// A clock that stands until it is told to go on.
+pub struct ManualClock(Mutex<(Timestamp, Vec<(Timestamp, Waker)>)>);
+
+impl ManualClock {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new((at("2026-11-22T12:00:00Z"), Vec::new()))))
+    }
+
+    pub fn set(&self, now: Timestamp) {
+        let mut inner = self.0.lock().unwrap();
+        inner.0 = now;
+        let (due, later) = std::mem::take(&mut inner.1).into_iter().partition(|(at, _)| *at <= now);
+        inner.1 = later;
+        drop(inner);
+        let due: Vec<(Timestamp, Waker)> = due;
+        due.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    pub fn next(&self) -> Option<Timestamp> {
+        self.0.lock().unwrap().1.iter().map(|(at, _)| *at).min()
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        self.0.lock().unwrap().0
+    }
+
+    fn sleep_until(&self, until: Timestamp) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::poll_fn(move |ctx| {
+            let mut inner = self.0.lock().unwrap();
+            if inner.0 >= until {
+                return Poll::Ready(());
+            }
+            inner.1.push((until, ctx.waker().clone()));
+            Poll::Pending
+        }))
+    }
+}
+
+struct Half;
+
+impl Random for Half {
+    fn fraction(&self) -> f64 {
+        0.5
+    }
+}
+
+/// What goes wrong with a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fault {
+    NotConnected,
+    TimeoutBefore,
+    TimeoutAfter,
+    Status(u16),
+    StatusAfter(u16),
+    RetryAfter(u16, u32),
+    /// The answer is a success that does not fit its record.
+    Nonsense,
+    Panic,
+    Hang,
+}
+
+/// A service that counts its effects. It remembers idempotency keys, and can be asked what it has.
+#[derive(Default)]
+pub struct Service(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    faults: HashMap<String, VecDeque<Fault>>,
+    always: HashMap<String, Fault>,
+    requests: Vec<(String, String, String)>,
+    effects: Vec<(String, String)>,
+    answers: HashMap<String, HttpAnswer>,
+    by_id: HashMap<String, String>,
+}
+
+impl Service {
+    pub fn fault(&self, name: &str, faults: impl IntoIterator<Item = Fault>) {
+        self.0.lock().unwrap().faults.entry(name.to_owned()).or_default().extend(faults);
+    }
+
+    pub fn always(&self, name: &str, fault: Option<Fault>) {
+        let mut inner = self.0.lock().unwrap();
+        match fault {
+            Some(fault) => inner.always.insert(name.to_owned(), fault),
+            None => inner.always.remove(name),
+        };
+    }
+
+    /// Returns the requests to `name`: method and key.
+    pub fn requests(&self, name: &str) -> Vec<(String, String)> {
+        let inner = self.0.lock().unwrap();
+        inner.requests.iter().filter(|(to, ..)| to == name).map(|(_, method, key)| (method.clone(), key.clone())).collect()
+    }
+
+    /// Returns the keys under which `name` had an effect.
+    pub fn effects(&self, name: &str) -> Vec<String> {
+        self.0.lock().unwrap().effects.iter().filter(|(of, _)| of == name).map(|(_, key)| key.clone()).collect()
+    }
+
+    pub fn all_effects(&self) -> Vec<(String, String)> {
+        self.0.lock().unwrap().effects.clone()
+    }
+
+    fn perform(&self, name: &str, key: &str) -> HttpAnswer {
+        let mut inner = self.0.lock().unwrap();
+        if let Some(answer) = inner.answers.get(key).filter(|_| name.starts_with("keyed")) {
+            return answer.clone();
+        }
+        inner.effects.push((name.to_owned(), key.to_owned()));
+        let id = format!("{name}-{}", inner.effects.len());
+        inner.by_id.insert(key.to_owned(), id.clone());
+        let answer = answer(200, &format!(r#"{{"data":{{"id":"{id}"}}}}"#));
+        inner.answers.insert(key.to_owned(), answer.clone());
+        answer
+    }
+}
+
+pub fn answer(status: u16, body: &str) -> HttpAnswer {
+    HttpAnswer { status, headers: Vec::new(), body: Bytes::copy_from_slice(body.as_bytes()) }
+}
+
+impl Transport for Service {
+    fn send(&self, request: HttpRequest, _: Duration, _: usize) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
+        Box::pin(async move {
+            let rest = request.url.rsplit('/').next().unwrap_or("").to_owned();
+            let name = rest.split('?').next().unwrap_or("").to_owned();
+            let header = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-key") || name == "Idempotency-Key");
+            let key = header.map(|(_, value)| value.clone()).unwrap_or_default();
+            let fault = {
+                let mut inner = self.0.lock().unwrap();
+                inner.requests.push((name.clone(), request.method.clone(), key.clone()));
+                let once = inner.faults.get_mut(&name).and_then(VecDeque::pop_front);
+                once.or_else(|| inner.always.get(&name).cloned())
+            };
+            match fault {
+                None if request.method == "GET" => {
+                    let found = self.0.lock().unwrap().by_id.get(&key).cloned();
+                    Ok(match found {
+                        Some(id) => answer(200, &format!(r#"{{"data":{{"id":"{id}"}}}}"#)),
+                        None => answer(404, "{}"),
+                    })
+                }
+                None => Ok(self.perform(&name, &key)),
+                Some(Fault::NotConnected) => Err(TransportError::NotConnected("refused".to_owned())),
+                Some(Fault::TimeoutBefore) => Err(TransportError::NoAnswer("timed out".to_owned())),
+                Some(Fault::TimeoutAfter) => {
+                    self.perform(&name, &key);
+                    Err(TransportError::NoAnswer("timed out".to_owned()))
+                }
+                Some(Fault::Status(status)) => Ok(answer(status, r#"{"error":"no"}"#)),
+                Some(Fault::StatusAfter(status)) => {
+                    self.perform(&name, &key);
+                    Ok(answer(status, r#"{"error":"no"}"#))
+                }
+                Some(Fault::RetryAfter(status, seconds)) => {
+                    let mut answer = answer(status, "{}");
+                    answer.headers.push(("retry-after".to_owned(), seconds.to_string()));
+                    Ok(answer)
+                }
+                Some(Fault::Nonsense) => {
+                    self.perform(&name, &key);
+                    Ok(answer(200, r#"{"data":{"id":[1]}}"#))
+                }
+                Some(Fault::Panic) => panic!("a bug in a step"),
+                Some(Fault::Hang) => std::future::pending().await,
+            }
+        })
+    }
+}
+
+/// The world of a test.
+pub struct Bench {
+    pub clock: Arc<ManualClock>,
+    pub service: Arc<Service>,
+    pub store: Arc<dyn Store>,
+    pub engine: Engine,
+}
+
+pub fn world(clock: &Arc<ManualClock>, service: &Arc<Service>) -> World {
+    World { clock: Arc::clone(clock) as _, transport: Arc::clone(service) as _, random: Arc::new(Half) }
+}
+
+impl Bench {
+    pub fn new(flows: Vec<plan::Flow>) -> Self {
+        let store = Arc::new(flow_runtime::store::MemoryStore::new().unwrap());
+        Self::over(store, flows, ManualClock::new(), Arc::new(Service::default()))
+    }
+
+    pub fn over(store: Arc<dyn Store>, flows: Vec<plan::Flow>, clock: Arc<ManualClock>, service: Arc<Service>) -> Self {
+        let world = world(&clock, &service);
+        let engine = Engine::start(Arc::clone(&store), live(flows), world, EngineOptions::default()).unwrap();
+        Self { clock, service, store, engine }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub async fn send(&self, id: &str, payload: &str) -> flow_runtime::event::Accepted {
+        self.engine.accept("svc", vec![incoming(id, payload)], None).await.unwrap().remove(0)
+    }
+
+    /// Lets time pass, from one thing that happens to the next.
+    pub async fn pass(&self, time: Duration) {
+        let until = self.clock.now().checked_add(time).unwrap();
+        loop {
+            self.engine.settled().await;
+            match self.clock.next().filter(|next| *next <= until) {
+                Some(next) => self.clock.set(next),
+                None => break,
+            }
+        }
+        self.clock.set(until);
+        self.engine.settled().await;
+    }
+
+    pub async fn run(&self, id: &str) -> serde_json::Value {
+        self.engine.settled().await;
+        self.engine.run(id, true).unwrap().unwrap()
+    }
+
+    pub async fn status(&self, id: &str) -> String {
+        self.run(id).await["status"].as_str().unwrap().to_owned()
+    }
+}
+
+pub const EVENT: &str = r#"{"id":"evt_1","type":"happened","data":{"object":{"id":"ch_1","amount":12050,"currency":"usd","email":"jane@example.com","name":"Jane"}}}"#;
+
+pub fn incoming(id: &str, payload: &str) -> Incoming {
+    Incoming {
+        id: id.to_owned(),
+        source: "events".to_owned(),
+        event_type: Some("happened".to_owned()),
+        occurred_at: None,
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+        via: Via::Webhook,
+        only_trigger: None,
+    }
+}
+
+pub fn live(flows: Vec<plan::Flow>) -> Live {
+    let connections = ["svc", "other"].map(|name| (name.to_owned(), Arc::new(connection(name)))).into();
+    Live { flows: flows.into_iter().map(Arc::new).collect(), connections, broken: Vec::new() }
+}
+
+pub fn connection(name: &str) -> LiveConnection {
+    let source = plan::Source {
+        name: "events".to_owned(),
+        webhook: None,
+        poll: None,
+        envelope: plan::Envelope { object: path("data.object"), ..plan::Envelope::default() },
+        triggers: BTreeMap::from([
+            ("happened".to_owned(), vec!["happened".to_owned()]),
+            ("failed".to_owned(), vec!["happened".to_owned(), "other".to_owned()]),
+        ]),
+    };
+    LiveConnection {
+        plan: plan::Connection {
+            name: name.to_owned(),
+            connector: name.to_owned(),
+            api: plan::Api {
+                base: Expr::Const(Value::text(format!("https://{name}.example"))),
+                auth: None,
+                headers: Vec::new(),
+                error_text: vec![path("error")],
+                retry_on: vec![],
+                broken_on: Vec::new(),
+                limit: None,
+            },
+            settings: BTreeMap::new(),
+            setting_decls: Vec::new(),
+            secrets: Vec::new(),
+            sources: vec![source],
+        },
+        base_url: None,
+        secrets: BTreeMap::new(),
+        poll_every: None,
+        polls: false,
+    }
+}
+
+pub fn field(name: &str, shape: Shape, optional: bool) -> plan::FieldShape {
+    let from = match &shape {
+        Shape::Money { .. } => Vec::new(),
+        _ => vec![plan::FieldSource { path: path(name), when: None }],
+    };
+    plan::FieldShape { name: name.to_owned(), from, shape, optional, personal: name == "email" }
+}
+
+pub fn money() -> Shape {
+    Shape::Money {
+        amount: path("amount"),
+        currency: path("currency"),
+        unit: plan::MoneyUnit::Minor,
+        exponents: BTreeMap::new(),
+    }
+}
+
+pub fn trigger(name: &str) -> plan::TriggerUse {
+    plan::TriggerUse {
+        connection: "svc".to_owned(),
+        name: name.to_owned(),
+        source: "events".to_owned(),
+        types: vec!["happened".to_owned()],
+        options: BTreeMap::new(),
+        guard: None,
+        dedupe: None,
+    }
+}
+
+/// An operation with one input, which answers with a record that has an id.
+pub fn op(name: &str, effect: Effect) -> plan::Operation {
+    let reads = matches!(effect, Effect::Read);
+    plan::Operation {
+        name: format!("svc.{name}"),
+        inputs: vec![plan::Input { name: "email".to_owned(), optional: true, personal: false }],
+        request: plan::Request {
+            method: if reads { "GET" } else { "POST" }.to_owned(),
+            path: vec![plan::PathPart::Literal(format!("/{name}"))],
+            query: Vec::new(),
+            headers: match effect {
+                Effect::Keyed { .. } => Vec::new(),
+                _ => vec![("x-key".to_owned(), Expr::Env(Env::RunKey))],
+            },
+            body: None,
+        },
+        answer: plan::Answer {
+            at: path("data"),
+            shape: Some(Shape::Record(vec![field("id", Shape::Token, false)])),
+            optional: reads,
+            none_on: if reads { vec![404] } else { Vec::new() },
+            none_when: None,
+            first: None,
+            refused_when: None,
+        },
+        effect,
+        retry_on: Vec::new(),
+        emits: Vec::new(),
+    }
+}
+
+pub fn keyed() -> Effect {
+    Effect::Keyed { header: "Idempotency-Key".to_owned(), window_ms: 86_400_000 }
+}
+
+pub fn findable() -> Effect {
+    let query = op("find", Effect::Read);
+    Effect::Findable { by: Box::new(plan::FindBy { query, args: vec![Expr::Input(0)] }), find_on: vec![409] }
+}
+
+pub fn call(number: usize, operation: u32) -> plan::Call {
+    plan::Call {
+        path: number.to_string(),
+        name: format!("svc.call_{number}"),
+        connection: "svc".to_owned(),
+        operation,
+        args: vec![plan::CallArg { value: Expr::Event(1), personal: true }],
+        result: None,
+        retry: None,
+        on_error: None,
+        loops: Vec::new(),
+        docs: String::new(),
+    }
+}
+
+/// A flow that reads amount, email and name, and performs the operations one after the other.
+pub fn flow(id: &str, operations: Vec<plan::Operation>) -> plan::Flow {
+    let calls = (0..operations.len()).map(|at| plan::Instr::Call(Box::new(call(at + 1, u32::try_from(at).unwrap()))));
+    let mut flow = plan::Flow {
+        id: id.to_owned(),
+        name: Some(id.to_owned()),
+        title: None,
+        docs: String::new(),
+        file: "main.flow".to_owned(),
+        line: 1,
+        hash: String::new(),
+        triggers: vec![trigger("happened")],
+        reads: vec![
+            field("amount", money(), false),
+            field("email", Shape::Token, true),
+            field("name", Shape::Text, true),
+        ],
+        filter: None,
+        program: plan::Program { instrs: calls.collect(), locals: 8, on_error: None },
+        operations: operations.into_iter().map(Arc::new).collect(),
+        outline: Vec::new(),
+        calls: (0, None),
+        sends: Vec::new(),
+    };
+    rehash(&mut flow);
+    flow
+}
+
+pub fn rehash(flow: &mut plan::Flow) {
+    flow.hash = String::new();
+    flow.hash = plan::content_hash(flow);
+}

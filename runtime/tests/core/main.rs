@@ -1,0 +1,11 @@
+//! The core: store, journal, runs and engine, with a clock and a network of their own.
+
+mod crash;
+mod decoding;
+mod effects;
+mod engine;
+mod evaluation;
+mod fixture;
+mod matching;
+mod replay;
+mod store;

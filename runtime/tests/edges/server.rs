@@ -1,0 +1,319 @@
+use std::time::Duration;
+
+use flow_runtime::server::Limits;
+use flow_runtime::transport::SystemClock;
+use jiff::Timestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{
+    Daemon, acme, authority, connection, daemon, daemon_with, deliver, event, exchange, flow, live, raw, send, signature,
+    signature_at, world,
+};
+
+const PATH: &str = "/v1/webhooks/acme";
+
+async fn started() -> Daemon {
+    daemon(live(vec![acme("http://127.0.0.1:1", None), connection("bare", "http://127.0.0.1:1")], vec![flow("f", "paid")])).await
+}
+
+async fn limited(limits: Limits) -> Daemon {
+    let live = live(vec![acme("http://127.0.0.1:1", None)], vec![flow("f", "paid")]);
+    daemon_with(live, world(std::sync::Arc::new(SystemClock)), |options| options.limits = limits).await
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_second()
+}
+
+async fn post(daemon: &Daemon, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String) {
+    let reply = send(&daemon.service.addresses().server, "POST", path, headers, body).await;
+    (reply.status, reply.code())
+}
+
+#[tokio::test]
+async fn an_event_is_received_once() {
+    let daemon = started().await;
+    let body = event("evt_1", "invoice.paid", now()).to_string();
+    let first = deliver(&daemon, PATH, body.as_bytes()).await;
+    assert_eq!((first.status, first.body.as_str()), (200, r#"{"received":true,"id":"evt_1","duplicate":false}"#));
+    let again = deliver(&daemon, PATH, body.as_bytes()).await;
+    assert_eq!((again.status, again.body.as_str()), (200, r#"{"received":true,"id":"evt_1","duplicate":true}"#));
+    assert_eq!(daemon.service.engine().stats().runs_started, 1);
+    daemon.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_segment_narrows_to_one_trigger() {
+    let daemon = started().await;
+    let body = event("evt_1", "invoice.paid", now()).to_string();
+    let failed = deliver(&daemon, "/v1/webhooks/acme/failed", body.as_bytes()).await;
+    assert_eq!((failed.status, daemon.service.engine().stats().runs_started), (200, 0));
+    let paid = deliver(&daemon, "/v1/webhooks/acme/paid", body.as_bytes()).await;
+    assert_eq!((paid.status, daemon.service.engine().stats().runs_started), (200, 1));
+    assert_eq!(deliver(&daemon, "/v1/webhooks/acme/events", body.as_bytes()).await.json()["duplicate"], true);
+}
+
+#[tokio::test]
+async fn unknown_event_types_are_kept_too() {
+    let daemon = started().await;
+    let body = event("evt_x", "something.new", now()).to_string();
+    assert_eq!(deliver(&daemon, PATH, body.as_bytes()).await.status, 200);
+    assert_eq!(daemon.service.engine().event("evt_x").unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn addresses_that_are_none() {
+    let daemon = started().await;
+    let cases = [
+        ("/v1/webhooks/nobody", "unknown_connection"),
+        ("/v1/webhooks/", "unknown_connection"),
+        ("/v1/webhooks/bare", "no_webhooks"),
+        ("/v1/webhooks/acme/nothing", "unknown_trigger"),
+        ("/v1/webhooks/acme/paid/more", "unknown_trigger"),
+        ("/v1/webhooks", "not_found"),
+        ("/", "not_found"),
+        ("/api/v1/flows", "not_found"),
+        ("/v1/webhooks/acme%2Fpaid", "unknown_connection"),
+        ("/v1/webhooks/../webhooks/acme", "unknown_connection"),
+    ];
+    for (path, code) in cases {
+        assert_eq!(post(&daemon, path, &[], b"{}").await, (404, code.to_owned()), "{path}");
+    }
+    for method in ["GET", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"] {
+        let reply = send(&daemon.service.addresses().server, method, PATH, &[], b"").await;
+        assert_eq!((reply.status, reply.code().as_str()), (405, "method_not_allowed"), "{method}");
+        assert!(reply.head.contains("\r\nallow: post"), "{}", reply.head);
+    }
+}
+
+#[tokio::test]
+async fn signatures_decide() {
+    let daemon = started().await;
+    let body = event("evt_1", "invoice.paid", now()).to_string();
+    let body = body.as_bytes();
+    let good = signature(body);
+    assert_eq!(post(&daemon, PATH, &[], body).await, (401, "signature_missing".to_owned()));
+    assert_eq!(post(&daemon, PATH, &[("Acme-Signature", "")], body).await, (401, "signature_malformed".to_owned()));
+    let doubled = [("Acme-Signature", &*good), ("Acme-Signature", &*good)];
+    assert_eq!(post(&daemon, PATH, &doubled, body).await, (401, "signature_malformed".to_owned()));
+    let changed = [body, b" "].concat();
+    assert_eq!(post(&daemon, PATH, &[("Acme-Signature", &good)], &changed).await, (401, "signature_mismatch".to_owned()));
+    let stale = signature_at(body, now() - 400);
+    assert_eq!(post(&daemon, PATH, &[("Acme-Signature", &stale)], body).await, (401, "signature_stale".to_owned()));
+    // The signature comes before the payload: nobody learns what a payload must look like.
+    assert_eq!(post(&daemon, PATH, &[("Acme-Signature", &good)], b"nonsense").await, (401, "signature_mismatch".to_owned()));
+    assert_eq!(daemon.service.engine().stats().events, 0);
+}
+
+#[tokio::test]
+async fn payloads_that_are_no_events() {
+    let daemon = started().await;
+    let deep = format!("{{\"id\":\"e\",\"type\":\"t\",\"created\":1,\"x\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
+    let cases: [(&[u8], &str); 14] = [
+        (b"", "malformed"),
+        (b"nonsense", "malformed"),
+        (b"[]", "malformed"),
+        (b"\"text\"", "malformed"),
+        (b"{", "malformed"),
+        (b"{}", "malformed"),
+        (b"{} {}", "malformed"),
+        (b"{\"id\":null,\"type\":\"t\",\"created\":1}", "malformed"),
+        (b"{\"id\":\"\",\"type\":\"t\",\"created\":1}", "malformed"),
+        (b"{\"id\":\"e\",\"type\":\"t\",\"created\":\"soon\"}", "malformed"),
+        (b"{\"id\":\"e\xff\",\"type\":\"t\",\"created\":1}", "malformed"),
+        (b"\xef\xbb\xbf{\"id\":\"e\"}", "malformed"),
+        (deep.as_bytes(), "malformed"),
+        (b"{\"id\":\"e\",\"object\":\"thin\",\"created\":\"2026-11-22T00:00:00Z\"}", "refused"),
+    ];
+    for (body, code) in cases {
+        let reply = deliver(&daemon, PATH, body).await;
+        assert_eq!((reply.status, reply.code().as_str()), (400, code), "{}", String::from_utf8_lossy(&body[..body.len().min(80)]));
+        if code == "refused" {
+            assert_eq!(reply.json()["error"]["message"], "thin events are not taken: choose snapshot events");
+        }
+    }
+    let long = event(&"x".repeat(600), "invoice.paid", now()).to_string();
+    assert_eq!(deliver(&daemon, PATH, long.as_bytes()).await.status, 400);
+    assert_eq!(daemon.service.engine().stats().events, 0);
+}
+
+#[tokio::test]
+async fn only_json_is_taken() {
+    let daemon = started().await;
+    let body = event("evt_1", "invoice.paid", now()).to_string();
+    let signature = signature(body.as_bytes());
+    let with = |header: &'static str, value: &'static str| {
+        let (daemon, body, signature) = (&daemon, body.as_bytes(), &*signature);
+        let server = &daemon.service.addresses().server;
+        async move { send(server, "POST", PATH, &[("Acme-Signature", signature), (header, value)], body).await.status }
+    };
+    for bad in ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonp", "multipart/form-data"] {
+        assert_eq!(with("Content-Type", bad).await, 415, "{bad}");
+    }
+    assert_eq!(with("Content-Encoding", "gzip").await, 415);
+    assert_eq!(with("Content-Type", "Application/JSON; charset=utf-8").await, 200);
+    assert_eq!(with("X-Nothing", "x").await, 200);
+}
+
+#[tokio::test]
+async fn too_much_is_refused_before_it_is_read() {
+    let daemon = limited(Limits { max_body: 1000, ..Limits::default() }).await;
+    let server = &daemon.service.addresses().server;
+    // Announced only: nothing of the body is sent.
+    let announced = send(server, "POST", PATH, &[("Content-Length", "99999999999")], b"").await;
+    assert_eq!((announced.status, announced.code().as_str()), (413, "too_large"));
+    // Sent whole: the answer arrives nevertheless.
+    let whole = send(server, "POST", PATH, &[], &vec![b'x'; 300_000]).await;
+    assert_eq!((whole.status, whole.code().as_str()), (413, "too_large"));
+    // In chunks, without a length.
+    let mut chunked = Vec::new();
+    for _ in 0..40 {
+        chunked.extend_from_slice(b"40\r\n");
+        chunked.extend_from_slice(&[b'x'; 64]);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    chunked.extend_from_slice(b"0\r\n\r\n");
+    let reply = send(server, "POST", PATH, &[("Transfer-Encoding", "chunked")], &chunked).await;
+    assert_eq!((reply.status, reply.code().as_str()), (413, "too_large"));
+    let large = format!("/v1/webhooks/{}", "x".repeat(100_000));
+    assert_eq!(send(server, "POST", &large, &[], b"").await.status, 431);
+    let header = "x".repeat(100_000);
+    assert_eq!(send(server, "POST", PATH, &[("X-Large", &header)], b"").await.status, 431);
+}
+
+#[tokio::test]
+async fn chunked_bodies_are_put_together() {
+    let daemon = started().await;
+    let body = event("evt_1", "invoice.paid", now()).to_string();
+    let mut chunked = Vec::new();
+    for part in body.as_bytes().chunks(7) {
+        chunked.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
+        chunked.extend_from_slice(part);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    chunked.extend_from_slice(b"0\r\n\r\n");
+    let headers = [("Acme-Signature", &*signature(body.as_bytes())), ("Transfer-Encoding", "chunked")];
+    assert_eq!(send(&daemon.service.addresses().server, "POST", PATH, &headers, &chunked).await.status, 200);
+}
+
+#[tokio::test]
+async fn slow_senders_are_left() {
+    let fast = Duration::from_millis(150);
+    let daemon = limited(Limits { body_timeout: fast, header_timeout: fast, ..Limits::default() }).await;
+    let host = authority(&daemon.service.addresses().server).to_owned();
+    // The body stops in the middle.
+    let stream = TcpStream::connect(&host).await.unwrap();
+    let reply = exchange(stream, &raw(&host, "POST", PATH, &[("Content-Length", "100")], b"{")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (408, "timeout"));
+    assert!(reply.head.contains("connection: close"));
+    // The head stops in the middle: the connection ends.
+    let mut stream = TcpStream::connect(&host).await.unwrap();
+    stream.write_all(b"POST /v1/webhooks/acme HTTP/1.1\r\nHost: x\r\nX-").await.unwrap();
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok() && !rest.starts_with(b"HTTP/1.1 2"), "{rest:?}");
+    // A sender that goes away in the middle is no event.
+    let mut stream = TcpStream::connect(&host).await.unwrap();
+    stream.write_all(&raw(&host, "POST", PATH, &[("Content-Length", "100")], b"{\"id\"")).await.unwrap();
+    drop(stream);
+    assert_eq!(daemon.service.engine().stats().events, 0);
+}
+
+#[tokio::test]
+async fn smuggling_shapes_are_refused() {
+    let daemon = started().await;
+    let host = authority(&daemon.service.addresses().server).to_owned();
+    let second = "POST /v1/webhooks/acme HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
+    for head in [
+        "Content-Length: 2\r\nContent-Length: 3\r\n",
+        "Content-Length: +2\r\n",
+        "Content-Length: 2\r\nTransfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: identity, chunked, gzip\r\n",
+        "Content-Length : 2\r\n",
+    ] {
+        let text = format!("POST /v1/webhooks/acme HTTP/1.1\r\nHost: x\r\n{head}\r\n{{}}{second}");
+        let mut stream = TcpStream::connect(&host).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut all = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut all)).await;
+        let answers = String::from_utf8_lossy(&all);
+        assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{head:?}: {answers}");
+        assert!(answers.starts_with("HTTP/1.1 400") || answers.starts_with("HTTP/1.1 401"), "{head:?}: {answers}");
+    }
+}
+
+#[tokio::test]
+async fn one_connection_carries_many_requests() {
+    let daemon = started().await;
+    let host = authority(&daemon.service.addresses().server).to_owned();
+    let mut stream = TcpStream::connect(&host).await.unwrap();
+    for at in 0..5 {
+        let body = event(&format!("evt_{at}"), "invoice.paid", now()).to_string();
+        let headers = [("Acme-Signature", &*signature(body.as_bytes()))];
+        let reply = exchange(&mut stream, &raw(&host, "POST", PATH, &headers, body.as_bytes())).await;
+        assert_eq!((reply.status, reply.json()["id"].as_str()), (200, Some(&*format!("evt_{at}"))));
+    }
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_free_their_place() {
+    let daemon = limited(Limits { connections: 2, header_timeout: Duration::from_millis(200), ..Limits::default() }).await;
+    let server = &daemon.service.addresses().server;
+    let held = [TcpStream::connect(authority(server)).await.unwrap(), TcpStream::connect(authority(server)).await.unwrap()];
+    // The third waits until one of the idle ones is closed.
+    assert_eq!(send(server, "GET", "/healthz", &[], b"").await.status, 200);
+    drop(held);
+}
+
+#[tokio::test]
+async fn bodies_share_a_bound() {
+    let limits = Limits { max_body: 64 * 1024, bodies: 64 * 1024, body_timeout: Duration::from_millis(300), ..Limits::default() };
+    let daemon = limited(limits).await;
+    let host = authority(&daemon.service.addresses().server).to_owned();
+    // One sender takes all of the memory and then nothing happens.
+    let mut greedy = TcpStream::connect(&host).await.unwrap();
+    greedy.write_all(&raw(&host, "POST", PATH, &[("Content-Length", "65536")], b"{")).await.unwrap();
+    let body = event("evt_1", "invoice.paid", now()).to_string();
+    assert_eq!(deliver(&daemon, PATH, body.as_bytes()).await.status, 200, "it goes on when the slow sender is left");
+}
+
+#[tokio::test]
+async fn a_webhook_without_its_secret_is_not_taken() {
+    let mut acme = acme("http://127.0.0.1:1", None);
+    acme.secrets.remove("webhook_secret");
+    let daemon = daemon(live(vec![acme], vec![flow("f", "paid")])).await;
+    let reply = deliver(&daemon, PATH, b"{}").await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "webhook_not_configured"));
+    assert!(reply.head.contains("retry-after: "));
+}
+
+#[tokio::test]
+async fn health_and_readiness() {
+    let daemon = started().await;
+    let server = &daemon.service.addresses().server;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(send(server, "GET", path, &[], b"").await.status, 200);
+        assert_eq!(send(server, "POST", path, &[], b"").await.status, 405);
+    }
+    let host = authority(server).to_owned();
+    let mut stream = TcpStream::connect(&host).await.unwrap();
+    stream.write_all(format!("HEAD /readyz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut all = String::new();
+    stream.read_to_string(&mut all).await.unwrap();
+    assert!(all.starts_with("HTTP/1.1 200") && all.ends_with("\r\n\r\n"), "{all}");
+}
+
+#[tokio::test]
+async fn a_stopping_daemon_answers_what_is_on_its_way() {
+    let daemon = started().await;
+    let engine = daemon.service.engine().clone();
+    engine.stop(Duration::from_secs(1)).await;
+    let body = event("evt_1", "invoice.paid", now()).to_string();
+    let reply = deliver(&daemon, PATH, body.as_bytes()).await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "stopping"));
+    assert!(reply.head.contains("retry-after: "));
+    let server = daemon.service.addresses().server.clone();
+    daemon.service.stop().await;
+    assert!(TcpStream::connect(authority(&server)).await.is_err());
+}

@@ -1,0 +1,107 @@
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use flow_runtime::secret::Secret;
+use flow_runtime::service::{Service, StartError};
+use flow_runtime::store::StoreError;
+use flow_runtime::transport::SystemClock;
+use tokio::net::TcpListener;
+
+use crate::support::{acme, daemon, deliver, event, flow, live, options, world};
+
+fn ten_flows() -> flow_runtime::live::Live {
+    live(vec![acme("http://127.0.0.1:1", None)], (0..10).map(|at| flow(&format!("f{at}"), "paid")).collect())
+}
+
+#[tokio::test]
+async fn addresses_are_written_down_and_taken_back() {
+    let daemon = daemon(ten_flows()).await;
+    let store = daemon.folder.path().join("store");
+    let text = std::fs::read_to_string(store.join("addresses.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let addresses = daemon.service.addresses();
+    assert_eq!((json["server"].as_str(), json["admin"].as_str()), (Some(&*addresses.server), Some(&*addresses.admin)));
+    assert_ne!(addresses.server, addresses.admin);
+    for file in ["addresses.json", "admin.sock"] {
+        assert_eq!(std::fs::metadata(store.join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+    }
+    assert_eq!(std::fs::metadata(&store).unwrap().permissions().mode() & 0o777, 0o700);
+    daemon.service.stop().await;
+    daemon.service.stop().await;
+    assert!(!store.join("addresses.json").exists() && !store.join("admin.sock").exists());
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = options(&folder.path().join("store"));
+    server.server_listen = address.clone();
+    let mut admin = options(&folder.path().join("store"));
+    admin.admin_listen = address.clone();
+    for (options, named) in [(server, "server.listen"), (admin, "admin.listen")] {
+        let error = Service::start(options, ten_flows(), world(Arc::new(SystemClock))).await.unwrap_err();
+        assert!(matches!(&error, StartError::InUse { what, .. } if *what == named), "{error:?}");
+        assert_eq!(error.to_string(), format!("{named}: the address {address} is in use by another program"));
+    }
+    assert!(!folder.path().join("store").exists(), "nothing was changed");
+}
+
+#[tokio::test]
+async fn an_open_admin_api_needs_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut open = options(&folder.path().join("store"));
+    open.admin_listen = "0.0.0.0:0".to_owned();
+    let error = Service::start(open.clone(), ten_flows(), world(Arc::new(SystemClock))).await.unwrap_err();
+    assert!(matches!(error, StartError::TokenRequired { .. }), "{error:?}");
+    open.admin_token = Some(Secret::new("token".to_owned()));
+    let service = Service::start(open, ten_flows(), world(Arc::new(SystemClock))).await.unwrap();
+    assert!(service.addresses().admin.starts_with("http://127.0.0.1:"), "{}", service.addresses().admin);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn one_store_one_daemon() {
+    let daemon = daemon(ten_flows()).await;
+    let second = options(&daemon.folder.path().join("store"));
+    let error = Service::start(second, ten_flows(), world(Arc::new(SystemClock))).await.unwrap_err();
+    assert!(matches!(error, StartError::Store(StoreError::Held { .. })), "{error:?}");
+    // The first one's socket and file are untouched.
+    assert!(daemon.service.addresses().socket.exists());
+    let body = event("evt_1", "invoice.paid", jiff::Timestamp::now().as_second()).to_string();
+    assert_eq!(deliver(&daemon, "/v1/webhooks/acme", body.as_bytes()).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_a_killed_daemon_left_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    std::fs::create_dir(&store).unwrap();
+    std::fs::create_dir(store.join(".s")).unwrap();
+    std::fs::write(store.join("addresses.json"), "{}").unwrap();
+    drop(std::os::unix::net::UnixListener::bind(store.join("admin.sock")).unwrap());
+    std::fs::set_permissions(store.join("admin.sock"), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let service = Service::start(options(&store), ten_flows(), world(Arc::new(SystemClock))).await.unwrap();
+    assert_eq!(std::fs::metadata(store.join("admin.sock")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!store.join(".s").exists());
+    assert!(tokio::net::UnixStream::connect(store.join("admin.sock")).await.is_ok());
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_is_fast_and_a_second_one_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let mut best = u128::MAX;
+    for at in 0..3 {
+        let begun = Instant::now();
+        let service = Service::start(options(&store), ten_flows(), world(Arc::new(SystemClock))).await.unwrap();
+        best = best.min(begun.elapsed().as_millis());
+        assert_eq!(service.engine().stats().events, 0, "{at}");
+        service.stop().await;
+    }
+    // Ten times what it may take, since machines that run tests are busy.
+    assert!(best < 500, "{best} ms");
+}
