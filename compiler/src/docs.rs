@@ -46,30 +46,29 @@ pub fn docs_candidates(catalog: &Catalog, path: &str) -> Vec<String> {
     let Some(known) = nearest(connector, connectors).and_then(|near| catalog.connectors.get(near)) else {
         // `charge_failed` alone: the connector was left out.
         for connector in catalog.connectors.values() {
-            candidates.extend(nearest(connector_name(path), names(connector)).map(|name| format!("{}.{name}", connector.name)));
+            candidates.extend(nearest(path.trim(), names(connector)).map(|name| format!("{}.{name}", connector.name)));
         }
         return candidates;
     };
-    match nearest(name, names(known)) {
-        Some(near) if !name.is_empty() => candidates.push(format!("{}.{near}", known.name)),
-        _ => {
-            // Words in common are worth more than nothing: `stripe.refund` means `stripe.create_refund`.
-            let lower = name.to_lowercase();
-            candidates.extend(names(known).filter(|other| !lower.is_empty() && other.contains(&lower)).map(|other| format!("{}.{other}", known.name)));
-            candidates.push(known.name.clone());
+    let mut near: Vec<&str> = nearest(name, names(known)).into_iter().filter(|_| !name.is_empty()).collect();
+    // Words in common count too: `stripe.refund` may mean `stripe.create_refund`.
+    let lower = name.to_lowercase();
+    for other in names(known) {
+        if !lower.is_empty() && other.contains(&lower) && !near.contains(&other) {
+            near.push(other);
         }
     }
-    candidates.truncate(5);
+    candidates.extend(near.into_iter().take(4).map(|name| format!("{}.{name}", known.name)));
+    if candidates.is_empty() {
+        candidates.push(known.name.clone());
+    }
     candidates
-}
-
-fn connector_name(path: &str) -> &str {
-    path.trim()
 }
 
 /// Everything of a connector that has a page.
 fn names(connector: &Connector) -> impl Iterator<Item = &str> {
-    let operations = connector.operations.values().filter(|operation| !operation.internal).map(|operation| operation.name.as_str());
+    let operations =
+        connector.operations.values().filter(|operation| !operation.internal).map(|operation| operation.name.as_str());
     connector.triggers.keys().map(String::as_str).chain(operations).chain(connector.records.keys().map(String::as_str))
 }
 
@@ -77,7 +76,11 @@ fn index(catalog: &Catalog) -> String {
     let mut out = String::from("# Connectors\n\n");
     for connector in catalog.connectors.values() {
         let (triggers, calls) = (connector.triggers.len(), public(connector).count());
-        line(&mut out, &connector.name, &format!("{} ({triggers} triggers, {calls} actions and queries)", first_line(&connector.docs)));
+        line(
+            &mut out,
+            &connector.name,
+            &format!("{} ({triggers} triggers, {calls} actions and queries)", first_line(&connector.docs)),
+        );
     }
     out.push_str("\n`flowc docs NAME` shows one of them; a connector of your own lies beside the flows.\n");
     out
@@ -127,7 +130,8 @@ fn trigger_page(catalog: &Catalog, connector: &Connector, trigger: &Trigger) -> 
         ways.push("by webhook".to_owned());
     }
     if let Some(poll) = source.and_then(|source| source.poll.as_ref()) {
-        ways.push(format!("by polling every {}", flow_plan::Duration::from_millis(i64::try_from(poll.every_ms).unwrap_or(i64::MAX))));
+        let every = flow_plan::Duration::from_millis(i64::try_from(poll.every_ms).unwrap_or(i64::MAX)).to_string();
+        ways.push(format!("by polling every {}", every.strip_prefix("1 ").unwrap_or(&every)));
     }
     if !ways.is_empty() {
         let types: Vec<String> = trigger.types.iter().map(|name| format!("`{name}`")).collect();

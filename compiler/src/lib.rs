@@ -8,7 +8,11 @@ pub mod code;
 pub mod config;
 pub mod connector;
 pub mod diagnostic;
+pub mod report;
+pub mod listing;
+pub mod compile;
 pub mod docs;
+pub mod flow;
 pub mod settings;
 pub mod suggest;
 

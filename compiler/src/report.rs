@@ -35,7 +35,8 @@ pub fn human(diagnostic: &Diagnostic, sources: &Sources, style: Style) -> String
     let theme = GraphicalTheme { characters: ThemeCharacters::unicode(), styles };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(style.width).with_links(false).with_context_lines(0);
     let source = sources.get(&diagnostic.file).cloned().unwrap_or_default();
-    let report = Report { diagnostic, source: NamedSource::new(&*diagnostic.file, source.to_string()), len: source.len() };
+    let len = source.len();
+    let report = Report { diagnostic, source: NamedSource::new(&*diagnostic.file, WholeLines(source)), len };
     let mut out = String::new();
     // Writing into a text cannot fail; should miette refuse a span, the message alone is still said.
     if handler.render_report(&mut out, &report).is_err() {
@@ -46,8 +47,26 @@ pub fn human(diagnostic: &Diagnostic, sources: &Sources, style: Style) -> String
 
 struct Report<'a> {
     diagnostic: &'a Diagnostic,
-    source: NamedSource<String>,
+    source: NamedSource<WholeLines>,
     len: usize,
+}
+
+/// A source that shows the whole of each line that a span touches, and no other.
+struct WholeLines(Arc<str>);
+
+impl miette::SourceCode for WholeLines {
+    fn read_span<'a>(
+        &'a self,
+        span: &miette::SourceSpan,
+        _before: usize,
+        _after: usize,
+    ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
+        let text = &*self.0;
+        let start = text.get(..span.offset()).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        let end = (span.offset() + span.len()).min(text.len());
+        let end = text.get(end..).and_then(|rest| rest.find('\n')).map_or(text.len(), |at| end + at);
+        text.read_span(&(start, end - start).into(), 0, 0)
+    }
 }
 
 impl fmt::Debug for Report<'_> {

@@ -29,6 +29,11 @@ impl Currency {
         LISTED.binary_search(&self.code()).is_ok()
     }
 
+    /// Returns the codes that ISO 4217 lists, sorted.
+    pub fn listed() -> &'static [&'static str] {
+        LISTED
+    }
+
     /// Returns the decimals of its minor unit by ISO 4217.
     pub fn decimals(&self) -> u8 {
         decimals_of(self.code())

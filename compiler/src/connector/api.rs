@@ -148,7 +148,8 @@ impl<'a> Cx<'a> {
                         }
                     }
                     if matches!(typed.ty, Type::Optional(_)) {
-                        let diagnostic = self.diagnostic(Code::E302, expr.span, "this setting can be missing, and every request needs it");
+                        let diagnostic =
+                            self.diagnostic(Code::E302, expr.span, "this setting can be missing, and every request needs it");
                         self.push(diagnostic.help("take the `?` out of its type, or give it a default"));
                     }
                     parts.push(typed.expr);
@@ -169,7 +170,8 @@ impl<'a> Cx<'a> {
         let scheme = call.path.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".");
         let Some((_, wanted)) = AUTH.iter().find(|(name, _)| *name == scheme) else {
             let known = AUTH.iter().map(|(name, _)| *name);
-            self.unknown(call.span, format!("`{scheme}` is no way to authorise requests"), &scheme, known);
+            let span = call.path.first().map_or(call.span, |first| first.span);
+            self.unknown(span, format!("`{scheme}` is no way to authorise requests"), &scheme, known);
             return None;
         };
         // The password of `basic` may be left out: some services take a key as the user.

@@ -22,7 +22,8 @@ impl Cx<'_> {
         output: Option<&WireType>,
     ) -> Effect {
         if !node.action && !matches!(line, EffectLine::Read) {
-            let diagnostic = self.mistake(span, format!("a query changes nothing, so `{}` has no other effect than `read`", node.name.text));
+            let diagnostic =
+                self.mistake(span, format!("a query changes nothing, so `{}` has no other effect than `read`", node.name.text));
             self.push(diagnostic.help("make it an `action`, or leave this line out"));
             return Effect::Read;
         }
@@ -77,7 +78,9 @@ impl Cx<'_> {
     fn check_result(&mut self, span: Span, name: &str, found: &Type, output: Option<&WireType>) {
         if !matches!(found, Type::Optional(_) | Type::Unknown) {
             let diagnostic = self.mistake(span, format!("`{name}` always finds something, so it cannot tell"));
-            self.push(diagnostic.help("a query whose result can be missing says so: `-> Customer?`, with `none on 404` or `first`"));
+            self.push(
+                diagnostic.help("a query whose result can be missing says so: `-> Customer?`, with `none on 404` or `first`"),
+            );
             return;
         }
         let Some(output) = output else { return };

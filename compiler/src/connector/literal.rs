@@ -38,7 +38,8 @@ pub(super) fn duration(literal: &DurationLit) -> Option<Duration> {
 impl Cx<'_> {
     /// The duration in milliseconds, days of 24 hours: for intervals and windows of a service.
     pub(super) fn millis(&mut self, literal: &DurationLit) -> u64 {
-        let millis = duration(literal).and_then(|duration| u64::try_from(duration.approximate_millis()).ok()).filter(|ms| *ms > 0);
+        let millis =
+            duration(literal).and_then(|duration| u64::try_from(duration.approximate_millis()).ok()).filter(|ms| *ms > 0);
         millis.unwrap_or_else(|| {
             self.push(self.mistake(literal.span, "this duration is out of bounds"));
             1

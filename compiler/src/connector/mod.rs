@@ -63,11 +63,8 @@ pub fn declare(file: &Arc<str>, source: &str, node: &syntax::Connector) -> (cata
 /// Returns what the runtime has to know about one connection: what its connector says, and the settings with their
 /// defaults.
 pub fn connection(connector: &catalog::Connector, name: &str, settings: &ConnectionSettings) -> plan::Connection {
-    let mut values: BTreeMap<String, plan::Value> = connector
-        .settings
-        .iter()
-        .filter_map(|setting| Some((setting.name.clone(), setting.default.clone()?)))
-        .collect();
+    let mut values: BTreeMap<String, plan::Value> =
+        connector.settings.iter().filter_map(|setting| Some((setting.name.clone(), setting.default.clone()?))).collect();
     values.extend(settings.values.iter().map(|(name, value)| (name.clone(), value.clone())));
     plan::Connection {
         name: name.to_owned(),

@@ -174,7 +174,9 @@ impl<'a> Cx<'a> {
                 OperationLineKind::Sign(_) => self.unsupported(line.span, "`sign`"),
                 OperationLineKind::Confirm { .. } => self.unsupported(line.span, "`confirm`"),
                 OperationLineKind::Emits(names) => {
-                    emits.extend(names.iter().filter(|name| self.is_trigger(name)).map(|name| format!("{connector}.{}", name.text)));
+                    emits.extend(
+                        names.iter().filter(|name| self.is_trigger(name)).map(|name| format!("{connector}.{}", name.text)),
+                    );
                 }
                 OperationLineKind::RetryOn(statuses) => retry_on = self.statuses(statuses),
                 OperationLineKind::OneOf(names) => marks.one_of.push(self.one_of(names, inputs)),
@@ -252,7 +254,9 @@ impl<'a> Cx<'a> {
             let mut changed = false;
             let names: Vec<String> = self.operations.keys().cloned().collect();
             for name in names {
-                let Some(OperationBody::Steps(block)) = self.operations.get(&name).map(|operation| &operation.body) else { continue };
+                let Some(OperationBody::Steps(block)) = self.operations.get(&name).map(|operation| &operation.body) else {
+                    continue;
+                };
                 let mut called = BTreeSet::new();
                 collect_calls(block, &mut called);
                 let emits: BTreeSet<String> = called
@@ -292,12 +296,18 @@ impl<'a> Cx<'a> {
             let gives = matches!(operation.output.required(), Type::Record(of) if of.name == record.text);
             let takes = matches!(operation.inputs.as_slice(), [input] if input.ty.required().to_string() == from.text);
             if gives && takes {
-                resolvers.push(catalog::Resolver { record: record.text.clone(), from: from.text.clone(), action: action.text.clone() });
+                resolvers.push(catalog::Resolver {
+                    record: record.text.clone(),
+                    from: from.text.clone(),
+                    action: action.text.clone(),
+                });
                 continue;
             }
             let message = format!("`{}` does not make a `{}` out of {}", action.text, record.text, from.text);
             let diagnostic = self.mistake(action.span, message);
-            self.push(diagnostic.help(format!("a resolver has one input of type `{}` and the result `{}`", from.text, record.text)));
+            self.push(
+                diagnostic.help(format!("a resolver has one input of type `{}` and the result `{}`", from.text, record.text)),
+            );
         }
         resolvers
     }

@@ -43,7 +43,7 @@ impl<'a> Cx<'a> {
         match self.records.get(&name.text) {
             Some(Some(_)) => return,
             Some(None) => {
-                let diagnostic = self.mistake(name.span, format!("a `{}` contains itself", name.text));
+                let diagnostic = self.mistake(name.span, format!("`{}` contains itself", name.text));
                 self.push(diagnostic.help(format!("refer to it by its id: `id<{}>`", name.text)));
                 return;
             }
@@ -64,8 +64,11 @@ impl<'a> Cx<'a> {
     pub(super) fn fields(&mut self, nodes: &[RecordField]) -> Vec<catalog::Field> {
         let mut fields: Vec<catalog::Field> = Vec::new();
         for node in nodes {
-            if let Some(first) = nodes.iter().take_while(|other| other.span != node.span).find(|other| other.name.text == node.name.text) {
-                let twice = self.diagnostic(Code::E202, node.name.span, format!("there are two fields named `{}`", node.name.text));
+            if let Some(first) =
+                nodes.iter().take_while(|other| other.span != node.span).find(|other| other.name.text == node.name.text)
+            {
+                let twice =
+                    self.diagnostic(Code::E202, node.name.span, format!("there are two fields named `{}`", node.name.text));
                 self.push(twice.also(first.name.span, "the first one"));
                 continue;
             }
@@ -90,13 +93,7 @@ impl<'a> Cx<'a> {
             roles: attributes.roles,
             personal: attributes.personal,
             deprecated: attributes.deprecated,
-            shape: FieldShape {
-                name: node.name.text.clone(),
-                from,
-                shape: typed.shape,
-                optional,
-                personal: attributes.personal,
-            },
+            shape: FieldShape { name: node.name.text.clone(), from, shape: typed.shape, optional, personal: attributes.personal },
             wire,
         }
     }

@@ -105,7 +105,7 @@ impl<'a> Cx<'a> {
                 _ => self.poll_line(line, &mut lines),
             }
         }
-        self.check_source(name, webhook.is_some(), poll.is_some(), &envelope, &triggers, &lines);
+        self.check_source(name, seen.contains_key("webhook"), poll.is_some(), &envelope, &triggers, &lines);
         let poll = poll.map(|(request, every_ms)| self.poll(request, every_ms, lines, &envelope));
         Source { name: name.text.clone(), webhook, poll, envelope, triggers }
     }
@@ -131,7 +131,12 @@ impl<'a> Cx<'a> {
                 "now" => lines.first_now = Some(true),
                 "all" => lines.first_now = Some(false),
                 other => {
-                    self.unknown(word.span, format!("the first poll begins `now` or with `all`, not `{other}`"), other, ["now", "all"]);
+                    self.unknown(
+                        word.span,
+                        format!("the first poll begins `now` or with `all`, not `{other}`"),
+                        other,
+                        ["now", "all"],
+                    );
                 }
             },
             SourceLineKind::Webhook(_)
@@ -173,10 +178,12 @@ impl<'a> Cx<'a> {
         let scheme = call.path.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".");
         let Some((_, known)) = SCHEMES.iter().find(|(name, _)| *name == scheme) else {
             let names = SCHEMES.iter().map(|(name, _)| *name);
-            self.unknown(call.span, format!("there is no scheme `{scheme}` to verify webhooks"), &scheme, names);
+            let span = call.path.first().map_or(call.span, |first| first.span);
+            self.unknown(span, format!("there is no scheme `{scheme}` to verify webhooks"), &scheme, names);
             return None;
         };
         let mut params: BTreeMap<String, Expr> = BTreeMap::new();
+        let before = self.diagnostics.len();
         for arg in &call.args {
             let Some(name) = &arg.name else {
                 let diagnostic = self.mistake(arg.span, format!("the parameters of `{scheme}` have names"));
@@ -196,7 +203,8 @@ impl<'a> Cx<'a> {
         }
         let lacking: Vec<&str> =
             known.iter().filter(|(param, needed)| *needed && !params.contains_key(*param)).map(|(param, _)| *param).collect();
-        if !lacking.is_empty() {
+        // A parameter with a slip in its name is one mistake, not two.
+        if !lacking.is_empty() && self.diagnostics.len() == before {
             self.push(self.mistake(call.span, format!("`{scheme}` also needs {}", super::listed(&lacking))));
         }
         Some(Webhook { scheme, params })

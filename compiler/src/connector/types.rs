@@ -10,8 +10,8 @@ use crate::code::Code;
 
 /// The types that have a name of their own.
 const NAMES: &[&str] = &[
-    "text", "bool", "int", "number", "money", "date", "time", "datetime", "duration", "json", "list", "map", "email", "phone", "url",
-    "country", "locale", "id", "secret",
+    "text", "bool", "int", "number", "money", "date", "time", "datetime", "duration", "json", "list", "map", "email", "phone",
+    "url", "country", "locale", "id", "secret",
 ];
 
 /// A type with how the wire holds it.

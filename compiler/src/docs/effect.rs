@@ -41,7 +41,9 @@ fn of_request(connector: &Connector, operation: &Plan) -> String {
             "Where the answer got lost, `{}` tells whether it happened; only if it did not, it is tried again.",
             by.query.name
         ),
-        Effect::Once => "It cannot be repeated safely. Where the answer got lost, the run ends as dead, and a person decides.".to_owned(),
+        Effect::Once => {
+            "It cannot be repeated safely. Where the answer got lost, the run ends as dead, and a person decides.".to_owned()
+        }
     }
 }
 

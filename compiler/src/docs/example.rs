@@ -50,7 +50,11 @@ fn start(connector: &Connector, trigger: &Trigger) -> Option<String> {
 
 /// A start that the operation does not cause, of the same connector where there is one.
 fn quiet_start(catalog: &Catalog, connector: &Connector, operation: &Operation) -> Option<String> {
-    let own = connector.triggers.values().filter(|trigger| !operation.emits.contains(&trigger.name)).map(|trigger| (connector, trigger));
+    let own = connector
+        .triggers
+        .values()
+        .filter(|trigger| !operation.emits.contains(&trigger.name))
+        .map(|trigger| (connector, trigger));
     let others = catalog
         .connectors
         .values()
@@ -96,6 +100,8 @@ fn sample(ty: &Type) -> Option<String> {
         Type::Duration => "1 hour".to_owned(),
         Type::List(inner) => format!("[{}]", sample(inner.required())?),
         Type::Map(_) => "{ key: \"…\" }".to_owned(),
-        Type::Json | Type::Record(_) | Type::Date | Type::Time | Type::Unknown | Type::Optional(_) | Type::Nothing => return None,
+        Type::Json | Type::Record(_) | Type::Date | Type::Time | Type::Unknown | Type::Optional(_) | Type::Nothing => {
+            return None;
+        }
     })
 }

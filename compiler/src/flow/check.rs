@@ -96,6 +96,8 @@ pub(super) struct Checker<'a> {
     pub(super) quiet: usize,
     /// Something was wrong while nothing was reported.
     pub(super) quiet_error: bool,
+    /// The tree has parts that could not be read.
+    pub(super) broken: bool,
     pub(super) event: Event<'a>,
     pub(super) frame: Frame<'a>,
     pub(super) setting: Setting,
@@ -137,6 +139,7 @@ impl<'a> Checker<'a> {
             diagnostics: Vec::new(),
             quiet: 0,
             quiet_error: false,
+            broken: false,
             event: Event::None,
             frame: Frame { first_binding: 0, own: None, sees_event: true, is_guard: false, source, depth: 0 },
             setting: Setting::Condition,
@@ -180,7 +183,7 @@ impl<'a> Checker<'a> {
     /// Returns the source text of an expression, in one line.
     pub(super) fn text_of(&self, expr: &syntax::Expr) -> String {
         let text = expr.span.text(self.frame.source);
-        if text.is_empty() { flow_grammar::print::print_expr(expr) } else { one_line(text) }
+        if text.is_empty() { super::show::expr(expr) } else { one_line(text) }
     }
 
     // ------------------------------------------------------------------------------------------ names

@@ -74,11 +74,6 @@ impl<'a> Facts<'a> {
         self.known.truncate(mark);
     }
 
-    /// Takes what was learned since the mark.
-    pub(super) fn take_since(&mut self, mark: usize) -> Vec<Fact<'a>> {
-        self.known.split_off(mark.min(self.known.len()))
-    }
-
     pub(super) fn learn(&mut self, facts: impl IntoIterator<Item = Fact<'a>>) {
         self.known.extend(facts);
     }

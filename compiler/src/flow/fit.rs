@@ -293,7 +293,7 @@ fn is_empty_list(value: &Typed<'_>) -> bool {
 pub(super) fn fits(from: &Type, to: &Type) -> bool {
     match (from, to) {
         (Type::Unknown | Type::Json, _) | (_, Type::Unknown | Type::Json) => true,
-        (Type::Optional(from), Type::Optional(to)) | (from, Type::Optional(to)) => fits(from, to),
+        (from, Type::Optional(to)) => fits(from.required(), to),
         (Type::Text(TextKind::Secret), Type::Text(to)) => *to == TextKind::Secret,
         (Type::Text(_), Type::Text(TextKind::Plain)) => true,
         (Type::Text(from), Type::Text(to)) => from == to,

@@ -78,7 +78,7 @@ fn api() {
     snapshots(
         "api",
         &[
-            "  limit 100 per fortnight",
+            "  limit 0 per minute",
             "  header \"X-Key\" tokn",
             "  header \"X-Region\" region\n  base \"https://two.example\"",
             "  retry on 4090",
@@ -89,8 +89,11 @@ fn api() {
             "  exponents { isk: 9 }",
         ],
     );
-    insta::assert_snapshot!("no_base", told_of("connector shop { secret token  auth berer(token) }"));
-    insta::assert_snapshot!("bases", told_of("connector shop { secret token  setting org: text?  base \"{org}.shop.example/{token}\" }"));
+    insta::with_settings!({ omit_expression => true }, {
+        insta::assert_snapshot!("no_base", told_of("connector shop { secret token  auth berer(token) }"));
+        let bases = "connector shop { secret token  setting org: text?  base \"{org}.shop.example/{token}\" }";
+        insta::assert_snapshot!("bases", told_of(bases));
+    });
 }
 
 #[test]
@@ -147,7 +150,7 @@ fn findable() {
     for line in lines {
         let _ = write!(out, "{line}\n-----\n{}\n", told(&case(line)));
     }
-    insta::assert_snapshot!("findable", out);
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!("findable", out) });
     assert_eq!(told(&case("effect findable by by_key(key: run.key) on 409 find")), "");
 }
 
@@ -169,7 +172,7 @@ fn sources_and_triggers() {
             "  source events { poll GET \"/events\" every 1 minute id \"id\" register POST \"/hooks\" json { url: \"x\" } }",
             "  trigger sold: Order from events \"sold\"",
             "  record Order { id: text }\n  trigger sold: Ordr from events \"sold\"",
-            "  record Order { id: text }\n  trigger sold: Order from \"sold\"",
+            "  record Order { id: text }\n  trigger sold: Order",
             "  record Order { id: text }\n  source events { poll GET \"/e\" every 1 minute id \"id\" }\n  trigger sold: Order from events \"sold\"",
             "  resolver Customer from email = find",
             "  record Customer { id: id<Customer> }\n  query find(phone: phone) -> Customer? { GET \"/c\" query { phone } none on 404 }\n  resolver Customer from email = find",

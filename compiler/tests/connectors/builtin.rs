@@ -99,7 +99,9 @@ fn steps_cause_what_their_parts_cause() {
 fn secrets_know_what_needs_them() {
     for (connector, key) in [("stripe", "key"), ("kustomer", "api_key")] {
         let secrets = &builtin().connectors[connector].secrets;
-        let uses = |name: &str| secrets.iter().find(|secret| secret.name == name).map(|secret| (secret.for_requests, secret.for_webhooks));
+        let uses = |name: &str| {
+            secrets.iter().find(|secret| secret.name == name).map(|secret| (secret.for_requests, secret.for_webhooks))
+        };
         assert_eq!(uses(key), Some((true, false)));
         assert_eq!(uses("webhook_secret"), Some((false, true)));
     }
@@ -125,7 +127,9 @@ fn what_the_first_flow_needs() {
     let record = &stripe.records[&trigger.record];
     assert_eq!(record.field("amount").unwrap().ty, Type::Money);
     let emails: Vec<_> = record.fields.iter().filter(|field| field.ty.to_string() == "email?").collect();
-    assert!(matches!(emails.as_slice(), [email] if email.name == "customer_email" && email.personal && email.roles == ["customer"]));
+    assert!(
+        matches!(emails.as_slice(), [email] if email.name == "customer_email" && email.personal && email.roles == ["customer"])
+    );
     assert_eq!(stripe.summaries(trigger).count(), 4);
     let create = &kustomer.operations["create_conversation"];
     let required: Vec<&str> = create.inputs.iter().filter(|input| input.is_required()).map(|input| input.name.as_str()).collect();

@@ -40,11 +40,23 @@ fn every_example_fits_its_record() {
 #[test]
 fn every_field_is_found_somewhere() {
     let rare = [
-        "stripe.Charge.invoice", "stripe.Checkout.customer", "stripe.Checkout.customer_phone", "stripe.Checkout.subscription",
-        "stripe.Checkout.invoice", "stripe.Checkout.payment_link", "stripe.Invoice.due_date", "stripe.Invoice.charge",
-        "stripe.Invoice.description", "stripe.Subscription.description", "stripe.Refund.failure_reason",
-        "stripe.PaymentFailure.charge", "stripe.PaymentFailure.decline_reason", "stripe.PaymentFailure.risk_score",
-        "kustomer.Customer.company", "kustomer.Conversation.external_id", "kustomer.Message.delivery_error",
+        "stripe.Charge.invoice",
+        "stripe.Checkout.customer",
+        "stripe.Checkout.customer_phone",
+        "stripe.Checkout.subscription",
+        "stripe.Checkout.invoice",
+        "stripe.Checkout.payment_link",
+        "stripe.Invoice.due_date",
+        "stripe.Invoice.charge",
+        "stripe.Invoice.description",
+        "stripe.Subscription.description",
+        "stripe.Refund.failure_reason",
+        "stripe.PaymentFailure.charge",
+        "stripe.PaymentFailure.decline_reason",
+        "stripe.PaymentFailure.risk_score",
+        "kustomer.Customer.company",
+        "kustomer.Conversation.external_id",
+        "kustomer.Message.delivery_error",
         "kustomer.Message.external_id",
     ];
     let examples = examples();

@@ -1,9 +1,12 @@
 //! The built-in connectors, and what is said about broken ones.
 
+#![cfg(test)]
+
 mod broken;
 mod builtin;
 mod docs;
 mod fixtures;
+mod flows;
 mod read;
 mod requests;
 mod sent;

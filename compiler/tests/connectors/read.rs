@@ -4,7 +4,7 @@ use flow_plan::{Currency, Expr, FieldShape, JsonPath, MoneyUnit, Segment, Shape,
 use serde_json::Value as Json;
 
 /// Returns the fields that have a value, as `name`, or what does not fit.
-pub fn record<'s>(fields: &'s [FieldShape], json: &Json) -> Result<Vec<&'s str>, String> {
+pub(crate) fn record<'s>(fields: &'s [FieldShape], json: &Json) -> Result<Vec<&'s str>, String> {
     let mut present = Vec::new();
     for field in fields {
         match value(field, json).map_err(|error| format!("{}: {error}", field.name))? {
@@ -60,7 +60,7 @@ fn fits(shape: &Shape, json: &Json) -> Result<(), String> {
 }
 
 /// Returns what stands at a path; null counts as absent.
-pub fn get<'j>(json: &'j Json, path: &JsonPath) -> Option<&'j Json> {
+pub(crate) fn get<'j>(json: &'j Json, path: &JsonPath) -> Option<&'j Json> {
     let mut at = json;
     for segment in &path.0 {
         at = match segment {
@@ -72,7 +72,7 @@ pub fn get<'j>(json: &'j Json, path: &JsonPath) -> Option<&'j Json> {
 }
 
 /// The conditions that stand in the connectors, no others.
-pub fn condition(expr: &Expr, json: &Json) -> bool {
+pub(crate) fn condition(expr: &Expr, json: &Json) -> bool {
     match expr {
         Expr::Equal(left, right) => match (left.as_ref(), right.as_ref()) {
             (Expr::Answer(path), Expr::Const(value)) => get(json, path).is_some_and(|found| Value::from_json(found) == *value),

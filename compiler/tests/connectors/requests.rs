@@ -180,7 +180,12 @@ fn stripe_pins_its_version() {
 fn kustomer_customers() {
     let email = [("email", text("ada+test@example.com"))];
     body("kustomer.customer_by_email", &email, "GET /customers/email=ada+test@example.com", json!(null));
-    body("kustomer.post_customer_with_email", &email, "POST /customers", json!({ "emails": [{ "email": "ada+test@example.com" }] }));
+    body(
+        "kustomer.post_customer_with_email",
+        &email,
+        "POST /customers",
+        json!({ "emails": [{ "email": "ada+test@example.com" }] }),
+    );
     let inputs = [("name", text("Ada")), ("phone", text("+33400000000"))];
     let expected = json!({ "name": "Ada", "phones": [{ "phone": "+33400000000" }], "externalId": "the-key" });
     body("kustomer.post_customer", &inputs, "POST /customers", expected);

@@ -8,17 +8,17 @@ use jiff::Timestamp;
 
 /// Method, path with query, and the pairs of a form or the JSON of a body.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Sent {
-    pub line: String,
-    pub form: Vec<String>,
-    pub json: serde_json::Value,
+pub(crate) struct Sent {
+    pub(crate) line: String,
+    pub(crate) form: Vec<String>,
+    pub(crate) json: serde_json::Value,
 }
 
 /// The instant of every attempt.
-pub const SENT_AT: &str = "2026-11-22T12:00:00Z";
+pub(crate) const SENT_AT: &str = "2026-11-22T12:00:00Z";
 
 /// Returns what an operation sends for inputs by name.
-pub fn sent(operation: &Operation, inputs: &[(&str, Value)]) -> Sent {
+pub(crate) fn sent(operation: &Operation, inputs: &[(&str, Value)]) -> Sent {
     for (name, _) in inputs {
         assert!(operation.inputs.iter().any(|input| input.name == *name), "{} has no input {name}", operation.name);
     }
@@ -72,8 +72,11 @@ fn eval(expr: &Expr, inputs: &[Value]) -> Value {
         Expr::Env(Env::RunKey) => Value::text("the-key"),
         Expr::Env(Env::SentAt) => Value::Instant(SENT_AT.parse().unwrap()),
         Expr::Record(fields) => {
-            let fields: BTreeMap<Arc<str>, Value> =
-                fields.iter().map(|(name, value)| (Arc::from(name.as_str()), part(value))).filter(|(_, value)| !value.is_missing()).collect();
+            let fields: BTreeMap<Arc<str>, Value> = fields
+                .iter()
+                .map(|(name, value)| (Arc::from(name.as_str()), part(value)))
+                .filter(|(_, value)| !value.is_missing())
+                .collect();
             Value::Record(Arc::new(fields))
         }
         Expr::List(items) => Value::List(Arc::new(items.iter().map(part).filter(|item| !item.is_missing()).collect())),
@@ -82,7 +85,9 @@ fn eval(expr: &Expr, inputs: &[Value]) -> Value {
         Expr::Index(record, key) => part(record).field(part(key).as_text().unwrap()),
         Expr::Else(value, default) => Some(part(value)).filter(|value| !value.is_missing()).unwrap_or_else(|| part(default)),
         Expr::Arithmetic(flow_plan::Arithmetic::Add, left, right) => match (part(left), part(right)) {
-            (Value::Instant(at), Value::Duration(by)) => Value::Instant(Timestamp::from_millisecond(at.as_millisecond() + by.millis).unwrap()),
+            (Value::Instant(at), Value::Duration(by)) => {
+                Value::Instant(Timestamp::from_millisecond(at.as_millisecond() + by.millis).unwrap())
+            }
             other => panic!("not expected here: {other:?}"),
         },
         Expr::Call(function, args) => match (function, part(&args[0])) {

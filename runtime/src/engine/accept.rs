@@ -154,8 +154,11 @@ fn prepare(
     let mut starts = Vec::new();
     let mut jobs = Vec::new();
     if !nothing_new {
-        let paused = paused(shared);
-        for start in payload.starts(&head, settings, incoming.only_trigger.as_deref(), &paused) {
+        let mut skip = paused(shared);
+        if let Some(known) = &known {
+            skip.extend(flows_of(shared, known.seq).map_err(|error| refused(&error))?);
+        }
+        for start in payload.starts(&head, settings, incoming.only_trigger.as_deref(), &skip) {
             let (start, started) = begin(shared, &head, start);
             starts.push(start);
             jobs.push(started);
@@ -182,6 +185,15 @@ fn known_event(shared: &Shared, connection: &str, id: &str) -> Result<Option<Sto
         Some((_, seq)) => shared.store.event(seq),
         None => Ok(None),
     }
+}
+
+/// The flows that an event has started: they do not start again for another of its triggers.
+fn flows_of(shared: &Shared, event: u64) -> Result<Vec<String>, StoreError> {
+    let mut flows = Vec::new();
+    for run in shared.store.runs_of_event(event)? {
+        flows.extend(shared.store.run(&run)?.map(|head| head.flow));
+    }
+    Ok(flows)
 }
 
 fn paused(shared: &Shared) -> HashSet<String> {

@@ -99,10 +99,6 @@ impl Host {
         &self.project
     }
 
-    pub(crate) fn flow_count(&self) -> usize {
-        self.sound.values().map(|unit| unit.flows.len()).sum()
-    }
-
     fn check_config(&mut self) -> Vec<Diagnostic> {
         let Some((name, _)) = &self.config_source else { return Vec::new() };
         let catalog = self.compiler.catalog();

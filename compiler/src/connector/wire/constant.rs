@@ -27,7 +27,8 @@ impl Cx<'_> {
             && !members.iter().any(|member| **member == **text)
         {
             let known: Vec<&str> = members.iter().map(String::as_str).collect();
-            let mut diagnostic = self.diagnostic(Code::E304, node.span, format!("`{text}` is not one of {}", super::super::listed(&known)));
+            let mut diagnostic =
+                self.diagnostic(Code::E304, node.span, format!("`{text}` is not one of {}", super::super::listed(&known)));
             if let Some(best) = nearest(text, known) {
                 diagnostic = diagnostic.fix(format!("did you mean `{best}`?"), node.span, format!("\"{best}\""), false);
             }
@@ -35,7 +36,11 @@ impl Cx<'_> {
             return None;
         }
         if !fits(&value, ty) {
-            self.push(self.diagnostic(Code::E301, node.span, format!("expected {}, found {}", ty.required(), typed.ty)));
+            let found = match value {
+                Value::Number(number) if matches!(ty.required(), Type::Int(_)) => number.to_string(),
+                _ => typed.ty.to_string(),
+            };
+            self.push(self.diagnostic(Code::E301, node.span, format!("expected {}, found {found}", ty.required())));
             return None;
         }
         Some(value)

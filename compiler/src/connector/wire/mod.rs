@@ -134,7 +134,9 @@ impl Cx<'_> {
                 Typed::unknown()
             }
             ExprKind::Money(..) | ExprKind::Any(_) => self.wrong(node, "money cannot stand here"),
-            ExprKind::Time(_) | ExprKind::Date(_) | ExprKind::DateTime(..) => self.wrong(node, "a date or time cannot stand here"),
+            ExprKind::Time(_) | ExprKind::Date(_) | ExprKind::DateTime(..) => {
+                self.wrong(node, "a date or time cannot stand here")
+            }
             ExprKind::Range(..) | ExprKind::Tuple(_) => self.wrong(node, "a value is expected here"),
         }
     }

@@ -77,7 +77,14 @@ impl Cx<'_> {
         }
     }
 
-    fn binary(&mut self, node: &syntax::Expr, op: BinaryOp, left: &syntax::Expr, right: &syntax::Expr, scope: &Scope<'_>) -> Typed {
+    fn binary(
+        &mut self,
+        node: &syntax::Expr,
+        op: BinaryOp,
+        left: &syntax::Expr,
+        right: &syntax::Expr,
+        scope: &Scope<'_>,
+    ) -> Typed {
         let expr = match op {
             BinaryOp::And => Expr::And(vec![self.condition(left, scope), self.condition(right, scope)]),
             BinaryOp::Or => Expr::Or(vec![self.condition(left, scope), self.condition(right, scope)]),
@@ -85,15 +92,11 @@ impl Cx<'_> {
             BinaryOp::LessEq => self.compare(Order::LessEq, left, right, scope),
             BinaryOp::Greater => self.compare(Order::Greater, left, right, scope),
             BinaryOp::GreaterEq => self.compare(Order::GreaterEq, left, right, scope),
-            BinaryOp::Contains => {
-                Expr::Contains(Box::new(self.left(left, scope).expr), Box::new(self.wire(right, scope).expr))
-            }
+            BinaryOp::Contains => Expr::Contains(Box::new(self.left(left, scope).expr), Box::new(self.wire(right, scope).expr)),
             BinaryOp::StartsWith => {
                 Expr::StartsWith(Box::new(self.left(left, scope).expr), Box::new(self.wire(right, scope).expr))
             }
-            BinaryOp::EndsWith => {
-                Expr::EndsWith(Box::new(self.left(left, scope).expr), Box::new(self.wire(right, scope).expr))
-            }
+            BinaryOp::EndsWith => Expr::EndsWith(Box::new(self.left(left, scope).expr), Box::new(self.wire(right, scope).expr)),
             BinaryOp::Matches => {
                 let value = self.left(left, scope).expr;
                 let pattern = match &*right.kind {

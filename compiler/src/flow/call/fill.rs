@@ -199,6 +199,10 @@ impl<'a> Checker<'a> {
             found => return found,
         }
         let Type::Text(TextKind::Id(connector, record)) = ty else { return Found::None };
+        // A resolver is an action: it has no place in a `let`.
+        if self.steps.query_path.is_some() {
+            return Found::None;
+        }
         let Some(owner) = self.catalog.connectors.get(connector) else { return Found::None };
         let Some(connection) = self.connection_of(owner, target) else { return Found::None };
         let mut ways = Vec::new();

@@ -91,6 +91,7 @@ impl<'a> Checker<'a> {
             ExprKind::In { value, negated, set } => self.is_in(expr, value, set, !negated, position),
             ExprKind::Text(_)
             | ExprKind::Number(_)
+            | ExprKind::Bytes(_)
             | ExprKind::Money(..)
             | ExprKind::Any(_)
             | ExprKind::Duration(_)

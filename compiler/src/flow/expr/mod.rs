@@ -28,6 +28,13 @@ impl<'a> Checker<'a> {
         match expr.kind.as_ref() {
             ExprKind::Text(text) => self.text(text),
             ExprKind::Number(number) => self.number(number),
+            ExprKind::Bytes(_) => {
+                let diagnostic = self
+                    .diagnostic(Code::E301, expr.span, "a size in bytes is no value in a flow")
+                    .help("it stands in `cut(…)`, in the requests of a connector");
+                self.report(diagnostic);
+                Typed::unknown()
+            }
             ExprKind::Money(number, currency) => self.money(expr.span, number, currency),
             ExprKind::Any(_) => {
                 let diagnostic = self
@@ -76,7 +83,10 @@ impl<'a> Checker<'a> {
             ExprKind::Object(fields) => self.object(fields, None),
             ExprKind::Paren(inner) => self.value(inner),
             ExprKind::Tuple(items) => self.tuple(expr, items),
-            ExprKind::Bad => Typed::unknown(),
+            ExprKind::Bad => {
+                self.broken = true;
+                Typed::unknown()
+            }
         }
     }
 

@@ -5,6 +5,8 @@ mod choice;
 mod repeat;
 mod simple;
 
+pub(super) use simple::snake;
+
 use flow_grammar::span::Span;
 use flow_grammar::syntax::{Block, ClauseKind, Step, StepKind};
 use flow_plan as plan;
@@ -174,7 +176,10 @@ impl<'a> Checker<'a> {
                 );
                 false
             }
-            StepKind::Bad => false,
+            StepKind::Bad => {
+                self.broken = true;
+                false
+            }
         }
     }
 

@@ -228,7 +228,7 @@ async fn once(service: &Service) {
             let waiting = live.connections.iter().filter(|(_, connection)| connection.polls).any(|(name, connection)| {
                 let listens = live.flows.iter().any(|flow| flow.triggers.iter().any(|trigger| trigger.connection == *name));
                 let polled = |source: &flow_plan::Source| {
-                    let cursor = service.engine().cursor(name, &source.name).ok().flatten();
+                    let cursor = service.engine().cursor(name, &source.name);
                     cursor.and_then(|cursor| cursor.polled_at).is_some_and(|at| at >= began)
                 };
                 listens && connection.plan.sources.iter().any(|source| source.poll.is_some() && !polled(source))

@@ -1,0 +1,6 @@
+//! Flows: what is said about mistakes, and what becomes of sound ones.
+
+mod harness;
+mod listing;
+
+mod values;

@@ -1,0 +1,347 @@
+//! What every backend of the store must do, and what the one on disk must do beside.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flow_plan::{Effect, Value};
+use flow_runtime::event::{Cursor, Via};
+use flow_runtime::journal::{Entry, EventHead, Outcome, Start, What};
+use flow_runtime::key;
+use flow_runtime::run::{Run, Status, apply};
+use flow_runtime::store::{
+    AcceptBatch, EventQuery, MemoryStore, NewEvent, NewRun, NewStart, PruneBite, RedbStore, RunHead, RunQuery, RunUpdate, Store,
+    StoreError, StoredEvent,
+};
+use jiff::Timestamp;
+
+use crate::fixture::{at, flow, op};
+
+fn event(seq: u64, id: &str, received_at: Timestamp) -> StoredEvent {
+    StoredEvent {
+        seq,
+        id: id.to_owned(),
+        connection: "svc".to_owned(),
+        source: "events".to_owned(),
+        event_type: None,
+        triggers: vec!["happened".to_owned()],
+        occurred_at: None,
+        received_at,
+        via: Via::Webhook,
+        payload: Bytes::from_static(b"{\"a\": 1}"),
+    }
+}
+
+fn head(seq: u64, id: &str, event: &StoredEvent, status: Status) -> RunHead {
+    RunHead {
+        id: id.to_owned(),
+        seq,
+        flow: "f".to_owned(),
+        plan: "hash".to_owned(),
+        event: event.seq,
+        event_id: event.id.clone(),
+        connection: event.connection.clone(),
+        trigger: "happened".to_owned(),
+        status,
+        death: None,
+        reason: None,
+        started_at: event.received_at,
+        ended_at: (!status.is_active()).then_some(event.received_at),
+        wake_at: None,
+        entries: 1,
+    }
+}
+
+fn new(event: StoredEvent, head: RunHead) -> NewEvent {
+    let start = Start {
+        run: head.id.clone(),
+        replay: 0,
+        event: EventHead {
+            seq: event.seq,
+            id: event.id.clone(),
+            connection: event.connection.clone(),
+            event_type: None,
+            occurred_at: None,
+            received_at: event.received_at,
+            via: Via::Webhook,
+        },
+        trigger: "happened".to_owned(),
+        slots: vec![Value::text("a"), Value::Missing],
+        raw: Vec::new(),
+        misfit: None,
+    };
+    let key = key::start_key("svc", "happened", &event.id);
+    let entries = vec![Entry::new(event.received_at, What::Started(Box::new(start)))];
+    NewEvent { event, starts: vec![NewStart { trigger: "happened".to_owned(), key, runs: vec![NewRun { head, entries }] }] }
+}
+
+/// The suite. It ends with what was written still there after `reopen`.
+async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> Box<dyn Store>) {
+    let noon = at("2026-11-22T12:00:00Z");
+    let later = |minutes: i64| noon.checked_add(Duration::from_secs(u64::try_from(minutes * 60).unwrap())).unwrap();
+    assert_eq!(store.last_numbers(), Ok((0, 0)));
+    assert_eq!(store.event(1), Ok(None));
+    // An event, its start, a cursor and a plan in one transaction.
+    let plan = Arc::new(flow("f", vec![op("set", Effect::Set)]));
+    let first = event(1, "evt_1", noon);
+    let cursor = Cursor { cursor: Some("c".to_owned()), ..Cursor::default() };
+    let batch = AcceptBatch {
+        events: vec![new(first.clone(), head(1, "run_a", &first, Status::Running))],
+        plans: vec![Arc::clone(&plan)],
+        cursor: Some(("svc".to_owned(), "events".to_owned(), cursor.clone())),
+    };
+    let accepted = store.accept(batch.clone()).await.unwrap();
+    assert!(!accepted[0].duplicate);
+    assert_eq!(accepted[0].started, [true]);
+    let again = store.accept(batch).await.unwrap();
+    assert!(again[0].duplicate);
+    assert_eq!(again[0].started, [false]);
+    assert_eq!(store.event(1).unwrap().as_ref(), Some(&first));
+    assert_eq!(store.event_seqs("evt_1").unwrap(), [("svc".to_owned(), 1)]);
+    assert_eq!(store.event_seqs("evt_").unwrap(), []);
+    assert_eq!(store.cursors().unwrap(), [("svc".to_owned(), "events".to_owned(), cursor)]);
+    assert_eq!(store.plan(&plan.hash).unwrap().as_deref(), Some(&*plan));
+    assert_eq!(store.runs_of_event(1).unwrap(), ["run_a"]);
+    assert_eq!(store.journal("run_a").unwrap().len(), 1);
+    assert_eq!(store.last_numbers(), Ok((1, 1)));
+    // Another event with the same key of its start.
+    let mut second = new(event(2, "evt_2", later(1)), head(2, "run_b", &event(2, "evt_2", later(1)), Status::Running));
+    second.starts[0].key = key::start_key("svc", "happened", "evt_1");
+    let accepted = store.accept(AcceptBatch { events: vec![second], ..AcceptBatch::default() }).await.unwrap();
+    assert!(!accepted[0].duplicate);
+    assert_eq!(accepted[0].started, [false]);
+    assert_eq!(store.run("run_b"), Ok(None));
+    // Timers and indexes follow the heads.
+    let mut waiting = RunHead { status: Status::Waiting, wake_at: Some(later(5)), entries: 2, ..head(1, "run_a", &first, Status::Running) };
+    let entries = vec![Entry::new(later(1), What::Woken)];
+    store.update(vec![RunUpdate { head: waiting.clone(), entries: entries.clone() }]).await.unwrap();
+    assert_eq!(store.due(later(4), 10).unwrap(), (Vec::new(), Some(later(5))));
+    assert_eq!(store.due(later(5), 10).unwrap(), (vec!["run_a".to_owned()], None));
+    assert_eq!(store.active(None, 10).unwrap(), ["run_a"]);
+    assert_eq!(store.active(Some("run_a"), 10).unwrap(), Vec::<String>::new());
+    // A journal that grew meanwhile is not written over, and the others of the group do not suffer.
+    let stale = store.update(vec![RunUpdate { head: waiting.clone(), entries }]);
+    let third = event(3, "evt_3", later(2));
+    let good = AcceptBatch { events: vec![new(third.clone(), head(3, "run_c", &third, Status::Done))], ..AcceptBatch::default() };
+    let good = store.accept(good);
+    assert_eq!(stale.await, Err(StoreError::Conflict));
+    assert_eq!(good.await.unwrap()[0].started, [true]);
+    assert_eq!(store.journal("run_a").unwrap().len(), 2);
+    // Dead, listed, and alive again.
+    waiting.wake_at = None;
+    waiting.entries = 3;
+    waiting.status = Status::Dead;
+    let died = Entry::new(later(6), What::Ended { ms: 3, outcome: Outcome::lost(), jitter: 1 });
+    store.update(vec![RunUpdate { head: waiting.clone(), entries: vec![died.clone()] }]).await.unwrap();
+    assert_eq!(store.due(later(60), 10).unwrap(), (Vec::new(), None));
+    assert_eq!(store.counts(), Ok((0, 1)));
+    let dead = RunQuery { status: Some(Status::Dead), limit: 10, ..RunQuery::default() };
+    assert_eq!(store.runs(&dead).unwrap(), [waiting.clone()]);
+    assert_eq!(store.journal("run_a").unwrap()[2], died);
+    // Lists: newest first, by page, by what is asked for.
+    let ids = |query: RunQuery| store.runs(&query).unwrap().into_iter().map(|run| run.id).collect::<Vec<_>>();
+    assert_eq!(ids(RunQuery { limit: 10, ..RunQuery::default() }), ["run_c", "run_a"]);
+    assert_eq!(ids(RunQuery { limit: 1, ..RunQuery::default() }), ["run_c"]);
+    assert_eq!(ids(RunQuery { limit: 10, before: Some(3), ..RunQuery::default() }), ["run_a"]);
+    assert_eq!(ids(RunQuery { limit: 10, since: Some(later(1)), ..RunQuery::default() }), ["run_c"]);
+    assert_eq!(ids(RunQuery { limit: 10, flow: Some("f".to_owned()), status: Some(Status::Done), ..RunQuery::default() }), ["run_c"]);
+    assert_eq!(ids(RunQuery { limit: 10, flow: Some("ff".to_owned()), ..RunQuery::default() }), Vec::<String>::new());
+    let events = |query: EventQuery| store.events(&query).unwrap().into_iter().map(|event| event.seq).collect::<Vec<_>>();
+    assert_eq!(events(EventQuery { limit: 10, ..EventQuery::default() }), [3, 2, 1]);
+    assert_eq!(events(EventQuery { limit: 10, before: Some(3), ..EventQuery::default() }), [2, 1]);
+    assert_eq!(events(EventQuery { limit: 10, since: Some(later(2)), ..EventQuery::default() }), [3]);
+    assert_eq!(events(EventQuery { limit: 10, trigger: Some("failed".to_owned()), ..EventQuery::default() }), [0u64; 0]);
+    store.set_paused("f", Some(noon)).await.unwrap();
+    store.set_paused("g", Some(noon)).await.unwrap();
+    store.set_paused("g", None).await.unwrap();
+    // Still there afterwards.
+    let store = reopen(store);
+    assert_eq!(store.paused().unwrap(), [("f".to_owned(), noon)]);
+    assert_eq!(store.runs(&dead).unwrap(), [waiting]);
+    assert_eq!(store.event(1).unwrap().map(|event| event.payload), Some(first.payload));
+    // What is too old goes; the dead run keeps its event, the keys of starts stay longer.
+    let bite = |limit, from| PruneBite { before: later(100), starts_before: noon, from, limit };
+    let pruned = store.prune(bite(1, (0, 0))).await.unwrap();
+    assert!(pruned.next.is_some(), "a little at a time");
+    let mut from = pruned.next;
+    let (mut runs, mut events) = (pruned.runs, pruned.events);
+    while let Some(next) = from {
+        let pruned = store.prune(bite(1, next)).await.unwrap();
+        (runs, events, from) = (runs + pruned.runs, events + pruned.events, pruned.next);
+    }
+    assert_eq!((runs, events), (1, 1), "run_c, and the event without a run; the event of run_c is next");
+    let pruned = store.prune(bite(10, (0, 0))).await.unwrap();
+    assert_eq!((pruned.runs, pruned.events, pruned.starts), (0, 1, 0));
+    assert!(store.event(1).unwrap().is_some() && store.journal("run_c").unwrap().is_empty());
+    let again = event(9, "evt_3", later(200));
+    let again = AcceptBatch { events: vec![new(again.clone(), head(9, "run_c", &again, Status::Running))], ..AcceptBatch::default() };
+    let again = store.accept(again).await.unwrap();
+    assert!(!again[0].duplicate);
+    assert_eq!(again[0].started, [false]);
+    let pruned = store.prune(PruneBite { starts_before: later(100), ..bite(10, (0, 0)) }).await.unwrap();
+    assert_eq!(pruned.starts, 2);
+}
+
+#[tokio::test]
+async fn memory_conforms() {
+    conforms(Box::new(MemoryStore::new().unwrap()), |store| store).await;
+}
+
+#[tokio::test]
+async fn redb_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = RedbStore::open(&path).unwrap();
+    conforms(Box::new(store), |store| {
+        drop(store);
+        Box::new(RedbStore::open(&path).unwrap())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writers_share_commits() {
+    let store = Arc::new(MemoryStore::new().unwrap());
+    let mut waiting = Vec::new();
+    for number in 1..=1000 {
+        let event = event(number, &format!("evt_{number}"), at("2026-11-22T12:00:00Z"));
+        let head = head(number, &format!("run_{number}"), &event, Status::Running);
+        waiting.push(store.accept(AcceptBatch { events: vec![new(event, head)], ..AcceptBatch::default() }));
+    }
+    for accepted in waiting {
+        assert!(!accepted.await.unwrap()[0].duplicate);
+    }
+    assert!(store.faults().commits() < 900, "{}", store.faults().commits());
+    assert_eq!(store.counts(), Ok((1000, 0)));
+}
+
+#[test]
+fn a_second_opener_is_refused_and_told_who() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = RedbStore::open(folder.path()).unwrap();
+    match RedbStore::open(folder.path()) {
+        Err(StoreError::Held { by, .. }) => assert_eq!(by, Some(std::process::id())),
+        other => panic!("{:?}", other.err()),
+    }
+    drop(store);
+    assert!(RedbStore::open(folder.path()).is_ok());
+}
+
+#[test]
+fn a_newer_store_is_refused_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(RedbStore::open(folder.path()).unwrap());
+    std::fs::write(folder.path().join("version"), "9\n").unwrap();
+    let before = std::fs::read(folder.path().join("flow.redb")).unwrap();
+    let refused = RedbStore::open(folder.path()).err().unwrap();
+    assert_eq!(refused, StoreError::Newer { found: 9 });
+    assert!(!refused.is_retryable());
+    assert_eq!(std::fs::read(folder.path().join("flow.redb")).unwrap(), before);
+}
+
+#[test]
+fn a_first_start_that_was_cut_off_does_not_stand_in_the_way() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("flow.redb.new"), b"torn").unwrap();
+    let store = RedbStore::open(folder.path()).unwrap();
+    assert_eq!(store.last_numbers(), Ok((0, 0)));
+}
+
+#[cfg(unix)]
+#[test]
+fn files_are_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/b");
+    let _store = RedbStore::open(&path).unwrap();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o700);
+    for file in std::fs::read_dir(&path).unwrap() {
+        let file = file.unwrap().path();
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+/// A file in memory that refuses to be synced from a certain write on, and survives being closed.
+#[derive(Debug, Clone, Default)]
+struct Disk {
+    bytes: Arc<std::sync::Mutex<Vec<u8>>>,
+    full: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Disk {
+    fn refuse(&self, full: bool) {
+        self.full.store(full, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    fn check(&self) -> std::io::Result<()> {
+        match self.full.load(std::sync::atomic::Ordering::SeqCst) {
+            true => Err(std::io::Error::new(std::io::ErrorKind::StorageFull, "no space left on device")),
+            false => Ok(()),
+        }
+    }
+}
+
+impl redb::StorageBackend for Disk {
+    fn len(&self) -> std::io::Result<u64> {
+        Ok(self.bytes.lock().unwrap().len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        let at = usize::try_from(offset).unwrap();
+        out.copy_from_slice(&self.bytes.lock().unwrap()[at..at + out.len()]);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.check()?;
+        self.bytes.lock().unwrap().resize(usize::try_from(len).unwrap(), 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.check()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        self.check()?;
+        let at = usize::try_from(offset).unwrap();
+        self.bytes.lock().unwrap()[at..at + data.len()].copy_from_slice(data);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_and_room_mends_it() {
+    let disk = Disk::default();
+    let opened = disk.clone();
+    let store = RedbStore::with_backend(move || Ok(opened.clone())).unwrap();
+    let batch = |number: u64| {
+        let event = event(number, &format!("evt_{number}"), at("2026-11-22T12:00:00Z"));
+        let head = head(number, &format!("run_{number}"), &event, Status::Running);
+        AcceptBatch { events: vec![new(event, head)], ..AcceptBatch::default() }
+    };
+    store.accept(batch(1)).await.unwrap();
+    disk.refuse(true);
+    for _ in 0..3 {
+        let refused = store.accept(batch(2)).await.unwrap_err();
+        assert!(refused.is_retryable(), "{refused}");
+    }
+    disk.refuse(false);
+    assert!(!store.accept(batch(2)).await.unwrap()[0].duplicate);
+    assert_eq!(store.counts(), Ok((2, 0)));
+    assert_eq!(store.journal("run_1").unwrap().len(), 1);
+}
+
+#[test]
+fn journals_survive_their_serialisation() {
+    let flow = flow("f", vec![op("set", Effect::Set)]);
+    let event = event(1, "evt", at("2026-11-22T12:00:00Z"));
+    let entry = new(event.clone(), head(1, "run", &event, Status::Running)).starts.remove(0).runs.remove(0).entries.remove(0);
+    let text = serde_json::to_string(&entry).unwrap();
+    let read: Entry = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, entry);
+    let mut run = Run::default();
+    apply(&flow, &mut run, &read);
+    assert_eq!(run.status, Status::Running);
+}
