@@ -74,3 +74,21 @@ fn flows_of_every_day() {
         assert!(problems.is_empty(), "{source}\n{problems:#?}");
     }
 }
+
+/// The first flow of the documentation, with what the compiler fills in.
+#[test]
+fn the_first_flow_written_out() {
+    let mut compiler = Compiler::new(Settings::default());
+    compiler.set("test.flow", "when stripe.charge_failed where amount > 100 do kustomer.create_conversation");
+    let compilation = compiler.compile();
+    let problems: Vec<_> = compilation.diagnostics.iter().filter(|diagnostic| diagnostic.severity != Severity::Advice).collect();
+    assert!(problems.is_empty(), "{problems:#?}");
+    let flow = compilation.flows().next().unwrap();
+    let calls: Vec<&str> = flow.operations.iter().map(|operation| operation.name.as_str()).collect();
+    assert_eq!(
+        calls,
+        ["kustomer.customer_by_email", "kustomer.post_customer_with_email", "kustomer.post_conversation", "kustomer.add_note"]
+    );
+    let reads: Vec<&str> = flow.reads.iter().map(|field| field.name.as_str()).collect();
+    assert_eq!(reads, ["amount", "customer_email"]);
+}

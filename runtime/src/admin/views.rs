@@ -94,16 +94,17 @@ pub(super) fn connections(state: &State) -> Json {
         .connections
         .iter()
         .map(|(name, connection)| {
-            let polls = polls.iter().filter(|((of, _), _)| of == name).map(|((_, source), status)| poll(source, status));
+            let of_it = polls.iter().filter(|((of, _), _)| of == name);
+            let polls: Vec<Json> = of_it.map(|((_, source), status)| poll(source, status)).collect();
             let engine = states.iter().find(|state| &state.name == name);
-            view(name, connection, engine, polls.collect())
+            view(name, connection, engine, &polls)
         })
         .collect();
     json!({ "connections": connections })
 }
 
 /// A secret shows as there or not there, and nothing else of it.
-fn view(name: &str, connection: &LiveConnection, engine: Option<&ConnectionState>, polls: Vec<Json>) -> Json {
+fn view(name: &str, connection: &LiveConnection, engine: Option<&ConnectionState>, polls: &[Json]) -> Json {
     let secrets = connection.plan.secrets.iter().map(|secret| {
         let configured = connection.secrets.contains_key(&secret.name);
         json!({ "name": secret.name, "configured": configured, "for_webhooks": secret.for_webhooks })

@@ -96,7 +96,7 @@ impl Item {
 
 /// Puts items in their order, oldest first. Equal ones keep the order of the wire, reversed where that is newest first.
 /// An item without an order stands where the one before it stands.
-pub(super) fn sort(items: &mut Vec<Item>, newest_first: bool) {
+pub(super) fn sort(items: &mut [Item], newest_first: bool) {
     if newest_first {
         items.reverse();
     }

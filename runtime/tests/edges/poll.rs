@@ -42,7 +42,7 @@ impl TestClock {
     }
 
     fn advance(&self, seconds: i64) {
-        self.0.send_modify(|now| *now = *now + SignedDuration::from_secs(seconds));
+        self.0.send_modify(|now| *now += SignedDuration::from_secs(seconds));
     }
 }
 

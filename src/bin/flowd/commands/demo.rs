@@ -43,6 +43,7 @@ pub(crate) async fn run(args: Demo) -> Exit {
 
 async fn play(args: &Demo, folder: &std::path::Path) -> Result<(), String> {
     let sandbox = Sandbox::start(flow_sandbox::Options { demo: true, ..Default::default() }).await.map_err(|error| error.to_string())?;
+    use_a_price_of(&sandbox, folder).map_err(|error| error.to_string())?;
     let project = Project::of(folder).map_err(|error| error.to_string())?;
     let host = Host::open(project, false, Some(urls(&sandbox))).map_err(|error| match error {
         HostError::Project(error) => error.to_string(),
@@ -78,6 +79,17 @@ async fn play(args: &Demo, folder: &std::path::Path) -> Result<(), String> {
     service.stop().await;
     sandbox.shutdown().await;
     Ok(())
+}
+
+/// The example names a price that a real account would have; the simulated one has its own.
+fn use_a_price_of(sandbox: &Sandbox, folder: &std::path::Path) -> std::io::Result<()> {
+    let state = sandbox.snapshot();
+    let prices = state.pointer("/stripe/prices").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
+    let once = prices.iter().find(|price| price["type"] == "one_time").or(prices.first());
+    let Some(price) = once.map(|price| text(price, "id")) else { return Ok(()) };
+    let file = folder.join("payment_link.flow");
+    let flow = std::fs::read_to_string(&file)?;
+    std::fs::write(file, flow.replace("price_sandbox", &price))
 }
 
 /// Something that happens in the simulated shop.

@@ -81,7 +81,6 @@ pub(crate) async fn run(args: Run) -> Exit {
         addresses.admin,
         if flows == 1 { "" } else { "s" }
     ));
-    info!(server = %addresses.server, admin = %addresses.admin, flows, "ready");
     notify(&[NotifyState::Ready]);
     if args.once {
         once(&service).await;
@@ -89,7 +88,6 @@ pub(crate) async fn run(args: Run) -> Exit {
         serve(host, &service, changes, reload_receiver).await;
     }
     notify(&[NotifyState::Stopping]);
-    info!("stopping");
     service.stop().await;
     drop(watcher);
     Exit::Well

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use crate::Exit;
 use crate::args::Client;
 use crate::client::{ask, refused};
-use crate::commands::table::{document, list, text};
+use crate::commands::table::{document, instant, list, text};
 
 pub(crate) async fn run(client: &Client) -> Result<Exit, Exit> {
     let answer = ask(client, "GET", "status").await?;
@@ -19,17 +19,24 @@ pub(crate) async fn run(client: &Client) -> Result<Exit, Exit> {
 
 fn page(status: &Json) -> String {
     let mut out = format!("flowd {}\n", text(status, "version"));
-    if let Some(fields) = status.as_object() {
-        for (name, value) in fields.iter().filter(|(name, _)| !matches!(name.as_str(), "version" | "broken" | "connections")) {
-            match value {
-                Json::Object(inner) => {
-                    let parts: Vec<String> = inner.keys().map(|key| format!("{} {key}", text(value, key))).collect();
-                    out.push_str(&format!("  {name:14} {}\n", parts.join(", ")));
-                }
-                Json::Array(items) => out.push_str(&format!("  {name:14} {}\n", items.len())),
-                _ => out.push_str(&format!("  {name:14} {}\n", text(status, name))),
-            }
-        }
+    let part = |name: &str, keys: &[(&str, &str)]| -> String {
+        let of = &status[name];
+        keys.iter().map(|(key, word)| format!("{} {word}", text(of, key))).collect::<Vec<_>>().join(", ")
+    };
+    for (label, value) in [
+        ("since", instant(status, "started_at") + " UTC"),
+        ("webhooks", text(&status["addresses"], "server")),
+        ("admin", text(&status["addresses"], "admin")),
+        ("flows", part("flows", &[("live", "live"), ("paused", "paused")])),
+        ("events", part("engine", &[("events", "accepted"), ("duplicates", "duplicates")])),
+        ("runs", part("engine", &[("runs_done", "done"), ("runs_stopped", "stopped"), ("active", "under way"), ("dead", "dead")])),
+        ("steps", part("engine", &[("attempts", "attempts"), ("failures", "failed"), ("in_flight", "in flight"), ("queued", "queued")])),
+    ] {
+        out.push_str(&format!("  {label:10} {value}\n"));
+    }
+    let refused = status.pointer("/webhooks/refused").and_then(Json::as_object);
+    for (reason, count) in refused.into_iter().flatten() {
+        out.push_str(&format!("  {:10} {count} webhooks: {}\n", "refused", flow::terminal::printable(reason)));
     }
     for connection in list(status, "connections") {
         let broken = &connection["broken"];
