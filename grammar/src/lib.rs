@@ -2,11 +2,14 @@
 
 mod diagnose;
 pub mod error;
+pub mod format;
 mod grammar;
 pub mod parse;
+pub mod print;
 mod scan;
 pub mod span;
 pub mod syntax;
 
-pub use error::{Fix, SyntaxError};
+pub use error::{CODES, Fix, SyntaxError};
+pub use format::{format, format_file};
 pub use parse::{Parsed, parse};

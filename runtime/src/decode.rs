@@ -190,6 +190,8 @@ fn money(amount: &Value, currency: &Value, unit: MoneyUnit, exponents: &BTreeMap
     }
     let Some(number) = number(amount) else { return Err(Misfit::new("money", kind(amount))) };
     let code = match currency {
+        // Services send a zero with a null currency for an account that was never used: no money to speak of.
+        Value::Missing if number.is_zero() => return Ok(Value::Missing),
         Value::Missing => return Err(Misfit::new("money", "an amount without a currency")),
         other => other.as_text().ok_or_else(|| Misfit::new("a currency", kind(other)))?,
     };

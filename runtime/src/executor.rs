@@ -281,9 +281,13 @@ fn jitter(shared: &Shared) -> u32 {
 pub(crate) async fn retain(shared: Arc<Shared>) {
     loop {
         let now = shared.world.clock.now();
+        shared.queue().pruning = true;
+        shared.settled.send_replace(false);
         if let Err(error) = prune(&shared, now).await {
             tracing::warn!(%error, "old runs and events could not be removed");
         }
+        shared.queue().pruning = false;
+        shared.touch();
         let next = now.checked_add(Duration::from_secs(3600)).unwrap_or(Timestamp::MAX);
         shared.world.clock.sleep_until(next).await;
     }

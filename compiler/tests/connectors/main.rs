@@ -7,6 +7,7 @@ mod builtin;
 mod docs;
 mod fixtures;
 mod flows;
+mod forms;
 mod read;
 mod requests;
 mod sent;

@@ -157,3 +157,21 @@ fn at(source: &str, span: flow_grammar::span::Span) -> String {
     let text = span.text(source);
     if text.is_empty() { format!("({}..{})", span.start, span.end) } else { text.split_whitespace().collect::<Vec<_>>().join(" ") }
 }
+
+/// Compares what is said about several sources with the snapshot of the group.
+pub(crate) fn group(name: &str, cases: &[&str]) {
+    group_in(name, || Project::new(), cases);
+}
+
+pub(crate) fn group_in(name: &str, project: impl Fn() -> Project, cases: &[&str]) {
+    let mut text = String::new();
+    for case in cases {
+        let case = case.trim();
+        let _ = writeln!(text, "{case}\n");
+        let said = check_in(&mut project(), case);
+        let _ = writeln!(text, "{}\n────", if said.is_empty() { "nothing to say\n" } else { &said });
+    }
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => "snapshots" }, {
+        insta::assert_snapshot!(name, text);
+    });
+}

@@ -3,4 +3,5 @@
 mod harness;
 mod listing;
 
-mod values;
+mod mistakes;
+mod plans;

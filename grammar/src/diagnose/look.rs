@@ -292,7 +292,7 @@ fn alternatives(rule: Rule) -> Vec<Rule> {
 }
 
 /// The words that name nothing.
-pub(super) fn is_reserved(word: &str) -> bool {
+pub(crate) fn is_reserved(word: &str) -> bool {
     matches!(
         word,
         "when" | "every" | "where" | "do" | "then" | "and" | "or" | "not" | "is" | "in" | "contains" | "else" | "if" | "match" | "let"

@@ -27,6 +27,7 @@ use look::Look;
 
 pub(crate) use clause::{flow, rate, twice};
 pub(crate) use lines::Lines;
+pub(crate) use look::is_reserved;
 pub(crate) use literal::{comparisons, escape, method, null, number, time, too_long};
 
 /// Text before a mistake that is read again with it: more would only cost time.

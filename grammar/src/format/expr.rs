@@ -77,7 +77,7 @@ impl Printer<'_> {
             ExprKind::Money(amount, currency) => self.write(&format!("{} {}", number(amount), currency.text)),
             ExprKind::Any(amounts) => {
                 self.write("any");
-                self.list(expr.span, "(", ")", amounts, Self::expr);
+                self.list(expr.span, Brackets::Paren, amounts, |p, amount| p.expr(amount));
             }
             ExprKind::Duration(lit) => self.write(&duration(lit)),
             ExprKind::Bytes(lit) => self.write(&format!("{} {}", number(lit), if lit.digits == "1" { "byte" } else { "bytes" })),
@@ -137,7 +137,7 @@ impl Printer<'_> {
                 self.write(" else ");
                 self.right(default, 9);
             }
-            ExprKind::List(values) => self.list(expr.span, "[", "]", values, Self::expr),
+            ExprKind::List(values) => self.list(expr.span, Brackets::Square, values, |p, value| p.expr(value)),
             ExprKind::Object(fields) => self.object(expr.span, fields),
             ExprKind::Paren(value) => {
                 self.write("(");
@@ -145,7 +145,7 @@ impl Printer<'_> {
                 self.inline_comments(expr.span.end);
                 self.write(")");
             }
-            ExprKind::Tuple(values) => self.list(expr.span, "(", ")", values, Self::expr),
+            ExprKind::Tuple(values) => self.list(expr.span, Brackets::Paren, values, |p, value| p.expr(value)),
             ExprKind::Bad => {}
         }
         self.inline_comments(expr.span.end);
@@ -205,7 +205,8 @@ impl Printer<'_> {
                     row.push((*op, *span, right));
                     first = left;
                 }
-                p.operand(first, 1);
+                let least = row.first().map_or(0, |(op, ..)| if *op == BinaryOp::Or { 1 } else { 2 });
+                p.operand(first, least);
                 p.indented(|p| {
                     for (op, span, right) in row.into_iter().rev() {
                         p.line_for(span.start, false);
@@ -218,10 +219,23 @@ impl Printer<'_> {
     }
 
     /// Writes values between brackets: on this line, or one per line with a comma behind each.
-    pub(super) fn list<T: Spanned>(&mut self, span: Span, open: &str, close: &str, values: &[T], write: impl Fn(&mut Self, &T)) {
+    pub(super) fn list<T: Spanned>(
+        &mut self,
+        span: Span,
+        brackets: Brackets,
+        values: &[T],
+        write: impl Fn(&mut Printer<'_>, &T),
+    ) {
+        let (open, close, pad) = brackets.signs();
         self.write(open);
         if self.is_flat() || !self.has_comments(span) {
-            let text = self.flat_list(values, close, &write);
+            let mut text = String::new();
+            for (at, value) in values.iter().enumerate() {
+                text.push_str(if at > 0 { ", " } else { pad });
+                text.push_str(&self.flat(|p| write(p, value)));
+            }
+            text.push_str(if values.is_empty() { "" } else { pad });
+            text.push_str(close);
             if self.is_flat() || self.fits(&text) {
                 self.write(&text);
                 self.skip_to(span.end);
@@ -231,7 +245,9 @@ impl Printer<'_> {
         self.indented(|p| {
             for value in values {
                 p.line_for(value.span().start, false);
-                p.value(|p| write(p, value));
+                let reserve = std::mem::replace(&mut p.reserve, 1);
+                write(p, value);
+                p.reserve = reserve;
                 p.comments_before_comma(value.span().end);
                 p.write(",");
             }
@@ -241,33 +257,8 @@ impl Printer<'_> {
         self.skip_to(span.end);
     }
 
-    fn flat_list<T>(&self, values: &[T], close: &str, write: &impl Fn(&mut Self, &T)) -> String {
-        let mut out = String::new();
-        for (at, value) in values.iter().enumerate() {
-            if at > 0 {
-                out.push_str(", ");
-            }
-            out.push_str(&self.flat_with(|p| write(p, value)));
-        }
-        // A tuple of one would be a parenthesis; the parser makes none, the brackets stay as they are.
-        out.push_str(close);
-        out
-    }
-
-    /// Writes one value of several lines, behind which a comma follows.
-    fn value(&mut self, inner: impl FnOnce(&mut Self)) {
-        let before = std::mem::replace(&mut self.reserve, 1);
-        inner(self);
-        self.reserve = before;
-    }
-
     pub(super) fn object(&mut self, span: Span, fields: &[ObjectField]) {
-        if fields.is_empty() && !self.has_comments(span) {
-            self.write("{}");
-            self.skip_to(span.end);
-            return;
-        }
-        self.list(span, if self.is_flat() { "{ " } else { "{" }, "}", fields, |_, _| {});
+        self.list(span, Brackets::Brace, fields, |p, field| p.field(field));
     }
 
     pub(super) fn field(&mut self, field: &ObjectField) {
@@ -288,7 +279,7 @@ impl Printer<'_> {
     }
 
     pub(super) fn args(&mut self, span: Span, args: &[Arg]) {
-        self.list(span, "(", ")", args, Self::arg);
+        self.list(span, Brackets::Paren, args, |p, arg| p.arg(arg));
     }
 
     fn arg(&mut self, arg: &Arg) {
@@ -297,6 +288,25 @@ impl Printer<'_> {
             self.write(&format!("{}: ", name(ident)));
         }
         self.expr(&arg.value);
+    }
+}
+
+/// What stands around a list.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Brackets {
+    Paren,
+    Square,
+    Brace,
+}
+
+impl Brackets {
+    /// The two signs, and what stands inside of them on one line.
+    fn signs(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Brackets::Paren => ("(", ")", ""),
+            Brackets::Square => ("[", "]", ""),
+            Brackets::Brace => ("{", "}", " "),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The paper: lines, indentation, and the comments on their way into them.
 
+use super::expr::Spanned;
+use crate::parse::is_blank;
 use crate::scan::RawComment;
 use crate::span::Span;
 use crate::syntax::{Docs, Item};
@@ -223,6 +225,43 @@ impl<'s> Printer<'s> {
     /// Writes the comments before a closing bracket at `close` on lines of their own, and begins a line.
     pub(super) fn line_for_close(&mut self, end: u32) {
         self.line_for(end.saturating_sub(1), false);
+    }
+
+    /// Writes the comments between a value that ends at `end` and its comma, if the source has one.
+    pub(super) fn comments_before_comma(&mut self, end: u32) {
+        let Some(first) = self.pending(u32::MAX).next() else { return };
+        let place = self.next_token(end);
+        if self.source.as_bytes().get(place as usize) == Some(&b',') && first.span.start < place {
+            self.inline_comments(place);
+        }
+    }
+
+    /// Returns where the token behind `end` begins.
+    fn next_token(&self, end: u32) -> u32 {
+        let mut at = end as usize;
+        while let Some(rest) = self.source.get(at..) {
+            let rest = rest.trim_start_matches(is_blank);
+            at = self.source.len() - rest.len();
+            if !rest.starts_with('#') {
+                break;
+            }
+            at += rest.find('\n').unwrap_or(rest.len());
+        }
+        u32::try_from(at).unwrap_or(end)
+    }
+
+    /// Returns the span of fields with what stands before them on their line and the bracket behind them.
+    pub(super) fn around<T: Spanned>(&self, values: &[T]) -> Span {
+        let start = values.first().map_or(0, |value| value.span().start);
+        let mut end = self.next_token(values.last().map_or(0, |value| value.span().end));
+        if self.source.as_bytes().get(end as usize) == Some(&b',') {
+            end = self.next_token(end + 1);
+        }
+        Span { start, end: end + 1 }
+    }
+
+    pub(super) fn source_text(&self) -> &'s str {
+        self.source
     }
 
     /// Comments before this place count as written.

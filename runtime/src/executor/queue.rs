@@ -24,6 +24,8 @@ pub(crate) struct Queue {
     timers_known: bool,
     /// A timer was due of a run that somebody had claimed.
     missed_timer: bool,
+    /// What is too old is being removed.
+    pub(crate) pruning: bool,
 }
 
 /// A run with the right to perform one step.
@@ -46,6 +48,7 @@ impl Queue {
             next_timer: None,
             timers_known: false,
             missed_timer: false,
+            pruning: false,
         }
     }
 
@@ -77,7 +80,7 @@ impl Queue {
 
     /// Tells whether everything waits for an instant to come, or for somebody.
     pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.claimed.len() == self.queued()
+        !self.pruning && self.in_flight == 0 && self.claimed.len() == self.queued()
     }
 
     pub(crate) fn set_limits(&mut self, live: &Live) {

@@ -55,12 +55,15 @@ fn repeat_is_safe(flow: &Flow, run: &Run, now: Timestamp) -> bool {
 }
 
 impl Run {
-    /// Begins again where it failed. Whether it may is the caller's matter, see [`check_retry`].
+    /// Begins again where it failed. What may have happened already is not repeated without `force`, whoever asks.
     pub(super) fn retry(&mut self, flow: &Flow, force: bool, at: Timestamp) {
         if self.status != Status::Dead {
             return self.wake();
         }
         let safe = repeat_is_safe(flow, self, at);
+        if !safe && !force {
+            return;
+        }
         let death = self.death.take();
         self.status = Status::Running;
         self.reason = None;

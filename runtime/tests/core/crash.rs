@@ -39,11 +39,12 @@ async fn cut_after_each_write() {
         store.faults().fail_after(cut);
         let before = Bench::over(Arc::clone(&store) as _, flows(), Arc::clone(&clock), Arc::clone(&service));
         let began = before.engine.accept("svc", vec![incoming("evt_1", EVENT)], None).await;
-        for _ in 0..40 {
-            for _ in 0..50 {
-                tokio::task::yield_now().await;
-            }
-            std::thread::sleep(Duration::from_micros(200));
+        // On to the last write, and some way beyond.
+        let mut beyond = 0;
+        while beyond < 50 {
+            beyond += usize::from(store.faults().commits() == cut);
+            tokio::task::yield_now().await;
+            std::thread::yield_now();
             if let Some(next) = clock.next().filter(|next| *next < at("2026-11-22T12:30:00Z")) {
                 clock.set(next);
             }

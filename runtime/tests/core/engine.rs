@@ -352,8 +352,8 @@ async fn old_runs_and_events_go_and_dead_ones_stay() {
     rehash(&mut picky);
     let bench = Bench::new(vec![flow("f", vec![op("set", Effect::Set)]), picky]);
     let done = bench.send("evt_1", EVENT).await;
-    bench.service.fault("set", [Fault::Status(400)]);
     bench.engine.settled().await;
+    bench.service.fault("set", [Fault::Status(400)]);
     let dead = bench.send("evt_2", EVENT).await;
     bench.engine.settled().await;
     bench.pass(Duration::from_secs(32 * 86_400)).await;

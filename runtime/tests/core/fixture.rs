@@ -233,12 +233,20 @@ impl Bench {
         loop {
             self.engine.settled().await;
             match self.clock.next().filter(|next| *next <= until) {
-                Some(next) => self.clock.set(next),
+                Some(next) => self.set(next).await,
                 None => break,
             }
         }
-        self.clock.set(until);
+        self.set(until).await;
         self.engine.settled().await;
+    }
+
+    /// Sets the clock, and lets those who waited for it begin.
+    async fn set(&self, now: Timestamp) {
+        self.clock.set(now);
+        for _ in 0..5 {
+            tokio::task::yield_now().await;
+        }
     }
 
     pub async fn run(&self, id: &str) -> serde_json::Value {

@@ -126,7 +126,8 @@ proptest! {
         apply(&flow, &mut run, &start());
         for choice in choices {
             now = now.checked_add(std::time::Duration::from_secs(u64::from(choice))).unwrap();
-            apply(&flow, &mut run, &Entry::new(now, next(&run, choice, now)));
+            let entry = Entry::new(now, next(&run, choice, now));
+            apply(&flow, &mut run, &entry);
         }
         for step in run.steps.iter().filter(|step| step.path == "1") {
             let unknown = step.attempts.iter().position(|attempt| attempt.unknown);

@@ -1,0 +1,131 @@
+//! A connector of a user's own, with the forms that the built-in ones do without.
+
+use std::sync::Arc;
+
+use flow_compiler::catalog::{Connector, OperationBody};
+use flow_compiler::connector::declare;
+use flow_grammar::syntax::Item;
+use flow_plan::ty::Type;
+use flow_plan::{Effect, Env, Expr, MoneyUnit, PathPart, Shape, TimeFormat, Value};
+
+const SOURCE: &str = r#"
+connector depot "Depot" {
+  secret user
+  secret password: text "ask the depot"
+  setting site: text = "north"
+  base "https://{site}.depot.example/v3/"
+  auth basic(user, password)
+  header "X-Site" site
+  limit 5 per second
+  retry on 409, 423
+  broken on 403
+
+  record Line { sku: text  count: int 0..999  price: money decimal from ("price.amount", "price.currency") }
+  record Parcel {
+    id: id<Parcel> @key
+    owner: id<kustomer.Customer>?
+    state: packed | sent | other from "state" else "status" when "version" in [1, 2]
+    lines: list<Line>
+    labels: map<text>
+    sent: datetime unix_ms? from "times.sent"
+    due: date?
+    old: text? @deprecated("3.1", use: "state")
+  }
+
+  source feed {
+    poll GET "/parcels?since={cursor}&size=50" every 30 seconds
+    items "parcels"
+    cursor "next"
+    order oldest by "times.sent"
+    seen ("id", "state")
+    id "id"
+    at "times.sent" unix_ms
+    first all
+  }
+  trigger parcel_sent: Parcel from feed where state is "sent"
+  trigger parcel_late(by: int = 3): Parcel { poll GET "/late" query { days: 3 } every 1 hour items "parcels" id "id" }
+
+  query parcel(id: id<Parcel>) -> Parcel? {
+    GET "/parcels/{id}"
+    none on 404, 410
+    refused unless "ok" is true or "code" is missing
+  }
+  query newest(site: text?) -> Parcel? { GET "/parcels" query { site } at "parcels" first where "state" is not "packed" and "lines" is not empty }
+
+  action send(parcel: id<Parcel>, note: text?, at: datetime?) -> { parcel: id<Parcel>, cost: number } {
+    PUT "/parcels/{parcel}/send" form { note: cut(note else run.flow, 20), at: unix(at), by: "flow {run.id}" }
+    header "X-Attempt" unix_ms(sent_at)
+    at "result"
+    refused when "code" >= 400 and not ("code" in 409..410)
+    retry on 425
+    effect findable by parcel_sent_as(parcel: parcel, key: run.key) on 409, 410 find
+  }
+  query parcel_sent_as(parcel: id<Parcel>, key: text) -> { parcel: id<Parcel>, cost: number }? { GET "/parcels/{parcel}/sent/{key}" none on 404 }
+  action recall(parcel: id<Parcel>) @dangerous { DELETE "/parcels/{parcel}" effect once emits parcel_sent }
+}
+"#;
+
+fn depot() -> Connector {
+    let parsed = flow_grammar::parse(SOURCE);
+    assert!(parsed.errors.is_empty(), "{:#?}", parsed.errors);
+    let [Item::Connector(node)] = parsed.file.items.as_slice() else { panic!("one connector") };
+    let (connector, diagnostics) = declare(&Arc::from("depot.flow"), SOURCE, node);
+    assert!(diagnostics.is_empty(), "{diagnostics:#?}");
+    connector
+}
+
+#[test]
+fn api() {
+    let depot = depot();
+    let setting = Expr::Env(Env::Setting("site".to_owned()));
+    let text = |text: &str| Expr::Const(Value::text(text));
+    assert_eq!(depot.api.base, Expr::Text(vec![text("https://"), setting.clone(), text(".depot.example/v3")]));
+    assert_eq!(depot.api.headers, [("X-Site".to_owned(), setting)]);
+    assert_eq!((depot.api.retry_on.as_slice(), depot.api.broken_on.as_slice()), ([409, 423].as_slice(), [403].as_slice()));
+    assert_eq!(depot.settings[0].default, Some(Value::text("north")));
+    assert!(depot.settings[0].in_base && depot.secrets.iter().all(|secret| secret.for_requests && !secret.for_webhooks));
+}
+
+#[test]
+fn records() {
+    let depot = depot();
+    let parcel = &depot.records["Parcel"];
+    let shape = |name: &str| &parcel.field(name).unwrap().shape;
+    assert_eq!(parcel.field("owner").unwrap().ty.to_string(), "id<kustomer.Customer>?");
+    assert_eq!(parcel.field("state").unwrap().wire, "state, else status when \"version\" in [1, 2]");
+    assert!(matches!(&shape("state").from[1].when, Some(Expr::OneOf(..))));
+    assert_eq!(shape("sent").shape, Shape::Instant(TimeFormat::UnixMillis));
+    assert_eq!(parcel.field("old").unwrap().deprecated, Some(("3.1".to_owned(), Some("state".to_owned()))));
+    let Shape::List(line) = &shape("lines").shape else { panic!("a list") };
+    let Shape::Record(fields) = line.as_ref() else { panic!("of records") };
+    assert!(matches!(&fields[2].shape, Shape::Money { unit: MoneyUnit::Decimal, .. }));
+}
+
+#[test]
+fn sources() {
+    let depot = depot();
+    let [feed, late] = depot.sources.as_slice() else { panic!("{:?}", depot.sources) };
+    let poll = feed.poll.as_ref().unwrap();
+    assert_eq!(poll.request.path, [PathPart::Literal("/parcels".to_owned())]);
+    assert_eq!(poll.request.query[0].value, Expr::Env(Env::Cursor));
+    assert_eq!(poll.request.query[1].value, Expr::Const(Value::text("50")));
+    assert!(!poll.newest_first && !poll.first_now && poll.seen.len() == 2 && poll.cursor.is_some());
+    assert_eq!((late.name.as_str(), depot.triggers["parcel_late"].source.as_str()), ("parcel_late", "parcel_late"));
+}
+
+#[test]
+fn operations() {
+    let depot = depot();
+    let http = |name: &str| match &depot.operations[name].body {
+        OperationBody::Http(http) => http.clone(),
+        OperationBody::Steps(_) => panic!("{name} is one request"),
+    };
+    let send = http("send");
+    assert_eq!((send.request.method.as_str(), send.retry_on.as_slice()), ("PUT", [425].as_slice()));
+    assert!(matches!(&send.effect, Effect::Findable { find_on, .. } if *find_on == [409, 410]));
+    assert!(matches!(&send.answer.refused_when, Some(Expr::And(parts)) if parts.len() == 2));
+    assert!(matches!(&http("parcel").answer.refused_when, Some(Expr::Not(_))));
+    assert!(matches!(&http("newest").answer.first, Some(Expr::And(_))));
+    let recall = &depot.operations["recall"];
+    assert!(recall.dangerous && recall.output == Type::Nothing && recall.emits == ["parcel_sent"]);
+}

@@ -1,0 +1,400 @@
+use crate::harness::{Project, group, group_in};
+
+#[test]
+fn names() {
+    group(
+        "names",
+        &[
+            "when stripe.charge_failed where amuont > 100 USD do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when stripe.charge_failed where amount_due > 100 USD do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when stripe.charge_failed where temperature > 20 do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when stripe.charge_failed where customer.email is present do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when stripe.charge_failed where stripe.amount > 100 USD do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when stripe.charge_failed where event.amuont > 100 USD do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when stripe.charge_failed where event > 100 USD do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when strip.charge_failed do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when paypal.charge_failed do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when stripe.charge_fail do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when stripe.invoice_overdue do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when charge_failed do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when stripe do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when stripe.charge.failed do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when kustomer.create_conversation do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when stripe.find_customer do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when stripe.charge_failed do stripe.charge_failed",
+            "when stripe.charge_failed do slack.post_message(channel: \"#a\", text: \"x\")",
+            "when stripe.charge_failed do chat.post_mesage(channel: \"#a\", text: \"x\")",
+            "when stripe.charge_failed do chat.send(channel: \"#a\", text: \"x\")",
+            "when stripe.charge_failed do post_message(channel: \"#a\", text: \"x\")",
+            "when stripe.charge_failed do chat.post_message(chanel: \"#a\", text: \"x\")",
+            "when stripe.charge_failed do chat.post_message(\"#a\", \"x\")",
+            "when stripe.charge_failed do chat.post_message(channel: \"#a\", channel: \"#b\", text: \"x\")",
+            "when stripe.charge_failed do chat.post_message(channel: \"#a\", text: \"{lowr(description else \"\")}\")",
+            "when stripe.charge_failed do chat.post_message(channel: \"#a\", text: \"{round(risk_score else 0)}\")",
+            "when stripe.charge_failed do chat.post_message(channel: \"#a\", text: run.name)",
+            "when stripe.charge_failed do chat.post_message(channel: \"#a\", text: kustomer)",
+            "when stripe.charge_failed do { chat.post_message(channel: \"#a\", text: \"x\") as note  chat.post_message(channel: \"#b\", text: \"{note.idd}\") }",
+            "when stripe.charge_failed do { chat.post_message(channel: \"#a\", text: \"x\") as note  chat.post_message(channel: \"#b\", text: \"{notte.id}\") }",
+            "when stripe.charge_failed do { let x = 1  let x = 2 }",
+            "when stripe.charge_failed do { let amount = 1 }",
+            "when stripe.charge_failed do { let chat = 1 }",
+            "when stripe.charge_failed do { let n = metadata.order_id  chat.post_message(channel: \"#a\", text: \"{n else \"none\"}\") }",
+            "when stripe.charge_failed where raw.data.object.source.brand is \"Visa\" do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when crm.person_created do crm.set_level(level: \"gold\")",
+            "when crm.person_created(imported: true, leevl: \"gold\") do crm.set_level(level: \"gold\")",
+            "when crm.person_created(imported: true, imported: false) do crm.set_level(level: \"gold\")",
+            "when crm.person_created(imported: \"yes\") do crm.set_level(level: \"gold\")",
+            "when crm.person_created(score: 3, imported: true) do crm.set_level(level: \"gold\")",
+            "when stripe.charge_failed(amount: 100) do chat.post_message(channel: \"#a\", text: \"x\")",
+            "when stripe.charge_failed do crm.post_person(email: \"a@example.com\")",
+        ],
+    );
+}
+
+#[test]
+fn types() {
+    group(
+        "types",
+        &[
+            "when stripe.charge_failed where amount > \"100\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > \"100 USD\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > risk_score do crm.count(name: \"x\")",
+            "when stripe.charge_failed where currency > 100 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where currency > \"a\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where risk_score > \"50\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount do crm.count(name: \"x\")",
+            "when stripe.charge_failed where customer_email do crm.count(name: \"x\")",
+            "when stripe.charge_failed where livemode is \"true\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where livemode > 3 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where created_at > 3 days do crm.count(name: \"x\")",
+            "when stripe.charge_failed where created_at > 2026-01-01 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where now - created_at < 3 days do crm.count(name: \"x\")",
+            "when stripe.charge_failed where now.time in 08:00..20:00 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where status is failed do crm.count(name: \"x\")",
+            "when stripe.charge_failed where status is paid do crm.count(name: \"x\")",
+            "when stripe.charge_failed where status is \"faild\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where status is \"unheard_of\" do crm.count(name: \"x\")",
+            "when crm.person_updated where level is \"glod\" do crm.count(name: \"x\")",
+            "when crm.person_updated where level is \"silver\" do crm.count(name: \"x\")",
+            "when crm.person_updated where level in [gold, \"platinum\"] do crm.count(name: \"x\")",
+            "when crm.person_updated where level is 3 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where customer is kustomer do crm.count(name: \"x\")",
+            "when stripe.charge_failed where failure_code in \"card_declined\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where failure_code contains 3 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount contains \"3\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where metadata contains \"vip\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where description starts with 3 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where description matches \"^[a-z\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where description matches \"(?=x)y\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where risk_score in 90..10 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where id is missing do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount is empty do crm.count(name: \"x\")",
+            "when stripe.charge_failed do crm.count(name: amount)",
+            "when stripe.charge_failed do crm.count(name: 3)",
+            "when stripe.charge_failed do crm.count(name: \"x\", by: \"3\")",
+            "when stripe.charge_failed do crm.count(name: \"x\", by: 2.5)",
+            "when stripe.charge_failed do crm.count(name: \"x\", by: \"many\")",
+            "when stripe.charge_failed do crm.count(name: \"x \" + 3)",
+            "when stripe.charge_failed do crm.count(name: \"x \" + currency)",
+            "when stripe.charge_failed do crm.count(name: \"x\", by: amount)",
+            "when stripe.charge_failed where amount + 5 > 10 USD do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount * amount > 10 USD do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount.currency is \"eur\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where currency(amount) is \"eur\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where currency.lower() is \"eur\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where length(amount) > 3 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where length(description, 3) > 3 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where length(description) > 3 do crm.count(name: \"x\")",
+            "when stripe.charge_failed do crm.subscribe(email: \"nobody\", list: \"a\")",
+            "when crm.person_updated do crm.add_note(person: id, title: \"x\", priority: 9)",
+            "when crm.person_updated do crm.add_note(person: id, title: \"x\", labels: \"vip\")",
+            "when crm.person_updated do crm.add_note(person: id, title: \"x\", labels: [1, \"vip\"])",
+            "when crm.person_updated do crm.add_note(person: id, title: \"x\", public: \"true\")",
+            "when crm.person_updated do crm.add_note(person: id, title: \"x\", kind: mail)",
+            "when crm.person_updated do crm.add_note(person: id, title: \"x\", kind: \"fax\")",
+            "when crm.person_updated do crm.add_note(person: id, title: \"x\", amount: 100)",
+            "when crm.person_updated do crm.add_note(person: id, title: \"x\", due: \"tomorrow\")",
+            "when stripe.charge_failed do { let p = crm.find_person(email: require customer_email)  if p is present { crm.set_level(person: p, level: \"gold\") } }",
+            "when stripe.charge_failed do crm.set_level(person: require customer, level: \"gold\")",
+            "when crm.person_updated do { crm.set_level(person: id, level: \"gold\") as x }",
+            "when stripe.charge_failed do { let refunds = stripe.list_refunds(charge: id)  chat.post_message(channel: \"#a\", text: \"{refunds.amount}\") }",
+            "when stripe.charge_failed do { for r in amount { stop } }",
+            "when stripe.charge_failed do { for r in stripe.list_refunds(charge: id) { chat.post_message(channel: \"#a\", text: r.id) } }",
+            "when stripe.charge_failed do { for r in stripe.list_refunds(charge: id) up to 0 { stop } }",
+            "when stripe.charge_failed where 100 USD do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > (1, 2) do crm.count(name: \"x\")",
+            "when stripe.charge_failed do { let big = any(100 USD) }",
+        ],
+    );
+}
+
+#[test]
+fn missing_values() {
+    group(
+        "missing_values",
+        &[
+            "when stripe.charge_failed do chat.post_message(channel: \"#a\", text: \"{failure_message}\")",
+            "when stripe.charge_failed where livemode do chat.post_message(channel: \"#a\", text: \"{failure_message}\")",
+            "when stripe.charge_failed where livemode or paid do chat.post_message(channel: \"#a\", text: \"{failure_message}\")",
+            "when stripe.charge_failed do crm.subscribe(email: customer_email, list: \"a\")",
+            "when stripe.charge_failed where customer_email is present do crm.subscribe(email: customer_email, list: \"a\")",
+            "when stripe.charge_failed where customer_email is \"a@example.com\" do crm.subscribe(email: customer_email, list: \"a\")",
+            "when stripe.charge_failed where customer_email is not empty do crm.subscribe(email: customer_email, list: \"a\")",
+            "when stripe.charge_failed where customer_email contains \"@\" do crm.subscribe(email: customer_email, list: \"a\")",
+            "when stripe.charge_failed where customer_email in [\"a@b.c\"] do crm.subscribe(email: customer_email, list: \"a\")",
+            "when stripe.charge_failed where not (customer_email is missing) do crm.subscribe(email: customer_email, list: \"a\")",
+            "when stripe.charge_failed where customer_email is present or livemode do crm.subscribe(email: customer_email, list: \"a\")",
+            "when stripe.charge_failed where customer_email is missing or customer_email ends with \".org\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed do crm.subscribe(email: customer_email else \"a@example.com\", list: \"a\")",
+            "when stripe.charge_failed do crm.subscribe(email: require customer_email, list: \"{customer_email}\")",
+            "when stripe.charge_failed do { require customer_email  crm.subscribe(email: customer_email, list: \"a\") }",
+            "when stripe.charge_failed do { if customer_email is present { crm.subscribe(email: customer_email, list: \"a\") } else { crm.subscribe(email: customer_email, list: \"b\") } }",
+            "when stripe.charge_failed do { if customer_email is missing { stop } crm.subscribe(email: customer_email, list: \"a\") }",
+            "when stripe.charge_failed do { if customer_email is missing { crm.count(name: \"x\") } crm.subscribe(email: customer_email, list: \"a\") }",
+            "when stripe.charge_failed do { match customer_email { \"a@example.com\" => crm.subscribe(email: customer_email, list: \"a\")  else => crm.subscribe(email: customer_email, list: \"b\") } }",
+            "when stripe.charge_failed where risk_score > 50 do crm.count(name: \"x\", by: risk_score)",
+            "when stripe.charge_failed where not (risk_score > 50) do crm.count(name: \"x\")",
+            "when stripe.charge_failed where not (amount > 50 USD) do crm.count(name: \"x\")",
+            "when stripe.charge_failed where not (amount > 50) do crm.count(name: \"x\")",
+            "when stripe.charge_failed where not (amount_captured > amount_refunded) do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount_captured is present and amount_refunded is present and not (amount_captured > amount_refunded) do crm.count(name: \"x\")",
+            "when stripe.charge_failed do { if risk_score > 50 { crm.count(name: \"high\") } else { crm.count(name: \"low\") } }",
+            "when stripe.charge_failed do { if risk_score > 50 { crm.count(name: \"high\") } else if risk_score <= 50 { crm.count(name: \"low\") } }",
+            "when stripe.charge_failed do { if risk_score > 50 { crm.count(name: \"high\") } else if risk_score <= 50 { crm.count(name: \"low\") } else { crm.count(name: \"none\") } }",
+            "when stripe.charge_failed where risk_score is present do { if risk_score > 50 { crm.count(name: \"high\") } else { crm.count(name: \"low\") } }",
+            "when stripe.charge_failed do { if amount > 50 USD { crm.count(name: \"high\") } else { crm.count(name: \"low\") } }",
+            "when stripe.charge_failed do { if amount > 50 USD { crm.count(name: \"high\") } else if amount <= 50 USD { crm.count(name: \"low\") } }",
+            "when stripe.charge_failed where amount > 10 USD do { if amount > 50 USD { crm.count(name: \"high\") } else { crm.count(name: \"low\") } }",
+            "when stripe.charge_failed do { let high = risk_score > 50  if high { crm.count(name: \"high\") } }",
+            "when stripe.charge_failed where not disputed do crm.count(name: \"x\")",
+            "when stripe.charge_failed where disputed do crm.count(name: \"x\")",
+            "when stripe.charge_failed where (disputed else false) and not (disputed else true) do crm.count(name: \"x\")",
+            "when stripe.charge_failed where risk_score not in 10..50 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where risk_score in 10..50 do crm.count(name: \"x\", by: risk_score)",
+            "when stripe.charge_failed where require customer_email is \"x\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed do { let buyer = stripe.find_customer(id: customer)  chat.post_message(channel: \"#a\", text: \"{buyer.email}\") }",
+            "when stripe.charge_failed do { let buyer = stripe.find_customer(id: customer)  if buyer is present and buyer.email is present { crm.subscribe(email: buyer.email, list: \"a\") } }",
+            "when stripe.charge_failed do { let buyer = stripe.find_customer(id: customer)  if buyer.email is present { crm.subscribe(email: buyer.email, list: buyer.id) } }",
+            "when stripe.charge_failed do { for r in metadata.list up to 3 { crm.count(name: \"x\") } }",
+            "when stripe.charge_failed do { require risk_score > 3  crm.count(name: \"x\") }",
+            "when stripe.charge_failed do { if now - created_at < 3 days and customer_email is present { stop } crm.subscribe(email: customer_email, list: \"x\") }",
+            "when stripe.charge_failed do { chat.post_message(channel: \"#a\", text: \"x\") as m on error { crm.count(name: error.message) }  chat.post_message(channel: \"#a\", text: m.id) }",
+            "when stripe.charge_failed do { chat.post_message(channel: \"#a\", text: \"x\") as m on error { crm.count(name: error.message)  stop }  chat.post_message(channel: \"#a\", text: m.id) }",
+            "when stripe.charge_failed do { chat.post_message(channel: \"#a\", text: \"x\") as m on error { crm.count(name: error.message) }  chat.post_message(channel: \"#a\", text: m.id else \"none\") }",
+            "when stripe.charge_failed do { chat.post_message(channel: \"#a\", text: \"x\") as m on error { crm.count(name: \"x\") }  if m is present { chat.post_message(channel: \"#a\", text: m.id) } }",
+            "when stripe.charge_failed do { chat.post_message(channel: \"#a\", text: \"x\") as m on error { crm.count(name: \"x\") }  if m.id is \"3\" { stop } }",
+            "when stripe.charge_failed do { chat.post_message(channel: \"#a\", text: \"{error.message}\") }",
+            "when stripe.charge_failed do { chat.post_message(channel: \"#a\", text: \"x\") } on error { chat.post_message(channel: \"#a\", text: \"{error.status}: {error.message}\") }",
+        ],
+    );
+}
+
+#[test]
+fn money() {
+    group(
+        "money",
+        &[
+            "when stripe.charge_failed where amount > 100 USD and amount < 200 EUR do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > 100 USD + 5 EUR do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount in 100 USD..200 EUR do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount is 100 USD or amount is 90 EUR do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > 99.999 USD do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > 99.5 JPY do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > 99 UDS do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > 10000 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > any(100 USD, 90 EUR, 15_000 JPY) do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > any(100 USD, 90 USD) do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > any(100, 90) do crm.count(name: \"x\")",
+            "when stripe.charge_failed where risk_score > any(100 USD) do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > any(100 USD, 90 EUR) and amount > 5 JPY do crm.count(name: \"x\")",
+            "when stripe.charge_failed where 100 USD < amount do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > 50 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount / 2 > 50 USD do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount is 50 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount in 50..60 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where 50 USD > 40 EUR do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > 1234567890123456789012345678901234567890 do crm.count(name: \"x\")",
+        ],
+    );
+    group_in(
+        "money_with_currency",
+        || Project::with(|settings| settings.currency = flow_plan::Currency::parse("EUR")),
+        &[
+            "when stripe.charge_failed where amount > 100 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > 100 USD and amount < 200 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > 99.999 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount > 5000 do crm.count(name: \"x\")",
+            "when crm.person_updated do crm.add_note(person: id, title: \"x\", amount: 100)",
+            "when stripe.charge_failed do { if amount > 100 { crm.count(name: \"x\") } else { crm.count(name: \"y\") } }",
+        ],
+    );
+}
+
+#[test]
+fn filling_in() {
+    group(
+        "filling_in",
+        &[
+            "when stripe.charge_failed where amount > 100 do kustomer.create_conversation",
+            "when stripe.charge_failed where customer_email is present do crm.add_note",
+            "when stripe.charge_failed do crm.add_note",
+            "when crm.person_updated do crm.add_note",
+            "when crm.person_updated do crm.set_level",
+            "when crm.person_updated do crm.subscribe(list: \"a\")",
+            "when stripe.payout_failed do crm.add_note(title: \"x\")",
+            "when stripe.payout_failed do chat.post_message(channel: \"#a\")",
+            "when stripe.charge_failed do stripe.create_refund",
+            "when stripe.new_payment do { let invoice = stripe.find_invoice()  stop }",
+            "when stripe.new_payment do { let buyer = stripe.find_customer()  stop }",
+            "when kustomer.message_received do stripe.create_refund",
+            "when stripe.charge_failed do { crm.count(name: \"x\")  crm.subscribe(list: \"a\") }",
+            "when stripe.charge_failed do { crm.add_note  crm.set_level(level: \"gold\") }",
+            "when crm.person_updated do { crm.find_or_create(email: \"a@example.com\") as other  crm.set_level(level: \"gold\") }",
+        ],
+    );
+    group_in(
+        "filling_in_strictly",
+        || Project::with(|settings| settings.strict = true),
+        &[
+            "when stripe.charge_failed where amount > 100 USD do kustomer.create_conversation",
+            "when stripe.charge_failed where customer_email is present do kustomer.create_conversation",
+            "when crm.person_updated do crm.subscribe(list: \"a\")",
+        ],
+    );
+}
+
+#[test]
+fn effects() {
+    group(
+        "effects",
+        &[
+            "when stripe.charge_failed do chat.post_message(channel: \"#a\", text: \"x\") retry 3 times over 1 hour",
+            "when stripe.charge_failed do stripe.create_refund(charge: id) retry 20 times over 20 hours",
+            "when stripe.charge_failed do stripe.create_refund(charge: id) retry 20 times over 3 days",
+            "when stripe.charge_failed do stripe.create_refund(charge: id) retry 0 times",
+            "when stripe.charge_failed do { let note = chat.post_message(channel: \"#a\", text: \"x\") }",
+            "when stripe.charge_failed where chat.post_message(channel: \"#a\", text: \"x\") is present do crm.count(name: \"x\")",
+            "when stripe.charge_failed do chat.post_message(channel: \"#a\", text: chat.post_message(channel: \"#b\", text: \"x\"))",
+            "when stripe.charge_failed where stripe.find_customer(id: customer) is present do crm.count(name: \"x\")",
+            "when stripe.charge_failed do { if stripe.find_customer(id: customer) is present { crm.count(name: \"x\") } }",
+            "when stripe.charge_failed do stripe.find_customer(id: customer)",
+            "when stripe.charge_failed do { stripe.find_customer(id: customer) as buyer  stop }",
+            "when stripe.charge_failed do { let buyer = stripe.find_customer  stop }",
+            "when stripe.charge_failed do crm.open_door(door: \"a\")",
+            "when stripe.charge_failed do { stop  crm.count(name: \"x\") }",
+            "when stripe.charge_failed do { if livemode { stop } else { stop because \"test\" } crm.count(name: \"x\") }",
+            "when stripe.charge_failed do { return }",
+            "when stripe.charge_failed do { stop because 3 }",
+            "when stripe.charge_failed do { stop because failure_message }",
+        ],
+    );
+}
+
+#[test]
+fn matches() {
+    group(
+        "matches",
+        &[
+            "when crm.person_updated do { match level { \"gold\" => stop } }",
+            "when crm.person_updated do { match level { \"gold\" => stop \"basic\" | \"platinum\" => crm.count(name: \"x\") } }",
+            "when crm.person_updated do { match level { \"gold\" => stop \"basic\" | \"platinum\" => crm.count(name: \"x\") else => stop } }",
+            "when crm.person_updated do { match level { gold => stop else => crm.count(name: \"x\") } }",
+            "when crm.person_updated do { match level { \"glod\" => stop else => crm.count(name: \"x\") } }",
+            "when crm.person_updated do { match level { \"gold\" => stop \"gold\" => stop else => crm.count(name: \"x\") } }",
+            "when crm.person_updated do { match level { else => stop \"gold\" => stop } }",
+            "when stripe.charge_failed do { match status { \"failed\" => stop } }",
+            "when stripe.charge_failed do { match failure_code { \"card_declined\" => stop } }",
+            "when stripe.charge_failed do { match livemode { true => stop } }",
+            "when stripe.charge_failed do { match disputed { true => stop false => crm.count(name: \"x\") } }",
+            "when stripe.charge_failed do { match amount { 100 USD => stop else => stop } }",
+            "when stripe.charge_failed do { match failure_code { currency => stop else => stop } }",
+            "when stripe.charge_failed do { match failure_code { 3 => stop else => stop } }",
+            "when stripe.charge_failed do { match failure_code { \"a\" => crm.count(name: failure_code) else => crm.count(name: failure_code) } }",
+        ],
+    );
+}
+
+#[test]
+fn later() {
+    group(
+        "later",
+        &[
+            "every day at 09:00 do crm.count(name: \"x\")",
+            "when stripe.charge_failed or stripe.new_payment do crm.count(name: \"x\")",
+            "when no stripe.new_payment within 6 hours do crm.count(name: \"x\")",
+            "when front_door is unlocked for 10 minutes do crm.count(name: \"x\")",
+            "when stripe.charge_failed 3 times within 1 hour do crm.count(name: \"x\")",
+            "when stripe.charge_failed fresh within 30 seconds do crm.open_door(door: \"a\")",
+            "when stripe.charge_failed at most once per customer per day do crm.count(name: \"x\")",
+            "when stripe.charge_failed once per id do crm.count(name: \"x\")",
+            "when stripe.charge_failed one at a time per customer do crm.count(name: \"x\")",
+            "when stripe.charge_failed throttle to 10 per minute do crm.count(name: \"x\")",
+            "when stripe.charge_failed while running restart do crm.count(name: \"x\")",
+            "when stripe.charge_failed expect at least 1 per 24 hours do crm.count(name: \"x\")",
+            "when stripe.charge_failed unverified do crm.count(name: \"x\")",
+            "when stripe.charge_failed do { wait 3 days  crm.count(name: \"x\") }",
+            "when stripe.charge_failed do { wait until 09:00 in \"Europe/Paris\"  crm.count(name: \"x\") }",
+            "when stripe.charge_failed do { wait for stripe.new_payment up to 3 days  crm.count(name: \"x\") }",
+            "when flow.dead do crm.count(name: \"x\")",
+            "when stripe.charge_failed do { let intent = ai.classify(text: \"x\", labels: [\"a\"])  stop }",
+            "when stripe.charge_failed where env.region is \"eu\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where created_at > 2026-01-01 00:00 do crm.count(name: \"x\")",
+        ],
+    );
+}
+
+#[test]
+fn safety() {
+    let live = concat!("sk_", "live_abcdefghijklmnop");
+    let hook = concat!("whsec_", "abcdefghijklmnopqrst");
+    let first = format!("when stripe.charge_failed do chat.post_message(channel: \"{live}\", text: \"x\")");
+    let second = format!("when stripe.charge_failed where failure_code is \"{hook}\" do crm.count(name: \"x\")");
+    let third = format!("when crm.person_updated where level is \"{live}\" do crm.count(name: \"x\")");
+    for source in [&first, &second, &third] {
+        let mut project = Project::new();
+        let checked = project.check(source);
+        let codes: Vec<&str> = checked.diagnostics.iter().map(|diagnostic| diagnostic.code.as_str()).collect();
+        assert_eq!(codes, ["E801"], "{source}");
+        for diagnostic in &checked.diagnostics {
+            let text = format!("{} {} {:?} {:?}", diagnostic.message, diagnostic.label, diagnostic.help, diagnostic.fixes);
+            assert!(!text.contains("abcdef"), "{text}");
+        }
+    }
+    group(
+        "safety",
+        &[
+            "when stripe.charge_failed do crm.count(name: customer_email else \"x\")",
+            "when stripe.charge_failed do crm.count(name: \"from {customer_email else \"x\"}\")",
+            "when stripe.charge_failed do { let who = lower(customer_email else \"x\")  crm.count(name: who) }",
+            "when crm.person_updated do { for t in [name] { crm.count(name: \"x\", tag: t) } }",
+            "when stripe.charge_failed do { let buyer = stripe.find_customer(id: customer)  crm.count(name: buyer.email else \"x\") }",
+            "when stripe.charge_failed do chat.post_message(channel: \"#a\", text: \"from {customer_email else \"x\"}\")",
+            "when stripe.charge_failed do crm.count(name: \"x\", by: length(customer_email else \"x\"))",
+        ],
+    );
+}
+
+#[test]
+fn connectors() {
+    group(
+        "connectors",
+        &[
+            r#"
+connector shop "Shop" {
+  base "https://shop.example"
+  record Order { id: id<Order> @key  total: money? minor from (total, currency)  summary "Order {idd}" }
+  source events { webhook verify hmac_sha256(header: "X", secret: signing)  type "type"  id "id"  object "data" }
+  secret signing
+  trigger order_paid: Order from events "order.paid" where totl is present
+  query order(id: id<Order>) -> Order? @internal { GET "/orders/{id}"  none on 404 }
+  action post_order(id: id<Order>) -> Order @internal { POST "/orders" json { id }  effect once }
+  action make(id: id<Order>) -> Order { let found = ordr(id: id)  return found }
+  action make_again(id: id<Order>) -> Order { let found = order(id: id)  return found }
+  action make_never(id: id<Order>) -> Order { let found = order(id: id)  if found is present { return found } }
+  action make_event(id: id<Order>) -> Order { post_order(id: event.id) as made  return made }
+  action make_self(id: id<Order>) -> Order { shop.post_order(id: id) as made  return made }
+}
+"#,
+        ],
+    );
+}

@@ -1,0 +1,272 @@
+//! Sources, requests and the lines of operations.
+
+use super::Printer;
+use super::connector::{idents, numbers};
+use super::expr::{Brackets, Spanned};
+use super::literal::{duration, name, number, path, wire};
+use crate::span::Span;
+use crate::syntax::{
+    EffectLine, HttpOperation, OperationLine, OperationLineKind, Request, RequestField, Source, SourceLine, SourceLineKind,
+};
+
+/// A body on one line has at most this many lines behind its request.
+const SHORT_LINES: usize = 2;
+
+impl Spanned for RequestField {
+    fn span(&self) -> Span {
+        self.field.span
+    }
+}
+
+impl Printer<'_> {
+    pub(super) fn source_lines(&mut self, span: Span, source: &Source) {
+        self.write("{");
+        self.indented(|p| {
+            for line in &source.lines {
+                p.line_for(line.span.start, true);
+                p.source_line(line);
+                p.inline_comments(line.span.end);
+            }
+            p.line_for_close(span.end);
+        });
+        self.newline();
+        self.write("}");
+    }
+
+    /// `{ poll GET "/x" every 5 minutes items "data" }`.
+    pub(super) fn short_source(&mut self, source: &Source) {
+        self.write("{");
+        for line in &source.lines {
+            self.write(" ");
+            self.source_line(line);
+        }
+        self.write(" }");
+    }
+
+    fn source_line(&mut self, line: &SourceLine) {
+        let simple = |word: &str, path| format!("{word} {}", wire(path));
+        match &line.kind {
+            SourceLineKind::Webhook(call) => {
+                self.write("webhook verify ");
+                self.call(call);
+            }
+            SourceLineKind::Register { request, secret_at } => {
+                self.write("register ");
+                let behind = secret_at.as_ref().map_or_else(String::new, |path| format!(" secret at {}", wire(path)));
+                self.with_reserve(behind.chars().count(), |p| p.request(request));
+                if let Some(path) = secret_at {
+                    self.inline_comments(path.span.start);
+                }
+                self.write(&behind);
+            }
+            SourceLineKind::Poll {
+                request,
+                every,
+                when_changes,
+            } => {
+                self.write("poll ");
+                let mut behind = every.as_ref().map_or_else(String::new, |every| format!(" every {}", duration(every)));
+                if !when_changes.is_empty() {
+                    behind.push_str(&format!(" when {} changes", path(when_changes)));
+                }
+                self.with_reserve(behind.chars().count(), |p| p.request(request));
+                self.inline_comments(line.span.end);
+                self.write(&behind);
+            }
+            SourceLineKind::Items(path) => self.write(&simple("items", path)),
+            SourceLineKind::Pages { param, from, more } => {
+                self.write(&format!("pages {} ", name(param)));
+                self.expr(from);
+                if let Some(more) = more {
+                    self.inline_comments(more.span.start);
+                    self.write(&format!(" while {}", wire(more)));
+                }
+            }
+            SourceLineKind::Cursor(path) => self.write(&simple("cursor", path)),
+            SourceLineKind::Order { first, by, scheme } => {
+                self.write(&format!("order {} by {}", name(first), wire(by)));
+                if let Some(scheme) = scheme {
+                    self.write(&format!(" {}", name(scheme)));
+                }
+            }
+            SourceLineKind::Seen(paths) => {
+                let texts: Vec<String> = paths.iter().map(wire).collect();
+                match texts.as_slice() {
+                    [one] => self.write(&format!("seen {one}")),
+                    _ => self.write(&format!("seen ({})", texts.join(", "))),
+                }
+            }
+            SourceLineKind::History(time) => self.write(&format!("history {}", duration(time))),
+            SourceLineKind::First(word) => self.write(&format!("first {}", name(word))),
+            SourceLineKind::Type(path) => self.write(&simple("type", path)),
+            SourceLineKind::Id(path) => self.write(&simple("id", path)),
+            SourceLineKind::At(path, scheme) => {
+                self.write(&simple("at", path));
+                if let Some(scheme) = scheme {
+                    self.write(&format!(" {}", name(scheme)));
+                }
+            }
+            SourceLineKind::Object(path) => self.write(&simple("object", path)),
+            SourceLineKind::Field(ident, path) => self.write(&format!("field {} {}", name(ident), wire(path))),
+            SourceLineKind::Refuse { when, because } => {
+                self.write("refuse when ");
+                self.expr(when);
+                if let Some(reason) = because {
+                    self.inline_comments(reason.span.start);
+                    self.write(" because ");
+                    self.text(reason);
+                }
+            }
+            SourceLineKind::Codes { path, table, collapse } => {
+                let rows: Vec<String> = table
+                    .iter()
+                    .map(|(word, codes)| format!("{}: {}", name(word), numbers(codes)))
+                    .collect();
+                self.write(&format!("codes {} {{ {} }}", wire(path), rows.join(" ")));
+                if let Some(word) = collapse {
+                    self.inline_comments(word.span.start);
+                    self.write(&format!(" collapse {}", name(word)));
+                }
+            }
+        }
+    }
+
+    /// A request on one line, or each of its parts on a line of its own.
+    pub(super) fn request(&mut self, request: &Request) {
+        self.group(request.span, |p| p.request_parts(request, false), |p| p.request_parts(request, true));
+    }
+
+    fn request_parts(&mut self, request: &Request, lines: bool) {
+        self.write(&format!("{} ", request.method.text));
+        self.inline_comments(request.path.span.start);
+        self.text(&request.path);
+        self.indent_if(lines, |p| {
+            if !request.query.is_empty() {
+                let span = p.around(&request.query);
+                p.part(lines, span.start);
+                p.write("query ");
+                p.list(span, Brackets::Brace, &request.query, |p, field| p.request_field(field));
+            }
+            if let Some(body) = &request.body {
+                p.part(lines, body.encoding.span.start);
+                p.write(&format!("{} ", body.encoding.text));
+                p.expr(&body.value);
+            }
+            for (header, value) in &request.headers {
+                p.part(lines, header.span.start);
+                p.write("header ");
+                p.text(header);
+                p.write(" ");
+                p.expr(value);
+            }
+        });
+    }
+
+    fn request_field(&mut self, field: &RequestField) {
+        self.field(&field.field);
+        if let Some(chunk) = &field.chunk {
+            self.inline_comments(chunk.span.start);
+            self.write(&format!(" chunk {}", number(chunk)));
+        }
+    }
+
+    pub(super) fn http_lines(&mut self, span: Span, http: &HttpOperation) {
+        self.write("{");
+        self.indented(|p| {
+            p.line_for(http.request.span.start, true);
+            p.request(&http.request);
+            for line in &http.lines {
+                p.line_for(line.span.start, true);
+                p.operation_line(line);
+                p.inline_comments(line.span.end);
+            }
+            p.line_for_close(span.end);
+        });
+        self.newline();
+        self.write("}");
+    }
+
+    /// `{ GET "/x" at "data" }`, as part of a line.
+    pub(super) fn short_http(&mut self, http: &HttpOperation) {
+        if http.lines.len() > SHORT_LINES {
+            self.newline();
+            return;
+        }
+        self.write("{ ");
+        self.request(&http.request);
+        for line in &http.lines {
+            self.write(" ");
+            self.operation_line(line);
+        }
+        self.write(" }");
+    }
+
+    fn operation_line(&mut self, line: &OperationLine) {
+        match &line.kind {
+            OperationLineKind::At(path) => self.write(&format!("at {}", wire(path))),
+            OperationLineKind::NoneOn(statuses) => self.write(&format!("none on {}", numbers(statuses))),
+            OperationLineKind::NoneWhen(condition) => {
+                self.write("none when ");
+                self.condition(condition);
+            }
+            OperationLineKind::First(condition) => {
+                self.write("first");
+                if let Some(condition) = condition {
+                    self.write(" where ");
+                    self.condition(condition);
+                }
+            }
+            OperationLineKind::RefusedWhen(condition) => {
+                self.write("refused when ");
+                self.condition(condition);
+            }
+            OperationLineKind::RefusedUnless(condition) => {
+                self.write("refused unless ");
+                self.condition(condition);
+            }
+            OperationLineKind::Effect(effect) => self.effect(effect),
+            OperationLineKind::Sign(fields) => {
+                self.write("sign ");
+                self.object(line.span, fields);
+            }
+            OperationLineKind::Confirm {
+                query,
+                every,
+                up_to,
+                condition,
+            } => {
+                self.write("confirm ");
+                self.call(query);
+                self.inline_comments(every.span.start);
+                self.write(&format!(" every {}", duration(every)));
+                self.inline_comments(up_to.span.start);
+                self.write(&format!(" up to {} where ", duration(up_to)));
+                self.condition(condition);
+            }
+            OperationLineKind::Emits(names) => self.write(&format!("emits {}", idents(names))),
+            OperationLineKind::RetryOn(statuses) => self.write(&format!("retry on {}", numbers(statuses))),
+            OperationLineKind::OneOf(names) => self.write(&format!("one of ({})", idents(names))),
+        }
+    }
+
+    fn effect(&mut self, effect: &EffectLine) {
+        match effect {
+            EffectLine::Read => self.write("effect read"),
+            EffectLine::Set => self.write("effect set"),
+            EffectLine::Once => self.write("effect once"),
+            EffectLine::Keyed { header, window } => {
+                self.write("effect keyed header ");
+                self.text(header);
+                self.inline_comments(window.span.start);
+                self.write(&format!(" for {}", duration(window)));
+            }
+            EffectLine::Findable { query, find_on } => {
+                self.write("effect findable by ");
+                self.call(query);
+                if !find_on.is_empty() {
+                    self.write(&format!(" on {} find", numbers(find_on)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Types, records and fields.
+
+use super::Printer;
+use super::expr::{Brackets, Spanned};
+use super::literal::{enum_word, name, number, wire};
+use crate::span::Span;
+use crate::syntax::{Attribute, FromPath, Ident, NumberLit, Record, RecordField, TypeExpr, TypeKind};
+
+impl Spanned for RecordField {
+    fn span(&self) -> Span {
+        self.span
+    }
+}
+
+impl Printer<'_> {
+    pub(super) fn ty(&mut self, ty: &TypeExpr) {
+        self.inline_comments(ty.span.start);
+        let mark = if ty.optional { "?" } else { "" };
+        match &ty.kind {
+            TypeKind::Named {
+                name: ident,
+                args,
+                words,
+                money_from,
+                exponents,
+                range,
+            } => {
+                self.write(&name(ident));
+                for (at, arg) in args.iter().enumerate() {
+                    self.write(if at == 0 { "<" } else { ", " });
+                    self.ty(arg);
+                }
+                if !args.is_empty() {
+                    self.write(">");
+                }
+                self.write(mark);
+                for word in words {
+                    self.write(&format!(" {}", word.text));
+                }
+                if let Some((amount, currency)) = money_from {
+                    self.inline_comments(amount.span.start);
+                    self.write(&format!(" from ({}, {})", wire(amount), wire(currency)));
+                }
+                if !exponents.is_empty() {
+                    self.write(&format!(" {}", table(exponents)));
+                }
+                if let Some((low, high)) = range {
+                    self.write(&format!(" {}..{}", number(low), number(high)));
+                }
+            }
+            TypeKind::Enum(words) => {
+                for (at, word) in words.iter().enumerate() {
+                    self.inline_comments(word.span.start);
+                    if at > 0 {
+                        self.write(" | ");
+                    }
+                    // One word alone would be the name of a type.
+                    let text = enum_word(word);
+                    let alone = words.len() == 1 && !text.starts_with('"');
+                    self.write(&if alone { format!("\"{text}\"") } else { text });
+                }
+                self.write(mark);
+            }
+            TypeKind::Record(fields) => {
+                self.list(ty.span, Brackets::Brace, fields, |p, field| p.record_field(field));
+                self.write(mark);
+            }
+        }
+        self.inline_comments(ty.span.end);
+    }
+
+    pub(super) fn inputs(&mut self, span: Span, inputs: &[RecordField]) {
+        self.list(span, Brackets::Paren, inputs, |p, input| p.record_field(input));
+    }
+
+    /// Writes a field: its type, where it comes from, its default, its attributes.
+    pub(super) fn record_field(&mut self, field: &RecordField) {
+        self.inline_comments(field.span.start);
+        self.docs(&field.docs);
+        self.write(&format!("{}: ", name(&field.name)));
+        self.ty(&field.ty);
+        for (at, path) in field.from.iter().enumerate() {
+            self.from_path(at, path);
+        }
+        if let Some(default) = &field.default {
+            self.inline_comments(default.span.start);
+            self.write(" = ");
+            self.expr(default);
+        }
+        for attribute in &field.attributes {
+            self.inline_comments(attribute.span.start);
+            self.write(" ");
+            self.attribute(attribute);
+        }
+        self.inline_comments(field.span.end);
+    }
+
+    fn from_path(&mut self, at: usize, path: &FromPath) {
+        self.inline_comments(path.path.span.start);
+        self.write(if at == 0 { " from " } else { " else " });
+        self.write(&wire(&path.path));
+        if let Some(condition) = &path.when {
+            self.inline_comments(condition.span.start);
+            self.write(" when ");
+            self.expr(condition);
+        }
+    }
+
+    pub(super) fn attribute(&mut self, attribute: &Attribute) {
+        self.write(&format!("@{}", name(&attribute.name)));
+        if !attribute.args.is_empty() {
+            self.args(attribute.span, &attribute.args);
+        }
+    }
+
+    /// Writes fields and summaries in the order of the source.
+    pub(super) fn record(&mut self, span: Span, record: &Record) {
+        self.write(&format!("record {} {{", name(&record.name)));
+        if record.fields.is_empty() && record.summaries.is_empty() && !self.has_comments(span) {
+            self.write("}");
+            return;
+        }
+        self.indented(|p| {
+            let mut summaries = record.summaries.iter().peekable();
+            for field in &record.fields {
+                while let Some(summary) = summaries.next_if(|summary| summary.span.start < field.span.start) {
+                    p.summary(summary);
+                }
+                p.line_for(field.span.start, true);
+                p.record_field(field);
+            }
+            for summary in summaries {
+                p.summary(summary);
+            }
+            p.line_for_close(span.end);
+        });
+        self.newline();
+        self.write("}");
+    }
+
+    fn summary(&mut self, summary: &crate::syntax::TextLit) {
+        self.line_for(summary.span.start, true);
+        self.write("summary ");
+        self.text(summary);
+    }
+}
+
+/// `exponents { isk: 2, ugx: 2 }`.
+pub(super) fn table(rows: &[(Ident, NumberLit)]) -> String {
+    let rows: Vec<String> = rows
+        .iter()
+        .map(|(key, value)| format!("{}: {}", name(key), number(value)))
+        .collect();
+    format!("exponents {{ {} }}", rows.join(", "))
+}

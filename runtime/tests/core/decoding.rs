@@ -1,0 +1,180 @@
+//! Payloads: the scan that takes out what is wanted, and the shapes that read it.
+
+use std::collections::BTreeMap;
+
+use flow_plan::{Currency, Expr, FieldShape, FieldSource, MoneyUnit, Shape, TimeFormat, Value};
+use flow_runtime::decode::{decode, decode_record};
+use flow_runtime::eval::path_get;
+use flow_runtime::scan::{PathSet, ScanError};
+use proptest::prelude::*;
+
+use crate::fixture::{at, field, path};
+
+fn json(text: &str) -> Value {
+    Value::from_json(&serde_json::from_str(text).unwrap())
+}
+
+fn misfit(shape: &Shape, text: &str) -> String {
+    decode(shape, &json(text)).unwrap_err().to_string()
+}
+
+#[test]
+fn simple_shapes() {
+    let reads = |shape: &Shape, text: &str| decode(shape, &json(text)).unwrap();
+    assert_eq!(reads(&Shape::Token, "\"\""), Value::Missing);
+    assert_eq!(reads(&Shape::Text, "\"\""), Value::text(""));
+    assert_eq!(reads(&Shape::Token, "4711"), Value::text("4711"));
+    assert_eq!(reads(&Shape::Integer, "12.0"), json("12"));
+    assert_eq!(reads(&Shape::Integer, "\"12\""), json("12"));
+    assert_eq!(reads(&Shape::Number, "1.5e3"), json("1500"));
+    assert_eq!(reads(&Shape::Bool, "null"), Value::Missing);
+    assert_eq!(misfit(&Shape::Integer, "12.5"), "expected a whole number, found a number with decimals");
+    assert_eq!(misfit(&Shape::Text, "5"), "expected text, found a number");
+    assert_eq!(misfit(&Shape::Bool, "\"true\""), "expected true or false, found text");
+    assert_eq!(misfit(&Shape::List(Box::new(Shape::Integer)), "[1, \"x\"]"), "[1]: expected a whole number, found text");
+    assert_eq!(misfit(&Shape::List(Box::new(Shape::Integer)), "1"), "expected a list, found a number");
+    let closed = Shape::Enum { members: vec!["a".to_owned(), "b".to_owned()], open: false };
+    assert_eq!(misfit(&closed, "\"c\""), "expected one of a, b, found another text");
+    assert_eq!(reads(&Shape::Enum { members: vec![], open: true }, "\"new\""), Value::text("new"));
+    assert_eq!(reads(&Shape::Map(Box::new(Shape::Text)), "{\"k\":\"v\"}").field("k"), Value::text("v"));
+    assert_eq!(misfit(&Shape::Map(Box::new(Shape::Text)), "{\"k\":1}"), "k: expected text, found a number");
+}
+
+#[test]
+fn instants_in_all_formats() {
+    let expected = Value::Instant(at("2026-11-22T12:00:00Z"));
+    let reads = |format, text: &str| decode(&Shape::Instant(format), &json(text));
+    assert_eq!(reads(TimeFormat::Unix, "1795348800").as_ref(), Ok(&expected));
+    assert_eq!(reads(TimeFormat::Unix, "\"1795348800\"").as_ref(), Ok(&expected));
+    assert_eq!(reads(TimeFormat::UnixMillis, "1795348800000").as_ref(), Ok(&expected));
+    assert_eq!(reads(TimeFormat::UnixAuto, "1795348800").as_ref(), Ok(&expected));
+    assert_eq!(reads(TimeFormat::UnixAuto, "1795348800000").as_ref(), Ok(&expected));
+    assert_eq!(reads(TimeFormat::Iso, "\"2026-11-22T13:00:00+01:00\"").as_ref(), Ok(&expected));
+    assert!(reads(TimeFormat::Iso, "\"yesterday\"").is_err());
+    assert!(reads(TimeFormat::Unix, "99999999999999999999").is_err());
+    assert_eq!(decode(&Shape::Date, &json("\"2026-11-22\"")), Ok(Value::Date("2026-11-22".parse().unwrap())));
+}
+
+#[test]
+fn money_from_two_places() {
+    let shape = |unit, exponents: &[(&str, u8)]| {
+        let exponents: BTreeMap<_, _> = exponents.iter().map(|(code, at)| (Currency::parse(code).unwrap(), *at)).collect();
+        Shape::Record(vec![FieldShape {
+            name: "total".to_owned(),
+            from: Vec::new(),
+            shape: Shape::Money { amount: path("cents"), currency: path("in.code"), unit, exponents },
+            optional: true,
+            personal: false,
+        }])
+    };
+    let reads = |shape: &Shape, text: &str| decode(shape, &json(text)).map(|record| record.field("total").to_string());
+    let minor = shape(MoneyUnit::Minor, &[("isk", 2)]);
+    for (cents, code, shown) in [
+        ("12050", "usd", "120.50 USD"),
+        ("5000", "JPY", "5000 JPY"),
+        ("1234", "kwd", "1.234 KWD"),
+        ("7000", "isk", "70 ISK"),
+        ("-5", "eur", "-0.05 EUR"),
+        ("\"250\"", "eur", "2.50 EUR"),
+    ] {
+        let text = format!(r#"{{"cents":{cents},"in":{{"code":"{code}"}}}}"#);
+        assert_eq!(reads(&minor, &text), Ok(shown.to_owned()));
+    }
+    let decimal = shape(MoneyUnit::Decimal, &[]);
+    assert_eq!(reads(&decimal, r#"{"cents":"19.90","in":{"code":"EUR"}}"#), Ok("19.90 EUR".to_owned()));
+    assert_eq!(reads(&minor, r#"{"in":{"code":"EUR"}}"#), Ok(String::new()));
+    let error = |text: &str| reads(&minor, text).unwrap_err().to_string();
+    assert_eq!(error(r#"{"cents":5}"#), "total: expected money, found an amount without a currency");
+    assert_eq!(error(r#"{"cents":5,"in":{"code":"euros"}}"#), "total: expected a currency, found another text");
+    assert_eq!(error(r#"{"cents":5.5,"in":{"code":"eur"}}"#), "total: expected a whole number of minor units, found a number with decimals");
+    assert_eq!(error(r#"{"cents":79228162514264337593543950336,"in":{"code":"eur"}}"#), "total: expected money, found text");
+}
+
+#[test]
+fn alternatives_in_order_with_conditions() {
+    let kind_is = |kind: &str| Expr::Equal(Box::new(Expr::Answer(path("object"))), Box::new(Expr::Const(Value::text(kind))));
+    let from = vec![
+        FieldSource { path: path("id"), when: Some(kind_is("charge")) },
+        FieldSource { path: path("charge.id"), when: None },
+        FieldSource { path: path("charges[0]"), when: None },
+    ];
+    let charge = FieldShape { from, ..field("charge", Shape::Token, false) };
+    let reads = |text: &str| decode_record(std::slice::from_ref(&charge), &json(text)).map(|record| record.field("charge").to_string());
+    assert_eq!(reads(r#"{"object":"charge","id":"ch_1","charge":{"id":"x"}}"#), Ok("ch_1".to_owned()));
+    assert_eq!(reads(r#"{"object":"intent","id":"pi_1","charge":{"id":"ch_2"}}"#), Ok("ch_2".to_owned()));
+    assert_eq!(reads(r#"{"object":"intent","id":"pi_1","charge":{"id":""},"charges":["ch_3"]}"#), Ok("ch_3".to_owned()));
+    assert_eq!(reads(r#"{"object":"intent","charge":null}"#).unwrap_err().to_string(), "charge: expected text, found nothing");
+}
+
+#[test]
+fn the_scan_takes_out_what_is_wanted_and_validates_the_rest() {
+    let mut paths = PathSet::default();
+    let whole = paths.insert(&path("data.object"));
+    let amount = paths.insert(&path("data.object.amount"));
+    let second = paths.insert(&path("items[1].id"));
+    let root = paths.insert(&path(""));
+    assert_eq!(paths.insert(&path("data.object")), whole);
+    let text = r#"{"items":[{"id":1},{"id":2},{"id":3}],"data":{"object":{"amount":12050.10,"other":[1,{"a":"\u00e9\"}"}]}}}"#;
+    let scanned = paths.scan(text.as_bytes()).unwrap();
+    assert_eq!(scanned.value(amount), json("12050.10"));
+    assert_eq!(scanned.value(second), json("2"));
+    assert_eq!(scanned.value(whole), path_get(&json(text), &path("data.object")));
+    assert_eq!(scanned.value(root), json(text));
+    assert_eq!(scanned.raw(amount), Some("12050.10"));
+    for broken in ["", "{", "[1,]", "{\"data\":{\"object\":{\"amount\":1}}} x", "{\"a\":tru}", "nul", "{\"data\":{\"object\":{\"amount\":01}}}"] {
+        assert!(matches!(paths.scan(broken.as_bytes()), Err(ScanError::Syntax { .. })), "{broken}");
+    }
+    assert_eq!(paths.scan(b"\"\xff\"").unwrap_err(), ScanError::Encoding);
+    let bomb = "[".repeat(1_000_000);
+    assert_eq!(paths.scan(bomb.as_bytes()).unwrap_err(), ScanError::Depth);
+    assert!(paths.scan(format!("\"{bomb}\"").as_bytes()).is_ok(), "brackets in a text are none");
+}
+
+#[test]
+fn of_a_key_that_comes_twice_the_last_wins() {
+    let mut paths = PathSet::default();
+    let (a, b) = (paths.insert(&path("x.a")), paths.insert(&path("x.b")));
+    let scanned = paths.scan(br#"{"x":{"a":1,"b":2},"x":{"b":3,"b":4}}"#).unwrap();
+    assert_eq!((scanned.value(a), scanned.value(b)), (Value::Missing, json("4")));
+    let scanned = paths.scan(br#"{"x":{"a":1},"x":null}"#).unwrap();
+    assert_eq!(scanned.value(a), Value::Missing);
+}
+
+fn any_json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i32>().prop_map(Into::into),
+        "[ab\\\\\"é\n]{0,4}".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(4, 30, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            prop::collection::btree_map("[abc]", inner, 0..4).prop_map(|map| map.into_iter().collect()),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// The scan finds what a tree would have.
+    #[test]
+    fn the_scan_is_a_tree(json in any_json(), texts in prop::collection::vec("[abc](\\.[abc]|\\[[0-3]\\]){0,3}", 1..6)) {
+        let mut paths = PathSet::default();
+        let leaves: Vec<_> = texts.iter().map(|text| (path(text), paths.insert(&path(text)))).collect();
+        let text = json.to_string();
+        let scanned = paths.scan(text.as_bytes()).unwrap();
+        let tree = Value::from_json(&json);
+        for (path, leaf) in leaves {
+            prop_assert_eq!(scanned.value(leaf), path_get(&tree, &path), "{} in {}", path, text);
+        }
+    }
+
+    #[test]
+    fn the_scan_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut paths = PathSet::default();
+        paths.insert(&path("a.b"));
+        drop(paths.scan(&bytes));
+    }
+}
