@@ -1,5 +1,6 @@
 //! The syntax of Flow: text to syntax tree, and syntax tree to canonical text. Knows no meaning.
 
+pub mod compare;
 mod diagnose;
 pub mod error;
 pub mod format;
@@ -13,3 +14,4 @@ pub mod syntax;
 pub use error::{CODES, Fix, SyntaxError};
 pub use format::{format, format_file};
 pub use parse::{Parsed, parse};
+pub use print::{normalized_text, print_expr, print_flow};

@@ -237,7 +237,9 @@ impl<'s> Builder<'s> {
         let mut end = end;
         loop {
             let last = end.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or(b'x');
-            if end != self.source.len() && last > b' ' && last < 0x80 {
+            // Blanks end a node unless the line break before the next item does: then a comment may be the end.
+            let next = bytes.get(end).copied().unwrap_or(b'\n');
+            if next != b'\n' && last > b' ' && last < 0x80 {
                 return end;
             }
             let text = self.source.get(start..end).unwrap_or("");

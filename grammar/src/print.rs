@@ -35,6 +35,14 @@ pub fn print_expr(expr: &Expr) -> String {
     printed(|printer| printer.expr(expr))
 }
 
+/// Returns the text that stands for an unnamed flow: canonical, without comments and doc comments. Two flows with
+/// the same text do the same.
+pub fn normalized_text(flow: &Flow) -> String {
+    let mut printer = Printer::detached().without_docs();
+    printer.flow(flow);
+    printer.finish()
+}
+
 fn printed(write: impl FnOnce(&mut Printer<'static>)) -> String {
     let mut printer = Printer::detached();
     write(&mut printer);

@@ -137,9 +137,13 @@ impl<'a> Cx<'a> {
             self.push(diagnostic.help("begin it with `https://`"));
         }
         let mut parts = Vec::new();
-        for part in &text.parts {
+        for (at, part) in text.parts.iter().enumerate() {
             match part {
-                syntax::TextPart::Text(text) => parts.push(Expr::Const(Value::text(text.trim_end_matches('/')))),
+                // Paths begin with the slash.
+                syntax::TextPart::Text(piece) if at + 1 == text.parts.len() => {
+                    parts.push(Expr::Const(Value::text(piece.trim_end_matches('/'))));
+                }
+                syntax::TextPart::Text(piece) => parts.push(Expr::Const(Value::text(piece.as_str()))),
                 syntax::TextPart::Expr(expr) => {
                     let typed = self.wire(expr, &Scope::new(Place::Base, &[]));
                     if let Expr::Env(plan::Env::Setting(name)) = &typed.expr {

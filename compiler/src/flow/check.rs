@@ -119,6 +119,10 @@ pub(super) struct Checker<'a> {
     pub(super) loops: Vec<u16>,
     /// An action stands before the step at hand.
     pub(super) effect_before: bool,
+    /// The step at hand is part of an `on error`.
+    pub(super) in_handler: bool,
+    /// The comparison at hand stands directly behind this `not`.
+    pub(super) negation: Option<Span>,
     pub(super) steps: super::step::StepContext<'a>,
 }
 
@@ -156,6 +160,8 @@ impl<'a> Checker<'a> {
             path: String::new(),
             loops: Vec::new(),
             effect_before: false,
+            in_handler: false,
+            negation: None,
             steps: super::step::StepContext::default(),
         }
     }

@@ -175,8 +175,9 @@ impl<'a> Checker<'a> {
     pub(super) fn unknown_operation(&mut self, connection: &str, connector: &Connector, name: &Ident, actions: bool, queries: bool) {
         let text = name.text.as_str();
         let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("{} has no `{text}`", self.called(connection, connector)));
+        let own = self.frame.own.is_some();
         let candidates =
-            connector.operations.values().filter(|op| !op.internal && (op.action && actions || !op.action && queries));
+            connector.operations.values().filter(|op| (!op.internal || own) && (op.action && actions || !op.action && queries));
         let found = nearest(text, candidates.clone().map(|op| op.name.as_str()));
         if let Some(found) = found {
             let docs = connector.operations.get(found).map_or("", |op| first_line(&op.docs));
@@ -260,6 +261,22 @@ impl<'a> Checker<'a> {
             } else {
                 diagnostic = diagnostic.help(format!("operations are named with their connection: {}", listed(&having, "or")));
             }
+        }
+        self.report(diagnostic);
+    }
+
+    /// `any(100, 90)`: limits without their currencies.
+    pub(super) fn any_without_currencies(&mut self, call: &syntax::Call) {
+        let mut diagnostic = self
+            .diagnostic(Code::E301, call.span, "`any(…)` takes amounts with their currency")
+            .help("one limit per currency: `amount > any(100 USD, 90 EUR)`");
+        if let [only] = call.args.as_slice()
+            && matches!(only.value.kind.as_ref(), syntax::ExprKind::Number(_))
+        {
+            let currency = self.settings.currency.map_or_else(|| "USD".to_owned(), |currency| currency.to_string());
+            let text = self.text_of(&only.value);
+            diagnostic =
+                diagnostic.fix(format!("`{text} {currency}`"), call.span, format!("{text} {currency}"), false);
         }
         self.report(diagnostic);
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flow_plan as plan;
 use flow_plan::Expr;
+use flow_plan::ty::Type;
 
 use super::check::{Checker, Event};
 
@@ -42,6 +43,12 @@ impl Sends {
 impl Checker<'_> {
     /// Notes what a local is made of.
     pub(super) fn note_local(&mut self, local: u16, value: &Expr) {
+        if let Expr::Local(other) = value
+            && let Some(origin) = self.sends.origin(*other).cloned()
+        {
+            self.sends.locals.push((local, origin));
+            return;
+        }
         let mut fields = BTreeSet::new();
         self.collect(value, &mut fields);
         if !fields.is_empty() {
@@ -128,7 +135,10 @@ impl Checker<'_> {
         self.connections
             .get(connection)
             .and_then(|connector| connector.operations.get(operation))
-            .and_then(|operation| self.record(operation.output.required()))
+            .and_then(|operation| match operation.output.required() {
+                Type::List(item) => self.record(item),
+                other => self.record(other),
+            })
             .and_then(|record| record.field(name))
             .is_some_and(|field| field.personal)
     }

@@ -90,6 +90,16 @@ impl<'a> Checker<'a> {
             }
             [connection, name, rest @ ..] => {
                 if let Some(last) = rest.last() {
+                    let joined = [name].into_iter().chain(rest).map(|part| part.text.as_str()).collect::<Vec<_>>().join("_");
+                    if let Some((_, connector)) = self.connection(&connection.text)
+                        && connector.triggers.contains_key(&joined)
+                    {
+                        let diagnostic = self
+                            .diagnostic(Code::E201, name.span.to(last.span), format!("the event is called `{joined}`"))
+                            .fix(format!("`{}.{joined}`", connection.text), name.span.to(last.span), joined, true);
+                        self.report(diagnostic);
+                        return None;
+                    }
                     let diagnostic = self
                         .diagnostic(Code::E201, name.span.to(last.span), "a trigger has two parts: connection and event")
                         .help(format!("for example `{}.{}`; what events are meant is said behind it, in `where`", connection.text, name.text));

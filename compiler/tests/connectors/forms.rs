@@ -23,7 +23,7 @@ connector depot "Depot" {
   record Line { sku: text  count: int 0..999  price: money decimal from ("price.amount", "price.currency") }
   record Parcel {
     id: id<Parcel> @key
-    owner: id<kustomer.Customer>?
+    owner: id<Parcel>?
     state: packed | sent | other from "state" else "status" when "version" in [1, 2]
     lines: list<Line>
     labels: map<text>
@@ -91,7 +91,7 @@ fn records() {
     let depot = depot();
     let parcel = &depot.records["Parcel"];
     let shape = |name: &str| &parcel.field(name).unwrap().shape;
-    assert_eq!(parcel.field("owner").unwrap().ty.to_string(), "id<kustomer.Customer>?");
+    assert_eq!(parcel.field("owner").unwrap().ty.to_string(), "id<depot.Parcel>?");
     assert_eq!(parcel.field("state").unwrap().wire, "state, else status when \"version\" in [1, 2]");
     assert!(matches!(&shape("state").from[1].when, Some(Expr::OneOf(..))));
     assert_eq!(shape("sent").shape, Shape::Instant(TimeFormat::UnixMillis));

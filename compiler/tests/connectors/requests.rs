@@ -177,6 +177,14 @@ fn stripe_pins_its_version() {
 }
 
 #[test]
+fn kustomer_is_at_the_address_of_the_organisation() {
+    let setting = Expr::Env(Env::Setting("org".to_owned()));
+    let base = vec![Expr::Const(text("https://")), setting, Expr::Const(text(".api.kustomerapp.com/v1"))];
+    assert_eq!(builtin().connectors["kustomer"].api.base, Expr::Text(base));
+    assert_eq!(builtin().connectors["stripe"].api.base, Expr::Const(text("https://api.stripe.com")));
+}
+
+#[test]
 fn kustomer_customers() {
     let email = [("email", text("ada+test@example.com"))];
     body("kustomer.customer_by_email", &email, "GET /customers/email=ada+test@example.com", json!(null));

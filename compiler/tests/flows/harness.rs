@@ -101,7 +101,7 @@ pub(crate) fn check_in(project: &mut Project, source: &str) -> String {
             }
         }
     }
-    if checked.diagnostics.iter().any(Diagnostic::is_error) != checked.outcomes.iter().any(|outcome| outcome.flow.is_none()) {
+    if !checked.outcomes.is_empty() && checked.diagnostics.iter().any(Diagnostic::is_error) != checked.outcomes.iter().any(|outcome| outcome.flow.is_none()) {
         text.push_str("!! errors and plans do not agree\n");
     }
     text

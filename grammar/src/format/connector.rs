@@ -206,11 +206,27 @@ impl Printer<'_> {
 
     fn operation_head(&mut self, operation: &Operation) {
         let word = if operation.action { "action" } else { "query" };
-        self.write(&format!("{word} {}", name(&operation.name)));
+        let start = format!("{word} {}", name(&operation.name));
+        let output = self.flat(|p| p.operation_output(operation));
+        self.write(&start);
         if !operation.inputs.is_empty() {
             let inputs = self.around(&operation.inputs);
-            self.inputs(inputs, &operation.inputs);
+            let flat = self.flat(|p| p.inputs(inputs, &operation.inputs));
+            if self.is_flat() || !self.has_comments(inputs) && self.fits(&format!("{flat} {output}")) {
+                self.write(&flat);
+                self.skip_to(inputs.end);
+            } else {
+                self.write("(");
+                self.broken_list(inputs, &operation.inputs, |p, input| p.record_field(input));
+                self.write(")");
+                self.skip_to(inputs.end);
+            }
         }
+        self.operation_output(operation);
+        self.write(" ");
+    }
+
+    fn operation_output(&mut self, operation: &Operation) {
         if let Some(output) = &operation.output {
             self.write(" -> ");
             self.ty(output);
@@ -220,7 +236,6 @@ impl Printer<'_> {
             self.write(" ");
             self.attribute(attribute);
         }
-        self.write(" ");
     }
 }
 

@@ -196,10 +196,10 @@ impl Printer<'_> {
             expr.span,
             |p| p.expr(expr),
             |p| {
-                let mut row = Vec::new();
+                let mut row: Vec<(BinaryOp, Span, &Expr)> = Vec::new();
                 let mut first = expr;
                 while let ExprKind::Binary(op @ (BinaryOp::And | BinaryOp::Or), span, left, right) = &*first.kind {
-                    if row.iter().any(|(other, ..)| other != op) {
+                    if row.iter().any(|(other, ..)| *other != *op) {
                         break;
                     }
                     row.push((*op, *span, right));
@@ -242,6 +242,13 @@ impl Printer<'_> {
                 return;
             }
         }
+        self.broken_list(span, values, write);
+        self.write(close);
+        self.skip_to(span.end);
+    }
+
+    /// Writes values one per line with a comma behind each, up to the line of the closing bracket.
+    pub(super) fn broken_list<T: Spanned>(&mut self, span: Span, values: &[T], write: impl Fn(&mut Printer<'_>, &T)) {
         self.indented(|p| {
             for value in values {
                 p.line_for(value.span().start, false);
@@ -253,8 +260,6 @@ impl Printer<'_> {
             }
             p.line_for_close(span.end);
         });
-        self.write(close);
-        self.skip_to(span.end);
     }
 
     pub(super) fn object(&mut self, span: Span, fields: &[ObjectField]) {

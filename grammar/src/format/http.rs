@@ -51,27 +51,22 @@ impl Printer<'_> {
                 self.call(call);
             }
             SourceLineKind::Register { request, secret_at } => {
-                self.write("register ");
-                let behind = secret_at.as_ref().map_or_else(String::new, |path| format!(" secret at {}", wire(path)));
-                self.with_reserve(behind.chars().count(), |p| p.request(request));
-                if let Some(path) = secret_at {
-                    self.inline_comments(path.span.start);
-                }
-                self.write(&behind);
+                let secret = secret_at.as_ref().map(|path| (path.span.start, format!("secret at {}", wire(path))));
+                self.request_line(line.span, "register", request, secret.as_slice());
             }
             SourceLineKind::Poll {
                 request,
                 every,
                 when_changes,
             } => {
-                self.write("poll ");
-                let mut behind = every.as_ref().map_or_else(String::new, |every| format!(" every {}", duration(every)));
-                if !when_changes.is_empty() {
-                    behind.push_str(&format!(" when {} changes", path(when_changes)));
+                let mut behind = Vec::new();
+                if let Some(every) = every {
+                    behind.push((every.span.start, format!("every {}", duration(every))));
                 }
-                self.with_reserve(behind.chars().count(), |p| p.request(request));
-                self.inline_comments(line.span.end);
-                self.write(&behind);
+                if let Some(first) = when_changes.first() {
+                    behind.push((first.span.start, format!("when {} changes", path(when_changes))));
+                }
+                self.request_line(line.span, "poll", request, &behind);
             }
             SourceLineKind::Items(path) => self.write(&simple("items", path)),
             SourceLineKind::Pages { param, from, more } => {
@@ -129,6 +124,21 @@ impl Printer<'_> {
                 }
             }
         }
+    }
+
+    /// A request with a word before it and parts behind it, on one line or each on its own.
+    fn request_line(&mut self, span: Span, word: &str, request: &Request, behind: &[(u32, String)]) {
+        let write = |p: &mut Printer<'_>, lines: bool| {
+            p.write(&format!("{word} "));
+            p.request_parts(request, lines);
+            p.indent_if(lines, |p| {
+                for (start, text) in behind {
+                    p.part(lines, *start);
+                    p.write(text);
+                }
+            });
+        };
+        self.group(span, |p| write(p, false), |p| write(p, true));
     }
 
     /// A request on one line, or each of its parts on a line of its own.

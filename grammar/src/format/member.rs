@@ -77,27 +77,38 @@ impl Printer<'_> {
     pub(super) fn record_field(&mut self, field: &RecordField) {
         self.inline_comments(field.span.start);
         self.docs(&field.docs);
+        self.group(field.span, |p| p.field_parts(field, false), |p| p.field_parts(field, field.from.len() > 1));
+        self.inline_comments(field.span.end);
+    }
+
+    fn field_parts(&mut self, field: &RecordField, lines: bool) {
         self.write(&format!("{}: ", name(&field.name)));
         self.ty(&field.ty);
-        for (at, path) in field.from.iter().enumerate() {
-            self.from_path(at, path);
-        }
-        if let Some(default) = &field.default {
-            self.inline_comments(default.span.start);
-            self.write(" = ");
-            self.expr(default);
-        }
-        for attribute in &field.attributes {
-            self.inline_comments(attribute.span.start);
-            self.write(" ");
-            self.attribute(attribute);
-        }
-        self.inline_comments(field.span.end);
+        self.indent_if(lines, |p| {
+            for (at, path) in field.from.iter().enumerate() {
+                p.part(lines, path.path.span.start);
+                p.from_path(at, path);
+            }
+            if let Some(default) = &field.default {
+                p.inline_comments(default.span.start);
+                p.write(" = ");
+                p.expr(default);
+            }
+            for (at, attribute) in field.attributes.iter().enumerate() {
+                if at == 0 {
+                    p.part(lines, attribute.span.start);
+                } else {
+                    p.inline_comments(attribute.span.start);
+                    p.write(" ");
+                }
+                p.attribute(attribute);
+            }
+        });
     }
 
     fn from_path(&mut self, at: usize, path: &FromPath) {
         self.inline_comments(path.path.span.start);
-        self.write(if at == 0 { " from " } else { " else " });
+        self.write(if at == 0 { "from " } else { "else " });
         self.write(&wire(&path.path));
         if let Some(condition) = &path.when {
             self.inline_comments(condition.span.start);

@@ -23,6 +23,8 @@ pub(crate) struct Printer<'s> {
     comment_open: bool,
     /// Everything on one line, to see how long it becomes.
     flat: bool,
+    /// Doc comments are left out.
+    no_docs: bool,
     /// Columns to keep free behind what is written next.
     pub(super) reserve: usize,
 }
@@ -38,6 +40,7 @@ impl<'s> Printer<'s> {
             indent: 0,
             comment_open: false,
             flat: false,
+            no_docs: false,
             reserve: 0,
         }
     }
@@ -45,6 +48,12 @@ impl<'s> Printer<'s> {
     /// A printer without a source: no comments, doc comments from the nodes.
     pub(crate) fn detached() -> Printer<'static> {
         Printer::new("", &[])
+    }
+
+    /// Leaves doc comments out.
+    pub(crate) fn without_docs(mut self) -> Self {
+        self.no_docs = true;
+        self
     }
 
     pub(crate) fn finish(self) -> String {
@@ -295,7 +304,7 @@ impl<'s> Printer<'s> {
 
     /// Writes a doc comment where there is no source that has it.
     pub(super) fn docs(&mut self, docs: &Docs) {
-        if !self.source.is_empty() {
+        if !self.source.is_empty() || self.no_docs {
             return;
         }
         for line in &docs.lines {

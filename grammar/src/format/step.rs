@@ -165,8 +165,10 @@ impl Printer<'_> {
         let one_line = !self.has_comments(call.call.span) && self.fits(&alone);
         self.call(&call.call);
         let behind = self.flat(|p| p.suffixes(call, false));
-        if !one_line && !self.has_comments(step.span) && self.fits(&behind) {
-            self.write(&behind);
+        if !one_line && !self.has_comments(step.span) && self.fits(&format!(" {behind}")) {
+            if !behind.is_empty() {
+                self.write(&format!(" {behind}"));
+            }
             self.skip_to(step.span.end);
         } else {
             self.indented(|p| p.suffixes(call, true));

@@ -1,5 +1,6 @@
 //! The arguments of a call: those written, and those filled in.
 
+use flow_grammar::span::Span;
 use flow_grammar::syntax::{Arg, Call};
 use flow_plan as plan;
 use flow_plan::Value;
@@ -13,6 +14,7 @@ use super::Target;
 use super::fill::Filled;
 use crate::catalog::Input;
 use crate::code::Code;
+use crate::diagnostic::{Edit, Fix};
 use crate::suggest::nearest;
 
 impl<'a> Checker<'a> {
@@ -23,7 +25,7 @@ impl<'a> Checker<'a> {
         let mut order = Vec::with_capacity(call.args.len());
         let mut sound = true;
         for arg in &call.args {
-            match self.input_of(arg, call, target) {
+            match self.input_of(arg, target) {
                 Some(at) => match given.get_mut(at) {
                     Some(slot @ None) => {
                         *slot = Some(arg);
@@ -44,6 +46,7 @@ impl<'a> Checker<'a> {
                 }
             }
         }
+        self.unnamed_inputs(call, target);
         let is_given = |at: usize| given.get(at).is_some_and(Option::is_some);
         // What is filled in may need steps before this one: they come first, whatever the arguments say.
         let mut filled = if sound { self.fill(call, target, &is_given) } else { Filled::default() };
@@ -109,13 +112,12 @@ impl<'a> Checker<'a> {
     }
 
     /// The input that an argument is for.
-    fn input_of(&mut self, arg: &Arg, call: &Call, target: Target<'a>) -> Option<usize> {
+    fn input_of(&mut self, arg: &Arg, target: Target<'a>) -> Option<usize> {
         let inputs = &target.operation.inputs;
         let Some(name) = &arg.name else {
             if inputs.len() == 1 {
                 return Some(0);
             }
-            self.unnamed_input(arg, call, target);
             return None;
         };
         let at = inputs.iter().position(|input| input.name == name.text);
@@ -141,30 +143,40 @@ impl<'a> Checker<'a> {
         at
     }
 
-    fn unnamed_input(&mut self, arg: &Arg, call: &Call, target: Target<'a>) {
+    /// Values without a name, where only names tell what they are for.
+    fn unnamed_inputs(&mut self, call: &Call, target: Target<'a>) {
         let inputs = &target.operation.inputs;
+        let unnamed: Vec<&Arg> = call.args.iter().filter(|arg| arg.name.is_none()).collect();
+        let (Some(first), true) = (unnamed.first(), inputs.len() != 1) else { return };
         if inputs.is_empty() {
-            let diagnostic = self.diagnostic(Code::E204, arg.span, format!("`{}` has no inputs", target.name()));
+            let diagnostic = self.diagnostic(Code::E204, first.span, format!("`{}` has no inputs", target.name()));
             self.report(diagnostic);
             return;
         }
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
         let mut diagnostic = self
-            .diagnostic(Code::E204, arg.span, "say which input this is for")
-            .help(format!("`{}` has {}", target.name(), listed(&names, "and")));
-        // A variable that is called like an input was surely meant for it.
-        let text = self.text_of(&arg.value);
-        let last = text.rsplit('.').next().unwrap_or_default().to_owned();
-        let taken = |name: &str| call.args.iter().any(|arg| arg.name.as_ref().is_some_and(|n| n.text == name));
-        let guess = inputs
+            .diagnostic(Code::E204, first.span, "say which input this is for")
+            .help(format!("inputs are given by name: `{}` has {}", target.name(), listed(&names, "and")));
+        // A value that is called like an input was surely meant for it; the others in their order.
+        let mut free: Vec<&str> = names
             .iter()
-            .find(|input| input.name == last)
-            .or_else(|| inputs.iter().find(|input| input.is_required() && !taken(&input.name)))
-            .or_else(|| inputs.iter().find(|input| !taken(&input.name)));
-        if let Some(input) = guess {
-            let start = flow_grammar::span::Span { start: arg.span.start, end: arg.span.start };
-            diagnostic = diagnostic.fix(format!("`{}: {text}`", input.name), start, format!("{}: ", input.name), false);
+            .copied()
+            .filter(|name| !call.args.iter().any(|arg| arg.name.as_ref().is_some_and(|given| given.text == *name)))
+            .collect();
+        let mut edits = Vec::new();
+        let mut titles = Vec::new();
+        for arg in &unnamed {
+            let text = self.text_of(&arg.value);
+            let last = text.rsplit('.').next().unwrap_or_default();
+            let at = free.iter().position(|name| *name == last).unwrap_or(0);
+            if free.is_empty() {
+                return self.report(diagnostic);
+            }
+            let name = free.remove(at);
+            edits.push(Edit { span: Span { start: arg.span.start, end: arg.span.start }, text: format!("{name}: ") });
+            titles.push(format!("{name}: {text}"));
         }
+        diagnostic.fixes.push(Fix { title: format!("`{}`", titles.join(", ")), edits, safe: false });
         self.report(diagnostic);
     }
 }

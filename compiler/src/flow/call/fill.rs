@@ -345,19 +345,27 @@ impl<'a> Checker<'a> {
             self.report(diagnostic);
             return None;
         }
+        // What happens in an `on error` cannot be known before the failure that it answers.
+        let hoists = self.effect_before
+            && !self.in_handler
+            && candidate.place.as_ref().is_some_and(|place| matches!(place.root, Root::Event | Root::Raw));
         if self.quiet == 0 {
+            let label = if hoists {
+                format!("`{text}` is filled in, and required before the first step, whether or not this one is reached")
+            } else {
+                format!("`{text}` is filled in, and required")
+            };
             let mut diagnostic = self
                 .diagnostic(Code::W403, call.span, format!("an event without `{text}` ends in the dead letters here"))
-                .label(format!("`{text}` is filled in, and required"))
+                .label(label)
                 .help(if candidate.docs.is_empty() { "it can be missing".to_owned() } else { format!("it can be missing: {}", candidate.docs) });
             diagnostic.fixes = fixes;
             self.report(diagnostic);
         }
         let required = expr(ExprKind::Require(value.clone()), call.span);
-        let hoistable = candidate.place.clone().filter(|place| matches!(place.root, Root::Event | Root::Raw));
-        match hoistable {
+        match candidate.place.clone() {
             // Nothing may have happened when it turns out to be missing.
-            Some(place) if self.effect_before => {
+            Some(place) if hoists => {
                 let checked = self.value(&required);
                 self.build.push_first(Instr::Require(checked.expr));
                 self.facts.learn_always(place);

@@ -90,7 +90,9 @@ impl<'a> Checker<'a> {
         self.build.here(label);
         let bindings = self.bindings.len();
         self.bind("error", Span::default(), error_value(error));
+        let outer = std::mem::replace(&mut self.in_handler, true);
         let done = self.block(block, format!("{path}.on_error."));
+        self.in_handler = outer;
         self.bindings.truncate(bindings);
         self.build.here(end);
         self.note(&format!("{path}.on_error"), "on error", "on error".to_owned(), done.outline);
@@ -104,7 +106,9 @@ impl<'a> Checker<'a> {
         let (label, error) = (self.build.label(), self.build.local());
         self.build.here(label);
         self.bind("error", Span::default(), error_value(error));
+        self.in_handler = true;
         let done = self.block(block, "on_error.".to_owned());
+        self.in_handler = false;
         self.build.push(plan::Instr::Finish);
         self.bindings.clear();
         self.note("on_error", "on error", "on error".to_owned(), done.outline);
@@ -224,7 +228,11 @@ impl<'a> Checker<'a> {
                     self.report(diagnostic);
                     return None;
                 }
-                self.unknown_function(name);
+                if name.text == "any" {
+                    self.any_without_currencies(call);
+                } else {
+                    self.unknown_function(name);
+                }
                 None
             }
             [connection_name, name] => {

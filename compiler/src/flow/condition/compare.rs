@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use flow_grammar::span::Span;
 use flow_grammar::syntax::{self, ExprKind};
 use flow_plan as plan;
 use flow_plan::ty::Type;
@@ -40,6 +41,7 @@ impl<'a> Checker<'a> {
         if let ExprKind::Any(_) = bare(left).kind.as_ref() {
             return self.compare(expr, mirrored(order), right, left, position);
         }
+        let negation = self.negation.take();
         let a = self.value(left);
         let b = match bare(right).kind.as_ref() {
             ExprKind::Any(limits) => match self.limits(limits) {
@@ -64,13 +66,13 @@ impl<'a> Checker<'a> {
                 } else if let (Some(Value::Number(number)), Type::Money) = (a.as_const(), b.ty.as_ref()) {
                     let number = *number;
                     let against = self.money_without_currency(left, number, &b);
-                    return self.ordering(expr, mirrored(order), (right, b), (left, against), position);
+                    return self.ordering(expr, mirrored(order), (right, b), (left, against), (position, negation));
                 } else {
                     Against::Value(b)
                 }
             }
         };
-        self.ordering(expr, order, (left, a), (right, b), position)
+        self.ordering(expr, order, (left, a), (right, b), (position, negation))
     }
 
     fn ordering(
@@ -79,7 +81,7 @@ impl<'a> Checker<'a> {
         order: Order,
         (left, a): (&syntax::Expr, Typed<'a>),
         (right, b): (&syntax::Expr, Against<'a>),
-        position: Position,
+        (position, negation): (Position, Option<Span>),
     ) -> Checked<'a> {
         let Some(sure) = self.comparable((left, &a), (right, &b)) else { return self.unknown_test() };
         let partial = self.unsure(expr, order, (left, &a), (right, &b), sure);
@@ -92,7 +94,12 @@ impl<'a> Checker<'a> {
                         Position::Negative => "under `not`, \"not known\" would count as true",
                         Position::Positive | Position::Value => "as a value, \"not known\" would count as false",
                     };
-                    self.partial(&partial, why, None);
+                    let fix = negation.zip(partial.flipped.clone()).map(|(span, flipped)| crate::diagnostic::Fix {
+                        title: format!("`{flipped}`"),
+                        edits: vec![Edit { span, text: flipped }],
+                        safe: false,
+                    });
+                    self.partial(&partial, why, fix);
                 }
             }
         }
@@ -193,7 +200,7 @@ impl<'a> Checker<'a> {
     /// A number without a currency beside money: in the project's currency, or in whatever the money has.
     pub(super) fn money_without_currency(&mut self, expr: &syntax::Expr, number: Decimal, money: &Typed<'a>) -> Against<'a> {
         let example = self.settings.currency.map_or_else(|| "USD".to_owned(), |currency| currency.to_string());
-        self.looks_like_cents(expr, number);
+        let warned = self.looks_like_cents(expr, number);
         match self.settings.currency {
             Some(currency) => {
                 if number.normalize().scale() > u32::from(currency.decimals()) {
@@ -208,7 +215,7 @@ impl<'a> Checker<'a> {
                 Against::Value(typed)
             }
             None => {
-                if self.quiet == 0 {
+                if self.quiet == 0 && !warned {
                     let text = self.text_of(expr);
                     let subject = money.place.as_ref().map_or_else(|| "the money".to_owned(), |place| format!("`{}`", self.spell(place)));
                     let diagnostic = self
@@ -224,10 +231,10 @@ impl<'a> Checker<'a> {
     }
 
     /// Warns of a whole number that is probably an amount in cents.
-    fn looks_like_cents(&mut self, expr: &syntax::Expr, number: Decimal) {
+    fn looks_like_cents(&mut self, expr: &syntax::Expr, number: Decimal) -> bool {
         let decimals = self.settings.currency.map_or(2, |currency| currency.decimals());
         if self.quiet > 0 || decimals == 0 || !number.is_integer() || number.abs() < Decimal::from(1000) {
-            return;
+            return false;
         }
         let major = (number / Decimal::from(100)).normalize();
         let example = self.settings.currency.map_or_else(|| "USD".to_owned(), |currency| currency.to_string());
@@ -239,6 +246,7 @@ impl<'a> Checker<'a> {
             .fix(format!("`{major} {example}`, if cents were meant"), expr.span, format!("{major} {example}"), false)
             .fix(format!("`{text} {example}`, if not"), expr.span.after(), format!(" {example}"), false);
         self.report(diagnostic);
+        true
     }
 
     /// The limits of `any(…)`.
@@ -314,6 +322,15 @@ impl<'a> Checker<'a> {
             }
             (Type::DateTime, Type::Date | Type::Time) | (Type::Date | Type::Time, Type::DateTime) => {
                 diagnostic.help("an instant is compared with an instant: `now`, or a date with its time, `2026-11-22 00:00`")
+            }
+            (Type::Text(_) | Type::Enum { .. }, Type::Bool) if matches!(right.kind.as_ref(), ExprKind::Name(_)) => {
+                let text = self.text_of(right);
+                diagnostic.help(format!("`{text}` is a field of its own; a text stands in quotes")).fix(
+                    format!("`\"{text}\"`"),
+                    right.span,
+                    format!("\"{text}\""),
+                    false,
+                )
             }
             (Type::Bool, _) => diagnostic.help(format!("`{0}` is true or false by itself: `{0}`, `not {0}`", self.text_of(left))),
             _ => diagnostic,

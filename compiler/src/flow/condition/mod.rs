@@ -62,6 +62,7 @@ impl<'a> Checker<'a> {
         match expr.kind.as_ref() {
             ExprKind::Paren(inner) => self.condition(inner, position),
             ExprKind::Not(inner) => {
+                self.negation = Some(expr.span);
                 let inner = self.condition(inner, position.negated());
                 Checked {
                     tree: Condition::Not(Box::new(inner.tree)),
@@ -115,6 +116,7 @@ impl<'a> Checker<'a> {
     }
 
     fn and(&mut self, left: &syntax::Expr, right: &syntax::Expr, position: Position) -> Checked<'a> {
+        self.negation = None;
         let mut left = self.condition(left, position);
         let mark = self.facts.mark();
         self.facts.learn(left.when_true.iter().cloned());
@@ -138,6 +140,7 @@ impl<'a> Checker<'a> {
     }
 
     fn or(&mut self, left: &syntax::Expr, right: &syntax::Expr, position: Position) -> Checked<'a> {
+        self.negation = None;
         let mut left = self.condition(left, position);
         let mark = self.facts.mark();
         self.facts.learn(left.when_false.iter().cloned());
@@ -201,6 +204,7 @@ impl<'a> Checker<'a> {
     fn not_a_condition(&mut self, expr: &syntax::Expr, value: &Typed<'a>) {
         let text = self.text_of(expr);
         let help = match value.ty.as_ref() {
+            _ if value.as_const().is_some() => "it is the same for every event: compare a field with it".to_owned(),
             Type::Money => format!("compare it: `{text} > 100 USD`"),
             Type::Int(_) | Type::Number => format!("compare it: `{text} > 10`"),
             Type::Text(_) | Type::Enum { .. } if value.optional => format!("compare it (`{text} is \"…\"`), or ask `{text} is present`"),

@@ -45,9 +45,12 @@ impl<'a> Checker<'a> {
                 // `customer.email` where there is `customer_email`: the fields are flat.
                 other => {
                     let flat = format!("{other}_{}", name.text);
-                    if self.event_field(other).is_none() && self.event_field(&flat).is_some() {
+                    let has_members = self.event_field(other).is_some_and(|field| {
+                        matches!(split(&field.ty).0, Type::Record(_) | Type::Map(_) | Type::Json | Type::Money | Type::DateTime)
+                    });
+                    if !has_members && self.event_field(&flat).is_some() {
                         let diagnostic = self
-                            .diagnostic(Code::E201, expr.span, format!("there is no `{other}` here, but there is `{flat}`"))
+                            .diagnostic(Code::E201, expr.span, format!("there is no `{other}.{}`, but there is `{flat}`", name.text))
                             .help("the fields of an event are flat")
                             .fix(format!("`{flat}`"), expr.span, flat, true);
                         self.report(diagnostic);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use flow_grammar::syntax::{self, ExprKind, ObjectField};
 use flow_plan as plan;
 use flow_plan::Value;
-use flow_plan::ty::{RecordType, Type};
+use flow_plan::ty::{RecordType, TextKind, Type};
 
 use super::super::check::{Checker, Setting};
 use super::super::fit::Target;
@@ -161,8 +161,18 @@ impl<'a> Checker<'a> {
         let right = match want {
             Some((ty, target)) => self.value_for(default, ty, target),
             None => {
-                let ty = left.ty.clone();
-                self.value_for(default, &ty, &Target::Default)
+                let right = self.value(default);
+                let text = |ty: &Type| matches!(ty, Type::Text(kind) if *kind != TextKind::Secret) || matches!(ty, Type::Enum { .. });
+                if text(&left.ty) && text(&right.ty) {
+                    // "a guest" is no address, but a text like one.
+                    if left.ty != right.ty {
+                        left.ty = Cow::Owned(Type::text());
+                    }
+                    right
+                } else {
+                    let ty = left.ty.clone();
+                    self.expect(right, &ty, default, &Target::Default)
+                }
             }
         };
         self.facts.reset(mark);

@@ -12,7 +12,7 @@ use crate::diagnostic::{Edit, Fix};
 impl<'a> Checker<'a> {
     pub(super) fn if_step(&mut self, step: &Step, node: &IfStep, path: String, kind: &str) -> bool {
         let condition = self.step_condition(node);
-        self.branches(step, node, condition, path, kind)
+        self.branches(step, node, condition, path, kind, &[])
     }
 
     fn step_condition(&mut self, node: &IfStep) -> Checked<'a> {
@@ -22,7 +22,7 @@ impl<'a> Checker<'a> {
         condition
     }
 
-    fn branches(&mut self, step: &Step, node: &IfStep, condition: Checked<'a>, path: String, kind: &str) -> bool {
+    fn branches(&mut self, step: &Step, node: &IfStep, condition: Checked<'a>, path: String, kind: &str, before: &[Partial<'a>]) -> bool {
         let Checked { tree, when_true, when_false, partials } = condition;
         let (otherwise, end) = (self.build.label(), self.build.label());
         self.build.unless(into_expr(tree), otherwise);
@@ -45,7 +45,10 @@ impl<'a> Checker<'a> {
             let else_path = format!("{path}.else");
             (other_ends, other_count) = match branch {
                 ElseBranch::Block(block) => {
-                    self.undecided(&partials, Some(block), &[]);
+                    // Where both ways round were asked, `else` is what cannot be decided, and is meant.
+                    let asked = |partial: &Partial<'a>| before.iter().any(|known| partial.flipped.as_ref() == Some(&known.text));
+                    let open: Vec<Partial<'a>> = partials.iter().filter(|partial| !asked(partial)).cloned().collect();
+                    self.undecided(&open, Some(block), &[]);
                     let done = self.block(block, format!("{else_path}."));
                     self.note(&else_path, "else", "else".to_owned(), done.outline);
                     (done.ends, done.count)
@@ -71,7 +74,7 @@ impl<'a> Checker<'a> {
         let condition = self.step_condition(node);
         self.undecided(partials, None, &condition.when_true);
         let outer = std::mem::take(&mut self.steps.count);
-        let ends = self.branches(nested, node, condition, path, "else");
+        let ends = self.branches(nested, node, condition, path, "else", partials);
         (ends, std::mem::replace(&mut self.steps.count, outer))
     }
 

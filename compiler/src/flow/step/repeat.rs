@@ -20,8 +20,8 @@ impl<'a> Checker<'a> {
         self.check_name(var, None);
         let calls = self.steps.outline.len();
         let typed = self.with_queries(&path, |this| this.value(list));
-        let typed = self.need(typed, list, &Need::List);
         let asked = self.steps.outline.split_off(calls.min(self.steps.outline.len()));
+        let mut is_list = true;
         let item = match typed.ty.as_ref() {
             Type::List(item) => item.as_ref().clone(),
             Type::Unknown | Type::Json => Type::Json,
@@ -32,9 +32,11 @@ impl<'a> Checker<'a> {
                     .label(typed.type_name())
                     .help("`for` goes through a list, item by item");
                 self.report(diagnostic);
+                is_list = false;
                 Type::Unknown
             }
         };
+        let typed = if is_list { self.need(typed, list, &Need::List) } else { typed };
         let known = match list.kind.as_ref() {
             ExprKind::List(items) => u32::try_from(items.len()).ok(),
             _ => match typed.as_const() {
@@ -45,6 +47,7 @@ impl<'a> Checker<'a> {
         let bound = match (up_to, known) {
             (Some(number), _) => self.whole(number, "the bound of a loop", 1, MOST),
             (None, Some(known)) => Some(known),
+            (None, None) if !is_list => None,
             (None, None) => {
                 let text = self.text_of(list);
                 let diagnostic = self

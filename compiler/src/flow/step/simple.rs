@@ -1,6 +1,6 @@
 //! `let`, `stop`, `return`, `require`.
 
-use flow_grammar::syntax::{Expr, ExprKind, Ident, Step};
+use flow_grammar::syntax::{BinaryOp, Expr, ExprKind, Ident, Step};
 use flow_plan as plan;
 use flow_plan::ty::Type;
 use flow_plan::{Instr, Value};
@@ -158,8 +158,7 @@ impl<'a> Checker<'a> {
     }
 
     pub(super) fn require_step(&mut self, step: &Step, value: &Expr) -> bool {
-        let typed = self.value(value);
-        if *typed.ty == Type::Bool && typed.place.is_none() {
+        if is_comparison(value) {
             let text = self.text_of(value);
             let diagnostic = self
                 .diagnostic(Code::E301, value.span, "`require` asks for a value, not for a condition")
@@ -168,6 +167,7 @@ impl<'a> Checker<'a> {
             self.report(diagnostic);
             return false;
         }
+        let typed = self.value(value);
         let optional = typed.optional;
         let required = self.required(typed, value);
         if optional {
@@ -178,6 +178,15 @@ impl<'a> Checker<'a> {
         let text = if text.is_empty() { format!("require {}", self.text_of(value)) } else { text };
         self.note(&path, "require", text, Vec::new());
         false
+    }
+}
+
+fn is_comparison(expr: &Expr) -> bool {
+    match expr.kind.as_ref() {
+        ExprKind::Paren(inner) => is_comparison(inner),
+        ExprKind::Not(_) | ExprKind::Is { .. } | ExprKind::In { .. } => true,
+        ExprKind::Binary(op, ..) => !matches!(op, BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::Divide),
+        _ => false,
     }
 }
 

@@ -109,11 +109,8 @@ fn format(name: &str, text: &str) -> Option<String> {
 }
 
 fn means_the_same(before: &str, after: &str) -> bool {
-    let mut first = flow_grammar::parse(before);
-    let mut second = flow_grammar::parse(after);
-    flow_grammar::strip_spans(&mut first.file);
-    flow_grammar::strip_spans(&mut second.file);
-    second.errors.is_empty() && first.file.items == second.file.items && first.file.comments.len() == second.file.comments.len()
+    let (first, second) = (flow_grammar::parse(before), flow_grammar::parse(after));
+    second.errors.is_empty() && flow_grammar::compare::same_tree(&first.file, &second.file)
 }
 
 fn refuse(name: &str, text: &str, diagnostics: Vec<Diagnostic>) {
