@@ -33,7 +33,7 @@ pub fn human(diagnostic: &Diagnostic, sources: &Sources, style: Style) -> String
     let styles = if style.colours { ThemeStyles::ansi() } else { ThemeStyles::none() };
     // Where the characters cannot be shown is not known here; miette's Unicode set is within what fonts have.
     let theme = GraphicalTheme { characters: ThemeCharacters::unicode(), styles };
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(style.width).with_links(false).with_context_lines(0);
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(style.width).with_links(false).with_context_lines(1);
     let source = sources.get(&diagnostic.file).cloned().unwrap_or_default();
     let len = source.len();
     let report = Report { diagnostic, source: NamedSource::new(&*diagnostic.file, WholeLines(source)), len };
@@ -58,10 +58,14 @@ impl miette::SourceCode for WholeLines {
     fn read_span<'a>(
         &'a self,
         span: &miette::SourceSpan,
-        _before: usize,
+        before: usize,
         _after: usize,
     ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
         let text = &*self.0;
+        // Without context it is the heading that asks, for the place of the span itself.
+        if before == 0 {
+            return text.read_span(span, 0, 0);
+        }
         let start = text.get(..span.offset()).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
         let end = (span.offset() + span.len()).min(text.len());
         let end = text.get(end..).and_then(|rest| rest.find('\n')).map_or(text.len(), |at| end + at);

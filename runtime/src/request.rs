@@ -275,11 +275,7 @@ fn body(body: Option<&Body>, scope: &dyn Scope) -> Result<(Bytes, Option<&'stati
     })
 }
 
-fn authorise(
-    headers: &mut Vec<(String, String)>,
-    connection: &LiveConnection,
-    scope: &dyn Scope,
-) -> Result<(), RequestError> {
+fn authorise(headers: &mut Vec<(String, String)>, connection: &LiveConnection, scope: &dyn Scope) -> Result<(), RequestError> {
     let Some(auth) = &connection.plan.api.auth else { return Ok(()) };
     let arg = |at: usize| -> Result<Option<String>, RequestError> {
         let Some(arg) = auth.args.get(at) else { return Ok(None) };

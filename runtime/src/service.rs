@@ -160,6 +160,28 @@ impl Service {
     /// # Errors
     /// Where an address is taken or the store cannot be opened.
     pub async fn start(options: ServiceOptions, live: Live, world: World) -> Result<Self, StartError> {
+        Self::start_over(options, live, world, |folder| Ok(Arc::new(RedbStore::open(folder)?))).await
+    }
+
+    /// Starts the daemon over another store. The folder, which must exist, still holds the socket and the addresses.
+    ///
+    /// # Errors
+    /// Where an address is taken.
+    pub async fn start_with_store(
+        options: ServiceOptions,
+        live: Live,
+        world: World,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, StartError> {
+        Self::start_over(options, live, world, |_| Ok(store)).await
+    }
+
+    async fn start_over(
+        options: ServiceOptions,
+        live: Live,
+        world: World,
+        open: impl FnOnce(&Path) -> Result<Arc<dyn Store>, StoreError>,
+    ) -> Result<Self, StartError> {
         let server_listener = bind("server.listen", &options.server_listen).await?;
         let admin_listener = bind("admin.listen", &options.admin_listen).await?;
         let server_at = local(&server_listener, "server.listen", &options.server_listen)?;
@@ -167,7 +189,8 @@ impl Service {
         if !admin_at.ip().is_loopback() && options.admin_token.is_none() {
             return Err(StartError::TokenRequired { address: admin_at.to_string() });
         }
-        let store: Arc<dyn Store> = Arc::new(RedbStore::open(&options.store_path)?);
+        // Addresses first: a daemon that cannot listen makes no store.
+        let store = open(&options.store_path)?;
         let folder = options.store_path.clone();
         let file_error = |path: PathBuf| move |error| StartError::File { path, error };
         let (socket, socket_path) = bind_socket(&folder).map_err(file_error(folder.join(crate::admin::SOCKET_NAME)))?;
@@ -249,7 +272,8 @@ impl Service {
         self.polls.swap(&self.engine.live());
     }
 
-    /// Stops: no new events, then steps in flight end or stay as an intent, then the admin API goes.
+    /// Stops: no new events, then steps in flight end or stay as an intent, then the admin API goes. The store is free
+    /// for another daemon when this value and all handles of its engine are dropped.
     pub async fn stop(&self) {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(tasks) = tasks else { return };

@@ -188,7 +188,7 @@ impl<'a> Checker<'a> {
 
     /// Returns the source text of an expression, in one line.
     pub(super) fn text_of(&self, expr: &syntax::Expr) -> String {
-        let text = expr.span.text(self.frame.source);
+        let text = if self.synthetic > 0 { "" } else { expr.span.text(self.frame.source) };
         if text.is_empty() { super::show::expr(expr) } else { one_line(text) }
     }
 

@@ -154,7 +154,7 @@ impl<'a> Checker<'a> {
         let (program, operations) = self.build.finish(on_error);
         let mut flow = plan::Flow {
             id: node.name.as_ref().map_or_else(
-                || format!("{}:{}", self.file, plan::short_hash(&show::normalized(node, self.frame.source))),
+                || format!("{}:{}", self.file, plan::short_hash(&show::normalized(node))),
                 |name| name.text.clone(),
             ),
             name: node.name.as_ref().map(|name| name.text.clone()),

@@ -20,6 +20,8 @@ pub(super) struct Typed<'a> {
     pub(super) ty: Cow<'a, Type>,
     /// The value can be missing.
     pub(super) optional: bool,
+    /// It could be missing, but is known to be there at this point.
+    pub(super) narrowed: bool,
     /// It can be missing because the call at this place may have failed and its failure was handled.
     pub(super) failed: Option<Span>,
     /// Where it comes from.
@@ -46,6 +48,7 @@ impl<'a> Typed<'a> {
             expr,
             ty,
             optional: false,
+            narrowed: false,
             failed: None,
             place: None,
             personal: false,

@@ -80,6 +80,7 @@ impl Project {
 }
 
 /// Checks a source and returns what is said about it. Each fix that is called safe is applied, and must leave nothing.
+#[expect(dead_code, reason = "for trying one source")]
 pub(crate) fn check(source: &str) -> String {
     check_in(&mut Project::new(), source)
 }

@@ -36,6 +36,11 @@ pub(crate) fn plan(flow: &Flow) -> String {
     text
 }
 
+/// Returns the instructions alone.
+pub(crate) fn program(flow: &Flow) -> String {
+    flow.program.instrs.iter().map(|instr| instruction(flow, instr) + "\n").collect()
+}
+
 fn condition(flow: &Flow, node: &Condition, depth: usize, text: &mut String) {
     let indent = "  ".repeat(depth);
     match node {

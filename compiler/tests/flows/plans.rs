@@ -136,3 +136,67 @@ flow branches
 fn required_before_the_first_effect() {
     plan("plan_hoisted", "when stripe.charge_failed do { crm.count(name: \"x\")  crm.subscribe(list: \"a\") }");
 }
+
+/// What `flowc expand` prints is the same program, and says so itself.
+#[test]
+fn expanded_is_the_same_program() {
+    let sources = [
+        "when stripe.charge_failed where amount > 100 do kustomer.create_conversation",
+        "when stripe.charge_failed where amount > 100 USD and customer is present do kustomer.create_conversation",
+        "when stripe.charge_failed do { crm.count(name: \"x\")  crm.subscribe(list: \"a\") }",
+        "when stripe.charge_failed do crm.add_note then crm.set_level(level: \"gold\")",
+        "when stripe.charge_failed do { if livemode { crm.add_note(priority: 2) } else { crm.add_note } }",
+        "when stripe.charge_failed do { match failure_code { \"a\" => crm.add_note else => kustomer.create_conversation(priority: 1) } }",
+        "when stripe.charge_failed do { for x in [1, 2] { crm.add_note(priority: x) } }",
+        "when stripe.charge_failed do { crm.count(name: \"x\") on error { crm.add_note } } on error { crm.add_note }",
+        "when stripe.new_payment do { let buyer = stripe.find_customer()  crm.count(name: \"x\") }",
+    ];
+    let mut text = String::new();
+    for source in sources {
+        let mut project = Project::new();
+        let checked = project.check(source);
+        let expanded = checked.outcomes[0].expanded.as_ref().unwrap_or_else(|| panic!("{source}: {:?}", checked.diagnostics));
+        let printed = flow_grammar::print_flow(expanded);
+        let again = project.check(&printed);
+        let loud = crate::harness::rendered(
+            &printed,
+            &again.diagnostics.iter().filter(|d| !d.code.as_str().starts_with("W3")).cloned().collect::<Vec<_>>(),
+        );
+        assert!(loud.is_empty(), "{printed}\n{loud}");
+        let (first, second) = (checked.outcomes[0].flow.as_ref().unwrap(), again.outcomes[0].flow.as_ref().unwrap());
+        assert_eq!(listing::program(first), listing::program(second), "{printed}");
+        assert_eq!(first.hash, second.hash, "{printed}");
+        text.push_str(&format!("{source}\n\n{printed}\n────\n"));
+    }
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => "snapshots" }, {
+        insta::assert_snapshot!("expanded", text);
+    });
+}
+
+/// Layout, comments and names do not change what a flow is.
+#[test]
+fn the_hash_is_of_behaviour() {
+    let hash = |source: &str| Project::new().check(source).outcomes[0].flow.as_ref().unwrap().hash.clone();
+    let one = hash("when stripe.charge_failed where amount > 100 USD do crm.count(name: \"x\")");
+    assert_eq!(one, hash("## Docs.\nflow named \"Title\"\n  when stripe.charge_failed\n  where amount  >  100 USD\n  do crm.count(name: \"x\")"));
+    assert_ne!(one, hash("when stripe.charge_failed where amount > 101 USD do crm.count(name: \"x\")"));
+    assert_ne!(one, hash("when stripe.charge_failed where amount > 100 EUR do crm.count(name: \"x\")"));
+    assert_ne!(one, hash("when stripe.charge_failed where amount > 100 USD do crm.count(name: \"y\")"));
+}
+
+/// The built-in connectors say nothing wrong themselves.
+#[test]
+fn built_in_connectors_are_sound() {
+    let catalog = flow_compiler::connector::builtin();
+    for (name, file, source) in flow_compiler::connector::builtin_sources() {
+        let parsed = flow_grammar::parse(source);
+        for item in &parsed.file.items {
+            if let flow_grammar::syntax::Item::Connector(node) = item
+                && let Some(declared) = catalog.connectors.get(&node.name.text)
+            {
+                let found = flow_compiler::flow::check_connector(declared, node, source, catalog);
+                assert!(found.is_empty(), "{name} {file}\n{}", crate::harness::rendered(source, &found));
+            }
+        }
+    }
+}

@@ -25,8 +25,7 @@ pub(super) fn phrase(rules: &[Rule]) -> Option<String> {
         }
     }
     let best = said.iter().map(|(weight, _)| *weight).min()?;
-    let limit = best.max(Weight::Plain);
-    said.retain(|(weight, _)| *weight <= limit || best == Weight::Weak);
+    said.retain(|(weight, _)| *weight == best);
     said.sort_by_key(|(weight, _)| *weight);
     said.truncate(4);
     let texts: Vec<&str> = said.into_iter().map(|(_, text)| text).collect();

@@ -464,6 +464,16 @@ fn assignment(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     if at != look.found {
         return None;
     }
+    if let Some(open) = look.open_bracket(at)
+        && look.word(open) == "{"
+        && (look.place == Rule::only_tests || matches!(look.word_before(open, 1), ":" | "(" | "," | "[" | "json" | "form" | "query"))
+    {
+        return Some(
+            habit(look, span, "a field is given with `:`".to_owned())
+                .help(format!("write `{}: …`", look.word_before(at, 1)))
+                .fix("replace `=` by `:`", Span { start: look.gap(at).start, end: span.end }, ":"),
+        );
+    }
     if look.in_condition(at) || look.text.is_some() {
         return Some(replaced(look, at, "is", "equality"));
     }

@@ -20,6 +20,9 @@ pub(crate) fn number(source: &str, number: &NumberLit) -> Option<SyntaxError> {
                 .guess(format!("write `{form}`"), span, form),
         );
     }
+    if let Some(error) = date(source, span) {
+        return Some(error);
+    }
     if whole.len() > 1 && whole.starts_with('0') {
         let before = source.get(..span.start as usize).unwrap_or("");
         if before.ends_with(',') {
@@ -39,6 +42,52 @@ pub(crate) fn number(source: &str, number: &NumberLit) -> Option<SyntaxError> {
         );
     }
     None
+}
+
+/// `2026-1-2`, which would count down from 2026.
+fn date(source: &str, year: Span) -> Option<SyntaxError> {
+    let rest = source.get(year.end as usize..)?.strip_prefix('-')?;
+    let mut parts = rest.split(|c: char| !c.is_ascii_digit());
+    let (month, day) = (parts.next()?, parts.next()?);
+    let len = month.len() + 1 + day.len();
+    let fits = year.text(source).len() == 4 && matches!(month.len(), 1 | 2) && matches!(day.len(), 1 | 2);
+    if !fits || rest.as_bytes().get(month.len()) != Some(&b'-') {
+        return None;
+    }
+    let span = Span {
+        start: year.start,
+        end: year.end + 1 + u32::try_from(len).ok()?,
+    };
+    let form = format!("{}-{month:0>2}-{day:0>2}", year.text(source));
+    Some(
+        SyntaxError::new("E111", span, "a date has two digits for the month and for the day")
+            .label("this would be a subtraction")
+            .help(format!("write `{form}`"))
+            .guess(format!("write `{form}`"), span, form),
+    )
+}
+
+/// A step such as `wait(3)`, where the word is one of the language.
+pub(crate) fn step_call(source: &str, call: &Call) -> Option<SyntaxError> {
+    let [word] = call.path.as_slice() else { return None };
+    let args = Span {
+        start: word.span.end,
+        end: call.span.end,
+    };
+    let inner = args.text(source).trim().trim_start_matches('(').trim_end_matches(')').trim();
+    let (message, form) = match word.text.as_str() {
+        "wait" => ("`wait` is followed by a duration, without parentheses", format!("wait {inner}")),
+        "sleep" | "delay" | "pause" => ("a pause is written `wait`, with a unit", "wait 15 minutes".to_owned()),
+        "stop" | "exit" => ("a run is ended with `stop`, without parentheses", if inner.is_empty() { "stop".to_owned() } else { format!("stop because {inner}") }),
+        "retry" => ("`retry` stands behind a call, without parentheses", format!("retry {inner} times")),
+        "print" | "log" | "echo" => ("a flow prints nothing", "## what this step does".to_owned()),
+        _ => return None,
+    };
+    Some(
+        SyntaxError::new("E108", word.span, message)
+            .label("a step of its own")
+            .help(format!("write `{form}`")),
+    )
 }
 
 /// `50,00` or `1,000`.

@@ -28,7 +28,7 @@ use look::Look;
 pub(crate) use clause::{flow, rate, twice};
 pub(crate) use lines::Lines;
 pub(crate) use look::is_reserved;
-pub(crate) use literal::{comparisons, escape, method, null, number, time, too_long};
+pub(crate) use literal::{comparisons, escape, method, null, number, step_call, time, too_long};
 
 /// Text before a mistake that is read again with it: more would only cost time.
 const CONTEXT: u32 = 4_000;

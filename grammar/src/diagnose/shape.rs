@@ -36,7 +36,13 @@ pub(super) fn general(look: &Look<'_>) -> SyntaxError {
     let span = look.span(look.found);
     let found = look.word(look.found);
     let wanted = phrase(&look.expected);
-    let found = if found.is_empty() { "the end".to_owned() } else { format!("`{}`", short(found)) };
+    // Behind the text that did not fit stands at most the brace that closes it.
+    let behind = look.source.get(look.bad.end as usize..).unwrap_or("").trim_start();
+    let found = match found {
+        "" if behind.starts_with('}') => "`}`".to_owned(),
+        "" => "the end".to_owned(),
+        found => format!("`{}`", short(found)),
+    };
     // One certain word that is missing can be added.
     if let [Rule::w_times] = look.expected.as_slice() {
         let error = SyntaxError::new("E102", span, format!("`times` is missing, found {found}")).label("expected `times` here");
@@ -310,6 +316,24 @@ fn small(look: &Look<'_>) -> Option<SyntaxError> {
             " times",
         ));
     }
+    if let Some(error) = preposition(look) {
+        return Some(error);
+    }
+    if before.starts_with('\'') && at > 0 && look.kind(at - 1) == Some(Kind::Text) && look.adjacent(at - 1) {
+        return Some(
+            SyntaxError::new("E102", span, "the text before this has ended already")
+                .label("this is behind its closing `'`")
+                .help("put texts with a `'` in them in double quotes: `\"it's\"`"),
+        );
+    }
+    if look.kind(at) == Some(Kind::Time) && at > 0 && look.kind(at - 1) == Some(Kind::Time) {
+        return Some(inserting(
+            SyntaxError::new("E102", span, "a comma is missing between two times").label("expected `,` before this"),
+            look,
+            "add `,`",
+            ",",
+        ));
+    }
     let schedule = look.last_of(at, &["every", "at", "do"]).is_some_and(|i| look.word(i) == "every");
     if look.kind(at) == Some(Kind::Time) && schedule {
         return Some(inserting(
@@ -321,7 +345,7 @@ fn small(look: &Look<'_>) -> Option<SyntaxError> {
             " at",
         ));
     }
-    if word == before && !word.is_empty() && look.kind(at) == Some(Kind::Word) {
+    if word == before && (look.kind(at) == Some(Kind::Word) || word == ",") {
         return Some(
             SyntaxError::new("E102", span, format!("`{word}` stands here twice"))
                 .label("this one is too many")
@@ -343,6 +367,50 @@ fn small(look: &Look<'_>) -> Option<SyntaxError> {
         );
     }
     None
+}
+
+/// A small word in place of another: `in` for `within`, `a` for `per`.
+fn preposition(look: &Look<'_>) -> Option<SyntaxError> {
+    let at = look.found;
+    let word = look.word(at);
+    let span = look.span(at);
+    let number_next = look.kind(at + 1) == Some(Kind::Number);
+    let (with, message) = if look.expects_rule(Rule::w_within) && matches!(word, "in" | "during" | "over" | "for" | "inside") {
+        ("within", "the time in which something happens is said with `within`")
+    } else if look.expects(|rule| matches!(rule, Rule::per | Rule::w_per)) && matches!(word, "a" | "an" | "each" | "every" | "in" | "/" | "for") {
+        ("per", "a limit says with `per` for what time and for whom it is")
+    } else if word == "in" && number_next && look.expects(is_clause) {
+        ("within", "the time in which something happens is said with `within`")
+    } else if look.expects_rule(Rule::w_to) && look.kind(at) == Some(Kind::Number) {
+        return Some(inserting(
+            SyntaxError::new("E102", span, "`to` is missing behind `throttle`").label("expected `to` here"),
+            look,
+            "add `to`",
+            " to",
+        ));
+    } else if word == "for" && number_next && look.expects(is_clause) {
+        return Some(
+            SyntaxError::new("E102", span, "only a state can last")
+                .label("an event happens at once")
+                .help("write `when front_door is unlocked for 10 minutes`, or count events with `3 times within 10 minutes`"),
+        );
+    } else if matches!(word, "and" | ",") && look.expects(is_clause) && look.last_of(at, &["where", "do"]).is_none() && look.place == Rule::only_items {
+        let error = SyntaxError::new("E102", span, "one event starts a flow")
+            .label("two events do not happen at once")
+            .help("write `or` for either of them; to wait for a second one, write `wait for …` behind `do`");
+        let whole = Span {
+            start: look.gap(at).start,
+            end: span.end,
+        };
+        return Some(error.guess("replace it by `or`", whole, " or"));
+    } else {
+        return None;
+    };
+    Some(
+        SyntaxError::new("E102", span, message)
+            .label(format!("expected `{with}` here"))
+            .fix(format!("replace `{word}` by `{with}`"), span, with),
+    )
 }
 
 /// A missing comma, or a sign between steps that is none.
@@ -605,6 +673,16 @@ fn lone_word(look: &Look<'_>) -> Option<SyntaxError> {
     let at = look.lone_word()?;
     let word = look.word(at);
     let span = look.span(at);
+    if word == "as" {
+        return Some(SyntaxError::new("E104", span, "a name is missing behind `as`").label("expected a name behind this").help("write `as ticket`, and use `ticket.id` further on"));
+    }
+    if matches!(word, "effect" | "emits" | "at" | "refused" | "sign" | "confirm" | "none" | "query") && look.place == Rule::only_steps {
+        return Some(
+            SyntaxError::new("E102", span, "an operation begins with its request")
+                .label("expected a request before this")
+                .help("write for example `POST \"/path\" json { … }` first; without a request an operation consists of steps"),
+        );
+    }
     let error = SyntaxError::new("E102", span, format!("`{word}` is no step"));
     if let Some(near) = step_word(word) {
         return Some(

@@ -206,8 +206,8 @@ impl Printer<'_> {
                     first = left;
                 }
                 let least = row.first().map_or(0, |(op, ..)| if *op == BinaryOp::Or { 1 } else { 2 });
-                p.operand(first, least);
                 p.indented(|p| {
+                    p.operand(first, least);
                     for (op, span, right) in row.into_iter().rev() {
                         p.line_for(span.start, false);
                         p.write(&format!("{} ", operator(op)));

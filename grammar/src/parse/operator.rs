@@ -112,7 +112,7 @@ impl<'s> Builder<'s> {
                 return;
             }
             Rule::is_op => Op::Is {
-                negated: text.len() > 2 && !text.starts_with('='),
+                negated: text == "!=" || text.starts_with('i') && text.len() > 2,
             },
             Rule::matches_op => Op::Binary(BinaryOp::Matches),
             Rule::else_op => Op::Else,

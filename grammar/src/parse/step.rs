@@ -127,6 +127,7 @@ impl<'s> Builder<'s> {
             Some(node) => self.call(node),
             None => self.take_call(parts),
         };
+        self.errors.extend(diagnose::step_call(self.source, &call));
         let mut step = CallStep {
             call,
             name: None,

@@ -48,3 +48,81 @@ fn sixty_levels_are_read() {
     let text = format!("when a.b do c.d(e: {}x{})", "\"{f + ".repeat(30), "}\"".repeat(30));
     assert_eq!(on_small_stack(move || parse(&text).errors), []);
 }
+
+/// One level more is one error, and the other items stay.
+#[test]
+fn too_deep_is_one_error() {
+    for (name, piece) in [
+        ("parentheses", "("),
+        ("lists", "["),
+        ("objects", "{ a: "),
+        ("calls", "f("),
+        ("texts in texts", "\"{"),
+        ("blocks", "if x { "),
+        ("long texts", "\"\"\"{"),
+    ] {
+        for head in ["when a.b where ", "when a.b do { let x = ", "when a.b do c.d(e: "] {
+            let text = format!("when x.y do z.z\n{head}{}\nwhen v.w do u.t\n", piece.repeat(5_000));
+            let parsed = on_small_stack(move || parse(&text));
+            let codes: Vec<&str> = parsed.errors.iter().map(|error| error.code).collect();
+            assert_eq!(codes, ["E106"], "{name} {head}");
+            assert_eq!(parsed.file.items.len(), 3, "{name} {head}");
+        }
+    }
+}
+
+/// Chains have no brackets, but their trees are deep as well.
+#[test]
+fn long_chains_are_one_error() {
+    for (name, piece, end) in [
+        ("not", "not ", "x"),
+        ("!", "!", "x"),
+        ("minus", "-", "1"),
+        ("plus", "1 + ", "1"),
+        ("and", "x and ", "x"),
+        ("mixed", "x and 1 + 2 * 3 > 4 or not ", "x"),
+        ("else", "x else ", "1"),
+        ("fields", "x.", "x"),
+        ("require", "require ", "x"),
+    ] {
+        let text = format!("when x.y do z.z\nwhen a.b where {}{end} do c.d\nwhen v.w do u.t\n", piece.repeat(20_000));
+        let codes = on_small_stack(move || parse(&text).errors.iter().map(|error| error.code).collect::<Vec<_>>());
+        assert!(codes.contains(&"E106"), "{name}: {codes:?}");
+        assert!(codes.len() <= 2, "{name}: {codes:?}");
+    }
+    let text = format!("when a.b do {{ if x {{ c.d }}{} }}\nwhen v.w do u.t\n", " else if x { c.d }".repeat(5_000));
+    let parsed = on_small_stack(move || parse(&text));
+    assert_eq!(parsed.errors.iter().map(|error| error.code).collect::<Vec<_>>(), ["E106"]);
+    assert_eq!(parsed.file.items.len(), 2);
+}
+
+/// Time grows with the length of the text, whatever is in it.
+#[test]
+fn hostile_texts_take_linear_time() {
+    let size = if cfg!(debug_assertions) { 1 << 17 } else { 1 << 20 };
+    for piece in [
+        "(", "{", "[", "\"", "\"{", "\"\"\"{", "if x {\n", "{\n", "}\n", "when a.b do { if x { c.d(e: [{ f: \"{g\"\n", "a and not -", "when where do ",
+        "# x\n", "## x\n", "when a.b were c > 5 do { d.e(f: g, h: \"i\") }\n", "when a.b do {\n c.d(e f)\n g.h(i: )\n}\n", "\"\"\"", "\"\"\"\n", "`", "'{'",
+        "connector a { record B { c: ", "x matches \"{", "else if x { } ", "match x { \"a\" => ", "\u{FEFF}", "é", "{{", "a.b(", "1:", "2026-", "\\",
+    ] {
+        for start in ["", "when a.b do { ", "when a.b where ", "when a.b do c.d(e: \"{", "connector a { ", "test \"a\" { "] {
+            let text = format!("{start}{}", piece.repeat(size / piece.len()));
+            let at = std::time::Instant::now();
+            let _ = on_small_stack(move || parse(&text).errors.len());
+            let limit = if cfg!(debug_assertions) { 6_000 } else { 1_500 };
+            let ms = at.elapsed().as_millis();
+            assert!(ms < limit, "{piece:?} behind {start:?} took {ms} ms");
+        }
+    }
+}
+
+/// A file cut off anywhere is read up to there.
+#[test]
+fn cut_off_files_are_read() {
+    for (_, source) in crate::support::fixtures() {
+        for end in (0..source.len()).filter(|at| source.is_char_boundary(*at)).step_by(3) {
+            let parsed = parse(&source[..end]);
+            assert!(parsed.errors.len() <= 3, "{:#?}\n{}", parsed.errors, &source[..end]);
+        }
+    }
+}

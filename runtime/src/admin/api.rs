@@ -225,15 +225,7 @@ fn why(state: &State, id: &str, params: &Params) -> Result<Json, HttpError> {
 }
 
 fn run_status(text: &str) -> Result<Status, HttpError> {
-    let all = [
-        Status::Running,
-        Status::Waiting,
-        Status::Parked,
-        Status::Done,
-        Status::Stopped,
-        Status::Dead,
-        Status::Cancelled,
-    ];
+    let all = [Status::Running, Status::Waiting, Status::Parked, Status::Done, Status::Stopped, Status::Dead, Status::Cancelled];
     all.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
         let words: Vec<_> = all.iter().map(|status| status.as_str()).collect();
         HttpError::bad_request("bad_parameter", format!("`status` must be one of {}", words.join(", ")))

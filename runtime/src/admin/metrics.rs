@@ -55,9 +55,11 @@ pub(super) fn page(state: &State) -> String {
         page.sample("flow_poll_failing", &[("connection", connection), ("source", source)], failing);
     }
     page.family("flow_connection_broken", "gauge", "1 where the credentials of a connection do not work.");
-    for connection in state.engine.connections() {
-        let broken = u8::from(connection.broken.is_some());
-        page.sample("flow_connection_broken", &[("connection", &connection.name)], broken);
+    let states = state.engine.connections();
+    for name in live.connections.keys() {
+        let by_steps = states.iter().any(|state| &state.name == name && state.broken.is_some());
+        let by_polls = polls.iter().any(|((of, _), status)| of == name && status.broken);
+        page.sample("flow_connection_broken", &[("connection", name)], u8::from(by_steps || by_polls));
     }
     page.family("flow_build_info", "gauge", "The version.");
     page.sample("flow_build_info", &[("version", &state.version)], 1);

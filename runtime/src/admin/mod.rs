@@ -79,9 +79,7 @@ impl Admin {
         }
         let route = api::Route::find(&path)?;
         let body = match (route, is_read, &head.method) {
-            (api::Route::Query(route), true, _) => {
-                self.blocking(move |state| api::query(state, route, query.as_deref())).await?
-            }
+            (api::Route::Query(route), true, _) => self.blocking(move |state| api::query(state, route, query.as_deref())).await?,
             (api::Route::Command(route), _, &Method::POST) => api::command(&self.state, route, query.as_deref()).await?,
             (api::Route::Query(_), ..) => return Err(HttpError::method_not_allowed("GET")),
             (api::Route::Command(_), ..) => return Err(HttpError::method_not_allowed("POST")),

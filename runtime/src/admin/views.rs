@@ -68,10 +68,7 @@ pub(super) fn flow(state: &State, id: &str) -> Option<Json> {
     object.insert("reads".to_owned(), flow.reads.iter().map(|field| field.name.clone()).collect());
     object.insert("steps".to_owned(), flow.outline.iter().map(step).collect());
     object.insert("calls".to_owned(), json!({ "min": flow.calls.0, "max": flow.calls.1 }));
-    object.insert(
-        "sends".to_owned(),
-        flow.sends.iter().map(|sends| json!({ "to": sends.to, "fields": sends.fields })).collect(),
-    );
+    object.insert("sends".to_owned(), flow.sends.iter().map(|sends| json!({ "to": sends.to, "fields": sends.fields })).collect());
     Some(json)
 }
 
@@ -94,35 +91,43 @@ pub(super) fn connections(state: &State) -> Json {
         .connections
         .iter()
         .map(|(name, connection)| {
-            let of_it = polls.iter().filter(|((of, _), _)| of == name);
-            let polls: Vec<Json> = of_it.map(|((_, source), status)| poll(source, status)).collect();
+            let of_it: Vec<_> = polls.iter().filter(|((of, _), _)| of == name).collect();
             let engine = states.iter().find(|state| &state.name == name);
-            view(name, connection, engine, &polls)
+            view(name, connection, engine, &of_it)
         })
         .collect();
     json!({ "connections": connections })
 }
 
+type Polled<'a> = (&'a (String, String), &'a PollStatus);
+
 /// A secret shows as there or not there, and nothing else of it.
-fn view(name: &str, connection: &LiveConnection, engine: Option<&ConnectionState>, polls: &[Json]) -> Json {
+fn view(name: &str, connection: &LiveConnection, engine: Option<&ConnectionState>, polls: &[Polled<'_>]) -> Json {
     let secrets = connection.plan.secrets.iter().map(|secret| {
         let configured = connection.secrets.contains_key(&secret.name);
         json!({ "name": secret.name, "configured": configured, "for_webhooks": secret.for_webhooks })
     });
     let takes_webhooks = connection.plan.sources.iter().any(|source| source.webhook.is_some());
-    let broken = engine.and_then(|engine| engine.broken.as_ref());
+    // Steps and polls find out independently.
+    let by_steps = engine.and_then(|engine| engine.broken.as_ref());
+    let by_polls = polls.iter().find(|(_, status)| status.broken).map(|(_, status)| status);
+    let broken = match (by_steps, by_polls) {
+        (Some((since, reason)), _) => json!({ "since": rfc3339(*since), "reason": reason }),
+        (None, Some(status)) => json!({ "since": status.failing_since.map(rfc3339), "reason": status.error }),
+        (None, None) => Json::Null,
+    };
     json!({
         "name": name,
         "connector": connection.plan.connector,
         "base_url": connection.base_url,
         "webhook": takes_webhooks.then(|| format!("/v1/webhooks/{name}")),
         "secrets": secrets.collect::<Vec<_>>(),
-        "broken": broken.map(|(since, reason)| json!({ "since": rfc3339(*since), "reason": reason })),
+        "broken": broken,
         "paused_until": engine.and_then(|engine| engine.paused_until).map(rfc3339),
         "queued": engine.map_or(0, |engine| engine.queued),
         "in_flight": engine.map_or(0, |engine| engine.in_flight),
         "parked": engine.map_or(0, |engine| engine.parked),
-        "polls": polls,
+        "polls": polls.iter().map(|((_, source), status)| poll(source, status)).collect::<Vec<_>>(),
     })
 }
 
@@ -135,6 +140,7 @@ fn poll(source: &str, status: &PollStatus) -> Json {
         "next_at": time(status.next_at),
         "events": status.events,
         "error": status.error,
+        "failing_since": time(status.failing_since),
         "broken": status.broken,
     })
 }

@@ -243,7 +243,9 @@ impl Scope for PollScope<'_> {
         match env {
             Env::Watermark => self.start.watermark.map_or(Value::Missing, Value::Instant),
             Env::Cursor => self.start.cursor.map_or(Value::Missing, Value::text),
-            Env::LiveTypes => Value::List(self.types.types.iter().map(|name| Value::text(name.as_str())).collect::<Vec<_>>().into()),
+            Env::LiveTypes => {
+                Value::List(self.types.types.iter().map(|name| Value::text(name.as_str())).collect::<Vec<_>>().into())
+            }
             Env::Now | Env::SentAt => Value::Instant(self.now),
             _ => Value::Missing,
         }

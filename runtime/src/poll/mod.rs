@@ -58,6 +58,8 @@ pub(crate) struct PollStatus {
     pub(crate) watermark: Option<Timestamp>,
     /// Why the last poll failed.
     pub(crate) error: Option<String>,
+    /// Since when all polls failed.
+    pub(crate) failing_since: Option<Timestamp>,
     /// The credentials do not work.
     pub(crate) broken: bool,
     /// When it polls next.
@@ -153,9 +155,8 @@ fn specs(live: &Live) -> BTreeMap<Key, Spec> {
 const SHORTEST: Duration = Duration::from_millis(100);
 
 fn same(one: &Spec, other: &Spec) -> bool {
-    let secrets = |spec: &Spec| -> Vec<_> {
-        spec.connection.secrets.iter().map(|(name, secret)| (name.clone(), secret.clone())).collect()
-    };
+    let secrets =
+        |spec: &Spec| -> Vec<_> { spec.connection.secrets.iter().map(|(name, secret)| (name.clone(), secret.clone())).collect() };
     let (mine, theirs) = (secrets(one), secrets(other));
     one.types == other.types
         && one.every == other.every

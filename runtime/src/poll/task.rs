@@ -177,8 +177,7 @@ impl Task {
 
     /// Event types count from when a flow first wants them, and no longer than one does.
     fn begin_types(&mut self, spec: &Spec, now: Timestamp) -> bool {
-        let wanted: BTreeSet<String> =
-            if spec.types.is_empty() { BTreeSet::from([String::new()]) } else { spec.types.clone() };
+        let wanted: BTreeSet<String> = if spec.types.is_empty() { BTreeSet::from([String::new()]) } else { spec.types.clone() };
         let before = self.cursor.since.len();
         self.cursor.since.retain(|name, _| wanted.contains(name));
         let mut changed = self.cursor.since.len() != before;
@@ -251,7 +250,8 @@ impl Task {
     /// Gives new items to the engine, oldest first, with the cursor that they bring.
     async fn hand_over(&mut self, spec: &Spec, reader: &ItemReader, fetched: Fetched) -> Result<(), Trouble> {
         let now = self.world.clock.now();
-        let limit = fetched.answered_at.filter(|theirs| theirs.duration_since(now).abs() <= MAX_SKEW).map_or(now, |at| at.max(now));
+        let limit =
+            fetched.answered_at.filter(|theirs| theirs.duration_since(now).abs() <= MAX_SKEW).map_or(now, |at| at.max(now));
         let mut last = Cursor { polled_at: Some(now), ..self.cursor.clone() };
         last.cursor = fetched.cursor.clone().or(last.cursor);
         if !has_times(spec) {
@@ -338,6 +338,7 @@ impl Task {
                 info!(connection = self.key.0, source = self.key.1, "polling works again");
             }
             status.broken = false;
+            status.failing_since = None;
             status.polled_at = Some(now);
             status.watermark = watermark;
         });
@@ -345,6 +346,7 @@ impl Task {
 
     /// Notes a failure, announced once for as long as it lasts, and returns the time to wait.
     fn failed(&self, reason: &str, broken: bool, wait: Duration) -> Duration {
+        let now = self.world.clock.now();
         self.board.update(&self.key, |status| {
             let (connection, source) = (&self.key.0, &self.key.1);
             match (broken, status.broken, status.error.is_some()) {
@@ -353,6 +355,7 @@ impl Task {
                 _ => {}
             }
             status.broken = broken;
+            status.failing_since.get_or_insert(now);
             status.error = Some(reason.to_owned());
         });
         wait

@@ -39,13 +39,7 @@ pub(crate) struct Server {
 const KILOBYTE: usize = 1024;
 
 impl Server {
-    pub(crate) fn new(
-        engine: Engine,
-        clock: Arc<dyn Clock>,
-        limits: Limits,
-        counters: Arc<Counters>,
-        ready: Readiness,
-    ) -> Self {
+    pub(crate) fn new(engine: Engine, clock: Arc<dyn Clock>, limits: Limits, counters: Arc<Counters>, ready: Readiness) -> Self {
         let routes = RwLock::new(Arc::new(Routes::new(&engine.live())));
         let memory = Semaphore::new((limits.bodies.max(limits.max_body) / KILOBYTE).max(1));
         Self { engine, clock, routes, limits, counters, memory, ready }

@@ -45,7 +45,7 @@ async fn cut_after_each_write() {
             beyond += usize::from(store.faults().commits() == cut);
             tokio::task::yield_now().await;
             std::thread::yield_now();
-            if let Some(next) = clock.next().filter(|next| *next < at("2026-11-22T12:30:00Z")) {
+            if let Some(next) = clock.next().filter(|next| *next < at("2026-11-22T13:30:00Z")) {
                 clock.set(next);
             }
         }

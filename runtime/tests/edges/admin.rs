@@ -152,7 +152,16 @@ async fn pages_of_other_origins_are_kept_out() {
     };
     let flag = || ("X-Flow-Admin", "1".to_owned());
     // DNS rebinding: the name is the attacker's.
-    for name in ["evil.example", "evil.example:7401", "127.0.0.1.evil.example", "localhost.evil.example", "[::1].evil", "", "0.0.0.0", "[::1"] {
+    for name in [
+        "evil.example",
+        "evil.example:7401",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "[::1].evil",
+        "",
+        "0.0.0.0",
+        "[::1",
+    ] {
         assert_eq!(status("GET", vec![("Host", name.to_owned())]).await, 403, "{name}");
     }
     for name in [format!("localhost:{port}"), format!("LOCALHOST:{port}"), "127.0.0.1".to_owned(), format!("[::1]:{port}")] {
@@ -166,7 +175,10 @@ async fn pages_of_other_origins_are_kept_out() {
     }
     assert_eq!(status("GET", vec![("Sec-Fetch-Site", "cross-site".to_owned())]).await, 403);
     assert_eq!(status("GET", vec![("Sec-Fetch-Site", "same-site".to_owned())]).await, 403);
-    assert_eq!(status("GET", vec![("Origin", format!("http://{host}")), ("Sec-Fetch-Site", "same-origin".to_owned())]).await, 200);
+    assert_eq!(
+        status("GET", vec![("Origin", format!("http://{host}")), ("Sec-Fetch-Site", "same-origin".to_owned())]).await,
+        200
+    );
     // A form.
     assert_eq!(status("POST", vec![("Content-Type", "application/x-www-form-urlencoded".to_owned())]).await, 403);
     assert!(daemon.service.engine().paused_since("f").is_none());

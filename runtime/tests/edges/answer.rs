@@ -113,7 +113,8 @@ fn results_are_found_and_read() {
     }
     find.answer.optional = true;
     assert_eq!(done(&find, "{}"), Outcome::Done(Value::Missing));
-    find.answer.none_when = Some(Expr::Equal(Box::new(Expr::Answer(path("data.deleted"))), Box::new(Expr::Const(Value::Bool(true)))));
+    find.answer.none_when =
+        Some(Expr::Equal(Box::new(Expr::Answer(path("data.deleted"))), Box::new(Expr::Const(Value::Bool(true)))));
     assert_eq!(done(&find, r#"{"data":{"id":"cus_1","deleted":true}}"#), Outcome::Done(Value::Missing));
     find.answer.none_when = None;
 
@@ -165,7 +166,10 @@ fn an_unfit_answer_says_where() {
     find.answer.at = path("data");
     let outcome = read(&find, &any(), &answer(200, &[("request-id", "req_9")], r#"{"data":{"id":"x"}}"#));
     let Outcome::Refused { status: Some(200), error } = outcome else { panic!("{outcome:?}") };
-    assert!(error.starts_with("the answer does not fit") && error.contains("id") && error.ends_with("(request req_9)"), "{error}");
+    assert!(
+        error.starts_with("the answer does not fit") && error.contains("id") && error.ends_with("(request req_9)"),
+        "{error}"
+    );
     // Nothing is read where nothing is wanted.
     assert_eq!(read(&op(), &any(), &answer(200, &[], "ok")), Outcome::Done(Value::Missing));
 }

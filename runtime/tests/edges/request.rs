@@ -49,7 +49,8 @@ fn requests_are_those_of_the_official_library() {
         assert_eq!(decoded(made_query), decoded(query), "{}", case["name"]);
         let body = String::from_utf8(made.body.to_vec()).unwrap();
         assert_eq!(decoded(&body), decoded(case["body"].as_str().unwrap_or("")), "{}", case["name"]);
-        let header = |name: &str| made.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());
+        let header =
+            |name: &str| made.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());
         assert_eq!(header("authorization"), Some("Bearer sk_test_vector"));
         assert_eq!(header("stripe-version"), Some("2026-10-28.endive"));
         assert_eq!(header("idempotency-key"), Some("flow-test-key-1"));
@@ -160,10 +161,7 @@ fn json_bodies_are_exact_and_without_missing_fields() {
     create.body = Some(Body { encoding: Encoding::Json, value });
     let made = build(&operation(create), &any, &Inputs(vec![Value::Bool(false)])).unwrap();
     let body = std::str::from_utf8(&made.body).unwrap();
-    assert_eq!(
-        body,
-        r#"{"at":"2026-11-22T12:00:00.000Z","in":false,"n":0.1000000000000000000000000001,"tags":["a\"b"]}"#
-    );
+    assert_eq!(body, r#"{"at":"2026-11-22T12:00:00.000Z","in":false,"n":0.1000000000000000000000000001,"tags":["a\"b"]}"#);
     assert!(made.headers.contains(&("content-type".to_owned(), "application/json".to_owned())));
 }
 

@@ -116,13 +116,18 @@ fn doubled_and_missing_headers_are_refused() {
 
 #[test]
 fn a_tolerance_of_nothing_cannot_be_configured() {
-    for nothing in [Value::Number(0.into()), Value::Number((-5).into()), Value::Duration(Duration::from_millis(0)), Value::text("x")] {
+    for nothing in
+        [Value::Number(0.into()), Value::Number((-5).into()), Value::Duration(Duration::from_millis(0)), Value::text("x")]
+    {
         for scheme in ["stripe_signature", "standard_webhooks"] {
             let made = verifier(scheme, "whsec_AAAA", &[("tolerance", Expr::Const(nothing.clone()))]);
             assert_eq!(made.map(drop), Err(SchemeError::Parameter("tolerance")));
         }
     }
-    assert!(verifier("stripe_signature", SECRET, &[("tolerance", Expr::Const(Value::Duration(Duration::from_millis(60_000))))]).is_ok());
+    assert!(
+        verifier("stripe_signature", SECRET, &[("tolerance", Expr::Const(Value::Duration(Duration::from_millis(60_000))))])
+            .is_ok()
+    );
 }
 
 #[test]
@@ -130,10 +135,7 @@ fn a_scheme_without_its_secret_verifies_nothing() {
     assert_eq!(verifier("stripe_signature", "", &[]).map(drop), Err(SchemeError::NoSecret));
     assert_eq!(verifier("hmac_sha256", "x", &[]).map(drop), Err(SchemeError::Parameter("header")));
     assert_eq!(verifier("md5", "x", &[]).map(drop), Err(SchemeError::Unknown("md5".to_owned())));
-    assert_eq!(
-        verifier("standard_webhooks", "whsec_***", &[]).map(drop),
-        Err(SchemeError::BadSecret("standard_webhooks"))
-    );
+    assert_eq!(verifier("standard_webhooks", "whsec_***", &[]).map(drop), Err(SchemeError::BadSecret("standard_webhooks")));
     assert_eq!(format!("{:?}", verifier("stripe_signature", SECRET, &[]).unwrap()), "stripe_signature");
 }
 

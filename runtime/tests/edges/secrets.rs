@@ -57,7 +57,10 @@ async fn echoing_service() -> String {
             let read = stream.read(&mut buffer).await.unwrap_or(0);
             let sent = String::from_utf8_lossy(&buffer[..read]).into_owned();
             let body = serde_json::json!({ "error": { "message": format!("bad key in: {sent}") } }).to_string();
-            let head = format!("HTTP/1.1 401 No\r\nConnection: close\r\nRequest-Id: {API_KEY}\r\nContent-Length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 401 No\r\nConnection: close\r\nRequest-Id: {API_KEY}\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
             let _ = stream.write_all((head + &body).as_bytes()).await;
         }
     });
@@ -96,7 +99,9 @@ async fn planted_secrets_come_out_nowhere() {
         }
         tokio::task::yield_now().await;
     }
-    for path in ["/api/v1/status", "/api/v1/flows", "/api/v1/flows/f", "/api/v1/events/evt_1?personal=true", "/metrics", "/api/v1/runs"] {
+    for path in
+        ["/api/v1/status", "/api/v1/flows", "/api/v1/flows/f", "/api/v1/events/evt_1?personal=true", "/metrics", "/api/v1/runs"]
+    {
         seen.push(send(&admin, "GET", path, &[("Authorization", &bearer)], b"").await.body);
         seen.push(send(&admin, "GET", path, &[("Authorization", "Bearer planted-admin-token-4")], b"").await.body);
     }

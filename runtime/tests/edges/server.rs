@@ -1,14 +1,17 @@
 use std::time::Duration;
 
+use flow_runtime::engine::EngineOptions;
 use flow_runtime::server::Limits;
+use flow_runtime::service::Service;
+use flow_runtime::store::MemoryStore;
 use flow_runtime::transport::SystemClock;
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::{
-    Daemon, acme, authority, connection, daemon, daemon_with, deliver, event, exchange, flow, live, raw, send, signature,
-    signature_at, world,
+    Daemon, acme, authority, connection, daemon, daemon_with, deliver, event, exchange, flow, live, options, raw, send,
+    signature, signature_at, world,
 };
 
 const PATH: &str = "/v1/webhooks/acme";
@@ -128,7 +131,12 @@ async fn payloads_that_are_no_events() {
     ];
     for (body, code) in cases {
         let reply = deliver(&daemon, PATH, body).await;
-        assert_eq!((reply.status, reply.code().as_str()), (400, code), "{}", String::from_utf8_lossy(&body[..body.len().min(80)]));
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (400, code),
+            "{}",
+            String::from_utf8_lossy(&body[..body.len().min(80)])
+        );
         if code == "refused" {
             assert_eq!(reply.json()["error"]["message"], "thin events are not taken: choose snapshot events");
         }
@@ -316,4 +324,57 @@ async fn a_stopping_daemon_answers_what_is_on_its_way() {
     let server = daemon.service.addresses().server.clone();
     daemon.service.stop().await;
     assert!(TcpStream::connect(authority(&server)).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_event_at_the_same_time_starts_once() {
+    let daemon = std::sync::Arc::new(started().await);
+    let body = event("evt_1", "invoice.paid", now()).to_string();
+    let senders: Vec<_> = (0..16)
+        .map(|_| {
+            let (daemon, body) = (std::sync::Arc::clone(&daemon), body.clone());
+            tokio::spawn(async move { deliver(&daemon, PATH, body.as_bytes()).await.json()["duplicate"].as_bool().unwrap() })
+        })
+        .collect();
+    let mut first = 0;
+    for sender in senders {
+        first += usize::from(!sender.await.unwrap());
+    }
+    assert_eq!((first, daemon.service.engine().stats().runs_started), (1, 1));
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses() {
+    let live = live(vec![acme("http://127.0.0.1:1", None)], vec![flow("f", "paid")]);
+    let daemon = daemon_with(live, world(std::sync::Arc::new(SystemClock)), |options| {
+        options.engine = EngineOptions { queue: 0, ..EngineOptions::default() };
+    })
+    .await;
+    let body = event("evt_1", "invoice.paid", now()).to_string();
+    let reply = deliver(&daemon, PATH, body.as_bytes()).await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "queue_full"));
+    assert!(reply.head.contains("retry-after: 5"));
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_is_said_and_recovers() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = MemoryStore::new().unwrap();
+    let faults = store.faults();
+    let live = live(vec![acme("http://127.0.0.1:1", None)], vec![flow("f", "paid")]);
+    let world = world(std::sync::Arc::new(SystemClock));
+    let store = std::sync::Arc::new(store);
+    let service = Service::start_with_store(options(folder.path()), live, world, store).await.unwrap();
+    let daemon = Daemon { service: std::sync::Arc::new(service), folder };
+    let body = event("evt_1", "invoice.paid", now()).to_string();
+    faults.fail_after(0);
+    let reply = deliver(&daemon, PATH, body.as_bytes()).await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "store"));
+    assert!(reply.head.contains("retry-after: "));
+    let ready = send(&daemon.service.addresses().server, "GET", "/readyz", &[], b"").await;
+    assert_eq!((ready.status, ready.code().as_str()), (503, "not_ready"));
+    assert_eq!(send(&daemon.service.addresses().server, "GET", "/healthz", &[], b"").await.status, 200);
+    faults.heal();
+    let reply = deliver(&daemon, PATH, body.as_bytes()).await;
+    assert_eq!((reply.status, reply.json()["duplicate"].as_bool()), (200, Some(false)));
 }

@@ -150,10 +150,7 @@ pub(crate) fn source(every: Option<Duration>) -> Source {
     });
     let webhook = Webhook {
         scheme: "stripe_signature".to_owned(),
-        params: BTreeMap::from([
-            ("header".to_owned(), text("Acme-Signature")),
-            ("secret".to_owned(), secret("webhook_secret")),
-        ]),
+        params: BTreeMap::from([("header".to_owned(), text("Acme-Signature")), ("secret".to_owned(), secret("webhook_secret"))]),
     };
     Source {
         name: "events".to_owned(),

@@ -74,7 +74,8 @@ async fn bounds_of_size_and_time() {
     let (large, _) = raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world").await;
     assert!(matches!(transport.send(get(&large), SECOND, 10).await, Err(TransportError::NoAnswer(_))));
     assert!(transport.send(get(&large), SECOND, 11).await.is_ok());
-    let (chunked, _) = raw_server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n").await;
+    let (chunked, _) =
+        raw_server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n").await;
     assert!(matches!(transport.send(get(&chunked), SECOND, 10).await, Err(TransportError::NoAnswer(_))));
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());

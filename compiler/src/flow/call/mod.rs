@@ -197,12 +197,8 @@ impl<'a> Checker<'a> {
 
     /// A call in one line.
     fn show(&self, call: &Call, span: Span) -> String {
-        let text = if self.synthetic > 0 { String::new() } else { self.head(span, call.span) };
-        if text.is_empty() || span.end < call.span.end {
-            let path: Vec<&str> = call.path.iter().map(|part| part.text.as_str()).collect();
-            return path.join(".");
-        }
-        text
+        let text = self.head(span, call.span);
+        if text.is_empty() || span.end < call.span.end { super::show::call(call) } else { text }
     }
 
     // ------------------------------------------------------------------------------------------ what is meant

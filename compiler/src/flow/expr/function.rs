@@ -161,9 +161,17 @@ impl<'a> Checker<'a> {
         if self.connection(&first.text).is_some() {
             return false;
         }
-        // The parser has told it.
-        let _ = function;
-        self.broken = true;
+        // Of these the parser has told.
+        if matches!(function.name, "lower" | "upper" | "trim") {
+            self.broken = true;
+            return true;
+        }
+        let of = base.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".");
+        let fixed = format!("{}({of})", function.name);
+        let diagnostic = self
+            .diagnostic(Code::E108, call.span, format!("functions stand before their value: `{fixed}`"))
+            .fix(format!("`{fixed}`"), call.span, fixed, true);
+        self.report(diagnostic);
         true
     }
 }

@@ -168,6 +168,7 @@ impl<'a> Checker<'a> {
         let place = place.map(|place| place.member_owned(&name.text));
         let present = place.as_ref().is_some_and(|place| self.facts.is_present(place));
         let mut typed = Typed::new(read(value), ty).optional((own || base_optional) && !present).personal(personal);
+        typed.narrowed = present;
         typed.failed = failed.filter(|_| typed.optional);
         typed.place = place;
         typed

@@ -66,6 +66,7 @@ impl<'a> Checker<'a> {
             expr: binding.expr.clone(),
             ty: binding.ty.clone(),
             optional: binding.optional && !present,
+            narrowed: present,
             failed: binding.failed.filter(|_| !present),
             currencies: self.facts.currencies(&place).cloned(),
             place: Some(place),
@@ -91,7 +92,8 @@ impl<'a> Checker<'a> {
         base_optional: bool,
     ) -> Typed<'a> {
         let (ty, optional) = split(&field.ty);
-        let optional = (optional || base_optional) && !self.facts.is_present(&place);
+        let optional = optional || base_optional;
+        let present = optional && self.facts.is_present(&place);
         let currency_at = match &field.shape.shape {
             plan::Shape::Money { currency, .. } => Some((place.root, currency)),
             _ => None,
@@ -99,7 +101,8 @@ impl<'a> Checker<'a> {
         Typed {
             expr,
             ty: Cow::Borrowed(ty),
-            optional,
+            optional: optional && !present,
+            narrowed: present,
             failed: None,
             currencies: self.facts.currencies(&place).cloned(),
             place: Some(place),
@@ -113,7 +116,8 @@ impl<'a> Checker<'a> {
     pub(super) fn raw(&mut self, path: JsonPath) -> Typed<'a> {
         let place = Place { root: Root::Raw, path: Cow::Owned(path.to_string()) };
         let mut typed = Typed::new(plan::Expr::Raw(path), Type::Json);
-        typed.optional = !self.facts.is_present(&place);
+        typed.narrowed = self.facts.is_present(&place);
+        typed.optional = !typed.narrowed;
         typed.place = Some(place);
         typed
     }

@@ -206,7 +206,8 @@ impl<'a> Checker<'a> {
 
     /// Makes the run end where the value is missing; all that follows knows that it is there.
     pub(in crate::flow) fn required(&mut self, mut value: Typed<'a>, inner: &syntax::Expr) -> Typed<'a> {
-        if !value.optional {
+        // Also where it is known to be there: what a flow says does not depend on what is said elsewhere.
+        if !value.optional && !value.narrowed {
             return value;
         }
         let what = value.place.as_ref().map_or_else(

@@ -28,9 +28,12 @@ impl<'a> Checker<'a> {
         self.build.unless(into_expr(tree), otherwise);
         let mark = self.facts.mark();
         self.facts.learn(when_true.iter().cloned());
+        let effect_before = self.effect_before;
         let then = self.block(&node.then, format!("{path}.then."));
+        let effect_within = std::mem::replace(&mut self.effect_before, effect_before);
         self.facts.reset(mark);
         let head = self.head(step.span, node.condition.span);
+        let head = if head.is_empty() { format!("if {}", self.text_of(&node.condition)) } else { head };
         let head = if kind == "else" { format!("else {head}") } else { head };
         self.note(&path, kind, head, then.outline);
 
@@ -59,6 +62,7 @@ impl<'a> Checker<'a> {
         } else {
             self.build.here(otherwise);
         }
+        self.effect_before |= effect_within;
         self.build.here(end);
         self.steps.count = self.steps.count.then(then.count.or(other_count));
         if then.ends && !other_ends {

@@ -41,6 +41,7 @@ impl<'a> Checker<'a> {
         let end = self.build.label();
         let mut seen: Vec<Value> = Vec::new();
         let mut has_else = false;
+        let mut effect_within = false;
         let mut all_end = true;
         let mut count: Option<Count> = None;
         let mut outline = Vec::new();
@@ -64,7 +65,9 @@ impl<'a> Checker<'a> {
                     self.facts.learn_present(place.clone());
                 }
             }
+            let effect_before = self.effect_before;
             let done = self.block(&arm.body, format!("{path}.arm_{}.", at + 1));
+            effect_within |= std::mem::replace(&mut self.effect_before, effect_before);
             self.facts.reset(mark);
             if !done.ends {
                 self.build.jump(end);
@@ -86,11 +89,12 @@ impl<'a> Checker<'a> {
                 steps: done.outline,
             });
         }
+        self.effect_before |= effect_within;
         self.build.here(end);
         if !value.is_unknown() {
             self.check_covered(step, subject, &value, &seen, has_else, arms);
         }
-        let text = self.head(step.span, subject.span);
+        let text = format!("match {}", self.text_of(subject));
         self.note(&path, "match", text, outline);
         let count = count.unwrap_or_default();
         self.steps.count = self.steps.count.then(if has_else { count } else { count.or(Count::default()) });
@@ -100,7 +104,6 @@ impl<'a> Checker<'a> {
     /// The patterns of an arm, each of which no earlier one takes.
     fn patterns(&mut self, subject: &Typed<'a>, arm: &Arm, seen: &mut Vec<Value>) -> Vec<plan::Expr> {
         let mut choices = Vec::with_capacity(arm.patterns.len());
-        let mut taken = 0;
         for pattern in &arm.patterns {
             let typed = match (subject.ty.as_ref(), pattern.kind.as_ref()) {
                 (Type::Json | Type::Unknown, _) => self.value(pattern),
@@ -118,7 +121,6 @@ impl<'a> Checker<'a> {
             }
             match typed.as_const() {
                 Some(value) if seen.contains(value) => {
-                    taken += 1;
                     let text = self.text_of(pattern);
                     let diagnostic = self
                         .diagnostic(Code::W707, pattern.span, format!("`{text}` is taken by an earlier arm"))
@@ -135,7 +137,6 @@ impl<'a> Checker<'a> {
             }
             choices.push(typed.expr);
         }
-        let _ = taken;
         choices
     }
 

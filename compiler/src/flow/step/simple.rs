@@ -21,7 +21,7 @@ impl<'a> Checker<'a> {
         self.check_name(name, None);
         let calls = self.steps.outline.len();
         let mut typed = self.with_queries(&path, |this| this.value(value));
-        let text = self.head(step.span, step.span);
+        let text = self.line(step);
         let inner = self.steps.outline.split_off(calls.min(self.steps.outline.len()));
         self.note_let(&path, text, inner);
         if !matches!(typed.expr, plan::Expr::Local(_)) || typed.place.is_some() {
@@ -115,7 +115,7 @@ impl<'a> Checker<'a> {
             self.need(value, reason, &Need::Text).expr
         });
         self.build.push(Instr::Stop { reason });
-        let text = self.head(step.span, step.span);
+        let text = self.line(step);
         self.note(&path, "stop", text, Vec::new());
         self.steps.count = self.steps.count.then(Count::end());
         true
@@ -152,7 +152,8 @@ impl<'a> Checker<'a> {
         self.build.set(returns.local, result);
         self.build.jump(returns.label);
         let path = self.next_path();
-        self.note(&path, "return", self.head(step.span, step.span), Vec::new());
+        let text = self.line(step);
+        self.note(&path, "return", text, Vec::new());
         self.steps.count = self.steps.count.then(Count::end());
         true
     }
@@ -168,14 +169,13 @@ impl<'a> Checker<'a> {
             return false;
         }
         let typed = self.value(value);
-        let optional = typed.optional;
+        let optional = typed.optional || typed.narrowed;
         let required = self.required(typed, value);
         if optional {
             self.build.push(Instr::Require(required.expr));
         }
         let path = format!("{}require_{}", self.path, self.steps.number + 1);
-        let text = self.head(step.span, step.span);
-        let text = if text.is_empty() { format!("require {}", self.text_of(value)) } else { text };
+        let text = self.line(step);
         self.note(&path, "require", text, Vec::new());
         false
     }
