@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flow_compiler::config::{self, Config};
 use flow_compiler::report::Sources;
@@ -179,6 +180,37 @@ pub fn read_source(path: &Path) -> Result<String, ReadError> {
     }
     let bytes = std::fs::read(path).map_err(|error| ReadError::Unreadable(reason(&error)))?;
     as_text(bytes)
+}
+
+/// How long a file must have been left alone before it is read: editors truncate first and write then.
+const SETTLED: Duration = Duration::from_millis(10);
+/// An empty file was probably just truncated.
+const SETTLED_EMPTY: Duration = Duration::from_millis(60);
+/// How often a file that keeps changing is looked at before it is left for its next notice.
+const LOOKS: u32 = 12;
+
+/// Reads a source that somebody may be writing at this moment. `None` where it keeps changing: its next notice will come.
+///
+/// # Errors
+/// See [`ReadError`].
+pub fn read_settled(path: &Path) -> Option<Result<String, ReadError>> {
+    for _ in 0..LOOKS {
+        let Ok(before) = std::fs::metadata(path) else { return Some(read_source(path)) };
+        let wanted = if before.len() == 0 { SETTLED_EMPTY } else { SETTLED };
+        // A time in the future (a clock that was set, a copied file) says nothing about somebody writing now.
+        let age = before.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or(wanted);
+        if age < wanted {
+            std::thread::sleep(wanted - age);
+            continue;
+        }
+        let read = read_source(path);
+        let unchanged = std::fs::metadata(path)
+            .is_ok_and(|after| after.len() == before.len() && after.modified().ok() == before.modified().ok());
+        if unchanged {
+            return Some(read);
+        }
+    }
+    None
 }
 
 /// Takes bytes as a source.

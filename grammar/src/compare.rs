@@ -5,7 +5,8 @@ use crate::syntax::{File, Item};
 
 /// Returns whether both files have the same tree and comments, spans aside.
 ///
-/// What the formatter may change makes no difference: the order of a flow's clauses, and how texts are quoted.
+/// What the formatter may change makes no difference: the order of a flow's clauses, with their comments, and how
+/// texts are quoted.
 pub fn same_tree(a: &File, b: &File) -> bool {
     outline(a) == outline(b)
 }
@@ -18,6 +19,7 @@ pub fn outline(file: &File) -> String {
             flow.clauses.sort_by_key(|clause| rank(&clause.kind));
         }
     }
+    file.comments.sort_by(|a, b| a.text.cmp(&b.text));
     let text = format!("{file:#?}");
     let mut out = String::with_capacity(text.len() / 2);
     let mut lines = text.lines();

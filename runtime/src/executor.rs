@@ -33,12 +33,17 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// Keys of starts are kept at least so long.
 const STARTS: Duration = Duration::from_secs(36 * 86_400);
 
-/// Puts the runs that had not ended where they belong: after a start, and after the store failed.
+/// Puts the runs that had not ended where they belong: after a start, and after the store failed. Where more want a turn
+/// than may wait in memory, the rest is looked for again when there is room.
 pub(crate) fn recover_all(shared: &Arc<Shared>) -> Result<(), StoreError> {
     let mut after: Option<String> = None;
     loop {
         let portion = shared.store.active(after.as_deref(), PORTION)?;
         let Some(last) = portion.last().cloned() else { return Ok(()) };
+        if shared.queue().queued() >= shared.options.queue {
+            shared.rescan.store(true, Ordering::SeqCst);
+            return Ok(());
+        }
         for id in portion {
             let Some(head) = shared.store.run(&id)? else { continue };
             // A run that waits for an instant is a row in the timer index and nothing else.
@@ -146,16 +151,26 @@ fn reap(shared: &Shared) {
 
 /// Takes up what is due: timers, and what a failure of the store left behind. Returns the next instant.
 fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    if shared.rescan.load(Ordering::SeqCst) {
-        recover_all(shared)?;
-        shared.rescan.store(false, Ordering::SeqCst);
+    let has_room = shared.queue().queued() <= shared.options.queue / 2;
+    if has_room && shared.rescan.swap(false, Ordering::SeqCst) {
+        recover_all(shared).inspect_err(|_| shared.rescan.store(true, Ordering::SeqCst))?;
     }
     if shared.queue().next_timer().is_some_and(|next| next > now) {
         return Ok(shared.queue().next_timer());
     }
     loop {
-        shared.queue().ask_timers();
-        let (due, next) = shared.store.due(now, PORTION).inspect_err(|_| shared.queue().forget_timers())?;
+        let limit = {
+            let mut queue = shared.queue();
+            if queue.queued() >= shared.options.queue {
+                // They keep; the next turn that ends makes room, and asks again.
+                queue.forget_timers();
+                return Ok(None);
+            }
+            queue.ask_timers();
+            // What is claimed is still due until its next entry is written.
+            PORTION + queue.claimed()
+        };
+        let (due, next) = shared.store.due(now, limit).inspect_err(|_| shared.queue().forget_timers())?;
         let mut taken = 0;
         for id in due {
             if !claim_due(shared, &id) {

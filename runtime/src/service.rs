@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tracing::info;
 
 use crate::admin::{Admin, State, bind_socket};
@@ -44,7 +45,7 @@ pub struct ServiceOptions {
     pub store_path: PathBuf,
     /// How the engine works: concurrency, retention, queue.
     pub engine: EngineOptions,
-    /// How long steps and connections in flight may take when the daemon stops.
+    /// How long steps and connections in flight may take, together, when the daemon stops.
     pub drain: Duration,
     /// What `reload` does.
     pub reload: Option<Reload>,
@@ -231,7 +232,7 @@ impl Service {
                 Arc::clone(&server),
                 limits.clone(),
                 server_stops,
-                drain,
+                drain.min(SERVER_DRAIN),
             )),
         };
         let service = Self {
@@ -278,11 +279,12 @@ impl Service {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(tasks) = tasks else { return };
         info!("flowd stops");
+        let begun = Instant::now();
         self.stop_server.send_replace(true);
         self.polls.stop().await;
         // Webhooks that are on their way in are answered before the engine closes.
         ended(tasks.server).await;
-        self.engine.stop(self.drain).await;
+        self.engine.stop(self.drain.saturating_sub(begun.elapsed())).await;
         self.stop_admin.send_replace(true);
         for task in tasks.admin {
             ended(task).await;
@@ -295,6 +297,8 @@ impl Service {
     }
 }
 
+/// A webhook whose body comes slowly is not yet taken in: its sender tries again.
+const SERVER_DRAIN: Duration = Duration::from_secs(5);
 /// Questions are short.
 const ADMIN_DRAIN: Duration = Duration::from_secs(2);
 

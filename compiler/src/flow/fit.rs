@@ -238,7 +238,7 @@ impl<'a> Checker<'a> {
                 } else {
                     format!("\"{{{text}}}\"")
                 };
-                diagnostic.help("put it into a text").fix(format!("`{inner}`"), at, inner.clone(), !value.optional)
+                diagnostic.help("put it into a text").fix(format!("`{inner}`"), at, inner, !value.optional)
             }
             (Type::Int(_) | Type::Number, Type::Money) => match value.as_const() {
                 Some(Value::Number(number)) => {
@@ -261,7 +261,7 @@ impl<'a> Checker<'a> {
             {
                 let plain = value.as_const().map(ToString::to_string).unwrap_or_default();
                 if literal_of(&plain, want) {
-                    diagnostic.help("without quotes").fix(format!("`{plain}`"), at, plain.clone(), true)
+                    diagnostic.help("without quotes").fix(format!("`{plain}`"), at, plain, true)
                 } else {
                     diagnostic
                 }

@@ -161,7 +161,7 @@ fn at(source: &str, span: flow_grammar::span::Span) -> String {
 
 /// Compares what is said about several sources with the snapshot of the group.
 pub(crate) fn group(name: &str, cases: &[&str]) {
-    group_in(name, || Project::new(), cases);
+    group_in(name, Project::new, cases);
 }
 
 pub(crate) fn group_in(name: &str, project: impl Fn() -> Project, cases: &[&str]) {

@@ -7,7 +7,7 @@ fn plan(name: &str, source: &str) {
     let errors = crate::harness::rendered(source, &checked.diagnostics);
     let mut text = format!("{}\n\n", source.trim());
     for outcome in &checked.outcomes {
-        text.push_str(&listing::plan(outcome.flow.as_ref().unwrap_or_else(|| panic!("{errors}"))));
+        text.push_str(&listing::plan(outcome.flow.as_ref().expect(&errors)));
         text.push('\n');
     }
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => "snapshots" }, {

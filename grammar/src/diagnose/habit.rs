@@ -12,7 +12,7 @@ use crate::span::Span;
 
 /// Returns what the first habit in the text is.
 pub(super) fn find(look: &Look<'_>) -> Option<SyntaxError> {
-    let end = (look.found + 2).min(look.tokens.len());
+    let end = (look.found + 1).min(look.tokens.len());
     (0..end).find_map(|at| {
         sign(look, at)
             .or_else(|| currency_sign(look, at))
@@ -394,7 +394,7 @@ fn yaml(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     let key = look.word(at);
     if look.word(at + 1) == ":" {
         let colon = look.span(at + 1);
-        if KEYS.contains(&key) && look.open_bracket(at).is_none_or(|open| look.word(open) == "{") && at + 1 >= look.found.saturating_sub(1) {
+        if look.place_is_flow() && KEYS.contains(&key) && look.open_bracket(at).is_none_or(|open| look.word(open) == "{") && at + 1 >= look.found.saturating_sub(1) {
             return Some(
                 habit(look, colon, format!("no colon stands behind `{key}`"))
                     .help(format!("write `{key}` and go on; blocks stand in braces, indentation means nothing"))

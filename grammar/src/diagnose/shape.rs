@@ -700,6 +700,8 @@ fn lone_word(look: &Look<'_>) -> Option<SyntaxError> {
 
 /// The words that a rule begins with, for spelling.
 const FITTING: &[(Rule, &[&str])] = &[
+    (Rule::when, &["when"]),
+    (Rule::every, &["every"]),
     (Rule::w_times, &["times"]),
     (Rule::w_within, &["within"]),
     (Rule::w_most, &["most"]),

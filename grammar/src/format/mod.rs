@@ -45,6 +45,26 @@ pub fn format(source: &str) -> Result<String, Vec<SyntaxError>> {
 
 /// Formats a text that has been read already. Items that could not be read are kept as they are.
 pub fn format_file(source: &str, parsed: &Parsed) -> String {
+    let mut text = print_file(source, parsed);
+    if parsed.file.comments.is_empty() {
+        return text;
+    }
+    // A comment in the middle of a phrase moves to its end, and is indented by where it stands: the text has settled
+    // when another round leaves it alone.
+    for _ in 0..MAX_ROUNDS {
+        let next = print_file(&text, &parse(&text));
+        if next == text {
+            break;
+        }
+        text = next;
+    }
+    text
+}
+
+/// More rounds than any text was seen to need.
+const MAX_ROUNDS: usize = 4;
+
+fn print_file(source: &str, parsed: &Parsed) -> String {
     let scan = scan::scan(source);
     let mut printer = Printer::new(source, &scan.comments);
     let mut before_is_long = false;

@@ -138,6 +138,7 @@ fn poll(source: &str, status: &PollStatus) -> Json {
         "polled_at": time(status.polled_at),
         "watermark": time(status.watermark),
         "next_at": time(status.next_at),
+        "gap": status.gap.map(|(from, to)| json!({ "from": rfc3339(from), "to": rfc3339(to) })),
         "events": status.events,
         "error": status.error,
         "failing_since": time(status.failing_since),

@@ -1,5 +1,6 @@
 //! What a person can do: retry, cancel, pause.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::Engine;
@@ -56,7 +57,12 @@ impl Engine {
         match result {
             Ok(Ok(job)) => {
                 tracing::info!(run, force, "run is tried again");
-                shared.queue().forget_parked(run);
+                let now = shared.world.clock.now();
+                {
+                    let mut queue = shared.queue();
+                    queue.forget_parked(run);
+                    queue.probe(job.connection(), now);
+                }
                 executor::enqueue_claimed(shared, vec![job]);
                 Ok(RetryOutcome::Retried)
             }
@@ -87,6 +93,7 @@ impl Engine {
             match job.write(shared).await {
                 Ok(()) => {
                     tracing::info!(run, "run is cancelled");
+                    shared.counters.cancelled.fetch_add(1, Ordering::Relaxed);
                     shared.queue().forget_parked(run);
                     shared.touch();
                     return Ok(CancelOutcome::Cancelled);

@@ -109,8 +109,8 @@ pub(super) fn announce(shared: &Shared, job: &Job) {
         Status::Done => &counters.done,
         Status::Stopped => &counters.stopped,
         Status::Dead => &counters.dead,
-        Status::Cancelled => &counters.cancelled,
-        Status::Running | Status::Waiting | Status::Parked => return,
+        // Counted where it was asked for.
+        Status::Cancelled | Status::Running | Status::Waiting | Status::Parked => return,
     };
     counter.fetch_add(1, Ordering::Relaxed);
     let (run, flow, reason) = (job.run.id(), job.flow.id.as_str(), job.run.reason.as_deref().unwrap_or(""));

@@ -66,6 +66,11 @@ impl Queue {
         }
     }
 
+    /// Returns how many runs are in memory.
+    pub(crate) fn claimed(&self) -> usize {
+        self.claimed.len()
+    }
+
     pub(crate) fn push(&mut self, job: Job) {
         self.lanes.entry(job.connection().to_owned()).or_default().jobs.push_back(job);
     }
@@ -158,6 +163,11 @@ impl Queue {
 
     pub(crate) fn due_probes(&self, now: Timestamp) -> Vec<(String, String)> {
         self.lanes.iter().filter_map(|(name, lane)| Some((name.clone(), lane.due_probe(now)?))).collect()
+    }
+
+    /// Lets a broken connection be tried at once.
+    pub(crate) fn probe(&mut self, connection: &str, now: Timestamp) {
+        self.lane(connection).probe_at(now);
     }
 
     /// Lets broken connections be tried at once.

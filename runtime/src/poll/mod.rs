@@ -46,6 +46,8 @@ pub(crate) struct Spec {
     pub(crate) source: Source,
     /// The event types that live flows use; empty where the source has none.
     pub(crate) types: BTreeSet<String>,
+    /// Since when a live flow wants each type; "" stands for all where the source has none.
+    pub(crate) since: BTreeMap<String, Timestamp>,
     pub(crate) every: Duration,
 }
 
@@ -64,6 +66,8 @@ pub(crate) struct PollStatus {
     pub(crate) broken: bool,
     /// When it polls next.
     pub(crate) next_at: Option<Timestamp>,
+    /// Events of this time are lost: the service no longer lists it. Shown until the next start.
+    pub(crate) gap: Option<(Timestamp, Timestamp)>,
     /// Events handed over since the start.
     pub(crate) events: u64,
 }
@@ -90,10 +94,10 @@ impl Polls {
 
     /// Starts, changes and ends tasks, so that they are those of the plan.
     pub(crate) fn swap(&self, live: &Live) {
-        let mut wanted = specs(live);
+        let mut wanted = specs(live, self.world.clock.now());
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|key, poll| {
-            let Some(spec) = wanted.remove(key) else {
+            let Some(mut spec) = wanted.remove(key) else {
                 poll.task.abort();
                 self.board.remove(key);
                 return false;
@@ -101,6 +105,9 @@ impl Polls {
             // A task is only woken by what concerns it.
             poll.spec.send_if_modified(|known| {
                 let changed = !same(known, &spec);
+                for (name, since) in &mut spec.since {
+                    *since = known.since.get(name).copied().unwrap_or(*since);
+                }
                 *known = Arc::new(spec);
                 changed
             });
@@ -132,7 +139,7 @@ impl Polls {
 }
 
 /// Returns what is polled under a plan: sources with a poll from which a live flow draws.
-fn specs(live: &Live) -> BTreeMap<Key, Spec> {
+fn specs(live: &Live, now: Timestamp) -> BTreeMap<Key, Spec> {
     let mut specs: BTreeMap<Key, Spec> = BTreeMap::new();
     for trigger in live.flows.iter().flat_map(|flow| &flow.triggers) {
         let Some(connection) = live.connections.get(&trigger.connection).filter(|connection| connection.polls) else { continue };
@@ -144,9 +151,14 @@ fn specs(live: &Live) -> BTreeMap<Key, Spec> {
             connection: Arc::clone(connection),
             source: source.clone(),
             types: BTreeSet::new(),
+            since: BTreeMap::new(),
             every,
         });
         spec.types.extend(trigger.types.iter().cloned());
+    }
+    for spec in specs.values_mut() {
+        let all = spec.types.is_empty().then(String::new);
+        spec.since = spec.types.iter().cloned().chain(all).map(|name| (name, now)).collect();
     }
     specs
 }

@@ -146,7 +146,8 @@ impl Task {
                 if !has_times(spec) {
                     return self.prime(spec, poll).await;
                 }
-                self.begin_types(spec, now);
+                self.begin_types(spec);
+                self.cursor.watermark = self.cursor.since.values().min().copied();
             }
             self.commit(Vec::new(), self.cursor.clone()).await?;
             info!(connection, source, "polling begins now; nothing older is emitted");
@@ -159,6 +160,7 @@ impl Task {
         {
             error!(connection, source, gap_from = %read_until, gap_to = %oldest,
                 "the service no longer lists what happened in this gap: events of that time are lost");
+            self.board.update(&self.key, |status| status.gap = Some((read_until, oldest)));
         }
         self.cursor = cursor;
         Ok(())
@@ -175,16 +177,15 @@ impl Task {
         self.commit(Vec::new(), self.cursor.clone()).await
     }
 
-    /// Event types count from when a flow first wants them, and no longer than one does.
-    fn begin_types(&mut self, spec: &Spec, now: Timestamp) -> bool {
-        let wanted: BTreeSet<String> = if spec.types.is_empty() { BTreeSet::from([String::new()]) } else { spec.types.clone() };
+    /// Event types count from when a flow first wants them, and no longer than one does. Returns whether that changed.
+    fn begin_types(&mut self, spec: &Spec) -> bool {
         let before = self.cursor.since.len();
-        self.cursor.since.retain(|name, _| wanted.contains(name));
+        self.cursor.since.retain(|name, _| spec.since.contains_key(name));
         let mut changed = self.cursor.since.len() != before;
-        for name in wanted {
-            if !self.cursor.since.contains_key(&name) {
+        for (name, since) in &spec.since {
+            if !self.cursor.since.contains_key(name) {
                 self.fresh.insert(name.clone());
-                self.cursor.since.insert(name, whole_second(now));
+                self.cursor.since.insert(name.clone(), whole_second(*since));
                 changed = true;
             }
         }
@@ -200,7 +201,7 @@ impl Task {
     async fn poll(&mut self, spec: &Spec, poll: &Poll) -> Result<Next, Trouble> {
         let reader = ItemReader::new(&spec.source, poll);
         let timed = has_times(spec);
-        if poll.first_now && timed && self.begin_types(spec, self.world.clock.now()) {
+        if poll.first_now && timed && self.begin_types(spec) {
             self.commit(Vec::new(), self.cursor.clone()).await?;
         }
         let watermark = match (self.cursor.watermark, self.oldest(poll)) {
@@ -328,6 +329,10 @@ impl Task {
     fn cursor_lost(&mut self, reason: &str) {
         error!(connection = self.key.0, source = self.key.1, reason, since = ?self.cursor.polled_at,
             "the service no longer knows the cursor: polling goes on without it, and events since then may be lost");
+        if let Some(from) = self.cursor.polled_at {
+            let now = self.world.clock.now();
+            self.board.update(&self.key, |status| status.gap = Some((from, now)));
+        }
         self.cursor.cursor = None;
     }
 

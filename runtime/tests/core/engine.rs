@@ -329,7 +329,7 @@ async fn stopping_leaves_what_is_in_flight_as_an_intent() {
     }
     let stopping = bench.engine.clone();
     let stopped = tokio::spawn(async move { stopping.stop(Duration::from_secs(20)).await });
-    while bench.engine.accept("svc", vec![incoming("evt_2", EVENT)], None).await != Err(AcceptError::Stopping) {
+    while bench.engine.accept("svc", vec![incoming("evt_1", EVENT)], None).await != Err(AcceptError::Stopping) {
         tokio::task::yield_now().await;
     }
     bench.clock.set(bench.now().checked_add(Duration::from_secs(21)).unwrap());

@@ -333,6 +333,93 @@ async fn a_full_disk_is_an_error_and_room_mends_it() {
     assert_eq!(store.journal("run_1").unwrap().len(), 1);
 }
 
+/// A disk that loses power: what was not synced is kept, lost or torn, page by page.
+#[derive(Debug, Clone, Default)]
+struct Platter(Arc<std::sync::Mutex<Sectors>>);
+
+#[derive(Debug, Default)]
+struct Sectors {
+    now: Vec<u8>,
+    synced: Vec<u8>,
+    syncs: u64,
+}
+
+impl Platter {
+    /// Returns what a power cut would leave, one of many ways.
+    fn cut(&self, seed: u64) -> Platter {
+        let sectors = self.0.lock().unwrap();
+        let mut left = sectors.synced.clone();
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        if random % 3 != 0 {
+            left.resize(sectors.now.len(), 0);
+        }
+        for (at, sector) in sectors.now.chunks(512).enumerate() {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let range = at * 512..(at * 512 + sector.len()).min(left.len());
+            if random >> 63 == 0 && range.start < range.end {
+                left[range.clone()].copy_from_slice(&sector[..range.len()]);
+            }
+        }
+        Platter(Arc::new(std::sync::Mutex::new(Sectors { now: left.clone(), synced: left, syncs: 0 })))
+    }
+}
+
+impl redb::StorageBackend for Platter {
+    fn len(&self) -> std::io::Result<u64> {
+        Ok(self.0.lock().unwrap().now.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        let at = usize::try_from(offset).unwrap();
+        out.copy_from_slice(&self.0.lock().unwrap().now[at..at + out.len()]);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.0.lock().unwrap().now.resize(usize::try_from(len).unwrap(), 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        let mut sectors = self.0.lock().unwrap();
+        sectors.synced = sectors.now.clone();
+        sectors.syncs += 1;
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        let at = usize::try_from(offset).unwrap();
+        self.0.lock().unwrap().now[at..at + data.len()].copy_from_slice(data);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_was_accepted_survives_a_power_cut_at_any_instant() {
+    let platter = Platter::default();
+    let opened = platter.clone();
+    let store = RedbStore::with_backend(move || Ok(opened.clone())).unwrap();
+    for number in 1..=25 {
+        let event = event(number, &format!("evt_{number}"), at("2026-11-22T12:00:00Z"));
+        let head = head(number, &format!("run_{number}"), &event, Status::Running);
+        store.accept(AcceptBatch { events: vec![new(event, head)], ..AcceptBatch::default() }).await.unwrap();
+        // The next one is on its way when the power goes.
+        let next = self::event(number + 100, &format!("evt_{}", number + 100), at("2026-11-22T12:00:00Z"));
+        let next_head = self::head(number + 100, &format!("run_{}", number + 100), &next, Status::Running);
+        let on_its_way = store.accept(AcceptBatch { events: vec![new(next, next_head)], ..AcceptBatch::default() });
+        for seed in 0..4 {
+            let left = platter.cut(number * 31 + seed);
+            let rest = RedbStore::with_backend(move || Ok(left.clone())).unwrap();
+            for earlier in 1..=number {
+                assert_eq!(rest.journal(&format!("run_{earlier}")).unwrap().len(), 1, "{earlier} of {number}");
+                assert!(rest.event(earlier).unwrap().is_some());
+            }
+            assert!(rest.counts().unwrap().0 >= number);
+        }
+        on_its_way.await.unwrap();
+    }
+}
+
 #[test]
 fn journals_survive_their_serialisation() {
     let flow = flow("f", vec![op("set", Effect::Set)]);

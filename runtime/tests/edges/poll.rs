@@ -417,6 +417,8 @@ async fn a_restart_goes_on_where_it_was() {
     let since = test.clock.second() - 30 * 86_400 - 60;
     assert!(test.queries()[0].contains(&format!("created[gte]={since}")));
     assert_eq!(test.taken().last().unwrap(), "e4");
+    let gap = test.status().await["gap"].clone();
+    assert!(gap["from"].as_str() < gap["to"].as_str(), "{gap}");
     test.stop().await;
 }
 

@@ -1,14 +1,15 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flow_runtime::secret::Secret;
 use flow_runtime::service::{Service, StartError};
 use flow_runtime::store::StoreError;
 use flow_runtime::transport::SystemClock;
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{acme, daemon, deliver, event, flow, live, options, world};
+use crate::support::{acme, authority, daemon, daemon_with, deliver, event, flow, live, options, raw, send, world};
 
 fn ten_flows() -> flow_runtime::live::Live {
     live(vec![acme("http://127.0.0.1:1", None)], (0..10).map(|at| flow(&format!("f{at}"), "paid")).collect())
@@ -104,4 +105,21 @@ async fn a_start_is_fast_and_a_second_one_goes_on() {
     }
     // Ten times what it may take, since machines that run tests are busy.
     assert!(best < 500, "{best} ms");
+}
+
+/// Somebody who sends slowly does not hold up a stop.
+#[tokio::test]
+async fn a_stop_is_bounded() {
+    let daemon = daemon_with(ten_flows(), world(Arc::new(SystemClock)), |options| {
+        options.drain = Duration::from_millis(200);
+    })
+    .await;
+    let host = authority(&daemon.service.addresses().server).to_owned();
+    let mut slow = TcpStream::connect(&host).await.unwrap();
+    slow.write_all(&raw(&host, "POST", "/v1/webhooks/acme", &[("Content-Length", "100")], b"{")).await.unwrap();
+    // An answer on a later connection says that the slow one was accepted.
+    assert_eq!(send(&daemon.service.addresses().server, "GET", "/healthz", &[], b"").await.status, 200);
+    let begun = Instant::now();
+    daemon.service.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow::project::{Project, ProjectError, ReadError, read_source};
+use flow::project::{Project, ProjectError, ReadError, read_settled};
 use flow::secrets;
 use flow_compiler::compile::{Compilation, Compiler, Unit};
 use flow_compiler::config::{self, Config, ConnectionConfig};
@@ -152,7 +152,8 @@ impl Host {
 
     fn take(&mut self, path: &std::path::Path) {
         let name: Arc<str> = Arc::from(self.project.name(path));
-        match read_source(path) {
+        let Some(read) = read_settled(path) else { return };
+        match read {
             Ok(text) => {
                 self.unreadable.remove(&name);
                 self.compiler.set(&name, text);

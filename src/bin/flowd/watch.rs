@@ -33,20 +33,21 @@ pub(crate) fn watch(root: &Path) -> notify::Result<(RecommendedWatcher, mpsc::Un
         drop(raw_sender.send(event));
     })?;
     watcher.watch(root, RecursiveMode::Recursive)?;
-    std::thread::Builder::new().name("flowd-watch".into()).spawn(move || gather(&raw, &sender)).map_err(notify::Error::io)?;
+    let root = root.to_path_buf();
+    std::thread::Builder::new().name("flowd-watch".into()).spawn(move || gather(&root, &raw, &sender)).map_err(notify::Error::io)?;
     Ok((watcher, receiver))
 }
 
-fn gather(raw: &std::sync::mpsc::Receiver<notify::Result<Event>>, sender: &mpsc::UnboundedSender<Changed>) {
+fn gather(root: &Path, raw: &std::sync::mpsc::Receiver<notify::Result<Event>>, sender: &mpsc::UnboundedSender<Changed>) {
     while let Ok(first) = raw.recv() {
         let began = Instant::now();
         let mut paths = BTreeSet::new();
-        let mut everything = !note(first, &mut paths);
+        let mut everything = !note(root, first, &mut paths);
         if paths.is_empty() && !everything {
             continue;
         }
         while let Ok(next) = raw.recv_timeout(QUIET.min(PATIENCE.saturating_sub(began.elapsed()))) {
-            everything |= !note(next, &mut paths);
+            everything |= !note(root, next, &mut paths);
             if began.elapsed() >= PATIENCE {
                 break;
             }
@@ -59,7 +60,7 @@ fn gather(raw: &std::sync::mpsc::Receiver<notify::Result<Event>>, sender: &mpsc:
 }
 
 /// Notes the paths that matter; returns false where the system lost track.
-fn note(event: notify::Result<Event>, paths: &mut BTreeSet<PathBuf>) -> bool {
+fn note(root: &Path, event: notify::Result<Event>, paths: &mut BTreeSet<PathBuf>) -> bool {
     let Ok(event) = event else { return false };
     if event.need_rescan() {
         return false;
@@ -67,18 +68,15 @@ fn note(event: notify::Result<Event>, paths: &mut BTreeSet<PathBuf>) -> bool {
     if matches!(event.kind, EventKind::Access(_)) {
         return true;
     }
-    paths.extend(event.paths.into_iter().filter(|path| matters(path)));
+    paths.extend(event.paths.into_iter().filter(|path| matters(root, path)));
     true
 }
 
-/// A source, flow.toml, or perhaps a folder: not the store, not an editor's scratch file.
-fn matters(path: &Path) -> bool {
-    let hidden = path.components().any(|part| {
-        let name = part.as_os_str().to_string_lossy();
-        name.starts_with('.') && name.len() > 1 && name != ".."
-    });
-    let hidden = hidden && path.components().rev().take(2).any(|part| part.as_os_str().to_string_lossy().starts_with('.'));
-    if hidden {
+/// A source, flow.toml, or perhaps a folder: not the store, not what is hidden, not an editor's scratch file.
+fn matters(root: &Path, path: &Path) -> bool {
+    let inside = path.strip_prefix(root).unwrap_or(path);
+    let left_out = |name: &str| name.starts_with('.') || name == "target" || name == "node_modules";
+    if inside.components().any(|part| left_out(&part.as_os_str().to_string_lossy())) {
         return false;
     }
     flow::project::is_source(path) || path.file_name().is_some_and(|name| name == "flow.toml") || path.is_dir() || path.extension().is_none()

@@ -32,6 +32,8 @@ fn run(program: &str, folder: &Path, args: &[&str], input: &[u8]) -> Outcome {
         .args(args)
         .current_dir(folder)
         .env("COLUMNS", "110")
+        .env("TEST_WEBHOOK_SECRET", super::stripe::SECRET)
+        .env("TEST_KUSTOMER_KEY", super::daemon::KUSTOMER_KEY)
         .env_remove("STATE_DIRECTORY")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

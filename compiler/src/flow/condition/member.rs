@@ -104,7 +104,6 @@ impl<'a> Checker<'a> {
     }
 
     /// `a in low..high`: two orderings in one.
-    #[expect(clippy::type_complexity, reason = "the parts of one condition, for its only caller")]
     fn in_range(
         &mut self,
         expr: &syntax::Expr,

@@ -198,7 +198,7 @@ impl<'a> Checker<'a> {
                 .diagnostic(Code::E308, expr.span, "a condition cannot require anything")
                 .label("an event without it just does not match")
                 .help("a condition only says which events are meant; `require` stands in the steps")
-                .fix(format!("`{text}`"), expr.span, text.clone(), false);
+                .fix(format!("`{text}`"), expr.span, text, false);
             self.report(diagnostic);
         }
         self.required(value, inner)

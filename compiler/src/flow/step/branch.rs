@@ -12,7 +12,7 @@ use crate::diagnostic::{Edit, Fix};
 impl<'a> Checker<'a> {
     pub(super) fn if_step(&mut self, step: &Step, node: &IfStep, path: String, kind: &str) -> bool {
         let condition = self.step_condition(node);
-        self.branches(step, node, condition, path, kind, &[])
+        self.branches(step, node, condition, &path, kind, &[])
     }
 
     fn step_condition(&mut self, node: &IfStep) -> Checked<'a> {
@@ -22,7 +22,7 @@ impl<'a> Checker<'a> {
         condition
     }
 
-    fn branches(&mut self, step: &Step, node: &IfStep, condition: Checked<'a>, path: String, kind: &str, before: &[Partial<'a>]) -> bool {
+    fn branches(&mut self, step: &Step, node: &IfStep, condition: Checked<'a>, path: &str, kind: &str, before: &[Partial<'a>]) -> bool {
         let Checked { tree, when_true, when_false, partials } = condition;
         let (otherwise, end) = (self.build.label(), self.build.label());
         self.build.unless(into_expr(tree), otherwise);
@@ -35,7 +35,7 @@ impl<'a> Checker<'a> {
         let head = self.head(step.span, node.condition.span);
         let head = if head.is_empty() { format!("if {}", self.text_of(&node.condition)) } else { head };
         let head = if kind == "else" { format!("else {head}") } else { head };
-        self.note(&path, kind, head, then.outline);
+        self.note(path, kind, head, then.outline);
 
         let mut other_ends = false;
         let mut other_count = Count::default();
@@ -78,7 +78,7 @@ impl<'a> Checker<'a> {
         let condition = self.step_condition(node);
         self.undecided(partials, None, &condition.when_true);
         let outer = std::mem::take(&mut self.steps.count);
-        let ends = self.branches(nested, node, condition, path, "else", partials);
+        let ends = self.branches(nested, node, condition, &path, "else", partials);
         (ends, std::mem::replace(&mut self.steps.count, outer))
     }
 

@@ -197,7 +197,7 @@ impl<'a> Checker<'a> {
             let arms: String = new_arms.iter().map(|arm| format!("{arm} => stop ")).collect();
             diagnostic.fixes.push(Fix {
                 title: format!("an arm for each: `{}`", arms.trim_end()),
-                edits: vec![Edit { span: end, text: format!(" {}", arms) }],
+                edits: vec![Edit { span: end, text: format!(" {arms}") }],
                 safe: false,
             });
         }
