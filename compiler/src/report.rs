@@ -8,6 +8,7 @@ use flow_grammar::span::{LineIndex, Span};
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, ThemeCharacters, ThemeStyles};
 use serde_json::{Value as Json, json};
 
+use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Severity};
 
 /// The texts that diagnostics point into, by file.
@@ -28,7 +29,22 @@ impl Default for Style {
     }
 }
 
-/// Returns the report of one diagnostic.
+/// Returns the texts with every secret blotted out that a diagnostic is about, so that no report prints one back.
+pub fn without_secrets(diagnostics: &[Diagnostic], sources: &Sources) -> Sources {
+    let mut sources = sources.clone();
+    for diagnostic in diagnostics.iter().filter(|diagnostic| matches!(diagnostic.code, Code::E801 | Code::E813)) {
+        let Some(text) = sources.get(&diagnostic.file) else { continue };
+        let Some(secret) = text.get(diagnostic.span.range()) else { continue };
+        // Byte for byte, so that every other place stays where it is; quotes and line ends too.
+        let blot: String = secret.chars().map(|c| if matches!(c, '"' | '\'' | '\n') { c.to_string() } else { "*".repeat(c.len_utf8()) }).collect();
+        let masked = [text.get(..diagnostic.span.start as usize), Some(blot.as_str()), text.get(diagnostic.span.end as usize..)];
+        let masked: String = masked.into_iter().flatten().collect();
+        sources.insert(diagnostic.file.clone(), Arc::from(masked));
+    }
+    sources
+}
+
+/// Returns the report of one diagnostic. For several of one project, blot secrets out first ([`without_secrets`]).
 pub fn human(diagnostic: &Diagnostic, sources: &Sources, style: Style) -> String {
     let styles = if style.colours { ThemeStyles::ansi() } else { ThemeStyles::none() };
     // Where the characters cannot be shown is not known here; miette's Unicode set is within what fonts have.

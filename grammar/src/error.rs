@@ -53,15 +53,7 @@ pub const CODES: &[(&str, &str)] = &[
 impl SyntaxError {
     /// Returns an error without explanations.
     pub(crate) fn new(code: &'static str, span: Span, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            span,
-            message: message.into(),
-            label: String::new(),
-            labels: Vec::new(),
-            help: None,
-            fixes: Vec::new(),
-        }
+        Self { code, span, message: message.into(), label: String::new(), labels: Vec::new(), help: None, fixes: Vec::new() }
     }
 
     /// Says what stands at the place, or should.
@@ -84,21 +76,13 @@ impl SyntaxError {
 
     /// Adds a fix of one edit that needs no second look.
     pub(crate) fn fix(mut self, title: impl Into<String>, span: Span, text: impl Into<String>) -> Self {
-        self.fixes.push(Fix {
-            title: title.into(),
-            edits: vec![(span, text.into())],
-            safe: true,
-        });
+        self.fixes.push(Fix { title: title.into(), edits: vec![(span, text.into())], safe: true });
         self
     }
 
     /// Adds a fix of one edit that a person should look at.
     pub(crate) fn guess(mut self, title: impl Into<String>, span: Span, text: impl Into<String>) -> Self {
-        self.fixes.push(Fix {
-            title: title.into(),
-            edits: vec![(span, text.into())],
-            safe: false,
-        });
+        self.fixes.push(Fix { title: title.into(), edits: vec![(span, text.into())], safe: false });
         self
     }
 }

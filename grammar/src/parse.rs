@@ -78,10 +78,7 @@ fn deep_items(source: &str, scan: &Scan) -> Vec<DeepItem> {
     scan.troubles
         .iter()
         .filter(|(trouble, _)| *trouble == Trouble::TooDeep)
-        .map(|(_, at)| DeepItem {
-            item: item_around(source, at.start as usize),
-            at: *at,
-        })
+        .map(|(_, at)| DeepItem { item: item_around(source, at.start as usize), at: *at })
         .collect()
 }
 
@@ -217,13 +214,7 @@ impl<'s> Builder<'s> {
                 text: comment.span.text(self.source).get(1..).unwrap_or("").to_owned(),
             })
             .collect();
-        Parsed {
-            file: File {
-                items: self.items,
-                comments,
-            },
-            errors: self.errors,
-        }
+        Parsed { file: File { items: self.items, comments }, errors: self.errors }
     }
 
     /// Returns where a node stands, without the blanks and comments behind its last token.
@@ -283,10 +274,7 @@ impl<'s> Builder<'s> {
         }
         lines.reverse();
         match (first, last) {
-            (Some(first), Some(last)) => Docs {
-                lines,
-                span: first.to(last),
-            },
+            (Some(first), Some(last)) => Docs { lines, span: first.to(last) },
             _ => Docs::default(),
         }
     }
@@ -295,21 +283,12 @@ impl<'s> Builder<'s> {
     fn ident(&self, node: &Node<'s>) -> Ident {
         let span = node.as_span();
         let text = span.as_str();
-        Ident {
-            text: text.trim_matches('`').to_owned(),
-            span: Span::new(span.start(), span.end()),
-        }
+        Ident { text: text.trim_matches('`').to_owned(), span: Span::new(span.start(), span.end()) }
     }
 
     /// Takes a name where the grammar has one.
     fn take_ident(&self, parts: &mut Parts<'s>) -> Ident {
-        parts.take(Rule::name).map_or_else(
-            || Ident {
-                text: String::new(),
-                span: Span::default(),
-            },
-            |node| self.ident(&node),
-        )
+        parts.take(Rule::name).map_or_else(|| Ident { text: String::new(), span: Span::default() }, |node| self.ident(&node))
     }
 
     /// Takes `a.b.c`.
@@ -339,10 +318,7 @@ impl<'s> Builder<'s> {
     fn take_number(&mut self, parts: &mut Parts<'s>) -> NumberLit {
         match parts.take(Rule::number) {
             Some(node) => self.number(&node),
-            None => NumberLit {
-                span: Span::default(),
-                digits: String::new(),
-            },
+            None => NumberLit { span: Span::default(), digits: String::new() },
         }
     }
 
@@ -357,8 +333,5 @@ impl<'s> Builder<'s> {
 
 /// Returns whether the character separates tokens.
 pub(crate) fn is_blank(c: char) -> bool {
-    matches!(
-        c,
-        ' ' | '\n' | '\t' | '\r' | '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{3000}' | '\u{FEFF}'
-    )
+    matches!(c, ' ' | '\n' | '\t' | '\r' | '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{3000}' | '\u{FEFF}')
 }

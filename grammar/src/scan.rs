@@ -4,6 +4,7 @@
 //! It knows just enough of the syntax for that. The parser relies on it for two things: that what is handed to pest
 //! is not nested deeply, and that comments, which pest skips, are not lost.
 
+use crate::diagnose::is_reserved;
 use crate::span::Span;
 
 /// How deep brackets, and texts within `{…}` of texts, may be nested.
@@ -55,15 +56,7 @@ enum Mode {
 
 /// Looks over `source`.
 pub(crate) fn scan(source: &str) -> Scan {
-    Scanner {
-        bytes: source.as_bytes(),
-        source,
-        out: Scan::default(),
-        stack: Vec::new(),
-        at: 0,
-        triple_off: false,
-    }
-    .run()
+    Scanner { bytes: source.as_bytes(), source, out: Scan::default(), stack: Vec::new(), at: 0, triple_off: false }.run()
 }
 
 /// Returns whether a word that begins an item stands at `at`, a line's first column.
@@ -75,11 +68,11 @@ pub(crate) fn is_top_word(source: &str, at: usize) -> bool {
     match word {
         "when" | "every" => !behind.bytes().next().is_some_and(is_word),
         "flow" | "connector" => {
-            trimmed.len() < behind.len()
-                && trimmed
-                    .bytes()
-                    .next()
-                    .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || b == b'`')
+            let name_len = trimmed.bytes().take_while(|b| is_word(*b)).count();
+            let name = trimmed.get(..name_len).unwrap_or("");
+            let is_name = name.starts_with(|c: char| !c.is_ascii_digit()) || trimmed.starts_with('`');
+            let is_operator = is_reserved(name) || matches!(name, "matches" | "starts" | "ends");
+            trimmed.len() < behind.len() && is_name && !is_operator
         }
         "test" => trimmed.len() < behind.len() && trimmed.starts_with(['"', '\'']),
         _ => false,
@@ -228,9 +221,9 @@ impl Scanner<'_> {
     /// Whether the word before is `matches`.
     fn is_raw(&self) -> bool {
         let before = self.source.get(..self.at).unwrap_or("").trim_end();
-        before.strip_suffix("matches").is_some_and(|rest| {
-            before.len() < self.at && !rest.bytes().next_back().is_some_and(|b| is_word(b) || b == b'.')
-        })
+        before
+            .strip_suffix("matches")
+            .is_some_and(|rest| before.len() < self.at && !rest.bytes().next_back().is_some_and(|b| is_word(b) || b == b'.'))
     }
 
     fn in_line_text(&mut self, byte: u8, quote: u8, start: usize) {
@@ -280,16 +273,8 @@ impl Scanner<'_> {
             _ => b'{',
         };
         // Only the brackets of the innermost text, or of the code around all texts, count.
-        let floor = self
-            .stack
-            .iter()
-            .rposition(|mode| !matches!(mode, Mode::Bracket(_)))
-            .unwrap_or(0);
-        let partner = self
-            .stack
-            .iter()
-            .rposition(|mode| *mode == Mode::Bracket(open))
-            .filter(|at| *at >= floor);
+        let floor = self.stack.iter().rposition(|mode| !matches!(mode, Mode::Bracket(_))).unwrap_or(0);
+        let partner = self.stack.iter().rposition(|mode| *mode == Mode::Bracket(open)).filter(|at| *at >= floor);
         if let Some(partner) = partner {
             self.stack.truncate(partner);
         } else if byte == b'}' && matches!(self.stack.get(floor), Some(Mode::Hole { .. })) {
@@ -312,13 +297,7 @@ impl Scanner<'_> {
             .iter()
             .rposition(|mode| !matches!(mode, Mode::Line { .. } | Mode::Hole { line: true } | Mode::Bracket(_)))
             .map_or(0, |at| at + 1);
-        let at = from
-            + self
-                .stack
-                .get(from..)
-                .unwrap_or_default()
-                .iter()
-                .position(|mode| matches!(mode, Mode::Line { .. }))?;
+        let at = from + self.stack.get(from..).unwrap_or_default().iter().position(|mode| matches!(mode, Mode::Line { .. }))?;
         let start = match self.stack.get(at) {
             Some(Mode::Line { start, .. }) => Some(*start),
             _ => None,

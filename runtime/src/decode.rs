@@ -150,6 +150,8 @@ fn token(value: &Value) -> Result<Value, Misfit> {
     match value {
         Value::Text(text) if text.is_empty() => Ok(Value::Missing),
         Value::Text(_) => Ok(value.clone()),
+        // A reference that the service expanded: the object stands where its id would.
+        Value::Record(fields) if matches!(fields.get("id"), Some(Value::Text(_))) => token(&value.field("id")),
         // Some services number their records.
         Value::Number(number) => Ok(Value::text(number.normalize().to_string())),
         _ => Err(Misfit::new("text", kind(value))),

@@ -1,8 +1,21 @@
 //! The hash of a flow: over what decides what a run does, and nothing else.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
 use flow_plan as plan;
-use flow_plan::{Condition, Expr, FieldShape, Instr, Program, TriggerUse};
+use flow_plan::{Condition, Expr, FieldShape, Instr, Operation, Program, TriggerUse};
 use serde::Serialize;
+
+/// How many operations are remembered before those that are gone are forgotten.
+const REMEMBERED: usize = 1024;
+
+thread_local! {
+    /// The hashes of operations by their address. An operation never changes, and is by far the largest part of a flow.
+    /// INVARIANT: the weak pointer keeps the address from being given to another.
+    static HASHES: RefCell<HashMap<usize, (Weak<Operation>, Arc<str>)>> = RefCell::new(HashMap::new());
+}
 
 #[derive(Serialize)]
 struct Behaviour<'a> {
@@ -10,7 +23,7 @@ struct Behaviour<'a> {
     reads: &'a [FieldShape],
     filter: Option<Expr>,
     program: &'a Program,
-    operations: &'a [std::sync::Arc<plan::Operation>],
+    operations: Vec<Arc<str>>,
 }
 
 /// Returns the hash of a flow. Names, docs, file and the texts of conditions are not part of it.
@@ -26,7 +39,7 @@ pub(super) fn behaviour(flow: &mut plan::Flow) -> String {
         reads: &flow.reads,
         filter: flow.filter.as_ref().map(expr_of),
         program: &flow.program,
-        operations: &flow.operations,
+        operations: flow.operations.iter().map(operation).collect(),
     });
     let mut docs = docs.into_iter();
     for instr in &mut flow.program.instrs {
@@ -35,6 +48,22 @@ pub(super) fn behaviour(flow: &mut plan::Flow) -> String {
         }
     }
     hash
+}
+
+/// Returns the hash of an operation, computed once.
+fn operation(operation: &Arc<Operation>) -> Arc<str> {
+    HASHES.with_borrow_mut(|hashes| {
+        let address = Arc::as_ptr(operation).addr();
+        if let Some((_, hash)) = hashes.get(&address) {
+            return hash.clone();
+        }
+        if hashes.len() >= REMEMBERED {
+            hashes.retain(|_, (operation, _)| operation.strong_count() > 0);
+        }
+        let hash: Arc<str> = plan::content_hash(operation).into();
+        hashes.insert(address, (Arc::downgrade(operation), hash.clone()));
+        hash
+    })
 }
 
 fn expr_of(condition: &Condition) -> Expr {

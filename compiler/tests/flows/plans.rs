@@ -200,3 +200,54 @@ fn built_in_connectors_are_sound() {
         }
     }
 }
+
+/// Each page that is about flows shows its mistake, and mends it.
+#[test]
+fn pages_say_the_truth() {
+    let mine = |code: &str| matches!(&code[1..2], "2" | "3" | "4" | "5") || matches!(code, "E701" | "W707" | "E801" | "E803");
+    let mut problems = String::new();
+    for code in flow_compiler::Code::ALL.iter().filter(|code| mine(code.as_str())) {
+        let page = code.page();
+        let block = |title: &str| {
+            let rest = page.split_once(title).map_or("", |(_, rest)| rest);
+            rest.split_once("```flow\n").and_then(|(_, rest)| rest.split_once("\n```")).map_or("", |(text, _)| text).to_owned()
+        };
+        let (wrong, right) = (block("## Wrong"), block("## Right"));
+        let said = Project::new().check(&wrong);
+        if !said.diagnostics.iter().any(|diagnostic| diagnostic.code == *code) {
+            problems.push_str(&format!("{code}: the wrong program is not wrong\n{}\n", crate::harness::rendered(&wrong, &said.diagnostics)));
+        }
+        let said = Project::new().check(&right);
+        if right.is_empty() || said.diagnostics.iter().any(|diagnostic| diagnostic.code == *code || diagnostic.is_error()) {
+            problems.push_str(&format!("{code}: the right program is not right\n{}\n", crate::harness::rendered(&right, &said.diagnostics)));
+        }
+    }
+    assert!(problems.is_empty(), "{problems}");
+}
+
+/// Whatever is left out of a program, the compiler answers, and says nothing wrong about its own fixes.
+#[test]
+fn programs_with_a_word_missing() {
+    let sources = [
+        "flow f when stripe.charge_failed where amount > any(100 USD, 90 EUR) and not (risk_score in 1..5 or livemode) do kustomer.create_conversation(name: \"a {failure_message else \"b\"}\", priority: 3) as c on error { stop because \"x {error.message}\" }",
+        "when stripe.new_payment where customer is present do { let buyer = stripe.find_customer(id: customer) if buyer is present and buyer.balance > 5 USD { crm.count(name: \"x\") } else if livemode { stop } match failure_code { \"a\" | \"b\" => crm.count(name: \"y\", by: 3 - 1) else => stop } for r in stripe.list_refunds(charge: id) up to 20 { chat.post_message(channel: \"#a\", text: \"{r.id}: {r.amount / 2}\") } stripe.create_refund(charge: id) retry 6 times over 2 hours } on error { crm.count(name: \"z\") }",
+        "when crm.person_created(imported: true, level: \"gold\") where now - 3 days < now and city matches \"^P\" and level in [\"gold\", \"basic\"] do crm.add_note(person: id, title: \"x\", labels: [\"a\", city else \"b\"], data: { a: { b: score }, level })",
+    ];
+    let mut project = Project::new();
+    for source in sources {
+        assert!(project.check(source).outcomes[0].flow.is_some(), "{}", crate::harness::rendered(source, &project.check(source).diagnostics));
+        let words: Vec<&str> = source.split_inclusive([' ', '.', '(', ')', ',', ':']).collect();
+        for skip in 0..words.len() {
+            let text: String = words.iter().enumerate().filter(|(at, _)| *at != skip).map(|(_, word)| *word).collect();
+            let checked = project.check(&text);
+            let wrong = checked.diagnostics.iter().any(flow_compiler::Diagnostic::is_error);
+            assert!(wrong || checked.outcomes.iter().all(|outcome| outcome.flow.is_some()), "{text}");
+            for diagnostic in &checked.diagnostics {
+                assert!(diagnostic.fixes.len() <= 3, "{text}");
+                for fix in &diagnostic.fixes {
+                    crate::harness::apply(&text, fix);
+                }
+            }
+        }
+    }
+}

@@ -31,10 +31,7 @@ pub(crate) fn flow(source: &str, flow: &Flow, errors: &mut Vec<SyntaxError>) {
 
 /// Whether both say the same kind of thing, and only one may. Limits may be several.
 fn repeats(first: &Clause, second: &Clause) -> bool {
-    let several = matches!(
-        second.kind,
-        ClauseKind::AtMost { .. } | ClauseKind::Throttle { .. } | ClauseKind::Expect { .. }
-    );
+    let several = matches!(second.kind, ClauseKind::AtMost { .. } | ClauseKind::Throttle { .. } | ClauseKind::Expect { .. });
     !several && discriminant(&first.kind) == discriminant(&second.kind)
 }
 
@@ -45,13 +42,9 @@ fn repeated(source: &str, first: &Clause, second: &Clause) -> SyntaxError {
         .label("this one comes again")
         .also(first_word(source, first.span), "this is the first");
     if name == "where" {
-        return error
-            .help("join the conditions with `and`, or with `or`")
-            .guess("replace it by `and`", word, "and");
+        return error.help("join the conditions with `and`, or with `or`").guess("replace it by `and`", word, "and");
     }
-    error
-        .help("keep one of them")
-        .guess("remove this one", second.span, "")
+    error.help("keep one of them").guess("remove this one", second.span, "")
 }
 
 fn late_where(source: &str, window: &Clause, clause: &Clause) -> SyntaxError {
@@ -62,13 +55,7 @@ fn late_where(source: &str, window: &Clause, clause: &Clause) -> SyntaxError {
     error.fixes.push(Fix {
         title: "move `where` before it".to_owned(),
         edits: vec![
-            (
-                Span {
-                    start: window.span.start,
-                    end: window.span.start,
-                },
-                format!("{} ", clause.span.text(source)),
-            ),
+            (Span { start: window.span.start, end: window.span.start }, format!("{} ", clause.span.text(source))),
             (clause.span, String::new()),
         ],
         safe: true,
@@ -81,14 +68,8 @@ fn ambiguous_on_error(source: &str, flow: &Flow, block: Span) -> SyntaxError {
     let start = flow.body.span.start;
     let before = source.get(start as usize..block.start as usize).unwrap_or("");
     let at = before.rfind("on").map_or(block.start, |at| start + u32::try_from(at).unwrap_or(0));
-    let place = Span {
-        start: at,
-        end: block.start,
-    };
-    let word = Span {
-        start: at,
-        end: at + u32::try_from(place.text(source).trim_end().len()).unwrap_or(0),
-    };
+    let place = Span { start: at, end: block.start };
+    let word = Span { start: at, end: at + u32::try_from(place.text(source).trim_end().len()).unwrap_or(0) };
     let mut error = SyntaxError::new("E113", word, "which step is this `on error` for?")
         .label("it could be for the last step, or for the whole flow")
         .also(flow.do_span, "several steps follow `do` without braces")
@@ -96,31 +77,21 @@ fn ambiguous_on_error(source: &str, flow: &Flow, block: Span) -> SyntaxError {
     let mut edits = vec![(Span { start, end: start }, "{ ".to_owned())];
     for pair in steps.windows(2) {
         if let [one, two] = pair {
-            let between = Span {
-                start: one.span.end,
-                end: two.span.start,
-            };
+            let between = Span { start: one.span.end, end: two.span.start };
             if between.text(source).trim() == "then" {
                 edits.push((between, "\n".to_owned()));
             }
         }
     }
     edits.push((Span { start: at, end: at }, "} ".to_owned()));
-    error.fixes.push(Fix {
-        title: "put braces around the steps, so that it is for all of them".to_owned(),
-        edits,
-        safe: false,
-    });
+    error.fixes.push(Fix { title: "put braces around the steps, so that it is for all of them".to_owned(), edits, safe: false });
     error
 }
 
 fn first_word(source: &str, span: Span) -> Span {
     let text = span.text(source);
     let len = text.find(char::is_whitespace).unwrap_or(text.len());
-    Span {
-        start: span.start,
-        end: span.start + u32::try_from(len).unwrap_or(0),
-    }
+    Span { start: span.start, end: span.start + u32::try_from(len).unwrap_or(0) }
 }
 
 /// A suffix or clause that may stand once only.

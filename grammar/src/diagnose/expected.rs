@@ -109,8 +109,17 @@ fn words(rule: Rule) -> (Weight, &'static str) {
     use Weight::{Plain, Silent, Strong, Weak};
     match rule {
         // Values.
-        Rule::expr | Rule::plain | Rule::sum | Rule::prefix | Rule::named | Rule::date_time | Rule::quantity | Rule::bool
-        | Rule::paren | Rule::list | Rule::arg => (Plain, "a value"),
+        Rule::expr
+        | Rule::plain
+        | Rule::sum
+        | Rule::prefix
+        | Rule::named
+        | Rule::date_time
+        | Rule::quantity
+        | Rule::bool
+        | Rule::paren
+        | Rule::list
+        | Rule::arg => (Plain, "a value"),
         Rule::object => (Plain, "a value"),
         Rule::is_word => (Plain, "`present`, `missing`, `empty`"),
         Rule::text => (Plain, "a text in double quotes"),
@@ -159,10 +168,19 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::sun_sign => (Weak, "`+` or `-`"),
         Rule::zone => (Weak, "`in` and a time zone"),
         Rule::where_clause => (Plain, "`where` and a condition"),
-        Rule::window | Rule::within | Rule::fresh | Rule::at_most | Rule::once_per | Rule::one_at_a_time | Rule::throttle
-        | Rule::while_running | Rule::missed | Rule::clock_change | Rule::across_gaps | Rule::expect | Rule::unverified => {
-            (Plain, "another clause")
-        }
+        Rule::window
+        | Rule::within
+        | Rule::fresh
+        | Rule::at_most
+        | Rule::once_per
+        | Rule::one_at_a_time
+        | Rule::throttle
+        | Rule::while_running
+        | Rule::missed
+        | Rule::clock_change
+        | Rule::across_gaps
+        | Rule::expect
+        | Rule::unverified => (Plain, "another clause"),
         Rule::per | Rule::w_per => (Plain, "`per`"),
         Rule::otherwise => (Weak, "`otherwise`"),
         Rule::w_times => (Strong, "`times`"),
@@ -185,8 +203,16 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::w_if => (Weak, "`if`"),
         Rule::w_header => (Strong, "`header`"),
         // Steps.
-        Rule::call_step | Rule::step_call | Rule::let_step | Rule::if_step | Rule::match_step | Rule::for_step | Rule::stop_step
-        | Rule::return_step | Rule::require_step | Rule::wait_step => (Plain, "a step"),
+        Rule::call_step
+        | Rule::step_call
+        | Rule::let_step
+        | Rule::if_step
+        | Rule::match_step
+        | Rule::for_step
+        | Rule::stop_step
+        | Rule::return_step
+        | Rule::require_step
+        | Rule::wait_step => (Plain, "a step"),
         Rule::else_if | Rule::else_block => (Weak, "`else`"),
         Rule::arm | Rule::arm_else => (Plain, "a value to compare with, and `=>`"),
         Rule::because => (Weak, "`because` and a text"),
@@ -211,9 +237,23 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::none_word => (Silent, ""),
         Rule::with_fields => (Weak, "`with { … }`"),
         // Connectors.
-        Rule::docs | Rule::secret | Rule::setting | Rule::base | Rule::auth | Rule::header | Rule::limit | Rule::quota
-        | Rule::broken_on | Rule::error_text | Rule::record | Rule::source | Rule::trigger | Rule::state | Rule::query
-        | Rule::action | Rule::resolver => (Plain, "a member such as `record`, `trigger` or `action`"),
+        Rule::docs
+        | Rule::secret
+        | Rule::setting
+        | Rule::base
+        | Rule::auth
+        | Rule::header
+        | Rule::limit
+        | Rule::quota
+        | Rule::broken_on
+        | Rule::error_text
+        | Rule::record
+        | Rule::source
+        | Rule::trigger
+        | Rule::state
+        | Rule::query
+        | Rule::action
+        | Rule::resolver => (Plain, "a member such as `record`, `trigger` or `action`"),
         Rule::retry_on => (Plain, "`retry on`"),
         Rule::shared_by => (Weak, "`shared by`"),
         Rule::w_text => (Strong, "`text`"),
@@ -231,9 +271,23 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::inputs => (Weak, "`(`"),
         Rule::source_body => (Plain, "`{`"),
         Rule::scheme => (Weak, "how it is written"),
-        Rule::webhook | Rule::register | Rule::poll | Rule::items | Rule::pages | Rule::cursor | Rule::order | Rule::seen
-        | Rule::history | Rule::first_poll | Rule::type_line | Rule::id_line | Rule::at_line | Rule::object_line
-        | Rule::field_line | Rule::refuse | Rule::codes => (Plain, "a line such as `poll`, `items` or `id`"),
+        Rule::webhook
+        | Rule::register
+        | Rule::poll
+        | Rule::items
+        | Rule::pages
+        | Rule::cursor
+        | Rule::order
+        | Rule::seen
+        | Rule::history
+        | Rule::first_poll
+        | Rule::type_line
+        | Rule::id_line
+        | Rule::at_line
+        | Rule::object_line
+        | Rule::field_line
+        | Rule::refuse
+        | Rule::codes => (Plain, "a line such as `poll`, `items` or `id`"),
         Rule::w_secret => (Weak, "`secret at`"),
         Rule::w_at => (Strong, "`at`"),
         Rule::poll_every => (Plain, "`every` and a duration"),
@@ -252,8 +306,16 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::state_from => (Plain, "`from query`"),
         Rule::output => (Weak, "`->` and a type"),
         Rule::http => (Strong, "`{`"),
-        Rule::at_path | Rule::none_on | Rule::none_when | Rule::first_where | Rule::refused | Rule::effect | Rule::sign
-        | Rule::confirm | Rule::emits | Rule::one_of => (Plain, "a line such as `at`, `effect` or `emits`"),
+        Rule::at_path
+        | Rule::none_on
+        | Rule::none_when
+        | Rule::first_where
+        | Rule::refused
+        | Rule::effect
+        | Rule::sign
+        | Rule::confirm
+        | Rule::emits
+        | Rule::one_of => (Plain, "a line such as `at`, `effect` or `emits`"),
         Rule::refused_word => (Strong, "`when` or `unless`"),
         Rule::effect_word | Rule::keyed | Rule::findable => (Plain, "`read`, `set`, `keyed`, `findable` or `once`"),
         Rule::w_for => (Strong, "`for`"),
@@ -262,18 +324,63 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::w_of => (Strong, "`of`"),
         // The end, and what is never asked for.
         Rule::EOI => (Weak, "the end"),
-        Rule::unclosed | Rule::file | Rule::only_items | Rule::only_steps | Rule::only_chain | Rule::only_arms | Rule::only_tests
-        | Rule::only_members | Rule::only_fields | Rule::only_source | Rule::only_http | Rule::bad_item | Rule::bad | Rule::bad_do => {
-            (Silent, "")
-        }
+        Rule::unclosed
+        | Rule::file
+        | Rule::only_items
+        | Rule::only_steps
+        | Rule::only_chain
+        | Rule::only_arms
+        | Rule::only_tests
+        | Rule::only_members
+        | Rule::only_fields
+        | Rule::only_source
+        | Rule::only_http
+        | Rule::bad_item
+        | Rule::bad
+        | Rule::bad_do => (Silent, ""),
         // Rules without a node never show up as expected.
-        Rule::s | Rule::gap | Rule::between | Rule::odd_blank | Rule::comment | Rule::w | Rule::e | Rule::reserved | Rule::ident
-        | Rule::dot | Rule::path | Rule::comma | Rule::close | Rule::top_word | Rule::inline | Rule::rest_of_line | Rule::skip
-        | Rule::skip_braces | Rule::skip_parens | Rule::skip_list | Rule::skip_text | Rule::start | Rule::do_part | Rule::at_time
-        | Rule::and_comma | Rule::clause | Rule::count | Rule::statuses | Rule::step | Rule::step_word | Rule::over
-        | Rule::operand | Rule::primary | Rule::arg_colon | Rule::test_line | Rule::count_times | Rule::connector_member
-        | Rule::enum_word | Rule::record_line | Rule::source_line | Rule::source_word | Rule::operation | Rule::operation_line => {
-            (Silent, "")
-        }
+        Rule::s
+        | Rule::gap
+        | Rule::between
+        | Rule::odd_blank
+        | Rule::comment
+        | Rule::w
+        | Rule::e
+        | Rule::reserved
+        | Rule::ident
+        | Rule::dot
+        | Rule::path
+        | Rule::comma
+        | Rule::close
+        | Rule::top_word
+        | Rule::inline
+        | Rule::rest_of_line
+        | Rule::skip
+        | Rule::skip_braces
+        | Rule::skip_parens
+        | Rule::skip_list
+        | Rule::skip_text
+        | Rule::start
+        | Rule::do_part
+        | Rule::at_time
+        | Rule::and_comma
+        | Rule::clause
+        | Rule::count
+        | Rule::statuses
+        | Rule::step
+        | Rule::step_word
+        | Rule::over
+        | Rule::operand
+        | Rule::primary
+        | Rule::arg_colon
+        | Rule::test_line
+        | Rule::count_times
+        | Rule::connector_member
+        | Rule::enum_word
+        | Rule::record_line
+        | Rule::source_line
+        | Rule::source_word
+        | Rule::operation
+        | Rule::operation_line => (Silent, ""),
     }
 }

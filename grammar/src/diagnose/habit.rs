@@ -37,9 +37,11 @@ fn replaced(look: &Look<'_>, at: usize, with: &str, why: &str) -> SyntaxError {
     let span = look.span(at);
     let written = look.word(at);
     let form = example(look, at, with);
-    habit(look, span, format!("{why} is written `{with}`"))
-        .help(format!("write `{form}`"))
-        .fix(format!("replace `{written}` by `{with}`"), span, with)
+    habit(look, span, format!("{why} is written `{with}`")).help(format!("write `{form}`")).fix(
+        format!("replace `{written}` by `{with}`"),
+        span,
+        with,
+    )
 }
 
 /// `left with right`, in the words around the sign.
@@ -74,30 +76,31 @@ fn sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
             let error = habit(look, span, "steps and clauses need no `;` between them".to_owned());
             let joins = look.token(at + 1).is_some() && !look.begins_line(at + 1) && look.open_bracket(at).is_none();
             Some(if joins {
-                error
-                    .help("on one line steps are joined by `then`")
-                    .fix("replace `;` by `then`", span, " then")
+                error.help("on one line steps are joined by `then`").fix("replace `;` by `then`", span, " then")
             } else {
                 error.help("leave it out").fix("remove `;`", span, "")
             })
         }
-        "//" | "--" => Some(
-            habit(look, span, "a comment begins with `#`".to_owned())
-                .help("write `#` in its place")
-                .fix(format!("replace `{}` by `#`", look.word(at)), span, "#"),
-        ),
+        "//" | "--" => Some(habit(look, span, "a comment begins with `#`".to_owned()).help("write `#` in its place").fix(
+            format!("replace `{}` by `#`", look.word(at)),
+            span,
+            "#",
+        )),
         "/*" | "*/" => Some(
             habit(look, span, "a comment begins with `#` and ends with its line".to_owned())
                 .help("begin each line of the comment with `#`"),
         ),
-        "%" if matches!(look.kind(at.wrapping_sub(1)), Some(Kind::Number)) => Some(
-            habit(look, span, "there is no percent sign".to_owned()).help(format!(
+        "%" if matches!(look.kind(at.wrapping_sub(1)), Some(Kind::Number)) => {
+            Some(habit(look, span, "there is no percent sign".to_owned()).help(format!(
                 "write the fraction: `{}` for {} %",
                 percent(look.word_before(at, 1)),
                 look.word_before(at, 1)
-            )),
+            )))
+        }
+        "%" => Some(
+            habit(look, span, "there is no `%` operator".to_owned())
+                .help("remainders come from functions; texts are built with `\"{value}\"`"),
         ),
-        "%" => Some(habit(look, span, "there is no `%` operator".to_owned()).help("remainders come from functions; texts are built with `\"{value}\"`")),
         "++" | "+=" | "-=" => Some(
             habit(look, span, "values do not change: there is no counting up".to_owned())
                 .help("name a new value with `let`, or use `count`, `sum` or `length` of a list"),
@@ -114,10 +117,7 @@ fn sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         "{" if look.word(at + 1) == "{" && look.adjacent(at) => {
             let close = (at + 2..look.tokens.len()).find(|i| look.word(*i) == "}" && look.word(i + 1) == "}")?;
             let both = span.to(look.span(close + 1));
-            let inner = Span {
-                start: look.span(at + 1).end,
-                end: look.span(close).start,
-            };
+            let inner = Span { start: look.span(at + 1).end, end: look.span(close).start };
             let inner = inner.text(look.source).trim();
             Some(
                 habit(look, both, "values are named as they are, without `{{ }}`".to_owned())
@@ -147,9 +147,7 @@ fn curly(look: &Look<'_>, at: usize) -> SyntaxError {
         Some((len, close)) => {
             let inner = rest.get(..len).unwrap_or("");
             let whole = Span::new(span.start as usize, span.end as usize + len + close.len_utf8());
-            error
-                .help(format!("write `\"{inner}\"`"))
-                .fix("use straight quotes", whole, format!("\"{inner}\""))
+            error.help(format!("write `\"{inner}\"`")).fix("use straight quotes", whole, format!("\"{inner}\""))
         }
         None => error.help("write `\"` at both ends"),
     }
@@ -169,7 +167,9 @@ fn currency_sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     } else if at > 0 && look.kind(at - 1) == Some(Kind::Number) {
         (look.span(at - 1).to(look.span(at)), look.word(at - 1))
     } else {
-        return Some(habit(look, look.span(at), "money is written with its currency code".to_owned()).help(format!("write `100 {code}`")));
+        return Some(
+            habit(look, look.span(at), "money is written with its currency code".to_owned()).help(format!("write `100 {code}`")),
+        );
     };
     let form = format!("{} {code}", amount.replace(',', ""));
     Some(
@@ -292,11 +292,11 @@ fn word(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     let written = look.word(at);
     let error = |message: &str, help: &str| Some(habit(look, span, message.to_owned()).help(help));
     let replace = |message: &str, with: &str| {
-        Some(
-            habit(look, span, message.to_owned())
-                .help(format!("write `{with}`"))
-                .fix(format!("replace `{written}` by `{with}`"), span, with),
-        )
+        Some(habit(look, span, message.to_owned()).help(format!("write `{with}`")).fix(
+            format!("replace `{written}` by `{with}`"),
+            span,
+            with,
+        ))
     };
     // What may be a name as well is a habit only where the parser stopped right there or right behind.
     let near = at + 1 >= look.found;
@@ -324,25 +324,34 @@ fn word(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
             error("a range is written `in a..b`", &format!("write `{form}`"))
         }
         "exists" if at == look.found => replace("whether there is a value is asked with `is present`", "is present"),
-        "choose" | "switch" | "case" if step => error("choices are written with `match`", "write `match value { \"a\" => step  else => step }`, or `if … { … } else { … }`"),
+        "choose" | "switch" | "case" if step => error(
+            "choices are written with `match`",
+            "write `match value { \"a\" => step  else => step }`, or `if … { … } else { … }`",
+        ),
         "function" | "def" | "fn" | "func" | "lambda" | "proc" if near => error(
             "flows have no functions of their own",
             "name values with `let`, repeat with `for x in list { … }`, and put shared steps into an action of a connector",
         ),
         "foreach" if near => replace("a loop is written `for x in list { … }`", "for"),
-        "each" if look.word_before(at, 1) == "for" => Some(
-            habit(look, span, "a loop is written `for x in list { … }`".to_owned())
-                .help("leave `each` out")
-                .fix("remove `each`", Span { start: look.span(at - 1).end, end: span.end }, ""),
-        ),
+        "each" if look.word_before(at, 1) == "for" => {
+            Some(habit(look, span, "a loop is written `for x in list { … }`".to_owned()).help("leave `each` out").fix(
+                "remove `each`",
+                Span { start: look.span(at - 1).end, end: span.end },
+                "",
+            ))
+        }
         "of" if look.word_before(at, 2) == "for" => replace("a loop goes over `in`", "in"),
         "while" | "loop" | "repeat" | "until" if step => error(
             "there are no open loops: a flow always comes to an end",
             "go over a list with `for x in list up to 20 { … }`, or wait with `wait for … up to 3 days`",
         ),
         "var" | "const" | "val" | "local" | "dim" | "set" if step => replace("a value is named with `let`", "let"),
-        "mut" if look.word_before(at, 1) == "let" => error("values do not change", "leave `mut` out; name a new value with another `let`"),
-        "exit" | "abort" | "halt" | "break" | "quit" | "continue" if step => replace("a run is ended with `stop`, or `stop because \"…\"`", "stop"),
+        "mut" if look.word_before(at, 1) == "let" => {
+            error("values do not change", "leave `mut` out; name a new value with another `let`")
+        }
+        "exit" | "abort" | "halt" | "break" | "quit" | "continue" if step => {
+            replace("a run is ended with `stop`, or `stop because \"…\"`", "stop")
+        }
         "sleep" | "delay" | "pause" if step => replace("a pause is written `wait`, with a unit", "wait"),
         "try" | "catch" | "except" | "rescue" | "finally" if step => error(
             "what happens on a failure is said behind the call",
@@ -352,12 +361,19 @@ fn word(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         "print" | "echo" | "printf" | "log" if step && look.word(at + 1) != "(" => {
             error("a flow prints nothing", "`##` before a step says in the run log what it does; values are in the run's journal")
         }
-        "end" | "endif" | "fi" | "done" | "endfor" | "esac" if step => error("blocks end with `}`", "write `}` in its place, with `{` where the block begins"),
-        "unless" if at == look.found && !look.expects_rule(Rule::refused_word) => error("a negative condition is written with `not`", "write `where not (…)` or `if not (…) { … }`"),
-        "filter" | "having" if at == look.found && look.expects_rule(Rule::where_clause) => replace("a condition begins with `where`", "where"),
-        "import" | "use" | "include" | "using" | "from" if look.place == Rule::only_items && at == 0 && look.found <= 1 => {
-            error("nothing has to be imported", "connections are named in flow.toml and used by their names, as in `stripe.charge_failed`")
+        "end" | "endif" | "fi" | "done" | "endfor" | "esac" if step => {
+            error("blocks end with `}`", "write `}` in its place, with `{` where the block begins")
         }
+        "unless" if at == look.found && !look.expects_rule(Rule::refused_word) => {
+            error("a negative condition is written with `not`", "write `where not (…)` or `if not (…) { … }`")
+        }
+        "filter" | "having" if at == look.found && look.expects_rule(Rule::where_clause) => {
+            replace("a condition begins with `where`", "where")
+        }
+        "import" | "use" | "include" | "using" | "from" if look.place == Rule::only_items && at == 0 && look.found <= 1 => error(
+            "nothing has to be imported",
+            "connections are named in flow.toml and used by their names, as in `stripe.charge_failed`",
+        ),
         _ => None,
     }
 }
@@ -377,24 +393,40 @@ fn like(look: &Look<'_>, at: usize) -> SyntaxError {
         (None, None) => ("is", inner),
     };
     let whole = span.to(text.span);
-    error
-        .help(format!("write `{left} {operator} \"{inner}\"`"))
-        .fix(format!("write `{operator} \"{inner}\"`"), whole, format!("{operator} \"{inner}\""))
+    error.help(format!("write `{left} {operator} \"{inner}\"`")).fix(
+        format!("write `{operator} \"{inner}\"`"),
+        whole,
+        format!("{operator} \"{inner}\""),
+    )
 }
 
 /// `when:`, `- service: x`.
 fn yaml(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
-    const KEYS: [&str; 12] = [
-        "when", "every", "where", "do", "if", "else", "then", "flow", "match", "for", "wait", "stop",
-    ];
+    const KEYS: [&str; 12] = ["when", "every", "where", "do", "if", "else", "then", "flow", "match", "for", "wait", "stop"];
     const FOREIGN: [&str; 14] = [
-        "trigger", "triggers", "platform", "condition", "conditions", "action", "actions", "service", "alias", "automation", "on", "steps",
-        "name", "jobs",
+        "trigger",
+        "triggers",
+        "platform",
+        "condition",
+        "conditions",
+        "action",
+        "actions",
+        "service",
+        "alias",
+        "automation",
+        "on",
+        "steps",
+        "name",
+        "jobs",
     ];
     let key = look.word(at);
     if look.word(at + 1) == ":" {
         let colon = look.span(at + 1);
-        if look.place_is_flow() && KEYS.contains(&key) && look.open_bracket(at).is_none_or(|open| look.word(open) == "{") && at + 1 >= look.found.saturating_sub(1) {
+        if look.place_is_flow()
+            && KEYS.contains(&key)
+            && look.open_bracket(at).is_none_or(|open| look.word(open) == "{")
+            && at + 1 >= look.found.saturating_sub(1)
+        {
             return Some(
                 habit(look, colon, format!("no colon stands behind `{key}`"))
                     .help(format!("write `{key}` and go on; blocks stand in braces, indentation means nothing"))
@@ -414,7 +446,8 @@ fn yaml(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
                 .help("a flow is a sentence: `when service.event where condition do service.action(input: value)`"),
         );
     }
-    if key == "-" && look.begins_line(at) && at + 1 >= look.found && look.kind(at + 1) == Some(Kind::Word) && look.place_is_flow() {
+    if key == "-" && look.begins_line(at) && at + 1 >= look.found && look.kind(at + 1) == Some(Kind::Word) && look.place_is_flow()
+    {
         return Some(
             habit(look, look.span(at), "steps are no list: they need no `-`".to_owned())
                 .help("leave it out; each step begins with the name of its connection")
@@ -431,10 +464,7 @@ fn if_then(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     }
     let start = look.last_of(at, &["if", "then", "{", "}"])?;
     (look.word(start) == "if").then(|| {
-        let condition = Span {
-            start: look.span(start + 1).start,
-            end: look.gap(at).end,
-        };
+        let condition = Span { start: look.span(start + 1).start, end: look.gap(at).end };
         let condition = first_line(condition.text(look.source));
         habit(look, look.span(at), "what follows a condition stands in braces".to_owned())
             .help(format!("write `if {condition} {{ … }}`"))
@@ -450,15 +480,18 @@ fn assignment(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     if look.word(at) == ":=" {
         return Some(replaced(look, at, "=", "a name for a value"));
     }
-    let in_call = look.open_bracket(at).is_some_and(|open| look.word(open) == "(" && open > 0 && look.kind(open - 1) == Some(Kind::Word))
-        && matches!(look.word_before(at, 2), "(" | ",");
+    let in_call =
+        look.open_bracket(at).is_some_and(|open| look.word(open) == "(" && open > 0 && look.kind(open - 1) == Some(Kind::Word))
+            && matches!(look.word_before(at, 2), "(" | ",");
     if in_call {
         let name = look.word_before(at, 1);
         let value = look.value_at(at + 1).map_or("value", |span| span.text(look.source));
         return (at == look.found).then(|| {
-            habit(look, span, "an input is given with `:`".to_owned())
-                .help(format!("write `{name}: {value}`"))
-                .fix("replace `=` by `:`", Span { start: look.gap(at).start, end: span.end }, ":")
+            habit(look, span, "an input is given with `:`".to_owned()).help(format!("write `{name}: {value}`")).fix(
+                "replace `=` by `:`",
+                Span { start: look.gap(at).start, end: span.end },
+                ":",
+            )
         });
     }
     if at != look.found {
@@ -466,7 +499,8 @@ fn assignment(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     }
     if let Some(open) = look.open_bracket(at)
         && look.word(open) == "{"
-        && (look.place == Rule::only_tests || matches!(look.word_before(open, 1), ":" | "(" | "," | "[" | "json" | "form" | "query"))
+        && (look.place == Rule::only_tests
+            || matches!(look.word_before(open, 1), ":" | "(" | "," | "[" | "json" | "form" | "query"))
     {
         return Some(
             habit(look, span, "a field is given with `:`".to_owned())
@@ -478,14 +512,20 @@ fn assignment(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         return Some(replaced(look, at, "is", "equality"));
     }
     let name = look.word_before(at, 1);
-    let starts = look.place_is_flow() && at > 0 && look.kind(at - 1) == Some(Kind::Word) && !is_reserved(name) && look.word_before(at, 2) != ".";
+    let starts = look.place_is_flow()
+        && at > 0
+        && look.kind(at - 1) == Some(Kind::Word)
+        && !is_reserved(name)
+        && look.word_before(at, 2) != ".";
     if starts && (at == 1 || look.begins_line(at - 1) || matches!(look.word_before(at, 2), "{" | "do" | "then" | "}" | ")")) {
         let value = look.value_at(at + 1).map_or("value", |span| span.text(look.source));
         let place = look.span(at - 1);
         return Some(
-            habit(look, span, "a value is named with `let`".to_owned())
-                .help(format!("write `let {name} = {value}`"))
-                .fix("add `let`", Span { start: place.start, end: place.start }, "let "),
+            habit(look, span, "a value is named with `let`".to_owned()).help(format!("write `let {name} = {value}`")).fix(
+                "add `let`",
+                Span { start: place.start, end: place.start },
+                "let ",
+            ),
         );
     }
     None
@@ -501,9 +541,11 @@ fn arrow(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         return matches!(written, "->" | ":" | "=" | "then").then(|| {
             let span = look.span(at);
             let left = look.value_before(at).map_or("\"a\"", |span| span.text(look.source));
-            habit(look, span, "an arm of a `match` is written `=>`".to_owned())
-                .help(format!("write `{left} => …`"))
-                .fix("replace it by `=>`", Span { start: look.gap(at).start, end: span.end }, " =>")
+            habit(look, span, "an arm of a `match` is written `=>`".to_owned()).help(format!("write `{left} => …`")).fix(
+                "replace it by `=>`",
+                Span { start: look.gap(at).start, end: span.end },
+                " =>",
+            )
         });
     }
     if !matches!(written, "=>" | "->") {
@@ -515,14 +557,17 @@ fn arrow(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     if look.place == Rule::only_items && look.open_bracket(at).is_none() {
         let span = look.span(at);
         return Some(
-            habit(look, span, "what a flow does stands behind `do`".to_owned())
-                .help("write `when trigger do action`")
-                .fix(format!("replace `{written}` by `do`"), span, "do"),
+            habit(look, span, "what a flow does stands behind `do`".to_owned()).help("write `when trigger do action`").fix(
+                format!("replace `{written}` by `do`"),
+                span,
+                "do",
+            ),
         );
     }
     look.place_is_flow().then(|| {
-        habit(look, look.span(at), "flows have no functions of their own".to_owned())
-            .help("give a list and a condition to a function, as in `count(lines, quantity > 1)`, or repeat with `for x in list { … }`")
+        habit(look, look.span(at), "flows have no functions of their own".to_owned()).help(
+            "give a list and a condition to a function, as in `count(lines, quantity > 1)`, or repeat with `for x in list { … }`",
+        )
     })
 }
 
@@ -573,10 +618,7 @@ fn first_line(text: &str) -> &str {
 impl Look<'_> {
     /// Whether the text is a flow or steps, rather than a connector.
     pub(super) fn place_is_flow(&self) -> bool {
-        matches!(
-            self.place,
-            Rule::only_items | Rule::only_steps | Rule::only_chain | Rule::only_arms | Rule::only_tests
-        )
+        matches!(self.place, Rule::only_items | Rule::only_steps | Rule::only_chain | Rule::only_arms | Rule::only_tests)
     }
 
     /// Whether `|` separates the values of an enum or of an arm here.

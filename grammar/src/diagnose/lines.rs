@@ -23,16 +23,7 @@ pub(crate) struct Lines {
 impl Lines {
     /// Begins with the first character of `whole`, which is the opening brace unless [`Lines::open`] says otherwise.
     pub(crate) fn new(place: Rule, whole: Span) -> Self {
-        Self {
-            place,
-            open: Span {
-                start: whole.start,
-                end: whole.start + 1,
-            },
-            previous: None,
-            bad: None,
-            unclosed: None,
-        }
+        Self { place, open: Span { start: whole.start, end: whole.start + 1 }, previous: None, bad: None, unclosed: None }
     }
 
     /// Says where the opening brace is.
@@ -83,10 +74,7 @@ impl Lines {
 fn unclosed_brace(source: &str, open: Span, end: Span) -> SyntaxError {
     let mut stack: Vec<Span> = Vec::new();
     let mut suspect = open;
-    let range = Span {
-        start: open.start,
-        end: end.start,
-    };
+    let range = Span { start: open.start, end: end.start };
     for token in tokens(source, range) {
         match token.text {
             "{" => stack.push(token.span),

@@ -27,10 +27,7 @@ pub(crate) fn number(source: &str, number: &NumberLit) -> Option<SyntaxError> {
         let before = source.get(..span.start as usize).unwrap_or("");
         if before.ends_with(',') {
             let start = before.trim_end_matches(|c: char| c.is_ascii_digit() || c == ',' || c == '_').len();
-            let all = Span {
-                start: u32::try_from(start).unwrap_or(span.start),
-                end: span.end,
-            };
+            let all = Span { start: u32::try_from(start).unwrap_or(span.start), end: span.end };
             return Some(decimal_comma(source, all));
         }
         let form = whole.trim_start_matches('0');
@@ -54,10 +51,7 @@ fn date(source: &str, year: Span) -> Option<SyntaxError> {
     if !fits || rest.as_bytes().get(month.len()) != Some(&b'-') {
         return None;
     }
-    let span = Span {
-        start: year.start,
-        end: year.end + 1 + u32::try_from(len).ok()?,
-    };
+    let span = Span { start: year.start, end: year.end + 1 + u32::try_from(len).ok()? };
     let form = format!("{}-{month:0>2}-{day:0>2}", year.text(source));
     Some(
         SyntaxError::new("E111", span, "a date has two digits for the month and for the day")
@@ -70,24 +64,20 @@ fn date(source: &str, year: Span) -> Option<SyntaxError> {
 /// A step such as `wait(3)`, where the word is one of the language.
 pub(crate) fn step_call(source: &str, call: &Call) -> Option<SyntaxError> {
     let [word] = call.path.as_slice() else { return None };
-    let args = Span {
-        start: word.span.end,
-        end: call.span.end,
-    };
+    let args = Span { start: word.span.end, end: call.span.end };
     let inner = args.text(source).trim().trim_start_matches('(').trim_end_matches(')').trim();
     let (message, form) = match word.text.as_str() {
         "wait" => ("`wait` is followed by a duration, without parentheses", format!("wait {inner}")),
         "sleep" | "delay" | "pause" => ("a pause is written `wait`, with a unit", "wait 15 minutes".to_owned()),
-        "stop" | "exit" => ("a run is ended with `stop`, without parentheses", if inner.is_empty() { "stop".to_owned() } else { format!("stop because {inner}") }),
+        "stop" | "exit" => (
+            "a run is ended with `stop`, without parentheses",
+            if inner.is_empty() { "stop".to_owned() } else { format!("stop because {inner}") },
+        ),
         "retry" => ("`retry` stands behind a call, without parentheses", format!("retry {inner} times")),
         "print" | "log" | "echo" => ("a flow prints nothing", "## what this step does".to_owned()),
         _ => return None,
     };
-    Some(
-        SyntaxError::new("E108", word.span, message)
-            .label("a step of its own")
-            .help(format!("write `{form}`")),
-    )
+    Some(SyntaxError::new("E108", word.span, message).label("a step of its own").help(format!("write `{form}`")))
 }
 
 /// `50,00` or `1,000`.
@@ -99,10 +89,11 @@ pub(super) fn decimal_comma(source: &str, span: Span) -> SyntaxError {
     } else {
         ("decimal places begin with `.`", written.replace(',', "."))
     };
-    SyntaxError::new("E108", span, message)
-        .label("`,` separates values")
-        .help(format!("write `{form}`"))
-        .guess(format!("write `{form}`"), span, form)
+    SyntaxError::new("E108", span, message).label("`,` separates values").help(format!("write `{form}`")).guess(
+        format!("write `{form}`"),
+        span,
+        form,
+    )
 }
 
 /// Checks the form of a time of day.
@@ -127,7 +118,9 @@ pub(crate) fn escape(escape: &str, span: Span) -> SyntaxError {
         return error.help("write the number of the character in braces: `\\u{1F512}`");
     }
     error
-        .help("escapes are `\\n`, `\\t`, `\\r`, `\\\"`, `\\\\`, `\\{`, `\\}` and `\\u{…}`; behind `matches` no escapes are needed")
+        .help(
+            "escapes are `\\n`, `\\t`, `\\r`, `\\\"`, `\\\\`, `\\{`, `\\}` and `\\u{…}`; behind `matches` no escapes are needed",
+        )
         .guess("write a backslash that means itself", span, format!("\\{escape}"))
 }
 
@@ -163,13 +156,8 @@ pub(crate) fn null(source: &str, span: Span) -> SyntaxError {
         return error.help("leave the input out, or give a default with `else`");
     };
     let form = if negated { "is present" } else { "is missing" };
-    let whole = Span {
-        start: u32::try_from(left.len()).unwrap_or(span.start),
-        end: span.end,
-    };
-    error
-        .help(format!("write `{form}`"))
-        .fix(format!("write `{form}`"), whole, form)
+    let whole = Span { start: u32::try_from(left.len()).unwrap_or(span.start), end: span.end };
+    error.help(format!("write `{form}`")).fix(format!("write `{form}`"), whole, form)
 }
 
 /// `name.toLowerCase()`.
@@ -178,19 +166,33 @@ pub(crate) fn method(source: &str, call: &Call) -> Option<SyntaxError> {
     let first = before.first()?;
     let foreign = matches!(
         last.text.as_str(),
-        "toLowerCase" | "toUpperCase" | "includes" | "indexOf" | "startsWith" | "endsWith" | "startswith" | "endswith" | "starts_with"
-            | "ends_with" | "toString" | "toFixed" | "lowercase" | "uppercase" | "downcase" | "upcase" | "lower" | "upper" | "strip" | "trim"
+        "toLowerCase"
+            | "toUpperCase"
+            | "includes"
+            | "indexOf"
+            | "startsWith"
+            | "endsWith"
+            | "startswith"
+            | "endswith"
+            | "starts_with"
+            | "ends_with"
+            | "toString"
+            | "toFixed"
+            | "lowercase"
+            | "uppercase"
+            | "downcase"
+            | "upcase"
+            | "lower"
+            | "upper"
+            | "strip"
+            | "trim"
     );
     foreign.then(|| {
         let end = before.last().map_or(first.span.end, |name| name.span.end);
-        let value = Span {
-            start: first.span.start,
-            end,
-        };
+        let value = Span { start: first.span.start, end };
         let form = method_form(&last.text, value.text(source));
         SyntaxError::new("E108", last.span, "functions are called with the value, not on it")
             .label("values have fields, but no methods")
             .help(format!("write `{form}`"))
     })
 }
-

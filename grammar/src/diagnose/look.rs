@@ -27,10 +27,7 @@ pub(super) struct Look<'s> {
 impl<'s> Look<'s> {
     /// Reads `bad`, together with what stands before it since `from`, strictly.
     pub(super) fn new(source: &'s str, place: Rule, from: u32, bad: Span) -> Self {
-        let range = Span {
-            start: from,
-            end: bad.end,
-        };
+        let range = Span { start: from, end: bad.end };
         let text = range.text(source);
         let (at, expected) = match FlowParser::parse(place, text) {
             Err(error) => {
@@ -105,10 +102,7 @@ impl<'s> Look<'s> {
         match (self.tokens.get(at), self.tokens.last()) {
             (Some(token), _) => token.span,
             (None, Some(last)) => last.span.after(),
-            (None, None) => Span {
-                start: self.bad.start,
-                end: self.bad.start,
-            },
+            (None, None) => Span { start: self.bad.start, end: self.bad.start },
         }
     }
 
@@ -116,10 +110,7 @@ impl<'s> Look<'s> {
     pub(super) fn gap(&self, at: usize) -> Span {
         match at.checked_sub(1).and_then(|at| self.tokens.get(at)) {
             Some(token) => token.span.after(),
-            None => Span {
-                start: self.span(at).start,
-                end: self.span(at).start,
-            },
+            None => Span { start: self.span(at).start, end: self.span(at).start },
         }
     }
 
@@ -170,10 +161,7 @@ impl<'s> Look<'s> {
         if first > 0 && self.kind(first) == Some(Kind::Word) && self.kind(first - 1) == Some(Kind::Number) {
             first -= 1;
         }
-        Some(Span {
-            start: self.span(first).start,
-            end,
-        })
+        Some(Span { start: self.span(first).start, end })
     }
 
     /// Returns what stands at `at` as one value.
@@ -183,7 +171,10 @@ impl<'s> Look<'s> {
         }
         let mut last = at;
         loop {
-            if self.kind(last) == Some(Kind::Number) && self.kind(last + 1) == Some(Kind::Word) && !is_reserved(self.word(last + 1)) {
+            if self.kind(last) == Some(Kind::Number)
+                && self.kind(last + 1) == Some(Kind::Word)
+                && !is_reserved(self.word(last + 1))
+            {
                 last += 1;
             } else if self.word(last + 1) == "." && self.kind(last + 2) == Some(Kind::Word) {
                 last += 2;
@@ -295,7 +286,23 @@ fn alternatives(rule: Rule) -> Vec<Rule> {
 pub(crate) fn is_reserved(word: &str) -> bool {
     matches!(
         word,
-        "when" | "every" | "where" | "do" | "then" | "and" | "or" | "not" | "is" | "in" | "contains" | "else" | "if" | "match" | "let"
-            | "for" | "true" | "false"
+        "when"
+            | "every"
+            | "where"
+            | "do"
+            | "then"
+            | "and"
+            | "or"
+            | "not"
+            | "is"
+            | "in"
+            | "contains"
+            | "else"
+            | "if"
+            | "match"
+            | "let"
+            | "for"
+            | "true"
+            | "false"
     )
 }

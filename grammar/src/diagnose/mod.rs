@@ -27,8 +27,8 @@ use look::Look;
 
 pub(crate) use clause::{flow, rate, twice};
 pub(crate) use lines::Lines;
-pub(crate) use look::is_reserved;
 pub(crate) use literal::{comparisons, escape, method, null, number, step_call, time, too_long};
+pub(crate) use look::is_reserved;
 
 /// Text before a mistake that is read again with it: more would only cost time.
 const CONTEXT: u32 = 4_000;
@@ -63,17 +63,13 @@ pub(crate) fn behind_do(source: &str, do_span: Span, bad: Span) -> SyntaxError {
     }
     let again = bad.text(source).strip_prefix("do").filter(|rest| rest.starts_with(char::is_whitespace));
     if again.is_some() {
-        let span = Span {
-            start: bad.start,
-            end: bad.start + 2,
-        };
-        let whole = Span {
-            start: do_span.end,
-            end: span.end,
-        };
-        return SyntaxError::new("E102", span, "`do` stands here twice")
-            .label("this one is too many")
-            .fix("remove the second `do`", whole, "");
+        let span = Span { start: bad.start, end: bad.start + 2 };
+        let whole = Span { start: do_span.end, end: span.end };
+        return SyntaxError::new("E102", span, "`do` stands here twice").label("this one is too many").fix(
+            "remove the second `do`",
+            whole,
+            "",
+        );
     }
     explain(source, Rule::only_chain, None, bad)
 }
@@ -91,10 +87,7 @@ pub(crate) fn deep(items: &[DeepItem], parsed: &mut Parsed) {
                 .label(format!("more than {MAX_DEPTH} brackets are open here"))
                 .help("name inner values with `let`, or split the flow in two"),
         );
-        let at = parsed
-            .file
-            .items
-            .partition_point(|other| span_of(other).start < item.item.start);
+        let at = parsed.file.items.partition_point(|other| span_of(other).start < item.item.start);
         parsed.file.items.insert(at, Item::Bad(item.item));
     }
 }

@@ -12,9 +12,7 @@ use crate::grammar::Rule;
 use crate::span::Span;
 
 /// Words that begin a clause.
-const CLAUSES: [&str; 11] = [
-    "where", "within", "fresh", "at", "once", "one", "throttle", "while", "missed", "across", "expect",
-];
+const CLAUSES: [&str; 11] = ["where", "within", "fresh", "at", "once", "one", "throttle", "while", "missed", "across", "expect"];
 
 /// Returns the first mistake that is recognised.
 pub(super) fn find(look: &Look<'_>) -> Option<SyntaxError> {
@@ -49,7 +47,9 @@ pub(super) fn general(look: &Look<'_>) -> SyntaxError {
         return inserting(error, look, "add `times`", " times");
     }
     match wanted {
-        Some(wanted) => SyntaxError::new("E102", span, format!("expected {wanted}, found {found}")).label(format!("expected {wanted} here")),
+        Some(wanted) => {
+            SyntaxError::new("E102", span, format!("expected {wanted}, found {found}")).label(format!("expected {wanted} here"))
+        }
         None => SyntaxError::new("E102", span, format!("{found} cannot stand here")).label("not expected here"),
     }
 }
@@ -60,11 +60,7 @@ fn insert(look: &Look<'_>, text: &str) -> (Span, String) {
 
 /// Adds a fix that inserts a text before the token where the parser stopped.
 fn inserting(mut error: SyntaxError, look: &Look<'_>, title: &str, text: &str) -> SyntaxError {
-    error.fixes.push(Fix {
-        title: title.to_owned(),
-        edits: vec![insert(look, text)],
-        safe: true,
-    });
+    error.fixes.push(Fix { title: title.to_owned(), edits: vec![insert(look, text)], safe: true });
     error
 }
 
@@ -77,10 +73,7 @@ fn reserved_name(look: &Look<'_>) -> Option<SyntaxError> {
     let behind = look.word(look.found + 1);
     if before == "flow" && matches!(word, "when" | "every" | "do" | "where") {
         let flow = look.span(look.found - 1);
-        let whole = Span {
-            start: flow.start,
-            end: look.span(look.found).start,
-        };
+        let whole = Span { start: flow.start, end: look.span(look.found).start };
         return Some(
             SyntaxError::new("E102", flow, "this flow has no name")
                 .label("expected a name behind `flow`")
@@ -119,17 +112,30 @@ fn amount(look: &Look<'_>) -> Option<SyntaxError> {
     }
     // `9am`, `9 pm`, `9.30`, `9` where a time stands.
     let wants_time = look.expects_rule(Rule::time) || look.word_before(at, 1) == "at" || look.word_before(at, 2) == "at";
-    let number_at = if look.kind(at) == Some(Kind::Number) { Some(at) } else { at.checked_sub(1).filter(|n| look.kind(*n) == Some(Kind::Number)) };
+    let number_at = if look.kind(at) == Some(Kind::Number) {
+        Some(at)
+    } else {
+        at.checked_sub(1).filter(|n| look.kind(*n) == Some(Kind::Number))
+    };
     let number_at = number_at?;
     let number = look.word(number_at);
     let number_span = look.span(number_at);
-    if wants_time && look.place_is_flow() && matches!(look.word_before(number_at, 1), "at" | "until" | "," | "and") && !look.expects_rule(Rule::expr) {
+    if wants_time
+        && look.place_is_flow()
+        && matches!(look.word_before(number_at, 1), "at" | "until" | "," | "and")
+        && !look.expects_rule(Rule::expr)
+    {
         return clock(look, number_at);
     }
     let unit_at = number_at + 1;
     let unit = look.word(unit_at);
     // `1,000` and `50,00`.
-    if unit == "," && look.adjacent(number_at) && look.adjacent(unit_at) && look.kind(unit_at + 1) == Some(Kind::Number) && unit_at == at {
+    if unit == ","
+        && look.adjacent(number_at)
+        && look.adjacent(unit_at)
+        && look.kind(unit_at + 1) == Some(Kind::Number)
+        && unit_at == at
+    {
         return Some(decimal_comma(look.source, number_span.to(look.span(unit_at + 1))));
     }
     if look.word(at).matches('.').count() > 1 && look.kind(at) == Some(Kind::Number) || number.matches('.').count() > 1 {
@@ -237,8 +243,8 @@ fn currency_of(word: &str) -> Option<String> {
         "POUND" | "POUNDS" => "GBP",
         "YEN" => "JPY",
         "FRANC" | "FRANCS" => "CHF",
-        "USD" | "EUR" | "GBP" | "JPY" | "CHF" | "CAD" | "AUD" | "SEK" | "NOK" | "DKK" | "PLN" | "CZK" | "INR" | "CNY" | "NZD" | "SGD"
-        | "HKD" | "KRW" | "BRL" | "MXN" | "ZAR" | "TRY" | "HUF" | "RON" | "ILS" | "AED" | "THB" | "ISK" => &upper,
+        "USD" | "EUR" | "GBP" | "JPY" | "CHF" | "CAD" | "AUD" | "SEK" | "NOK" | "DKK" | "PLN" | "CZK" | "INR" | "CNY" | "NZD"
+        | "SGD" | "HKD" | "KRW" | "BRL" | "MXN" | "ZAR" | "TRY" | "HUF" | "RON" | "ILS" | "AED" | "THB" | "ISK" => &upper,
         _ => return None,
     };
     Some(code.to_owned())
@@ -259,12 +265,34 @@ fn unfinished(look: &Look<'_>) -> Option<SyntaxError> {
     }
     let operator = matches!(
         before,
-        ">" | ">=" | "<" | "<=" | "==" | "!=" | "+" | "-" | "*" | "/" | "and" | "or" | "not" | "is" | "in" | "contains" | "with" | "matches"
-            | ".." | "&&" | "||"
+        ">" | ">="
+            | "<"
+            | "<="
+            | "=="
+            | "!="
+            | "+"
+            | "-"
+            | "*"
+            | "/"
+            | "and"
+            | "or"
+            | "not"
+            | "is"
+            | "in"
+            | "contains"
+            | "with"
+            | "matches"
+            | ".."
+            | "&&"
+            | "||"
     );
-    let opener = matches!(before, "where" | "if" | "=" | ":" | "because" | "per" | "until" | "else" | "require" | "match" | "return");
+    let opener =
+        matches!(before, "where" | "if" | "=" | ":" | "because" | "per" | "until" | "else" | "require" | "match" | "return");
     let begins = look.expects(is_value) || look.expects_rule(Rule::duration) && operator;
-    if !begins || !(operator || opener) || look.token(look.found).is_some_and(|token| token.kind == Kind::Text && before != "matches") {
+    if !begins
+        || !(operator || opener)
+        || look.token(look.found).is_some_and(|token| token.kind == Kind::Text && before != "matches")
+    {
         return None;
     }
     let example = match before {
@@ -280,7 +308,8 @@ fn unfinished(look: &Look<'_>) -> Option<SyntaxError> {
         _ => "`\"text\"` or `100`",
     };
     let condition = operator && look.in_condition(look.found) || matches!(before, "where" | "if");
-    let message = if condition { "the condition is not finished".to_owned() } else { format!("a value is missing behind `{before}`") };
+    let message =
+        if condition { "the condition is not finished".to_owned() } else { format!("a value is missing behind `{before}`") };
     let what = if matches!(before, "and" | "or" | "not" | "where" | "if") { "a condition" } else { "a value" };
     let mut error = SyntaxError::new("E104", span, message).label(format!("expected {what} here, for example {example}"));
     if gap != span {
@@ -346,11 +375,11 @@ fn small(look: &Look<'_>) -> Option<SyntaxError> {
         ));
     }
     if word == before && (look.kind(at) == Some(Kind::Word) || word == ",") {
-        return Some(
-            SyntaxError::new("E102", span, format!("`{word}` stands here twice"))
-                .label("this one is too many")
-                .fix(format!("remove the second `{word}`"), Span { start: look.gap(at).start, end: span.end }, ""),
-        );
+        return Some(SyntaxError::new("E102", span, format!("`{word}` stands here twice")).label("this one is too many").fix(
+            format!("remove the second `{word}`"),
+            Span { start: look.gap(at).start, end: span.end },
+            "",
+        ));
     }
     if word == "else" && look.expects(is_step) {
         return Some(
@@ -377,7 +406,9 @@ fn preposition(look: &Look<'_>) -> Option<SyntaxError> {
     let number_next = look.kind(at + 1) == Some(Kind::Number);
     let (with, message) = if look.expects_rule(Rule::w_within) && matches!(word, "in" | "during" | "over" | "for" | "inside") {
         ("within", "the time in which something happens is said with `within`")
-    } else if look.expects(|rule| matches!(rule, Rule::per | Rule::w_per)) && matches!(word, "a" | "an" | "each" | "every" | "in" | "/" | "for") {
+    } else if look.expects(|rule| matches!(rule, Rule::per | Rule::w_per))
+        && matches!(word, "a" | "an" | "each" | "every" | "in" | "/" | "for")
+    {
         ("per", "a limit says with `per` for what time and for whom it is")
     } else if word == "in" && number_next && look.expects(is_clause) {
         ("within", "the time in which something happens is said with `within`")
@@ -394,23 +425,24 @@ fn preposition(look: &Look<'_>) -> Option<SyntaxError> {
                 .label("an event happens at once")
                 .help("write `when front_door is unlocked for 10 minutes`, or count events with `3 times within 10 minutes`"),
         );
-    } else if matches!(word, "and" | ",") && look.expects(is_clause) && look.last_of(at, &["where", "do"]).is_none() && look.place == Rule::only_items {
+    } else if matches!(word, "and" | ",")
+        && look.expects(is_clause)
+        && look.last_of(at, &["where", "do"]).is_none()
+        && look.place == Rule::only_items
+    {
         let error = SyntaxError::new("E102", span, "one event starts a flow")
             .label("two events do not happen at once")
             .help("write `or` for either of them; to wait for a second one, write `wait for …` behind `do`");
-        let whole = Span {
-            start: look.gap(at).start,
-            end: span.end,
-        };
+        let whole = Span { start: look.gap(at).start, end: span.end };
         return Some(error.guess("replace it by `or`", whole, " or"));
     } else {
         return None;
     };
-    Some(
-        SyntaxError::new("E102", span, message)
-            .label(format!("expected `{with}` here"))
-            .fix(format!("replace `{word}` by `{with}`"), span, with),
-    )
+    Some(SyntaxError::new("E102", span, message).label(format!("expected `{with}` here")).fix(
+        format!("replace `{word}` by `{with}`"),
+        span,
+        with,
+    ))
 }
 
 /// A missing comma, or a sign between steps that is none.
@@ -425,7 +457,8 @@ fn separator(look: &Look<'_>) -> Option<SyntaxError> {
         Some(Kind::Sign) => matches!(word, "{" | "["),
         Some(Kind::OpenText) | None => false,
     };
-    let in_list = look.expects(|rule| matches!(rule, Rule::rparen | Rule::rbrack)) || (open == Some("{") && look.expects_rule(Rule::rbrace));
+    let in_list = look.expects(|rule| matches!(rule, Rule::rparen | Rule::rbrack))
+        || (open == Some("{") && look.expects_rule(Rule::rbrace));
     let closes_later = (at..look.tokens.len()).any(|i| matches!(look.word(i), ")" | "]" | "}"));
     let named = look.word(at + 1) == ":" || look.word_before(at, 2) == "," || !look.begins_line(at);
     if in_list && begins_value && closes_later && named && !matches!(look.word_before(at, 1), "(" | "[" | "," | "{") {
@@ -450,9 +483,11 @@ fn separator(look: &Look<'_>) -> Option<SyntaxError> {
     }
     if word == "," && look.open_bracket(at).is_none() {
         return Some(
-            SyntaxError::new("E102", span, "no comma belongs here")
-                .label("clauses and steps need none between them")
-                .fix("remove `,`", span, ""),
+            SyntaxError::new("E102", span, "no comma belongs here").label("clauses and steps need none between them").fix(
+                "remove `,`",
+                span,
+                "",
+            ),
         );
     }
     None
@@ -486,35 +521,44 @@ fn missing_do(look: &Look<'_>) -> Option<SyntaxError> {
     };
     if word == "then" {
         return Some(
-            SyntaxError::new("E107", span, "what a flow does stands behind `do`")
-                .label("`then` joins further steps")
-                .fix("replace `then` by `do`", span, "do"),
+            SyntaxError::new("E107", span, "what a flow does stands behind `do`").label("`then` joins further steps").fix(
+                "replace `then` by `do`",
+                span,
+                "do",
+            ),
         );
     }
     if do_later {
         let condition = token.kind == Kind::Word && !is_reserved(word) && !CLAUSES.contains(&word) || matches!(word, "not" | "(");
         let compares = (at..(at + 6).min(look.tokens.len()))
             .any(|i| matches!(look.word(i), ">" | ">=" | "<" | "<=" | "is" | "==" | "!=" | "in" | "contains"));
-        return (condition && compares && nearest(word, &CLAUSES).is_none_or(|_| look.word(at + 1) != look.word(at))).then(|| {
-            if let Some(near) = nearest(word, &["where"]) {
-                return SyntaxError::new("E102", span, format!("`{word}` is no clause"))
-                    .label(format!("did you mean `{near}`?"))
-                    .fix(format!("write `{near}`"), span, near);
-            }
-            if matches!(word, "with" | "having" | "given" | "provided" | "only" | "and" | "unless" | "whose" | "that" | "filter") {
-                return SyntaxError::new("E102", span, "a condition begins with `where`")
-                    .label("expected `where` here")
-                    .guess("write `where`", span, "where");
-            }
-            inserting(
-                SyntaxError::new("E102", span, "`where` is missing before the condition").label("expected `where` here"),
-                look,
-                "add `where`",
-                " where",
-            )
-        });
+        return (condition && compares && nearest(word, &CLAUSES).is_none_or(|_| look.word(at + 1) != look.word(at))).then(
+            || {
+                if let Some(near) = nearest(word, &["where"]) {
+                    return SyntaxError::new("E102", span, format!("`{word}` is no clause"))
+                        .label(format!("did you mean `{near}`?"))
+                        .fix(format!("write `{near}`"), span, near);
+                }
+                if matches!(
+                    word,
+                    "with" | "having" | "given" | "provided" | "only" | "and" | "unless" | "whose" | "that" | "filter"
+                ) {
+                    return SyntaxError::new("E102", span, "a condition begins with `where`")
+                        .label("expected `where` here")
+                        .guess("write `where`", span, "where");
+                }
+                inserting(
+                    SyntaxError::new("E102", span, "`where` is missing before the condition").label("expected `where` here"),
+                    look,
+                    "add `where`",
+                    " where",
+                )
+            },
+        );
     }
-    let step = word == "{" || token.kind == Kind::Word && matches!(look.word(at + 1), "." | "(") || matches!(word, "let" | "match" | "for");
+    let step = word == "{"
+        || token.kind == Kind::Word && matches!(look.word(at + 1), "." | "(")
+        || matches!(word, "let" | "match" | "for");
     step.then(|| {
         inserting(
             SyntaxError::new("E107", span, "`do` is missing before what is to be done").label("expected `do` here"),
@@ -537,7 +581,9 @@ fn late_clause(look: &Look<'_>) -> Option<SyntaxError> {
         "one" => second == "at",
         "while" => second == "running",
         "across" => second == "gaps",
-        "throttle" | "missed" | "fresh" | "expect" | "within" => look.kind(at + 1) == Some(Kind::Word) || look.kind(at + 1) == Some(Kind::Number),
+        "throttle" | "missed" | "fresh" | "expect" | "within" => {
+            look.kind(at + 1) == Some(Kind::Word) || look.kind(at + 1) == Some(Kind::Number)
+        }
         _ => false,
     };
     let behind_do = look.last_of(at, &["do"]);
@@ -552,25 +598,13 @@ fn late_clause(look: &Look<'_>) -> Option<SyntaxError> {
         return Some(error);
     };
     let place = look.span(behind_do);
-    let whole = Span {
-        start: look.gap(at).start,
-        end: look.bad.end,
-    };
+    let whole = Span { start: look.gap(at).start, end: look.bad.end };
     let mut error = error.also(place, "it belongs before this");
     let text = whole.text(look.source).trim();
     if !text.contains('\n') {
         error.fixes.push(Fix {
             title: "move it before `do`".to_owned(),
-            edits: vec![
-                (
-                    Span {
-                        start: place.start,
-                        end: place.start,
-                    },
-                    format!("{text} "),
-                ),
-                (whole, String::new()),
-            ],
+            edits: vec![(Span { start: place.start, end: place.start }, format!("{text} ")), (whole, String::new())],
             safe: true,
         });
     }
@@ -584,7 +618,8 @@ fn missing_braces(look: &Look<'_>) -> Option<SyntaxError> {
     if !brace || look.word(at) == "{" {
         return None;
     }
-    let owner = look.last_of(at, &["if", "for", "match", "error", "else", "test", "connector", "record", "source", "action", "query"])?;
+    let owner =
+        look.last_of(at, &["if", "for", "match", "error", "else", "test", "connector", "record", "source", "action", "query"])?;
     let owner = match look.word(owner) {
         "error" => "on error",
         owner => owner,
@@ -661,11 +696,11 @@ fn misspelt(look: &Look<'_>) -> Option<SyntaxError> {
     }
     let near = nearest(word, &candidates)?;
     let span = look.span(at);
-    Some(
-        SyntaxError::new("E102", span, format!("`{word}` does not fit here"))
-            .label(format!("did you mean `{near}`?"))
-            .fix(format!("write `{near}`"), span, near),
-    )
+    Some(SyntaxError::new("E102", span, format!("`{word}` does not fit here")).label(format!("did you mean `{near}`?")).fix(
+        format!("write `{near}`"),
+        span,
+        near,
+    ))
 }
 
 /// A word alone where a step begins.
@@ -674,9 +709,15 @@ fn lone_word(look: &Look<'_>) -> Option<SyntaxError> {
     let word = look.word(at);
     let span = look.span(at);
     if word == "as" {
-        return Some(SyntaxError::new("E104", span, "a name is missing behind `as`").label("expected a name behind this").help("write `as ticket`, and use `ticket.id` further on"));
+        return Some(
+            SyntaxError::new("E104", span, "a name is missing behind `as`")
+                .label("expected a name behind this")
+                .help("write `as ticket`, and use `ticket.id` further on"),
+        );
     }
-    if matches!(word, "effect" | "emits" | "at" | "refused" | "sign" | "confirm" | "none" | "query") && look.place == Rule::only_steps {
+    if matches!(word, "effect" | "emits" | "at" | "refused" | "sign" | "confirm" | "none" | "query")
+        && look.place == Rule::only_steps
+    {
         return Some(
             SyntaxError::new("E102", span, "an operation begins with its request")
                 .label("expected a request before this")
@@ -685,11 +726,7 @@ fn lone_word(look: &Look<'_>) -> Option<SyntaxError> {
     }
     let error = SyntaxError::new("E102", span, format!("`{word}` is no step"));
     if let Some(near) = step_word(word) {
-        return Some(
-            error
-                .label(format!("did you mean `{near}`?"))
-                .fix(format!("write `{near}`"), span, near),
-        );
+        return Some(error.label(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), span, near));
     }
     (look.place_is_flow() && !is_reserved(word)).then(|| {
         error
@@ -723,15 +760,32 @@ const FITTING: &[(Rule, &[&str])] = &[
     (
         Rule::record,
         &[
-            "docs", "secret", "setting", "base", "auth", "header", "limit", "quota", "retry", "broken", "error", "record", "source", "trigger",
-            "state", "query", "action", "resolver", "exponents",
+            "docs",
+            "secret",
+            "setting",
+            "base",
+            "auth",
+            "header",
+            "limit",
+            "quota",
+            "retry",
+            "broken",
+            "error",
+            "record",
+            "source",
+            "trigger",
+            "state",
+            "query",
+            "action",
+            "resolver",
+            "exponents",
         ],
     ),
     (
         Rule::items,
         &[
-            "webhook", "register", "poll", "items", "pages", "cursor", "order", "seen", "history", "first", "type", "id", "at", "object", "field",
-            "refuse", "codes",
+            "webhook", "register", "poll", "items", "pages", "cursor", "order", "seen", "history", "first", "type", "id", "at",
+            "object", "field", "refuse", "codes",
         ],
     ),
     (

@@ -22,9 +22,7 @@ fn distance(a: &str, b: &str) -> usize {
         let mut next = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
             let get = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX - 1);
-            let mut least = (get(&row, j) + usize::from(x != y))
-                .min(get(&row, j + 1) + 1)
-                .min(get(&next, j) + 1);
+            let mut least = (get(&row, j) + usize::from(x != y)).min(get(&row, j + 1) + 1).min(get(&next, j) + 1);
             if i > 0 && j > 0 && Some(x) == b.get(j - 1) && a.get(i - 1) == Some(y) {
                 least = least.min(get(&before, j - 1) + 1);
             }

@@ -7,11 +7,7 @@ use crate::span::Span;
 
 /// A text without its closing quote at or before the place where the parser stopped.
 pub(super) fn open(look: &Look<'_>) -> Option<SyntaxError> {
-    let token = look
-        .tokens
-        .iter()
-        .take(look.found + 1)
-        .find(|token| token.kind == Kind::OpenText)?;
+    let token = look.tokens.iter().take(look.found + 1).find(|token| token.kind == Kind::OpenText)?;
     Some(unclosed(look.source, token.span))
 }
 
@@ -19,10 +15,7 @@ pub(super) fn open(look: &Look<'_>) -> Option<SyntaxError> {
 pub(super) fn unclosed(source: &str, span: Span) -> SyntaxError {
     let text = span.text(source);
     let quote = if text.starts_with("\"\"\"") { 3 } else { 1 };
-    let opening = Span {
-        start: span.start,
-        end: span.start + quote,
-    };
+    let opening = Span { start: span.start, end: span.start + quote };
     if quote == 3 {
         return SyntaxError::new("E103", opening, "this text is never closed")
             .label("its `\"\"\"` is missing at the end")
@@ -79,14 +72,16 @@ fn braces(token: Token<'_>, from: usize) -> Option<SyntaxError> {
         let inner = close.and_then(|close| rest.get(2..close)).unwrap_or("").trim();
         let error = SyntaxError::new("E109", span, "a value in a text stands in single braces").label("a habit from templates");
         if !twice || inner.is_empty() {
-            return Some(error.help("write `{value}`; conditions are steps, or `{value else \"…\"}`; a brace that means itself is `\\{`"));
+            return Some(
+                error.help("write `{value}`; conditions are steps, or `{value else \"…\"}`; a brace that means itself is `\\{`"),
+            );
         }
         let form = format!("{{{}}}", without_filter(inner));
-        return Some(
-            error
-                .help(format!("write `{form}`; a brace that means itself is `\\{{`"))
-                .fix(format!("write `{form}`"), span, form),
-        );
+        return Some(error.help(format!("write `{form}`; a brace that means itself is `\\{{`")).fix(
+            format!("write `{form}`"),
+            span,
+            form,
+        ));
     }
     let inner = rest.get(1..)?;
     let close = inner.find('}');

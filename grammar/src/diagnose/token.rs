@@ -32,8 +32,8 @@ pub(super) struct Token<'s> {
 
 /// Signs of more than one character, long before short.
 const SIGNS: [&str; 28] = [
-    "===", "!==", "...", "<=>", "=>", "==", "!=", ">=", "<=", "<>", "&&", "||", "??", "?.", "?:", "..", "->", "//", "/*", "*/", ":=", "+=",
-    "-=", "--", "=~", "++", "<-", "::",
+    "===", "!==", "...", "<=>", "=>", "==", "!=", ">=", "<=", "<>", "&&", "||", "??", "?.", "?:", "..", "->", "//", "/*", "*/",
+    ":=", "+=", "-=", "--", "=~", "++", "<-", "::",
 ];
 
 /// Cuts `source[range]` into tokens; comments are left out.
@@ -53,11 +53,7 @@ pub(super) fn tokens(source: &str, range: Span) -> Vec<Token<'_>> {
             continue;
         }
         let (kind, len) = cut(rest, first);
-        out.push(Token {
-            kind,
-            span: Span::new(at, at + len),
-            text: rest.get(..len).unwrap_or(""),
-        });
+        out.push(Token { kind, span: Span::new(at, at + len), text: rest.get(..len).unwrap_or("") });
         at += len.max(1);
     }
     out
@@ -78,9 +74,7 @@ fn cut(rest: &str, first: char) -> (Kind, usize) {
         return number(rest);
     }
     if first.is_alphabetic() || first == '_' {
-        let len = rest
-            .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-            .unwrap_or(rest.len());
+        let len = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
         return (Kind::Word, len);
     }
     let sign = SIGNS.iter().find(|sign| rest.starts_with(**sign));
@@ -89,14 +83,8 @@ fn cut(rest: &str, first: char) -> (Kind, usize) {
 
 fn number(rest: &str) -> (Kind, usize) {
     let bytes = rest.as_bytes();
-    let digits = |from: usize| {
-        bytes
-            .get(from..)
-            .unwrap_or_default()
-            .iter()
-            .take_while(|b| b.is_ascii_digit() || **b == b'_')
-            .count()
-    };
+    let digits =
+        |from: usize| bytes.get(from..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit() || **b == b'_').count();
     let mut len = digits(0);
     let colon = |at: usize| bytes.get(at) == Some(&b':') && digits(at + 1) == 2;
     if len <= 2 && colon(len) {

@@ -16,7 +16,9 @@ pub(super) fn continues(source: &str, bad: Span) -> bool {
     let second = head.get(1).map_or("", |token| token.text);
     match head.first().map_or("", |token| token.text) {
         "where" | "do" | "then" | "and" | "or" | ")" | "}" | "]" | "else" | "," => true,
-        "fresh" | "at" | "once" | "one" | "throttle" | "missed" | "across" | "expect" | "on" | "within" | "retry" | "as" => second != ".",
+        "fresh" | "at" | "once" | "one" | "throttle" | "missed" | "across" | "expect" | "on" | "within" | "retry" | "as" => {
+            second != "."
+        }
         _ => false,
     }
 }
@@ -41,23 +43,19 @@ pub(super) fn known(look: &Look<'_>) -> Option<SyntaxError> {
             }
             Some(error)
         }
-        "do" | "then" => Some(
-            error("a flow begins with what starts it")
-                .help("write `when trigger` or `every day at 09:00` before `do`"),
-        ),
+        "do" | "then" => {
+            Some(error("a flow begins with what starts it").help("write `when trigger` or `every day at 09:00` before `do`"))
+        }
         "}" | ")" | "]" => Some(
             SyntaxError::new("E105", span, format!("this `{}` closes nothing", look.word(0)))
                 .label("there is no partner before it")
                 .help("remove it, or add the opening one")
                 .guess(format!("remove `{}`", look.word(0)), span, ""),
         ),
-        "where" | "and" | "or" => Some(
-            error("a condition belongs to a flow").help("write `when trigger` before it"),
-        ),
-        "let" => Some(
-            error("`let` belongs into a flow")
-                .help("write it in the braces of `do`; what several flows share is a setting (`env.name`) or an action of a connector"),
-        ),
+        "where" | "and" | "or" => Some(error("a condition belongs to a flow").help("write `when trigger` before it")),
+        "let" => Some(error("`let` belongs into a flow").help(
+            "write it in the braces of `do`; what several flows share is a setting (`env.name`) or an action of a connector",
+        )),
         _ => None,
     }
 }
@@ -78,22 +76,18 @@ pub(super) fn unknown(look: &Look<'_>) -> Option<SyntaxError> {
     let word = look.word(0);
     let error = SyntaxError::new("E101", span, format!("`{}` does not begin a flow, a test or a connector", short(word)));
     if look.kind(0) != Some(Kind::Word) {
-        return Some(
-            error
-                .label("expected `when`, `every`, `flow`, `test` or `connector`")
-                .help("a flow is a sentence, for example `when stripe.charge_failed where amount > 100 do kustomer.create_conversation`"),
-        );
+        return Some(error.label("expected `when`, `every`, `flow`, `test` or `connector`").help(
+            "a flow is a sentence, for example `when stripe.charge_failed where amount > 100 do kustomer.create_conversation`",
+        ));
     }
     if let Some(near) = nearest(word, &TOP) {
-        return Some(
-            error
-                .label(format!("did you mean `{near}`?"))
-                .guess(format!("write `{near}`"), span, near),
-        );
+        return Some(error.label(format!("did you mean `{near}`?")).guess(format!("write `{near}`"), span, near));
     }
     let error = error.label("expected `when`, `every`, `flow`, `test` or `connector`");
     Some(match (word, look.word(1)) {
-        ("flow", ".") | ("test" | "connector", _) => error.help("behind `test` stands a text, behind `flow` and `connector` a name"),
+        ("flow", ".") | ("test" | "connector", _) => {
+            error.help("behind `test` stands a text, behind `flow` and `connector` a name")
+        }
         ("flow", _) => error.help("write `flow name` and then `when …`"),
         (_, "." | "(") => error.help("a step belongs behind `do`: `when trigger do action`"),
         _ => error.help("a flow is a sentence: `when trigger where condition do action`"),

@@ -47,11 +47,7 @@ impl Printer<'_> {
                     self.text(hint);
                 }
             }
-            MemberKind::Setting {
-                name: ident,
-                ty,
-                default,
-            } => {
+            MemberKind::Setting { name: ident, ty, default } => {
                 self.write(&format!("setting {}: ", name(ident)));
                 self.ty(ty);
                 if let Some(default) = default {
@@ -76,11 +72,7 @@ impl Printer<'_> {
                 self.expr(value);
             }
             MemberKind::Limit(count, every) => self.write(&format!("limit {} per {}", number(count), rate(every))),
-            MemberKind::Quota {
-                count,
-                every,
-                shared_by,
-            } => {
+            MemberKind::Quota { count, every, shared_by } => {
                 self.write(&format!("quota {} per {}", number(count), rate(every)));
                 if let Some(secret) = shared_by {
                     self.write(&format!(" shared by {}", name(secret)));
@@ -108,11 +100,7 @@ impl Printer<'_> {
                 self.source_lines(member.span, source);
             }
             MemberKind::Trigger(trigger) => {
-                self.group(
-                    member.span,
-                    |p| p.trigger(member.span, trigger, false),
-                    |p| p.trigger(member.span, trigger, true),
-                );
+                self.group(member.span, |p| p.trigger(member.span, trigger, false), |p| p.trigger(member.span, trigger, true));
             }
             MemberKind::State(state) => self.state(state),
             MemberKind::Operation(operation) => self.operation(member.span, operation),

@@ -4,8 +4,7 @@ use super::Printer;
 use super::literal::{count, duration, name, number, path, rate, time};
 use crate::span::Span;
 use crate::syntax::{
-    AtTime, Clause, ClauseKind, Every, EveryKind, Expr, Flow, OnDay, Start, StateOp, StatePattern, TriggerPattern,
-    TriggerRef,
+    AtTime, Clause, ClauseKind, Every, EveryKind, Expr, Flow, OnDay, Start, StateOp, StatePattern, TriggerPattern, TriggerRef,
 };
 
 /// The place of a clause in the canonical order.
@@ -209,22 +208,13 @@ impl Printer<'_> {
                 self.write("where ");
                 self.condition(condition);
             }
-            ClauseKind::Window {
-                count: many,
-                within,
-                per,
-            } => {
+            ClauseKind::Window { count: many, within, per } => {
                 self.write(&format!("{} times within {}", number(many), duration(within)));
                 self.per(per);
             }
             ClauseKind::Within(within) => self.write(&format!("within {}", duration(within))),
             ClauseKind::Fresh(within) => self.write(&format!("fresh within {}", duration(within))),
-            ClauseKind::AtMost {
-                count: many,
-                per,
-                every,
-                otherwise,
-            } => {
+            ClauseKind::AtMost { count: many, per, every, otherwise } => {
                 self.write(&format!("at most {}", count(many)));
                 self.per(per);
                 self.write(&format!(" per {}", rate(every)));

@@ -54,11 +54,7 @@ impl Printer<'_> {
                 let secret = secret_at.as_ref().map(|path| (path.span.start, format!("secret at {}", wire(path))));
                 self.request_line(line.span, "register", request, secret.as_slice());
             }
-            SourceLineKind::Poll {
-                request,
-                every,
-                when_changes,
-            } => {
+            SourceLineKind::Poll { request, every, when_changes } => {
                 let mut behind = Vec::new();
                 if let Some(every) = every {
                     behind.push((every.span.start, format!("every {}", duration(every))));
@@ -113,10 +109,7 @@ impl Printer<'_> {
                 }
             }
             SourceLineKind::Codes { path, table, collapse } => {
-                let rows: Vec<String> = table
-                    .iter()
-                    .map(|(word, codes)| format!("{}: {}", name(word), numbers(codes)))
-                    .collect();
+                let rows: Vec<String> = table.iter().map(|(word, codes)| format!("{}: {}", name(word), numbers(codes))).collect();
                 self.write(&format!("codes {} {{ {} }}", wire(path), rows.join(" ")));
                 if let Some(word) = collapse {
                     self.inline_comments(word.span.start);
@@ -239,12 +232,7 @@ impl Printer<'_> {
                 self.write("sign ");
                 self.object(line.span, fields);
             }
-            OperationLineKind::Confirm {
-                query,
-                every,
-                up_to,
-                condition,
-            } => {
+            OperationLineKind::Confirm { query, every, up_to, condition } => {
                 self.write("confirm ");
                 self.call(query);
                 self.inline_comments(every.span.start);

@@ -102,14 +102,7 @@ pub(super) fn key(key: &Ident, quoted: bool) -> String {
     if quoted {
         return quoted_text(&key.text);
     }
-    let parts: Vec<Ident> = key
-        .text
-        .split('.')
-        .map(|part| Ident {
-            text: part.to_owned(),
-            span: key.span,
-        })
-        .collect();
+    let parts: Vec<Ident> = key.text.split('.').map(|part| Ident { text: part.to_owned(), span: key.span }).collect();
     path(&parts)
 }
 
@@ -117,14 +110,7 @@ pub(super) fn wire(wire: &WirePath) -> String {
     if wire.quoted {
         return quoted_text(&wire.text);
     }
-    let parts: Vec<Ident> = wire
-        .text
-        .split('.')
-        .map(|part| Ident {
-            text: part.to_owned(),
-            span: wire.span,
-        })
-        .collect();
+    let parts: Vec<Ident> = wire.text.split('.').map(|part| Ident { text: part.to_owned(), span: wire.span }).collect();
     path(&parts)
 }
 
@@ -150,7 +136,8 @@ fn quoted_text(text: &str) -> String {
 }
 
 pub(super) fn is_plain(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 fn is_reserved(word: &str) -> bool {

@@ -17,14 +17,7 @@ impl Printer<'_> {
         self.inline_comments(ty.span.start);
         let mark = if ty.optional { "?" } else { "" };
         match &ty.kind {
-            TypeKind::Named {
-                name: ident,
-                args,
-                words,
-                money_from,
-                exponents,
-                range,
-            } => {
+            TypeKind::Named { name: ident, args, words, money_from, exponents, range } => {
                 self.write(&name(ident));
                 for (at, arg) in args.iter().enumerate() {
                     self.write(if at == 0 { "<" } else { ", " });
@@ -87,7 +80,7 @@ impl Printer<'_> {
         self.indent_if(lines, |p| {
             for (at, path) in field.from.iter().enumerate() {
                 p.part(lines, path.path.span.start);
-                p.from_path(at, path);
+                p.source_path(at, path);
             }
             if let Some(default) = &field.default {
                 p.inline_comments(default.span.start);
@@ -106,7 +99,7 @@ impl Printer<'_> {
         });
     }
 
-    fn from_path(&mut self, at: usize, path: &FromPath) {
+    fn source_path(&mut self, at: usize, path: &FromPath) {
         self.inline_comments(path.path.span.start);
         self.write(if at == 0 { "from " } else { "else " });
         self.write(&wire(&path.path));
@@ -158,9 +151,6 @@ impl Printer<'_> {
 
 /// `exponents { isk: 2, ugx: 2 }`.
 pub(super) fn table(rows: &[(Ident, NumberLit)]) -> String {
-    let rows: Vec<String> = rows
-        .iter()
-        .map(|(key, value)| format!("{}: {}", name(key), number(value)))
-        .collect();
+    let rows: Vec<String> = rows.iter().map(|(key, value)| format!("{}: {}", name(key), number(value))).collect();
     format!("exponents {{ {} }}", rows.join(", "))
 }

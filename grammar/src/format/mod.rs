@@ -36,11 +36,7 @@ pub(crate) use printer::Printer;
 /// ```
 pub fn format(source: &str) -> Result<String, Vec<SyntaxError>> {
     let parsed = parse(source);
-    if parsed.errors.is_empty() {
-        Ok(format_file(source, &parsed))
-    } else {
-        Err(parsed.errors)
-    }
+    if parsed.errors.is_empty() { Ok(format_file(source, &parsed)) } else { Err(parsed.errors) }
 }
 
 /// Formats a text that has been read already. Items that could not be read are kept as they are.

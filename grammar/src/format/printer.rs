@@ -288,15 +288,8 @@ impl<'s> Printer<'s> {
         let at = self.comments.partition_point(|c| c.span.start < place);
         match self.comments.get(at) {
             Some(comment) if !comment.own_line => {
-                let between = Span {
-                    start: place,
-                    end: comment.span.start,
-                };
-                if between.text(self.source).trim_matches([' ', '\t', ',']).is_empty() {
-                    comment.span.end
-                } else {
-                    place
-                }
+                let between = Span { start: place, end: comment.span.start };
+                if between.text(self.source).trim_matches([' ', '\t', ',']).is_empty() { comment.span.end } else { place }
             }
             _ => place,
         }

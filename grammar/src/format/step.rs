@@ -204,10 +204,7 @@ impl Printer<'_> {
         }
         let first = parts.iter().map(|(at, _)| *at).min().unwrap_or(0);
         let last = parts.iter().map(|(at, _)| *at).max().unwrap_or(0);
-        let between = crate::span::Span {
-            start: call.call.span.end.min(first),
-            end: last,
-        };
+        let between = crate::span::Span { start: call.call.span.end.min(first), end: last };
         if lines && self.has_comments(between) {
             parts.sort_by_key(|(at, _)| *at);
         }
@@ -255,19 +252,11 @@ impl Printer<'_> {
 
     fn arms(&mut self, step: &Step, arms: &[Arm]) {
         let heads: Vec<String> = arms.iter().map(|arm| self.flat(|p| p.arm_head(arm))).collect();
-        let width = heads
-            .iter()
-            .map(|head| head.chars().count())
-            .filter(|width| *width <= MAX_PAD)
-            .max()
-            .unwrap_or(0);
+        let width = heads.iter().map(|head| head.chars().count()).filter(|width| *width <= MAX_PAD).max().unwrap_or(0);
         self.indented(|p| {
             for (arm, head) in arms.iter().zip(&heads) {
                 p.line_for(arm.span.start, true);
-                if p.has_comments(crate::span::Span {
-                    start: arm.span.start,
-                    end: arm.body.span.start,
-                }) {
+                if p.has_comments(crate::span::Span { start: arm.span.start, end: arm.body.span.start }) {
                     p.arm_head(arm);
                     p.write(" ");
                 } else {
@@ -310,14 +299,7 @@ impl Printer<'_> {
     }
 
     fn wait_for(&mut self, step: &Step, lines: bool) {
-        let StepKind::WaitFor {
-            pattern,
-            condition,
-            from_now,
-            up_to,
-            otherwise,
-        } = &step.kind
-        else {
+        let StepKind::WaitFor { pattern, condition, from_now, up_to, otherwise } = &step.kind else {
             return;
         };
         self.write("wait for ");

@@ -34,14 +34,7 @@ impl Printer<'_> {
 
     fn test_step(&mut self, step: &TestStep) {
         match &step.kind {
-            TestStepKind::GivenEvent {
-                trigger,
-                from,
-                fields,
-                times,
-                at,
-                zone,
-            } => {
+            TestStepKind::GivenEvent { trigger, from, fields, times, at, zone } => {
                 self.write("given ");
                 self.trigger_ref(trigger);
                 if !fields.is_empty() {

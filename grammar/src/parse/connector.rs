@@ -26,11 +26,7 @@ impl<'s> Builder<'s> {
                 Rule::bad => {
                     let docs = self.docs(at.start);
                     if lines.bad(at) {
-                        members.push(Member {
-                            span: at,
-                            docs,
-                            kind: MemberKind::Bad,
-                        });
+                        members.push(Member { span: at, docs, kind: MemberKind::Bad });
                     }
                 }
                 _ => {
@@ -42,13 +38,7 @@ impl<'s> Builder<'s> {
             }
         }
         lines.finish(self.source, &mut self.errors);
-        Connector {
-            span,
-            docs,
-            name,
-            title,
-            members,
-        }
+        Connector { span, docs, name, title, members }
     }
 
     fn member(&mut self, node: Node<'s>, span: Span) -> MemberKind {
@@ -60,10 +50,7 @@ impl<'s> Builder<'s> {
             Rule::secret => {
                 let name = self.take_ident(parts);
                 parts.take(Rule::r#type);
-                MemberKind::Secret {
-                    name,
-                    hint: self.take_text_maybe(parts),
-                }
+                MemberKind::Secret { name, hint: self.take_text_maybe(parts) }
             }
             Rule::setting => {
                 let name = self.take_ident(parts);
@@ -94,11 +81,7 @@ impl<'s> Builder<'s> {
                     inner.take(Rule::w_by);
                     self.take_ident(&mut inner)
                 });
-                MemberKind::Quota {
-                    count,
-                    every,
-                    shared_by,
-                }
+                MemberKind::Quota { count, every, shared_by }
             }
             Rule::retry_on => {
                 parts.take(Rule::w_on);
@@ -124,11 +107,7 @@ impl<'s> Builder<'s> {
                 parts.take(Rule::w_from);
                 let from = self.take_ident(parts);
                 parts.take(Rule::assign);
-                MemberKind::Resolver {
-                    record,
-                    from,
-                    action: self.take_ident(parts),
-                }
+                MemberKind::Resolver { record, from, action: self.take_ident(parts) }
             }
             _ => MemberKind::Bad,
         }
@@ -211,18 +190,14 @@ impl<'s> Builder<'s> {
         let name = self.take_ident(parts);
         parts.take(Rule::colon);
         let ty = self.take_type(parts);
-        let from: Option<Expr> = parts
-            .take(Rule::state_from)
-            .map(|node| self.take_expr(&mut Parts::of(node)));
+        let from: Option<Expr> = parts.take(Rule::state_from).map(|node| self.take_expr(&mut Parts::of(node)));
         StateDecl { name, ty, from }
     }
 
     fn operation(&mut self, parts: &mut Parts<'s>, action: bool) -> Operation {
         let name = self.take_ident(parts);
         let inputs = self.take_inputs(parts);
-        let output = parts
-            .take(Rule::output)
-            .map(|node| self.take_type(&mut Parts::of(node)));
+        let output = parts.take(Rule::output).map(|node| self.take_type(&mut Parts::of(node)));
         let mut attributes = Vec::new();
         while let Some(node) = parts.take(Rule::attribute) {
             attributes.push(self.attribute(node));
@@ -235,13 +210,6 @@ impl<'s> Builder<'s> {
             Some(node) => OperationBody::Steps(self.block(node)),
             None => OperationBody::Steps(Self::bad_block(name.span.after())),
         };
-        Operation {
-            action,
-            name,
-            inputs,
-            output,
-            attributes,
-            body,
-        }
+        Operation { action, name, inputs, output, attributes, body }
     }
 }

@@ -114,10 +114,7 @@ impl<'s> Builder<'s> {
             ahead.next().map(|node| node.as_rule())
         };
         if ahead == Some(Rule::unit) {
-            return ExprKind::Duration(crate::syntax::DurationLit {
-                span,
-                parts: self.duration_parts(&mut parts),
-            });
+            return ExprKind::Duration(crate::syntax::DurationLit { span, parts: self.duration_parts(&mut parts) });
         }
         let number = self.take_number(&mut parts);
         match parts.next() {
@@ -150,12 +147,7 @@ impl<'s> Builder<'s> {
             {
                 return expr(span, ExprKind::Any(amounts));
             }
-            let call = Call {
-                span,
-                path,
-                args,
-                has_parens: true,
-            };
+            let call = Call { span, path, args, has_parens: true };
             self.errors.extend(diagnose::method(self.source, &call));
             return expr(span, ExprKind::Call(call));
         }
@@ -210,24 +202,14 @@ impl<'s> Builder<'s> {
         let mut parts = Parts::of(node);
         let path = self.take_path(&mut parts);
         let (args, has_parens) = self.take_args(&mut parts);
-        Call {
-            span,
-            path,
-            args,
-            has_parens,
-        }
+        Call { span, path, args, has_parens }
     }
 
     /// Takes a call written with or without parentheses.
     pub(super) fn take_call(&mut self, parts: &mut Parts<'s>) -> Call {
         match parts.take(Rule::named_call) {
             Some(node) => self.call(node),
-            None => Call {
-                span: Span::default(),
-                path: Vec::new(),
-                args: Vec::new(),
-                has_parens: false,
-            },
+            None => Call { span: Span::default(), path: Vec::new(), args: Vec::new(), has_parens: false },
         }
     }
 
@@ -255,34 +237,17 @@ impl<'s> Builder<'s> {
         parts.take(Rule::colon);
         self.height = 1;
         let value = parts.peek().map(|_| self.take_expr(&mut parts));
-        ObjectField {
-            span,
-            key,
-            quoted,
-            value,
-        }
+        ObjectField { span, key, quoted, value }
     }
 
     fn key(&mut self, node: Node<'s>) -> (Ident, bool) {
         let span = self.span(&node);
         let mut parts = Parts::of(node);
         if let Some(text) = parts.take(Rule::key_text) {
-            return (
-                Ident {
-                    text: self.plain_text(&text),
-                    span,
-                },
-                true,
-            );
+            return (Ident { text: self.plain_text(&text), span }, true);
         }
         let names: Vec<String> = self.take_path(&mut parts).into_iter().map(|name| name.text).collect();
-        (
-            Ident {
-                text: names.join("."),
-                span,
-            },
-            false,
-        )
+        (Ident { text: names.join("."), span }, false)
     }
 
     pub(super) fn take_sun_or_time(&mut self, parts: &mut Parts<'s>) -> Option<TimeLit> {

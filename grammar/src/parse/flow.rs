@@ -5,8 +5,8 @@ use crate::diagnose;
 use crate::grammar::Rule;
 use crate::span::Span;
 use crate::syntax::{
-    AtTime, Block, Clause, ClauseKind, DurationLit, Every, EveryKind, Expr, ExprKind, Flow, Ident, OnDay, Rate, Start,
-    StateOp, StatePattern, TextLit, TriggerPattern, TriggerRef, When,
+    AtTime, Block, Clause, ClauseKind, DurationLit, Every, EveryKind, Expr, ExprKind, Flow, Ident, OnDay, Rate, Start, StateOp,
+    StatePattern, TextLit, TriggerPattern, TriggerRef, When,
 };
 
 impl<'s> Builder<'s> {
@@ -24,10 +24,7 @@ impl<'s> Builder<'s> {
         let start = match parts.next() {
             Some(every) if every.as_rule() == Rule::every => Start::Every(self.every(every)),
             Some(when) => Start::When(self.when(when)),
-            None => Start::When(When {
-                span,
-                alternatives: Vec::new(),
-            }),
+            None => Start::When(When { span, alternatives: Vec::new() }),
         };
         let mut clauses = Vec::new();
         let mut do_span = span.after();
@@ -40,21 +37,9 @@ impl<'s> Builder<'s> {
             clauses.push(self.clause(part));
         }
         let body = self.do_body(&mut parts, do_span);
-        let on_error = parts
-            .take(Rule::flow_on_error)
-            .and_then(|node| Parts::of(node).find(Rule::block))
-            .map(|block| self.block(block));
-        let flow = Flow {
-            span,
-            docs,
-            name,
-            title,
-            start,
-            clauses,
-            do_span,
-            body,
-            on_error,
-        };
+        let on_error =
+            parts.take(Rule::flow_on_error).and_then(|node| Parts::of(node).find(Rule::block)).map(|block| self.block(block));
+        let flow = Flow { span, docs, name, title, start, clauses, do_span, body, on_error };
         diagnose::flow(self.source, &flow, &mut self.errors);
         flow
     }
@@ -73,23 +58,17 @@ impl<'s> Builder<'s> {
 
     fn when(&mut self, node: Node<'s>) -> When {
         let span = self.span(&node);
-        let alternatives = node
-            .into_inner()
-            .filter(|node| node.as_rule() == Rule::pattern)
-            .map(|node| self.pattern(node))
-            .collect();
+        let alternatives =
+            node.into_inner().filter(|node| node.as_rule() == Rule::pattern).map(|node| self.pattern(node)).collect();
         When { span, alternatives }
     }
 
     pub(super) fn take_pattern(&mut self, parts: &mut Parts<'s>) -> TriggerPattern {
         match parts.take(Rule::pattern) {
             Some(node) => self.pattern(node),
-            None => TriggerPattern::Event(TriggerRef {
-                span: Span::default(),
-                path: Vec::new(),
-                args: Vec::new(),
-                has_parens: false,
-            }),
+            None => {
+                TriggerPattern::Event(TriggerRef { span: Span::default(), path: Vec::new(), args: Vec::new(), has_parens: false })
+            }
         }
     }
 
@@ -106,25 +85,12 @@ impl<'s> Builder<'s> {
                 _ => StateOp::DropsBelow,
             };
             let value = self.take_expr(&mut parts);
-            let lasting = parts
-                .take(Rule::lasting)
-                .map(|node| self.take_duration(&mut Parts::of(node)));
-            return TriggerPattern::State(StatePattern {
-                span,
-                path,
-                op,
-                value,
-                lasting,
-            });
+            let lasting = parts.take(Rule::lasting).map(|node| self.take_duration(&mut Parts::of(node)));
+            return TriggerPattern::State(StatePattern { span, path, op, value, lasting });
         }
         let (args, has_parens) = self.take_args(&mut parts);
         let start = path.first().map_or(span.start, |name| name.span.start);
-        let trigger = TriggerRef {
-            span: Span { start, end: span.end },
-            path,
-            args,
-            has_parens,
-        };
+        let trigger = TriggerRef { span: Span { start, end: span.end }, path, args, has_parens };
         if absent { TriggerPattern::Absence(trigger) } else { TriggerPattern::Event(trigger) }
     }
 
@@ -194,10 +160,7 @@ impl<'s> Builder<'s> {
             {
                 words.clear();
             }
-            words.push(Ident {
-                text: text.to_owned(),
-                span: Span::new(at.start(), at.end()),
-            });
+            words.push(Ident { text: text.to_owned(), span: Span::new(at.start(), at.end()) });
         }
         OnDay { span, words }
     }
@@ -206,9 +169,7 @@ impl<'s> Builder<'s> {
         let span = self.span(&node);
         let mut parts = Parts::of(node);
         let event = self.take_ident(&mut parts);
-        let offset = parts
-            .take(Rule::sun_sign)
-            .map(|sign| (sign.as_str() == "+", self.take_duration(&mut parts)));
+        let offset = parts.take(Rule::sun_sign).map(|sign| (sign.as_str() == "+", self.take_duration(&mut parts)));
         AtTime::Sun { span, event, offset }
     }
 
@@ -226,11 +187,7 @@ impl<'s> Builder<'s> {
             Rule::window => {
                 let count = self.take_number(&mut parts);
                 parts.find(Rule::w_within);
-                ClauseKind::Window {
-                    count,
-                    within: self.take_duration(&mut parts),
-                    per: self.take_keys(&mut parts),
-                }
+                ClauseKind::Window { count, within: self.take_duration(&mut parts), per: self.take_keys(&mut parts) }
             }
             Rule::within => ClauseKind::Within(self.take_duration(&mut parts)),
             Rule::fresh => {
@@ -241,15 +198,8 @@ impl<'s> Builder<'s> {
                 parts.take(Rule::w_most);
                 let count = self.take_count(&mut parts);
                 let (per, every) = self.take_rate(&mut parts, span);
-                let otherwise = parts
-                    .take(Rule::otherwise)
-                    .map(|node| self.take_ident(&mut Parts::of(node)));
-                ClauseKind::AtMost {
-                    count,
-                    per,
-                    every,
-                    otherwise,
-                }
+                let otherwise = parts.take(Rule::otherwise).map(|node| self.take_ident(&mut Parts::of(node)));
+                ClauseKind::AtMost { count, per, every, otherwise }
             }
             Rule::once_per => ClauseKind::OncePer(self.take_keys(&mut parts)),
             Rule::one_at_a_time => {
@@ -322,10 +272,7 @@ impl<'s> Builder<'s> {
         }
         let found = second.last().map_or(whole.after(), |expr| expr.span);
         self.errors.push(diagnose::rate(self.source, found));
-        let unit = Ident {
-            text: "day".to_owned(),
-            span: found,
-        };
+        let unit = Ident { text: "day".to_owned(), span: found };
         (first, Rate::Unit(unit))
     }
 }
@@ -339,15 +286,9 @@ fn as_rate(keys: &[Expr]) -> Option<Rate> {
                 unit @ ("second" | "minute" | "hour" | "day" | "week" | "month" | "year") => unit,
                 _ => return None,
             };
-            Some(Rate::Unit(Ident {
-                text: unit.to_owned(),
-                span: name.span,
-            }))
+            Some(Rate::Unit(Ident { text: unit.to_owned(), span: name.span }))
         }
-        ExprKind::Duration(duration) => Some(Rate::Duration(DurationLit {
-            span: duration.span,
-            parts: duration.parts.clone(),
-        })),
+        ExprKind::Duration(duration) => Some(Rate::Duration(DurationLit { span: duration.span, parts: duration.parts.clone() })),
         _ => None,
     }
 }

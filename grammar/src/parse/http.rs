@@ -5,8 +5,8 @@ use crate::diagnose;
 use crate::grammar::Rule;
 use crate::span::Span;
 use crate::syntax::{
-    Body, EffectLine, HttpOperation, Ident, OperationLine, OperationLineKind, Quote, Request, RequestField, Source,
-    SourceLine, SourceLineKind, TextLit,
+    Body, EffectLine, HttpOperation, Ident, OperationLine, OperationLineKind, Quote, Request, RequestField, Source, SourceLine,
+    SourceLineKind, TextLit,
 };
 
 impl<'s> Builder<'s> {
@@ -25,10 +25,7 @@ impl<'s> Builder<'s> {
                 }
                 _ => {
                     lines.good(at, self.source, &mut self.errors);
-                    out.push(SourceLine {
-                        span: at,
-                        kind: self.source_line(part),
-                    });
+                    out.push(SourceLine { span: at, kind: self.source_line(part) });
                 }
             }
         }
@@ -51,9 +48,7 @@ impl<'s> Builder<'s> {
             Rule::pages => {
                 let param = self.take_ident(parts);
                 let from = self.take_expr(parts);
-                let more = parts
-                    .take(Rule::pages_while)
-                    .map(|node| self.take_wire(&mut Parts::of(node)));
+                let more = parts.take(Rule::pages_while).map(|node| self.take_wire(&mut Parts::of(node)));
                 SourceLineKind::Pages { param, from, more }
             }
             Rule::cursor => SourceLineKind::Cursor(self.take_wire(parts)),
@@ -86,9 +81,7 @@ impl<'s> Builder<'s> {
             }
             Rule::refuse => SourceLineKind::Refuse {
                 when: self.take_expr(parts),
-                because: parts
-                    .take(Rule::refuse_because)
-                    .map(|node| self.take_text(&mut Parts::of(node))),
+                because: parts.take(Rule::refuse_because).map(|node| self.take_text(&mut Parts::of(node))),
             },
             Rule::codes => self.codes(parts),
             // `items`, the only line left.
@@ -113,11 +106,7 @@ impl<'s> Builder<'s> {
                 self.errors.push(diagnose::twice(self.source, at));
             }
         }
-        SourceLineKind::Poll {
-            request,
-            every,
-            when_changes,
-        }
+        SourceLineKind::Poll { request, every, when_changes }
     }
 
     fn take_scheme(&mut self, parts: &mut Parts<'s>) -> Option<Ident> {
@@ -135,9 +124,7 @@ impl<'s> Builder<'s> {
             inner.take(Rule::colon);
             table.push((name, self.take_numbers(&mut inner)));
         }
-        let collapse = parts
-            .find(Rule::collapse)
-            .map(|node| self.take_ident(&mut Parts::of(node)));
+        let collapse = parts.find(Rule::collapse).map(|node| self.take_ident(&mut Parts::of(node)));
         SourceLineKind::Codes { path, table, collapse }
     }
 
@@ -190,16 +177,11 @@ impl<'s> Builder<'s> {
         let mut parts = Parts::of(node);
         let field = match parts.take(Rule::field) {
             Some(node) => self.field(node),
-            None => crate::syntax::ObjectField {
-                span: Span::default(),
-                key: self.take_ident(&mut parts),
-                quoted: false,
-                value: None,
-            },
+            None => {
+                crate::syntax::ObjectField { span: Span::default(), key: self.take_ident(&mut parts), quoted: false, value: None }
+            }
         };
-        let chunk = parts
-            .take(Rule::chunk)
-            .map(|node| self.take_number(&mut Parts::of(node)));
+        let chunk = parts.take(Rule::chunk).map(|node| self.take_number(&mut Parts::of(node)));
         RequestField { field, chunk }
     }
 
@@ -223,10 +205,7 @@ impl<'s> Builder<'s> {
                 }
                 _ => {
                     lines.good(at, self.source, &mut self.errors);
-                    out.push(OperationLine {
-                        span: at,
-                        kind: self.operation_line(part),
-                    });
+                    out.push(OperationLine { span: at, kind: self.operation_line(part) });
                 }
             }
         }
@@ -244,15 +223,9 @@ impl<'s> Builder<'s> {
             Rule::none_when => OperationLineKind::NoneWhen(self.take_expr(parts)),
             Rule::first_where => OperationLineKind::First(parts.take(Rule::w_where).map(|_| self.take_expr(parts))),
             Rule::refused => {
-                let unless = parts
-                    .take(Rule::refused_word)
-                    .is_some_and(|word| word.as_str() == "unless");
+                let unless = parts.take(Rule::refused_word).is_some_and(|word| word.as_str() == "unless");
                 let condition = self.take_expr(parts);
-                if unless {
-                    OperationLineKind::RefusedUnless(condition)
-                } else {
-                    OperationLineKind::RefusedWhen(condition)
-                }
+                if unless { OperationLineKind::RefusedUnless(condition) } else { OperationLineKind::RefusedWhen(condition) }
             }
             Rule::effect => OperationLineKind::Effect(self.effect(parts)),
             Rule::sign => {
@@ -269,12 +242,7 @@ impl<'s> Builder<'s> {
                 parts.find(Rule::w_up_to);
                 let up_to = self.take_duration(parts);
                 parts.find(Rule::w_where);
-                OperationLineKind::Confirm {
-                    query,
-                    every,
-                    up_to,
-                    condition: self.take_expr(parts),
-                }
+                OperationLineKind::Confirm { query, every, up_to, condition: self.take_expr(parts) }
             }
             Rule::emits => OperationLineKind::Emits(self.take_idents(parts)),
             Rule::retry_on => {
@@ -301,10 +269,7 @@ impl<'s> Builder<'s> {
                 inner.take(Rule::w_header);
                 let header = self.take_text(&mut inner);
                 inner.take(Rule::w_for);
-                EffectLine::Keyed {
-                    header,
-                    window: self.take_duration(&mut inner),
-                }
+                EffectLine::Keyed { header, window: self.take_duration(&mut inner) }
             }
             Rule::findable => {
                 inner.take(Rule::w_by);
@@ -327,15 +292,8 @@ impl<'s> Builder<'s> {
 fn no_request(span: Span) -> Request {
     Request {
         span,
-        method: Ident {
-            text: "GET".to_owned(),
-            span,
-        },
-        path: TextLit {
-            span,
-            quote: Quote::Double,
-            parts: Vec::new(),
-        },
+        method: Ident { text: "GET".to_owned(), span },
+        path: TextLit { span, quote: Quote::Double, parts: Vec::new() },
         query: Vec::new(),
         body: None,
         headers: Vec::new(),

@@ -44,20 +44,14 @@ impl<'s> Builder<'s> {
     pub(super) fn take_duration(&mut self, parts: &mut Parts<'s>) -> DurationLit {
         match parts.take(Rule::duration) {
             Some(node) => self.duration(node),
-            None => DurationLit {
-                span: Span::default(),
-                parts: Vec::new(),
-            },
+            None => DurationLit { span: Span::default(), parts: Vec::new() },
         }
     }
 
     pub(super) fn duration(&mut self, node: Node<'s>) -> DurationLit {
         let span = self.span(&node);
         let mut inner = Parts::of(node);
-        DurationLit {
-            span,
-            parts: self.duration_parts(&mut inner),
-        }
+        DurationLit { span, parts: self.duration_parts(&mut inner) }
     }
 
     pub(super) fn duration_parts(&mut self, parts: &mut Parts<'s>) -> Vec<(NumberLit, DurationUnit)> {
@@ -75,12 +69,7 @@ impl<'s> Builder<'s> {
         let span = node.as_span();
         let mut numbers = span.as_str().split(':').map(|part| part.parse().unwrap_or(u8::MAX));
         let mut next = || numbers.next().unwrap_or(0);
-        let lit = TimeLit {
-            span: Span::new(span.start(), span.end()),
-            hour: next(),
-            minute: next(),
-            second: next(),
-        };
+        let lit = TimeLit { span: Span::new(span.start(), span.end()), hour: next(), minute: next(), second: next() };
         self.errors.extend(diagnose::time(self.source, &lit));
         lit
     }
@@ -88,11 +77,7 @@ impl<'s> Builder<'s> {
     pub(super) fn take_text(&mut self, parts: &mut Parts<'s>) -> TextLit {
         match parts.take(Rule::text) {
             Some(node) => self.text(node),
-            None => TextLit {
-                span: Span::default(),
-                quote: Quote::Double,
-                parts: Vec::new(),
-            },
+            None => TextLit { span: Span::default(), quote: Quote::Double, parts: Vec::new() },
         }
     }
 
@@ -126,11 +111,7 @@ impl<'s> Builder<'s> {
         if quote == Quote::Triple {
             remove_layout(&mut pieces);
         }
-        TextLit {
-            span,
-            quote,
-            parts: joined(pieces),
-        }
+        TextLit { span, quote, parts: joined(pieces) }
     }
 
     /// The text behind `matches`.

@@ -111,9 +111,7 @@ impl<'s> Builder<'s> {
                 row.waiting.push((op, span));
                 return;
             }
-            Rule::is_op => Op::Is {
-                negated: text == "!=" || text.starts_with('i') && text.len() > 2,
-            },
+            Rule::is_op => Op::Is { negated: text == "!=" || text.starts_with('i') && text.len() > 2 },
             Rule::matches_op => Op::Binary(BinaryOp::Matches),
             Rule::else_op => Op::Else,
             _ => infix_of(text),
@@ -165,10 +163,7 @@ impl<'s> Builder<'s> {
 }
 
 pub(super) fn expr(span: Span, kind: ExprKind) -> Expr {
-    Expr {
-        span,
-        kind: Box::new(kind),
-    }
+    Expr { span, kind: Box::new(kind) }
 }
 
 fn prefixed(op: Op, span: Span, value: Expr) -> Expr {
@@ -185,16 +180,8 @@ fn combined(op: Op, op_span: Span, left: Expr, right: Expr) -> Expr {
     let whole = left.span.to(right.span);
     let kind = match op {
         Op::Binary(op) => ExprKind::Binary(op, op_span, left, right),
-        Op::Is { negated } => ExprKind::Is {
-            value: left,
-            negated,
-            test: IsTest::Value(right),
-        },
-        Op::In { negated } => ExprKind::In {
-            value: left,
-            negated,
-            set: right,
-        },
+        Op::Is { negated } => ExprKind::Is { value: left, negated, test: IsTest::Value(right) },
+        Op::In { negated } => ExprKind::In { value: left, negated, set: right },
         Op::Range => ExprKind::Range(left, right),
         Op::Else | Op::Not | Op::Negate | Op::Require => ExprKind::Else(left, right),
     };

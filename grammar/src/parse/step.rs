@@ -6,21 +6,11 @@ use crate::error::SyntaxError;
 use crate::grammar::Rule;
 use crate::scan::MAX_DEPTH;
 use crate::span::Span;
-use crate::syntax::{
-    Arm, Block, CallStep, Docs, ElseBranch, Expr, IfStep, NumberLit, Retry, Step, StepKind,
-};
+use crate::syntax::{Arm, Block, CallStep, Docs, ElseBranch, Expr, IfStep, NumberLit, Retry, Step, StepKind};
 
 impl<'s> Builder<'s> {
     pub(super) fn bad_block(span: Span) -> Block {
-        Block {
-            span,
-            braces: false,
-            steps: vec![Step {
-                span,
-                docs: Docs::default(),
-                kind: StepKind::Bad,
-            }],
-        }
+        Block { span, braces: false, steps: vec![Step { span, docs: Docs::default(), kind: StepKind::Bad }] }
     }
 
     /// `{ … }`.
@@ -34,11 +24,7 @@ impl<'s> Builder<'s> {
                 Rule::bad => {
                     let docs = self.docs(at.start);
                     if lines.bad(at) {
-                        steps.push(Step {
-                            span: at,
-                            docs,
-                            kind: StepKind::Bad,
-                        });
+                        steps.push(Step { span: at, docs, kind: StepKind::Bad });
                     }
                 }
                 Rule::rbrace => {}
@@ -51,22 +37,14 @@ impl<'s> Builder<'s> {
             }
         }
         lines.finish(self.source, &mut self.errors);
-        Block {
-            span,
-            braces: true,
-            steps,
-        }
+        Block { span, braces: true, steps }
     }
 
     /// Steps joined by `then`.
     pub(super) fn chain(&mut self, node: Node<'s>) -> Block {
         let span = self.span(&node);
         let steps = node.into_inner().map(|step| self.step(step)).collect();
-        Block {
-            span,
-            braces: false,
-            steps,
-        }
+        Block { span, braces: false, steps }
     }
 
     /// Takes a block where the grammar has one.
@@ -87,10 +65,7 @@ impl<'s> Builder<'s> {
             Rule::let_step => {
                 let name = self.take_ident(&mut parts);
                 parts.take(Rule::assign);
-                StepKind::Let {
-                    name,
-                    value: self.take_expr(&mut parts),
-                }
+                StepKind::Let { name, value: self.take_expr(&mut parts) }
             }
             Rule::if_step => self.if_step(&mut parts),
             Rule::match_step => {
@@ -109,11 +84,7 @@ impl<'s> Builder<'s> {
                 let body = self.take_block(&mut parts);
                 StepKind::For { var, list, up_to, body }
             }
-            Rule::stop_step => StepKind::Stop(
-                parts
-                    .take(Rule::because)
-                    .map(|node| self.take_expr(&mut Parts::of(node))),
-            ),
+            Rule::stop_step => StepKind::Stop(parts.take(Rule::because).map(|node| self.take_expr(&mut Parts::of(node)))),
             Rule::return_step => StepKind::Return(parts.peek().map(|_| self.take_expr(&mut parts))),
             Rule::require_step => StepKind::Require(self.take_expr(&mut parts)),
             Rule::wait_step => self.wait(&mut parts),
@@ -128,12 +99,7 @@ impl<'s> Builder<'s> {
             None => self.take_call(parts),
         };
         self.errors.extend(diagnose::step_call(self.source, &call));
-        let mut step = CallStep {
-            call,
-            name: None,
-            retry: None,
-            on_error: None,
-        };
+        let mut step = CallStep { call, name: None, retry: None, on_error: None };
         while let Some(part) = parts.next() {
             let span = self.span(&part);
             let rule = part.as_rule();
@@ -170,19 +136,13 @@ impl<'s> Builder<'s> {
                 last = Some(ElseBranch::Block(self.take_block(&mut inner)));
                 continue;
             }
-            let span = inner.take(Rule::w_if).map_or(span, |word| Span {
-                start: self.span(&word).start,
-                end: span.end,
-            });
+            let span = inner.take(Rule::w_if).map_or(span, |word| Span { start: self.span(&word).start, end: span.end });
             let condition = self.take_expr(&mut inner);
             let block = self.take_block(&mut inner);
             branches.push((span, condition, block));
         }
         if let Some((span, ..)) = branches.get(MAX_DEPTH) {
-            let at = Span {
-                start: span.start,
-                end: span.start + 2,
-            };
+            let at = Span { start: span.start, end: span.start + 2 };
             self.errors.push(
                 SyntaxError::new("E106", at, "too many branches in one `if`")
                     .label(format!("more than {MAX_DEPTH} `else if`"))
@@ -201,18 +161,10 @@ impl<'s> Builder<'s> {
             last = Some(ElseBranch::If(Box::new(Step {
                 span: Span { start: span.start, end },
                 docs: Docs::default(),
-                kind: StepKind::If(IfStep {
-                    condition,
-                    then,
-                    otherwise: last.take(),
-                }),
+                kind: StepKind::If(IfStep { condition, then, otherwise: last.take() }),
             })));
         }
-        StepKind::If(IfStep {
-            condition,
-            then,
-            otherwise: last,
-        })
+        StepKind::If(IfStep { condition, then, otherwise: last })
     }
 
     fn arms(&mut self, node: Node<'s>) -> Vec<Arm> {
@@ -247,10 +199,7 @@ impl<'s> Builder<'s> {
             Some(node) => self.chain(node),
             None => Self::bad_block(span),
         };
-        let span = Span {
-            start: span.start,
-            end: body.span.end,
-        };
+        let span = Span { start: span.start, end: body.span.end };
         Arm { span, patterns, body }
     }
 
@@ -295,12 +244,6 @@ impl<'s> Builder<'s> {
                 self.errors.push(diagnose::twice(self.source, span));
             }
         }
-        StepKind::WaitFor {
-            pattern,
-            condition,
-            from_now,
-            up_to,
-            otherwise,
-        }
+        StepKind::WaitFor { pattern, condition, from_now, up_to, otherwise }
     }
 }

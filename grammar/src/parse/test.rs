@@ -27,10 +27,7 @@ impl<'s> Builder<'s> {
                 Rule::unclosed => lines.unclosed(at),
                 Rule::bad => {
                     if lines.bad(at) {
-                        steps.push(TestStep {
-                            span: at,
-                            kind: TestStepKind::Bad,
-                        });
+                        steps.push(TestStep { span: at, kind: TestStepKind::Bad });
                     }
                 }
                 _ => {
@@ -41,13 +38,7 @@ impl<'s> Builder<'s> {
             }
         }
         lines.finish(self.source, &mut self.errors);
-        Test {
-            span,
-            docs,
-            title,
-            flow,
-            steps,
-        }
+        Test { span, docs, title, flow, steps }
     }
 
     fn test_line(&mut self, node: Node<'s>) -> TestStepKind {
@@ -68,19 +59,12 @@ impl<'s> Builder<'s> {
                 let path = self.take_path(&mut parts);
                 let times = self.take_times(&mut parts);
                 parts.find(Rule::w_with);
-                let with = parts.next().map_or_else(
-                    || Ident {
-                        text: String::new(),
-                        span,
-                    },
-                    |node| self.ident(&node),
-                );
+                let with = parts.next().map_or_else(|| Ident { text: String::new(), span }, |node| self.ident(&node));
                 TestStepKind::GivenFails { path, times, with }
             }
-            Rule::given_returns => TestStepKind::GivenReturns {
-                path: self.take_path(&mut parts),
-                value: self.take_expr(&mut parts),
-            },
+            Rule::given_returns => {
+                TestStepKind::GivenReturns { path: self.take_path(&mut parts), value: self.take_expr(&mut parts) }
+            }
             Rule::given_state => {
                 let path = self.take_path(&mut parts);
                 let value = self.take_expr(&mut parts);
@@ -121,12 +105,7 @@ impl<'s> Builder<'s> {
             _ => last,
         };
         let (args, has_parens) = self.take_args(parts);
-        let trigger = TriggerRef {
-            span: Span { start: span.start, end: end.end },
-            path,
-            args,
-            has_parens,
-        };
+        let trigger = TriggerRef { span: Span { start: span.start, end: end.end }, path, args, has_parens };
         let mut from = None;
         let mut fields: Vec<ObjectField> = Vec::new();
         let mut times = None;
@@ -147,14 +126,7 @@ impl<'s> Builder<'s> {
                 }
             }
         }
-        TestStepKind::GivenEvent {
-            trigger,
-            from,
-            fields,
-            times,
-            at,
-            zone,
-        }
+        TestStepKind::GivenEvent { trigger, from, fields, times, at, zone }
     }
 
     fn expect_call(&mut self, parts: &mut Parts<'s>) -> TestStepKind {
@@ -164,10 +136,7 @@ impl<'s> Builder<'s> {
         };
         let none = inner.take(Rule::none_word).map(|node| {
             let span = node.as_span();
-            NumberLit {
-                span: Span::new(span.start(), span.end()),
-                digits: "0".to_owned(),
-            }
+            NumberLit { span: Span::new(span.start(), span.end()), digits: "0".to_owned() }
         });
         let path = self.take_path(&mut inner);
         let times = self.take_times(parts);
@@ -178,11 +147,7 @@ impl<'s> Builder<'s> {
             },
             None => Vec::new(),
         };
-        TestStepKind::ExpectCall {
-            path,
-            times: times.or(none),
-            with,
-        }
+        TestStepKind::ExpectCall { path, times: times.or(none), with }
     }
 
     /// Takes `once`, `twice` or `3 times`, if one is there.

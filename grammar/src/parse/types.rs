@@ -10,11 +10,7 @@ impl<'s> Builder<'s> {
     pub(super) fn take_type(&mut self, parts: &mut Parts<'s>) -> TypeExpr {
         match parts.take(Rule::r#type) {
             Some(node) => self.ty(node),
-            None => TypeExpr {
-                span: Span::default(),
-                optional: false,
-                kind: TypeKind::Enum(Vec::new()),
-            },
+            None => TypeExpr { span: Span::default(), optional: false, kind: TypeKind::Enum(Vec::new()) },
         }
     }
 
@@ -36,10 +32,7 @@ impl<'s> Builder<'s> {
         node.into_inner()
             .map(|word| {
                 if word.as_rule() == Rule::key_text {
-                    Ident {
-                        text: self.plain_text(&word),
-                        span: self.span(&word),
-                    }
+                    Ident { text: self.plain_text(&word), span: self.span(&word) }
                 } else {
                     self.ident(&word)
                 }
@@ -80,14 +73,7 @@ impl<'s> Builder<'s> {
                 _ => {}
             }
         }
-        TypeKind::Named {
-            name,
-            args,
-            words,
-            money_from,
-            exponents,
-            range,
-        }
+        TypeKind::Named { name, args, words, money_from, exponents, range }
     }
 
     /// `isk: 2, ugx: 2`.
@@ -105,11 +91,7 @@ impl<'s> Builder<'s> {
     pub(super) fn take_wire(&mut self, parts: &mut Parts<'s>) -> WirePath {
         match parts.find(Rule::wire) {
             Some(node) => self.wire(node),
-            None => WirePath {
-                span: Span::default(),
-                text: String::new(),
-                quoted: true,
-            },
+            None => WirePath { span: Span::default(), text: String::new(), quoted: true },
         }
     }
 
@@ -117,18 +99,10 @@ impl<'s> Builder<'s> {
         let span = self.span(&node);
         let mut parts = Parts::of(node);
         if let Some(text) = parts.take(Rule::key_text) {
-            return WirePath {
-                span,
-                text: self.plain_text(&text),
-                quoted: true,
-            };
+            return WirePath { span, text: self.plain_text(&text), quoted: true };
         }
         let names: Vec<String> = self.take_path(&mut parts).into_iter().map(|name| name.text).collect();
-        WirePath {
-            span,
-            text: names.join("."),
-            quoted: false,
-        }
+        WirePath { span, text: names.join("."), quoted: false }
     }
 
     pub(super) fn record(&mut self, parts: &mut Parts<'s>) -> Record {
@@ -156,11 +130,7 @@ impl<'s> Builder<'s> {
             }
         }
         lines.finish(self.source, &mut self.errors);
-        Record {
-            name,
-            fields,
-            summaries,
-        }
+        Record { name, fields, summaries }
     }
 
     pub(super) fn take_inputs(&mut self, parts: &mut Parts<'s>) -> Vec<RecordField> {
@@ -171,10 +141,7 @@ impl<'s> Builder<'s> {
     }
 
     pub(super) fn record_fields(&mut self, node: Node<'s>) -> Vec<RecordField> {
-        node.into_inner()
-            .filter(|field| field.as_rule() == Rule::record_field)
-            .map(|field| self.record_field(field))
-            .collect()
+        node.into_inner().filter(|field| field.as_rule() == Rule::record_field).map(|field| self.record_field(field)).collect()
     }
 
     fn record_field(&mut self, node: Node<'s>) -> RecordField {
@@ -195,7 +162,7 @@ impl<'s> Builder<'s> {
                         self.errors.push(diagnose::twice(self.source, at));
                     }
                     for path in part.into_inner() {
-                        from.push(self.from_path(path));
+                        from.push(self.source_path(path));
                     }
                 }
                 Rule::default => {
@@ -208,18 +175,10 @@ impl<'s> Builder<'s> {
                 _ => attributes.push(self.attribute(part)),
             }
         }
-        RecordField {
-            span,
-            docs,
-            name,
-            ty,
-            from,
-            default,
-            attributes,
-        }
+        RecordField { span, docs, name, ty, from, default, attributes }
     }
 
-    fn from_path(&mut self, node: Node<'s>) -> FromPath {
+    fn source_path(&mut self, node: Node<'s>) -> FromPath {
         let mut parts = Parts::of(node);
         let path = self.take_wire(&mut parts);
         let when = parts.peek().map(|_| self.take_expr(&mut parts));

@@ -54,7 +54,10 @@ fn a_missing_token_damages_one_item() {
             for error in &parsed.errors {
                 assert!(text.get(error.span.range()).is_some(), "{error:?}");
                 assert!(error.labels.iter().all(|(span, _)| text.get(span.range()).is_some()), "{error:?}");
-                assert!(error.fixes.iter().flat_map(|fix| &fix.edits).all(|(span, _)| text.get(span.range()).is_some()), "{error:?}");
+                assert!(
+                    error.fixes.iter().flat_map(|fix| &fix.edits).all(|(span, _)| text.get(span.range()).is_some()),
+                    "{error:?}"
+                );
             }
         }
     }

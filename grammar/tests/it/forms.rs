@@ -20,10 +20,14 @@ fn grouped(expr: &flow_grammar::syntax::Expr) -> String {
     match &*expr.kind {
         ExprKind::Binary(op, _, a, b) => format!("({} {op:?} {})", grouped(a), grouped(b)),
         ExprKind::Is { value, negated, test } => match test {
-            flow_grammar::syntax::IsTest::Value(b) => format!("({} is{} {})", grouped(value), if *negated { "nt" } else { "" }, grouped(b)),
+            flow_grammar::syntax::IsTest::Value(b) => {
+                format!("({} is{} {})", grouped(value), if *negated { "nt" } else { "" }, grouped(b))
+            }
             test => format!("({} is{} {test:?})", grouped(value), if *negated { "nt" } else { "" }),
         },
-        ExprKind::In { value, negated, set } => format!("({} in{} {})", grouped(value), if *negated { "nt" } else { "" }, grouped(set)),
+        ExprKind::In { value, negated, set } => {
+            format!("({} in{} {})", grouped(value), if *negated { "nt" } else { "" }, grouped(set))
+        }
         ExprKind::Range(a, b) => format!("({}..{})", grouped(a), grouped(b)),
         ExprKind::Else(a, b) => format!("({} else {})", grouped(a), grouped(b)),
         ExprKind::Not(a) => format!("(not {})", grouped(a)),
@@ -61,10 +65,42 @@ fn operators_bind_as_they_read() {
 #[test]
 fn expressions_print_as_written() {
     for text in [
-        "f(a, b: 1)", "a.b.c", "a[0].b", "f(x).y", "f(x)[1]", "any(100 USD, 90 EUR)", "99.95 EUR", "15_000", "1234", "0.5", "3 days", "1 hour 30 minutes",
-        "21 bytes", "09:00", "23:59:30", "2026-11-22", "2026-11-22 22:05", "true", "[1, 2, 3]", "{}", "{ a, b: 1, \"c d\": 2, e.f: 3 }", "(a, b)", "(a + b) * c",
-        "`when`", "event.when", "not (a or b)", "\"a {b} c {d else \"e\"} \\{ \\\" \\\\ \\n\"", "x else y", "require x", "-x", "a matches \"\\d{3}\"",
-        "a is present", "a is not empty", "a in [1, 2]", "a not in 1..5", "x is \"{a.b(c: [1], d: { e })}\"",
+        "f(a, b: 1)",
+        "a.b.c",
+        "a[0].b",
+        "f(x).y",
+        "f(x)[1]",
+        "any(100 USD, 90 EUR)",
+        "99.95 EUR",
+        "15_000",
+        "1234",
+        "0.5",
+        "3 days",
+        "1 hour 30 minutes",
+        "21 bytes",
+        "09:00",
+        "23:59:30",
+        "2026-11-22",
+        "2026-11-22 22:05",
+        "true",
+        "[1, 2, 3]",
+        "{}",
+        "{ a, b: 1, \"c d\": 2, e.f: 3 }",
+        "(a, b)",
+        "(a + b) * c",
+        "`when`",
+        "event.when",
+        "not (a or b)",
+        "\"a {b} c {d else \"e\"} \\{ \\\" \\\\ \\n\"",
+        "x else y",
+        "require x",
+        "-x",
+        "a matches \"\\d{3}\"",
+        "a is present",
+        "a is not empty",
+        "a in [1, 2]",
+        "a not in 1..5",
+        "x is \"{a.b(c: [1], d: { e })}\"",
     ] {
         assert_eq!(print_expr(&condition(text)), text);
     }
@@ -157,7 +193,7 @@ flow a # behind the name
 fn no_comment_is_lost() {
     let source = "flow a \"b\" when c.d(e: 1) where (f is not present or g in [1, 2]) 3 times within 1 hour per h at most 2 per i per day do { let j = k.l(m) j.n(o: \"p\") as q retry 3 times over 2 hours on error { stop because \"r\" } for s in t up to 5 { u.v } wait for w.x where y up to 3 days else { stop } wait until 09:00 in \"z\" } on error { stop }";
     let mut words: Vec<usize> = source.match_indices(' ').map(|(at, _)| at).collect();
-    words.retain(|at| source[..*at].matches('"').count() % 2 == 0);
+    words.retain(|at| source[..*at].matches('"').count().is_multiple_of(2));
     for at in words {
         for comment in [" # here\n", "\n# here\n", "\n\n# here\n\n"] {
             let text = format!("{}{comment}{}", &source[..at], &source[at..]);
@@ -199,7 +235,16 @@ fn long_texts_have_no_layout() {
         .collect();
     assert_eq!(plain, ["one ", "{}", "\n\n  three \"quoted\""]);
     checked_format(source);
-    for odd in ["\"\"\"\"\"\"", "\"\"\"a\"\"\"", "\"\"\"\n\"\"\"", "\"\"\"a\n  b\"\"\"", "\"\"\"\n  a\n \"\"\"", "\"\"\"\n\n\n a \n\"\"\"", "\"\"\"\n\ta\n\t\\\"\"\" \\{\n\"\"\"", "\"\"\"\n{x}\n  {y}\"\"\""] {
+    for odd in [
+        "\"\"\"\"\"\"",
+        "\"\"\"a\"\"\"",
+        "\"\"\"\n\"\"\"",
+        "\"\"\"a\n  b\"\"\"",
+        "\"\"\"\n  a\n \"\"\"",
+        "\"\"\"\n\n\n a \n\"\"\"",
+        "\"\"\"\n\ta\n\t\\\"\"\" \\{\n\"\"\"",
+        "\"\"\"\n{x}\n  {y}\"\"\"",
+    ] {
         checked_format(&format!("when a.b do c.d(e: {odd})"));
     }
 }

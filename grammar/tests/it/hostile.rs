@@ -4,12 +4,7 @@ use flow_grammar::parse;
 
 /// Runs on a stack of 2 MiB, as threads of the runtime have it.
 fn on_small_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    std::thread::Builder::new()
-        .stack_size(2 << 20)
-        .spawn(work)
-        .unwrap()
-        .join()
-        .unwrap()
+    std::thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap()
 }
 
 /// As deep as is allowed: everything is read.
@@ -101,9 +96,37 @@ fn long_chains_are_one_error() {
 fn hostile_texts_take_linear_time() {
     let size = if cfg!(debug_assertions) { 1 << 17 } else { 1 << 20 };
     for piece in [
-        "(", "{", "[", "\"", "\"{", "\"\"\"{", "if x {\n", "{\n", "}\n", "when a.b do { if x { c.d(e: [{ f: \"{g\"\n", "a and not -", "when where do ",
-        "# x\n", "## x\n", "when a.b were c > 5 do { d.e(f: g, h: \"i\") }\n", "when a.b do {\n c.d(e f)\n g.h(i: )\n}\n", "\"\"\"", "\"\"\"\n", "`", "'{'",
-        "connector a { record B { c: ", "x matches \"{", "else if x { } ", "match x { \"a\" => ", "\u{FEFF}", "é", "{{", "a.b(", "1:", "2026-", "\\",
+        "(",
+        "{",
+        "[",
+        "\"",
+        "\"{",
+        "\"\"\"{",
+        "if x {\n",
+        "{\n",
+        "}\n",
+        "when a.b do { if x { c.d(e: [{ f: \"{g\"\n",
+        "a and not -",
+        "when where do ",
+        "# x\n",
+        "## x\n",
+        "when a.b were c > 5 do { d.e(f: g, h: \"i\") }\n",
+        "when a.b do {\n c.d(e f)\n g.h(i: )\n}\n",
+        "\"\"\"",
+        "\"\"\"\n",
+        "`",
+        "'{'",
+        "connector a { record B { c: ",
+        "x matches \"{",
+        "else if x { } ",
+        "match x { \"a\" => ",
+        "\u{FEFF}",
+        "é",
+        "{{",
+        "a.b(",
+        "1:",
+        "2026-",
+        "\\",
     ] {
         for start in ["", "when a.b do { ", "when a.b where ", "when a.b do c.d(e: \"{", "connector a { ", "test \"a\" { "] {
             let text = format!("{start}{}", piece.repeat(size / piece.len()));

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use flow_grammar::SyntaxError;
 use flow_grammar::compare::{outline, same_tree};
-use flow_grammar::span::{LineIndex, Span};
 use flow_grammar::print::{print_connector, print_flow, print_test};
+use flow_grammar::span::{LineIndex, Span};
 use flow_grammar::syntax::Item;
 use flow_grammar::{format, parse};
 
@@ -43,7 +43,11 @@ pub(crate) fn checked_format(source: &str) -> String {
         let (a, b) = (outline(&before.file), outline(&after.file));
         let at = a.lines().zip(b.lines()).position(|(a, b)| a != b).unwrap_or(0);
         let context = |text: &str| text.lines().skip(at.saturating_sub(12)).take(24).collect::<Vec<_>>().join("\n");
-        panic!("the tree changed\n--- source\n{source}\n--- formatted\n{once}\n--- before\n{}\n--- after\n{}", context(&a), context(&b));
+        panic!(
+            "the tree changed\n--- source\n{source}\n--- formatted\n{once}\n--- before\n{}\n--- after\n{}",
+            context(&a),
+            context(&b)
+        );
     }
     let twice = format(&once).unwrap();
     assert_eq!(once, twice, "formatting is not stable for\n{source}");

@@ -231,10 +231,20 @@ impl Task {
     /// A start is an instant of our clock, items carry the service's: the difference must neither lose nor invent any.
     fn compare_clocks(&mut self, answered_at: Option<Timestamp>, asked_at: Timestamp) {
         let Some(theirs) = answered_at else { return };
-        let skew = theirs.duration_since(asked_at);
+        // A `Date` has whole seconds and is made while we wait: what lies within that time is no difference. Where it is in
+        // doubt the earlier instant is taken, since that loses nothing.
+        let slack = SignedDuration::from_secs(2);
+        let ahead = theirs.duration_since(self.world.clock.now()) - slack;
+        let behind = theirs.duration_since(asked_at);
+        let skew = if ahead.is_positive() {
+            ahead
+        } else if behind < -slack {
+            behind
+        } else {
+            SignedDuration::ZERO
+        };
         let fresh = std::mem::take(&mut self.fresh);
-        // A `Date` has whole seconds and is made while we wait.
-        if skew.abs() < SignedDuration::from_secs(3) || skew.abs() > MAX_SKEW {
+        if skew.is_zero() || skew.abs() > MAX_SKEW {
             return;
         }
         let all = fresh.len() == self.cursor.since.len();

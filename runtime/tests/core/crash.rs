@@ -33,6 +33,7 @@ async fn cut_after_each_write() {
     assert!(commits >= 8, "{commits}");
 
     for cut in 1..=commits {
+        eprintln!("cut {cut} of {commits}");
         let (clock, service) = (ManualClock::new(), with_faults());
         let store = Arc::new(MemoryStore::new().unwrap());
         // The store takes `cut` commits and no more: what the daemon does after them, it does in vain.

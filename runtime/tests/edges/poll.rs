@@ -77,6 +77,8 @@ struct Script {
     vanishes: Option<String>,
     /// How many seconds its clock is ahead.
     skew: i64,
+    /// The next answer takes so many seconds.
+    slow: i64,
     queries: Vec<String>,
 }
 
@@ -170,14 +172,14 @@ impl Test {
 
     /// Waits until the poll is done and the next one comes in exactly so long.
     async fn asleep_for(&self, seconds: i64) {
-        let at = Json::String(format!("{:.3}", self.clock.now() + SignedDuration::from_secs(seconds)));
+        let at = || Json::String(format!("{:.3}", self.clock.now() + SignedDuration::from_secs(seconds)));
         let asleep = async {
-            while self.status().await["next_at"] != at {
+            while self.status().await["next_at"] != at() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         let found = tokio::time::timeout(Duration::from_secs(30), asleep).await.is_ok();
-        assert!(found, "the next poll is not at {at}: {}", self.status().await);
+        assert!(found, "the next poll is not at {}: {}", at(), self.status().await);
     }
 
     /// Lists an event that happened so many seconds ago by the service's clock.
@@ -218,6 +220,7 @@ async fn serve(script: Arc<Mutex<Script>>, clock: Arc<TestClock>) -> String {
             let service = service_fn(move |request: Request<Incoming>| {
                 let (status, retry_after, body, skew) = {
                     let mut script = script.lock().unwrap();
+                    clock.advance(std::mem::take(&mut script.slow));
                     let (status, retry_after, body) = script.answer(request.uri().query().unwrap_or_default());
                     (status, retry_after, body, script.skew)
                 };
@@ -429,6 +432,8 @@ async fn a_new_flow_does_not_act_on_what_was_before_it() {
     test.happens("paid_1", "invoice.paid", 0);
     test.poll().await;
     test.happens("failed_old", "invoice.failed", 10);
+    // So that the poll of the swap can be told from the one before.
+    test.clock.advance(1);
     test.service().swap(test.live(&[("f", "paid"), ("g", "failed")]));
     test.asleep_for(EVERY).await;
     test.happens("failed_new", "invoice.failed", 0);
@@ -457,6 +462,19 @@ async fn clocks_that_differ_neither_lose_nor_invent() {
         assert_eq!(test.taken(), ["new"], "{skew}");
         test.stop().await;
     }
+}
+
+/// What happened while the first answer was on its way happened after the start.
+#[tokio::test]
+async fn a_slow_answer_is_not_a_clock_that_differs() {
+    let mut test = Test::with(|script| {
+        script.slow = 30;
+        script.events.push(event("meanwhile", "invoice.paid", START + 5));
+    })
+    .await;
+    test.start(&[("f", "paid")]).await;
+    assert_eq!(test.taken(), ["meanwhile"]);
+    test.stop().await;
 }
 
 #[tokio::test]

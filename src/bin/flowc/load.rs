@@ -105,7 +105,9 @@ fn load_one(project: &Project, paths: &[PathBuf], stdin: bool, strict: bool) -> 
     compiler.set_settings(settings);
     let compilation = compiler.compile();
     diagnostics.extend(compilation.diagnostics.iter().filter(|diagnostic| selected.contains(&diagnostic.file)).cloned());
-    if config_sound && let Some((name, _)) = &configured.file {
+    // Beside an error it would be noise: the broken flow may be the one that uses it.
+    let sound = config_sound && compilation.is_sound() && !diagnostics.iter().any(Diagnostic::is_error);
+    if sound && let Some((name, _)) = &configured.file {
         // A connection of flow.toml that only other files use is used; the whole project is loaded for that.
         diagnostics.extend(compiler.unused_connections().into_iter().filter_map(|unused| {
             let connection = configured.config.connections.get(&unused)?;

@@ -83,7 +83,7 @@ impl Host {
         diagnostics.extend(compilation.diagnostics.iter().cloned());
         diagnostics.retain(Diagnostic::is_error);
         if !diagnostics.is_empty() {
-            let sources = host.sources();
+            let sources = report::without_secrets(&diagnostics, &host.sources());
             return Err(HostError::Problems(diagnostics.iter().map(|one| report::human(one, &sources, flow::terminal::report_style())).collect()));
         }
         host.connections = compilation.connections;
@@ -141,7 +141,7 @@ impl Host {
             }
         }
         let compilation = self.compiler.compile();
-        Ok(self.settle(&compilation, config_diagnostics))
+        Ok(self.settle(&compilation, &config_diagnostics))
     }
 
     /// A file that is there or was known: neither a folder that came nor one that went.
@@ -192,10 +192,11 @@ impl Host {
     }
 
     /// Sound files go live, broken ones stay at their last sound version.
-    fn settle(&mut self, compilation: &Compilation, config_diagnostics: Vec<Diagnostic>) -> Reloaded {
-        let sources = self.sources();
+    fn settle(&mut self, compilation: &Compilation, config_diagnostics: &[Diagnostic]) -> Reloaded {
+        let all: Vec<Diagnostic> = compilation.diagnostics.iter().chain(config_diagnostics).cloned().collect();
+        let sources = report::without_secrets(&all, &self.sources());
         let mut errors: BTreeMap<Arc<str>, Vec<&Diagnostic>> = BTreeMap::new();
-        for diagnostic in compilation.diagnostics.iter().chain(self.unreadable.values()).chain(&config_diagnostics) {
+        for diagnostic in all.iter().chain(self.unreadable.values()) {
             if diagnostic.is_error() {
                 errors.entry(diagnostic.file.clone()).or_default().push(diagnostic);
             }

@@ -40,8 +40,9 @@ pub(crate) fn run(args: &Check) -> Result<Exit, ProjectError> {
 
 fn human(diagnostics: &[Diagnostic], sources: &Sources, flows: usize, errors: usize, warnings: usize) {
     let style = report_style();
+    let shown = report::without_secrets(diagnostics, sources);
     for diagnostic in diagnostics.iter().take(MOST_REPORTS) {
-        output::err(&report::human(diagnostic, sources, style));
+        output::err(&report::human(diagnostic, &shown, style));
     }
     if diagnostics.len() > MOST_REPORTS {
         output::err(&format!("… and {} more (--format json has them all)", diagnostics.len() - MOST_REPORTS));
@@ -56,9 +57,9 @@ fn human(diagnostics: &[Diagnostic], sources: &Sources, flows: usize, errors: us
         _ => format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")),
     });
     if errors + warnings > 0
-        && let Some(first) = diagnostics.first()
+        && let Some(first) = diagnostics.iter().find(|one| one.is_error()).or(diagnostics.first())
     {
-        summary.push_str(&format!(" (`flowc explain {}` says more about the first)", first.code));
+        summary.push_str(&format!(" (`flowc explain {}` says more)", first.code));
     }
     output::err(&summary);
 }

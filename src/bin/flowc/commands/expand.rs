@@ -32,8 +32,9 @@ pub(crate) fn run(args: &Paths) -> Result<Exit, ProjectError> {
 pub(crate) fn report_errors(loaded: &[Loaded]) -> bool {
     let mut found = false;
     for project in loaded {
+        let shown = report::without_secrets(&project.diagnostics, &project.sources);
         for diagnostic in project.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()) {
-            output::err(&report::human(diagnostic, &project.sources, report_style()));
+            output::err(&report::human(diagnostic, &shown, report_style()));
             found = true;
         }
     }

@@ -81,6 +81,9 @@ pub(crate) async fn run(args: Run) -> Exit {
         addresses.admin,
         if flows == 1 { "" } else { "s" }
     ));
+    if let Some(sandbox) = &sandbox {
+        output::out(&format!("simulated: stripe {}, kustomer {} (POST /_sandbox/events makes things happen)\n", sandbox.stripe_url(), sandbox.kustomer_url()));
+    }
     notify(&[NotifyState::Ready]);
     if args.once {
         once(&service).await;

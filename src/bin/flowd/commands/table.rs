@@ -34,6 +34,11 @@ pub(crate) fn text(json: &Json, key: &str) -> String {
     match json.get(key) {
         Some(Json::String(text)) => printable(text),
         None | Some(Json::Null) => String::new(),
+        // Money as people write it.
+        Some(Json::Object(money)) if money.len() == 2 && money.contains_key("currency") && money.contains_key("amount") => {
+            let part = |key: &str| money.get(key).and_then(Json::as_str).map(printable).unwrap_or_default();
+            format!("{} {}", part("amount"), part("currency"))
+        }
         Some(other) => printable(&other.to_string()),
     }
 }
