@@ -5,12 +5,14 @@
 //! material ([`look`]). Known mistakes are recognised from the tokens around that place, the most telling first
 //! ([`habit`], [`shape`]); what remains is said in general words ([`expected`]).
 
+mod amount;
 mod clause;
 mod expected;
 mod habit;
 mod lines;
 mod literal;
 mod look;
+mod missing;
 mod shape;
 mod similar;
 mod text;

@@ -45,7 +45,7 @@ impl RedbStore {
             create(folder)?;
         }
         let store = Self::over(Box::new(move || {
-            Database::builder().open(&file).map_err(|error| storage(error.into()))
+            builder().open(&file).map_err(|error| storage(error.into()))
         }))?;
         write_version(folder)?;
         Ok(Self { _lock: Some(lock), ..store })
@@ -59,7 +59,7 @@ impl RedbStore {
         open: impl Fn() -> std::io::Result<S> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
         let open = move || {
-            Database::builder().create_with_backend(open().map_err(io)?).map_err(|error| storage(error.into()))
+            builder().create_with_backend(open().map_err(io)?).map_err(|error| storage(error.into()))
         };
         initialise(&open()?)?;
         Self::over(Box::new(open))
@@ -80,6 +80,15 @@ impl RedbStore {
             None => Err(StoreError::Corrupted("it has no version".to_owned())),
         }
     }
+}
+
+/// What redb may keep in memory. Its own default is a gibibyte, which an automation daemon has no right to.
+const CACHE: usize = 16 * 1024 * 1024;
+
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE);
+    builder
 }
 
 type Open = Box<dyn Fn() -> Result<Database, StoreError> + Send + Sync>;
@@ -207,7 +216,7 @@ fn create(folder: &Path) -> Result<(), StoreError> {
     let new = folder.join(NEW_FILE);
     // Made before redb opens it, so that it is never readable by others.
     drop(private_file(&new)?);
-    let database = Database::builder().create(&new).map_err(|error| storage(error.into()))?;
+    let database = builder().create(&new).map_err(|error| storage(error.into()))?;
     initialise(&database)?;
     drop(database);
     OpenOptions::new().write(true).open(&new).and_then(|file| file.sync_all()).map_err(io)?;

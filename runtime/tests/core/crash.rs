@@ -33,7 +33,6 @@ async fn cut_after_each_write() {
     assert!(commits >= 8, "{commits}");
 
     for cut in 1..=commits {
-        eprintln!("cut {cut} of {commits}");
         let (clock, service) = (ManualClock::new(), with_faults());
         let store = Arc::new(MemoryStore::new().unwrap());
         // The store takes `cut` commits and no more: what the daemon does after them, it does in vain.
@@ -43,10 +42,12 @@ async fn cut_after_each_write() {
         // On to the last write, and some way beyond.
         let mut beyond = 0;
         while beyond < 50 {
-            beyond += usize::from(store.faults().commits() == cut);
             tokio::task::yield_now().await;
             std::thread::yield_now();
-            if let Some(next) = clock.next().filter(|next| *next < at("2026-11-22T13:30:00Z")) {
+            let next = clock.next().filter(|next| *next < at("2026-11-22T13:30:00Z"));
+            // Two operations may share a commit, so that there are fewer than undisturbed.
+            beyond += usize::from(store.faults().commits() == cut || next.is_none());
+            if let Some(next) = next {
                 clock.set(next);
             }
         }
