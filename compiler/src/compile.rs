@@ -1,6 +1,6 @@
 //! The pipeline: sources in, flows and diagnostics out; what did not change is not done again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use flow_grammar::span::LineIndex;
@@ -53,8 +53,8 @@ pub struct Unit {
 pub struct Compilation {
     /// By file.
     pub units: BTreeMap<Arc<str>, Arc<Unit>>,
-    /// Everything that is wrong, by file and place.
-    pub diagnostics: Vec<Diagnostic>,
+    /// What only the whole shows: connectors, names that stand twice.
+    across: Arc<Vec<Diagnostic>>,
     /// The connections, by name.
     pub connections: BTreeMap<String, plan::Connection>,
     /// The connectors that the project knows.
@@ -64,7 +64,24 @@ pub struct Compilation {
 impl Compilation {
     /// Tells whether nothing stops the build.
     pub fn is_sound(&self) -> bool {
-        !self.diagnostics.iter().any(Diagnostic::is_error)
+        self.errors().next().is_none()
+    }
+
+    /// Returns everything that is wrong or worth knowing, by file and place.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        let mut all: Vec<Diagnostic> = self.units.values().flat_map(|unit| &unit.diagnostics).chain(&*self.across).cloned().collect();
+        all.sort_by(|a, b| (&a.file, a.span, a.code).cmp(&(&b.file, b.span, b.code)));
+        all
+    }
+
+    /// Returns what stops the build, in no order: cheap where little is wrong.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.units.values().flat_map(|unit| &unit.diagnostics).chain(&*self.across).filter(|one| one.is_error())
+    }
+
+    /// Returns the errors of connectors: what they declare may change what any flow means.
+    pub fn connector_errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.across.iter().filter(|one| one.is_error() && one.code != Code::E202)
     }
 
     /// Returns the sound flows in the order of files and lines.
@@ -225,21 +242,19 @@ impl Compiler {
 
     /// What only the whole can tell: names that stand twice, connections that nobody uses.
     fn link(&self) -> Compilation {
-        let mut diagnostics = self.connector_diagnostics.clone();
-        let mut first: BTreeMap<&str, &plan::Flow> = BTreeMap::new();
+        let mut across = self.connector_diagnostics.clone();
+        let mut first: HashMap<&str, &plan::Flow> = HashMap::new();
         let mut units = BTreeMap::new();
         for (file, state) in &self.files {
             let Some(unit) = &state.unit else { continue };
-            diagnostics.extend(unit.diagnostics.iter().cloned());
             for flow in &unit.flows {
                 if let Some(other) = first.insert(&flow.id, flow) {
-                    diagnostics.push(self.twice(file, flow, other));
+                    across.push(self.twice(file, flow, other));
                     first.insert(&other.id, other);
                 }
             }
             units.insert(file.clone(), unit.clone());
         }
-        diagnostics.sort_by(|a, b| (&a.file, a.span, a.code).cmp(&(&b.file, b.span, b.code)));
         let default = ConnectionSettings::default();
         let connections = self
             .connections
@@ -249,7 +264,7 @@ impl Compiler {
                 (name.clone(), connector::connection(declared, name, settings))
             })
             .collect();
-        Compilation { units, diagnostics, connections, catalog: self.catalog.clone() }
+        Compilation { units, across: Arc::new(across), connections, catalog: self.catalog.clone() }
     }
 
     /// Two flows of one name, or the same nameless flow twice.
@@ -258,8 +273,9 @@ impl Compiler {
         let place = format!("{}:{}", other.file, other.line);
         match &flow.name {
             Some(name) => {
-                let diagnostic = Diagnostic::new(Code::E202, file, span, format!("there are two flows named `{name}`"))
-                    .help(format!("the other one is at {place}; history, limits and metrics belong to the name, so each needs its own"));
+                let diagnostic = Diagnostic::new(Code::E202, file, span, format!("there are two flows named `{name}`")).help(
+                    format!("the other one is at {place}; history, limits and metrics belong to the name, so each needs its own"),
+                );
                 if *other.file == **file { diagnostic.also(self.flow_span(file, other), "the first one") } else { diagnostic }
             }
             None => Diagnostic::new(Code::E202, file, span, "the same flow is there twice")
@@ -285,7 +301,8 @@ impl Compiler {
 
     /// Returns the connections that flow.toml names and no flow uses, for a warning there.
     pub fn unused_connections(&self) -> Vec<String> {
-        let used: BTreeSet<&String> = self.files.values().filter_map(|state| state.unit.as_ref()).flat_map(|unit| &unit.used_connections).collect();
+        let used: BTreeSet<&String> =
+            self.files.values().filter_map(|state| state.unit.as_ref()).flat_map(|unit| &unit.used_connections).collect();
         self.settings.connections.iter().flat_map(|all| all.keys()).filter(|name| !used.contains(name)).cloned().collect()
     }
 }
@@ -312,7 +329,8 @@ fn first_line(text: &str, span: flow_grammar::span::Span) -> flow_grammar::span:
 }
 
 fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
-    let mut unit = Unit { diagnostics: parsed.errors.iter().map(|error| from_syntax(context.file, error)).collect(), ..Unit::default() };
+    let mut unit =
+        Unit { diagnostics: parsed.errors.iter().map(|error| from_syntax(context.file, error)).collect(), ..Unit::default() };
     let index = LineIndex::new(context.source);
     for item in &parsed.file.items {
         match item {
@@ -328,9 +346,14 @@ fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
                 }
             }
             syntax::Item::Test(test) => unit.diagnostics.push(
-                Diagnostic::new(Code::E190, context.file, first_line(context.source, test.span), "not supported yet: tests beside the flows")
-                    .label("this test would not run")
-                    .help("`flowc test` comes later; until then take the test out, or keep it in a file that does not end in .flow"),
+                Diagnostic::new(
+                    Code::E190,
+                    context.file,
+                    first_line(context.source, test.span),
+                    "not supported yet: tests beside the flows",
+                )
+                .label("this test would not run")
+                .help("`flowc test` comes later; until then take the test out, or keep it in a file that does not end in .flow"),
             ),
             // Connectors are declared before; what was no item has its diagnostic among the syntax errors.
             syntax::Item::Connector(_) | syntax::Item::Bad(_) => {}

@@ -5,14 +5,14 @@
 
 pub mod catalog;
 pub mod code;
+pub mod compile;
 pub mod config;
 pub mod connector;
 pub mod diagnostic;
-pub mod report;
-pub mod listing;
-pub mod compile;
 pub mod docs;
 pub mod flow;
+pub mod listing;
+pub mod report;
 pub mod settings;
 pub mod suggest;
 

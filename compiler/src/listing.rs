@@ -16,7 +16,8 @@ fn flow_json(flow: &Flow) -> Json {
         .triggers
         .iter()
         .map(|trigger| {
-            let options: serde_json::Map<String, Json> = trigger.options.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
+            let options: serde_json::Map<String, Json> =
+                trigger.options.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
             json!({ "connection": trigger.connection, "trigger": trigger.name, "types": trigger.types, "options": options })
         })
         .collect();
@@ -85,7 +86,14 @@ pub fn human(flows: &[Arc<Flow>]) -> String {
 
 fn write_flow(out: &mut String, flow: &Flow) -> std::fmt::Result {
     let title = flow.title.as_ref().map(|title| format!("  \"{title}\"")).unwrap_or_default();
-    writeln!(out, "{}{title}  ({}:{}, plan {})", flow.name.as_ref().unwrap_or(&flow.id), flow.file, flow.line, flow.hash.get(..12).unwrap_or(&flow.hash))?;
+    writeln!(
+        out,
+        "{}{title}  ({}:{}, plan {})",
+        flow.name.as_ref().unwrap_or(&flow.id),
+        flow.file,
+        flow.line,
+        flow.hash.get(..12).unwrap_or(&flow.hash)
+    )?;
     for trigger in &flow.triggers {
         let options: Vec<String> = trigger.options.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let options = if options.is_empty() { String::new() } else { format!("({})", options.join(", ")) };
@@ -94,7 +102,8 @@ fn write_flow(out: &mut String, flow: &Flow) -> std::fmt::Result {
     if let Some(filter) = &flow.filter {
         write_condition(out, filter, "  where  ", 9)?;
     }
-    let reads: Vec<String> = flow.reads.iter().map(|read| format!("{}{}", read.name, if read.optional { "?" } else { "" })).collect();
+    let reads: Vec<String> =
+        flow.reads.iter().map(|read| format!("{}{}", read.name, if read.optional { "?" } else { "" })).collect();
     if !reads.is_empty() {
         writeln!(out, "  reads  {}", reads.join(", "))?;
     }

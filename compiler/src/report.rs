@@ -36,7 +36,10 @@ pub fn without_secrets(diagnostics: &[Diagnostic], sources: &Sources) -> Sources
         let Some(text) = sources.get(&diagnostic.file) else { continue };
         let Some(secret) = text.get(diagnostic.span.range()) else { continue };
         // Byte for byte, so that every other place stays where it is; quotes and line ends too.
-        let blot: String = secret.chars().map(|c| if matches!(c, '"' | '\'' | '\n') { c.to_string() } else { "*".repeat(c.len_utf8()) }).collect();
+        let blot: String = secret
+            .chars()
+            .map(|c| if matches!(c, '"' | '\'' | '\n') { c.to_string() } else { "*".repeat(c.len_utf8()) })
+            .collect();
         let masked = [text.get(..diagnostic.span.start as usize), Some(blot.as_str()), text.get(diagnostic.span.end as usize..)];
         let masked: String = masked.into_iter().flatten().collect();
         sources.insert(diagnostic.file.clone(), Arc::from(masked));
@@ -137,7 +140,11 @@ impl miette::Diagnostic for Report<'_> {
             let start = (span.start as usize).min(self.len);
             let len = (span.end as usize).min(self.len).saturating_sub(start);
             let text = (!text.is_empty()).then(|| text.to_owned());
-            if primary { LabeledSpan::new_primary_with_span(text, (start, len)) } else { LabeledSpan::new_with_span(text, (start, len)) }
+            if primary {
+                LabeledSpan::new_primary_with_span(text, (start, len))
+            } else {
+                LabeledSpan::new_with_span(text, (start, len))
+            }
         };
         let first = std::iter::once(label(self.diagnostic.span, &self.diagnostic.label, true));
         Some(Box::new(first.chain(self.diagnostic.labels.iter().map(move |other| label(other.span, &other.text, false)))))
@@ -167,7 +174,8 @@ pub fn json(diagnostics: &[Diagnostic], sources: &Sources, flows: usize) -> Json
             .fixes
             .iter()
             .map(|fix| {
-                let edits: Vec<Json> = fix.edits.iter().map(|edit| json!({ "span": span(edit.span), "text": edit.text })).collect();
+                let edits: Vec<Json> =
+                    fix.edits.iter().map(|edit| json!({ "span": span(edit.span), "text": edit.text })).collect();
                 json!({ "title": fix.title, "edits": edits, "safe": fix.safe })
             })
             .collect();

@@ -10,8 +10,9 @@ fuzz_target!(|text: &str| {
     compiler.set("fuzz.flow", text);
     let compilation = compiler.compile();
     let sources = compiler.sources();
-    for diagnostic in &compilation.diagnostics {
+    let diagnostics = compilation.diagnostics();
+    for diagnostic in &diagnostics {
         assert!(!report::human(diagnostic, &sources, report::Style::default()).is_empty());
     }
-    report::json(&compilation.diagnostics, &sources, compilation.flow_count());
+    report::json(&diagnostics, &sources, compilation.flow_count());
 });

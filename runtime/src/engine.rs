@@ -129,10 +129,7 @@ impl Engine {
             steps: Mutex::default(),
         });
         executor::recover_all(&shared)?;
-        let tasks = vec![
-            tokio::spawn(executor::run(Arc::clone(&shared))),
-            tokio::spawn(executor::retain(Arc::clone(&shared))),
-        ];
+        let tasks = vec![tokio::spawn(executor::run(Arc::clone(&shared))), tokio::spawn(executor::retain(Arc::clone(&shared)))];
         *locked(&shared.tasks) = tasks;
         Ok(Self { shared })
     }
@@ -179,10 +176,15 @@ impl Engine {
                 tracing::warn!(steps = shared.queue().in_flight(), "stopped with steps in flight; the next start goes on from their intent");
             }
         }
-        locked(&shared.steps).abort_all();
-        for task in std::mem::take(&mut *locked(&shared.tasks)) {
-            task.abort();
+        // Nothing writes to the store any more when this returns.
+        let tasks = std::mem::take(&mut *locked(&shared.tasks));
+        tasks.iter().for_each(JoinHandle::abort);
+        for task in tasks {
+            // It was aborted, which is all that its result says.
+            drop(task.await);
         }
+        let mut steps = std::mem::take(&mut *locked(&shared.steps));
+        steps.shutdown().await;
     }
 
     /// Returns when nothing is left to do until an instant to come: for tests with a clock of their own.

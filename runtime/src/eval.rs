@@ -98,15 +98,11 @@ pub fn eval(expr: &Expr, scope: &dyn Scope) -> Result<Value, Required> {
             Value::Bool(ordering(&eval(left, scope)?, &eval(right, scope)?).is_some_and(|found| order.holds(found)))
         }
         Expr::CompareAny(order, left, limits) => Value::Bool(compare_any(*order, &eval(left, scope)?, limits)),
-        Expr::CompareMajor(order, left, right) => {
-            Value::Bool(compare_major(*order, &eval(left, scope)?, &eval(right, scope)?))
-        }
+        Expr::CompareMajor(order, left, right) => Value::Bool(compare_major(*order, &eval(left, scope)?, &eval(right, scope)?)),
         Expr::Equal(left, right) => Value::Bool(equal(&eval(left, scope)?, &eval(right, scope)?)),
         Expr::OneOf(value, choices) => Value::Bool(one_of(&eval(value, scope)?, choices, scope)?),
         Expr::InList(value, list) => Value::Bool(in_list(&eval(value, scope)?, &eval(list, scope)?)),
-        Expr::InRange(value, low, high) => {
-            Value::Bool(in_range(&eval(value, scope)?, &eval(low, scope)?, &eval(high, scope)?))
-        }
+        Expr::InRange(value, low, high) => Value::Bool(in_range(&eval(value, scope)?, &eval(low, scope)?, &eval(high, scope)?)),
         Expr::IsPresent(inner) => Value::Bool(!eval(inner, scope)?.is_missing()),
         Expr::IsEmpty(inner) => Value::Bool(is_empty(&eval(inner, scope)?)),
         Expr::Contains(text, part) => Value::Bool(contains(&eval(text, scope)?, &eval(part, scope)?)),

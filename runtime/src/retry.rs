@@ -73,9 +73,11 @@ fn exponential(attempt: u32) -> u64 {
     FIRST_MS.saturating_mul(1u64.checked_shl(attempt.saturating_sub(1).min(40)).unwrap_or(u64::MAX)).min(LONGEST_MS)
 }
 
-/// Delays that double until they reach an even share, and add up to no more than the spread.
+/// Delays that double and together fill the spread. Where that would begin below a second, they begin there and stop
+/// doubling in time.
 fn planned_delay(retries: u32, spread_ms: u64, attempt: u32) -> u64 {
-    let first = FIRST_MS.min(spread_ms / u64::from(retries.max(1)));
+    let doublings = (1u64 << retries.min(40)).saturating_sub(1).max(1);
+    let first = (spread_ms / doublings).max(FIRST_MS).min(spread_ms / u64::from(retries.max(1)));
     let total = |longest: u64| -> u64 {
         (0..retries).map(|at| first.saturating_mul(1 << at.min(40)).min(longest)).fold(0, u64::saturating_add)
     };
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_given_number_is_spread_over_the_given_time() {
-        for (times, over) in [(1, 60_000), (6, 7_200_000), (20, 72_000_000), (3, 10)] {
+        for (times, over) in [(1, 60_000), (3, 3_600_000), (6, 7_200_000), (20, 72_000_000), (3, 10)] {
             let policy = policy(times, Some(over));
             let mut elapsed = 0;
             for attempt in 1..=times {

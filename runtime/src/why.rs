@@ -224,10 +224,9 @@ fn because(view: &FlowView<'_>, expr: &Expr) -> Option<String> {
             vec![view.eval(left), view.eval(right)]
         }
         Expr::InRange(value, low, high) => vec![view.eval(value), view.eval(low), view.eval(high)],
-        Expr::Contains(left, right)
-        | Expr::StartsWith(left, right)
-        | Expr::EndsWith(left, right)
-        | Expr::InList(left, right) => vec![view.eval(left), view.eval(right)],
+        Expr::Contains(left, right) | Expr::StartsWith(left, right) | Expr::EndsWith(left, right) | Expr::InList(left, right) => {
+            vec![view.eval(left), view.eval(right)]
+        }
         Expr::OneOf(value, _) | Expr::Matches(value, _) => vec![view.eval(value)],
         _ => return None,
     };

@@ -24,13 +24,17 @@ pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_se
     for (name, connection) in &mut config.connections {
         let Some(connector) = catalog.connectors.get(&connection.connector) else {
             let known: Vec<&str> = catalog.connectors.keys().map(String::as_str).collect();
-            let mut diagnostic =
-                Diagnostic::new(Code::E814, file, connection.connector_span, format!("there is no connector `{}`", connection.connector))
-                    .help(format!(
-                        "known: {}; a connector of your own lies beside the flows as `connector {} {{ … }}`",
-                        known.join(", "),
-                        connection.connector
-                    ));
+            let mut diagnostic = Diagnostic::new(
+                Code::E814,
+                file,
+                connection.connector_span,
+                format!("there is no connector `{}`", connection.connector),
+            )
+            .help(format!(
+                "known: {}; a connector of your own lies beside the flows as `connector {} {{ … }}`",
+                known.join(", "),
+                connection.connector
+            ));
             if let Some(best) = nearest(&connection.connector, known.iter().copied()) {
                 let text = if connection.connector == *name { best.to_owned() } else { format!("\"{best}\"") };
                 diagnostic = diagnostic.fix(format!("did you mean `{best}`?"), connection.connector_span, text, false);
@@ -68,8 +72,13 @@ pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_se
                 given.values.insert(key.clone(), value.value.clone());
             } else {
                 diagnostics.push(
-                    Diagnostic::new(Code::E812, file, value.span, format!("`{key}` of {} is {}", connector.title, setting.ty.required()))
-                        .help(setting.docs.clone()),
+                    Diagnostic::new(
+                        Code::E812,
+                        file,
+                        value.span,
+                        format!("`{key}` of {} is {}", connector.title, setting.ty.required()),
+                    )
+                    .help(setting.docs.clone()),
                 );
             }
         }
@@ -93,7 +102,9 @@ fn unknown(file: &Arc<str>, span: flow_grammar::span::Span, key: &str, connector
 
 fn fits(ty: &Type, value: &Value) -> bool {
     match (ty.required(), value) {
-        (Type::Text(_), Value::Text(_)) | (Type::Bool, Value::Bool(_)) | (Type::Number | Type::Int(None), Value::Number(_)) => true,
+        (Type::Text(_), Value::Text(_)) | (Type::Bool, Value::Bool(_)) | (Type::Number | Type::Int(None), Value::Number(_)) => {
+            true
+        }
         (Type::Int(Some((low, high))), Value::Number(number)) => low <= number && number <= high,
         (Type::Enum { members, open }, Value::Text(text)) => *open || members.iter().any(|member| **member == **text),
         (Type::List(inner), Value::List(items)) => items.iter().all(|item| fits(inner, item)),

@@ -20,7 +20,8 @@ type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
 /// Reads flow.toml. What is wrong is left at its default.
 pub fn read(file: &Arc<str>, text: &str, literal_secrets: bool) -> (Config, Vec<Diagnostic>) {
     let mut reader = Reader { file, literal_secrets, diagnostics: Vec::new() };
-    let mut config = Config { settings: Settings { connections: Some(BTreeMap::new()), ..Settings::default() }, ..Config::default() };
+    let mut config =
+        Config { settings: Settings { connections: Some(BTreeMap::new()), ..Settings::default() }, ..Config::default() };
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let span = error.span().map_or_else(Span::default, |range| Span::new(range.start, range.end));
@@ -84,7 +85,11 @@ impl Reader<'_> {
         let Some(code) = self.text(value, "currency", "\"USD\"") else { return };
         match Currency::parse(&code).filter(Currency::is_listed) {
             Some(currency) => config.settings.currency = Some(currency),
-            None => self.wrong(value, format!("`{code}` is no currency"), "a currency is its ISO 4217 code, such as \"USD\" or \"JPY\""),
+            None => self.wrong(
+                value,
+                format!("`{code}` is no currency"),
+                "a currency is its ISO 4217 code, such as \"USD\" or \"JPY\"",
+            ),
         }
     }
 
@@ -113,7 +118,11 @@ impl Reader<'_> {
                 }
                 "max_body" => match self.size(value) {
                     Some(bytes) if (1024..=64 * 1024 * 1024).contains(&bytes) => config.max_body = bytes,
-                    _ => self.wrong(value, "`max_body` is a size from 1 KiB to 64 MiB".into(), "for example `max_body = \"1 MiB\"`"),
+                    _ => self.wrong(
+                        value,
+                        "`max_body` is a size from 1 KiB to 64 MiB".into(),
+                        "for example `max_body = \"1 MiB\"`",
+                    ),
                 },
                 _ => self.unknown(key, "in [server]", &["listen", "public_url", "max_body"]),
             }
@@ -173,13 +182,22 @@ impl Reader<'_> {
             let plain = name_text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
             if !plain || !name_text.starts_with(|c: char| c.is_ascii_lowercase()) {
                 self.diagnostics.push(
-                    Diagnostic::new(Code::E812, self.file, span(name), format!("`{name_text}` cannot be the name of a connection"))
-                        .help("flows write the name, so it is lower case: letters, digits and `_`, a letter first"),
+                    Diagnostic::new(
+                        Code::E812,
+                        self.file,
+                        span(name),
+                        format!("`{name_text}` cannot be the name of a connection"),
+                    )
+                    .help("flows write the name, so it is lower case: letters, digits and `_`, a letter first"),
                 );
                 continue;
             }
             let DeValue::Table(table) = value.get_ref() else {
-                self.wrong(value, format!("`{name_text}` is a table"), &format!("write `[connections.{name_text}]` with its settings below"));
+                self.wrong(
+                    value,
+                    format!("`{name_text}` is a table"),
+                    &format!("write `[connections.{name_text}]` with its settings below"),
+                );
                 continue;
             };
             let connection = self.connection(name, table);
@@ -257,7 +275,11 @@ impl Reader<'_> {
         let Some(text) = self.text(value, key, "\"127.0.0.1:7400\"") else { return };
         match text.replace("localhost", "127.0.0.1").parse() {
             Ok(address) => *target = address,
-            Err(_) => self.wrong(value, format!("`{text}` is no address to listen on"), "write address and port, such as \"127.0.0.1:7400\""),
+            Err(_) => self.wrong(
+                value,
+                format!("`{text}` is no address to listen on"),
+                "write address and port, such as \"127.0.0.1:7400\"",
+            ),
         }
     }
 
@@ -273,8 +295,14 @@ impl Reader<'_> {
 
     fn duration(&mut self, value: &Spanned<DeValue<'_>>, key: &str, target: &mut u64) {
         match value.get_ref() {
-            DeValue::String(text) if parse_duration(text).is_some_and(|ms| ms > 0) => *target = parse_duration(text).unwrap_or(*target),
-            _ => self.wrong(value, format!("`{key}` is a duration"), &format!("for example `{key} = \"30 seconds\"` or `\"30 days\"`")),
+            DeValue::String(text) if parse_duration(text).is_some_and(|ms| ms > 0) => {
+                *target = parse_duration(text).unwrap_or(*target)
+            }
+            _ => self.wrong(
+                value,
+                format!("`{key}` is a duration"),
+                &format!("for example `{key} = \"30 seconds\"` or `\"30 days\"`"),
+            ),
         }
     }
 
@@ -345,9 +373,11 @@ fn plain_value(value: &DeValue<'_>) -> Option<Value> {
         DeValue::Boolean(on) => Some(Value::Bool(*on)),
         DeValue::Float(float) => parse_decimal(float.as_str()).map(Value::Number),
         DeValue::Integer(_) => integer(value).map(|integer| Value::Number(integer.into())),
-        DeValue::Array(items) => {
-            items.iter().map(|item| plain_value(item.get_ref())).collect::<Option<Vec<_>>>().map(|items| Value::List(Arc::new(items)))
-        }
+        DeValue::Array(items) => items
+            .iter()
+            .map(|item| plain_value(item.get_ref()))
+            .collect::<Option<Vec<_>>>()
+            .map(|items| Value::List(Arc::new(items))),
         DeValue::Datetime(_) | DeValue::Table(_) => None,
     }
 }

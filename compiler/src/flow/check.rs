@@ -282,8 +282,24 @@ pub(super) fn one_line(text: &str) -> String {
 pub(super) fn is_reserved(name: &str) -> bool {
     matches!(
         name,
-        "when" | "every" | "where" | "do" | "then" | "and" | "or" | "not" | "is" | "in" | "contains" | "else" | "if" | "match"
-            | "let" | "for" | "true" | "false"
+        "when"
+            | "every"
+            | "where"
+            | "do"
+            | "then"
+            | "and"
+            | "or"
+            | "not"
+            | "is"
+            | "in"
+            | "contains"
+            | "else"
+            | "if"
+            | "match"
+            | "let"
+            | "for"
+            | "true"
+            | "false"
     )
 }
 

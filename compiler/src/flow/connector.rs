@@ -76,7 +76,8 @@ fn check_summary(checker: &Checker<'_>, summary: &TextLit, record: &Record) -> V
             let mut diagnostic =
                 checker.diagnostic(Code::E201, name.span, format!("`{}` has no field `{}`", record.name, name.text));
             if let Some(close) = nearest(&name.text, record.fields.iter().map(|field| field.name.as_str())) {
-                diagnostic = diagnostic.help(format!("did you mean `{close}`?")).fix(format!("`{close}`"), name.span, close, true);
+                diagnostic =
+                    diagnostic.help(format!("did you mean `{close}`?")).fix(format!("`{close}`"), name.span, close, true);
             }
             found.push(diagnostic);
         }
@@ -108,7 +109,11 @@ impl<'a> Checker<'a> {
         let (output, optional) = split(&operation.output);
         if !done.ends && !optional && *output != Type::Nothing {
             let diagnostic = self
-                .diagnostic(Code::E820, name, format!("`{}` promises a result, and does not return one on every way", operation.name))
+                .diagnostic(
+                    Code::E820,
+                    name,
+                    format!("`{}` promises a result, and does not return one on every way", operation.name),
+                )
                 .label(format!("-> {output}"))
                 .help("end its steps with `return`, or make the result `?`");
             self.report(diagnostic);

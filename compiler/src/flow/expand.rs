@@ -94,7 +94,11 @@ fn expand_expr(expr: &mut Expr, fills: &mut Vec<Fill>) {
                 call.args.extend(fills.swap_remove(at).args);
             }
         }
-        ExprKind::Field(inner, _) | ExprKind::Not(inner) | ExprKind::Negate(inner) | ExprKind::Require(inner) | ExprKind::Paren(inner) => {
+        ExprKind::Field(inner, _)
+        | ExprKind::Not(inner)
+        | ExprKind::Negate(inner)
+        | ExprKind::Require(inner)
+        | ExprKind::Paren(inner) => {
             expand_expr(inner, fills);
         }
         ExprKind::Index(left, right)

@@ -40,9 +40,10 @@ impl<'a> Place<'a> {
 
     fn is_within(&self, outer: &Place<'_>) -> bool {
         self.root == outer.root
-            && self.path.strip_prefix(outer.path.as_ref()).is_some_and(|rest| {
-                rest.is_empty() || outer.path.is_empty() || rest.starts_with('.') || rest.starts_with('[')
-            })
+            && self
+                .path
+                .strip_prefix(outer.path.as_ref())
+                .is_some_and(|rest| rest.is_empty() || outer.path.is_empty() || rest.starts_with('.') || rest.starts_with('['))
     }
 }
 

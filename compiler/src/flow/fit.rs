@@ -75,7 +75,11 @@ impl<'a> Checker<'a> {
                 {
                     let nearest = if number < low { low } else { high };
                     let diagnostic = self
-                        .diagnostic(Code::E301, expr.span, format!("a number from {low} to {high} is expected {}", target.words()))
+                        .diagnostic(
+                            Code::E301,
+                            expr.span,
+                            format!("a number from {low} to {high} is expected {}", target.words()),
+                        )
                         .label(format!("found {number}"))
                         .fix(format!("`{nearest}`"), expr.span, nearest.to_string(), false);
                     self.report(diagnostic);
@@ -104,9 +108,7 @@ impl<'a> Checker<'a> {
             }
             (Type::Text(TextKind::Plain), Type::Enum { .. }) => yes(matches!(value.as_const(), Some(Value::Text(_)))),
             (Type::Int(_) | Type::Number, Type::Money) => match (value.as_const(), self.settings.currency) {
-                (Some(Value::Number(amount)), Some(currency))
-                    if amount.normalize().scale() <= u32::from(currency.decimals()) =>
-                {
+                (Some(Value::Number(amount)), Some(currency)) if amount.normalize().scale() <= u32::from(currency.decimals()) => {
                     Fit::As(Value::Money(Money { amount: *amount, currency }))
                 }
                 _ => Fit::No,
@@ -179,10 +181,10 @@ impl<'a> Checker<'a> {
                     && !text.contains(char::is_whitespace);
                 (fine, "an e-mail address", "\"ada@example.com\"")
             }
-            TextKind::Url => (text.starts_with("https://") || text.starts_with("http://"), "a web address", "\"https://example.com\""),
-            TextKind::Phone => {
-                (text.chars().filter(char::is_ascii_digit).count() >= 3, "a telephone number", "\"+33123456789\"")
+            TextKind::Url => {
+                (text.starts_with("https://") || text.starts_with("http://"), "a web address", "\"https://example.com\"")
             }
+            TextKind::Phone => (text.chars().filter(char::is_ascii_digit).count() >= 3, "a telephone number", "\"+33123456789\""),
             TextKind::Country => (text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic()), "a country", "\"FR\""),
             TextKind::Plain | TextKind::Locale | TextKind::Id(..) | TextKind::Secret => return,
         };
@@ -208,7 +210,11 @@ impl<'a> Checker<'a> {
         }
         let text = self.text_of(expr);
         let mut diagnostic = self
-            .diagnostic(Code::E301, expr.span, format!("expected {} {}, found {}", words(want), target.words(), value.type_name()))
+            .diagnostic(
+                Code::E301,
+                expr.span,
+                format!("expected {} {}, found {}", words(want), target.words(), value.type_name()),
+            )
             .label(value.type_name());
         let at = expr.span;
         diagnostic = match (value.ty.as_ref(), want) {

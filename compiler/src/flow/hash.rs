@@ -11,10 +11,13 @@ use serde::Serialize;
 /// How many operations are remembered before those that are gone are forgotten.
 const REMEMBERED: usize = 1024;
 
+/// An operation and its hash.
+type Remembered = (Weak<Operation>, Arc<str>);
+
 thread_local! {
     /// The hashes of operations by their address. An operation never changes, and is by far the largest part of a flow.
     /// INVARIANT: the weak pointer keeps the address from being given to another.
-    static HASHES: RefCell<HashMap<usize, (Weak<Operation>, Arc<str>)>> = RefCell::new(HashMap::new());
+    static HASHES: RefCell<HashMap<usize, Remembered>> = RefCell::new(HashMap::new());
 }
 
 #[derive(Serialize)]

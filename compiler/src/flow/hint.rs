@@ -16,7 +16,8 @@ impl<'a> Checker<'a> {
     pub(super) fn unknown_name(&mut self, name: &Ident) {
         let text = name.text.as_str();
         let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("there is no `{text}` here"));
-        let locals = self.bindings.get(self.frame.first_binding..).unwrap_or_default().iter().map(|binding| binding.name.as_str());
+        let locals =
+            self.bindings.get(self.frame.first_binding..).unwrap_or_default().iter().map(|binding| binding.name.as_str());
         let fields: &[crate::catalog::Field] = match self.event {
             Event::Known(source) if self.frame.sees_event => &source.record.fields,
             Event::Known(_) | Event::None | Event::Unknown => &[],
@@ -24,9 +25,12 @@ impl<'a> Checker<'a> {
         let candidates = locals.chain(fields.iter().map(|field| field.name.as_str()));
         if let Some(found) = nearest(text, candidates).map(str::to_owned) {
             let found = if text == found { format!("`{found}`") } else { found };
-            diagnostic = diagnostic
-                .help(format!("did you mean `{found}`?{}", self.about(&found)))
-                .fix(format!("`{found}`"), name.span, found, true);
+            diagnostic = diagnostic.help(format!("did you mean `{found}`?{}", self.about(&found))).fix(
+                format!("`{found}`"),
+                name.span,
+                found,
+                true,
+            );
         } else if let Some(found) = self.elsewhere(text) {
             diagnostic = found.apply(diagnostic);
         } else if FUNCTIONS.iter().any(|function| function.name == text) {
@@ -60,14 +64,20 @@ impl<'a> Checker<'a> {
             self.report(diagnostic);
             return;
         };
-        let mut diagnostic =
-            self.diagnostic(Code::E201, name.span, format!("{}.{} has no field `{text}`", source.connection, source.trigger.name));
-        if let Some(field) =
-            nearest(text, source.record.fields.iter().map(|field| field.name.as_str())).and_then(|found| source.record.field(found))
+        let mut diagnostic = self.diagnostic(
+            Code::E201,
+            name.span,
+            format!("{}.{} has no field `{text}`", source.connection, source.trigger.name),
+        );
+        if let Some(field) = nearest(text, source.record.fields.iter().map(|field| field.name.as_str()))
+            .and_then(|found| source.record.field(found))
         {
-            diagnostic = diagnostic
-                .help(format!("did you mean `{}`?{}", field.name, describe(&field.ty, &field.docs)))
-                .fix(format!("`event.{}`", field.name), name.span, field.name.clone(), true);
+            diagnostic = diagnostic.help(format!("did you mean `{}`?{}", field.name, describe(&field.ty, &field.docs))).fix(
+                format!("`event.{}`", field.name),
+                name.span,
+                field.name.clone(),
+                true,
+            );
         } else if let Some(found) = self.elsewhere(text) {
             diagnostic = found.apply(diagnostic);
         }
@@ -78,12 +88,18 @@ impl<'a> Checker<'a> {
     pub(super) fn unknown_field(&mut self, expr: &syntax::Expr, name: &Ident, record: &'a Record, value: &Typed<'a>) {
         let base = expr.span.text(self.frame.source);
         let base = base.get(..base.len().saturating_sub(name.text.len() + 1)).unwrap_or_default();
-        let mut diagnostic =
-            self.diagnostic(Code::E201, name.span, format!("`{base}` has no field `{}`", name.text)).label(format!("it is {}", value.ty));
-        if let Some(field) = nearest(&name.text, record.fields.iter().map(|field| field.name.as_str())).and_then(|n| record.field(n)) {
-            diagnostic = diagnostic
-                .help(format!("did you mean `{}`?{}", field.name, describe(&field.ty, &field.docs)))
-                .fix(format!("`{}`", field.name), name.span, field.name.clone(), true);
+        let mut diagnostic = self
+            .diagnostic(Code::E201, name.span, format!("`{base}` has no field `{}`", name.text))
+            .label(format!("it is {}", value.ty));
+        if let Some(field) =
+            nearest(&name.text, record.fields.iter().map(|field| field.name.as_str())).and_then(|n| record.field(n))
+        {
+            diagnostic = diagnostic.help(format!("did you mean `{}`?{}", field.name, describe(&field.ty, &field.docs))).fix(
+                format!("`{}`", field.name),
+                name.span,
+                field.name.clone(),
+                true,
+            );
         } else {
             let names: Vec<&str> = record.fields.iter().take(8).map(|field| field.name.as_str()).collect();
             diagnostic = diagnostic.help(format!("it has {}", listed(&names, "and")));
@@ -128,7 +144,8 @@ impl<'a> Checker<'a> {
             .collect();
         if let Some(found) = nearest(&name.text, self.connections.keys().map(String::as_str)) {
             let title = self.connections.get(found).map_or("", |connector| connector.title.as_str());
-            diagnostic = diagnostic.help(format!("did you mean `{found}` ({title})?")).fix(format!("`{found}`"), name.span, found, true);
+            diagnostic =
+                diagnostic.help(format!("did you mean `{found}` ({title})?")).fix(format!("`{found}`"), name.span, found, true);
         } else if let Some(found) = of_connector.first() {
             diagnostic = diagnostic
                 .help(format!("{} is a connector; its connection is called {}", name.text, listed(&of_connector, "or")))
@@ -172,18 +189,29 @@ impl<'a> Checker<'a> {
     }
 
     /// Reports an operation or trigger that a connector does not have.
-    pub(super) fn unknown_operation(&mut self, connection: &str, connector: &Connector, name: &Ident, actions: bool, queries: bool) {
+    pub(super) fn unknown_operation(
+        &mut self,
+        connection: &str,
+        connector: &Connector,
+        name: &Ident,
+        actions: bool,
+        queries: bool,
+    ) {
         let text = name.text.as_str();
-        let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("{} has no `{text}`", self.called(connection, connector)));
+        let mut diagnostic =
+            self.diagnostic(Code::E201, name.span, format!("{} has no `{text}`", self.called(connection, connector)));
         let own = self.frame.own.is_some();
         let candidates =
             connector.operations.values().filter(|op| (!op.internal || own) && (op.action && actions || !op.action && queries));
         let found = nearest(text, candidates.clone().map(|op| op.name.as_str()));
         if let Some(found) = found {
             let docs = connector.operations.get(found).map_or("", |op| first_line(&op.docs));
-            diagnostic = diagnostic
-                .help(format!("did you mean `{connection}.{found}`? {docs}").trim_end().to_owned())
-                .fix(format!("`{found}`"), name.span, found, true);
+            diagnostic = diagnostic.help(format!("did you mean `{connection}.{found}`? {docs}").trim_end().to_owned()).fix(
+                format!("`{found}`"),
+                name.span,
+                found,
+                true,
+            );
         } else {
             let names: Vec<&str> = candidates.map(|op| op.name.as_str()).collect();
             let what = match (actions, queries) {
@@ -205,9 +233,13 @@ impl<'a> Checker<'a> {
         let text = name.text.as_str();
         let mut diagnostic =
             self.diagnostic(Code::E201, name.span, format!("{} has no trigger `{text}`", self.called(connection, connector)));
-        if let Some(trigger) = nearest(text, connector.triggers.keys().map(String::as_str)).and_then(|n| connector.triggers.get(n)) {
+        if let Some(trigger) =
+            nearest(text, connector.triggers.keys().map(String::as_str)).and_then(|n| connector.triggers.get(n))
+        {
             diagnostic = diagnostic
-                .help(format!("did you mean `{connection}.{}`? {}", trigger.name, first_line(&trigger.docs)).trim_end().to_owned())
+                .help(
+                    format!("did you mean `{connection}.{}`? {}", trigger.name, first_line(&trigger.docs)).trim_end().to_owned(),
+                )
                 .fix(format!("`{}`", trigger.name), name.span, trigger.name.clone(), true);
         } else {
             let words: Vec<&str> = text.split('_').filter(|word| word.len() > 3).collect();
@@ -218,8 +250,7 @@ impl<'a> Checker<'a> {
                 .filter(|name| words.iter().any(|word| name.contains(word)))
                 .take(4)
                 .collect();
-            let names: Vec<&str> =
-                if alike.is_empty() { connector.triggers.keys().map(String::as_str).collect() } else { alike };
+            let names: Vec<&str> = if alike.is_empty() { connector.triggers.keys().map(String::as_str).collect() } else { alike };
             diagnostic = if names.is_empty() {
                 diagnostic.help("it has no triggers")
             } else {
@@ -243,7 +274,8 @@ impl<'a> Checker<'a> {
         let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("there is no function `{text}`"));
         if let Some(found) = nearest(text, FUNCTIONS.iter().map(|function| function.name)) {
             let docs = FUNCTIONS.iter().find(|function| function.name == found).map_or("", |function| function.docs);
-            diagnostic = diagnostic.help(format!("did you mean `{found}`: {docs}?")).fix(format!("`{found}`"), name.span, found, true);
+            diagnostic =
+                diagnostic.help(format!("did you mean `{found}`: {docs}?")).fix(format!("`{found}`"), name.span, found, true);
         } else {
             let having: Vec<String> = self
                 .connections
@@ -252,9 +284,12 @@ impl<'a> Checker<'a> {
                 .map(|(connection, _)| format!("{connection}.{text}"))
                 .collect();
             if let [only] = having.as_slice() {
-                diagnostic = diagnostic
-                    .help(format!("operations are named with their connection: `{only}`"))
-                    .fix(format!("`{only}`"), name.span, only.clone(), true);
+                diagnostic = diagnostic.help(format!("operations are named with their connection: `{only}`")).fix(
+                    format!("`{only}`"),
+                    name.span,
+                    only.clone(),
+                    true,
+                );
             } else if having.is_empty() {
                 let names: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
                 diagnostic = diagnostic.help(format!("there are {}", listed(&names, "and")));
@@ -275,8 +310,7 @@ impl<'a> Checker<'a> {
         {
             let currency = self.settings.currency.map_or_else(|| "USD".to_owned(), |currency| currency.to_string());
             let text = self.text_of(&only.value);
-            diagnostic =
-                diagnostic.fix(format!("`{text} {currency}`"), call.span, format!("{text} {currency}"), false);
+            diagnostic = diagnostic.fix(format!("`{text} {currency}`"), call.span, format!("{text} {currency}"), false);
         }
         self.report(diagnostic);
     }

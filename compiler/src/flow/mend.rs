@@ -121,9 +121,8 @@ impl<'a> Checker<'a> {
         let text = match place.root {
             Root::Event => {
                 let first = place.path.split(['.', '[']).next().unwrap_or_default();
-                let hidden = self.connections.contains_key(first)
-                    || super::expr::is_builtin(first)
-                    || super::check::is_reserved(first);
+                let hidden =
+                    self.connections.contains_key(first) || super::expr::is_builtin(first) || super::check::is_reserved(first);
                 if hidden { format!("event.{}", place.path) } else { place.path.to_string() }
             }
             Root::Raw | Root::Binding(_) => format!("raw.{}", place.path),
@@ -131,20 +130,20 @@ impl<'a> Checker<'a> {
         self.extend_where(&format!("{text} is present"), "skips those events")
     }
 
+    /// Returns the flow's `where`.
+    fn filter_node(&self) -> Option<&'a syntax::Expr> {
+        self.node?.clauses.iter().find_map(|clause| match &clause.kind {
+            ClauseKind::Where(condition) => Some(condition),
+            _ => None,
+        })
+    }
+
     /// Returns the fix that adds a test to the flow's `where`.
     fn extend_where(&self, test: &str, effect: &str) -> Option<Fix> {
         let node = self.node?;
-        let condition = node.clauses.iter().find_map(|clause| match &clause.kind {
-            ClauseKind::Where(condition) => Some(condition),
-            _ => None,
-        });
-        let (edits, title) = match condition {
+        let (edits, title) = match self.filter_node() {
             Some(condition) => {
-                let loose = matches!(
-                    condition.kind.as_ref(),
-                    ExprKind::Binary(BinaryOp::Or, ..) | ExprKind::Else(..)
-                );
-                let (open, close) = if loose { ("(", ")") } else { ("", "") };
+                let (open, close) = if is_loose(condition) { ("(", ")") } else { ("", "") };
                 (wrap(condition.span, open, &format!("{close} and {test}")), format!("add `and {test}` to `where`  ({effect})"))
             }
             None => {
@@ -180,10 +179,12 @@ impl<'a> Checker<'a> {
         {
             if self.setting == Setting::Steps {
                 diagnostic.fixes.extend(self.present_in_where(place));
-            } else if let Some(subject) = &subject {
+            } else if let (Some(subject), Some(condition)) = (&subject, self.filter_node()) {
+                // What is said first is known behind it.
+                let (open, close) = if is_loose(condition) { ("(", ")") } else { ("", "") };
                 diagnostic.fixes.push(Fix {
-                    title: format!("ask first: `{subject} is present and …`"),
-                    edits: Vec::new(),
+                    title: format!("ask first: `{subject} is present and …`  (skips those events)"),
+                    edits: wrap(condition.span, &format!("{subject} is present and {open}"), close),
                     safe: false,
                 });
             }
@@ -195,9 +196,19 @@ impl<'a> Checker<'a> {
                 safe: false,
             });
         }
+        if diagnostic.fixes.is_empty()
+            && let Some(flipped) = &partial.flipped
+        {
+            diagnostic = diagnostic.advise(format!("ask the other way round as well: `if {flipped} {{ … }}`"));
+        }
         diagnostic.fixes.truncate(3);
         self.report(diagnostic);
     }
+}
+
+/// Tells whether `and` beside the expression would take a part of it.
+fn is_loose(expr: &syntax::Expr) -> bool {
+    matches!(expr.kind.as_ref(), ExprKind::Binary(BinaryOp::Or, ..) | ExprKind::Else(..))
 }
 
 /// Returns the edits that put something before and behind.

@@ -119,7 +119,9 @@ impl<'a> Checker<'a> {
                 }
                 ClauseKind::Window { .. } => ("`N times within D`", "each event that matches starts the flow today"),
                 ClauseKind::Within(_) => ("`within D` of an event that does not come", "a flow starts with an event that comes"),
-                ClauseKind::Fresh(_) => ("`fresh within D`", "a bound on the age can stand in `where`: `now - created_at < 30 seconds`"),
+                ClauseKind::Fresh(_) => {
+                    ("`fresh within D`", "a bound on the age can stand in `where`: `now - created_at < 30 seconds`")
+                }
                 ClauseKind::AtMost { .. } => ("`at most N per K per D`", "without it, each event that matches starts the flow"),
                 ClauseKind::OncePer(_) => {
                     ("`once per K`", "an event starts the flow once in any case, however often it is delivered")
@@ -153,10 +155,10 @@ impl<'a> Checker<'a> {
         let expanded = expand::expand(node, std::mem::take(&mut self.fills), std::mem::take(&mut self.hoisted));
         let (program, operations) = self.build.finish(on_error);
         let mut flow = plan::Flow {
-            id: node.name.as_ref().map_or_else(
-                || format!("{}:{}", self.file, plan::short_hash(&show::normalized(node))),
-                |name| name.text.clone(),
-            ),
+            id: node
+                .name
+                .as_ref()
+                .map_or_else(|| format!("{}:{}", self.file, plan::short_hash(&show::normalized(node))), |name| name.text.clone()),
             name: node.name.as_ref().map(|name| name.text.clone()),
             title: node.title.as_ref().and_then(syntax::TextLit::plain),
             docs: node.docs.lines.join("\n"),

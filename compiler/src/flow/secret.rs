@@ -27,7 +27,8 @@ pub(super) fn looks_live(text: &str) -> bool {
         text.match_indices(start).any(|(at, _)| {
             let before = text.get(..at).and_then(|before| before.chars().next_back());
             let rest = text.get(at + start.len()..).unwrap_or("");
-            let follows = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '/' | '=' | ' ')).count();
+            let follows =
+                rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '/' | '=' | ' ')).count();
             before.is_none_or(|c| !c.is_ascii_alphanumeric()) && follows >= *least
         })
     })

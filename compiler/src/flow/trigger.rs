@@ -37,11 +37,7 @@ impl<'a> Checker<'a> {
                     self.trigger(reference);
                 }
             }
-            self.unsupported(
-                when.span,
-                "several triggers in one flow",
-                "write one flow for each trigger, with the same steps",
-            );
+            self.unsupported(when.span, "several triggers in one flow", "write one flow for each trigger, with the same steps");
             return None;
         };
         match pattern {
@@ -102,7 +98,10 @@ impl<'a> Checker<'a> {
                     }
                     let diagnostic = self
                         .diagnostic(Code::E201, name.span.to(last.span), "a trigger has two parts: connection and event")
-                        .help(format!("for example `{}.{}`; what events are meant is said behind it, in `where`", connection.text, name.text));
+                        .help(format!(
+                            "for example `{}.{}`; what events are meant is said behind it, in `where`",
+                            connection.text, name.text
+                        ));
                     self.report(diagnostic);
                 }
                 return None;
@@ -139,9 +138,12 @@ impl<'a> Checker<'a> {
             .collect();
         let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("there is no trigger `{}`", name.text));
         if let [only] = having.as_slice() {
-            diagnostic = diagnostic
-                .help(format!("triggers are named with their connection: `{only}`"))
-                .fix(format!("`{only}`"), name.span, only.clone(), true);
+            diagnostic = diagnostic.help(format!("triggers are named with their connection: `{only}`")).fix(
+                format!("`{only}`"),
+                name.span,
+                only.clone(),
+                true,
+            );
         } else if having.is_empty() {
             diagnostic = diagnostic.help("write connection and event, for example `stripe.charge_failed`");
         } else {
@@ -161,9 +163,12 @@ impl<'a> Checker<'a> {
             .label(if operation.action { "something that a flow does" } else { "something that a flow asks" });
         let caused = operation.emits.first().filter(|event| connector.triggers.contains_key(*event));
         diagnostic = match caused {
-            Some(event) => diagnostic
-                .help(format!("the event that it causes is `{connection}.{event}`"))
-                .fix(format!("`{event}`"), name.span, event.clone(), false),
+            Some(event) => diagnostic.help(format!("the event that it causes is `{connection}.{event}`")).fix(
+                format!("`{event}`"),
+                name.span,
+                event.clone(),
+                false,
+            ),
             None => {
                 let names: Vec<String> = connector.triggers.keys().take(6).map(|name| format!("{connection}.{name}")).collect();
                 if names.is_empty() {
@@ -228,8 +233,11 @@ impl<'a> Checker<'a> {
                     .help("which events are meant is said behind it: `where …`"),
                 options => {
                     let names: Vec<&str> = options.iter().map(|option| option.name.as_str()).collect();
-                    self.diagnostic(Code::E204, arg.span, "say which option this is")
-                        .help(format!("`{}` has {}", trigger.name, listed(&names, "and")))
+                    self.diagnostic(Code::E204, arg.span, "say which option this is").help(format!(
+                        "`{}` has {}",
+                        trigger.name,
+                        listed(&names, "and")
+                    ))
                 }
             };
             self.report(diagnostic);
@@ -297,7 +305,11 @@ impl<'a> Checker<'a> {
             self.quiet -= 1;
             if std::mem::take(&mut self.quiet_error) && self.error_count() == 0 {
                 let diagnostic = self
-                    .diagnostic(Code::E820, span, format!("the connector of `{}` has a mistake in this trigger", source.connection))
+                    .diagnostic(
+                        Code::E820,
+                        span,
+                        format!("the connector of `{}` has a mistake in this trigger", source.connection),
+                    )
                     .help(format!("see {}", source.connector.file));
                 self.report(diagnostic);
             }

@@ -29,7 +29,8 @@ const OWN: &str = include_str!("own.flow");
 
 impl Project {
     pub(crate) fn new() -> Self {
-        let mut project = Self { settings: Settings::default(), catalog: (**connector::builtin()).clone(), connections: BTreeMap::new() };
+        let mut project =
+            Self { settings: Settings::default(), catalog: (**connector::builtin()).clone(), connections: BTreeMap::new() };
         let parsed = flow_grammar::parse(OWN);
         assert!(parsed.errors.is_empty(), "{:#?}", parsed.errors);
         project.declare(OWN, &parsed, "own.flow");
@@ -92,17 +93,27 @@ pub(crate) fn check_in(project: &mut Project, source: &str) -> String {
         for fix in diagnostic.fixes.iter().filter(|fix| fix.safe) {
             let mended = apply(source, fix);
             let again = project.check(&mended);
-            let left: Vec<&Diagnostic> =
-                again.diagnostics.iter().filter(|d| d.is_error() && d.code == diagnostic.code && d.message == diagnostic.message).collect();
+            let left: Vec<&Diagnostic> = again
+                .diagnostics
+                .iter()
+                .filter(|d| d.is_error() && d.code == diagnostic.code && d.message == diagnostic.message)
+                .collect();
             let before = errors(&checked.diagnostics);
             let clean = before > 1 || errors(&again.diagnostics) == 0;
             let gone = diagnostic.severity != Severity::Error || left.is_empty();
             if !gone || !clean || errors(&again.diagnostics) > before {
-                let _ = writeln!(text, "!! safe fix does not mend: {}\n{mended}\n{}", fix.title, rendered(&mended, &again.diagnostics));
+                let _ = writeln!(
+                    text,
+                    "!! safe fix does not mend: {}\n{mended}\n{}",
+                    fix.title,
+                    rendered(&mended, &again.diagnostics)
+                );
             }
         }
     }
-    if !checked.outcomes.is_empty() && checked.diagnostics.iter().any(Diagnostic::is_error) != checked.outcomes.iter().any(|outcome| outcome.flow.is_none()) {
+    if !checked.outcomes.is_empty()
+        && checked.diagnostics.iter().any(Diagnostic::is_error) != checked.outcomes.iter().any(|outcome| outcome.flow.is_none())
+    {
         text.push_str("!! errors and plans do not agree\n");
     }
     text
@@ -140,7 +151,13 @@ pub(crate) fn rendered(source: &str, diagnostics: &[Diagnostic]) -> String {
             let _ = writeln!(text, "  = {help}");
         }
         for fix in &diagnostic.fixes {
-            let how = if fix.edits.is_empty() { "advice" } else if fix.safe { "fix, safe" } else { "fix" };
+            let how = if fix.edits.is_empty() {
+                "advice"
+            } else if fix.safe {
+                "fix, safe"
+            } else {
+                "fix"
+            };
             let _ = writeln!(text, "  = {how}: {}", fix.title);
             if !fix.edits.is_empty() && !fix.safe {
                 let mended = apply(source, fix);
@@ -156,7 +173,11 @@ pub(crate) fn rendered(source: &str, diagnostics: &[Diagnostic]) -> String {
 
 fn at(source: &str, span: flow_grammar::span::Span) -> String {
     let text = span.text(source);
-    if text.is_empty() { format!("({}..{})", span.start, span.end) } else { text.split_whitespace().collect::<Vec<_>>().join(" ") }
+    if text.is_empty() {
+        format!("({}..{})", span.start, span.end)
+    } else {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// Compares what is said about several sources with the snapshot of the group.

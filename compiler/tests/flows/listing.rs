@@ -69,7 +69,9 @@ fn instruction(flow: &Flow, instr: &Instr) -> String {
                 .iter()
                 .zip(&call.args)
                 .filter(|(_, arg)| arg.value != Expr::Const(flow_plan::Value::Missing))
-                .map(|(input, arg)| format!("{}: {}{}", input.name, expr(flow, &arg.value), if arg.personal { " (personal)" } else { "" }))
+                .map(|(input, arg)| {
+                    format!("{}: {}{}", input.name, expr(flow, &arg.value), if arg.personal { " (personal)" } else { "" })
+                })
                 .collect();
             let mut text = format!("call {} {}({})", call.path, call.name, args.join(", "));
             if let Some(result) = call.result {

@@ -378,8 +378,7 @@ fn safety() {
 fn connectors() {
     group(
         "connectors",
-        &[
-            r#"
+        &[r#"
 connector shop "Shop" {
   base "https://shop.example"
   record Order { id: id<Order> @key  total: money? minor from (total, currency)  summary "Order {idd}" }
@@ -394,7 +393,6 @@ connector shop "Shop" {
   action make_event(id: id<Order>) -> Order { post_order(id: event.id) as made  return made }
   action make_self(id: id<Order>) -> Order { shop.post_order(id: id) as made  return made }
 }
-"#,
-        ],
+"#],
     );
 }

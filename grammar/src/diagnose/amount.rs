@@ -1,6 +1,5 @@
 //! Numbers with a wrong unit, and times in a wrong form.
 
-use super::expected::is_value;
 use super::literal::decimal_comma;
 use super::look::{Look, is_reserved};
 use super::shape::inserting;

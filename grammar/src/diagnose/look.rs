@@ -7,6 +7,10 @@ use super::token::{Kind, Token, tokens};
 use crate::grammar::{FlowParser, Rule};
 use crate::span::Span;
 
+/// How many tokens before and behind the place are looked at.
+const BEFORE: usize = 500;
+const BEHIND: usize = 200;
+
 /// What is known about a place that did not fit.
 pub(super) struct Look<'s> {
     pub(super) source: &'s str,
@@ -43,10 +47,16 @@ impl<'s> Look<'s> {
             Ok(_) => (bad.start as usize, Vec::new()),
         };
         let expected = expected.into_iter().flat_map(alternatives).collect();
-        let tokens = tokens(source, range);
+        let mut tokens = tokens(source, range);
+        let mut found = tokens.partition_point(|token| token.span.end as usize <= at);
+        // The rules look around: in a window their work has a bound.
+        tokens.truncate(found + BEHIND);
+        let far = found.saturating_sub(BEFORE);
+        tokens.drain(..far);
+        found -= far;
         let mut look = Self {
             source,
-            found: tokens.partition_point(|token| token.span.end as usize <= at),
+            found,
             tokens,
             expected,
             place,

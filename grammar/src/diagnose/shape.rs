@@ -1,7 +1,7 @@
 //! Mistakes that show in the shape of the text around the place where the parser stopped.
 
 use super::amount::amount;
-use super::expected::{is_clause, is_step, is_value, phrase};
+use super::expected::{is_clause, is_value, phrase};
 use super::habit::step_word;
 use super::look::{Look, is_reserved};
 use super::missing::{late_clause, missing_braces, missing_do, separator, small};

@@ -207,8 +207,7 @@ fn begin(shared: &Shared, event: &EventHead, start: MatchedStart) -> (NewStart, 
     let mut jobs = Vec::with_capacity(start.flows.len());
     for MatchedFlow { flow, slots, raw, misfit } in start.flows {
         let id = key::run_id(&flow.id, &event.connection, &start.identity, &start.key, 0);
-        let began =
-            Start { run: id, replay: 0, event: event.clone(), trigger: start.trigger.clone(), slots, raw, misfit };
+        let began = Start { run: id, replay: 0, event: event.clone(), trigger: start.trigger.clone(), slots, raw, misfit };
         let entry = Entry::new(event.received_at, What::Started(Box::new(began)));
         let mut run = Run::default();
         apply(&flow, &mut run, &entry);

@@ -318,13 +318,9 @@ impl Scope for AttemptScope<'_> {
             Env::ReceivedAt => Value::Instant(start.event.received_at),
             Env::EventType => start.event.event_type.as_deref().map_or(Value::Missing, Value::text),
             // The connection's, the poll's, or a handler's, which froze it into the inputs.
-            Env::Setting(_)
-            | Env::Secret(_)
-            | Env::PublicUrl
-            | Env::LiveTypes
-            | Env::Watermark
-            | Env::Cursor
-            | Env::Error => Value::Missing,
+            Env::Setting(_) | Env::Secret(_) | Env::PublicUrl | Env::LiveTypes | Env::Watermark | Env::Cursor | Env::Error => {
+                Value::Missing
+            }
         }
     }
 }

@@ -6,13 +6,7 @@ use flow_plan::{Condition, Expr, Flow, Instr, JsonPath};
 fn walk(expr: &Expr, each: &mut dyn FnMut(&Expr)) {
     each(expr);
     match expr {
-        Expr::Const(_)
-        | Expr::Event(_)
-        | Expr::Local(_)
-        | Expr::Input(_)
-        | Expr::Env(_)
-        | Expr::Raw(_)
-        | Expr::Answer(_) => {}
+        Expr::Const(_) | Expr::Event(_) | Expr::Local(_) | Expr::Input(_) | Expr::Env(_) | Expr::Raw(_) | Expr::Answer(_) => {}
         Expr::Field(inner, _)
         | Expr::Not(inner)
         | Expr::CompareAny(_, inner, _)

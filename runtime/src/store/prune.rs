@@ -5,9 +5,9 @@
 
 use super::StoreError;
 use super::backend::Write;
+use super::query;
 use super::records::{PruneBite, Pruned, RunHead};
 use super::tables::{self, Key, LETTER, instant_at, number_at};
-use super::query;
 use crate::run::Status;
 
 pub(super) fn prune(from: &mut dyn Write, bite: &PruneBite) -> Result<Pruned, StoreError> {
@@ -66,7 +66,7 @@ fn prune_events(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> 
             return Ok(false);
         }
         looked += 1;
-        let event = query::decode_event(value)?;
+        let event = query::decode_event_head(value)?;
         if event.received_at >= bite.before {
             return Ok(false);
         }

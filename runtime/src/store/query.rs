@@ -89,8 +89,8 @@ pub(super) fn runs(from: &dyn Read, query: &RunQuery) -> Result<Vec<RunHead>, St
         if query.since.is_some_and(|since| head.started_at < since) || found.len() >= query.limit {
             return Ok(false);
         }
-        let wanted = query.flow.as_ref().is_none_or(|flow| *flow == head.flow)
-            && query.status.is_none_or(|status| status == head.status);
+        let wanted =
+            query.flow.as_ref().is_none_or(|flow| *flow == head.flow) && query.status.is_none_or(|status| status == head.status);
         if wanted {
             found.push(head);
         }
@@ -186,10 +186,17 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError>
 }
 
 pub(super) fn decode_event(bytes: &[u8]) -> Result<StoredEvent, StoreError> {
+    let (head, payload) = event_parts(bytes)?;
+    Ok(StoredEvent { payload: Bytes::copy_from_slice(payload), ..decode(head)? })
+}
+
+/// Returns an event without its payload, which may be large.
+pub(super) fn decode_event_head(bytes: &[u8]) -> Result<StoredEvent, StoreError> {
+    decode(event_parts(bytes)?.0)
+}
+
+fn event_parts(bytes: &[u8]) -> Result<(&[u8], &[u8]), StoreError> {
     let damaged = || StoreError::Corrupted("an event is cut off".to_owned());
     let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(damaged)?;
-    let length = u32::from_be_bytes(*length) as usize;
-    let (head, payload) = rest.split_at_checked(length).ok_or_else(damaged)?;
-    let event: StoredEvent = decode(head)?;
-    Ok(StoredEvent { payload: Bytes::copy_from_slice(payload), ..event })
+    rest.split_at_checked(u32::from_be_bytes(*length) as usize).ok_or_else(damaged)
 }

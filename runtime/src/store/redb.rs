@@ -44,9 +44,7 @@ impl RedbStore {
         if !file.try_exists().map_err(io)? {
             create(folder)?;
         }
-        let store = Self::over(Box::new(move || {
-            builder().open(&file).map_err(|error| storage(error.into()))
-        }))?;
+        let store = Self::over(Box::new(move || builder().open(&file).map_err(|error| storage(error.into()))))?;
         write_version(folder)?;
         Ok(Self { _lock: Some(lock), ..store })
     }
@@ -58,9 +56,7 @@ impl RedbStore {
     pub fn with_backend<S: StorageBackend>(
         open: impl Fn() -> std::io::Result<S> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
-        let open = move || {
-            builder().create_with_backend(open().map_err(io)?).map_err(|error| storage(error.into()))
-        };
+        let open = move || builder().create_with_backend(open().map_err(io)?).map_err(|error| storage(error.into()));
         initialise(&open()?)?;
         Self::over(Box::new(open))
     }

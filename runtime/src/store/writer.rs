@@ -363,10 +363,7 @@ macro_rules! store_over_db {
             fn journal(&self, id: &str) -> Result<Vec<$crate::journal::Entry>, $crate::store::StoreError> {
                 self.db.read(|from| $crate::store::query::journal(from, id))
             }
-            fn runs(
-                &self,
-                query: &$crate::store::RunQuery,
-            ) -> Result<Vec<$crate::store::RunHead>, $crate::store::StoreError> {
+            fn runs(&self, query: &$crate::store::RunQuery) -> Result<Vec<$crate::store::RunHead>, $crate::store::StoreError> {
                 self.db.read(|from| $crate::store::query::runs(from, query))
             }
             fn active(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, $crate::store::StoreError> {
@@ -375,10 +372,7 @@ macro_rules! store_over_db {
             fn counts(&self) -> Result<(u64, u64), $crate::store::StoreError> {
                 self.db.read($crate::store::query::counts)
             }
-            fn plan(
-                &self,
-                hash: &str,
-            ) -> Result<Option<std::sync::Arc<flow_plan::Flow>>, $crate::store::StoreError> {
+            fn plan(&self, hash: &str) -> Result<Option<std::sync::Arc<flow_plan::Flow>>, $crate::store::StoreError> {
                 self.db.read(|from| $crate::store::query::plan(from, hash))
             }
             fn due(

@@ -86,7 +86,10 @@ fn money_from_two_places() {
     let error = |text: &str| reads(&minor, text).unwrap_err().to_string();
     assert_eq!(error(r#"{"cents":5}"#), "total: expected money, found an amount without a currency");
     assert_eq!(error(r#"{"cents":5,"in":{"code":"euros"}}"#), "total: expected a currency, found another text");
-    assert_eq!(error(r#"{"cents":5.5,"in":{"code":"eur"}}"#), "total: expected a whole number of minor units, found a number with decimals");
+    assert_eq!(
+        error(r#"{"cents":5.5,"in":{"code":"eur"}}"#),
+        "total: expected a whole number of minor units, found a number with decimals"
+    );
     assert_eq!(error(r#"{"cents":79228162514264337593543950336,"in":{"code":"eur"}}"#), "total: expected money, found text");
 }
 
@@ -99,7 +102,8 @@ fn alternatives_in_order_with_conditions() {
         FieldSource { path: path("charges[0]"), when: None },
     ];
     let charge = FieldShape { from, ..field("charge", Shape::Token, false) };
-    let reads = |text: &str| decode_record(std::slice::from_ref(&charge), &json(text)).map(|record| record.field("charge").to_string());
+    let reads =
+        |text: &str| decode_record(std::slice::from_ref(&charge), &json(text)).map(|record| record.field("charge").to_string());
     assert_eq!(reads(r#"{"object":"charge","id":"ch_1","charge":{"id":"x"}}"#), Ok("ch_1".to_owned()));
     assert_eq!(reads(r#"{"object":"intent","id":"pi_1","charge":{"id":"ch_2"}}"#), Ok("ch_2".to_owned()));
     assert_eq!(reads(r#"{"object":"intent","id":"pi_1","charge":{"id":""},"charges":["ch_3"]}"#), Ok("ch_3".to_owned()));
@@ -121,7 +125,15 @@ fn the_scan_takes_out_what_is_wanted_and_validates_the_rest() {
     assert_eq!(scanned.value(whole), path_get(&json(text), &path("data.object")));
     assert_eq!(scanned.value(root), json(text));
     assert_eq!(scanned.raw(amount), Some("12050.10"));
-    for broken in ["", "{", "[1,]", "{\"data\":{\"object\":{\"amount\":1}}} x", "{\"a\":tru}", "nul", "{\"data\":{\"object\":{\"amount\":01}}}"] {
+    for broken in [
+        "",
+        "{",
+        "[1,]",
+        "{\"data\":{\"object\":{\"amount\":1}}} x",
+        "{\"a\":tru}",
+        "nul",
+        "{\"data\":{\"object\":{\"amount\":01}}}",
+    ] {
         assert!(matches!(paths.scan(broken.as_bytes()), Err(ScanError::Syntax { .. })), "{broken}");
     }
     assert_eq!(paths.scan(b"\"\xff\"").unwrap_err(), ScanError::Encoding);

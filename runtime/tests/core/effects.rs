@@ -152,10 +152,7 @@ async fn a_once_step_of_unknown_outcome_needs_force() {
     let accepted = bench.send("evt_1", EVENT).await;
     assert_eq!(bench.status(&accepted.runs[0]).await, "dead");
     let refused = bench.engine.retry(&accepted.runs[0], false).await.unwrap();
-    assert!(matches!(
-        refused,
-        flow_runtime::engine::RetryOutcome::Refused(flow_runtime::run::RetryRefusal::OutcomeUnknown(_))
-    ));
+    assert!(matches!(refused, flow_runtime::engine::RetryOutcome::Refused(flow_runtime::run::RetryRefusal::OutcomeUnknown(_))));
     bench.pass(DAY).await;
     assert_eq!(bench.service.requests("once").len(), 1, "never repeated by the daemon");
     bench.engine.retry(&accepted.runs[0], true).await.unwrap();

@@ -111,7 +111,9 @@ fn times_of_day_cross_midnight_and_exclude_the_end() {
 fn texts_lists_and_patterns() {
     let text = |text: &str| Value::text(text);
     assert!(holds(&Expr::Contains(c(&text("hello")), c(&text("ell")))));
-    assert!(holds(&Expr::StartsWith(c(&text("hello")), c(&text("he")))) && holds(&Expr::EndsWith(c(&text("hello")), c(&text("lo")))));
+    assert!(
+        holds(&Expr::StartsWith(c(&text("hello")), c(&text("he")))) && holds(&Expr::EndsWith(c(&text("hello")), c(&text("lo"))))
+    );
     let matches = |pattern: &str| holds(&Expr::Matches(c(&text("order-1234")), pattern.to_owned()));
     assert!(matches("^order-\\d+$") && matches("\\d{4}") && !matches("^\\d"));
     assert!(!matches("("), "what does not compile does not match");
@@ -183,10 +185,8 @@ fn any_value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::Bool),
         small.clone().prop_map(|n| Value::Number(n.into())),
         "[ab]{0,2}".prop_map(Value::text),
-        (small, prop_oneof!["USD", "JPY"]).prop_map(|(amount, code)| Value::Money(Money {
-            amount: amount.into(),
-            currency: Currency::parse(&code).unwrap()
-        })),
+        (small, prop_oneof!["USD", "JPY"])
+            .prop_map(|(amount, code)| Value::Money(Money { amount: amount.into(), currency: Currency::parse(&code).unwrap() })),
         (0i8..24).prop_map(|hour| Value::Time(jiff::civil::time(hour, 0, 0, 0))),
         prop::collection::vec("[ab]", 0..3).prop_map(|texts| Value::List(Arc::new(texts.into_iter().map(Value::text).collect()))),
     ]
@@ -270,8 +270,8 @@ fn reference(expr: &Expr, slots: &[Value]) -> Option<Value> {
         Expr::IsPresent(inner) => said(of(inner).is_some()),
         Expr::IsEmpty(inner) => said(match of(inner) {
             None => true,
-            Some(Value::Text(text)) => &*text == "",
-            Some(Value::List(items)) => items.len() == 0,
+            Some(Value::Text(text)) => text.is_empty(),
+            Some(Value::List(items)) => items.is_empty(),
             Some(_) => false,
         }),
         Expr::Contains(left, right) => said(match (of(left), of(right)) {

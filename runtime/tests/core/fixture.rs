@@ -15,23 +15,23 @@ use flow_runtime::store::Store;
 use flow_runtime::world::{BoxFuture, Clock, HttpAnswer, HttpRequest, Random, Transport, TransportError, World};
 use jiff::Timestamp;
 
-pub fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-pub fn path(text: &str) -> JsonPath {
+pub(crate) fn path(text: &str) -> JsonPath {
     JsonPath::parse(text).unwrap()
 }
 
 /// A clock that stands until it is told to go on.
-pub struct ManualClock(Mutex<(Timestamp, Vec<(Timestamp, Waker)>)>);
+pub(crate) struct ManualClock(Mutex<(Timestamp, Vec<(Timestamp, Waker)>)>);
 
 impl ManualClock {
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new((at("2026-11-22T12:00:00Z"), Vec::new()))))
     }
 
-    pub fn set(&self, now: Timestamp) {
+    pub(crate) fn set(&self, now: Timestamp) {
         let mut inner = self.0.lock().unwrap();
         inner.0 = now;
         let (due, later) = std::mem::take(&mut inner.1).into_iter().partition(|(at, _)| *at <= now);
@@ -41,7 +41,7 @@ impl ManualClock {
         due.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
-    pub fn next(&self) -> Option<Timestamp> {
+    pub(crate) fn next(&self) -> Option<Timestamp> {
         self.0.lock().unwrap().1.iter().map(|(at, _)| *at).min()
     }
 }
@@ -73,7 +73,7 @@ impl Random for Half {
 
 /// What goes wrong with a request.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Fault {
+pub(crate) enum Fault {
     NotConnected,
     TimeoutBefore,
     TimeoutAfter,
@@ -88,7 +88,7 @@ pub enum Fault {
 
 /// A service that counts its effects. It remembers idempotency keys, and can be asked what it has.
 #[derive(Default)]
-pub struct Service(Mutex<Inner>);
+pub(crate) struct Service(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -101,11 +101,11 @@ struct Inner {
 }
 
 impl Service {
-    pub fn fault(&self, name: &str, faults: impl IntoIterator<Item = Fault>) {
+    pub(crate) fn fault(&self, name: &str, faults: impl IntoIterator<Item = Fault>) {
         self.0.lock().unwrap().faults.entry(name.to_owned()).or_default().extend(faults);
     }
 
-    pub fn always(&self, name: &str, fault: Option<Fault>) {
+    pub(crate) fn always(&self, name: &str, fault: Option<Fault>) {
         let mut inner = self.0.lock().unwrap();
         match fault {
             Some(fault) => inner.always.insert(name.to_owned(), fault),
@@ -114,18 +114,14 @@ impl Service {
     }
 
     /// Returns the requests to `name`: method and key.
-    pub fn requests(&self, name: &str) -> Vec<(String, String)> {
+    pub(crate) fn requests(&self, name: &str) -> Vec<(String, String)> {
         let inner = self.0.lock().unwrap();
         inner.requests.iter().filter(|(to, ..)| to == name).map(|(_, method, key)| (method.clone(), key.clone())).collect()
     }
 
     /// Returns the keys under which `name` had an effect.
-    pub fn effects(&self, name: &str) -> Vec<String> {
+    pub(crate) fn effects(&self, name: &str) -> Vec<String> {
         self.0.lock().unwrap().effects.iter().filter(|(of, _)| of == name).map(|(_, key)| key.clone()).collect()
-    }
-
-    pub fn all_effects(&self) -> Vec<(String, String)> {
-        self.0.lock().unwrap().effects.clone()
     }
 
     fn perform(&self, name: &str, key: &str) -> HttpAnswer {
@@ -142,7 +138,7 @@ impl Service {
     }
 }
 
-pub fn answer(status: u16, body: &str) -> HttpAnswer {
+pub(crate) fn answer(status: u16, body: &str) -> HttpAnswer {
     HttpAnswer { status, headers: Vec::new(), body: Bytes::copy_from_slice(body.as_bytes()) }
 }
 
@@ -196,39 +192,38 @@ impl Transport for Service {
 }
 
 /// The world of a test.
-pub struct Bench {
-    pub clock: Arc<ManualClock>,
-    pub service: Arc<Service>,
-    pub store: Arc<dyn Store>,
-    pub engine: Engine,
+pub(crate) struct Bench {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) service: Arc<Service>,
+    pub(crate) engine: Engine,
 }
 
-pub fn world(clock: &Arc<ManualClock>, service: &Arc<Service>) -> World {
+pub(crate) fn world(clock: &Arc<ManualClock>, service: &Arc<Service>) -> World {
     World { clock: Arc::clone(clock) as _, transport: Arc::clone(service) as _, random: Arc::new(Half) }
 }
 
 impl Bench {
-    pub fn new(flows: Vec<plan::Flow>) -> Self {
+    pub(crate) fn new(flows: Vec<plan::Flow>) -> Self {
         let store = Arc::new(flow_runtime::store::MemoryStore::new().unwrap());
         Self::over(store, flows, ManualClock::new(), Arc::new(Service::default()))
     }
 
-    pub fn over(store: Arc<dyn Store>, flows: Vec<plan::Flow>, clock: Arc<ManualClock>, service: Arc<Service>) -> Self {
+    pub(crate) fn over(store: Arc<dyn Store>, flows: Vec<plan::Flow>, clock: Arc<ManualClock>, service: Arc<Service>) -> Self {
         let world = world(&clock, &service);
-        let engine = Engine::start(Arc::clone(&store), live(flows), world, EngineOptions::default()).unwrap();
-        Self { clock, service, store, engine }
+        let engine = Engine::start(store, live(flows), world, EngineOptions::default()).unwrap();
+        Self { clock, service, engine }
     }
 
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    pub async fn send(&self, id: &str, payload: &str) -> flow_runtime::event::Accepted {
+    pub(crate) async fn send(&self, id: &str, payload: &str) -> flow_runtime::event::Accepted {
         self.engine.accept("svc", vec![incoming(id, payload)], None).await.unwrap().remove(0)
     }
 
     /// Lets time pass, from one thing that happens to the next.
-    pub async fn pass(&self, time: Duration) {
+    pub(crate) async fn pass(&self, time: Duration) {
         let until = self.clock.now().checked_add(time).unwrap();
         loop {
             self.engine.settled().await;
@@ -249,19 +244,19 @@ impl Bench {
         }
     }
 
-    pub async fn run(&self, id: &str) -> serde_json::Value {
+    pub(crate) async fn run(&self, id: &str) -> serde_json::Value {
         self.engine.settled().await;
         self.engine.run(id, true).unwrap().unwrap()
     }
 
-    pub async fn status(&self, id: &str) -> String {
+    pub(crate) async fn status(&self, id: &str) -> String {
         self.run(id).await["status"].as_str().unwrap().to_owned()
     }
 }
 
-pub const EVENT: &str = r#"{"id":"evt_1","type":"happened","data":{"object":{"id":"ch_1","amount":12050,"currency":"usd","email":"jane@example.com","name":"Jane"}}}"#;
+pub(crate) const EVENT: &str = r#"{"id":"evt_1","type":"happened","data":{"object":{"id":"ch_1","amount":12050,"currency":"usd","email":"jane@example.com","name":"Jane"}}}"#;
 
-pub fn incoming(id: &str, payload: &str) -> Incoming {
+pub(crate) fn incoming(id: &str, payload: &str) -> Incoming {
     Incoming {
         id: id.to_owned(),
         source: "events".to_owned(),
@@ -273,12 +268,12 @@ pub fn incoming(id: &str, payload: &str) -> Incoming {
     }
 }
 
-pub fn live(flows: Vec<plan::Flow>) -> Live {
+pub(crate) fn live(flows: Vec<plan::Flow>) -> Live {
     let connections = ["svc", "other"].map(|name| (name.to_owned(), Arc::new(connection(name)))).into();
     Live { flows: flows.into_iter().map(Arc::new).collect(), connections, broken: Vec::new() }
 }
 
-pub fn connection(name: &str) -> LiveConnection {
+pub(crate) fn connection(name: &str) -> LiveConnection {
     let source = plan::Source {
         name: "events".to_owned(),
         webhook: None,
@@ -314,7 +309,7 @@ pub fn connection(name: &str) -> LiveConnection {
     }
 }
 
-pub fn field(name: &str, shape: Shape, optional: bool) -> plan::FieldShape {
+pub(crate) fn field(name: &str, shape: Shape, optional: bool) -> plan::FieldShape {
     let from = match &shape {
         Shape::Money { .. } => Vec::new(),
         _ => vec![plan::FieldSource { path: path(name), when: None }],
@@ -322,16 +317,11 @@ pub fn field(name: &str, shape: Shape, optional: bool) -> plan::FieldShape {
     plan::FieldShape { name: name.to_owned(), from, shape, optional, personal: name == "email" }
 }
 
-pub fn money() -> Shape {
-    Shape::Money {
-        amount: path("amount"),
-        currency: path("currency"),
-        unit: plan::MoneyUnit::Minor,
-        exponents: BTreeMap::new(),
-    }
+pub(crate) fn money() -> Shape {
+    Shape::Money { amount: path("amount"), currency: path("currency"), unit: plan::MoneyUnit::Minor, exponents: BTreeMap::new() }
 }
 
-pub fn trigger(name: &str) -> plan::TriggerUse {
+pub(crate) fn trigger(name: &str) -> plan::TriggerUse {
     plan::TriggerUse {
         connection: "svc".to_owned(),
         name: name.to_owned(),
@@ -344,7 +334,7 @@ pub fn trigger(name: &str) -> plan::TriggerUse {
 }
 
 /// An operation with one input, which answers with a record that has an id.
-pub fn op(name: &str, effect: Effect) -> plan::Operation {
+pub(crate) fn op(name: &str, effect: Effect) -> plan::Operation {
     let reads = matches!(effect, Effect::Read);
     plan::Operation {
         name: format!("svc.{name}"),
@@ -374,16 +364,16 @@ pub fn op(name: &str, effect: Effect) -> plan::Operation {
     }
 }
 
-pub fn keyed() -> Effect {
+pub(crate) fn keyed() -> Effect {
     Effect::Keyed { header: "Idempotency-Key".to_owned(), window_ms: 86_400_000 }
 }
 
-pub fn findable() -> Effect {
+pub(crate) fn findable() -> Effect {
     let query = op("find", Effect::Read);
     Effect::Findable { by: Box::new(plan::FindBy { query, args: vec![Expr::Input(0)] }), find_on: vec![409] }
 }
 
-pub fn call(number: usize, operation: u32) -> plan::Call {
+pub(crate) fn call(number: usize, operation: u32) -> plan::Call {
     plan::Call {
         path: number.to_string(),
         name: format!("svc.call_{number}"),
@@ -399,7 +389,7 @@ pub fn call(number: usize, operation: u32) -> plan::Call {
 }
 
 /// A flow that reads amount, email and name, and performs the operations one after the other.
-pub fn flow(id: &str, operations: Vec<plan::Operation>) -> plan::Flow {
+pub(crate) fn flow(id: &str, operations: Vec<plan::Operation>) -> plan::Flow {
     let calls = (0..operations.len()).map(|at| plan::Instr::Call(Box::new(call(at + 1, u32::try_from(at).unwrap()))));
     let mut flow = plan::Flow {
         id: id.to_owned(),
@@ -410,11 +400,7 @@ pub fn flow(id: &str, operations: Vec<plan::Operation>) -> plan::Flow {
         line: 1,
         hash: String::new(),
         triggers: vec![trigger("happened")],
-        reads: vec![
-            field("amount", money(), false),
-            field("email", Shape::Token, true),
-            field("name", Shape::Text, true),
-        ],
+        reads: vec![field("amount", money(), false), field("email", Shape::Token, true), field("name", Shape::Text, true)],
         filter: None,
         program: plan::Program { instrs: calls.collect(), locals: 8, on_error: None },
         operations: operations.into_iter().map(Arc::new).collect(),
@@ -426,7 +412,7 @@ pub fn flow(id: &str, operations: Vec<plan::Operation>) -> plan::Flow {
     flow
 }
 
-pub fn rehash(flow: &mut plan::Flow) {
+pub(crate) fn rehash(flow: &mut plan::Flow) {
     flow.hash = String::new();
     flow.hash = plan::content_hash(flow);
 }

@@ -1,5 +1,7 @@
 //! The core: store, journal, runs and engine, with a clock and a network of their own.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by failing there")]
+
 mod crash;
 mod decoding;
 mod effects;

@@ -11,7 +11,13 @@ use crate::fixture::*;
 
 /// A flow with a loop, a branch, a handler, and a step of each class.
 fn any_flow() -> Flow {
-    let operations = vec![op("read", Class::Read), op("set", Class::Set), op("keyed", keyed()), op("findable", findable()), op("once", Class::Once)];
+    let operations = vec![
+        op("read", Class::Read),
+        op("set", Class::Set),
+        op("keyed", keyed()),
+        op("findable", findable()),
+        op("once", Class::Once),
+    ];
     let mut flow = flow("f", operations);
     let mut calls: Vec<Instr> = std::mem::take(&mut flow.program.instrs);
     for call in &mut calls {
@@ -53,7 +59,8 @@ fn start() -> Entry {
         via: Via::Webhook,
     };
     let slots = vec![Value::Missing, Value::text("jane@example.com"), Value::Missing];
-    let start = Start { run: "run_x".to_owned(), replay: 0, event, trigger: "happened".to_owned(), slots, raw: Vec::new(), misfit: None };
+    let start =
+        Start { run: "run_x".to_owned(), replay: 0, event, trigger: "happened".to_owned(), slots, raw: Vec::new(), misfit: None };
     Entry::new(now, What::Started(Box::new(start)))
 }
 
@@ -61,11 +68,11 @@ fn start() -> Entry {
 fn next(run: &Run, choice: u8, now: Timestamp) -> What {
     let error = || "it failed".to_owned();
     if choice > 250 {
-        return if choice == 255 { What::Cancelled } else { What::Retried { force: choice % 2 == 0 } };
+        return if choice == 255 { What::Cancelled } else { What::Retried { force: choice.is_multiple_of(2) } };
     }
     match run.pending().into_iter().next() {
         Some(Effect::Begin(begun)) => What::Begun(begun),
-        Some(Effect::Intend) if choice % 13 == 0 => What::Parked { error: error() },
+        Some(Effect::Intend) if choice.is_multiple_of(13) => What::Parked { error: error() },
         Some(Effect::Intend) => What::Intent,
         Some(Effect::Send { .. }) => {
             let outcome = match choice % 9 {

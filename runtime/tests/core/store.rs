@@ -112,7 +112,8 @@ async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> 
     assert_eq!(accepted[0].started, [false]);
     assert_eq!(store.run("run_b"), Ok(None));
     // Timers and indexes follow the heads.
-    let mut waiting = RunHead { status: Status::Waiting, wake_at: Some(later(5)), entries: 2, ..head(1, "run_a", &first, Status::Running) };
+    let mut waiting =
+        RunHead { status: Status::Waiting, wake_at: Some(later(5)), entries: 2, ..head(1, "run_a", &first, Status::Running) };
     let entries = vec![Entry::new(later(1), What::Woken)];
     store.update(vec![RunUpdate { head: waiting.clone(), entries: entries.clone() }]).await.unwrap();
     assert_eq!(store.due(later(4), 10).unwrap(), (Vec::new(), Some(later(5))));
@@ -144,7 +145,10 @@ async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> 
     assert_eq!(ids(RunQuery { limit: 1, ..RunQuery::default() }), ["run_c"]);
     assert_eq!(ids(RunQuery { limit: 10, before: Some(3), ..RunQuery::default() }), ["run_a"]);
     assert_eq!(ids(RunQuery { limit: 10, since: Some(later(1)), ..RunQuery::default() }), ["run_c"]);
-    assert_eq!(ids(RunQuery { limit: 10, flow: Some("f".to_owned()), status: Some(Status::Done), ..RunQuery::default() }), ["run_c"]);
+    assert_eq!(
+        ids(RunQuery { limit: 10, flow: Some("f".to_owned()), status: Some(Status::Done), ..RunQuery::default() }),
+        ["run_c"]
+    );
     assert_eq!(ids(RunQuery { limit: 10, flow: Some("ff".to_owned()), ..RunQuery::default() }), Vec::<String>::new());
     let events = |query: EventQuery| store.events(&query).unwrap().into_iter().map(|event| event.seq).collect::<Vec<_>>();
     assert_eq!(events(EventQuery { limit: 10, ..EventQuery::default() }), [3, 2, 1]);
@@ -174,7 +178,8 @@ async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> 
     assert_eq!((pruned.runs, pruned.events, pruned.starts), (0, 0, 0));
     assert!(store.event(1).unwrap().is_some() && store.journal("run_c").unwrap().is_empty());
     let again = event(9, "evt_3", later(200));
-    let again = AcceptBatch { events: vec![new(again.clone(), head(9, "run_c", &again, Status::Running))], ..AcceptBatch::default() };
+    let again =
+        AcceptBatch { events: vec![new(again.clone(), head(9, "run_c", &again, Status::Running))], ..AcceptBatch::default() };
     let again = store.accept(again).await.unwrap();
     assert!(!again[0].duplicate);
     assert_eq!(again[0].started, [false]);
@@ -350,7 +355,7 @@ impl Platter {
         let sectors = self.0.lock().unwrap();
         let mut left = sectors.synced.clone();
         let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        if random % 3 != 0 {
+        if !random.is_multiple_of(3) {
             left.resize(sectors.now.len(), 0);
         }
         for (at, sector) in sectors.now.chunks(512).enumerate() {

@@ -104,7 +104,7 @@ fn load_one(project: &Project, paths: &[PathBuf], stdin: bool, strict: bool) -> 
     settings.strict = strict;
     compiler.set_settings(settings);
     let compilation = compiler.compile();
-    diagnostics.extend(compilation.diagnostics.iter().filter(|diagnostic| selected.contains(&diagnostic.file)).cloned());
+    diagnostics.extend(compilation.diagnostics().into_iter().filter(|diagnostic| selected.contains(&diagnostic.file)));
     // Beside an error it would be noise: the broken flow may be the one that uses it.
     let sound = config_sound && compilation.is_sound() && !diagnostics.iter().any(Diagnostic::is_error);
     if sound && let Some((name, _)) = &configured.file {

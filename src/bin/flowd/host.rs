@@ -80,8 +80,8 @@ impl Host {
         diagnostics.extend(texts.diagnostics);
         diagnostics.extend(host.check_config());
         let compilation = host.compiler.compile();
-        diagnostics.extend(compilation.diagnostics.iter().cloned());
         diagnostics.retain(Diagnostic::is_error);
+        diagnostics.extend(compilation.errors().cloned());
         if !diagnostics.is_empty() {
             let sources = report::without_secrets(&diagnostics, &host.sources());
             return Err(HostError::Problems(diagnostics.iter().map(|one| report::human(one, &sources, flow::terminal::report_style())).collect()));
@@ -193,7 +193,7 @@ impl Host {
 
     /// Sound files go live, broken ones stay at their last sound version.
     fn settle(&mut self, compilation: &Compilation, config_diagnostics: &[Diagnostic]) -> Reloaded {
-        let all: Vec<Diagnostic> = compilation.diagnostics.iter().chain(config_diagnostics).cloned().collect();
+        let all: Vec<Diagnostic> = compilation.errors().chain(config_diagnostics).cloned().collect();
         let sources = report::without_secrets(&all, &self.sources());
         let mut errors: BTreeMap<Arc<str>, Vec<&Diagnostic>> = BTreeMap::new();
         for diagnostic in all.iter().chain(self.unreadable.values()) {
@@ -202,7 +202,7 @@ impl Host {
             }
         }
         // A broken connector could change what any flow means: then nothing changes at all.
-        let connector_broken = compilation.diagnostics.iter().any(|one| one.is_error() && !compilation.units.get(&one.file).is_some_and(|unit| unit.diagnostics.contains(one)) && one.code != Code::E202);
+        let connector_broken = compilation.connector_errors().next().is_some();
         if !connector_broken {
             self.connections.clone_from(&compilation.connections);
             for (name, unit) in &compilation.units {

@@ -122,9 +122,10 @@ impl<'a> Checker<'a> {
         };
         let at = inputs.iter().position(|input| input.name == name.text);
         if at.is_none() {
-            let mut diagnostic = self.diagnostic(Code::E204, name.span, format!("`{}` has no input `{}`", target.name(), name.text));
-            if let Some(input) =
-                nearest(&name.text, inputs.iter().map(|input| input.name.as_str())).and_then(|n| inputs.iter().find(|i| i.name == n))
+            let mut diagnostic =
+                self.diagnostic(Code::E204, name.span, format!("`{}` has no input `{}`", target.name(), name.text));
+            if let Some(input) = nearest(&name.text, inputs.iter().map(|input| input.name.as_str()))
+                .and_then(|n| inputs.iter().find(|i| i.name == n))
             {
                 diagnostic = diagnostic.help(format!("did you mean `{}`? {}", input.name, input.docs).trim_end().to_owned()).fix(
                     format!("`{}`", input.name),
@@ -154,9 +155,11 @@ impl<'a> Checker<'a> {
             return;
         }
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
-        let mut diagnostic = self
-            .diagnostic(Code::E204, first.span, "say which input this is for")
-            .help(format!("inputs are given by name: `{}` has {}", target.name(), listed(&names, "and")));
+        let mut diagnostic = self.diagnostic(Code::E204, first.span, "say which input this is for").help(format!(
+            "inputs are given by name: `{}` has {}",
+            target.name(),
+            listed(&names, "and")
+        ));
         // A value that is called like an input was surely meant for it; the others in their order.
         let mut free: Vec<&str> = names
             .iter()

@@ -1,9 +1,12 @@
 //! Calls: which operation is meant, with what, and what becomes of its result.
 
 mod args;
+mod candidate;
 mod fill;
 mod perform;
 mod retry;
+mod summary;
+mod write;
 
 use flow_grammar::span::Span;
 use flow_grammar::syntax::{self, Call, CallStep, Step};
@@ -52,7 +55,9 @@ impl<'a> Checker<'a> {
             let diagnostic = self
                 .diagnostic(Code::E504, node.call.span, format!("`{}` must not act on an old event", target.name()))
                 .label("dangerous: it may come hours late, after a restart or an outage")
-                .help("such a step needs `fresh within D` on its flow, which does not work yet; so it cannot be used in flows yet");
+                .help(
+                    "such a step needs `fresh within D` on its flow, which does not work yet; so it cannot be used in flows yet",
+                );
             self.report(diagnostic);
         }
         let args = self.arguments(&node.call, target);
@@ -216,8 +221,13 @@ impl<'a> Checker<'a> {
                     return None;
                 }
                 if let Some((connection, connector)) = self.connection(&name.text) {
-                    let names: Vec<String> =
-                        connector.operations.values().filter(|op| !op.internal).take(6).map(|op| format!("{connection}.{}", op.name)).collect();
+                    let names: Vec<String> = connector
+                        .operations
+                        .values()
+                        .filter(|op| !op.internal)
+                        .take(6)
+                        .map(|op| format!("{connection}.{}", op.name))
+                        .collect();
                     let diagnostic = self
                         .diagnostic(Code::E201, name.span, format!("what of {}?", connector.title))
                         .help(format!("for example {}", super::check::listed(&names, "or")));
@@ -276,7 +286,11 @@ impl<'a> Checker<'a> {
                 .map(|op| format!("{connection}.{}", op.name))
                 .collect();
             let mut diagnostic = self
-                .diagnostic(Code::E505, name.span, format!("`{connection}.{}` is an event: it happens, nobody does it", name.text))
+                .diagnostic(
+                    Code::E505,
+                    name.span,
+                    format!("`{connection}.{}` is an event: it happens, nobody does it", name.text),
+                )
                 .label("it stands behind `when`");
             diagnostic = match causing.as_slice() {
                 [] => diagnostic.help("behind `do` stands an action"),

@@ -39,7 +39,10 @@ impl<'a> Checker<'a> {
             }
             OperationBody::Steps(block) => {
                 let name = target.name();
+                let docs = if docs.is_empty() { self.steps.docs.clone() } else { docs };
+                let outer = std::mem::replace(&mut self.steps.docs, docs);
                 let (result, outline) = self.inline(target, block, args, &path);
+                self.steps.docs = outer;
                 self.steps.outline.push(plan::Outline {
                     path,
                     kind: "call".to_owned(),
@@ -100,7 +103,7 @@ impl<'a> Checker<'a> {
             retry: self.steps.retry.clone(),
             on_error: self.steps.on_error.map(|(label, error)| Builder::handler(label, error)),
             loops: self.loops.clone(),
-            docs,
+            docs: if docs.is_empty() { self.steps.docs.clone() } else { docs },
         })));
     }
 
@@ -169,7 +172,11 @@ impl<'a> Checker<'a> {
         if failed {
             let start = self.node.map_or(Span::default(), |node| node.do_span);
             let diagnostic = self
-                .diagnostic(Code::E820, start, format!("`{}` of the connector {} has a mistake", target.name(), target.connector.name))
+                .diagnostic(
+                    Code::E820,
+                    start,
+                    format!("`{}` of the connector {} has a mistake", target.name(), target.connector.name),
+                )
                 .help(format!("see {}", target.connector.file));
             self.report(diagnostic);
         }

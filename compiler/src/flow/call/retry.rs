@@ -21,9 +21,9 @@ impl<'a> Checker<'a> {
             Some(over) => {
                 let millis = u64::try_from(self.duration_value(over)?.approximate_millis()).unwrap_or(0);
                 if millis == 0 || millis > MOST_MILLIS {
-                    let diagnostic = self
-                        .diagnostic(Code::E301, over.span, "retries are spread over at most 31 days")
-                        .help("what should be tried for longer is better a dead letter, which can be retried by hand at any time");
+                    let diagnostic = self.diagnostic(Code::E301, over.span, "retries are spread over at most 31 days").help(
+                        "what should be tried for longer is better a dead letter, which can be retried by hand at any time",
+                    );
                     self.report(diagnostic);
                     return None;
                 }
@@ -58,7 +58,9 @@ impl<'a> Checker<'a> {
                     let mut diagnostic = self
                         .diagnostic(Code::E502, over_span, format!("`{name}` is remembered for {window} only"))
                         .label("a retry after that could do it a second time")
-                        .help(format!("the service recognises a repeated request by its key for {window}; retries stop at 80 % of that"));
+                        .help(format!(
+                            "the service recognises a repeated request by its key for {window}; retries stop at 80 % of that"
+                        ));
                     if hours > 0 {
                         diagnostic = diagnostic.fix(format!("`{hours} hours`"), over_span, format!("{hours} hours"), true);
                     }

@@ -124,16 +124,18 @@ impl<'a> Checker<'a> {
                 }
                 plan::Expr::CompareAny(order, boxed, limits)
             }
-            Against::Major(number) => {
-                plan::Expr::CompareMajor(order, boxed, Box::new(plan::Expr::Const(Value::Number(number))))
-            }
+            Against::Major(number) => plan::Expr::CompareMajor(order, boxed, Box::new(plan::Expr::Const(Value::Number(number)))),
         };
         // Where a sure comparison does not hold, both sides are there all the same; but then they were known to be.
         Checked { tree: self.test(expr, test), when_true, when_false: Vec::new(), partials }
     }
 
     /// Tells whether two sides can be compared, and then whether their currency is sure to be one.
-    pub(super) fn comparable(&mut self, (left, a): (&syntax::Expr, &Typed<'a>), (right, b): (&syntax::Expr, &Against<'a>)) -> Option<bool> {
+    pub(super) fn comparable(
+        &mut self,
+        (left, a): (&syntax::Expr, &Typed<'a>),
+        (right, b): (&syntax::Expr, &Against<'a>),
+    ) -> Option<bool> {
         match b {
             Against::Major(_) => Some(true),
             Against::Any(limits) => {
@@ -209,15 +211,15 @@ impl<'a> Checker<'a> {
                         .label(format!("flow.toml says that amounts are in {currency}"));
                     self.report(diagnostic);
                 }
-                let mut typed =
-                    Typed::constant(Value::Money(plan::Money { amount: number, currency }), Type::Money);
+                let mut typed = Typed::constant(Value::Money(plan::Money { amount: number, currency }), Type::Money);
                 typed.currencies = Some(Rc::new(BTreeSet::from([currency])));
                 Against::Value(typed)
             }
             None => {
                 if self.quiet == 0 && !warned {
                     let text = self.text_of(expr);
-                    let subject = money.place.as_ref().map_or_else(|| "the money".to_owned(), |place| format!("`{}`", self.spell(place)));
+                    let subject =
+                        money.place.as_ref().map_or_else(|| "the money".to_owned(), |place| format!("`{}`", self.spell(place)));
                     let diagnostic = self
                         .diagnostic(Code::W311, expr.span, format!("{text} of which currency?"))
                         .label(format!("{text} units of whatever currency {subject} has: 100 dollars and 100 yen alike"))
@@ -271,12 +273,8 @@ impl<'a> Checker<'a> {
                             .diagnostic(Code::E301, limit.span, "`any(…)` takes amounts with their currency")
                             .label(value.type_name());
                         if let Some(Value::Number(_)) = value.as_const() {
-                            diagnostic = diagnostic.fix(
-                                format!("`{} USD`", self.text_of(limit)),
-                                limit.span.after(),
-                                " USD",
-                                false,
-                            );
+                            diagnostic =
+                                diagnostic.fix(format!("`{} USD`", self.text_of(limit)), limit.span.after(), " USD", false);
                         }
                         self.report(diagnostic);
                     }
@@ -302,12 +300,19 @@ impl<'a> Checker<'a> {
             (Type::Text(_) | Type::Enum { .. }, Type::Int(_) | Type::Number) if b.as_const().is_some() => {
                 let text = self.text_of(right);
                 diagnostic
-                    .help(format!("`{}` is a text: texts can be equal, contain or begin with one another, but have no order", self.text_of(left)))
-                    .fix(format!("its length: `length({}) … {text}`", self.text_of(left)), left.span, format!("length({})", self.text_of(left)), false)
+                    .help(format!(
+                        "`{}` is a text: texts can be equal, contain or begin with one another, but have no order",
+                        self.text_of(left)
+                    ))
+                    .fix(
+                        format!("its length: `length({}) … {text}`", self.text_of(left)),
+                        left.span,
+                        format!("length({})", self.text_of(left)),
+                        false,
+                    )
             }
-            (Type::Text(_) | Type::Enum { .. }, Type::Text(_) | Type::Enum { .. }) => {
-                diagnostic.help("texts have no order; compare with `is`, `contains`, `starts with`, `matches` or `in [\"a\", \"b\"]`")
-            }
+            (Type::Text(_) | Type::Enum { .. }, Type::Text(_) | Type::Enum { .. }) => diagnostic
+                .help("texts have no order; compare with `is`, `contains`, `starts with`, `matches` or `in [\"a\", \"b\"]`"),
             (Type::Money, Type::Int(_) | Type::Number) | (Type::Int(_) | Type::Number, Type::Money) => {
                 diagnostic.help("a number has no currency; compare money with money")
             }

@@ -22,7 +22,10 @@ impl<'a> Checker<'a> {
         if !wanted && !typed.optional && self.quiet == 0 {
             let text = self.text_of(value);
             let why = if self.is_declared_present(&typed) { "it always has a value" } else { "it is known to have a value here" };
-            let diagnostic = self.diagnostic(Code::E701, expr.span, format!("`{text}` is never missing here")).label(why).help("this condition never holds: take it out");
+            let diagnostic = self
+                .diagnostic(Code::E701, expr.span, format!("`{text}` is never missing here"))
+                .label(why)
+                .help("this condition never holds: take it out");
             self.report(diagnostic);
         }
         let facts: Vec<Fact<'a>> = self.present(&typed);
@@ -66,7 +69,13 @@ impl<'a> Checker<'a> {
     }
 
     /// `a is b`, and with `wanted` false `a is not b`.
-    pub(super) fn is_value(&mut self, expr: &syntax::Expr, left: &syntax::Expr, right: &syntax::Expr, wanted: bool) -> Checked<'a> {
+    pub(super) fn is_value(
+        &mut self,
+        expr: &syntax::Expr,
+        left: &syntax::Expr,
+        right: &syntax::Expr,
+        wanted: bool,
+    ) -> Checked<'a> {
         let a = self.value(left);
         if let ExprKind::Any(limits) = right.kind.as_ref() {
             return match self.limits(limits) {

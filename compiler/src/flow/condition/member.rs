@@ -267,19 +267,18 @@ impl<'a> Checker<'a> {
             return self.unknown_test();
         }
         if !matches!(a.ty.as_ref(), Type::Text(_) | Type::Enum { .. } | Type::Json) {
-            let diagnostic = self
-                .diagnostic(Code::E301, left.span, "only texts match a regular expression")
-                .label(a.type_name());
+            let diagnostic = self.diagnostic(Code::E301, left.span, "only texts match a regular expression").label(a.type_name());
             self.report(diagnostic);
             return self.unknown_test();
         }
         if let Err(error) = regex::Regex::new(&pattern) {
             let reason = error.to_string();
             let reason = reason.lines().last().unwrap_or_default().trim().trim_start_matches("error: ");
-            let mut diagnostic =
-                self.diagnostic(Code::E306, right.span, "this regular expression is not valid").label(reason);
+            let mut diagnostic = self.diagnostic(Code::E306, right.span, "this regular expression is not valid").label(reason);
             if pattern.contains("(?=") || pattern.contains("(?!") || pattern.contains("(?<=") || pattern.contains("(?<!") {
-                diagnostic = diagnostic.help("looking around is not supported, so that every match takes linear time; use two conditions joined by `and`");
+                diagnostic = diagnostic.help(
+                    "looking around is not supported, so that every match takes linear time; use two conditions joined by `and`",
+                );
             }
             self.report(diagnostic);
             return self.unknown_test();
@@ -289,7 +288,12 @@ impl<'a> Checker<'a> {
         Checked { tree: self.test(expr, test), when_true: facts, when_false: Vec::new(), partials: Vec::new() }
     }
 
-    fn both_texts(&mut self, (left, a): (&syntax::Expr, &Typed<'a>), (right, b): (&syntax::Expr, &Typed<'a>), words: &str) -> bool {
+    fn both_texts(
+        &mut self,
+        (left, a): (&syntax::Expr, &Typed<'a>),
+        (right, b): (&syntax::Expr, &Typed<'a>),
+        words: &str,
+    ) -> bool {
         for (expr, value) in [(left, a), (right, b)] {
             match value.ty.as_ref() {
                 Type::Unknown => return false,

@@ -207,7 +207,9 @@ impl<'a> Checker<'a> {
             _ if value.as_const().is_some() => "it is the same for every event: compare a field with it".to_owned(),
             Type::Money => format!("compare it: `{text} > 100 USD`"),
             Type::Int(_) | Type::Number => format!("compare it: `{text} > 10`"),
-            Type::Text(_) | Type::Enum { .. } if value.optional => format!("compare it (`{text} is \"…\"`), or ask `{text} is present`"),
+            Type::Text(_) | Type::Enum { .. } if value.optional => {
+                format!("compare it (`{text} is \"…\"`), or ask `{text} is present`")
+            }
             Type::Text(_) | Type::Enum { .. } => format!("compare it: `{text} is \"…\"`"),
             Type::DateTime => format!("compare it: `now - {text} < 1 hour`"),
             _ => format!("ask something about it: `{text} is present`"),

@@ -124,12 +124,8 @@ impl<'a> Checker<'a> {
         let money = |value: &Typed<'_>| *value.ty == Type::Money;
         if op == BinaryOp::Add && (text(a) || text(b)) {
             let (l, r) = (piece(self, left, a), piece(self, right, b));
-            diagnostic = diagnostic.help("put both into one text").fix(
-                "one text",
-                left.span.to(right.span),
-                format!("\"{l}{r}\""),
-                true,
-            );
+            diagnostic =
+                diagnostic.help("put both into one text").fix("one text", left.span.to(right.span), format!("\"{l}{r}\""), true);
         } else if money(a) != money(b) && matches!(op, BinaryOp::Add | BinaryOp::Subtract) {
             let number = if money(a) { right } else { left };
             if matches!(number.kind.as_ref(), syntax::ExprKind::Number(_)) {
@@ -154,9 +150,10 @@ impl<'a> Checker<'a> {
         (right, b): (&syntax::Expr, &Typed<'a>),
     ) {
         let words = |value: &Typed<'_>| {
-            value.currencies.as_ref().map_or(String::new(), |all| {
-                all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
-            })
+            value
+                .currencies
+                .as_ref()
+                .map_or(String::new(), |all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "))
         };
         let diagnostic = self
             .diagnostic(Code::E310, span, format!("{} and {} are different currencies", words(a), words(b)))

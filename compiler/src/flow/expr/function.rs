@@ -43,7 +43,13 @@ enum Gives {
 
 /// The functions.
 pub(in crate::flow) const FUNCTIONS: &[Signature] = &[
-    Signature { name: "lower", takes: Takes::Text, gives: Gives::Text, function: Function::Lower, docs: "the text in small letters" },
+    Signature {
+        name: "lower",
+        takes: Takes::Text,
+        gives: Gives::Text,
+        function: Function::Lower,
+        docs: "the text in small letters",
+    },
     Signature { name: "upper", takes: Takes::Text, gives: Gives::Text, function: Function::Upper, docs: "the text in capitals" },
     Signature {
         name: "trim",
@@ -59,9 +65,21 @@ pub(in crate::flow) const FUNCTIONS: &[Signature] = &[
         function: Function::Length,
         docs: "how many characters a text has, or items a list",
     },
-    Signature { name: "first", takes: Takes::List, gives: Gives::Item, function: Function::First, docs: "the first item of a list" },
+    Signature {
+        name: "first",
+        takes: Takes::List,
+        gives: Gives::Item,
+        function: Function::First,
+        docs: "the first item of a list",
+    },
     Signature { name: "last", takes: Takes::List, gives: Gives::Item, function: Function::Last, docs: "the last item of a list" },
-    Signature { name: "hash", takes: Takes::Text, gives: Gives::Text, function: Function::Hash, docs: "the SHA-256 of a text, in hex" },
+    Signature {
+        name: "hash",
+        takes: Takes::Text,
+        gives: Gives::Text,
+        function: Function::Hash,
+        docs: "the SHA-256 of a text, in hex",
+    },
     Signature {
         name: "base64",
         takes: Takes::Text,
@@ -94,8 +112,22 @@ pub(in crate::flow) const FUNCTIONS: &[Signature] = &[
 
 /// Functions of the language that do not work yet.
 pub(in crate::flow) const PLANNED: &[&str] = &[
-    "replace", "split", "join", "sum", "min", "max", "any", "all", "count", "filter", "map", "round", "format", "date_of",
-    "days_between", "random",
+    "replace",
+    "split",
+    "join",
+    "sum",
+    "min",
+    "max",
+    "any",
+    "all",
+    "count",
+    "filter",
+    "map",
+    "round",
+    "format",
+    "date_of",
+    "days_between",
+    "random",
 ];
 
 /// Returns the function of this name.
@@ -168,9 +200,12 @@ impl<'a> Checker<'a> {
         }
         let of = base.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".");
         let fixed = format!("{}({of})", function.name);
-        let diagnostic = self
-            .diagnostic(Code::E108, call.span, format!("functions stand before their value: `{fixed}`"))
-            .fix(format!("`{fixed}`"), call.span, fixed, true);
+        let diagnostic = self.diagnostic(Code::E108, call.span, format!("functions stand before their value: `{fixed}`")).fix(
+            format!("`{fixed}`"),
+            call.span,
+            fixed,
+            true,
+        );
         self.report(diagnostic);
         true
     }

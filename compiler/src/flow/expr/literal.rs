@@ -122,8 +122,7 @@ impl<'a> Checker<'a> {
                 } else {
                     "days, weeks and months are counted by the calendar and have no parts: write hours, `36 hours`"
                 };
-                let diagnostic =
-                    self.diagnostic(Code::E111, duration.span, "this duration cannot be counted").help(help);
+                let diagnostic = self.diagnostic(Code::E111, duration.span, "this duration cannot be counted").help(help);
                 self.report(diagnostic);
                 return None;
             }

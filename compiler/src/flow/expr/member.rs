@@ -50,7 +50,11 @@ impl<'a> Checker<'a> {
                     });
                     if !has_members && self.event_field(&flat).is_some() {
                         let diagnostic = self
-                            .diagnostic(Code::E201, expr.span, format!("there is no `{other}.{}`, but there is `{flat}`", name.text))
+                            .diagnostic(
+                                Code::E201,
+                                expr.span,
+                                format!("there is no `{other}.{}`, but there is `{flat}`", name.text),
+                            )
                             .help("the fields of an event are flat")
                             .fix(format!("`{flat}`"), expr.span, flat, true);
                         self.report(diagnostic);
@@ -93,22 +97,20 @@ impl<'a> Checker<'a> {
             Type::Unknown => return Typed::unknown(),
             Type::Json => Type::Json,
             Type::Map(inner) => inner.as_ref().clone().optional(),
-            Type::Record(record) if record.name.is_empty() => {
-                match record.fields.iter().find(|(field, _)| *field == name.text) {
-                    Some((_, ty)) => ty.clone(),
-                    None => {
-                        let names: Vec<&str> = record.fields.iter().map(|(field, _)| field.as_str()).collect();
-                        let mut diagnostic = self
-                            .diagnostic(Code::E201, name.span, format!("`{}` has no field `{}`", self.text_of(base), name.text))
-                            .help(format!("it has {}", listed(&names, "and")));
-                        if let Some(found) = nearest(&name.text, names.iter().copied()) {
-                            diagnostic = diagnostic.fix(format!("`{found}`"), name.span, found, true);
-                        }
-                        self.report(diagnostic);
-                        return Typed::unknown();
+            Type::Record(record) if record.name.is_empty() => match record.fields.iter().find(|(field, _)| *field == name.text) {
+                Some((_, ty)) => ty.clone(),
+                None => {
+                    let names: Vec<&str> = record.fields.iter().map(|(field, _)| field.as_str()).collect();
+                    let mut diagnostic = self
+                        .diagnostic(Code::E201, name.span, format!("`{}` has no field `{}`", self.text_of(base), name.text))
+                        .help(format!("it has {}", listed(&names, "and")));
+                    if let Some(found) = nearest(&name.text, names.iter().copied()) {
+                        diagnostic = diagnostic.fix(format!("`{found}`"), name.span, found, true);
                     }
+                    self.report(diagnostic);
+                    return Typed::unknown();
                 }
-            }
+            },
             Type::DateTime if matches!(name.text.as_str(), "time" | "date" | "weekday" | "hour" | "day") => {
                 let diagnostic = self
                     .diagnostic(Code::E190, expr.span, format!("not supported yet: `{}`", self.text_of(expr)))
@@ -260,8 +262,7 @@ impl<'a> Checker<'a> {
         };
         if !fits {
             let wanted = if by_text { "a text, its key" } else { "a number, counted from 0" };
-            let diagnostic =
-                self.diagnostic(Code::E301, index.span, format!("{wanted}, is expected here")).label(at.type_name());
+            let diagnostic = self.diagnostic(Code::E301, index.span, format!("{wanted}, is expected here")).label(at.type_name());
             self.report(diagnostic);
         }
         let (ty, _) = split(&inner);

@@ -23,7 +23,9 @@ impl<'a> Checker<'a> {
             let diagnostic = self
                 .diagnostic(Code::E301, name.span, format!("`{connection}` is a connection, not a value"))
                 .label(format!("{} itself", connector.title))
-                .help(format!("name one of its queries behind it: `{connection}.…(…)`; a field of that name is `event.{connection}`"));
+                .help(format!(
+                    "name one of its queries behind it: `{connection}.…(…)`; a field of that name is `event.{connection}`"
+                ));
             self.report(diagnostic);
             return Typed::unknown();
         }

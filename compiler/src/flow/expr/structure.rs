@@ -21,10 +21,9 @@ impl<'a> Checker<'a> {
             (ExprKind::Else(value, default), _) => self.default(value, default, Some((want, target))),
             (ExprKind::List(items), Type::List(item)) => self.list(items, Some((item, target))),
             (ExprKind::Object(fields), Type::Record(_) | Type::Map(_) | Type::Json) => self.object(fields, Some((want, target))),
-            (
-                ExprKind::Name(name),
-                Type::Enum { .. },
-            ) if self.binding(&name.text).is_none() && self.event_field(&name.text).is_none() => {
+            (ExprKind::Name(name), Type::Enum { .. })
+                if self.binding(&name.text).is_none() && self.event_field(&name.text).is_none() =>
+            {
                 self.bare_member(expr, name, want)
             }
             _ => {
@@ -162,7 +161,8 @@ impl<'a> Checker<'a> {
             Some((ty, target)) => self.value_for(default, ty, target),
             None => {
                 let right = self.value(default);
-                let text = |ty: &Type| matches!(ty, Type::Text(kind) if *kind != TextKind::Secret) || matches!(ty, Type::Enum { .. });
+                let text =
+                    |ty: &Type| matches!(ty, Type::Text(kind) if *kind != TextKind::Secret) || matches!(ty, Type::Enum { .. });
                 if text(&left.ty) && text(&right.ty) {
                     // "a guest" is no address, but a text like one.
                     if left.ty != right.ty {
@@ -212,7 +212,9 @@ impl<'a> Checker<'a> {
         }
         let what = value.place.as_ref().map_or_else(
             || self.text_of(inner),
-            |place| if place.path.is_empty() { self.spell(place) } else { self.spell(place).trim_start_matches("event.").to_owned() },
+            |place| {
+                if place.path.is_empty() { self.spell(place) } else { self.spell(place).trim_start_matches("event.").to_owned() }
+            },
         );
         value.expr = plan::Expr::Require { value: Box::new(value.expr), what };
         value.optional = false;

@@ -67,8 +67,12 @@ impl<'a> Checker<'a> {
             .diagnostic(Code::E301, expr.span, format!("`{name}` is a whole record, which has no plain form in a text"))
             .label(value.type_name());
         if let Some(field) = fields {
-            diagnostic =
-                diagnostic.help("show one of its fields").fix(format!("`{name}.{field}`"), expr.span.after(), format!(".{field}"), false);
+            diagnostic = diagnostic.help("show one of its fields").fix(
+                format!("`{name}.{field}`"),
+                expr.span.after(),
+                format!(".{field}"),
+                false,
+            );
         }
         self.report(diagnostic);
     }

@@ -10,9 +10,9 @@ use super::Count;
 use crate::diagnostic::{Edit, Fix};
 
 impl<'a> Checker<'a> {
-    pub(super) fn if_step(&mut self, step: &Step, node: &IfStep, path: String, kind: &str) -> bool {
+    pub(super) fn if_step(&mut self, step: &Step, node: &IfStep, path: &str, kind: &str) -> bool {
         let condition = self.step_condition(node);
-        self.branches(step, node, condition, &path, kind, &[])
+        self.branches(step, node, condition, path, kind, &[])
     }
 
     fn step_condition(&mut self, node: &IfStep) -> Checked<'a> {
@@ -22,7 +22,15 @@ impl<'a> Checker<'a> {
         condition
     }
 
-    fn branches(&mut self, step: &Step, node: &IfStep, condition: Checked<'a>, path: &str, kind: &str, before: &[Partial<'a>]) -> bool {
+    fn branches(
+        &mut self,
+        step: &Step,
+        node: &IfStep,
+        condition: Checked<'a>,
+        path: &str,
+        kind: &str,
+        before: &[Partial<'a>],
+    ) -> bool {
         let Checked { tree, when_true, when_false, partials } = condition;
         let (otherwise, end) = (self.build.label(), self.build.label());
         self.build.unless(into_expr(tree), otherwise);
@@ -56,7 +64,7 @@ impl<'a> Checker<'a> {
                     self.note(&else_path, "else", "else".to_owned(), done.outline);
                     (done.ends, done.count)
                 }
-                ElseBranch::If(nested) => self.else_if(nested, &partials, else_path),
+                ElseBranch::If(nested) => self.else_if(nested, &partials, &else_path),
             };
             self.facts.reset(mark);
         } else {
@@ -73,12 +81,12 @@ impl<'a> Checker<'a> {
         then.ends && other_ends
     }
 
-    fn else_if(&mut self, nested: &Step, partials: &[Partial<'a>], path: String) -> (bool, Count) {
+    fn else_if(&mut self, nested: &Step, partials: &[Partial<'a>], path: &str) -> (bool, Count) {
         let StepKind::If(node) = &nested.kind else { return (false, Count::default()) };
         let condition = self.step_condition(node);
         self.undecided(partials, None, &condition.when_true);
         let outer = std::mem::take(&mut self.steps.count);
-        let ends = self.branches(nested, node, condition, &path, "else", partials);
+        let ends = self.branches(nested, node, condition, path, "else", partials);
         (ends, std::mem::replace(&mut self.steps.count, outer))
     }
 

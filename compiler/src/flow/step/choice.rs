@@ -156,7 +156,11 @@ impl<'a> Checker<'a> {
                     .collect(),
             ),
             Type::Bool => Some(
-                [true, false].into_iter().filter(|truth| !seen.contains(&Value::Bool(*truth))).map(|truth| truth.to_string()).collect(),
+                [true, false]
+                    .into_iter()
+                    .filter(|truth| !seen.contains(&Value::Bool(*truth)))
+                    .map(|truth| truth.to_string())
+                    .collect(),
             ),
             _ => None,
         };

@@ -81,6 +81,8 @@ pub(super) struct StepContext<'a> {
     pub(super) query_path: Option<String>,
     /// How many queries the value had.
     pub(super) queries: u32,
+    /// The doc comment of the composite step around.
+    pub(super) docs: String,
     /// `retry` of the composite action around.
     pub(super) retry: Option<plan::Retry>,
     /// `on error` of the composite action around.
@@ -157,7 +159,7 @@ impl<'a> Checker<'a> {
             StepKind::Call(call) => self.call_step(step, call),
             StepKind::If(node) => {
                 let path = self.next_path();
-                self.if_step(step, node, path, "if")
+                self.if_step(step, node, &path, "if")
             }
             StepKind::Match { subject, arms } => self.match_step(step, subject, arms),
             StepKind::For { var, list, up_to, body } => self.for_step(var, list, up_to.as_ref(), body),
@@ -169,11 +171,7 @@ impl<'a> Checker<'a> {
                 false
             }
             StepKind::WaitFor { .. } => {
-                self.unsupported(
-                    step.span,
-                    "`wait for` an event",
-                    "write a second flow that starts with the awaited event",
-                );
+                self.unsupported(step.span, "`wait for` an event", "write a second flow that starts with the awaited event");
                 false
             }
             StepKind::Bad => {

@@ -103,8 +103,9 @@ impl<'a> Checker<'a> {
         } else {
             return;
         };
-        let diagnostic =
-            self.diagnostic(Code::W203, name.span, format!("`{}` hides {what}", name.text)).help("another name keeps both in sight");
+        let diagnostic = self
+            .diagnostic(Code::W203, name.span, format!("`{}` hides {what}", name.text))
+            .help("another name keeps both in sight");
         self.report(diagnostic);
     }
 

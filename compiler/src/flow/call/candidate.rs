@@ -1,0 +1,188 @@
+//! What could fill in an input: values of its semantic type, or a resolver that leads to one.
+
+use std::borrow::Cow;
+
+use flow_grammar::span::Span;
+use flow_grammar::syntax::{Expr, ExprKind};
+use flow_plan::ty::{TextKind, Type};
+
+use super::super::check::{Checker, Event};
+use super::super::fact::{Place, Root};
+use super::super::step_name;
+use super::super::typed::split;
+use super::Target;
+use super::write::{expr, field, ident};
+use crate::catalog::{Connector, Input, Operation, Resolver};
+
+/// A value that could fill in an input.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate<'a> {
+    pub(super) expr: Expr,
+    pub(super) text: String,
+    pub(super) place: Option<Place<'a>>,
+    pub(super) optional: bool,
+    same_role: bool,
+    pub(super) docs: &'a str,
+}
+
+/// What was found for an input.
+pub(super) enum Found<'a> {
+    One(Box<Candidate<'a>>),
+    Resolver(Box<Way<'a>>),
+    Several(Vec<String>),
+    None,
+}
+
+/// A resolver with the value that it starts from.
+#[derive(Debug, Clone)]
+pub(super) struct Way<'a> {
+    pub(super) connection: &'a str,
+    pub(super) action: &'a Operation,
+    pub(super) input: &'a Input,
+    pub(super) record: &'a str,
+    pub(super) key: &'a str,
+    pub(super) from: Candidate<'a>,
+}
+
+impl<'a> Checker<'a> {
+    /// Returns the best candidate for an input.
+    pub(super) fn find(&self, input: &'a Input, target: Target<'a>) -> Found<'a> {
+        if self.frame.own.is_some() {
+            return Found::None;
+        }
+        let (ty, _) = split(&input.ty);
+        match ty {
+            Type::Text(TextKind::Plain | TextKind::Secret) => return Found::None,
+            Type::Text(_) => {}
+            _ => return Found::None,
+        }
+        match self.best(input, &input.roles) {
+            Found::None => {}
+            found => return found,
+        }
+        let Type::Text(TextKind::Id(connector, record)) = ty else { return Found::None };
+        // A resolver is an action: it has no place in a `let`.
+        if self.steps.query_path.is_some() {
+            return Found::None;
+        }
+        let Some(owner) = self.catalog.connectors.get(connector) else { return Found::None };
+        let Some(connection) = self.connection_of(owner, target) else { return Found::None };
+        let mut ways = Vec::new();
+        for resolver in owner.resolvers.iter().filter(|resolver| resolver.record == *record) {
+            match self.way(connection, owner, resolver, &input.roles) {
+                Ok(Some(way)) => ways.push(way),
+                Ok(None) => {}
+                Err(several) => return Found::Several(several),
+            }
+        }
+        match ways.len() {
+            0 => Found::None,
+            1 => ways.pop().map_or(Found::None, |way| Found::Resolver(Box::new(way))),
+            _ => Found::Several(ways.iter().map(|way| format!("{}.id", step_name(way.record))).collect()),
+        }
+    }
+
+    /// The one value of the input's semantic type: with its role, else the only one.
+    fn best(&self, input: &'a Input, roles: &[String]) -> Found<'a> {
+        let mut all = self.candidates(input, roles);
+        if all.iter().any(|candidate| candidate.same_role) {
+            all.retain(|candidate| candidate.same_role);
+        }
+        match all.len() {
+            0 => Found::None,
+            1 => all.pop().map_or(Found::None, |candidate| Found::One(Box::new(candidate))),
+            _ => Found::Several(all.into_iter().map(|candidate| candidate.text).collect()),
+        }
+    }
+
+    fn candidates(&self, input: &'a Input, roles: &[String]) -> Vec<Candidate<'a>> {
+        let (want, _) = split(&input.ty);
+        let span = Span::default();
+        let mut found = Vec::new();
+        if let Event::Known(source) = self.event {
+            for field in &source.record.fields {
+                let (ty, optional) = split(&field.ty);
+                if ty != want || field.personal && !input.accepts_personal {
+                    continue;
+                }
+                let place = Place { root: Root::Event, path: Cow::Borrowed(field.name.as_str()) };
+                found.push(Candidate {
+                    expr: self.event_expr(&field.name, span),
+                    text: self.spell(&place),
+                    optional: optional && !self.facts.is_present(&place),
+                    same_role: field.roles.iter().any(|role| role != "key" && roles.contains(role)),
+                    docs: &field.docs,
+                    place: Some(place),
+                });
+            }
+        }
+        for binding in self.bindings.iter().filter(|binding| binding.failed.is_none()) {
+            let place = Place { root: Root::Binding(binding.id), path: Cow::Borrowed("") };
+            let optional = binding.optional && !self.facts.is_present(&place);
+            let name = expr(ExprKind::Name(ident(&binding.name, span)), span);
+            if *binding.ty == *want {
+                if binding.personal && !input.accepts_personal {
+                    continue;
+                }
+                let text = binding.name.clone();
+                found.push(Candidate { expr: name, text, place: Some(place), optional, same_role: false, docs: binding.docs });
+            } else if let Some(record) = self.record(&binding.ty)
+                && let Some(key) =
+                    record.fields.iter().find(|field| field.ty == *want && field.roles.iter().any(|role| role == "key"))
+            {
+                let text = format!("{}.{}", binding.name, key.name);
+                let place = Some(place.member(&key.name));
+                let expr = self::field(name, &key.name, span);
+                found.push(Candidate { expr, text, place, optional, same_role: false, docs: &key.docs });
+            }
+        }
+        found
+    }
+
+    /// A field of the event as it is written here.
+    fn event_expr(&self, name: &str, span: Span) -> Expr {
+        let bare = ExprKind::Name(ident(name, span));
+        if self.is_hidden(name) { field(expr(ExprKind::Name(ident("event", span)), span), name, span) } else { expr(bare, span) }
+    }
+
+    fn connection_of(&self, owner: &Connector, target: Target<'a>) -> Option<&'a str> {
+        if owner.name == target.connector.name {
+            return Some(target.connection);
+        }
+        let mut of_owner = self.connections.iter().filter(|(_, connector)| connector.name == owner.name);
+        match (of_owner.next(), of_owner.next()) {
+            (Some((name, _)), None) => Some(name.as_str()),
+            _ => None,
+        }
+    }
+
+    /// A resolver, where the event has what it starts from.
+    fn way(
+        &self,
+        connection: &'a str,
+        owner: &'a Connector,
+        resolver: &'a Resolver,
+        roles: &[String],
+    ) -> Result<Option<Way<'a>>, Vec<String>> {
+        let Some(action) = owner.operations.get(&resolver.action) else { return Ok(None) };
+        let mut takes = action.inputs.iter().filter(|input| split(&input.ty).0.to_string() == resolver.from);
+        let (Some(input), None) = (takes.next(), takes.next()) else { return Ok(None) };
+        // Whatever else it needs would have to be guessed.
+        if action.inputs.iter().any(|other| other.is_required() && other.name != input.name) {
+            return Ok(None);
+        }
+        let key = owner
+            .records
+            .get(&resolver.record)
+            .and_then(|record| record.fields.iter().find(|field| field.roles.iter().any(|role| role == "key")));
+        let Some(key) = key else { return Ok(None) };
+        let roles = if input.roles.is_empty() { roles } else { &input.roles };
+        match self.best(input, roles) {
+            Found::One(from) => {
+                Ok(Some(Way { connection, action, input, record: &resolver.record, key: &key.name, from: *from }))
+            }
+            Found::Several(names) => Err(names),
+            Found::Resolver(_) | Found::None => Ok(None),
+        }
+    }
+}
