@@ -69,7 +69,8 @@ impl Compilation {
 
     /// Returns everything that is wrong or worth knowing, by file and place.
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
-        let mut all: Vec<Diagnostic> = self.units.values().flat_map(|unit| &unit.diagnostics).chain(&*self.across).cloned().collect();
+        let mut all: Vec<Diagnostic> =
+            self.units.values().flat_map(|unit| &unit.diagnostics).chain(&*self.across).cloned().collect();
         all.sort_by(|a, b| (&a.file, a.span, a.code).cmp(&(&b.file, b.span, b.code)));
         all
     }

@@ -48,7 +48,7 @@ impl Policy {
             // Between three quarters of the planned delay and the whole of it, so that all attempts fit.
             (Some(retries), Some(spread)) => {
                 let planned = planned_delay(retries, spread, attempt);
-                planned / 4 * 3 + scaled(planned / 4, jitter)
+                planned - planned / 4 + scaled(planned / 4, jitter)
             }
             _ => scaled(exponential(attempt), jitter).max(SHORTEST_MS),
         };

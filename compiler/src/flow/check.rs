@@ -43,7 +43,7 @@ pub(super) struct Source<'a> {
 /// A name that the source gave to a value.
 #[derive(Debug, Clone)]
 pub(super) struct Binding<'a> {
-    pub(super) name: String,
+    pub(super) name: Cow<'a, str>,
     /// Its number, unique in the flow.
     pub(super) id: u32,
     pub(super) expr: plan::Expr,
@@ -78,6 +78,8 @@ pub(super) struct Frame<'a> {
     pub(super) is_guard: bool,
     /// The text that spans lie in; empty where it is not at hand.
     pub(super) source: &'a str,
+    /// The steps of the composite operation that is written out.
+    pub(super) block: Option<&'a Arc<syntax::Block>>,
     /// Composite operations that are being written out, to notice one that calls itself.
     pub(super) depth: usize,
 }
@@ -145,7 +147,7 @@ impl<'a> Checker<'a> {
             quiet_error: false,
             broken: false,
             event: Event::None,
-            frame: Frame { first_binding: 0, own: None, sees_event: true, is_guard: false, source, depth: 0 },
+            frame: Frame { first_binding: 0, own: None, sees_event: true, is_guard: false, source, block: None, depth: 0 },
             setting: Setting::Condition,
             bindings: Vec::new(),
             next_binding: 0,
@@ -195,11 +197,11 @@ impl<'a> Checker<'a> {
     // ------------------------------------------------------------------------------------------ names
 
     /// Brings a name into scope and returns its number.
-    pub(super) fn bind(&mut self, name: &str, span: Span, value: Typed<'a>) -> u32 {
+    pub(super) fn bind(&mut self, name: impl Into<Cow<'a, str>>, span: Span, value: Typed<'a>) -> u32 {
         let id = self.next_binding;
         self.next_binding += 1;
         self.bindings.push(Binding {
-            name: name.to_owned(),
+            name: name.into(),
             id,
             expr: value.expr,
             ty: value.ty,
@@ -215,6 +217,13 @@ impl<'a> Checker<'a> {
     /// Returns what a name is bound to.
     pub(super) fn binding(&self, name: &str) -> Option<&Binding<'a>> {
         self.bindings.get(self.frame.first_binding..)?.iter().rev().find(|binding| binding.name == name)
+    }
+
+    /// Notes that a connection is used.
+    pub(super) fn uses(&mut self, connection: &str) {
+        if !self.used.contains(connection) {
+            self.used.insert(connection.to_owned());
+        }
     }
 
     /// Returns the connection of this name, where one can be named.

@@ -92,7 +92,7 @@ impl<'a> Checker<'a> {
             let value = Typed::with(plan::Expr::Const(Value::Missing), Cow::Borrowed(ty))
                 .optional(optional && input.default.is_none())
                 .personal(input.accepts_personal);
-            self.bind(&input.name, Span::default(), value);
+            self.bind(input.name.as_str(), Span::default(), value);
         }
         self.frame = Frame {
             first_binding: 0,
@@ -100,6 +100,7 @@ impl<'a> Checker<'a> {
             sees_event: false,
             is_guard: false,
             source: self.frame.source,
+            block: None,
             depth: 1,
         };
         self.setting = Setting::Steps;

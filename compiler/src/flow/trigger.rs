@@ -112,7 +112,7 @@ impl<'a> Checker<'a> {
             self.unknown_connection(connection_name, Some(name));
             return None;
         };
-        self.used.insert(connection.to_owned());
+        self.uses(connection);
         let Some(trigger) = connector.triggers.get(&name.text) else {
             self.not_a_trigger(connection, connector, name);
             return None;
@@ -342,7 +342,7 @@ impl<'a> Checker<'a> {
             let (ty, optional) = split(&option.ty);
             let expr = plan::Expr::Const(value(&option.name).unwrap_or_default());
             let typed = Typed::with(expr, std::borrow::Cow::Borrowed(ty)).optional(optional);
-            self.bind(&option.name, Span::default(), typed);
+            self.bind(option.name.as_str(), Span::default(), typed);
         }
         let guard = trigger.condition.as_ref().map(|condition| into_expr(self.condition(condition, Position::Positive).tree));
         self.facts.reset(mark);

@@ -70,19 +70,28 @@ impl Lines {
     }
 }
 
-/// Finds the brace that was most likely forgotten: one whose partner is indented as another line is.
+/// Finds the brace that was most likely forgotten: one whose partner is indented less than its own line.
 fn unclosed_brace(source: &str, open: Span, end: Span) -> SyntaxError {
-    let mut stack: Vec<Span> = Vec::new();
+    let mut stack: Vec<(Span, usize)> = Vec::new();
     let mut suspect = open;
+    // The indentation of the line that is being read.
+    let mut indent = indent_before(source, open.start as usize);
+    let mut behind = open.start as usize;
     let range = Span { start: open.start, end: end.start };
     for token in tokens(source, range) {
+        let start = token.span.start as usize;
+        let blanks = source.get(behind..start).unwrap_or("");
+        let first = blanks.contains('\n');
+        if let Some(newline) = blanks.rfind('\n') {
+            indent = blanks.len() - newline - 1;
+        }
+        behind = token.span.end as usize;
         match token.text {
-            "{" => stack.push(token.span),
+            "{" => stack.push((token.span, indent)),
             "}" => {
-                let Some(partner) = stack.pop() else { continue };
-                let first = indent(source, token.span).filter(|(_, first)| *first);
-                if let (Some((close, _)), Some((opening, _))) = (first, indent(source, partner))
-                    && close < opening
+                if let Some((partner, opening)) = stack.pop()
+                    && first
+                    && indent < opening
                 {
                     suspect = partner;
                     break;
@@ -98,10 +107,9 @@ fn unclosed_brace(source: &str, open: Span, end: Span) -> SyntaxError {
         .help("add `}` where the block ends")
 }
 
-/// Returns how far the line of `span` is indented, and whether `span` is the first on it.
-fn indent(source: &str, span: Span) -> Option<(usize, bool)> {
-    let before = source.get(..span.start as usize)?;
-    let line = before.rfind('\n').map_or(before, |at| before.get(at + 1..).unwrap_or(""));
-    let blanks = line.len() - line.trim_start().len();
-    Some((blanks, line.trim().is_empty()))
+/// Returns how far the line of `at` is indented.
+fn indent_before(source: &str, at: usize) -> usize {
+    let before = source.get(..at).unwrap_or("");
+    let line = before.rfind('\n').map_or(before, |newline| before.get(newline + 1..).unwrap_or(""));
+    line.len() - line.trim_start().len()
 }

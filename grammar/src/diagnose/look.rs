@@ -142,10 +142,9 @@ impl<'s> Look<'s> {
 
     /// Returns where a token stands first on its line.
     pub(super) fn begins_line(&self, at: usize) -> bool {
-        let start = self.span(at).start as usize;
-        let before = self.source.get(..start).unwrap_or("");
-        let line = before.rfind('\n').map_or(before, |newline| before.get(newline..).unwrap_or(""));
-        line.trim().is_empty()
+        let before = self.source.get(..self.span(at).start as usize).unwrap_or("");
+        let line = before.trim_end_matches([' ', '\t']);
+        line.is_empty() || line.ends_with('\n')
     }
 
     /// Returns what stands right before `at` as one value: a path, a call, a literal.

@@ -89,8 +89,10 @@ pub(crate) fn deep(items: &[DeepItem], parsed: &mut Parsed) {
                 .label(format!("more than {MAX_DEPTH} brackets are open here"))
                 .help("name inner values with `let`, or split the flow in two"),
         );
-        let at = parsed.file.items.partition_point(|other| span_of(other).start < item.item.start);
-        parsed.file.items.insert(at, Item::Bad(item.item));
+        parsed.file.items.push(Item::Bad(item.item));
+    }
+    if !items.is_empty() {
+        parsed.file.items.sort_by_key(|item| span_of(item).start);
     }
 }
 
@@ -105,19 +107,30 @@ fn span_of(item: &Item) -> Span {
 
 /// Reports what the first look over the text found and nothing else has explained.
 pub(crate) fn troubles(source: &str, scan: &Scan, parsed: &mut Parsed) {
+    if scan.troubles.is_empty() {
+        return;
+    }
+    parsed.errors.sort_by_key(|error| error.span.start);
+    let mut last: Option<Span> = None;
+    let mut more = Vec::new();
     for (trouble, span) in &scan.troubles {
-        let error = match trouble {
+        // One cause, one error: an item that is explained already keeps its explanation.
+        if last.is_some_and(|item| span.start <= item.end) {
+            continue;
+        }
+        let item = crate::parse::item_around(source, span.start as usize);
+        last = Some(item);
+        let next = parsed.errors.partition_point(|error| error.span.start < item.start);
+        if parsed.errors.get(next).is_some_and(|error| error.span.start <= item.end) {
+            continue;
+        }
+        more.push(match trouble {
             Trouble::TooDeep => continue,
             Trouble::UnclosedText => text::unclosed(source, *span),
             Trouble::CommentInText => SyntaxError::new("E109", *span, "no comment can stand inside `{…}` of a text")
                 .label("this is a comment")
                 .help("write it before the step"),
-        };
-        // One cause, one error: an item that is explained already keeps its explanation.
-        let item = crate::parse::item_around(source, span.start as usize);
-        let explained = |other: &SyntaxError| other.span.start >= item.start && other.span.start <= item.end;
-        if !parsed.errors.iter().any(explained) {
-            parsed.errors.push(error);
-        }
+        });
     }
+    parsed.errors.append(&mut more);
 }

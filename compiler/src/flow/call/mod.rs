@@ -74,7 +74,7 @@ impl<'a> Checker<'a> {
         }
         let calls = self.build.mark();
         let used = node.name.is_some();
-        let text = self.show(&node.call, step.span);
+        let text = self.heading(step, node.call.span);
         let result = self.perform(target, args, path.clone(), text, step.docs.lines.join("\n"), used);
         self.steps.retry = outer_retry;
         self.steps.on_error = outer_handler;
@@ -136,13 +136,13 @@ impl<'a> Checker<'a> {
                 .diagnostic(Code::E301, name.span, format!("`{}` has no result to name", target.name()))
                 .help("take the `as` out");
             self.report(diagnostic);
-            self.bind(&name.text, name.span, Typed::unknown());
+            self.bind(name.text.clone(), name.span, Typed::unknown());
             return;
         }
         self.check_name(name, Some(&operation.output));
         let (ty, optional) = split(&operation.output);
         let Some(local) = result else {
-            self.bind(&name.text, name.span, Typed::unknown());
+            self.bind(name.text.clone(), name.span, Typed::unknown());
             return;
         };
         let mut value = Typed::with(plan::Expr::Local(local), std::borrow::Cow::Borrowed(ty)).optional(optional);
@@ -150,7 +150,7 @@ impl<'a> Checker<'a> {
             value.optional = true;
             value.failed = Some(node.call.span);
         }
-        self.bind(&name.text, name.span, value);
+        self.bind(name.text.clone(), name.span, value);
     }
 
     /// Checks what can be checked of a call to nothing.
@@ -159,7 +159,7 @@ impl<'a> Checker<'a> {
             self.value(&arg.value);
         }
         if let Some(name) = &node.name {
-            self.bind(&name.text, name.span, Typed::unknown());
+            self.bind(name.text.clone(), name.span, Typed::unknown());
         }
         if let Some(block) = &node.on_error {
             let bindings = self.bindings.len();
@@ -200,8 +200,12 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// A call in one line.
+    /// A query in one line.
     fn show(&self, call: &Call, span: Span) -> String {
+        if self.frame.block.is_some() {
+            // The `let` around it is what people see.
+            return String::new();
+        }
         let text = self.head(span, call.span);
         if text.is_empty() || span.end < call.span.end { super::show::call(call) } else { text }
     }
@@ -256,7 +260,7 @@ impl<'a> Checker<'a> {
                     self.unknown_connection(connection_name, Some(name));
                     return None;
                 };
-                self.used.insert(connection.to_owned());
+                self.uses(connection);
                 match connector.operations.get(&name.text).filter(|op| !op.internal) {
                     Some(operation) => Some(Target { connection, connector, operation }),
                     None => {
@@ -354,7 +358,7 @@ impl<'a> Checker<'a> {
             self.value(&arg.value);
         }
         if let Some(name) = &node.name {
-            self.bind(&name.text, name.span, Typed::unknown());
+            self.bind(name.text.clone(), name.span, Typed::unknown());
         }
     }
 

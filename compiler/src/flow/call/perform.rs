@@ -108,7 +108,13 @@ impl<'a> Checker<'a> {
     }
 
     /// Writes the steps of a composite operation into the program.
-    fn inline(&mut self, target: Target<'a>, block: &Block, args: Vec<Typed<'a>>, path: &str) -> (u16, Vec<plan::Outline>) {
+    fn inline(
+        &mut self,
+        target: Target<'a>,
+        block: &'a Arc<Block>,
+        args: Vec<Typed<'a>>,
+        path: &str,
+    ) -> (u16, Vec<plan::Outline>) {
         let result = self.build.local();
         if self.frame.depth >= DEPTH {
             let diagnostic = self
@@ -132,7 +138,7 @@ impl<'a> Checker<'a> {
                 Expr::Local(local)
             };
             let value = Typed::with(expr, Cow::Borrowed(ty)).optional(optional && input.default.is_none()).personal(arg.personal);
-            self.bind(&input.name, Span::default(), value);
+            self.bind(input.name.as_str(), Span::default(), value);
         }
         let label = self.build.label();
         let frame = Frame {
@@ -141,6 +147,7 @@ impl<'a> Checker<'a> {
             sees_event: false,
             is_guard: false,
             source: "",
+            block: Some(block),
             depth: self.frame.depth + 1,
         };
         let outer_frame = std::mem::replace(&mut self.frame, frame);

@@ -19,7 +19,7 @@ impl<'a> Checker<'a> {
             && self.binding(&root.text).is_none()
         {
             if let Some((connection, connector)) = self.connection(&root.text) {
-                self.used.insert(connection.to_owned());
+                self.uses(connection);
                 self.not_called(expr, connection, connector, name);
                 return Typed::unknown();
             }

@@ -19,7 +19,7 @@ impl<'a> Checker<'a> {
             return bound;
         }
         if let Some((connection, connector)) = self.connection(&name.text) {
-            self.used.insert(connection.to_owned());
+            self.uses(connection);
             let diagnostic = self
                 .diagnostic(Code::E301, name.span, format!("`{connection}` is a connection, not a value"))
                 .label(format!("{} itself", connector.title))

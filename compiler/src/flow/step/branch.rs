@@ -40,8 +40,7 @@ impl<'a> Checker<'a> {
         let then = self.block(&node.then, format!("{path}.then."));
         let effect_within = std::mem::replace(&mut self.effect_before, effect_before);
         self.facts.reset(mark);
-        let head = self.head(step.span, node.condition.span);
-        let head = if head.is_empty() { format!("if {}", self.text_of(&node.condition)) } else { head };
+        let head = self.heading(step, node.condition.span);
         let head = if kind == "else" { format!("else {head}") } else { head };
         self.note(path, kind, head, then.outline);
 

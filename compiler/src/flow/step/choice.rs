@@ -94,7 +94,7 @@ impl<'a> Checker<'a> {
         if !value.is_unknown() {
             self.check_covered(step, subject, &value, &seen, has_else, arms);
         }
-        let text = format!("match {}", self.text_of(subject));
+        let text = self.heading(step, subject.span);
         self.note(&path, "match", text, outline);
         let count = count.unwrap_or_default();
         self.steps.count = self.steps.count.then(if has_else { count } else { count.or(Count::default()) });

@@ -162,7 +162,7 @@ impl<'a> Checker<'a> {
                 self.if_step(step, node, &path, "if")
             }
             StepKind::Match { subject, arms } => self.match_step(step, subject, arms),
-            StepKind::For { var, list, up_to, body } => self.for_step(var, list, up_to.as_ref(), body),
+            StepKind::For { var, list, up_to, body } => self.for_step(step, var, list, up_to.as_ref(), body),
             StepKind::Stop(reason) => self.stop_step(step, reason.as_ref()),
             StepKind::Return(value) => self.return_step(step, value.as_ref()),
             StepKind::Require(value) => self.require_step(step, value),
@@ -193,10 +193,15 @@ impl<'a> Checker<'a> {
         self.steps.outline.push(outline);
     }
 
-    /// A whole step in one line.
-    pub(super) fn line(&self, step: &Step) -> String {
-        let text = self.head(step.span, step.span);
-        if text.is_empty() { super::show::step(step) } else { text }
+    /// The first line of a step, up to `end` where it is the source's own.
+    pub(super) fn heading(&self, step: &Step, end: Span) -> String {
+        match self.frame.block {
+            Some(block) => super::show::remembered(block, step),
+            None => {
+                let text = self.head(step.span, end);
+                if text.is_empty() { super::show::heading(step) } else { text }
+            }
+        }
     }
 
     /// The source of a step from its beginning to before `end`, in one line.

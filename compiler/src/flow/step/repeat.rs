@@ -1,6 +1,6 @@
 //! `for … in … up to N`.
 
-use flow_grammar::syntax::{Block, Expr, ExprKind, Ident, NumberLit};
+use flow_grammar::syntax::{Block, Expr, ExprKind, Ident, NumberLit, Step};
 use flow_plan as plan;
 use flow_plan::ty::Type;
 use flow_plan::{Instr, Value};
@@ -15,7 +15,7 @@ use crate::code::Code;
 const MOST: u32 = 10_000;
 
 impl<'a> Checker<'a> {
-    pub(super) fn for_step(&mut self, var: &Ident, list: &Expr, up_to: Option<&NumberLit>, body: &Block) -> bool {
+    pub(super) fn for_step(&mut self, step: &Step, var: &Ident, list: &Expr, up_to: Option<&NumberLit>, body: &Block) -> bool {
         let path = self.next_path();
         self.check_name(var, None);
         let calls = self.steps.outline.len();
@@ -75,7 +75,7 @@ impl<'a> Checker<'a> {
         // A list holds no missing items, except JSON, of which nothing is known.
         value.optional = optional && *ty != Type::Json;
         value.personal = personal;
-        self.bind(&var.text, var.span, value);
+        self.bind(var.text.clone(), var.span, value);
         self.loops.push(counter);
         let done = self.block(body, format!("{path}.each."));
         self.loops.pop();
@@ -87,8 +87,7 @@ impl<'a> Checker<'a> {
         let rounds = Count { through: Some((0, most.saturating_mul(bound))), ended: None };
         let ended = done.count.ended.map(|(_, last)| (0, last.saturating_add(most.saturating_mul(bound))));
         self.steps.count = self.steps.count.then(Count { through: rounds.through, ended });
-        let most = up_to.map_or(String::new(), |number| format!(" up to {}", number.digits));
-        let text = format!("for {} in {}{most}", var.text, self.text_of(list));
+        let text = self.heading(step, up_to.map_or(list.span, |number| number.span));
         let steps = asked.into_iter().chain(done.outline).collect();
         self.note(&path, "for", text, steps);
         false

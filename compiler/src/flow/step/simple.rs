@@ -21,7 +21,7 @@ impl<'a> Checker<'a> {
         self.check_name(name, None);
         let calls = self.steps.outline.len();
         let mut typed = self.with_queries(&path, |this| this.value(value));
-        let text = self.line(step);
+        let text = self.heading(step, step.span);
         let inner = self.steps.outline.split_off(calls.min(self.steps.outline.len()));
         self.note_let(&path, text, inner);
         if !matches!(typed.expr, plan::Expr::Local(_)) || typed.place.is_some() {
@@ -29,7 +29,7 @@ impl<'a> Checker<'a> {
             self.note_local(local, &typed.expr);
             self.build.set(local, std::mem::replace(&mut typed.expr, plan::Expr::Local(local)));
         }
-        self.bind(&name.text, name.span, typed);
+        self.bind(name.text.clone(), name.span, typed);
         false
     }
 
@@ -64,7 +64,7 @@ impl<'a> Checker<'a> {
         if !connector.operations.get(&operation.text).is_some_and(|op| op.action && !op.internal) {
             return false;
         }
-        self.used.insert(connection.to_owned());
+        self.uses(connection);
         let text = self.text_of(value);
         let fixed = format!("{text} as {}", name.text);
         let diagnostic = self
@@ -73,7 +73,7 @@ impl<'a> Checker<'a> {
             .help("the result of an action is named behind it, with `as`")
             .fix(format!("`{fixed}`"), step.span, fixed, true);
         self.report(diagnostic);
-        self.bind(&name.text, name.span, Typed::unknown());
+        self.bind(name.text.clone(), name.span, Typed::unknown());
         true
     }
 
@@ -116,7 +116,7 @@ impl<'a> Checker<'a> {
             self.need(value, reason, &Need::Text).expr
         });
         self.build.push(Instr::Stop { reason });
-        let text = self.line(step);
+        let text = self.heading(step, step.span);
         self.note(&path, "stop", text, Vec::new());
         self.steps.count = self.steps.count.then(Count::end());
         true
@@ -153,7 +153,7 @@ impl<'a> Checker<'a> {
         self.build.set(returns.local, result);
         self.build.jump(returns.label);
         let path = self.next_path();
-        let text = self.line(step);
+        let text = self.heading(step, step.span);
         self.note(&path, "return", text, Vec::new());
         self.steps.count = self.steps.count.then(Count::end());
         true
@@ -176,7 +176,7 @@ impl<'a> Checker<'a> {
             self.build.push(Instr::Require(required.expr));
         }
         let path = format!("{}require_{}", self.path, self.steps.number + 1);
-        let text = self.line(step);
+        let text = self.heading(step, step.span);
         self.note(&path, "require", text, Vec::new());
         false
     }
