@@ -34,11 +34,19 @@ struct FileState {
     unit: Option<Arc<Unit>>,
 }
 
+impl FileState {
+    /// A connector cannot be declared without its word.
+    fn may_declare(&self) -> bool {
+        self.text.contains("connector")
+    }
+}
+
 /// What one file gives.
 #[derive(Debug, Default)]
 pub struct Unit {
-    /// The flows that are sound.
+    /// The flows that are sound; none where only a verdict is wanted.
     pub flows: Vec<Arc<plan::Flow>>,
+    heads: Vec<Head>,
     /// The flows with everything written out, in the order of the text.
     pub expanded: Vec<syntax::Flow>,
     /// How many flows the file has, broken ones included.
@@ -46,6 +54,14 @@ pub struct Unit {
     /// What is wrong with the file by itself.
     pub diagnostics: Vec<Diagnostic>,
     used_connections: BTreeSet<String>,
+}
+
+/// A sound flow, as far as the others have to know it.
+#[derive(Debug)]
+struct Head {
+    id: String,
+    named: bool,
+    line: u32,
 }
 
 /// The whole project.
@@ -157,23 +173,25 @@ impl Compiler {
         self.declare();
         let (catalog, connections, settings) = (&self.catalog, &self.connections, &self.settings);
         self.files.par_iter_mut().filter(|(_, state)| state.unit.is_none()).for_each(|(file, state)| {
-            if let Some(parsed) = &state.parsed {
-                let context = flow::Context { catalog, connections, settings, file, source: &state.text };
-                state.unit = Some(Arc::new(check_file(&context, parsed)));
-            }
+            // Parsed and checked in one go: what was just made is still in the cache.
+            let parsed = state.parsed.take().unwrap_or_else(|| Arc::new(flow_grammar::parse(&state.text)));
+            let context = flow::Context { catalog, connections, settings, file, source: &state.text };
+            state.unit = Some(Arc::new(check_file(&context, &parsed)));
+            state.parsed = (!settings.verdict_only).then_some(parsed);
         });
         self.link()
     }
 
     fn declares(&self, file: &str) -> bool {
-        self.files.get(file).and_then(|state| state.parsed.as_ref()).is_some_and(|parsed| has_connector(parsed))
+        self.files.get(file).is_some_and(FileState::may_declare)
     }
 
+    /// Parses the files that may declare connectors: they decide what everything else means.
     fn parse(&mut self) {
         let fresh: Vec<bool> = self
             .files
             .par_iter_mut()
-            .filter(|(_, state)| state.parsed.is_none())
+            .filter(|(_, state)| state.parsed.is_none() && state.may_declare())
             .map(|(_, state)| {
                 let parsed = flow_grammar::parse(&state.text);
                 let declares = has_connector(&parsed);
@@ -244,14 +262,14 @@ impl Compiler {
     /// What only the whole can tell: names that stand twice, connections that nobody uses.
     fn link(&self) -> Compilation {
         let mut across = self.connector_diagnostics.clone();
-        let mut first: HashMap<&str, &plan::Flow> = HashMap::new();
+        let mut first: HashMap<&str, (&Arc<str>, &Head)> = HashMap::new();
         let mut units = BTreeMap::new();
         for (file, state) in &self.files {
             let Some(unit) = &state.unit else { continue };
-            for flow in &unit.flows {
-                if let Some(other) = first.insert(&flow.id, flow) {
-                    across.push(self.twice(file, flow, other));
-                    first.insert(&other.id, other);
+            for head in &unit.heads {
+                if let Some(other) = first.insert(&head.id, (file, head)) {
+                    across.push(self.twice((file, head), other));
+                    first.insert(&head.id, other);
                 }
             }
             units.insert(file.clone(), unit.clone());
@@ -269,30 +287,32 @@ impl Compiler {
     }
 
     /// Two flows of one name, or the same nameless flow twice.
-    fn twice(&self, file: &Arc<str>, flow: &plan::Flow, other: &plan::Flow) -> Diagnostic {
-        let span = self.flow_span(file, flow);
-        let place = format!("{}:{}", other.file, other.line);
-        match &flow.name {
-            Some(name) => {
+    fn twice(&self, (file, head): (&Arc<str>, &Head), (other_file, other): (&Arc<str>, &Head)) -> Diagnostic {
+        let span = self.flow_span(file, head);
+        let place = format!("{other_file}:{}", other.line);
+        match head.named {
+            true => {
+                let name = &head.id;
                 let diagnostic = Diagnostic::new(Code::E202, file, span, format!("there are two flows named `{name}`")).help(
                     format!("the other one is at {place}; history, limits and metrics belong to the name, so each needs its own"),
                 );
-                if *other.file == **file { diagnostic.also(self.flow_span(file, other), "the first one") } else { diagnostic }
+                if other_file == file { diagnostic.also(self.flow_span(file, other), "the first one") } else { diagnostic }
             }
-            None => Diagnostic::new(Code::E202, file, span, "the same flow is there twice")
+            false => Diagnostic::new(Code::E202, file, span, "the same flow is there twice")
                 .help(format!("the other one is at {place}: take one out, or give each a name: `flow NAME` before it")),
         }
     }
 
-    fn flow_span(&self, file: &Arc<str>, flow: &plan::Flow) -> flow_grammar::span::Span {
+    fn flow_span(&self, file: &Arc<str>, head: &Head) -> flow_grammar::span::Span {
         let Some(state) = self.files.get(file) else { return flow_grammar::span::Span::default() };
         let index = LineIndex::new(&state.text);
-        state
-            .parsed
+        let parsed = state.parsed.clone().unwrap_or_else(|| Arc::new(flow_grammar::parse(&state.text)));
+        parsed
+            .file
+            .items
             .iter()
-            .flat_map(|parsed| &parsed.file.items)
             .find_map(|item| match item {
-                syntax::Item::Flow(node) if line_of(&index, &state.text, node) == flow.line => {
+                syntax::Item::Flow(node) if line_of(&index, &state.text, node) == head.line => {
                     Some(node.name.as_ref().map_or_else(|| first_line(&state.text, node.span), |name| name.span))
                 }
                 _ => None,
@@ -343,7 +363,10 @@ fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
                 unit.expanded.extend(outcome.expanded);
                 if let Some(mut flow) = outcome.flow {
                     flow.line = line_of(&index, context.source, node);
-                    unit.flows.push(Arc::new(flow));
+                    unit.heads.push(Head { id: flow.id.clone(), named: flow.name.is_some(), line: flow.line });
+                    if !context.settings.verdict_only {
+                        unit.flows.push(Arc::new(flow));
+                    }
                 }
             }
             syntax::Item::Test(test) => unit.diagnostics.push(

@@ -17,6 +17,10 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// The connections of flow.toml by name. `None` without a flow.toml: each connector is there under its own name.
     pub connections: Option<BTreeMap<String, ConnectionSettings>>,
+    /// Leave out what nobody will look at: advice, and the flows written out.
+    pub quick: bool,
+    /// Keep nothing but what is wrong: neither trees nor plans.
+    pub verdict_only: bool,
     /// `--strict`: nothing is filled in from a field that can be missing (E302 instead of a `require`).
     pub strict: bool,
 }

@@ -68,11 +68,17 @@ pub(crate) fn is_top_word(source: &str, at: usize) -> bool {
     match word {
         "when" | "every" => !behind.bytes().next().is_some_and(is_word),
         "flow" | "connector" => {
-            let name_len = trimmed.bytes().take_while(|b| is_word(*b)).count();
-            let name = trimmed.get(..name_len).unwrap_or("");
-            let is_name = name.starts_with(|c: char| !c.is_ascii_digit()) || trimmed.starts_with('`');
+            let quoted = trimmed.strip_prefix('`').and_then(|rest| rest.find('`')).map(|len| len + 2);
+            let name_len = quoted.unwrap_or_else(|| trimmed.bytes().take_while(|b| is_word(*b)).count());
+            let (name, end) = trimmed.split_at(name_len);
+            let is_name = name.starts_with(|c: char| !c.is_ascii_digit());
             let is_operator = is_reserved(name) || matches!(name, "matches" | "starts" | "ends");
-            trimmed.len() < behind.len() && is_name && !is_operator
+            let end = end.trim_start_matches([' ', '\t']);
+            let end_word = end.bytes().take_while(|b| is_word(*b)).count();
+            let ends = end.is_empty()
+                || end.starts_with(['\n', '\r', '#', '"', '\'', '{'])
+                || matches!(end.get(..end_word), Some("when" | "every"));
+            trimmed.len() < behind.len() && is_name && !is_operator && ends
         }
         "test" => trimmed.len() < behind.len() && trimmed.starts_with(['"', '\'']),
         _ => false,

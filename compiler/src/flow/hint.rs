@@ -17,7 +17,7 @@ impl<'a> Checker<'a> {
         let text = name.text.as_str();
         let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("there is no `{text}` here"));
         let locals =
-            self.bindings.get(self.frame.first_binding..).unwrap_or_default().iter().map(|binding| binding.name.as_str());
+            self.bindings.get(self.frame.first_binding..).unwrap_or_default().iter().map(|binding| binding.name.as_ref());
         let fields: &[crate::catalog::Field] = match self.event {
             Event::Known(source) if self.frame.sees_event => &source.record.fields,
             Event::Known(_) | Event::None | Event::Unknown => &[],

@@ -64,7 +64,7 @@ pub struct Outcome {
     pub diagnostics: Vec<Diagnostic>,
     /// The connections that the flow names.
     pub used_connections: BTreeSet<String>,
-    /// The flow with all that the compiler filled in written out; `None` where there are errors.
+    /// The flow with all that the compiler filled in written out; `None` where there are errors, and in a quick check.
     pub expanded: Option<syntax::Flow>,
 }
 
@@ -152,7 +152,8 @@ impl<'a> Checker<'a> {
         let (Some(trigger), true) = (trigger, sound) else {
             return Outcome { flow: None, diagnostics: self.diagnostics, used_connections: self.used, expanded: None };
         };
-        let expanded = expand::expand(node, std::mem::take(&mut self.fills), std::mem::take(&mut self.hoisted));
+        let expanded = (!self.settings.quick)
+            .then(|| expand::expand(node, std::mem::take(&mut self.fills), std::mem::take(&mut self.hoisted)));
         let (program, operations) = self.build.finish(on_error);
         let mut flow = plan::Flow {
             id: node
@@ -177,7 +178,9 @@ impl<'a> Checker<'a> {
             },
             sends: self.sends.finish(),
         };
-        flow.hash = hash::behaviour(&mut flow);
-        Outcome { flow: Some(flow), diagnostics: self.diagnostics, used_connections: self.used, expanded: Some(expanded) }
+        if !self.settings.verdict_only {
+            flow.hash = hash::behaviour(&mut flow);
+        }
+        Outcome { flow: Some(flow), diagnostics: self.diagnostics, used_connections: self.used, expanded }
     }
 }

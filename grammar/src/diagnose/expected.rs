@@ -353,6 +353,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::comma
         | Rule::close
         | Rule::top_word
+        | Rule::head_end
         | Rule::inline
         | Rule::rest_of_line
         | Rule::skip

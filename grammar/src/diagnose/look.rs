@@ -54,15 +54,7 @@ impl<'s> Look<'s> {
         let far = found.saturating_sub(BEFORE);
         tokens.drain(..far);
         found -= far;
-        let mut look = Self {
-            source,
-            found,
-            tokens,
-            expected,
-            place,
-            bad,
-            text: None,
-        };
+        let mut look = Self { source, found, tokens, expected, place, bad, text: None };
         look.enter_text(at);
         look
     }

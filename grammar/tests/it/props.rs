@@ -271,7 +271,7 @@ fn file() -> impl Strategy<Value = (String, usize)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(debug_assertions) { 100 } else { 1_000 }, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn formatting_is_safe_and_stable((source, comments) in file()) {

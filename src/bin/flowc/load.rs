@@ -37,8 +37,19 @@ impl Loaded {
     }
 }
 
+/// What is wanted of a project.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Want {
+    /// Nothing is filled in from a field that can be missing.
+    pub(crate) strict: bool,
+    /// Advice, and the flows written out.
+    pub(crate) everything: bool,
+    /// Only what is wrong.
+    pub(crate) verdict_only: bool,
+}
+
 /// Loads the projects of the paths, each once.
-pub(crate) fn load(paths: &[PathBuf], strict: bool) -> Result<Vec<Loaded>, ProjectError> {
+pub(crate) fn load(paths: &[PathBuf], want: Want) -> Result<Vec<Loaded>, ProjectError> {
     let mut projects: BTreeMap<PathBuf, (Project, Vec<PathBuf>, bool)> = BTreeMap::new();
     for path in distinct(paths) {
         let stdin = path == Path::new("-");
@@ -51,10 +62,10 @@ pub(crate) fn load(paths: &[PathBuf], strict: bool) -> Result<Vec<Loaded>, Proje
             entry.1.push(path);
         }
     }
-    projects.into_values().map(|(project, paths, stdin)| load_one(&project, &paths, stdin, strict)).collect()
+    projects.into_values().map(|(project, paths, stdin)| load_one(&project, &paths, stdin, want)).collect()
 }
 
-fn load_one(project: &Project, paths: &[PathBuf], stdin: bool, strict: bool) -> Result<Loaded, ProjectError> {
+fn load_one(project: &Project, paths: &[PathBuf], stdin: bool, want: Want) -> Result<Loaded, ProjectError> {
     let mut configured = project.config(false)?;
     // Standard input without a flow.toml is a project by itself: the folder that one happens to be in says nothing.
     let alone = stdin && paths.is_empty() && project.toml.is_none();
@@ -101,7 +112,9 @@ fn load_one(project: &Project, paths: &[PathBuf], stdin: bool, strict: bool) -> 
         diagnostics.extend(config::check(name, &mut configured.config, &catalog, false));
     }
     let mut settings = configured.config.settings.clone();
-    settings.strict = strict;
+    settings.strict = want.strict;
+    settings.quick = !want.everything;
+    settings.verdict_only = want.verdict_only;
     compiler.set_settings(settings);
     let compilation = compiler.compile();
     diagnostics.extend(compilation.diagnostics().into_iter().filter(|diagnostic| selected.contains(&diagnostic.file)));

@@ -10,6 +10,7 @@ use flow::secrets;
 use flow_compiler::compile::{Compilation, Compiler, Unit};
 use flow_compiler::config::{self, Config, ConnectionConfig};
 use flow_compiler::report::{self, Sources, Style};
+use flow_compiler::settings::Settings;
 use flow_compiler::{Code, Diagnostic};
 use flow_grammar::span::Span;
 use flow_plan as plan;
@@ -61,7 +62,7 @@ impl Host {
     pub(crate) fn open(project: Project, literal_secrets: bool, sandbox: Option<SandboxUrls>) -> Result<Self, HostError> {
         let configured = project.config(literal_secrets)?;
         let mut host = Self {
-            compiler: Compiler::new(configured.config.settings.clone()),
+            compiler: Compiler::new(quick(&configured.config.settings)),
             config: configured.config,
             config_source: configured.file,
             project,
@@ -103,7 +104,7 @@ impl Host {
         let Some((name, _)) = &self.config_source else { return Vec::new() };
         let catalog = self.compiler.catalog();
         let diagnostics = config::check(name, &mut self.config, &catalog, self.literal_secrets);
-        self.compiler.set_settings(self.config.settings.clone());
+        self.compiler.set_settings(quick(&self.config.settings));
         diagnostics
     }
 
@@ -186,7 +187,7 @@ impl Host {
         if diagnostics.iter().any(Diagnostic::is_error) {
             // A broken flow.toml changes nothing but a report.
             self.config = before;
-            self.compiler.set_settings(self.config.settings.clone());
+            self.compiler.set_settings(quick(&self.config.settings));
         }
         Ok(diagnostics)
     }
@@ -302,6 +303,11 @@ impl Host {
         }
         LiveConnection { plan: declared, base_url, secrets: found, poll_every: config.poll_ms.map(Duration::from_millis), polls }
     }
+}
+
+/// The daemon shows no advice.
+fn quick(settings: &Settings) -> Settings {
+    Settings { quick: true, ..settings.clone() }
 }
 
 fn uses(flow: &plan::Flow, connection: &str) -> bool {

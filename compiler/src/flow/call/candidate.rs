@@ -124,7 +124,7 @@ impl<'a> Checker<'a> {
                 if binding.personal && !input.accepts_personal {
                     continue;
                 }
-                let text = binding.name.clone();
+                let text = binding.name.to_string();
                 found.push(Candidate { expr: name, text, place: Some(place), optional, same_role: false, docs: binding.docs });
             } else if let Some(record) = self.record(&binding.ty)
                 && let Some(key) =

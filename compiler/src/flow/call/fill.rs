@@ -207,7 +207,7 @@ impl<'a> Checker<'a> {
         let hoists = self.effect_before
             && !self.in_handler
             && candidate.place.as_ref().is_some_and(|place| matches!(place.root, Root::Event | Root::Raw));
-        if self.quiet == 0 {
+        if self.quiet == 0 && !self.settings.quick {
             let label = if hoists {
                 format!("`{text}` is filled in, and required before the first step, whether or not this one is reached")
             } else {

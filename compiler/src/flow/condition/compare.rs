@@ -29,6 +29,9 @@ pub(super) enum Against<'a> {
     Major(Decimal),
 }
 
+/// From here on a whole number without a currency is more often an amount in cents than one in dollars.
+const LOOKS_LIKE_CENTS: Decimal = Decimal::from_parts(10_000, 0, 0, false, 0);
+
 impl<'a> Checker<'a> {
     pub(super) fn compare(
         &mut self,
@@ -216,7 +219,7 @@ impl<'a> Checker<'a> {
                 Against::Value(typed)
             }
             None => {
-                if self.quiet == 0 && !warned {
+                if self.quiet == 0 && !warned && !self.settings.quick {
                     let text = self.text_of(expr);
                     let subject =
                         money.place.as_ref().map_or_else(|| "the money".to_owned(), |place| format!("`{}`", self.spell(place)));
@@ -235,7 +238,7 @@ impl<'a> Checker<'a> {
     /// Warns of a whole number that is probably an amount in cents.
     fn looks_like_cents(&mut self, expr: &syntax::Expr, number: Decimal) -> bool {
         let decimals = self.settings.currency.map_or(2, |currency| currency.decimals());
-        if self.quiet > 0 || decimals == 0 || !number.is_integer() || number.abs() < Decimal::from(1000) {
+        if self.quiet > 0 || decimals == 0 || !number.is_integer() || number.abs() < LOOKS_LIKE_CENTS {
             return false;
         }
         let major = (number / Decimal::from(100)).normalize();

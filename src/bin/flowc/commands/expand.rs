@@ -10,7 +10,7 @@ use crate::{Exit, load};
 use flow::output;
 
 pub(crate) fn run(args: &Paths) -> Result<Exit, ProjectError> {
-    let loaded = load::load(&args.paths, false)?;
+    let loaded = load::load(&args.paths, load::Want { everything: true, ..load::Want::default() })?;
     if report_errors(&loaded) {
         return Ok(Exit::Problems);
     }

@@ -9,7 +9,7 @@ use crate::{Exit, load};
 use flow::output;
 
 pub(crate) fn run(args: &Plan) -> Result<Exit, ProjectError> {
-    let loaded = load::load(&args.paths.paths, false)?;
+    let loaded = load::load(&args.paths.paths, load::Want::default())?;
     if report_errors(&loaded) {
         return Ok(Exit::Problems);
     }
