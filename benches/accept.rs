@@ -36,7 +36,12 @@ fn main() {
         }
         let per_second = |time: Duration| REQUESTS as f64 / time.as_secs_f64();
         ratios.push(per_second(flow_time) / per_second(bare_time));
-        println!("  flowd {:>6.0}/s   bare {:>6.0}/s   ratio {:.2}", per_second(flow_time), per_second(bare_time), ratios[round - 1]);
+        println!(
+            "  flowd {:>6.0}/s   bare {:>6.0}/s   ratio {:.2}",
+            per_second(flow_time),
+            per_second(bare_time),
+            ratios[round - 1]
+        );
     }
     ratios.sort_by(f64::total_cmp);
     println!("median ratio {:.2}", ratios[ratios.len() / 2]);

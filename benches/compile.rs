@@ -13,7 +13,12 @@ fn sources(flows: usize) -> Vec<(String, String)> {
     (0..flows / per_file)
         .map(|file| {
             let text: String = (0..per_file)
-                .map(|at| format!("when stripe.charge_failed where amount > {} do kustomer.create_conversation\n", 100 + file * per_file + at))
+                .map(|at| {
+                    format!(
+                        "when stripe.charge_failed where amount > {} do kustomer.create_conversation\n",
+                        100 + file * per_file + at
+                    )
+                })
                 .collect();
             (format!("flows/{file:03}.flow"), text)
         })

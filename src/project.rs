@@ -43,7 +43,9 @@ pub enum ProjectError {
         reason: String,
     },
     /// There is nothing in it to work on.
-    #[error("{0} has no .flow files: write one, for example\n\n    when stripe.charge_failed where amount > 100 do kustomer.create_conversation\n")]
+    #[error(
+        "{0} has no .flow files: write one, for example\n\n    when stripe.charge_failed where amount > 100 do kustomer.create_conversation\n"
+    )]
     NoFlows(String),
     /// More files than a project may have.
     #[error("{0} has more than {MAX_FILES} .flow files")]
@@ -66,7 +68,8 @@ impl Project {
     /// Where the path is not there.
     pub fn of(path: &Path) -> Result<Self, ProjectError> {
         let shown = path.display().to_string();
-        let absolute = std::fs::canonicalize(path).map_err(|error| ProjectError::Unreadable { path: shown, reason: reason(&error) })?;
+        let absolute =
+            std::fs::canonicalize(path).map_err(|error| ProjectError::Unreadable { path: shown, reason: reason(&error) })?;
         let is_file = absolute.is_file();
         let folder = if is_file { absolute.parent().unwrap_or(Path::new("/")).to_path_buf() } else { absolute.clone() };
         let toml = folder.ancestors().map(|up| up.join("flow.toml")).find(|candidate| candidate.is_file());
@@ -225,7 +228,11 @@ pub fn as_text(bytes: Vec<u8>) -> Result<String, ReadError> {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes().get(..at).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() + 1;
         let utf16 = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
-        let help = if utf16 { "it looks like UTF-16: save it as UTF-8" } else { "save it as UTF-8; the first bad byte may be an accent from an older encoding" };
+        let help = if utf16 {
+            "it looks like UTF-16: save it as UTF-8"
+        } else {
+            "save it as UTF-8; the first bad byte may be an accent from an older encoding"
+        };
         ReadError::Bad(format!("the file is not UTF-8 text: line {line}, byte {}", at + 1), help.to_owned())
     })
 }
@@ -241,7 +248,8 @@ fn walk(root: &Path, folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> R
     if depth > MAX_DEPTH || found.len() > MAX_FILES {
         return Ok(());
     }
-    let entries = std::fs::read_dir(folder).map_err(|error| ProjectError::Unreadable { path: folder.display().to_string(), reason: reason(&error) })?;
+    let entries = std::fs::read_dir(folder)
+        .map_err(|error| ProjectError::Unreadable { path: folder.display().to_string(), reason: reason(&error) })?;
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();

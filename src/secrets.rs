@@ -22,7 +22,9 @@ pub fn read(reference: &SecretRef, root: &Path) -> Result<Secret, String> {
         SecretRef::File(path) => from_file(&root.join(path), path)?,
         SecretRef::Credential(name) => {
             let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
-                return Err(format!("the credential {name} cannot be read: $CREDENTIALS_DIRECTORY is not set (systemd sets it with LoadCredential={name}:…)"));
+                return Err(format!(
+                    "the credential {name} cannot be read: $CREDENTIALS_DIRECTORY is not set (systemd sets it with LoadCredential={name}:…)"
+                ));
             };
             if name.contains(['/', '\\']) || name == ".." {
                 return Err(format!("the credential {name} is no plain name"));

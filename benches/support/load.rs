@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
 /// The secret that signs the load.
-pub const SECRET: &str = "whsec_bench_0123456789";
+pub(crate) const SECRET: &str = "whsec_bench_0123456789";
 
 /// Returns the hex HMAC of Stripe's scheme.
 fn sign(at: i64, body: &[u8]) -> String {
@@ -30,7 +30,7 @@ fn sign(at: i64, body: &[u8]) -> String {
 }
 
 /// Returns the body of a failed charge of about 3 KiB, as Stripe's are.
-pub fn charge(number: usize, cents: u64) -> String {
+pub(crate) fn charge(number: usize, cents: u64) -> String {
     let metadata: String = (0..20).map(|at| format!(",\"note_{at}\":\"a value of some length for key number {at}\"")).collect();
     format!(
         r#"{{"id":"evt_bench_{number:08}","object":"event","api_version":"2026-10-28.endive","created":{created},"data":{{"object":{{"id":"ch_bench_{number:08}","object":"charge","amount":{cents},"amount_captured":0,"amount_refunded":0,"billing_details":{{"address":{{"city":null,"country":"FR","line1":null,"line2":null,"postal_code":"75001","state":null}},"email":"buyer{number}@example.com","name":"A Buyer","phone":null}},"captured":false,"created":{created},"currency":"usd","customer":"cus_bench","description":null,"disputed":false,"failure_code":"card_declined","failure_message":"Your card was declined.","livemode":false,"metadata":{{"order":"{number}"{metadata}}},"outcome":{{"network_status":"declined_by_network","reason":"generic_decline","risk_level":"normal","risk_score":12,"seller_message":"The bank declined the payment.","type":"issuer_declined"}},"paid":false,"payment_intent":"pi_bench","payment_method":"pm_bench","payment_method_details":{{"card":{{"brand":"visa","country":"US","exp_month":12,"exp_year":2030,"fingerprint":"bench","funding":"credit","last4":"0002"}},"type":"card"}},"receipt_email":null,"receipt_url":null,"refunded":false,"status":"failed"}}}},"livemode":false,"pending_webhooks":1,"request":{{"id":null,"idempotency_key":null}},"type":"charge.failed"}}"#,
@@ -39,7 +39,7 @@ pub fn charge(number: usize, cents: u64) -> String {
 }
 
 /// Returns whole HTTP requests, signed now.
-pub fn requests(path: &str, first: usize, count: usize) -> Vec<Vec<u8>> {
+pub(crate) fn requests(path: &str, first: usize, count: usize) -> Vec<Vec<u8>> {
     let at = jiff::Timestamp::now().as_second();
     (first..first + count)
         .map(|number| {
@@ -59,7 +59,7 @@ pub fn requests(path: &str, first: usize, count: usize) -> Vec<Vec<u8>> {
 ///
 /// # Panics
 /// Where an answer is not 200: a figure of refused requests means nothing.
-pub async fn drive(address: SocketAddr, requests: Vec<Vec<u8>>, connections: usize) -> Duration {
+pub(crate) async fn drive(address: SocketAddr, requests: Vec<Vec<u8>>, connections: usize) -> Duration {
     let requests = Arc::new(requests);
     let began = Instant::now();
     let mut tasks = Vec::new();
@@ -93,14 +93,15 @@ pub async fn drive(address: SocketAddr, requests: Vec<Vec<u8>>, connections: usi
 fn complete(answer: &[u8]) -> bool {
     let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
     let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")).map_or(0, |value| value.trim().parse().unwrap_or(0));
+    let length =
+        text.lines().find_map(|line| line.strip_prefix("content-length:")).map_or(0, |value| value.trim().parse().unwrap_or(0));
     answer.len() >= head + 4 + length
 }
 
 type Append = (Bytes, oneshot::Sender<()>);
 
 /// Starts a bare hyper server: the same HMAC, then the body is appended to a file under a shared fdatasync, then 200.
-pub async fn bare_server(file: &Path) -> SocketAddr {
+pub(crate) async fn bare_server(file: &Path) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (sender, mut receiver) = mpsc::channel::<Append>(4096);
@@ -122,13 +123,20 @@ pub async fn bare_server(file: &Path) -> SocketAddr {
     tokio::spawn(async move {
         loop {
             let Ok((stream, _)) = listener.accept().await else { return };
-            drop(stream.set_nodelay(true));
+            if stream.set_nodelay(true).is_err() {
+                return;
+            }
             let sender = sender.clone();
             tokio::spawn(async move {
                 let service = service_fn(move |request: Request<hyper::body::Incoming>| {
                     let sender = sender.clone();
                     async move {
-                        let header = request.headers().get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
+                        let header = request
+                            .headers()
+                            .get("stripe-signature")
+                            .and_then(|value| value.to_str().ok())
+                            .unwrap_or("")
+                            .to_owned();
                         let body = request.into_body().collect().await?.to_bytes();
                         let part = |key: &str| header.split(',').find_map(|item| item.strip_prefix(key)).unwrap_or("").to_owned();
                         let good = sign(part("t=").parse().unwrap_or(0), &body) == part("v1=");

@@ -53,6 +53,7 @@ codes! {
     E111 Error "a number, time or duration that is not well written"
     E112 Error "a clause in the wrong place, or twice"
     E113 Error "`on error` that belongs to no single step"
+    E114 Error "two comparisons in a row"
     E190 Error "part of the language that does not work yet"
     E201 Error "a name that nothing in scope defines"
     E202 Error "two things of one name"

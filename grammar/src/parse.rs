@@ -1,9 +1,9 @@
 //! Text to syntax tree.
 //!
 //! [`parse`] never fails: what cannot be read becomes a `Bad` node with a diagnostic, and the rest of the file is
-//! read as if it were not there. The work is done in three steps: [`crate::scan`] finds comments and what must not be
+//! read as if it were not there. The work is done in three steps: `scan` finds comments and what must not be
 //! handed to pest, pest finds the structure, the builder here turns it into the tree. Errors are worked out
-//! afterwards, and only for the text that did not fit ([`crate::diagnose`]).
+//! afterwards, and only for the text that did not fit (`diagnose`).
 
 mod connector;
 mod expr;

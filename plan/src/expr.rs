@@ -89,13 +89,8 @@ impl Expr {
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
         visit(self);
         match self {
-            Expr::Const(_)
-            | Expr::Event(_)
-            | Expr::Local(_)
-            | Expr::Input(_)
-            | Expr::Env(_)
-            | Expr::Raw(_)
-            | Expr::Answer(_) => {}
+            Expr::Const(_) | Expr::Event(_) | Expr::Local(_) | Expr::Input(_) | Expr::Env(_) | Expr::Raw(_) | Expr::Answer(_) => {
+            }
             Expr::Field(inner, _)
             | Expr::Not(inner)
             | Expr::CompareAny(_, inner, _)

@@ -11,7 +11,8 @@ use crate::support::{eventually, http, stripe};
 fn a_big_failed_charge_opens_a_conversation_with_a_first_note() {
     let kustomer = Recorder::kustomer();
     let daemon = Daemon::one_liner(&kustomer.url);
-    let answer = stripe::post(&daemon.server, &stripe::charge_failed("1", 12_050, "usd", Some("ada+test@example.com")).to_string());
+    let answer =
+        stripe::post(&daemon.server, &stripe::charge_failed("1", 12_050, "usd", Some("ada+test@example.com")).to_string());
     assert_eq!((answer.status, answer.json()), (200, json!({ "received": true, "id": "evt_1", "duplicate": false })));
 
     let runs = daemon.settled(1);
@@ -37,13 +38,25 @@ fn a_big_failed_charge_opens_a_conversation_with_a_first_note() {
 fn only_what_is_over_the_limit_starts_and_yen_are_not_cents() {
     let kustomer = Recorder::kustomer();
     let daemon = Daemon::one_liner(&kustomer.url);
-    for (id, amount, currency) in [("small", 10_000, "usd"), ("over", 10_001, "usd"), ("yen", 101, "jpy"), ("few_yen", 100, "jpy"), ("dinar", 100_010, "kwd"), ("krona", 10_100, "isk")] {
-        let answer = stripe::post(&daemon.server, &stripe::charge_failed(id, amount, currency, Some("a@example.com")).to_string());
+    for (id, amount, currency) in [
+        ("small", 10_000, "usd"),
+        ("over", 10_001, "usd"),
+        ("yen", 101, "jpy"),
+        ("few_yen", 100, "jpy"),
+        ("dinar", 100_010, "kwd"),
+        ("krona", 10_100, "isk"),
+    ] {
+        let answer =
+            stripe::post(&daemon.server, &stripe::charge_failed(id, amount, currency, Some("a@example.com")).to_string());
         assert_eq!(answer.status, 200, "{id}");
     }
     daemon.settled(4);
-    let mut names: Vec<String> =
-        kustomer.arrived().iter().filter(|one| one.line() == "POST /v1/conversations").map(|one| one.json()["name"].as_str().unwrap().to_owned()).collect();
+    let mut names: Vec<String> = kustomer
+        .arrived()
+        .iter()
+        .filter(|one| one.line() == "POST /v1/conversations")
+        .map(|one| one.json()["name"].as_str().unwrap().to_owned())
+        .collect();
     names.sort();
     // 100.00 USD and 100 JPY are not over 100; Stripe counts krónur in hundredths, dinars in thousandths.
     assert_eq!(
@@ -94,7 +107,11 @@ fn every_bad_request_has_its_status_and_leaves_nothing_behind() {
     assert_eq!(status("POST", webhook, &[json_type], body.as_bytes()), 401, "no signature");
     assert_eq!(status("POST", webhook, &[json_type, ("stripe-signature", &stale)], body.as_bytes()), 401, "stale");
     assert_eq!(status("POST", webhook, &[json_type, ("stripe-signature", &forged)], body.as_bytes()), 401, "forged");
-    assert_eq!(status("POST", webhook, &[json_type, ("stripe-signature", &good.replace("v1=", "v0="))], body.as_bytes()), 401, "downgraded");
+    assert_eq!(
+        status("POST", webhook, &[json_type, ("stripe-signature", &good.replace("v1=", "v0="))], body.as_bytes()),
+        401,
+        "downgraded"
+    );
     assert_eq!(status("POST", "/v1/webhooks/nobody", &[json_type, ("stripe-signature", &good)], body.as_bytes()), 404);
     assert_eq!(status("GET", webhook, &[], b""), 405);
     assert_eq!(status("POST", webhook, &[("content-type", "text/html"), ("stripe-signature", &good)], body.as_bytes()), 415);
@@ -121,7 +138,8 @@ fn an_event_that_no_flow_wants_is_kept_and_answered() {
 #[test]
 fn a_thin_event_is_refused_with_the_reason() {
     let daemon = Daemon::one_liner("http://127.0.0.1:9");
-    let body = json!({ "id": "evt_thin", "object": "v2.core.event", "type": "v1.charge.failed", "created": "2026-11-22T10:00:00Z" });
+    let body =
+        json!({ "id": "evt_thin", "object": "v2.core.event", "type": "v1.charge.failed", "created": "2026-11-22T10:00:00Z" });
     let answer = stripe::post(&daemon.server, &body.to_string());
     assert_eq!(answer.status, 400);
     assert!(answer.body.contains("thin"), "{}", answer.body);
@@ -174,14 +192,23 @@ fn an_event_that_comes_both_ways_runs_once_and_a_first_start_emits_nothing_old()
         assert!(request.path.starts_with("/v1/events?"), "{}", request.path);
         // As Stripe does: newest first, and only what `created[gte]` asks for.
         let path = request.path.replace("%5B", "[").replace("%5D", "]");
-        let since: i64 = path.split("created[gte]=").nth(1).and_then(|rest| rest.split('&').next()).and_then(|text| text.parse().ok()).unwrap_or(0);
-        let data: Vec<Value> = list.lock().unwrap().iter().filter(|event| event["created"].as_i64().unwrap() >= since).cloned().collect();
+        let since: i64 = path
+            .split("created[gte]=")
+            .nth(1)
+            .and_then(|rest| rest.split('&').next())
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0);
+        let data: Vec<Value> =
+            list.lock().unwrap().iter().filter(|event| event["created"].as_i64().unwrap() >= since).cloned().collect();
         Some((200, json!({ "object": "list", "data": data, "has_more": false, "url": "/v1/events" })))
     });
     listed.lock().unwrap()[0]["created"] = json!(jiff::Timestamp::now().as_second() - 7200);
     let toml = toml(&kustomer.url).replace(
         "[connections.stripe]\n",
-        &format!("[connections.stripe]\nkey = {{ env = \"TEST_STRIPE_KEY\" }}\nbase_url = \"{}\"\npoll = \"1 second\"\n", api.url),
+        &format!(
+            "[connections.stripe]\nkey = {{ env = \"TEST_STRIPE_KEY\" }}\nbase_url = \"{}\"\npoll = \"1 second\"\n",
+            api.url
+        ),
     );
     let daemon = Daemon::start(&[("flow.toml", &toml), ("main.flow", crate::support::daemon::ONE_LINER)]);
     eventually("the first poll", || (!api.arrived().is_empty()).then_some(()));
@@ -207,7 +234,12 @@ fn a_second_daemon_on_one_store_and_a_port_in_use_are_refused_with_a_reason() {
 
     let port = daemon.server.rsplit(':').next().unwrap();
     let other = project(&[
-        ("flow.toml", &format!("[server]\nlisten = \"127.0.0.1:{port}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\n[connections.kustomer]\n")),
+        (
+            "flow.toml",
+            &format!(
+                "[server]\nlisten = \"127.0.0.1:{port}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\n[connections.kustomer]\n"
+            ),
+        ),
         ("main.flow", crate::support::daemon::ONE_LINER),
     ]);
     let busy = crate::support::program::flowd(other.path(), &["run", "--sandbox"]);

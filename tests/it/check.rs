@@ -32,7 +32,10 @@ fn json_has_the_shape_of_the_contract() {
 
 #[test]
 fn columns_count_characters_and_offsets_count_bytes() {
-    let folder = project(&[("a.flow", "# é\nwhen stripe.charge_failed where description is \"é\" and amuont > 1 do kustomer.create_conversation\n")]);
+    let folder = project(&[(
+        "a.flow",
+        "# é\nwhen stripe.charge_failed where description is \"é\" and amuont > 1 do kustomer.create_conversation\n",
+    )]);
     let json: Value = serde_json::from_str(&flowc(folder.path(), &["check", "--format", "json"]).out).unwrap();
     let start = &json["diagnostics"][0]["span"]["start"];
     assert_eq!((start["line"].as_u64(), start["column"].as_u64(), start["offset"].as_u64()), (Some(2), Some(56), Some(61)));
@@ -43,13 +46,20 @@ fn one_broken_flow_hides_no_other() {
     let text = "when stripe.charge_failed where amount > do kustomer.create_conversation\n\nwhen stripe.charge_failed where amuont > 1 do kustomer.create_conversation\n\nwhen stripe.charge_faild do kustomer.create_conversation\n\nwhen stripe.charge_failed where livemode do kustomer.create_conversation\n";
     let folder = project(&[("a.flow", text)]);
     let json: Value = serde_json::from_str(&flowc(folder.path(), &["check", "--format", "json"]).out).unwrap();
-    let lines: Vec<u64> = json["diagnostics"].as_array().unwrap().iter().map(|one| one["span"]["start"]["line"].as_u64().unwrap()).collect();
+    let lines: Vec<u64> =
+        json["diagnostics"].as_array().unwrap().iter().map(|one| one["span"]["start"]["line"].as_u64().unwrap()).collect();
     assert_eq!(lines, [1, 3, 5], "{json:#}");
 }
 
 #[test]
 fn standard_input_several_paths_and_folders() {
-    let folder = project(&[("one/a.flow", ONE_LINER), ("one/deep/b.flow", ONE_LINER), ("two/c.flow", ONE_LINER), ("one/.hidden/d.flow", "nonsense"), ("one/target/e.flow", "nonsense")]);
+    let folder = project(&[
+        ("one/a.flow", ONE_LINER),
+        ("one/deep/b.flow", ONE_LINER),
+        ("two/c.flow", ONE_LINER),
+        ("one/.hidden/d.flow", "nonsense"),
+        ("one/target/e.flow", "nonsense"),
+    ]);
     assert_eq!(flowc_with(folder.path(), &["check", "-"], ONE_LINER.as_bytes()).code, 0);
     let bad = flowc_with(folder.path(), &["check", "-", "--format", "json"], b"when");
     assert_eq!(bad.code, 1);
@@ -62,7 +72,14 @@ fn standard_input_several_paths_and_folders() {
 #[test]
 fn wrong_usage_and_unreadable_files_are_2() {
     let folder = project(&[("empty/readme.txt", "x"), ("a.flow", ONE_LINER)]);
-    for args in [&["check", "nothere.flow"][..], &["check", "empty"], &["chek"], &["explain", "E999"], &["docs", "stripe.nothing"], &["check", "--format", "xml"]] {
+    for args in [
+        &["check", "nothere.flow"][..],
+        &["check", "empty"],
+        &["chek"],
+        &["explain", "E999"],
+        &["docs", "stripe.nothing"],
+        &["check", "--format", "xml"],
+    ] {
         let outcome = flowc(folder.path(), args);
         assert_eq!(outcome.code, 2, "{args:?} {outcome:?}");
         assert!(outcome.out.is_empty() && !outcome.err.is_empty(), "{args:?} {outcome:?}");
@@ -72,7 +89,11 @@ fn wrong_usage_and_unreadable_files_are_2() {
 
 #[test]
 fn any_bytes_get_a_clear_answer() {
-    let deep = format!("when stripe.charge_failed where {}amount > 1{} do kustomer.create_conversation\n", "(".repeat(10_000), ")".repeat(10_000));
+    let deep = format!(
+        "when stripe.charge_failed where {}amount > 1{} do kustomer.create_conversation\n",
+        "(".repeat(10_000),
+        ")".repeat(10_000)
+    );
     let folder = project(&[]);
     let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
     write("latin1.flow", b"when stripe.charge_failed\nwhere description is \"caf\xe9\" do x.y\n");
@@ -147,11 +168,35 @@ fn help_of_every_command() {
     let mut text = String::new();
     for (program, commands) in [
         ("flowc", &["", "check", "fmt", "plan", "expand", "explain", "docs"][..]),
-        ("flowd", &["", "run", "demo", "sandbox", "check-config", "status", "flows", "events", "runs", "show", "why", "dead", "retry", "cancel", "pause", "resume"]),
+        (
+            "flowd",
+            &[
+                "",
+                "run",
+                "demo",
+                "sandbox",
+                "check-config",
+                "status",
+                "flows",
+                "events",
+                "runs",
+                "show",
+                "why",
+                "dead",
+                "retry",
+                "cancel",
+                "pause",
+                "resume",
+            ],
+        ),
     ] {
         for command in commands {
             let args: Vec<&str> = [*command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
-            let outcome = if program == "flowc" { flowc(folder.path(), &args) } else { crate::support::program::flowd(folder.path(), &args) };
+            let outcome = if program == "flowc" {
+                flowc(folder.path(), &args)
+            } else {
+                crate::support::program::flowd(folder.path(), &args)
+            };
             assert_eq!(outcome.code, 0);
             text.push_str(&format!("$ {program} {}\n{}\n", args.join(" "), outcome.out));
         }

@@ -54,7 +54,10 @@ fn a_broken_flow_does_not_start() {
 
 #[test]
 fn an_unused_connection_is_a_warning() {
-    let folder = project(&[("flow.toml", "[connections.stripe]\n[connections.kustomer]\n[connections.second]\nconnector = \"stripe\"\n"), ("a.flow", ONE_LINER)]);
+    let folder = project(&[
+        ("flow.toml", "[connections.stripe]\n[connections.kustomer]\n[connections.second]\nconnector = \"stripe\"\n"),
+        ("a.flow", ONE_LINER),
+    ]);
     let outcome = flowc(folder.path(), &["check"]);
     assert_eq!(outcome.code, 0, "{outcome:?}");
     assert!(outcome.err.contains("W706") && outcome.err.contains("`second`"), "{outcome:?}");
@@ -63,7 +66,10 @@ fn an_unused_connection_is_a_warning() {
 
 #[test]
 fn the_currency_of_the_project_counts_for_amounts_without_one() {
-    let folder = project(&[("flow.toml", "currency = \"EUR\"\n[connections.stripe]\n[connections.kustomer]\n"), ("a.flow", "when stripe.charge_failed where amount > 99.999 do kustomer.create_conversation\n")]);
+    let folder = project(&[
+        ("flow.toml", "currency = \"EUR\"\n[connections.stripe]\n[connections.kustomer]\n"),
+        ("a.flow", "when stripe.charge_failed where amount > 99.999 do kustomer.create_conversation\n"),
+    ]);
     let outcome = flowc(folder.path(), &["check"]);
     assert!(outcome.err.contains("E312"), "{outcome:?}");
 }

@@ -85,8 +85,13 @@ fn every_code_has_a_page_with_a_wrong_and_a_right_program() {
         let (wrong, right) = (of("Wrong"), of("Right"));
         // Codes about flow.toml and unreadable files have blocks of other languages, shown by tests/it/config.rs.
         for block in wrong.iter().filter(|block| block.language == "flow") {
-            let found = if code.severity() == flow_compiler::Severity::Advice { pedantic(&block.text) } else { diagnostics(&block.text) };
-            assert!(found.iter().any(|one| one["code"] == code.as_str()), "{code} is not what its wrong program gives:\n{}\n{found:#?}", block.text);
+            let found =
+                if code.severity() == flow_compiler::Severity::Advice { pedantic(&block.text) } else { diagnostics(&block.text) };
+            assert!(
+                found.iter().any(|one| one["code"] == code.as_str()),
+                "{code} is not what its wrong program gives:\n{}\n{found:#?}",
+                block.text
+            );
         }
         for block in right.iter().filter(|block| block.language == "flow") {
             let found = diagnostics(&block.text);
@@ -97,14 +102,16 @@ fn every_code_has_a_page_with_a_wrong_and_a_right_program() {
 }
 
 fn pedantic(source: &str) -> Vec<Value> {
-    let outcome = flowc_with(std::env::temp_dir().as_path(), &["check", "-", "--format", "json", "--pedantic"], source.as_bytes());
+    let outcome =
+        flowc_with(std::env::temp_dir().as_path(), &["check", "-", "--format", "json", "--pedantic"], source.as_bytes());
     serde_json::from_str::<Value>(&outcome.out).unwrap()["diagnostics"].as_array().unwrap().clone()
 }
 
 #[test]
 fn the_readme_shows_a_program_that_checks() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let flows: Vec<String> = blocks(&readme).into_iter().filter(|block| block.language == "flow").map(|block| block.text).collect();
+    let flows: Vec<String> =
+        blocks(&readme).into_iter().filter(|block| block.language == "flow").map(|block| block.text).collect();
     assert!(!flows.is_empty());
     for text in flows {
         assert!(diagnostics(&text).is_empty(), "{text}");

@@ -22,9 +22,11 @@ fn what_was_accepted_is_finished_after_kill_9() {
                         for at in 0..6 {
                             let id = format!("{round}_{lane}_{at}");
                             let body = stripe::charge_failed(&id, 20_000, "usd", Some(&format!("u{id}@example.com"))).to_string();
-                            let header = stripe::signature_at(stripe::SECRET, jiff::Timestamp::now().as_second(), body.as_bytes());
+                            let header =
+                                stripe::signature_at(stripe::SECRET, jiff::Timestamp::now().as_second(), body.as_bytes());
                             let headers = [("content-type", "application/json"), ("stripe-signature", header.as_str())];
-                            match crate::support::http::try_send(&base, "POST", "/v1/webhooks/stripe", &headers, body.as_bytes()) {
+                            match crate::support::http::try_send(&base, "POST", "/v1/webhooks/stripe", &headers, body.as_bytes())
+                            {
                                 Some(answer) if answer.status == 200 => good.push(format!("evt_{id}")),
                                 _ => break,
                             }
@@ -53,7 +55,10 @@ fn what_was_accepted_is_finished_after_kill_9() {
     let mut by_event: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for request in server.arrived().iter().filter(|one| one.line() == "POST /v1/conversations") {
         let body = request.json();
-        by_event.entry(body["name"].as_str().unwrap().to_owned()).or_default().push(body["externalId"].as_str().unwrap().to_owned());
+        by_event
+            .entry(body["name"].as_str().unwrap().to_owned())
+            .or_default()
+            .push(body["externalId"].as_str().unwrap().to_owned());
     }
     for (name, ids) in by_event {
         assert!(ids.iter().all(|id| *id == ids[0]), "two keys for one effect: {name} {ids:?}");

@@ -41,7 +41,9 @@ fn show_has_each_step_with_input_output_and_attempts_and_people_can_read_the_res
     }
     assert!(!shown.to_string().contains("ada@example.com"), "personal data is shortened: {shown:#}");
     assert!(daemon.ask(&["show", id, "--personal"]).to_string().contains("ada@example.com"));
-    for args in [vec!["status"], vec!["flows"], vec!["events"], vec!["runs"], vec!["dead"], vec!["show", id], vec!["why", "evt_1"]] {
+    for args in
+        [vec!["status"], vec!["flows"], vec!["events"], vec!["runs"], vec!["dead"], vec!["show", id], vec!["why", "evt_1"]]
+    {
         let told = daemon.tell(&args);
         assert_eq!(told.code, 0, "{args:?} {told:?}");
         assert!(!told.out.is_empty(), "{args:?}");
@@ -79,12 +81,26 @@ fn secrets_appear_nowhere() {
             kustomer(request)
         })
     });
-    let toml = toml(&server.url).replace("[connections.stripe]\n", &format!("[connections.stripe]\nkey = {{ env = \"TEST_STRIPE_KEY\" }}\nbase_url = \"{}\"\n", server.url));
+    let toml = toml(&server.url).replace(
+        "[connections.stripe]\n",
+        &format!("[connections.stripe]\nkey = {{ env = \"TEST_STRIPE_KEY\" }}\nbase_url = \"{}\"\n", server.url),
+    );
     let mut daemon = Daemon::start(&[("flow.toml", &toml), ("a.flow", ONE_LINER)]);
     stripe::post(&daemon.server, &stripe::charge_failed("1", 20_000, "usd", Some("a@example.com")).to_string());
     let run = daemon.settled(1)[0]["id"].as_str().unwrap().to_owned();
     let mut seen = daemon.log();
-    for path in ["status", "flows", "events", "runs", "dead", "connections", "openapi.json", "events/evt_1", "events/evt_1/why", &format!("runs/{run}?personal=true")] {
+    for path in [
+        "status",
+        "flows",
+        "events",
+        "runs",
+        "dead",
+        "connections",
+        "openapi.json",
+        "events/evt_1",
+        "events/evt_1/why",
+        &format!("runs/{run}?personal=true"),
+    ] {
         seen.push_str(&http::send(&daemon.admin, "GET", &format!("/api/v1/{path}"), &[], b"").body);
     }
     seen.push_str(&http::send(&daemon.admin, "GET", "/metrics", &[], b"").body);

@@ -1,5 +1,7 @@
 //! Behaviour from outside: real files through the real programs, real sockets, real signatures.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
+
 mod support;
 
 mod accept;

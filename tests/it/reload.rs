@@ -6,7 +6,8 @@ use crate::support::{eventually, stripe};
 
 fn flow_names(daemon: &Daemon) -> Vec<String> {
     let flows = daemon.get("flows");
-    let mut names: Vec<String> = flows["flows"].as_array().unwrap().iter().map(|flow| flow["name"].as_str().unwrap_or("unnamed").to_owned()).collect();
+    let mut names: Vec<String> =
+        flows["flows"].as_array().unwrap().iter().map(|flow| flow["name"].as_str().unwrap_or("unnamed").to_owned()).collect();
     names.sort();
     names
 }
@@ -75,7 +76,11 @@ fn a_run_in_flight_ends_under_its_own_plan() {
     stripe::post(&daemon.server, &stripe::charge_failed("1", 20_000, "usd", Some("a@example.com")).to_string());
     eventually("the first request", || (!server.arrived().is_empty()).then_some(()));
     let before = daemon.runs()[0]["plan"].clone();
-    std::fs::write(daemon.path().join("a.flow"), named("a", 100).replace("create_conversation", "create_conversation(name: \"edited\")")).unwrap();
+    std::fs::write(
+        daemon.path().join("a.flow"),
+        named("a", 100).replace("create_conversation", "create_conversation(name: \"edited\")"),
+    )
+    .unwrap();
     eventually("the edit is live", || {
         let flows = daemon.get("flows");
         (flows["flows"][0]["hash"] != before).then_some(())

@@ -20,7 +20,8 @@ fn a_conversation_that_kustomer_refused_succeeds_when_it_is_retried() {
     let run = daemon.settled(1)[0].clone();
     assert_eq!(run["status"], "dead");
     assert!(run["reason"].as_str().unwrap().contains("name is too short"), "{run:#}");
-    let first_key = server.arrived().iter().find(|one| one.line() == "POST /v1/conversations").unwrap().json()["externalId"].clone();
+    let first_key =
+        server.arrived().iter().find(|one| one.line() == "POST /v1/conversations").unwrap().json()["externalId"].clone();
 
     let dead = daemon.ask(&["dead"]);
     assert_eq!(dead["runs"][0]["id"], run["id"], "{dead:#}");
@@ -28,11 +29,18 @@ fn a_conversation_that_kustomer_refused_succeeds_when_it_is_retried() {
     server.answer(|request, _| Some(kustomer(request)));
     let outcome = daemon.tell(&["retry", run["id"].as_str().unwrap()]);
     assert_eq!(outcome.code, 0, "{outcome:?}");
-    let again = crate::support::eventually("the retried run ends", || Some(daemon.runs()[0].clone()).filter(|run| run["status"] == "done"));
+    let again = crate::support::eventually("the retried run ends", || {
+        Some(daemon.runs()[0].clone()).filter(|run| run["status"] == "done")
+    });
     assert_eq!(again["id"], run["id"]);
     // The customer was made before and is not made again; a definite refusal gets a new key.
     assert_eq!(server.count("POST", "/v1/customers"), 1);
-    let keys: Vec<_> = server.arrived().iter().filter(|one| one.line() == "POST /v1/conversations").map(|one| one.json()["externalId"].clone()).collect();
+    let keys: Vec<_> = server
+        .arrived()
+        .iter()
+        .filter(|one| one.line() == "POST /v1/conversations")
+        .map(|one| one.json()["externalId"].clone())
+        .collect();
     assert_eq!(keys.len(), 2);
     assert_ne!(keys[1], first_key);
     assert!(daemon.ask(&["dead"])["runs"].as_array().unwrap().is_empty());

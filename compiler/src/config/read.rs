@@ -296,7 +296,7 @@ impl Reader<'_> {
     fn duration(&mut self, value: &Spanned<DeValue<'_>>, key: &str, target: &mut u64) {
         match value.get_ref() {
             DeValue::String(text) if parse_duration(text).is_some_and(|ms| ms > 0) => {
-                *target = parse_duration(text).unwrap_or(*target)
+                *target = parse_duration(text).unwrap_or(*target);
             }
             _ => self.wrong(
                 value,

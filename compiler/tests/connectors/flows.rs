@@ -14,7 +14,7 @@ use flow_grammar::syntax::Item;
 fn problems(source: &str) -> Vec<Diagnostic> {
     let mut compiler = Compiler::new(Settings::default());
     compiler.set("test.flow", source);
-    compiler.compile().diagnostics.into_iter().filter(|diagnostic| diagnostic.severity != Severity::Advice).collect()
+    compiler.compile().diagnostics().into_iter().filter(|diagnostic| diagnostic.severity != Severity::Advice).collect()
 }
 
 /// The steps of composite operations and the conditions of triggers have right names and types.
@@ -81,7 +81,8 @@ fn the_first_flow_written_out() {
     let mut compiler = Compiler::new(Settings::default());
     compiler.set("test.flow", "when stripe.charge_failed where amount > 100 do kustomer.create_conversation");
     let compilation = compiler.compile();
-    let problems: Vec<_> = compilation.diagnostics.iter().filter(|diagnostic| diagnostic.severity != Severity::Advice).collect();
+    let diagnostics = compilation.diagnostics();
+    let problems: Vec<_> = diagnostics.iter().filter(|diagnostic| diagnostic.severity != Severity::Advice).collect();
     assert!(problems.is_empty(), "{problems:#?}");
     let flow = compilation.flows().next().unwrap();
     let calls: Vec<&str> = flow.operations.iter().map(|operation| operation.name.as_str()).collect();

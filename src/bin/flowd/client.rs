@@ -47,8 +47,11 @@ pub(crate) async fn ask(client: &Client, method: &str, path: &str) -> Result<Ans
 
 async fn request(store: &Path, method: &str, path: &str) -> Result<Answer, String> {
     let socket = store.join(flow_runtime::admin::SOCKET_NAME);
-    let stream = tokio::net::UnixStream::connect(&socket).await.map_err(|error| format!("{}: {}", socket.display(), flow::secrets::reason(&error)))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let stream = tokio::net::UnixStream::connect(&socket)
+        .await
+        .map_err(|error| format!("{}: {}", socket.display(), flow::secrets::reason(&error)))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     let driver = tokio::spawn(connection);
     let request = Request::builder()
         .method(method)

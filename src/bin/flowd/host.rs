@@ -85,7 +85,9 @@ impl Host {
         diagnostics.extend(compilation.errors().cloned());
         if !diagnostics.is_empty() {
             let sources = report::without_secrets(&diagnostics, &host.sources());
-            return Err(HostError::Problems(diagnostics.iter().map(|one| report::human(one, &sources, flow::terminal::report_style())).collect()));
+            return Err(HostError::Problems(
+                diagnostics.iter().map(|one| report::human(one, &sources, flow::terminal::report_style())).collect(),
+            ));
         }
         host.connections = compilation.connections;
         host.sound = compilation.units;
@@ -119,7 +121,8 @@ impl Host {
     /// Takes changed paths in. `None` reads the whole project anew.
     pub(crate) fn reload(&mut self, changed: Option<&BTreeSet<PathBuf>>) -> Result<Reloaded, ProjectError> {
         let mut config_diagnostics = Vec::new();
-        let toml_changed = changed.is_none_or(|paths| paths.iter().any(|path| path.file_name().is_some_and(|name| name == "flow.toml")));
+        let toml_changed =
+            changed.is_none_or(|paths| paths.iter().any(|path| path.file_name().is_some_and(|name| name == "flow.toml")));
         if toml_changed {
             config_diagnostics = self.reload_config()?;
         }
@@ -162,7 +165,8 @@ impl Host {
             // Gone, or gone between the notice and now.
             Err(ReadError::Unreadable(_)) if !path.exists() => self.forget(&name),
             Err(ReadError::Unreadable(reason)) => {
-                let diagnostic = Diagnostic::new(Code::E100, &name, Span::default(), format!("the file cannot be read: {reason}"));
+                let diagnostic =
+                    Diagnostic::new(Code::E100, &name, Span::default(), format!("the file cannot be read: {reason}"));
                 self.unreadable.insert(name, diagnostic);
             }
             Err(ReadError::Bad(message, help)) => {
@@ -217,7 +221,11 @@ impl Host {
             .map(|(file, diagnostics)| BrokenFile {
                 file: file.to_string(),
                 message: diagnostics.first().map(|first| format!("{}: {}", first.code, first.message)).unwrap_or_default(),
-                report: diagnostics.iter().map(|one| report::human(one, &sources, Style::default())).collect::<Vec<_>>().join("\n"),
+                report: diagnostics
+                    .iter()
+                    .map(|one| report::human(one, &sources, Style::default()))
+                    .collect::<Vec<_>>()
+                    .join("\n"),
             })
             .collect();
         let (mut live, notes) = self.live();
@@ -242,7 +250,14 @@ impl Host {
         (Live { flows, connections, broken: Vec::new() }, notes)
     }
 
-    fn connection(&self, name: &str, declared: &plan::Connection, flows: &[Arc<plan::Flow>], used: bool, notes: &mut Vec<String>) -> LiveConnection {
+    fn connection(
+        &self,
+        name: &str,
+        declared: &plan::Connection,
+        flows: &[Arc<plan::Flow>],
+        used: bool,
+        notes: &mut Vec<String>,
+    ) -> LiveConnection {
         let default = ConnectionConfig { polls: true, ..ConnectionConfig::default() };
         let config = self.config.connections.get(name).unwrap_or(&default);
         let mut declared = declared.clone();
@@ -296,7 +311,11 @@ impl Host {
             }
             polls = polls && for_requests.is_empty();
             if base_url.is_none() {
-                for setting in declared.setting_decls.iter().filter(|setting| setting.in_base && !setting.optional && !declared.settings.contains_key(&setting.name)) {
+                for setting in declared
+                    .setting_decls
+                    .iter()
+                    .filter(|setting| setting.in_base && !setting.optional && !declared.settings.contains_key(&setting.name))
+                {
                     notes.push(format!("connection {name}: the setting `{0}` is missing: put `{0} = \"…\"` under [connections.{name}] in flow.toml", setting.name));
                 }
             }

@@ -45,7 +45,8 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Exit {
     // Two workers serve what one disk can sync; effects wait for the network, not for a core.
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(8).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(8).enable_all().build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return Exit::Usage(format!("the system gives no threads: {error}")),
     };

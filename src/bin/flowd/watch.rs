@@ -34,7 +34,10 @@ pub(crate) fn watch(root: &Path) -> notify::Result<(RecommendedWatcher, mpsc::Un
     })?;
     watcher.watch(root, RecursiveMode::Recursive)?;
     let root = root.to_path_buf();
-    std::thread::Builder::new().name("flowd-watch".into()).spawn(move || gather(&root, &raw, &sender)).map_err(notify::Error::io)?;
+    std::thread::Builder::new()
+        .name("flowd-watch".into())
+        .spawn(move || gather(&root, &raw, &sender))
+        .map_err(notify::Error::io)?;
     Ok((watcher, receiver))
 }
 
@@ -79,5 +82,8 @@ fn matters(root: &Path, path: &Path) -> bool {
     if inside.components().any(|part| left_out(&part.as_os_str().to_string_lossy())) {
         return false;
     }
-    flow::project::is_source(path) || path.file_name().is_some_and(|name| name == "flow.toml") || path.is_dir() || path.extension().is_none()
+    flow::project::is_source(path)
+        || path.file_name().is_some_and(|name| name == "flow.toml")
+        || path.is_dir()
+        || path.extension().is_none()
 }

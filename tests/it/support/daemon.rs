@@ -63,7 +63,9 @@ impl Daemon {
         });
         self.server = json["server"].as_str().unwrap().to_owned();
         self.admin = json["admin"].as_str().unwrap().to_owned();
-        eventually("flowd is ready", || http::try_send(&self.server, "GET", "/readyz", &[], b"").filter(|answer| answer.status == 200));
+        eventually("flowd is ready", || {
+            http::try_send(&self.server, "GET", "/readyz", &[], b"").filter(|answer| answer.status == 200)
+        });
     }
 
     /// kill -9.

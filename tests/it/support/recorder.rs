@@ -89,13 +89,18 @@ impl Recorder {
 /// Answers as an empty Kustomer would.
 pub(crate) fn kustomer(request: &Arrived) -> Reply {
     let made = |kind: &str, attributes: Value| {
-        (201, json!({ "data": { "type": kind, "id": format!("{kind}_1"), "attributes": attributes, "relationships": { "customer": { "data": { "type": "customer", "id": "customer_1" } } } } }))
+        (
+            201,
+            json!({ "data": { "type": kind, "id": format!("{kind}_1"), "attributes": attributes, "relationships": { "customer": { "data": { "type": "customer", "id": "customer_1" } } } } }),
+        )
     };
     match (request.method.as_str(), request.path.as_str()) {
         ("GET", path) if path.ends_with("/notes") => (200, json!({ "data": [] })),
         ("GET", _) => (404, json!({ "errors": [{ "status": 404, "code": "notfound", "title": "Not found" }] })),
         ("POST", "/v1/customers") => made("customer", json!({ "emails": request.json()["emails"].clone() })),
-        ("POST", "/v1/conversations") => made("conversation", json!({ "name": request.json()["name"].clone(), "status": "open", "priority": 3 })),
+        ("POST", "/v1/conversations") => {
+            made("conversation", json!({ "name": request.json()["name"].clone(), "status": "open", "priority": 3 }))
+        }
         ("POST", path) if path.ends_with("/notes") => made("note", json!({ "body": request.json()["body"].clone() })),
         ("POST", _) => made("thing", json!({})),
         _ => (405, json!({})),
@@ -114,7 +119,8 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Arrived>>, behaviour: &Mutex<Behavio
         let act = behaviour.lock().unwrap().clone();
         let Some((status, body)) = act(&request, before) else { return };
         let body = body.to_string();
-        let answer = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let answer =
+            format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         if writer.write_all(answer.as_bytes()).is_err() {
             return;
         }

@@ -14,7 +14,8 @@ use flow::output;
 const MOST_REPORTS: usize = 100;
 
 pub(crate) fn run(args: &Check) -> Result<Exit, ProjectError> {
-    let loaded = load::load(&args.paths.paths, load::Want { strict: args.strict, everything: args.pedantic, verdict_only: true })?;
+    let loaded =
+        load::load(&args.paths.paths, load::Want { strict: args.strict, everything: args.pedantic, verdict_only: true })?;
     let mut diagnostics = Vec::new();
     let mut sources = Sources::new();
     let mut flows = 0;

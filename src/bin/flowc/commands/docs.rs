@@ -4,8 +4,8 @@ use flow::project::{Project, ProjectError};
 use flow_compiler::compile::Compiler;
 use flow_compiler::docs;
 
+use crate::Exit;
 use crate::args::Docs;
-use crate::{Exit};
 use flow::output;
 
 pub(crate) fn run(args: &Docs) -> Result<Exit, ProjectError> {
@@ -27,7 +27,11 @@ pub(crate) fn run(args: &Docs) -> Result<Exit, ProjectError> {
         None => {
             let shown = flow::terminal::printable(path);
             let near = docs::docs_candidates(&catalog, path);
-            let hint = if near.is_empty() { "`flowc docs` lists what there is".to_owned() } else { format!("did you mean {}?", near.join(" or ")) };
+            let hint = if near.is_empty() {
+                "`flowc docs` lists what there is".to_owned()
+            } else {
+                format!("did you mean {}?", near.join(" or "))
+            };
             Exit::Usage(format!("nothing is called `{shown}`; {hint}"))
         }
     })

@@ -22,7 +22,8 @@ pub(crate) fn run(args: &Paths) -> Result<Exit, ProjectError> {
         if units.len() > 1 {
             output::out(&format!("{}# {file}\n\n", if at > 0 { "\n" } else { "" }));
         }
-        let flows: Vec<String> = unit.expanded.iter().map(|flow| flow_grammar::print::print_flow(flow).trim_end().to_owned()).collect();
+        let flows: Vec<String> =
+            unit.expanded.iter().map(|flow| flow_grammar::print::print_flow(flow).trim_end().to_owned()).collect();
         output::out(&format!("{}\n", flows.join("\n\n")));
     }
     Ok(Exit::Well)

@@ -3,8 +3,8 @@
 use flow_compiler::Code;
 use flow_compiler::suggest::nearest;
 
+use crate::Exit;
 use crate::args::Explain;
-use crate::{Exit};
 use flow::output;
 
 pub(crate) fn run(args: &Explain) -> Exit {

@@ -34,7 +34,11 @@ pub(crate) fn run(args: &Fmt) -> Result<Exit, ProjectError> {
                 Ok(text) => text,
                 Err(ReadError::Unreadable(reason)) => return Err(ProjectError::Unreadable { path: name, reason }),
                 Err(ReadError::Bad(message, help)) => {
-                    refuse(&name, "", vec![Diagnostic::new(Code::E100, &Arc::from(name.as_str()), Span::default(), message).help(help)]);
+                    refuse(
+                        &name,
+                        "",
+                        vec![Diagnostic::new(Code::E100, &Arc::from(name.as_str()), Span::default(), message).help(help)],
+                    );
                     problems = true;
                     continue;
                 }
@@ -52,7 +56,8 @@ pub(crate) fn run(args: &Fmt) -> Result<Exit, ProjectError> {
             } else if args.check {
                 output::err(&format!("{name} would change"));
             } else {
-                write(&file, &formatted).map_err(|error| ProjectError::Unreadable { path: name.clone(), reason: reason(&error) })?;
+                write(&file, &formatted)
+                    .map_err(|error| ProjectError::Unreadable { path: name.clone(), reason: reason(&error) })?;
                 output::err(&format!("{name} formatted"));
             }
         }
@@ -79,7 +84,11 @@ fn standard_input(args: &Fmt) -> Result<bool, ProjectError> {
         Ok(text) => text,
         Err(ReadError::Unreadable(reason)) => return Err(ProjectError::Unreadable { path: load::STDIN.to_owned(), reason }),
         Err(ReadError::Bad(message, help)) => {
-            refuse(load::STDIN, "", vec![Diagnostic::new(Code::E100, &Arc::from(load::STDIN), Span::default(), message).help(help)]);
+            refuse(
+                load::STDIN,
+                "",
+                vec![Diagnostic::new(Code::E100, &Arc::from(load::STDIN), Span::default(), message).help(help)],
+            );
             return Ok(true);
         }
     };
@@ -97,7 +106,9 @@ fn format(name: &str, text: &str) -> Option<String> {
     match flow_grammar::format(text) {
         Ok(formatted) if means_the_same(text, &formatted) => Some(formatted),
         Ok(_) => {
-            output::err(&format!("{name}: left as it is, since its canonical form would not mean the same; this is a bug of ours, please report it"));
+            output::err(&format!(
+                "{name}: left as it is, since its canonical form would not mean the same; this is a bug of ours, please report it"
+            ));
             None
         }
         Err(errors) => {

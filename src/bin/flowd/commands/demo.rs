@@ -24,7 +24,8 @@ const FLOWS: &[(&str, &str)] = &[
     ("new_customer.flow", include_str!("../../../../examples/new_customer.flow")),
     ("payment_link.flow", include_str!("../../../../examples/payment_link.flow")),
 ];
-const TOML: &str = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\n[connections.kustomer]\n";
+const TOML: &str =
+    "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\n[connections.kustomer]\n";
 /// How long the demo waits for the runs of one event before it goes on.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -42,7 +43,8 @@ pub(crate) async fn run(args: Demo) -> Exit {
 }
 
 async fn play(args: &Demo, folder: &std::path::Path) -> Result<(), String> {
-    let sandbox = Sandbox::start(flow_sandbox::Options { demo: true, ..Default::default() }).await.map_err(|error| error.to_string())?;
+    let sandbox =
+        Sandbox::start(flow_sandbox::Options { demo: true, ..Default::default() }).await.map_err(|error| error.to_string())?;
     use_a_price_of(&sandbox, folder).map_err(|error| error.to_string())?;
     let project = Project::of(folder).map_err(|error| error.to_string())?;
     let host = Host::open(project, false, Some(urls(&sandbox))).map_err(|error| match error {
@@ -95,9 +97,21 @@ fn use_a_price_of(sandbox: &Sandbox, folder: &std::path::Path) -> std::io::Resul
 /// Something that happens in the simulated shop.
 #[derive(Clone, Copy)]
 enum Scene {
-    Declined { minor: i64, currency: &'static str, reason: &'static str, email: Option<&'static str> },
-    UnpaidCheckout { minor: i64, currency: &'static str, email: &'static str },
-    NewCustomer { name: &'static str, email: &'static str },
+    Declined {
+        minor: i64,
+        currency: &'static str,
+        reason: &'static str,
+        email: Option<&'static str>,
+    },
+    UnpaidCheckout {
+        minor: i64,
+        currency: &'static str,
+        email: &'static str,
+    },
+    NewCustomer {
+        name: &'static str,
+        email: &'static str,
+    },
     /// The service answers 429 once before the next charge.
     BusyKustomer,
 }
@@ -131,9 +145,10 @@ async fn show(
                 None => happening.with("email", Json::Null),
             }
         }
-        Scene::UnpaidCheckout { minor, currency, email } => {
-            Happening::new("checkout.session.completed").amount(minor, currency).email(email).with("payment_status", Json::from("unpaid"))
-        }
+        Scene::UnpaidCheckout { minor, currency, email } => Happening::new("checkout.session.completed")
+            .amount(minor, currency)
+            .email(email)
+            .with("payment_status", Json::from("unpaid")),
         Scene::NewCustomer { name, email } => Happening::new("customer.created").name(name).email(&format!("{number}.{email}")),
         Scene::BusyKustomer => {
             let rule = serde_json::json!([{ "match": { "method": "POST", "path": "/v1/conversations" }, "fault": "status", "status": 429, "headers": { "Retry-After": "1" }, "times": 1 }]);
@@ -223,7 +238,10 @@ impl Screen {
             let title = flow.title.as_ref().map(|title| format!("  {title}")).unwrap_or_default();
             output::out(&format!("  {:18}{title}\n", flow.id));
         }
-        output::out(&format!("\nLook around in another terminal: flowd runs --project {0}\nCtrl-C ends the demo.\n\n", folder.display()));
+        output::out(&format!(
+            "\nLook around in another terminal: flowd runs --project {0}\nCtrl-C ends the demo.\n\n",
+            folder.display()
+        ));
     }
 
     fn happened(&self, objects: &[Json], scene: Scene, note: &str) {
@@ -233,7 +251,9 @@ impl Screen {
             Scene::Declined { minor, currency, reason, email } => {
                 format!("a charge of {} failed ({reason}, {})", amount(minor, currency), email.unwrap_or("no e-mail address"))
             }
-            Scene::UnpaidCheckout { minor, currency, email } => format!("a checkout over {} was not paid ({email})", amount(minor, currency)),
+            Scene::UnpaidCheckout { minor, currency, email } => {
+                format!("a checkout over {} was not paid ({email})", amount(minor, currency))
+            }
             Scene::NewCustomer { name, .. } => format!("a new customer: {name}"),
             Scene::BusyKustomer => format!("a charge of {} failed (card_declined, rosalind@example.com)", amount(64_000, "usd")),
         };
@@ -243,7 +263,10 @@ impl Screen {
     fn called(&self, activity: &flow_sandbox::Activity) {
         let status = activity.status.map_or("no answer".to_owned(), |status| status.to_string());
         let colour = if activity.status.is_some_and(|status| status < 400 || status == 404) { "2" } else { "33" };
-        output::out(&format!("   {}\n", self.paint(colour, &format!("-> {} {} {}  {status}", activity.service, activity.method, printable(&activity.path)))));
+        output::out(&format!(
+            "   {}\n",
+            self.paint(colour, &format!("-> {} {} {}  {status}", activity.service, activity.method, printable(&activity.path)))
+        ));
     }
 
     fn ended(&self, run: &Json, status: &str) {
@@ -253,7 +276,10 @@ impl Screen {
         };
         let reason = text(run, "reason");
         let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-        output::out(&format!("   {}{reason}\n", self.paint(colour, &format!("{} {status}  {}", text(run, "flow"), text(run, "id")))));
+        output::out(&format!(
+            "   {}{reason}\n",
+            self.paint(colour, &format!("{} {status}  {}", text(run, "flow"), text(run, "id")))
+        ));
     }
 
     fn nothing(&self) {

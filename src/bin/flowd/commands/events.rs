@@ -21,10 +21,20 @@ pub(crate) async fn run(args: &Events) -> Result<Exit, Exit> {
         .iter()
         .map(|event| {
             let triggers: Vec<&str> = list(event, "triggers").iter().filter_map(|trigger| trigger.as_str()).collect();
-            vec![instant(event, "received_at"), text(event, "id"), text(event, "connection"), text(event, "type"), triggers.join(", ")]
+            vec![
+                instant(event, "received_at"),
+                text(event, "id"),
+                text(event, "connection"),
+                text(event, "type"),
+                triggers.join(", "),
+            ]
         })
         .collect();
-    output::out(&if rows.is_empty() { "no events\n".to_owned() } else { table(&["RECEIVED (UTC)", "EVENT", "CONNECTION", "TYPE", "TRIGGERS"], &rows) });
+    output::out(&if rows.is_empty() {
+        "no events\n".to_owned()
+    } else {
+        table(&["RECEIVED (UTC)", "EVENT", "CONNECTION", "TYPE", "TRIGGERS"], &rows)
+    });
     Ok(Exit::Well)
 }
 

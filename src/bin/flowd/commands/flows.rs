@@ -22,9 +22,19 @@ pub(crate) async fn run(client: &Client) -> Result<Exit, Exit> {
             let triggers: Vec<&str> = list(flow, "triggers").iter().filter_map(|trigger| trigger.as_str()).collect();
             let state = if flow["paused_since"].is_null() { "live" } else { "paused" };
             let plan: String = text(flow, "hash").chars().take(12).collect();
-            vec![text(flow, "id"), state.to_owned(), triggers.join(", "), format!("{}:{}", text(flow, "file"), text(flow, "line")), plan]
+            vec![
+                text(flow, "id"),
+                state.to_owned(),
+                triggers.join(", "),
+                format!("{}:{}", text(flow, "file"), text(flow, "line")),
+                plan,
+            ]
         })
         .collect();
-    output::out(&if rows.is_empty() { "no flows are live\n".to_owned() } else { table(&["FLOW", "STATE", "WHEN", "WHERE", "PLAN"], &rows) });
+    output::out(&if rows.is_empty() {
+        "no flows are live\n".to_owned()
+    } else {
+        table(&["FLOW", "STATE", "WHEN", "WHERE", "PLAN"], &rows)
+    });
     Ok(Exit::Well)
 }

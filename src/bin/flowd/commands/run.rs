@@ -82,7 +82,11 @@ pub(crate) async fn run(args: Run) -> Exit {
         if flows == 1 { "" } else { "s" }
     ));
     if let Some(sandbox) = &sandbox {
-        output::out(&format!("simulated: stripe {}, kustomer {} (POST /_sandbox/events makes things happen)\n", sandbox.stripe_url(), sandbox.kustomer_url()));
+        output::out(&format!(
+            "simulated: stripe {}, kustomer {} (POST /_sandbox/events makes things happen)\n",
+            sandbox.stripe_url(),
+            sandbox.kustomer_url()
+        ));
     }
     notify(&[NotifyState::Ready]);
     if args.once {
@@ -103,7 +107,10 @@ pub(crate) fn system_world() -> World {
 
 /// Returns where the emulators are.
 pub(crate) fn urls(sandbox: &Sandbox) -> SandboxUrls {
-    ["stripe", "kustomer"].into_iter().filter_map(|connector| Some((connector.to_owned(), sandbox.base_url(connector)?))).collect()
+    ["stripe", "kustomer"]
+        .into_iter()
+        .filter_map(|connector| Some((connector.to_owned(), sandbox.base_url(connector)?)))
+        .collect()
 }
 
 /// Lets the emulators deliver their webhooks to the service.
@@ -129,7 +136,11 @@ pub(crate) fn options(host: &Host, reload: mpsc::UnboundedSender<Asked>) -> Serv
         admin_token: config.admin_token.as_ref().and_then(|reference| flow::secrets::read(reference, &host.project().root).ok()),
         limits: Limits { max_body: config.max_body, ..Limits::default() },
         public_url: config.settings.public_url.clone(),
-        engine: EngineOptions { concurrency: config.concurrency, retain: Duration::from_millis(config.retain_ms), ..EngineOptions::default() },
+        engine: EngineOptions {
+            concurrency: config.concurrency,
+            retain: Duration::from_millis(config.retain_ms),
+            ..EngineOptions::default()
+        },
         drain: Duration::from_millis(config.drain_ms),
         reload: Some(Arc::new(move || {
             let (answer, wait) = oneshot::channel();
@@ -146,7 +157,12 @@ pub(crate) fn options(host: &Host, reload: mpsc::UnboundedSender<Asked>) -> Serv
 }
 
 /// Waits for changes and signals until it is to stop.
-async fn serve(mut host: Host, service: &Service, mut changes: mpsc::UnboundedReceiver<Changed>, mut asked: mpsc::UnboundedReceiver<Asked>) {
+async fn serve(
+    mut host: Host,
+    service: &Service,
+    mut changes: mpsc::UnboundedReceiver<Changed>,
+    mut asked: mpsc::UnboundedReceiver<Asked>,
+) {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
     else {
@@ -177,7 +193,11 @@ async fn serve(mut host: Host, service: &Service, mut changes: mpsc::UnboundedRe
 }
 
 /// Compiles what changed and swaps it in. An error is for whoever asked; broken files are none, they are in the status.
-async fn reload(mut host: Host, service: &Service, paths: Option<std::collections::BTreeSet<std::path::PathBuf>>) -> (Host, Result<(), String>) {
+async fn reload(
+    mut host: Host,
+    service: &Service,
+    paths: Option<std::collections::BTreeSet<std::path::PathBuf>>,
+) -> (Host, Result<(), String>) {
     let began = std::time::Instant::now();
     notify_reloading();
     let compiled = tokio::task::spawn_blocking(move || {
@@ -204,7 +224,12 @@ async fn reload(mut host: Host, service: &Service, paths: Option<std::collection
             let flows = live.flows.len();
             if notes.is_empty() {
                 service.swap(live);
-                info!(flows, broken = broken.len(), ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), "reloaded");
+                info!(
+                    flows,
+                    broken = broken.len(),
+                    ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    "reloaded"
+                );
                 Ok(())
             } else {
                 error!("not reloaded: the connections above lack something");

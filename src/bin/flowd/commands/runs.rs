@@ -38,7 +38,16 @@ pub(crate) async fn dead(args: &Dead) -> Result<Exit, Exit> {
 fn listed(json: &Json, none: &str) -> String {
     let rows: Vec<Vec<String>> = list(json, "runs")
         .iter()
-        .map(|run| vec![instant(run, "started_at"), text(run, "id"), text(run, "status"), text(run, "flow"), text(run, "event"), text(run, "reason")])
+        .map(|run| {
+            vec![
+                instant(run, "started_at"),
+                text(run, "id"),
+                text(run, "status"),
+                text(run, "flow"),
+                text(run, "event"),
+                text(run, "reason"),
+            ]
+        })
         .collect();
     if rows.is_empty() { none.to_owned() } else { table(&["STARTED (UTC)", "RUN", "STATUS", "FLOW", "EVENT", "REASON"], &rows) }
 }

@@ -21,7 +21,9 @@ pub(crate) async fn run(args: SandboxArgs) -> Exit {
             output::out(&format!("  {name:15} {value}\n"));
         }
     }
-    output::out("These keys are worth nothing elsewhere. State: GET /_sandbox/state; events: POST /_sandbox/events; faults: POST /_sandbox/faults\n");
+    output::out(
+        "These keys are worth nothing elsewhere. State: GET /_sandbox/state; events: POST /_sandbox/events; faults: POST /_sandbox/faults\n",
+    );
     let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(terminate) => terminate,
         Err(error) => return Exit::Usage(format!("signals cannot be received: {error}")),

@@ -51,7 +51,12 @@ fn page(run: &Json) -> String {
             let what = if attempt["look_up"] == true { "look-up" } else { "attempt" };
             let error = text(attempt, "error");
             let error = if error.is_empty() { String::new() } else { format!("  {error}") };
-            out.push_str(&format!("     {what} {}: {}  {status} in {} ms{error}\n", at + 1, instant(attempt, "at"), text(attempt, "ms")));
+            out.push_str(&format!(
+                "     {what} {}: {}  {status} in {} ms{error}\n",
+                at + 1,
+                instant(attempt, "at"),
+                text(attempt, "ms")
+            ));
         }
         if !step["output"].is_null() {
             out.push_str(&format!("     -> {}\n", shown(&step["output"])));

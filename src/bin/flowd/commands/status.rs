@@ -29,8 +29,14 @@ fn page(status: &Json) -> String {
         ("admin", text(&status["addresses"], "admin")),
         ("flows", part("flows", &[("live", "live"), ("paused", "paused")])),
         ("events", part("engine", &[("events", "accepted"), ("duplicates", "duplicates")])),
-        ("runs", part("engine", &[("runs_done", "done"), ("runs_stopped", "stopped"), ("active", "under way"), ("dead", "dead")])),
-        ("steps", part("engine", &[("attempts", "attempts"), ("failures", "failed"), ("in_flight", "in flight"), ("queued", "queued")])),
+        (
+            "runs",
+            part("engine", &[("runs_done", "done"), ("runs_stopped", "stopped"), ("active", "under way"), ("dead", "dead")]),
+        ),
+        (
+            "steps",
+            part("engine", &[("attempts", "attempts"), ("failures", "failed"), ("in_flight", "in flight"), ("queued", "queued")]),
+        ),
     ] {
         out.push_str(&format!("  {label:10} {value}\n"));
     }
@@ -40,7 +46,11 @@ fn page(status: &Json) -> String {
     }
     for connection in list(status, "connections") {
         let broken = &connection["broken"];
-        let state = if broken.is_null() { "well".to_owned() } else { format!("broken since {}: {}", text(broken, "since"), text(broken, "reason")) };
+        let state = if broken.is_null() {
+            "well".to_owned()
+        } else {
+            format!("broken since {}: {}", text(broken, "since"), text(broken, "reason"))
+        };
         out.push_str(&format!("  connection {} ({}): {state}\n", text(connection, "name"), text(connection, "connector")));
     }
     for file in list(status, "broken") {

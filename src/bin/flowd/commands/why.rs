@@ -46,7 +46,8 @@ fn write_clause(out: &mut String, clause: &Json, indent: usize) {
         Some(false) => "no ",
         None => "?  ",
     };
-    let values: Vec<String> = list(clause, "values").iter().map(|value| format!("{} = {}", text(value, "name"), text(value, "value"))).collect();
+    let values: Vec<String> =
+        list(clause, "values").iter().map(|value| format!("{} = {}", text(value, "name"), text(value, "value"))).collect();
     let values = if values.is_empty() { String::new() } else { format!("    ({})", values.join(", ")) };
     let note = text(clause, "because");
     let note = if note.is_empty() { String::new() } else { format!("  [{note}]") };
