@@ -186,7 +186,7 @@ fn an_event_that_comes_both_ways_runs_once_and_a_first_start_emits_nothing_old()
     let kustomer = Recorder::kustomer();
     let old = stripe::charge_failed("old", 30_000, "usd", Some("a@example.com"));
     let fresh = stripe::charge_failed("fresh", 30_000, "usd", Some("a@example.com"));
-    let listed = std::sync::Arc::new(std::sync::Mutex::new(vec![old.clone()]));
+    let listed = std::sync::Arc::new(std::sync::Mutex::new(vec![old]));
     let list = listed.clone();
     let api = Recorder::start(move |request, _| {
         assert!(request.path.starts_with("/v1/events?"), "{}", request.path);

@@ -74,7 +74,7 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, ProjectError> {
     if absolute.is_file() {
         return Ok(vec![absolute]);
     }
-    let files = Project { root: absolute.clone(), toml: None, single: None }.files()?;
+    let files = Project { root: absolute, toml: None, single: None }.files()?;
     if files.is_empty() { Err(ProjectError::NoFlows(path.display().to_string())) } else { Ok(files) }
 }
 
