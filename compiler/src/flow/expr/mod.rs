@@ -77,7 +77,7 @@ impl<'a> Checker<'a> {
                 self.report(diagnostic);
                 Typed::unknown()
             }
-            ExprKind::Else(value, default) => self.default(value, default, None),
+            ExprKind::Else(value, default) => self.default(value, default, None, false),
             ExprKind::Require(inner) => self.require_value(expr, inner),
             ExprKind::List(items) => self.list(items, None),
             ExprKind::Object(fields) => self.object(fields, None),

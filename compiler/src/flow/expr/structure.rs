@@ -18,7 +18,7 @@ impl<'a> Checker<'a> {
         let (want, _) = split(want);
         match (expr.kind.as_ref(), want) {
             (ExprKind::Paren(inner), _) => self.value_for(inner, want, target),
-            (ExprKind::Else(value, default), _) => self.default(value, default, Some((want, target))),
+            (ExprKind::Else(value, default), _) => self.default(value, default, Some((want, target)), false),
             (ExprKind::List(items), Type::List(item)) => self.list(items, Some((item, target))),
             (ExprKind::Object(fields), Type::Record(_) | Type::Map(_) | Type::Json) => self.object(fields, Some((want, target))),
             (ExprKind::Name(name), Type::Enum { .. })
@@ -151,6 +151,7 @@ impl<'a> Checker<'a> {
         value: &syntax::Expr,
         default: &syntax::Expr,
         want: Option<(&Type, &Target<'_>)>,
+        shown: bool,
     ) -> Typed<'a> {
         let mut left = match want {
             Some((ty, target)) => self.value_for(value, ty, target),
@@ -163,7 +164,7 @@ impl<'a> Checker<'a> {
                 let right = self.value(default);
                 let text =
                     |ty: &Type| matches!(ty, Type::Text(kind) if *kind != TextKind::Secret) || matches!(ty, Type::Enum { .. });
-                if text(&left.ty) && text(&right.ty) {
+                if shown || text(&left.ty) && text(&right.ty) {
                     // "a guest" is no address, but a text like one.
                     if left.ty != right.ty {
                         left.ty = Cow::Owned(Type::text());

@@ -1,6 +1,6 @@
 //! Texts with `{…}` in them.
 
-use flow_grammar::syntax::{TextLit, TextPart};
+use flow_grammar::syntax::{ExprKind, TextLit, TextPart};
 use flow_plan as plan;
 use flow_plan::Value;
 use flow_plan::ty::Type;
@@ -24,7 +24,11 @@ impl<'a> Checker<'a> {
             match part {
                 TextPart::Text(piece) => parts.push(plan::Expr::Const(Value::text(piece.as_str()))),
                 TextPart::Expr(expr) => {
-                    let value = self.value(expr);
+                    // In a text any default can be read: `{amount_total else "an unknown amount"}`.
+                    let value = match expr.kind.as_ref() {
+                        ExprKind::Else(value, default) => self.default(value, default, None, true),
+                        _ => self.value(expr),
+                    };
                     let value = self.need(value, expr, &Need::Text);
                     self.check_displayable(&value, expr);
                     personal |= value.personal;
