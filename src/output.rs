@@ -5,8 +5,13 @@ use std::io::Write;
 /// Writes a text to standard output as it is.
 pub fn out(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
-        // Nobody reads: there is nothing left to do, and nothing wrong.
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        // Nobody reads any more: there is nothing left to do, and nothing wrong.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            err(&format!("standard output cannot be written: {error}"));
+            std::process::exit(2);
+        }
+        _ => {}
     }
 }
 

@@ -53,9 +53,9 @@ pub fn human(diagnostic: &Diagnostic, sources: &Sources, style: Style) -> String
     // Where the characters cannot be shown is not known here; miette's Unicode set is within what fonts have.
     let theme = GraphicalTheme { characters: ThemeCharacters::unicode(), styles };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(style.width).with_links(false).with_context_lines(1);
-    let source = sources.get(&diagnostic.file).cloned().unwrap_or_default();
+    let source = sources.get(&diagnostic.file).map_or_else(String::new, |text| if text.chars().any(|c| c.is_control() && c != '\n' || c > '\u{200d}' && c < '\u{2070}') { tame(text) } else { text.to_string() });
     let len = source.len();
-    let report = Report { diagnostic, source: NamedSource::new(&*diagnostic.file, WholeLines(source)), len };
+    let report = Report { diagnostic, source: NamedSource::new(&*diagnostic.file, WholeLines(Arc::from(source))), len };
     let mut out = String::new();
     // Writing into a text cannot fail; should miette refuse a span, the message alone is still said.
     if handler.render_report(&mut out, &report).is_err() {
@@ -68,6 +68,40 @@ struct Report<'a> {
     diagnostic: &'a Diagnostic,
     source: NamedSource<WholeLines>,
     len: usize,
+}
+
+/// Longer lines are shown around the place only.
+const LONGEST_LINE: usize = 300;
+
+/// Returns `text` of the same length without control characters: what is in a file must not steer a terminal.
+fn tame(text: &str) -> String {
+    let steers = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\t' => c.to_string(),
+            // A carriage return belongs to the line end and has no width.
+            '\r' => " ".to_owned(),
+            c if steers(c) && c.len_utf8() == 3 => "\u{fffd}".to_owned(),
+            c if steers(c) => "?".repeat(c.len_utf8()),
+            c => c.to_string(),
+        })
+        .collect()
+}
+
+/// Cuts the range to what can be shown around `span`, at character boundaries.
+fn clip(text: &str, start: usize, end: usize, span: (usize, usize)) -> (usize, usize) {
+    if end - start <= LONGEST_LINE {
+        return (start, end);
+    }
+    let mut from = span.0.saturating_sub(LONGEST_LINE / 3).max(start);
+    let mut to = (span.1 + LONGEST_LINE / 3).min(end);
+    while !text.is_char_boundary(from) {
+        from -= 1;
+    }
+    while !text.is_char_boundary(to) {
+        to += 1;
+    }
+    (from, to)
 }
 
 /// A source that shows the whole of each line that a span touches, and no other.
@@ -88,7 +122,16 @@ impl miette::SourceCode for WholeLines {
         let start = text.get(..span.offset()).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
         let end = (span.offset() + span.len()).min(text.len());
         let end = text.get(end..).and_then(|rest| rest.find('\n')).map_or(text.len(), |at| end + at);
+        let (start, end) = clip(text, start, end, (span.offset(), span.offset() + span.len()));
         text.read_span(&(start, end - start).into(), 0, 0)
+    }
+}
+
+impl Report<'_> {
+    /// Returns the length of the first line of what begins at `start`, at most [`LONGEST_LINE`] / 3.
+    fn beginning(&self, start: usize) -> usize {
+        let rest = self.source.inner().0.get(start..).unwrap_or("");
+        rest.char_indices().take_while(|(at, c)| *c != '\n' && *at < LONGEST_LINE / 3).last().map_or(0, |(at, c)| at + c.len_utf8())
     }
 }
 
@@ -100,7 +143,11 @@ impl fmt::Debug for Report<'_> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.diagnostic.message)
+        // Without a source there is no heading that names the file.
+        if self.len == 0 {
+            write!(f, "{}: ", tame(&self.diagnostic.file))?;
+        }
+        f.write_str(&tame(&self.diagnostic.message))
     }
 }
 
@@ -128,7 +175,7 @@ impl miette::Diagnostic for Report<'_> {
             text.push_str("fix: ");
             text.push_str(&fix.title);
         }
-        (!text.is_empty()).then(|| Box::new(text) as Box<dyn fmt::Display>)
+        (!text.is_empty()).then(|| Box::new(tame(&text)) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn miette::SourceCode> {
@@ -139,7 +186,9 @@ impl miette::Diagnostic for Report<'_> {
         let label = |span: Span, text: &str, primary: bool| {
             let start = (span.start as usize).min(self.len);
             let len = (span.end as usize).min(self.len).saturating_sub(start);
-            let text = (!text.is_empty()).then(|| text.to_owned());
+            // What goes on for pages is marked at its beginning.
+            let len = if len > LONGEST_LINE { self.beginning(start) } else { len };
+            let text = (!text.is_empty()).then(|| tame(text));
             if primary {
                 LabeledSpan::new_primary_with_span(text, (start, len))
             } else {

@@ -60,7 +60,13 @@ pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_se
                     Value::Text(text) if literal_secrets => {
                         connection.secrets.insert(key.clone(), (value.key_span, SecretRef::Literal(text.to_string())));
                     }
-                    _ => diagnostics.push(literal_secret(file, value.span, key, &format!("{key} of {}", connector.title))),
+                    _ => diagnostics.push(literal_secret(
+                        file,
+                        value.span,
+                        key,
+                        &format!("{key} of {}", connector.title),
+                        &format!("{name}_{key}").to_uppercase(),
+                    )),
                 }
                 continue;
             }
@@ -84,7 +90,10 @@ pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_se
         }
         settings.insert(name.clone(), given);
     }
-    config.settings.connections = Some(settings);
+    // Without a table of connections each connector is there under its own name, as without a flow.toml.
+    if config.settings.connections.is_some() {
+        config.settings.connections = Some(settings);
+    }
     diagnostics
 }
 

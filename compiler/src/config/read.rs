@@ -12,7 +12,6 @@ use toml::de::{DeTable, DeValue};
 use super::{Config, ConnectionConfig, Given, SecretRef, parse_duration, parse_size};
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
-use crate::settings::Settings;
 use crate::suggest::nearest;
 
 type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
@@ -20,8 +19,7 @@ type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
 /// Reads flow.toml. What is wrong is left at its default.
 pub fn read(file: &Arc<str>, text: &str, literal_secrets: bool) -> (Config, Vec<Diagnostic>) {
     let mut reader = Reader { file, literal_secrets, diagnostics: Vec::new() };
-    let mut config =
-        Config { settings: Settings { connections: Some(BTreeMap::new()), ..Settings::default() }, ..Config::default() };
+    let mut config = Config::default();
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let span = error.span().map_or_else(Span::default, |range| Span::new(range.start, range.end));
@@ -177,6 +175,7 @@ impl Reader<'_> {
 
     fn connections(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {
         let Some(table) = self.table(value, "connections") else { return };
+        config.settings.connections = Some(BTreeMap::new());
         for (name, value) in table {
             let name_text = name.get_ref().to_string();
             let plain = name_text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -268,7 +267,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn literal_secret(&mut self, value: &Spanned<DeValue<'_>>, name: &str, what: &str) {
-        self.diagnostics.push(literal_secret(self.file, span(value), name, what));
+        self.diagnostics.push(literal_secret(self.file, span(value), name, what, "FLOWD_ADMIN_TOKEN"));
     }
 
     fn address(&mut self, value: &Spanned<DeValue<'_>>, key: &str, target: &mut SocketAddr) {
@@ -345,11 +344,11 @@ impl Reader<'_> {
 }
 
 /// Returns the diagnostic for a secret that was written out. The text is not repeated.
-pub(super) fn literal_secret(file: &Arc<str>, span: Span, name: &str, what: &str) -> Diagnostic {
+pub(super) fn literal_secret(file: &Arc<str>, span: Span, name: &str, what: &str, variable: &str) -> Diagnostic {
     Diagnostic::new(Code::E813, file, span, format!("the {what} must not be written into flow.toml"))
         .label("a secret is read from elsewhere")
         .help(format!("anyone who sees the file would have it; say where it is: `{name} = {{ env = \"NAME\" }}`, `{{ file = \"path\" }}` or `{{ credential = \"name\" }}`"))
-        .fix("read it from the environment", span, format!("{{ env = \"{}\" }}", name.to_uppercase()), false)
+        .fix("read it from the environment", span, format!("{{ env = \"{variable}\" }}"), false)
 }
 
 fn integer(value: &DeValue<'_>) -> Option<i64> {

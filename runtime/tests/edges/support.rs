@@ -113,7 +113,7 @@ impl Scope for Inputs {
 
 /// A file of the shared data, where this machine has it.
 pub(crate) fn shared(name: &str) -> Option<serde_json::Value> {
-    let file = PathBuf::from("/work/shared/data").join(name);
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
     let bytes = std::fs::read(file).ok()?;
     Some(serde_json::from_slice(&bytes).unwrap())
 }

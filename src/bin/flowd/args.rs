@@ -50,11 +50,11 @@ pub(crate) enum Command {
     /// Run a dead run again from the step that failed
     Retry(Retry),
     /// Cancel a run
-    Cancel(One),
+    Cancel(OneRun),
     /// Stop starting runs of a flow
-    Pause(One),
+    Pause(OneFlow),
     /// Start runs of a paused flow again
-    Resume(One),
+    Resume(OneFlow),
 }
 
 /// `flowd run`.
@@ -147,11 +147,20 @@ pub(crate) struct Client {
     pub(crate) json: bool,
 }
 
-/// One id.
+/// A run.
 #[derive(Debug, Args)]
-pub(crate) struct One {
-    /// The run or flow
-    pub(crate) id: String,
+pub(crate) struct OneRun {
+    /// The run
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// A flow.
+#[derive(Debug, Args)]
+pub(crate) struct OneFlow {
+    /// The flow: its name, or what `flowd flows` calls it
+    pub(crate) flow: String,
     #[command(flatten)]
     pub(crate) client: Client,
 }

@@ -241,7 +241,7 @@ impl Host {
         for (name, declared) in &self.connections {
             let used = flows.iter().any(|flow| uses(flow, name));
             // Without flow.toml every connector is a connection: only those in use matter.
-            if !used && self.config_source.is_none() {
+            if !used && self.config.settings.connections.is_none() {
                 continue;
             }
             let connection = self.connection(name, declared, &flows, used, &mut notes);

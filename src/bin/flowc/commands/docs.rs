@@ -12,7 +12,7 @@ pub(crate) fn run(args: &Docs) -> Result<Exit, ProjectError> {
     let project = Project::of(&args.project)?;
     let mut compiler = Compiler::new(project.config(false)?.config.settings);
     // Connectors of one's own are documented as well, whether or not the project's flows are sound.
-    if project.toml.is_some() {
+    if project.single.is_none() {
         for (name, text) in project.read(&project.files()?)?.files {
             compiler.set(&name, text);
         }

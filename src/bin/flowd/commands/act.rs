@@ -4,7 +4,7 @@ use flow::output;
 use flow::terminal::printable;
 
 use crate::Exit;
-use crate::args::{Client, One, Retry};
+use crate::args::{Client, OneFlow, OneRun, Retry};
 use crate::client::{Answer, ask, encoded, refused};
 use crate::commands::table::document;
 
@@ -14,21 +14,21 @@ pub(crate) async fn retry(args: &Retry) -> Result<Exit, Exit> {
     finish(&args.client, &answer, &format!("{} runs again from the step that failed", printable(&args.run)))
 }
 
-pub(crate) async fn cancel(one: &One) -> Result<Exit, Exit> {
-    post(one, "runs", "cancel", "is cancelled").await
+pub(crate) async fn cancel(one: &OneRun) -> Result<Exit, Exit> {
+    post(&one.client, "runs", &one.run, "cancel", "is cancelled").await
 }
 
-pub(crate) async fn pause(one: &One) -> Result<Exit, Exit> {
-    post(one, "flows", "pause", "is paused: its events are kept, and start nothing until `flowd resume`").await
+pub(crate) async fn pause(one: &OneFlow) -> Result<Exit, Exit> {
+    post(&one.client, "flows", &one.flow, "pause", "is paused: its events are kept, and start nothing until `flowd resume`").await
 }
 
-pub(crate) async fn resume(one: &One) -> Result<Exit, Exit> {
-    post(one, "flows", "resume", "starts runs again").await
+pub(crate) async fn resume(one: &OneFlow) -> Result<Exit, Exit> {
+    post(&one.client, "flows", &one.flow, "resume", "starts runs again").await
 }
 
-async fn post(one: &One, what: &str, verb: &str, said: &str) -> Result<Exit, Exit> {
-    let answer = ask(&one.client, "POST", &format!("{what}/{}/{verb}", encoded(&one.id))).await?;
-    finish(&one.client, &answer, &format!("{} {said}", printable(&one.id)))
+async fn post(client: &Client, what: &str, id: &str, verb: &str, said: &str) -> Result<Exit, Exit> {
+    let answer = ask(client, "POST", &format!("{what}/{}/{verb}", encoded(id))).await?;
+    finish(client, &answer, &format!("{} {said}", printable(id)))
 }
 
 fn finish(client: &Client, answer: &Answer, said: &str) -> Result<Exit, Exit> {

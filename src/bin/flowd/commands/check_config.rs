@@ -18,11 +18,19 @@ pub(crate) fn run(args: &CheckConfig) -> Exit {
                     "{name}: {} at {base}; secrets: {}; polls: {}\n",
                     connection.plan.connector,
                     if there.is_empty() { "none".to_owned() } else { there.join(", ") },
-                    if connection.polls { "yes" } else { "no" }
+                    if connection.polls && connection.plan.sources.iter().any(|source| source.poll.is_some()) {
+                        "yes"
+                    } else {
+                        "no"
+                    }
                 ));
             }
             if notes.is_empty() {
-                output::err(&format!("{} flows, {} connections: ready to run", live.flows.len(), live.connections.len()));
+                output::err(&format!(
+                    "{}, {}: ready to run",
+                    counted(live.flows.len(), "flow"),
+                    counted(live.connections.len(), "connection")
+                ));
                 Exit::Well
             } else {
                 Exit::Problems(problems(&notes))
@@ -40,4 +48,8 @@ fn open(args: &CheckConfig) -> Result<Host, HostError> {
 /// Returns problems with connections as one text.
 pub(crate) fn problems(notes: &[String]) -> String {
     notes.iter().map(|note| format!("error: {note}")).collect::<Vec<_>>().join("\n")
+}
+
+fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
