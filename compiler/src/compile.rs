@@ -56,6 +56,17 @@ pub struct Unit {
     used_connections: BTreeSet<String>,
 }
 
+/// Two flows of one name.
+#[derive(Debug, Clone)]
+pub struct Duplicate {
+    /// The file of the second, in the order of the files.
+    pub file: Arc<str>,
+    /// The file of the first.
+    pub first: Arc<str>,
+    /// What is said about it, at the second.
+    pub diagnostic: Diagnostic,
+}
+
 /// A sound flow, as far as the others have to know it.
 #[derive(Debug)]
 struct Head {
@@ -69,8 +80,9 @@ struct Head {
 pub struct Compilation {
     /// By file.
     pub units: BTreeMap<Arc<str>, Arc<Unit>>,
-    /// What only the whole shows: connectors, names that stand twice.
-    across: Arc<Vec<Diagnostic>>,
+    /// Names that stand twice.
+    pub duplicates: Vec<Duplicate>,
+    connector_diagnostics: Arc<Vec<Diagnostic>>,
     /// The connections, by name.
     pub connections: BTreeMap<String, plan::Connection>,
     /// The connectors that the project knows.
@@ -85,20 +97,30 @@ impl Compilation {
 
     /// Returns everything that is wrong or worth knowing, by file and place.
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
-        let mut all: Vec<Diagnostic> =
-            self.units.values().flat_map(|unit| &unit.diagnostics).chain(&*self.across).cloned().collect();
+        let mut all: Vec<Diagnostic> = self.everything().cloned().collect();
+
         all.sort_by(|a, b| (&a.file, a.span, a.code).cmp(&(&b.file, b.span, b.code)));
         all
     }
 
     /// Returns what stops the build, in no order: cheap where little is wrong.
     pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.units.values().flat_map(|unit| &unit.diagnostics).chain(&*self.across).filter(|one| one.is_error())
+        self.everything().filter(|one| one.is_error())
+    }
+
+    /// Returns the errors of one file by itself, and none that another file is part of.
+    pub fn own_errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.units.values().flat_map(|unit| &unit.diagnostics).filter(|one| one.is_error())
+    }
+
+    fn everything(&self) -> impl Iterator<Item = &Diagnostic> {
+        let own = self.units.values().flat_map(|unit| &unit.diagnostics);
+        own.chain(&*self.connector_diagnostics).chain(self.duplicates.iter().map(|one| &one.diagnostic))
     }
 
     /// Returns the errors of connectors: what they declare may change what any flow means.
     pub fn connector_errors(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.across.iter().filter(|one| one.is_error() && one.code != Code::E202)
+        self.connector_diagnostics.iter().filter(|one| one.is_error())
     }
 
     /// Returns the sound flows in the order of files and lines.
@@ -261,14 +283,18 @@ impl Compiler {
 
     /// What only the whole can tell: names that stand twice, connections that nobody uses.
     fn link(&self) -> Compilation {
-        let mut across = self.connector_diagnostics.clone();
+        let mut duplicates = Vec::new();
         let mut first: HashMap<&str, (&Arc<str>, &Head)> = HashMap::new();
         let mut units = BTreeMap::new();
         for (file, state) in &self.files {
             let Some(unit) = &state.unit else { continue };
             for head in &unit.heads {
                 if let Some(other) = first.insert(&head.id, (file, head)) {
-                    across.push(self.twice((file, head), other));
+                    duplicates.push(Duplicate {
+                        file: file.clone(),
+                        first: other.0.clone(),
+                        diagnostic: self.twice((file, head), other),
+                    });
                     first.insert(&head.id, other);
                 }
             }
@@ -283,7 +309,13 @@ impl Compiler {
                 (name.clone(), connector::connection(declared, name, settings))
             })
             .collect();
-        Compilation { units, across: Arc::new(across), connections, catalog: self.catalog.clone() }
+        Compilation {
+            units,
+            duplicates,
+            connector_diagnostics: Arc::new(self.connector_diagnostics.clone()),
+            connections,
+            catalog: self.catalog.clone(),
+        }
     }
 
     /// Two flows of one name, or the same nameless flow twice.

@@ -53,7 +53,13 @@ pub fn human(diagnostic: &Diagnostic, sources: &Sources, style: Style) -> String
     // Where the characters cannot be shown is not known here; miette's Unicode set is within what fonts have.
     let theme = GraphicalTheme { characters: ThemeCharacters::unicode(), styles };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(style.width).with_links(false).with_context_lines(1);
-    let source = sources.get(&diagnostic.file).map_or_else(String::new, |text| if text.chars().any(|c| c.is_control() && c != '\n' || c > '\u{200d}' && c < '\u{2070}') { tame(text) } else { text.to_string() });
+    let source = sources.get(&diagnostic.file).map_or_else(String::new, |text| {
+        if text.chars().any(|c| c.is_control() && c != '\n' || c > '\u{200d}' && c < '\u{2070}') {
+            tame(text)
+        } else {
+            text.to_string()
+        }
+    });
     let len = source.len();
     let report = Report { diagnostic, source: NamedSource::new(&*diagnostic.file, WholeLines(Arc::from(source))), len };
     let mut out = String::new();
@@ -75,7 +81,8 @@ const LONGEST_LINE: usize = 300;
 
 /// Returns `text` of the same length without control characters: what is in a file must not steer a terminal.
 fn tame(text: &str) -> String {
-    let steers = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let steers =
+        |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()
         .map(|c| match c {
             '\n' | '\t' => c.to_string(),
@@ -131,7 +138,10 @@ impl Report<'_> {
     /// Returns the length of the first line of what begins at `start`, at most [`LONGEST_LINE`] / 3.
     fn beginning(&self, start: usize) -> usize {
         let rest = self.source.inner().0.get(start..).unwrap_or("");
-        rest.char_indices().take_while(|(at, c)| *c != '\n' && *at < LONGEST_LINE / 3).last().map_or(0, |(at, c)| at + c.len_utf8())
+        rest.char_indices()
+            .take_while(|(at, c)| *c != '\n' && *at < LONGEST_LINE / 3)
+            .last()
+            .map_or(0, |(at, c)| at + c.len_utf8())
     }
 }
 

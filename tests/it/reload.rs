@@ -137,3 +137,54 @@ fn sighup_reloads_and_a_broken_flow_toml_changes_nothing() {
     });
     becomes(&daemon, &["a"]);
 }
+
+#[test]
+fn a_name_that_is_taken_stays_with_the_flow_that_has_it() {
+    let server = Recorder::kustomer();
+    let daemon = Daemon::start(&[("flow.toml", &toml(&server.url)), ("m.flow", &named("a", 100))]);
+    becomes(&daemon, &["a"]);
+    let hash = daemon.get("flows")["flows"][0]["hash"].clone();
+    // Before and behind the first in the order of files.
+    for newcomer in ["b.flow", "z.flow"] {
+        std::fs::write(daemon.path().join(newcomer), named("a", 1)).unwrap();
+        let status = eventually("the newcomer is reported", || {
+            Some(daemon.ask(&["status"])).filter(|status| {
+                status["broken"].as_array().is_some_and(|broken| broken.iter().any(|one| one["file"] == newcomer))
+            })
+        });
+        assert!(status["broken"].to_string().contains("E202"), "{status:#}");
+        let flows = daemon.get("flows");
+        assert_eq!(
+            (flows["flows"].as_array().unwrap().len(), &flows["flows"][0]["hash"], flows["flows"][0]["file"].as_str()),
+            (1, &hash, Some("m.flow"))
+        );
+        std::fs::remove_file(daemon.path().join(newcomer)).unwrap();
+        eventually("the report goes with the file", || {
+            daemon.ask(&["status"])["broken"].as_array().is_some_and(Vec::is_empty).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_link_out_of_the_project_is_no_part_of_it() {
+    let outside = crate::support::program::project(&[("secret.txt", "root:x:0:0\n")]);
+    let daemon = Daemon::start(&[("flow.toml", &toml("http://127.0.0.1:9")), ("a.flow", &named("a", 100))]);
+    std::os::unix::fs::symlink(outside.path().join("secret.txt"), daemon.path().join("l.flow")).unwrap();
+    std::fs::write(daemon.path().join("b.flow"), named("b", 1)).unwrap();
+    becomes(&daemon, &["a", "b"]);
+    assert!(!daemon.ask(&["status"]).to_string().contains("root:x"), "the text of a file outside is shown");
+}
+
+#[test]
+fn a_log_that_nobody_reads_harms_nothing() {
+    let server = Recorder::kustomer();
+    let mut daemon = Daemon::start(&[("flow.toml", &toml(&server.url)), ("a.flow", &named("a", 100))]);
+    daemon.relaunch_with_closed_log();
+    stripe::post(&daemon.server, &stripe::charge_failed("1", 20_000, "usd", None).to_string());
+    stripe::post(&daemon.server, &stripe::charge_failed("2", 20_000, "usd", Some("a@example.com")).to_string());
+    std::fs::write(daemon.path().join("a.flow"), named("b", 100)).unwrap();
+    becomes(&daemon, &["b"]);
+    let mut ends: Vec<String> = daemon.settled(2).iter().map(|run| run["status"].as_str().unwrap().to_owned()).collect();
+    ends.sort();
+    assert_eq!(ends, ["dead", "done"]);
+}

@@ -26,7 +26,8 @@ mod typed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flow_grammar::syntax::{self, Clause, ClauseKind};
+use flow_grammar::span::Span;
+use flow_grammar::syntax::{self, Clause, ClauseKind, ElseBranch, StepKind};
 use flow_plan as plan;
 use flow_plan::{Condition, Instr};
 
@@ -89,6 +90,8 @@ fn run<'a>(ctx: &Context<'a>, node: &'a syntax::Flow) -> Outcome {
         checker.build.push(Instr::Finish);
         checker.flow_on_error(block)
     });
+    checker.check_count(node);
+    checker.check_does_something(node);
     if checker.build.is_too_large() {
         let diagnostic = checker
             .diagnostic(Code::E301, node.do_span, "this flow is too large")
@@ -140,6 +143,64 @@ impl<'a> Checker<'a> {
         filter
     }
 
+    /// A run must end in a time that can be waited for.
+    fn check_count(&mut self, node: &syntax::Flow) {
+        let (_, most) = self.steps.count.total();
+        let limit = u64::from(step::MOST_ROUNDS);
+        let (rounds, calls, span) = match self.steps.too_many {
+            Some((rounds, calls, span)) => (rounds, calls, span),
+            None if most > limit => (0, most, node.do_span),
+            None => return,
+        };
+        let (number, what) = if calls > limit { (calls, "make") } else { (rounds, "go round") };
+        let shown = if number > 1_000_000_000_000 { "more than 1,000,000,000,000".to_owned() } else { thousands(number) };
+        let unit = if calls > limit { "calls" } else { "times" };
+        let diagnostic = self
+            .diagnostic(Code::E309, span, format!("this run could {what} {shown} {unit}"))
+            .label("the bounds of loops within loops multiply")
+            .help(format!("at most {} are allowed in one run: lower the bounds", thousands(limit)));
+        self.report(diagnostic);
+    }
+
+    /// A flow is there to do something.
+    fn check_does_something(&mut self, node: &syntax::Flow) {
+        if does_something(&node.body) || self.broken || self.error_count() > 0 || matches!(self.event, check::Event::Unknown) {
+            return;
+        }
+        let diagnostic = self
+            .diagnostic(Code::E107, node.do_span.to(node.body.span), "this flow does nothing")
+            .label("no action stands here: nothing outside would change")
+            .help("behind `do` stands at least one action, for example `kustomer.create_conversation`");
+        self.report(diagnostic);
+    }
+
+    /// Takes out what only follows from a mistake that the parser has told: the same word, or what it is a part of.
+    fn without_echoes(&mut self, node: &syntax::Flow, source: &str) {
+        let text = node.span.text(source);
+        if !self.diagnostics.iter().any(Diagnostic::is_error) {
+            return;
+        }
+        let told: Vec<Span> = flow_grammar::parse(text)
+            .errors
+            .iter()
+            .map(|error| {
+                let at = error.span;
+                let start = text.get(..at.start as usize).map_or(0, |before| {
+                    before.rfind(char::is_whitespace).map_or(0, |at| at + 1)
+                });
+                let end = text.get(at.end as usize..).map_or(text.len(), |behind| {
+                    at.end as usize + behind.find(char::is_whitespace).unwrap_or(behind.len())
+                });
+                let offset = node.span.start as usize;
+                Span::new(offset + start, offset + end)
+            })
+            .collect();
+        self.diagnostics.retain(|diagnostic| {
+            !diagnostic.is_error()
+                || !told.iter().any(|told| diagnostic.span.start < told.end && told.start < diagnostic.span.end)
+        });
+    }
+
     fn finish(
         mut self,
         node: &syntax::Flow,
@@ -150,6 +211,8 @@ impl<'a> Checker<'a> {
         self.diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
         let sound = !self.broken && !self.diagnostics.iter().any(Diagnostic::is_error);
         let (Some(trigger), true) = (trigger, sound) else {
+            let source = self.frame.source;
+            self.without_echoes(node, source);
             return Outcome { flow: None, diagnostics: self.diagnostics, used_connections: self.used, expanded: None };
         };
         let expanded = (!self.settings.quick)
@@ -174,7 +237,7 @@ impl<'a> Checker<'a> {
             outline: std::mem::take(&mut self.steps.outline),
             calls: {
                 let (least, most) = self.steps.count.total();
-                (least, Some(most))
+                (u32::try_from(least).unwrap_or(u32::MAX), u32::try_from(most).ok())
             },
             sends: self.sends.finish(),
         };
@@ -183,4 +246,43 @@ impl<'a> Checker<'a> {
         }
         Outcome { flow: Some(flow), diagnostics: self.diagnostics, used_connections: self.used, expanded }
     }
+}
+
+/// Tells whether a block has an action, or an end.
+fn does_something(block: &syntax::Block) -> bool {
+    block.steps.iter().any(|step| match &step.kind {
+        StepKind::Let { .. } | StepKind::Require(_) => false,
+        StepKind::If(node) => if_does_something(node),
+        StepKind::Match { arms, .. } => arms.iter().any(|arm| does_something(&arm.body)),
+        StepKind::For { body, .. } => does_something(body),
+        StepKind::Call(_)
+        | StepKind::Stop(_)
+        | StepKind::Return(_)
+        | StepKind::Wait(_)
+        | StepKind::WaitUntil { .. }
+        | StepKind::WaitFor { .. }
+        | StepKind::Bad => true,
+    })
+}
+
+fn if_does_something(node: &syntax::IfStep) -> bool {
+    does_something(&node.then)
+        || match &node.otherwise {
+            Some(ElseBranch::Block(block)) => does_something(block),
+            Some(ElseBranch::If(step)) => matches!(&step.kind, StepKind::If(nested) if if_does_something(nested)),
+            None => false,
+        }
+}
+
+/// A number as people read it: 10,000.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

@@ -1,6 +1,6 @@
 //! A project as the daemon holds it: compiled, with its secrets, kept at the last sound version of each file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,10 @@ pub(crate) struct Host {
     sound: BTreeMap<Arc<str>, Arc<Unit>>,
     connections: BTreeMap<String, plan::Connection>,
     unreadable: BTreeMap<Arc<str>, Diagnostic>,
+    /// What is wrong with flow.toml as it is now.
+    config_errors: Vec<Diagnostic>,
+    /// What the daemon was started with.
+    started_with: Config,
 }
 
 /// What a reload came to.
@@ -41,6 +45,8 @@ pub(crate) struct Reloaded {
     pub(crate) broken: Vec<BrokenFile>,
     /// Warnings and problems with connections, a line each.
     pub(crate) notes: Vec<String>,
+    /// Keys of flow.toml that changed and are read at the next start.
+    pub(crate) later: Vec<&'static str>,
 }
 
 /// Why a project cannot be run.
@@ -71,6 +77,8 @@ impl Host {
             sound: BTreeMap::new(),
             connections: BTreeMap::new(),
             unreadable: BTreeMap::new(),
+            config_errors: Vec::new(),
+            started_with: Config::default(),
         };
         let files = host.project.files()?;
         let texts = host.project.read(&files)?;
@@ -89,6 +97,7 @@ impl Host {
                 diagnostics.iter().map(|one| report::human(one, &sources, flow::terminal::report_style())).collect(),
             ));
         }
+        host.started_with = host.config.clone();
         host.connections = compilation.connections;
         host.sound = compilation.units;
         Ok(host)
@@ -120,11 +129,10 @@ impl Host {
 
     /// Takes changed paths in. `None` reads the whole project anew.
     pub(crate) fn reload(&mut self, changed: Option<&BTreeSet<PathBuf>>) -> Result<Reloaded, ProjectError> {
-        let mut config_diagnostics = Vec::new();
         let toml_changed =
             changed.is_none_or(|paths| paths.iter().any(|path| path.file_name().is_some_and(|name| name == "flow.toml")));
         if toml_changed {
-            config_diagnostics = self.reload_config()?;
+            self.reload_config();
         }
         match changed {
             Some(paths) if paths.iter().all(|path| self.is_plain_change(path)) => {
@@ -145,7 +153,9 @@ impl Host {
             }
         }
         let compilation = self.compiler.compile();
-        Ok(self.settle(&compilation, &config_diagnostics))
+        let mut reloaded = self.settle(&compilation);
+        reloaded.later = self.only_at_start();
+        Ok(reloaded)
     }
 
     /// A file that is there or was known: neither a folder that came nor one that went.
@@ -156,6 +166,10 @@ impl Host {
 
     fn take(&mut self, path: &std::path::Path) {
         let name: Arc<str> = Arc::from(self.project.name(path));
+        // A link that leads out of the project is no part of it.
+        if std::fs::canonicalize(path).is_ok_and(|target| !target.starts_with(&self.project.root)) {
+            return self.forget(&name);
+        }
         let Some(read) = read_settled(path) else { return };
         match read {
             Ok(text) => {
@@ -181,9 +195,20 @@ impl Host {
         self.unreadable.remove(name);
     }
 
-    fn reload_config(&mut self) -> Result<Vec<Diagnostic>, ProjectError> {
+    fn reload_config(&mut self) {
         let before = self.config.clone();
-        let configured = self.project.config(self.literal_secrets)?;
+        let configured = match self.project.config(self.literal_secrets) {
+            Ok(configured) => configured,
+            // Gone, or not to be read: the last version stays.
+            Err(error) => {
+                let file = self.config_source.as_ref().map_or_else(|| Arc::from("flow.toml"), |(name, _)| name.clone());
+                self.config_errors = vec![
+                    Diagnostic::new(Code::E100, &file, Span::default(), error.to_string())
+                        .help("its last version stays in force"),
+                ];
+                return;
+            }
+        };
         let mut diagnostics = configured.diagnostics;
         self.config_source = configured.file;
         self.config = configured.config;
@@ -193,31 +218,54 @@ impl Host {
             self.config = before;
             self.compiler.set_settings(quick(&self.config.settings));
         }
-        Ok(diagnostics)
+        self.config_errors = diagnostics;
+    }
+
+    /// Returns the keys of flow.toml that differ from what the daemon started with and that it reads only then.
+    fn only_at_start(&self) -> Vec<&'static str> {
+        let (now, then) = (&self.config, &self.started_with);
+        [
+            ("[server] listen", now.server_listen != then.server_listen),
+            ("[server] public_url", now.settings.public_url != then.settings.public_url),
+            ("[server] max_body", now.max_body != then.max_body),
+            ("[admin] listen", now.admin_listen != then.admin_listen),
+            ("[admin] token", now.admin_token != then.admin_token),
+            ("[store] path", now.store_path != then.store_path),
+            ("[store] retain", now.retain_ms != then.retain_ms),
+            ("[run] concurrency", now.concurrency != then.concurrency),
+            ("[run] drain", now.drain_ms != then.drain_ms),
+        ]
+        .into_iter()
+        .filter_map(|(key, differs)| differs.then_some(key))
+        .collect()
     }
 
     /// Sound files go live, broken ones stay at their last sound version.
-    fn settle(&mut self, compilation: &Compilation, config_diagnostics: &[Diagnostic]) -> Reloaded {
-        let all: Vec<Diagnostic> = compilation.errors().chain(config_diagnostics).cloned().collect();
-        let sources = report::without_secrets(&all, &self.sources());
-        let mut errors: BTreeMap<Arc<str>, Vec<&Diagnostic>> = BTreeMap::new();
-        for diagnostic in all.iter().chain(self.unreadable.values()) {
-            if diagnostic.is_error() {
-                errors.entry(diagnostic.file.clone()).or_default().push(diagnostic);
-            }
-        }
+    fn settle(&mut self, compilation: &Compilation) -> Reloaded {
+        let mut found: Vec<Diagnostic> = compilation.own_errors().chain(compilation.connector_errors()).cloned().collect();
+        found.extend(self.unreadable.values().chain(&self.config_errors).filter(|one| one.is_error()).cloned());
         // A broken connector could change what any flow means: then nothing changes at all.
-        let connector_broken = compilation.connector_errors().next().is_some();
-        if !connector_broken {
+        if compilation.connector_errors().next().is_none() {
             self.connections.clone_from(&compilation.connections);
+            let broken: BTreeSet<&Arc<str>> = found.iter().map(|one| &one.file).collect();
+            let mut next: BTreeMap<Arc<str>, Arc<Unit>> = BTreeMap::new();
             for (name, unit) in &compilation.units {
-                if !errors.contains_key(name) {
-                    self.sound.insert(name.clone(), unit.clone());
+                if !broken.contains(name) {
+                    next.insert(name.clone(), unit.clone());
+                } else if let Some(sound) = self.sound.get(name) {
+                    next.insert(name.clone(), sound.clone());
                 }
             }
+            found.extend(self.without_collisions(&mut next));
+            self.sound = next;
         }
-        let broken: Vec<BrokenFile> = errors
-            .iter()
+        let sources = report::without_secrets(&found, &self.sources());
+        let mut by_file: BTreeMap<&Arc<str>, Vec<&Diagnostic>> = BTreeMap::new();
+        for diagnostic in &found {
+            by_file.entry(&diagnostic.file).or_default().push(diagnostic);
+        }
+        let broken: Vec<BrokenFile> = by_file
+            .into_iter()
             .map(|(file, diagnostics)| BrokenFile {
                 file: file.to_string(),
                 message: diagnostics.first().map(|first| format!("{}: {}", first.code, first.message)).unwrap_or_default(),
@@ -230,7 +278,30 @@ impl Host {
             .collect();
         let (mut live, notes) = self.live();
         live.broken.clone_from(&broken);
-        Reloaded { live, broken, notes }
+        Reloaded { live, broken, notes, later: Vec::new() }
+    }
+
+    /// Takes files out of what is to go live that bring a name which another file has: the newcomer stays at its last
+    /// sound version, since the flow that was there first must go on.
+    fn without_collisions(&self, next: &mut BTreeMap<Arc<str>, Arc<Unit>>) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        while let Some((id, first, second)) = collision(next) {
+            let had = |file: &Arc<str>| self.sound.get(file).is_some_and(|unit| unit.flows.iter().any(|flow| flow.id == id));
+            let (newcomer, other) = if had(&second) && !had(&first) { (first, second) } else { (second, first) };
+            found.push(
+                Diagnostic::new(Code::E202, &newcomer, Span::default(), format!("the flow `{id}` is there already, in {other}"))
+                    .help(
+                        "history, limits and metrics belong to the name, so each flow needs its own; this file stays as it was",
+                    ),
+            );
+            let before =
+                self.sound.get(&newcomer).filter(|sound| next.get(&newcomer).is_some_and(|unit| !Arc::ptr_eq(unit, sound)));
+            match before.cloned() {
+                Some(sound) => next.insert(newcomer, sound),
+                None => next.remove(&newcomer),
+            };
+        }
+        found
     }
 
     /// Returns what is live now, and a line for each thing that is not as it should be with a connection in use.
@@ -327,6 +398,19 @@ impl Host {
 /// The daemon shows no advice.
 fn quick(settings: &Settings) -> Settings {
     Settings { quick: true, ..settings.clone() }
+}
+
+/// Returns a name that two flows have, and the files of both.
+fn collision(units: &BTreeMap<Arc<str>, Arc<Unit>>) -> Option<(String, Arc<str>, Arc<str>)> {
+    let mut first: HashMap<&str, &Arc<str>> = HashMap::new();
+    for (file, unit) in units {
+        for flow in &unit.flows {
+            if let Some(other) = first.insert(&flow.id, file) {
+                return Some((flow.id.clone(), other.clone(), file.clone()));
+            }
+        }
+    }
+    None
 }
 
 fn uses(flow: &plan::Flow, connection: &str) -> bool {

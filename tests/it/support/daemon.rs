@@ -40,11 +40,22 @@ impl Daemon {
         Self::start(&[("flow.toml", &toml(kustomer)), ("main.flow", ONE_LINER)])
     }
 
+    /// Starts it again with standard error into a pipe whose reader has gone.
+    pub(crate) fn relaunch_with_closed_log(&mut self) {
+        self.terminate();
+        self.launch_with(Stdio::piped());
+        drop(self.child.as_mut().and_then(|child| child.stderr.take()));
+    }
+
     /// Starts the program and waits until it is ready.
     pub(crate) fn launch(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("flowd.log")).unwrap();
+        self.launch_with(log.into());
+    }
+
+    fn launch_with(&mut self, log: Stdio) {
         let addresses = self.folder.path().join(".flow/addresses.json");
         let _ = std::fs::remove_file(&addresses);
-        let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("flowd.log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_flowd"))
             .arg("run")
             .arg(self.folder.path())

@@ -93,6 +93,9 @@ impl<'a> Checker<'a> {
         } else {
             self.need(value, expr, &Need::Input(&input.name))
         };
+        if *ty == Type::Money && target.operation.action {
+            self.check_amount(input, expr, &value);
+        }
         if value.personal && !input.accepts_personal {
             let text = self.text_of(expr);
             let diagnostic = self
@@ -109,6 +112,32 @@ impl<'a> Checker<'a> {
         }
         value.place = None;
         value
+    }
+
+    /// An amount that is written out must be one.
+    fn check_amount(&mut self, input: &Input, expr: &flow_grammar::syntax::Expr, value: &Typed<'a>) {
+        let constant = match &value.expr {
+            plan::Expr::Else(_, default) => default.as_ref(),
+            other => other,
+        };
+        let plan::Expr::Const(Value::Money(money)) = constant else { return };
+        if self.quiet > 0 || money.amount.is_sign_positive() && !money.amount.is_zero() {
+            return;
+        }
+        let why = if money.amount.is_zero() {
+            "an amount of nothing is refused by the service, or means something else there"
+        } else {
+            "an amount is never below zero: which way the money goes is said by the action"
+        };
+        let mut diagnostic = self
+            .diagnostic(Code::E301, expr.span, format!("`{}` must be more than zero", input.name))
+            .label(format!("found {money}"))
+            .help(why);
+        if !money.amount.is_zero() && matches!(value.expr, plan::Expr::Const(_)) {
+            let text = format!("{} {}", money.amount.abs(), money.currency);
+            diagnostic = diagnostic.fix(format!("`{text}`"), expr.span, text, false);
+        }
+        self.report(diagnostic);
     }
 
     /// The input that an argument is for.

@@ -421,7 +421,7 @@ fn bare(expr: &syntax::Expr) -> &syntax::Expr {
     }
 }
 
-fn mirrored(order: Order) -> Order {
+pub(super) fn mirrored(order: Order) -> Order {
     match order {
         Order::Less => Order::Greater,
         Order::LessEq => Order::GreaterEq,

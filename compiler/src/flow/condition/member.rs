@@ -30,6 +30,13 @@ impl<'a> Checker<'a> {
         let mut partials = Vec::new();
         let test = match unwrapped(set).kind.as_ref() {
             ExprKind::List(items) => {
+                if items.is_empty() && wanted && self.quiet == 0 {
+                    let diagnostic = self
+                        .diagnostic(Code::E701, expr.span, "nothing is in an empty list")
+                        .label("this never holds")
+                        .help("write the values that are meant: `in [\"a\", \"b\"]`");
+                    self.report(diagnostic);
+                }
                 let mut choices = Vec::with_capacity(items.len());
                 let mut tests = Vec::new();
                 for item in items {

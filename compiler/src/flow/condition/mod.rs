@@ -3,6 +3,7 @@
 mod compare;
 mod equal;
 mod member;
+mod never;
 
 use flow_grammar::syntax::{self, BinaryOp, ExprKind, IsTest};
 use flow_plan as plan;
@@ -117,11 +118,13 @@ impl<'a> Checker<'a> {
 
     fn and(&mut self, left: &syntax::Expr, right: &syntax::Expr, position: Position) -> Checked<'a> {
         self.negation = None;
+        let (left_expr, right_expr) = (left, right);
         let mut left = self.condition(left, position);
         let mark = self.facts.mark();
         self.facts.learn(left.when_true.iter().cloned());
         let right = self.condition(right, position);
         self.facts.reset(mark);
+        self.contradiction((left_expr, &left.tree), (right_expr, &right.tree));
         left.when_true.extend(right.when_true);
         left.when_false = common(left.when_false, &right.when_false);
         left.partials.extend(right.partials);
@@ -166,6 +169,13 @@ impl<'a> Checker<'a> {
     /// A value that stands as a condition: it must be `true` or `false`.
     fn bare(&mut self, expr: &syntax::Expr, position: Position) -> Checked<'a> {
         let value = self.value(expr);
+        if let (ExprKind::Bool(false), 0) = (expr.kind.as_ref(), self.quiet) {
+            let diagnostic = self
+                .diagnostic(Code::E701, expr.span, "`false` never holds")
+                .label("no event gets past this")
+                .help("say which events are meant; a flow that is not wanted for now can stand behind `#`");
+            self.report(diagnostic);
+        }
         match value.ty.as_ref() {
             Type::Unknown => return self.unknown_test(),
             Type::Bool | Type::Json => {}

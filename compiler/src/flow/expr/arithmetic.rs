@@ -79,6 +79,18 @@ impl<'a> Checker<'a> {
                 currencies = None;
             }
         }
+        let is_zero = match b.as_const() {
+            Some(Value::Number(number)) => number.is_zero(),
+            Some(Value::Money(money)) => money.amount.is_zero(),
+            _ => false,
+        };
+        if how == Arithmetic::Divide && is_zero && self.quiet == 0 {
+            let diagnostic = self
+                .diagnostic(Code::E301, right.span, "nothing can be divided by zero")
+                .label("the result would always be missing");
+            self.report(diagnostic);
+            return Typed::unknown();
+        }
         // By a constant that is not zero one can always divide.
         let divides = how != Arithmetic::Divide
             || matches!(b.as_const(), Some(Value::Number(n)) if !n.is_zero())

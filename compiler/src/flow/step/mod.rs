@@ -5,6 +5,7 @@ mod choice;
 mod repeat;
 mod simple;
 
+pub(super) use repeat::MOST as MOST_ROUNDS;
 pub(super) use simple::snake;
 
 use flow_grammar::span::Span;
@@ -19,8 +20,8 @@ use crate::code::Code;
 /// The fewest and most calls, on the ways that go on and on those that end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Count {
-    pub(super) through: Option<(u32, u32)>,
-    pub(super) ended: Option<(u32, u32)>,
+    pub(super) through: Option<(u64, u64)>,
+    pub(super) ended: Option<(u64, u64)>,
 }
 
 impl Default for Count {
@@ -29,12 +30,12 @@ impl Default for Count {
     }
 }
 
-fn plus(a: Option<(u32, u32)>, b: Option<(u32, u32)>) -> Option<(u32, u32)> {
+fn plus(a: Option<(u64, u64)>, b: Option<(u64, u64)>) -> Option<(u64, u64)> {
     let ((a, b), (c, d)) = (a?, b?);
     Some((a.saturating_add(c), b.saturating_add(d)))
 }
 
-fn either(a: Option<(u32, u32)>, b: Option<(u32, u32)>) -> Option<(u32, u32)> {
+fn either(a: Option<(u64, u64)>, b: Option<(u64, u64)>) -> Option<(u64, u64)> {
     match (a, b) {
         (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
         (only, None) | (None, only) => only,
@@ -63,7 +64,7 @@ impl Count {
     }
 
     /// All ways together.
-    pub(super) fn total(self) -> (u32, u32) {
+    pub(super) fn total(self) -> (u64, u64) {
         either(self.through, self.ended).unwrap_or_default()
     }
 }
@@ -89,6 +90,10 @@ pub(super) struct StepContext<'a> {
     pub(super) on_error: Option<(Label, u16)>,
     /// Where `return` of the composite operation around goes.
     pub(super) returns: Option<Returns<'a>>,
+    /// How often the step at hand runs at most, by the loops around it; 0 stands for once.
+    pub(super) rounds: u64,
+    /// The outermost loop that goes round too often: how often, how many calls that makes, and where its bound stands.
+    pub(super) too_many: Option<(u64, u64, Span)>,
 }
 
 /// Where a composite operation's result goes.

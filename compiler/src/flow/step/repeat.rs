@@ -11,8 +11,8 @@ use super::super::typed::{Typed, split};
 use super::Count;
 use crate::code::Code;
 
-/// The most rounds of one loop.
-const MOST: u32 = 10_000;
+/// The most rounds of one loop, and of loops within loops together; also the most calls of a run.
+pub(in crate::flow) const MOST: u32 = 10_000;
 
 impl<'a> Checker<'a> {
     pub(super) fn for_step(&mut self, step: &Step, var: &Ident, list: &Expr, up_to: Option<&NumberLit>, body: &Block) -> bool {
@@ -60,6 +60,7 @@ impl<'a> Checker<'a> {
             }
         };
         let bound = bound.unwrap_or(1);
+        let rounds_here = u64::from(known.map_or(bound, |known| known.min(bound)));
         let (into, counter, local) = (self.build.local(), self.build.local(), self.build.local());
         let (again, end) = (self.build.label(), self.build.label());
         let personal = typed.personal;
@@ -77,15 +78,27 @@ impl<'a> Checker<'a> {
         value.personal = personal;
         self.bind(var.text.clone(), var.span, value);
         self.loops.push(counter);
+        let outer_rounds = self.steps.rounds;
+        self.steps.rounds = outer_rounds.max(1).saturating_mul(rounds_here);
+        let (rounds_in_all, found) = (self.steps.rounds, self.steps.too_many.take());
         let done = self.block(body, format!("{path}.each."));
+        self.steps.rounds = outer_rounds;
         self.loops.pop();
         self.bindings.truncate(bindings);
         self.build.jump(again);
         self.build.here(end);
 
         let (_, most) = done.count.through.unwrap_or_default();
-        let rounds = Count { through: Some((0, most.saturating_mul(bound))), ended: None };
-        let ended = done.count.ended.map(|(_, last)| (0, last.saturating_add(most.saturating_mul(bound))));
+        let calls_here = most.saturating_mul(rounds_here);
+        let inner = self.steps.too_many.take();
+        let rounds_in_all = inner.map_or(rounds_in_all, |(rounds, ..)| rounds.max(rounds_in_all));
+        self.steps.too_many = found.or_else(|| {
+            let too_many = rounds_in_all.max(calls_here) > u64::from(MOST);
+            (inner.is_some() || too_many)
+                .then(|| (rounds_in_all, calls_here, up_to.map_or(list.span, |number| number.span)))
+        });
+        let rounds = Count { through: Some((0, calls_here)), ended: None };
+        let ended = done.count.ended.map(|(_, last)| (0, last.saturating_add(calls_here)));
         self.steps.count = self.steps.count.then(Count { through: rounds.through, ended });
         let text = self.heading(step, up_to.map_or(list.span, |number| number.span));
         let steps = asked.into_iter().chain(done.outline).collect();

@@ -19,7 +19,14 @@ pub(crate) async fn cancel(one: &OneRun) -> Result<Exit, Exit> {
 }
 
 pub(crate) async fn pause(one: &OneFlow) -> Result<Exit, Exit> {
-    post(&one.client, "flows", &one.flow, "pause", "is paused: its events are kept, and start nothing until `flowd resume`").await
+    post(
+        &one.client,
+        "flows",
+        &one.flow,
+        "pause",
+        "is paused: events that come from now on are kept and do not start it, neither now nor after `flowd resume`",
+    )
+    .await
 }
 
 pub(crate) async fn resume(one: &OneFlow) -> Result<Exit, Exit> {

@@ -211,7 +211,10 @@ async fn reload(
         Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     };
     let outcome = match result {
-        Ok(Reloaded { live, broken, notes }) => {
+        Ok(Reloaded { live, broken, notes, later }) => {
+            for key in later {
+                warn!(key, "changed in flow.toml: it takes effect at the next start");
+            }
             for file in &broken {
                 error!(file = %file.file, problem = %file.message, "broken: its last sound version stays live");
                 if tracing::enabled!(tracing::Level::INFO) {
