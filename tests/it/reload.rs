@@ -188,3 +188,23 @@ fn a_log_that_nobody_reads_harms_nothing() {
     ends.sort();
     assert_eq!(ends, ["dead", "done"]);
 }
+
+#[test]
+fn a_restart_in_the_middle_of_an_edit_goes_on_with_the_last_sound_version() {
+    let server = Recorder::kustomer();
+    let mut daemon = Daemon::start(&[("flow.toml", &toml(&server.url)), ("a.flow", &named("a", 100))]);
+    becomes(&daemon, &["a"]);
+    std::fs::write(daemon.path().join("a.flow"), "flow a when stripe.charge_failed where amuont > 1 do kustomer").unwrap();
+    eventually("the broken file is reported", || {
+        daemon.ask(&["status"])["broken"].as_array().is_some_and(|broken| !broken.is_empty()).then_some(())
+    });
+    daemon.kill();
+    daemon.launch();
+    becomes(&daemon, &["a"]);
+    assert!(daemon.ask(&["status"])["broken"].to_string().contains("a.flow"));
+    stripe::post(&daemon.server, &stripe::charge_failed("1", 20_000, "usd", Some("a@example.com")).to_string());
+    assert_eq!(daemon.settled(1)[0]["status"], "done");
+    std::fs::write(daemon.path().join("a.flow"), named("mended", 100)).unwrap();
+    becomes(&daemon, &["mended"]);
+    assert!(daemon.ask(&["status"])["broken"].as_array().is_some_and(Vec::is_empty));
+}

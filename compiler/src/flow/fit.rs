@@ -69,7 +69,9 @@ impl<'a> Checker<'a> {
                     }
                 } else if let (Type::Text(kind), Some(Value::Text(text))) = (want, value.as_const()) {
                     let text = text.clone();
-                    self.check_semantic(expr, &text, kind);
+                    if !self.check_semantic(expr, &text, kind) {
+                        return Typed::unknown();
+                    }
                 } else if let (Type::Int(Some((low, high))), Some(Value::Number(number))) = (want, value.as_const())
                     && !(low..=high).contains(&number)
                 {
@@ -170,10 +172,10 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// A text for a place with a meaning: an obvious slip is told.
-    fn check_semantic(&mut self, expr: &syntax::Expr, text: &str, kind: &TextKind) {
+    /// A text for a place with a meaning: an obvious slip is told, and `false` returned.
+    fn check_semantic(&mut self, expr: &syntax::Expr, text: &str, kind: &TextKind) -> bool {
         if secret::looks_live(text) {
-            return;
+            return true;
         }
         let (fine, what, example) = match kind {
             TextKind::Email => {
@@ -186,7 +188,7 @@ impl<'a> Checker<'a> {
             }
             TextKind::Phone => (text.chars().filter(char::is_ascii_digit).count() >= 3, "a telephone number", "\"+33123456789\""),
             TextKind::Country => (text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic()), "a country", "\"FR\""),
-            TextKind::Plain | TextKind::Locale | TextKind::Id(..) | TextKind::Secret => return,
+            TextKind::Plain | TextKind::Locale | TextKind::Id(..) | TextKind::Secret => return true,
         };
         if !fine {
             let diagnostic = self
@@ -194,6 +196,7 @@ impl<'a> Checker<'a> {
                 .label(format!("expected {what}, for example {example}"));
             self.report(diagnostic);
         }
+        fine
     }
 
     /// Reports that a value does not fit, where only words tell what would.
@@ -202,6 +205,16 @@ impl<'a> Checker<'a> {
             .diagnostic(Code::E301, expr.span, format!("expected {want} {}, found {}", target.words(), value.type_name()))
             .label(value.type_name());
         self.report(diagnostic);
+    }
+
+    /// The call that leads from a text with a meaning to a record: `kustomer.find_or_create_customer(email: …)`.
+    fn resolving_call(&self, from: &TextKind, connector: &str, record: &str, value: &str) -> Option<String> {
+        let owner = self.catalog.connectors.get(connector)?;
+        let resolver = owner.resolvers.iter().find(|resolver| resolver.record == record)?;
+        let action = owner.operations.get(&resolver.action)?;
+        let input = action.inputs.iter().find(|input| *input.ty.required() == Type::Text(from.clone()))?;
+        let (connection, _) = self.connections.iter().find(|(_, known)| known.name == connector)?;
+        Some(format!("{connection}.{}({}: {value})", action.name, input.name))
     }
 
     fn mismatch_type(&mut self, value: &Typed<'a>, want: &Type, expr: &syntax::Expr, target: &Target<'_>) {
@@ -232,6 +245,17 @@ impl<'a> Checker<'a> {
             (Type::Text(TextKind::Id(c, r)), Type::Text(TextKind::Id(wc, wr))) => diagnostic.help(format!(
                 "ids of {c} and {wc} are different things: this names a {r} of {c}, and a {wr} of {wc} is needed; look it up first"
             )),
+            (Type::Text(from), Type::Text(TextKind::Id(connector, record))) => {
+                match self.resolving_call(from, connector, record, &text) {
+                    Some(call) => {
+                        let name = super::step_name(record);
+                        diagnostic.help(format!(
+                            "look the {name} up in a step before: `{call} as {name}`, and give `{name}.id` here"
+                        ))
+                    }
+                    None => diagnostic.help(format!("this is not the id of a {record} of {connector}")),
+                }
+            }
             (_, Type::List(item)) if fits(&value.ty, item) => {
                 diagnostic.help("a list of one").fix(format!("`[{text}]`"), at, format!("[{text}]"), true)
             }

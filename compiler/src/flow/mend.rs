@@ -80,7 +80,9 @@ impl<'a> Checker<'a> {
             diagnostic.fixes.push(fix);
         }
         let nested = is_operand(expr);
-        if let Some(default) = example(value.ty.as_ref()) {
+        // `0 USD` is a default in a text, but no amount to give to anybody.
+        let is_amount = *value.ty == Type::Money && matches!(why, Need::Input(_));
+        if let Some(default) = example(value.ty.as_ref()).filter(|_| !is_amount) {
             let (open, close) = if nested { ("(", ")") } else { ("", "") };
             diagnostic.fixes.push(Fix {
                 title: format!("`{text} else {default}`  (uses a default)"),
@@ -139,7 +141,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Returns the fix that adds a test to the flow's `where`.
-    fn extend_where(&self, test: &str, effect: &str) -> Option<Fix> {
+    pub(super) fn extend_where(&self, test: &str, effect: &str) -> Option<Fix> {
         let node = self.node?;
         let (edits, title) = match self.filter_node() {
             Some(condition) => {

@@ -162,14 +162,18 @@ impl<'a> Checker<'a> {
             .diagnostic(Code::E505, name.span, format!("`{connection}.{}` is {what}: it starts nothing", name.text))
             .label(if operation.action { "something that a flow does" } else { "something that a flow asks" });
         let caused = operation.emits.first().filter(|event| connector.triggers.contains_key(*event));
-        diagnostic = match caused {
-            Some(event) => diagnostic.help(format!("the event that it causes is `{connection}.{event}`")).fix(
+        let itself = caused.and_then(|event| self.causes(connection, connector, event));
+        diagnostic = match (caused, itself) {
+            (Some(event), Some(action)) => diagnostic.help(format!(
+                "the event that it causes is `{connection}.{event}`; but this flow's own `{action}` causes it too, and the flow would start itself for ever"
+            )),
+            (Some(event), None) => diagnostic.help(format!("the event that it causes is `{connection}.{event}`")).fix(
                 format!("`{event}`"),
                 name.span,
                 event.clone(),
                 false,
             ),
-            None => {
+            (None, _) => {
                 let names: Vec<String> = connector.triggers.keys().take(6).map(|name| format!("{connection}.{name}")).collect();
                 if names.is_empty() {
                     diagnostic.help(format!("{} has no events", connector.title))
@@ -181,13 +185,29 @@ impl<'a> Checker<'a> {
         self.report(diagnostic);
     }
 
+    /// Returns the action in the flow's steps that causes an event, if there is one.
+    fn causes(&self, connection: &str, connector: &Connector, event: &str) -> Option<String> {
+        let steps = self.node?.body.span.text(self.frame.source);
+        connector
+            .operations
+            .values()
+            .filter(|op| op.action && !op.internal && op.emits.iter().any(|emitted| emitted == event))
+            .map(|op| format!("{connection}.{}", op.name))
+            .find(|name| steps.contains(name.as_str()))
+    }
+
     /// The options of a trigger, defaults included.
     fn options(&mut self, reference: &TriggerRef, source: Source<'a>) -> BTreeMap<String, Value> {
         let mut options = BTreeMap::new();
         let trigger = source.trigger;
         let mut given: Vec<&str> = Vec::new();
+        let mut strange = false;
         for arg in &reference.args {
-            let Some(option) = self.option(arg, trigger) else { continue };
+            let Some(option) = self.option(arg, reference, trigger) else {
+                // One report: the option that is needed was surely meant, and is named there.
+                strange |= !arg.name.as_ref().is_some_and(|name| near(name, trigger).is_some());
+                continue;
+            };
             if given.contains(&option.name.as_str()) {
                 let diagnostic = self.diagnostic(Code::E205, arg.span, format!("`{}` is given twice", option.name));
                 self.report(diagnostic);
@@ -214,14 +234,14 @@ impl<'a> Checker<'a> {
             }
             if let Some(plan::Expr::Const(value)) = &option.default {
                 options.insert(option.name.clone(), value.clone());
-            } else if option.is_required() {
+            } else if option.is_required() && !strange {
                 self.option_missing(reference, option, source);
             }
         }
         options
     }
 
-    fn option(&mut self, arg: &Arg, trigger: &'a Trigger) -> Option<&'a Input> {
+    fn option(&mut self, arg: &Arg, reference: &TriggerRef, trigger: &'a Trigger) -> Option<&'a Input> {
         let Some(name) = &arg.name else {
             // One option takes its value without a name.
             if let [only] = trigger.options.as_slice() {
@@ -248,13 +268,24 @@ impl<'a> Checker<'a> {
             let mut diagnostic =
                 self.diagnostic(Code::E204, name.span, format!("`{}` has no option `{}`", trigger.name, name.text));
             let field = self.event_field(&name.text).is_some();
-            if let Some(found) = nearest(&name.text, trigger.options.iter().map(|option| option.name.as_str())) {
+            let missing = trigger.options.iter().find(|option| {
+                option.is_required()
+                    && !reference.args.iter().any(|arg| arg.name.as_ref().is_some_and(|given| given.text == option.name))
+            });
+            if let Some(found) = near(name, trigger) {
                 let docs = trigger.options.iter().find(|option| option.name == found).map_or("", |option| option.docs.as_str());
                 diagnostic = diagnostic.help(format!("did you mean `{found}`? {docs}").trim_end().to_owned()).fix(
                     format!("`{found}`"),
                     name.span,
                     found,
                     true,
+                );
+            } else if let (Some(missing), false) = (missing, field) {
+                diagnostic = diagnostic.help(format!("it needs `{}`. {}", missing.name, missing.docs).trim_end().to_owned()).fix(
+                    format!("`{}`", missing.name),
+                    name.span,
+                    missing.name.clone(),
+                    false,
                 );
             } else if field {
                 let value = self.text_of(&arg.value);
@@ -358,4 +389,9 @@ impl<'a> Checker<'a> {
     pub(super) fn source_of(connector: &'a Connector, trigger: &'a Trigger, record: &'a Record) -> Source<'a> {
         Source { connection: &connector.name, connector, trigger, record }
     }
+}
+
+/// The option that a name is a slip of.
+fn near<'t>(name: &syntax::Ident, trigger: &'t Trigger) -> Option<&'t str> {
+    nearest(&name.text, trigger.options.iter().map(|option| option.name.as_str()))
 }

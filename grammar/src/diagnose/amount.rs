@@ -1,6 +1,5 @@
 //! Numbers with a wrong unit, and times in a wrong form.
 
-use super::literal::decimal_comma;
 use super::look::{Look, is_reserved};
 use super::shape::inserting;
 use super::similar::nearest;
@@ -41,26 +40,11 @@ pub(super) fn amount(look: &Look<'_>) -> Option<SyntaxError> {
     }
     let unit_at = number_at + 1;
     let unit = look.word(unit_at);
-    // `1,000` and `50,00`.
-    if unit == ","
-        && look.adjacent(number_at)
-        && look.adjacent(unit_at)
-        && look.kind(unit_at + 1) == Some(Kind::Number)
-        && unit_at == at
-    {
-        return Some(decimal_comma(look.source, number_span.to(look.span(unit_at + 1))));
-    }
-    if look.word(at).matches('.').count() > 1 && look.kind(at) == Some(Kind::Number) || number.matches('.').count() > 1 {
-        let form = number.replace('.', "_");
-        return Some(
-            SyntaxError::new("E108", number_span, "digits are grouped with `_`")
-                .label("a number has one `.` at most")
-                .help(format!("write `{form}`"))
-                .guess(format!("write `{form}`"), number_span, form),
-        );
-    }
     if unit_at == at && look.kind(unit_at) == Some(Kind::Word) && !is_reserved(unit) {
         let span = number_span.to(look.span(unit_at));
+        if let Some(error) = scaled(look, number, unit, unit_at) {
+            return Some(error);
+        }
         if let Some(code) = currency_of(unit) {
             let form = format!("{number} {code}");
             return Some(
@@ -95,6 +79,41 @@ pub(super) fn amount(look: &Look<'_>) -> Option<SyntaxError> {
             error.fixes.iter_mut().for_each(|fix| fix.safe = false);
             error
         });
+    }
+    None
+}
+
+/// `1k`, `1e3`, `10000 cents`.
+fn scaled(look: &Look<'_>, number: &str, unit: &str, unit_at: usize) -> Option<SyntaxError> {
+    let span = look.span(unit_at - 1).to(look.span(unit_at));
+    let wrong = |message: &str, form: &str| {
+        SyntaxError::new("E111", span, message.to_owned()).label("written in full").help(format!("write `{form}`"))
+    };
+    let money = |form: String| match look.word(unit_at + 1) {
+        code if currency_of(code).is_some() => (format!("{form} {code}"), span.to(look.span(unit_at + 1))),
+        _ => (form, span),
+    };
+    let whole = number.parse::<u64>().ok();
+    if look.adjacent(unit_at - 1) && matches!(unit, "k" | "K") {
+        let (form, span) = money(whole.map_or_else(|| "1_500".to_owned(), |whole| format!("{whole}_000")));
+        let error = wrong("thousands are written out", &form);
+        return Some(if whole.is_some() { error.fix(format!("write `{form}`"), span, form) } else { error });
+    }
+    let power = unit.strip_prefix(['e', 'E']).and_then(|power| power.parse::<usize>().ok());
+    if look.adjacent(unit_at - 1)
+        && let Some(power) = power.filter(|power| *power < 16)
+    {
+        let whole = whole?;
+        let (form, span) = money(format!("{whole}{}", "0".repeat(power)));
+        return Some(wrong("numbers are written without an exponent", &form).fix(format!("write `{form}`"), span, form));
+    }
+    if matches!(unit, "cent" | "cents" | "pence" | "pennies") {
+        let whole = whole?;
+        let code = if unit.starts_with("pe") { "GBP" } else { "USD" };
+        let form = format!("{}.{:02} {code}", whole / 100, whole % 100);
+        return Some(
+            wrong("money is written in whole units, with its currency code", &form).guess(format!("write `{form}`"), span, form),
+        );
     }
     None
 }
@@ -147,7 +166,7 @@ fn clock(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     )
 }
 
-fn currency_of(word: &str) -> Option<String> {
+pub(super) fn currency_of(word: &str) -> Option<String> {
     let upper = word.to_uppercase();
     let code = match upper.as_str() {
         "DOLLAR" | "DOLLARS" | "BUCKS" => "USD",

@@ -1,6 +1,6 @@
 //! Literals that are read but wrong, and what else only the tree can tell.
 
-use super::habit::method_form;
+use super::{habit::method_form, money};
 use crate::error::SyntaxError;
 use crate::parse::MAX_HEIGHT;
 use crate::span::Span;
@@ -10,26 +10,14 @@ use crate::syntax::{Call, NumberLit, TimeLit};
 pub(crate) fn number(source: &str, number: &NumberLit) -> Option<SyntaxError> {
     let digits = number.digits.as_str();
     let span = number.span;
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if fraction == "000" && whole != "0" && whole.len() <= 3 {
-        let form = format!("{whole}{}", if whole.len() > 1 { "_000" } else { "000" });
-        return Some(
-            SyntaxError::new("E108", span, "a `.` begins decimal places, it does not group digits")
-                .label(format!("this is {whole}"))
-                .help(format!("write `{form}` for {whole} thousand, `{whole}` for {whole}"))
-                .guess(format!("write `{form}`"), span, form),
-        );
+    let whole = digits.split_once('.').map_or(digits, |(whole, _)| whole);
+    if let Some(error) = money::number(source, span) {
+        return error;
     }
     if let Some(error) = date(source, span) {
         return Some(error);
     }
     if whole.len() > 1 && whole.starts_with('0') {
-        let before = source.get(..span.start as usize).unwrap_or("");
-        if before.ends_with(',') {
-            let start = before.trim_end_matches(|c: char| c.is_ascii_digit() || c == ',' || c == '_').len();
-            let all = Span { start: u32::try_from(start).unwrap_or(span.start), end: span.end };
-            return Some(decimal_comma(source, all));
-        }
         let form = whole.trim_start_matches('0');
         let form = if form.is_empty() { "0" } else { form };
         return Some(
@@ -78,22 +66,6 @@ pub(crate) fn step_call(source: &str, call: &Call) -> Option<SyntaxError> {
         _ => return None,
     };
     Some(SyntaxError::new("E108", word.span, message).label("a step of its own").help(format!("write `{form}`")))
-}
-
-/// `50,00` or `1,000`.
-pub(super) fn decimal_comma(source: &str, span: Span) -> SyntaxError {
-    let written = span.text(source);
-    let groups = written.split_once(',').is_some_and(|(_, rest)| rest.len() == 3);
-    let (message, form) = if groups {
-        ("digits are grouped with `_`", written.replace(',', "_"))
-    } else {
-        ("decimal places begin with `.`", written.replace(',', "."))
-    };
-    SyntaxError::new("E108", span, message).label("`,` separates values").help(format!("write `{form}`")).guess(
-        format!("write `{form}`"),
-        span,
-        form,
-    )
 }
 
 /// Checks the form of a time of day.

@@ -4,6 +4,7 @@ use pest::Parser;
 use pest::error::{ErrorVariant, InputLocation};
 
 use super::token::{Kind, Token, tokens};
+use crate::error::SyntaxError;
 use crate::grammar::{FlowParser, Rule};
 use crate::span::Span;
 
@@ -79,6 +80,26 @@ impl<'s> Look<'s> {
         self.text = Some(outer);
         self.tokens = tokens(self.source, Span::new(start, end));
         self.found = self.tokens.partition_point(|token| token.span.end as usize <= at);
+    }
+
+    /// Calls a fix safe only where the text can be read with it.
+    pub(super) fn doubt(&self, range: Span, error: &mut SyntaxError) {
+        for fix in error.fixes.iter_mut().filter(|fix| fix.safe) {
+            if fix.edits.iter().any(|(span, _)| span.start < range.start || span.end > range.end) {
+                continue;
+            }
+            let mut edits: Vec<&(Span, String)> = fix.edits.iter().collect();
+            edits.sort_by_key(|(span, _)| (span.start, span.end));
+            let mut text = String::new();
+            let mut at = range.start;
+            for (span, with) in edits {
+                text.push_str(Span { start: at, end: span.start.max(at) }.text(self.source));
+                text.push_str(with);
+                at = span.end;
+            }
+            text.push_str(Span { start: at.min(range.end), end: range.end }.text(self.source));
+            fix.safe = FlowParser::parse(self.place, &text).is_ok();
+        }
     }
 
     pub(super) fn token(&self, at: usize) -> Option<Token<'s>> {

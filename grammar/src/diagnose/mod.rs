@@ -9,10 +9,13 @@ mod amount;
 mod clause;
 mod expected;
 mod habit;
+mod hidden;
 mod lines;
 mod literal;
 mod look;
+mod meant;
 mod missing;
+mod money;
 mod shape;
 mod similar;
 mod text;
@@ -39,13 +42,19 @@ const CONTEXT: u32 = 4_000;
 fn explain(source: &str, place: Rule, previous: Option<Span>, bad: Span) -> SyntaxError {
     let from = previous.filter(|span| bad.end - span.start < CONTEXT).unwrap_or(bad).start;
     let look = Look::new(source, place, from, bad);
-    text::open(&look)
+    let mut error = hidden::find(&look)
+        .or_else(|| money::find(&look))
+        .or_else(|| text::quotes(&look))
+        .or_else(|| meant::find(&look))
+        .or_else(|| text::open(&look))
         .or_else(|| text::inside(&look))
         .or_else(|| top::known(&look))
         .or_else(|| habit::find(&look))
         .or_else(|| shape::find(&look))
         .or_else(|| top::unknown(&look))
-        .unwrap_or_else(|| shape::general(&look))
+        .unwrap_or_else(|| shape::general(&look));
+    look.doubt(Span { start: from, end: bad.end }, &mut error);
+    error
 }
 
 /// Explains text that is no item.

@@ -2,13 +2,54 @@
 
 use super::look::Look;
 use super::token::{Kind, Token};
-use crate::error::SyntaxError;
+use crate::error::{Fix, SyntaxError};
 use crate::span::Span;
 
 /// A text without its closing quote at or before the place where the parser stopped.
 pub(super) fn open(look: &Look<'_>) -> Option<SyntaxError> {
     let token = look.tokens.iter().take(look.found + 1).find(|token| token.kind == Kind::OpenText)?;
     Some(unclosed(look.source, token.span))
+}
+
+/// `"{x else \"y\"}"`: quotes with a backslash inside `{…}`.
+pub(super) fn quotes(look: &Look<'_>) -> Option<SyntaxError> {
+    let outer = match look.text {
+        Some(outer) => outer,
+        None => look.token(look.found).filter(|token| matches!(token.kind, Kind::Text | Kind::OpenText))?,
+    };
+    let line = look.source.get(outer.span.start as usize..)?;
+    let line = line.get(..line.find('\n').unwrap_or(line.len()))?;
+    let mut places = Vec::new();
+    let (mut hole, mut skip) = (None, false);
+    for (at, byte) in line.bytes().enumerate().skip(1) {
+        match byte {
+            _ if skip => skip = false,
+            b'\\' => {
+                if hole.is_some() && line.as_bytes().get(at + 1) == Some(&b'"') {
+                    places.push(at);
+                }
+                skip = true;
+            }
+            b'{' if hole.is_none() => hole = Some(at),
+            b'}' if hole.is_some() && !places.is_empty() => break,
+            b'}' => hole = None,
+            b'"' if hole.is_none() => return None,
+            _ => {}
+        }
+    }
+    let start = outer.span.start as usize;
+    let span = |at: usize| Span::new(start + at, start + at + 1);
+    let (first, last) = (*places.first()?, *places.last()?);
+    let form = line.get(first..last + 2)?.replace("\\\"", "\"");
+    let mut error = SyntaxError::new("E109", Span::new(start + first, start + last + 2), "quotes inside `{…}` need no backslash")
+        .label("the text around it has not ended here")
+        .help(format!("write `{form}`"));
+    error.fixes.push(Fix {
+        title: "remove the backslashes".to_owned(),
+        edits: places.iter().map(|at| (span(*at), String::new())).collect(),
+        safe: true,
+    });
+    Some(error)
 }
 
 /// The text at `span` has no closing quote.

@@ -17,6 +17,8 @@ use flow_plan as plan;
 use flow_runtime::live::{BrokenFile, Live, LiveConnection};
 use flow_runtime::secret::Secret;
 
+use crate::sound::Texts;
+
 /// Where the emulators are, for `--sandbox`: connector → base address.
 pub(crate) type SandboxUrls = BTreeMap<String, String>;
 
@@ -36,6 +38,8 @@ pub(crate) struct Host {
     config_errors: Vec<Diagnostic>,
     /// What the daemon was started with.
     started_with: Config,
+    /// The texts of what is sound.
+    texts: Texts,
 }
 
 /// What a reload came to.
@@ -65,7 +69,15 @@ impl From<ProjectError> for HostError {
 
 impl Host {
     /// Reads and checks everything.
-    pub(crate) fn open(project: Project, literal_secrets: bool, sandbox: Option<SandboxUrls>) -> Result<Self, HostError> {
+    ///
+    /// A file that is broken now is taken as it was when it was last sound, where `kept` has it. Without that, a broken
+    /// file is an error.
+    pub(crate) fn open(
+        project: Project,
+        literal_secrets: bool,
+        sandbox: Option<SandboxUrls>,
+        kept: &Texts,
+    ) -> Result<Self, HostError> {
         let configured = project.config(literal_secrets)?;
         let mut host = Self {
             compiler: Compiler::new(quick(&configured.config.settings)),
@@ -79,6 +91,7 @@ impl Host {
             unreadable: BTreeMap::new(),
             config_errors: Vec::new(),
             started_with: Config::default(),
+            texts: Texts::new(),
         };
         let files = host.project.files()?;
         let texts = host.project.read(&files)?;
@@ -88,9 +101,20 @@ impl Host {
         let mut diagnostics = configured.diagnostics;
         diagnostics.extend(texts.diagnostics);
         diagnostics.extend(host.check_config());
-        let compilation = host.compiler.compile();
+        let mut compilation = host.compiler.compile();
         diagnostics.retain(Diagnostic::is_error);
         diagnostics.extend(compilation.errors().cloned());
+        if !diagnostics.is_empty() && diagnostics.iter().all(|one| kept.contains_key(&one.file)) {
+            for diagnostic in &diagnostics {
+                host.unreadable.entry(diagnostic.file.clone()).or_insert_with(|| diagnostic.clone());
+                host.compiler.set(&diagnostic.file, kept.get(&diagnostic.file).cloned().unwrap_or_default());
+            }
+            let again = host.compiler.compile();
+            if again.is_sound() {
+                compilation = again;
+                diagnostics.clear();
+            }
+        }
         if !diagnostics.is_empty() {
             let sources = report::without_secrets(&diagnostics, &host.sources());
             return Err(HostError::Problems(
@@ -100,11 +124,27 @@ impl Host {
         host.started_with = host.config.clone();
         host.connections = compilation.connections;
         host.sound = compilation.units;
+        host.texts = host.compiler.sources();
         Ok(host)
     }
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Returns the texts of what is sound.
+    pub(crate) fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    /// Returns the files that are broken on disk and were taken as they were before.
+    pub(crate) fn set_aside(&self) -> Vec<BrokenFile> {
+        let of = |one: &Diagnostic| BrokenFile {
+            file: one.file.to_string(),
+            message: format!("{}: {}", one.code, one.message),
+            report: format!("{}: {}: {}", one.file, one.code, one.message),
+        };
+        self.unreadable.values().map(of).collect()
     }
 
     pub(crate) fn project(&self) -> &Project {
@@ -257,6 +297,13 @@ impl Host {
                 }
             }
             found.extend(self.without_collisions(&mut next));
+            self.texts.retain(|name, _| next.contains_key(name));
+            for (name, text) in self.compiler.sources() {
+                let taken = next.get(&name).zip(compilation.units.get(&name)).is_some_and(|(next, now)| Arc::ptr_eq(next, now));
+                if taken {
+                    self.texts.insert(name, text);
+                }
+            }
             self.sound = next;
         }
         let sources = report::without_secrets(&found, &self.sources());
@@ -318,7 +365,7 @@ impl Host {
             let connection = self.connection(name, declared, &flows, used, &mut notes);
             connections.insert(name.clone(), Arc::new(connection));
         }
-        (Live { flows, connections, broken: Vec::new() }, notes)
+        (Live { flows, connections, broken: self.set_aside() }, notes)
     }
 
     fn connection(

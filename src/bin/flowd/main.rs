@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod host;
 mod log;
+mod sound;
 mod watch;
 
 use flow::output;

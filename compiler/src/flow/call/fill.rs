@@ -169,6 +169,7 @@ impl<'a> Checker<'a> {
                     None => "…".to_owned(),
                 }
             }
+            Type::Money => "10 USD".to_owned(),
             ty => super::super::mend::example(ty).unwrap_or_else(|| "…".to_owned()),
         };
         match example.split_once('`') {

@@ -349,9 +349,18 @@ impl<'a> Checker<'a> {
         let mut diagnostic = self
             .diagnostic(Code::E505, node.call.span, format!("`{}` is a query: by itself it does nothing", target.name()))
             .label("it only asks")
-            .help("its answer is named with `let`");
+            .help(if node.name.is_some() {
+                "its answer is named with `let`"
+            } else {
+                "its answer is named with `let`, for an action behind it that uses it"
+            });
         if node.retry.is_none() && node.on_error.is_none() {
-            diagnostic = diagnostic.fix(format!("`{fixed}`"), span, fixed, node.call.has_parens);
+            // A name that nobody uses mends nothing.
+            let title = match &node.name {
+                Some(_) => format!("`{fixed}`"),
+                None => format!("`{fixed}`, and use `{name}` in an action behind it"),
+            };
+            diagnostic = diagnostic.fix(title, span, fixed, node.call.has_parens && node.name.is_some());
         }
         self.report(diagnostic);
         for arg in &node.call.args {

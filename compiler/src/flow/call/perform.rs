@@ -176,7 +176,8 @@ impl<'a> Checker<'a> {
             },
             ended: None,
         });
-        if failed {
+        // What is wrong with an argument has been told, and may be all that is wrong.
+        if failed && (self.quiet > 0 || self.error_count() == 0) {
             let start = self.node.map_or(Span::default(), |node| node.do_span);
             let diagnostic = self
                 .diagnostic(

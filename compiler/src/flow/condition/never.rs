@@ -108,10 +108,10 @@ fn claims<'e>(expr: &'e plan::Expr, holds: bool, into: &mut Vec<(&'e plan::Expr,
     match expr {
         plan::Expr::Not(inner) => claims(inner, !holds, into),
         plan::Expr::And(parts) if holds => parts.iter().for_each(|part| claims(part, true, into)),
-        plan::Expr::Equal(subject, value) => {
-            let (subject, value) = match (constant(value), constant(subject)) {
-                (Some(value), None) => (subject, value),
-                (None, Some(value)) => (value_of(expr), value),
+        plan::Expr::Equal(left, right) => {
+            let (subject, value) = match (constant(left), constant(right)) {
+                (None, Some(value)) => (left, value),
+                (Some(value), None) => (right, value),
                 _ => return,
             };
             into.push((subject, if holds { Claim::Among(vec![value]) } else { Claim::Not(value) }));
@@ -148,14 +148,6 @@ fn claims<'e>(expr: &'e plan::Expr, holds: bool, into: &mut Vec<(&'e plan::Expr,
             into.push((expr, Claim::Among(vec![if holds { &TRUE } else { &FALSE }])));
         }
         _ => {}
-    }
-}
-
-/// The right side of an equality.
-fn value_of(expr: &plan::Expr) -> &plan::Expr {
-    match expr {
-        plan::Expr::Equal(_, right) => right,
-        other => other,
     }
 }
 

@@ -73,7 +73,7 @@ impl<'a> Checker<'a> {
             ExprKind::Range(..) => {
                 let diagnostic = self
                     .diagnostic(Code::E301, expr.span, "a range is no value")
-                    .help("it stands behind `in`: `now.time in 08:00..20:00`, `risk_score in 50..85`");
+                    .help("it stands behind `in`: `risk_score in 50..85`");
                 self.report(diagnostic);
                 Typed::unknown()
             }

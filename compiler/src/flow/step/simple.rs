@@ -11,6 +11,7 @@ use super::super::mend::Need;
 use super::super::typed::{Typed, split};
 use super::Count;
 use crate::code::Code;
+use crate::diagnostic::Edit;
 
 impl<'a> Checker<'a> {
     pub(super) fn let_step(&mut self, step: &Step, name: &Ident, value: &Expr) -> bool {
@@ -162,9 +163,18 @@ impl<'a> Checker<'a> {
     pub(super) fn require_step(&mut self, step: &Step, value: &Expr) -> bool {
         if is_comparison(value) {
             let text = self.text_of(value);
-            let diagnostic = self
+            let mut diagnostic = self
                 .diagnostic(Code::E301, value.span, "`require` asks for a value, not for a condition")
-                .help("what must hold for the flow to go on is said with `if`")
+                .label("it is true or false, and there in any case")
+                .help("put the condition into `where`, or ask with `if … { stop }`");
+            if self.bindings.is_empty()
+                && self.loops.is_empty()
+                && let Some(mut fix) = self.extend_where(&format!("({text})"), "the flow starts for those events only")
+            {
+                fix.edits.push(Edit { span: step.span, text: String::new() });
+                diagnostic.fixes.push(fix);
+            }
+            let diagnostic = diagnostic
                 .fix(format!("`if not ({text}) {{ stop }}`"), step.span, format!("if not ({text}) {{ stop }}"), false);
             self.report(diagnostic);
             return false;

@@ -16,7 +16,7 @@ pub(super) fn sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
             let both = span.to(look.span(at + 1));
             Some(
                 habit(look, both, "\"at most\" is written `<=`".to_owned())
-                    .help(format!("write `{}`", example(look, at + 1, "<=")))
+                    .help(format!("write `{} <= {}`", word_of(look.value_before(at), look, "a"), word_of(look.value_at(at + 2), look, "b")))
                     .fix("replace `=<` by `<=`", both, "<="),
             )
         }
@@ -27,6 +27,16 @@ pub(super) fn sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
                 .help("write `.`, and say what holds when it is missing with `else` or `is present`")
                 .fix("replace `?.` by `.`", span, "."),
         ),
+        "&" if at == look.found
+            && (look.kind(at + 1) == Some(Kind::Text) || at > 0 && look.kind(at - 1) == Some(Kind::Text)) =>
+        {
+            joined_text(look, at)
+        }
+        "≥" => Some(replaced(look, at, ">=", "\"at least\"")),
+        "≤" => Some(replaced(look, at, "<=", "\"at most\"")),
+        "≠" => Some(replaced(look, at, "is not", "inequality")),
+        "×" => Some(replaced(look, at, "*", "multiplication")),
+        "÷" => Some(replaced(look, at, "/", "division")),
         "&" => Some(replaced(look, at, "and", "\"and\"")),
         ";" => {
             let error = habit(look, span, "steps and clauses need no `;` between them".to_owned());
@@ -85,6 +95,30 @@ pub(super) fn sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     }
 }
 
+/// `"x" & y`.
+fn joined_text(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
+    let piece = |span: Span| {
+        let text = span.text(look.source);
+        match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+            Some(inner) => inner.to_owned(),
+            None => format!("{{{text}}}"),
+        }
+    };
+    let (left, right) = (look.value_before(at)?, look.value_at(at + 1)?);
+    let form = format!("\"{}{}\"", piece(left), piece(right));
+    Some(
+        habit(look, look.span(at), "texts are put together in one text".to_owned()).help(format!("write `{form}`")).fix(
+            format!("write `{form}`"),
+            left.to(right),
+            form,
+        ),
+    )
+}
+
+fn word_of<'s>(value: Option<Span>, look: &Look<'s>, otherwise: &'s str) -> &'s str {
+    value.map_or(otherwise, |span| span.text(look.source))
+}
+
 fn percent(number: &str) -> String {
     match number.parse::<u32>() {
         Ok(n) if n < 100 => format!("0.{n:02}"),
@@ -109,6 +143,7 @@ fn curly(look: &Look<'_>, at: usize) -> SyntaxError {
     }
 }
 
+/// A sign of money without a number; with one it is an amount (`money`).
 pub(super) fn currency_sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     let code = match look.word(at) {
         "$" => "USD",
@@ -118,22 +153,7 @@ pub(super) fn currency_sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         "₹" => "INR",
         _ => return None,
     };
-    let (span, amount) = if look.kind(at + 1) == Some(Kind::Number) {
-        (look.span(at).to(look.span(at + 1)), look.word(at + 1))
-    } else if at > 0 && look.kind(at - 1) == Some(Kind::Number) {
-        (look.span(at - 1).to(look.span(at)), look.word(at - 1))
-    } else {
-        return Some(
-            habit(look, look.span(at), "money is written with its currency code".to_owned()).help(format!("write `100 {code}`")),
-        );
-    };
-    let form = format!("{} {code}", amount.replace(',', ""));
-    Some(
-        SyntaxError::new("E108", span, "money is written with its currency code")
-            .label(format!("`{}` can be the money of several countries", look.word(at)))
-            .help(format!("write `{form}`, or another code"))
-            .guess(format!("write `{form}`"), span, form),
-    )
+    Some(habit(look, look.span(at), "money is written with its currency code".to_owned()).help(format!("write `100 {code}`")))
 }
 
 /// `amount | round(2)`.
@@ -188,7 +208,7 @@ pub(super) fn arrow(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     if !matches!(written, "=>" | "->") {
         return None;
     }
-    if look.in_condition(at) && look.word_before(at, 1) != ")" && written == "=>" {
+    if look.in_condition(at) && written == "=>" && (look.word_before(at, 1) != ")" || called(look, at)) {
         return Some(replaced(look, at, ">=", "\"at least\""));
     }
     if look.place == Rule::only_items && look.open_bracket(at).is_none() {
@@ -206,6 +226,11 @@ pub(super) fn arrow(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
             "give a list and a condition to a function, as in `count(lines, quantity > 1)`, or repeat with `for x in list { … }`",
         )
     })
+}
+
+/// Whether `f(…)` stands before this.
+fn called(look: &Look<'_>, at: usize) -> bool {
+    look.value_before(at).is_some_and(|value| !value.text(look.source).starts_with('('))
 }
 
 /// `=` where nothing is named.

@@ -6,6 +6,7 @@ use flow::project::Project;
 use crate::Exit;
 use crate::args::CheckConfig;
 use crate::host::{Host, HostError};
+use crate::sound::Texts;
 
 pub(crate) fn run(args: &CheckConfig) -> Exit {
     match open(args) {
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &CheckConfig) -> Exit {
 }
 
 fn open(args: &CheckConfig) -> Result<Host, HostError> {
-    Host::open(Project::of(&args.project)?, args.allow_literal_secrets, None)
+    Host::open(Project::of(&args.project)?, args.allow_literal_secrets, None, &Texts::new())
 }
 
 /// Returns problems with connections as one text.

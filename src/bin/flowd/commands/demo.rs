@@ -16,6 +16,7 @@ use crate::args::{Demo, Log};
 use crate::commands::run::{connect, options, system_world, urls};
 use crate::commands::table::text;
 use crate::host::{Host, HostError};
+use crate::sound::Texts;
 use crate::{Exit, log};
 
 /// The flows of the demo: those of `examples/`, each checked and run by a test too.
@@ -47,7 +48,7 @@ async fn play(args: &Demo, folder: &std::path::Path) -> Result<(), String> {
         Sandbox::start(flow_sandbox::Options { demo: true, ..Default::default() }).await.map_err(|error| error.to_string())?;
     use_a_price_of(&sandbox, folder).map_err(|error| error.to_string())?;
     let project = Project::of(folder).map_err(|error| error.to_string())?;
-    let host = Host::open(project, false, Some(urls(&sandbox))).map_err(|error| match error {
+    let host = Host::open(project, false, Some(urls(&sandbox)), &Texts::new()).map_err(|error| match error {
         HostError::Project(error) => error.to_string(),
         HostError::Problems(reports) => reports.join("\n"),
     })?;

@@ -20,6 +20,7 @@ use crate::args::Run;
 use crate::client::store_path;
 use crate::commands::check_config::problems;
 use crate::host::{Host, HostError, Reloaded, SandboxUrls};
+use crate::sound::{self, Texts};
 use crate::watch::{self, Changed};
 use crate::{Exit, log};
 
@@ -49,7 +50,8 @@ pub(crate) async fn run(args: Run) -> Exit {
             (None, mpsc::unbounded_channel().1)
         }
     };
-    let host = match Host::open(project, args.allow_literal_secrets, sandbox.as_ref().map(urls)) {
+    let kept = kept(&project, args.allow_literal_secrets);
+    let host = match Host::open(project, args.allow_literal_secrets, sandbox.as_ref().map(urls), &kept) {
         Ok(host) => host,
         Err(HostError::Project(error)) => return Exit::Usage(error.to_string()),
         Err(HostError::Problems(reports)) => return Exit::Problems(reports.join("\n")),
@@ -63,6 +65,9 @@ pub(crate) async fn run(args: Run) -> Exit {
     if !notes.is_empty() {
         return Exit::Problems(problems(&notes));
     }
+    for file in host.set_aside() {
+        error!(file = %file.file, problem = %file.message, "broken: its last sound version is live");
+    }
     let flows = live.flows.len();
     let (reload_sender, reload_receiver) = mpsc::unbounded_channel();
     let service = match Service::start(options(&host, reload_sender), live, system_world()).await {
@@ -72,6 +77,7 @@ pub(crate) async fn run(args: Run) -> Exit {
     if let Some(sandbox) = &sandbox {
         connect(sandbox, &service);
     }
+    keep(&host);
     let addresses = service.addresses();
     let mode = if args.sandbox { "; simulated services" } else { "" };
     output::out(&format!(
@@ -103,6 +109,20 @@ pub(crate) async fn run(args: Run) -> Exit {
 /// Returns the world as it is: the system's clock, the network, randomness.
 pub(crate) fn system_world() -> World {
     World { clock: Arc::new(SystemClock), transport: Arc::new(ReqwestTransport::new()), random: Arc::new(FastRandom) }
+}
+
+/// Returns what was sound when a daemon last ran this project.
+fn kept(project: &Project, literal_secrets: bool) -> Texts {
+    let configured = project.config(literal_secrets).ok().and_then(|configured| configured.config.store_path);
+    sound::load(&store_path(project, configured.as_deref()))
+}
+
+/// Keeps what is sound for the next start.
+fn keep(host: &Host) {
+    let store = store_path(host.project(), host.config().store_path.as_deref());
+    if let Err(error) = sound::save(&store, host.texts()) {
+        warn!(%error, "the sound versions of the files could not be kept for the next start");
+    }
 }
 
 /// Returns where the emulators are.
@@ -245,7 +265,15 @@ async fn reload(
         }
     };
     notify(&[NotifyState::Ready]);
-    (host, outcome)
+    // Behind the swap: what is live does not wait for the disk.
+    let kept = tokio::task::spawn_blocking(move || {
+        keep(&host);
+        host
+    });
+    match kept.await {
+        Ok(host) => (host, outcome),
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
 }
 
 /// Waits until each source was polled once and what runs has ended or waits for another day.
