@@ -30,6 +30,8 @@ pub(crate) enum Trouble {
     UnclosedText,
     /// A comment inside `{…}` of a text.
     CommentInText,
+    /// A name in backticks with `${…}` in it.
+    Backticks,
 }
 
 /// The result.
@@ -163,6 +165,11 @@ impl Scanner<'_> {
             b'`' => {
                 let rest = self.bytes.get(self.at + 1..).unwrap_or_default();
                 let end = rest.iter().position(|b| matches!(b, b'`' | b'\n'));
+                if let Some(end) = end.filter(|end| rest.get(*end) == Some(&b'`'))
+                    && rest.get(..end).is_some_and(|name| name.windows(2).any(|pair| pair == b"${"))
+                {
+                    self.trouble(Trouble::Backticks, self.at, self.at + end + 2);
+                }
                 self.at += match end {
                     Some(end) if rest.get(end) == Some(&b'`') => end + 2,
                     _ => 1,

@@ -125,6 +125,10 @@ pub(super) struct Checker<'a> {
     pub(super) in_handler: bool,
     /// The comparison at hand stands directly behind this `not`.
     pub(super) negation: Option<Span>,
+    /// Texts in capitals that the value at hand is compared with, in lower case.
+    pub(super) beside: Vec<crate::diagnostic::Edit>,
+    /// Names that are out of scope, with the places that gave them.
+    pub(super) gone: Vec<(Cow<'a, str>, Span)>,
     pub(super) steps: super::step::StepContext<'a>,
 }
 
@@ -164,6 +168,8 @@ impl<'a> Checker<'a> {
             effect_before: false,
             in_handler: false,
             negation: None,
+            beside: Vec::new(),
+            gone: Vec::new(),
             steps: super::step::StepContext::default(),
         }
     }

@@ -8,13 +8,23 @@ use super::expr::function::{FUNCTIONS, PLANNED};
 use super::typed::Typed;
 use crate::catalog::{Connector, Record};
 use crate::code::Code;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Fix};
 use crate::suggest::nearest;
 
 impl<'a> Checker<'a> {
     /// Reports a bare name that is no local, connection or field.
-    pub(super) fn unknown_name(&mut self, name: &Ident) {
+    pub(super) fn unknown_name(&mut self, name: &Ident, meant: Option<Fix>) {
         let text = name.text.as_str();
+        let gone = if self.quiet > 0 { None } else { self.gone.iter().rev().find(|(known, _)| known == text).map(|(_, at)| *at) };
+        if let Some(at) = gone {
+            let diagnostic = self
+                .diagnostic(Code::E201, name.span, format!("`{text}` is not known here"))
+                .label("outside of the braces in which it was given")
+                .also(at, "given here, in a block that need not be run")
+                .help("use it within those braces, or put the step that gives it before them");
+            self.report(diagnostic);
+            return;
+        }
         let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("there is no `{text}` here"));
         let locals =
             self.bindings.get(self.frame.first_binding..).unwrap_or_default().iter().map(|binding| binding.name.as_ref());
@@ -23,7 +33,9 @@ impl<'a> Checker<'a> {
             Event::Known(_) | Event::None | Event::Unknown => &[],
         };
         let candidates = locals.chain(fields.iter().map(|field| field.name.as_str()));
-        if let Some(found) = nearest(text, candidates).map(str::to_owned) {
+        // `yes` for a truth can be nothing else.
+        let meant_surely = meant.as_ref().is_some_and(|fix| fix.safe);
+        if let Some(found) = nearest(text, candidates).filter(|_| !meant_surely).map(str::to_owned) {
             let found = if text == found { format!("`{found}`") } else { found };
             diagnostic = diagnostic.help(format!("did you mean `{found}`?{}", self.about(&found))).fix(
                 format!("`{found}`"),
@@ -39,6 +51,12 @@ impl<'a> Checker<'a> {
             diagnostic = diagnostic
                 .label(format!("no field of {}.{}, and no name given before", source.connection, source.trigger.name))
                 .help(format!("`flowc docs {}.{}` lists the fields", source.connection, source.trigger.name));
+        }
+        if let Some(fix) = meant {
+            if diagnostic.fixes.is_empty() {
+                diagnostic = diagnostic.help(if fix.safe { "truths are `true` and `false`" } else { "texts stand in quotes" });
+            }
+            diagnostic.fixes.push(fix);
         }
         if name.span.text(self.frame.source) != text {
             diagnostic.fixes.retain(|fix| !fix.edits.is_empty());
@@ -131,7 +149,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Reports a connection that does not exist.
-    pub(super) fn unknown_connection(&mut self, name: &Ident, operation: Option<&Ident>) {
+    pub(super) fn unknown_connection(&mut self, name: &Ident) {
         if self.event_is_unknown_builtin(name) {
             return;
         }
@@ -153,25 +171,25 @@ impl<'a> Checker<'a> {
         } else if self.catalog.connectors.contains_key(&name.text) {
             diagnostic = diagnostic.help(format!("add `[connections.{}]` to flow.toml", name.text));
         } else {
-            let having: Vec<&str> = operation
-                .map(|operation| {
-                    self.connections
-                        .iter()
-                        .filter(|(_, c)| c.operations.contains_key(&operation.text) || c.triggers.contains_key(&operation.text))
-                        .map(|(connection, _)| connection.as_str())
-                        .collect()
-                })
-                .unwrap_or_default();
+            // Another service is not what was meant, whatever its actions are called.
             let all: Vec<&str> = self.connections.keys().map(String::as_str).collect();
-            diagnostic = match having.as_slice() {
-                [] if all.is_empty() => diagnostic.help("flow.toml has no connections yet"),
-                [] => diagnostic.help(format!(
-                    "there are {}; a service of your own becomes one with a `connector` beside the flows",
-                    listed(&all, "and")
-                )),
-                [only] => diagnostic.help(format!("`{only}` has that")).fix(format!("`{only}`"), name.span, *only, false),
-                several => diagnostic.help(format!("{} have that", listed(several, "and"))),
+            let unused: Vec<&str> = self
+                .catalog
+                .connectors
+                .keys()
+                .map(String::as_str)
+                .filter(|name| !self.connections.values().any(|connector| connector.name == *name))
+                .collect();
+            let mut help = match all.as_slice() {
+                [] => "flow.toml has no connections yet".to_owned(),
+                [only] => format!("there is only `{only}`"),
+                several => format!("there are {}", listed(several, "and")),
             };
+            if !unused.is_empty() {
+                help.push_str(&format!("; {} can be connected in flow.toml", listed(&unused, "and")));
+            }
+            help.push_str("; a service of your own becomes one with a `connector` beside the flows");
+            diagnostic = diagnostic.help(help);
         }
         self.report(diagnostic);
     }
@@ -261,8 +279,25 @@ impl<'a> Checker<'a> {
     }
 
     /// Reports a function that does not exist.
-    pub(super) fn unknown_function(&mut self, name: &Ident) {
+    pub(super) fn unknown_function(&mut self, name: &Ident, call: &syntax::Call) {
         let text = name.text.as_str();
+        if text == "now" {
+            let mut diagnostic = self.diagnostic(Code::E201, call.span, "`now` is a value, not a function");
+            if call.args.is_empty() {
+                diagnostic = diagnostic.fix("`now`", call.span, "now", true);
+            }
+            self.report(diagnostic);
+            return;
+        }
+        if let Some(known) = alias(text) {
+            let docs = FUNCTIONS.iter().find(|function| function.name == known).map_or("", |function| function.docs);
+            let diagnostic = self
+                .diagnostic(Code::E201, name.span, format!("there is no function `{text}`"))
+                .help(format!("`{known}` gives {docs}"))
+                .fix(format!("`{known}`"), name.span, known, text != "count");
+            self.report(diagnostic);
+            return;
+        }
         if PLANNED.contains(&text) {
             let names: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
             let diagnostic = self
@@ -338,4 +373,17 @@ fn describe(ty: &plan::ty::Type, docs: &str) -> String {
 /// The first line of a doc comment.
 pub(super) fn first_line(docs: &str) -> &str {
     docs.lines().next().unwrap_or("")
+}
+
+/// What others call a function of the language.
+fn alias(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "len" | "size" | "count" | "strlen" => "length",
+        "lowercase" | "to_lower" | "tolower" | "toLowerCase" | "downcase" => "lower",
+        "uppercase" | "to_upper" | "toupper" | "toUpperCase" | "upcase" => "upper",
+        "strip" => "trim",
+        "sha256" => "hash",
+        "timestamp" => "unix",
+        _ => return None,
+    })
 }

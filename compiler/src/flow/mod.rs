@@ -19,6 +19,7 @@ mod mend;
 mod secret;
 mod sends;
 mod show;
+mod slip;
 mod step;
 mod trigger;
 mod typed;

@@ -109,7 +109,7 @@ impl<'a> Checker<'a> {
             [] => return None,
         };
         let Some((connection, connector)) = self.connection(&connection_name.text) else {
-            self.unknown_connection(connection_name, Some(name));
+            self.unknown_connection(connection_name);
             return None;
         };
         self.uses(connection);

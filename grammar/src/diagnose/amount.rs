@@ -111,9 +111,11 @@ fn scaled(look: &Look<'_>, number: &str, unit: &str, unit_at: usize) -> Option<S
         let whole = whole?;
         let code = if unit.starts_with("pe") { "GBP" } else { "USD" };
         let form = format!("{}.{:02} {code}", whole / 100, whole % 100);
-        return Some(
-            wrong("money is written in whole units, with its currency code", &form).guess(format!("write `{form}`"), span, form),
-        );
+        return Some(wrong("money is written in whole units, with its currency code", &form).guess(
+            format!("write `{form}`"),
+            span,
+            form,
+        ));
     }
     None
 }

@@ -58,9 +58,7 @@ fn name(c: char) -> Option<&'static str> {
         '\u{AD}' => "a soft hyphen",
         '\u{200B}' => "a zero-width space",
         '\u{200C}' | '\u{200D}' => "a zero-width joiner",
-        '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => {
-            "which changes the direction of writing"
-        }
+        '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => "which changes the direction of writing",
         '\u{2060}'..='\u{2064}' => "a word joiner",
         '\u{2028}' | '\u{2029}' => "a separator of lines",
         _ => return None,

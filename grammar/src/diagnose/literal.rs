@@ -68,6 +68,17 @@ pub(crate) fn step_call(source: &str, call: &Call) -> Option<SyntaxError> {
     Some(SyntaxError::new("E108", word.span, message).label("a step of its own").help(format!("write `{form}`")))
 }
 
+/// `_ =>` and `default =>`.
+pub(crate) fn any_arm(source: &str, pattern: Span) -> Option<SyntaxError> {
+    let word = pattern.text(source);
+    matches!(word, "_" | "default" | "otherwise").then(|| {
+        SyntaxError::new("E108", pattern, "the arm for all other values begins with `else`")
+            .label(format!("`{word}` would be the name of a value"))
+            .help("write `else => …`")
+            .fix("write `else`", pattern, "else")
+    })
+}
+
 /// Checks the form of a time of day.
 pub(crate) fn time(source: &str, time: &TimeLit) -> Option<SyntaxError> {
     let fits = time.hour < 24 && time.minute < 60 && time.second < 60;

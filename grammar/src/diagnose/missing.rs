@@ -122,6 +122,9 @@ fn preposition(look: &Look<'_>) -> Option<SyntaxError> {
         && look.last_of(at, &["where", "do"]).is_none()
         && look.place == Rule::only_items
     {
+        if let Some(error) = joined_condition(look) {
+            return Some(error);
+        }
         let error = SyntaxError::new("E102", span, "one event starts a flow")
             .label("two events do not happen at once")
             .help("write `or` for either of them; to wait for a second one, write `wait for …` behind `do`");
@@ -135,6 +138,28 @@ fn preposition(look: &Look<'_>) -> Option<SyntaxError> {
         span,
         with,
     ))
+}
+
+/// `when stripe.charge_failed and amount > 100`.
+fn joined_condition(look: &Look<'_>) -> Option<SyntaxError> {
+    let at = look.found;
+    let end = (at..look.tokens.len()).find(|i| matches!(look.word(*i), "do" | "where" | "within" | "per")).unwrap_or(at);
+    let compares = (at..end).find(|i| {
+        matches!(
+            look.word(*i),
+            ">" | ">=" | "<" | "<=" | "==" | "!=" | "is" | "in" | "=" | "contains" | "matches" | "starts" | "ends"
+        )
+    })?;
+    let span = look.span(at);
+    let whole = Span { start: look.gap(at).start, end: span.end };
+    let condition = look.span(at + 1).to(look.span(end - 1)).text(look.source);
+    let error = SyntaxError::new("E102", span, "a condition begins with `where`")
+        .label("expected `where` here")
+        .help(format!("write `where {}`", short(condition)));
+    // `and door is open` may be meant as a second trigger.
+    let fix = |error: SyntaxError| error.fix("replace it by `where`", whole, " where");
+    let guess = |error: SyntaxError| error.guess("replace it by `where`", whole, " where");
+    Some(if look.word(compares) == "is" { guess(error) } else { fix(error) })
 }
 
 /// A missing comma, or a sign between steps that is none.
@@ -161,7 +186,13 @@ pub(super) fn separator(look: &Look<'_>) -> Option<SyntaxError> {
             look,
             "add `,`",
             ",",
-        ));
+        ))
+        .map(|mut error| {
+            // A bare word may as well be a slip of another kind.
+            let bare = look.kind(at) == Some(Kind::Word) && look.word(at + 1) != ":";
+            error.fixes.iter_mut().for_each(|fix| fix.safe &= !bare);
+            error
+        });
     }
     let between_steps = matches!(word, "," | "and" | "&&" | "+") && open.is_none_or(|open| open == "{") && look.place_is_flow();
     let behind_do = look.last_of(at, &["do", "then"]).is_some();

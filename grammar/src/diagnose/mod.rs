@@ -32,8 +32,9 @@ use look::Look;
 
 pub(crate) use clause::{flow, rate, twice};
 pub(crate) use lines::Lines;
-pub(crate) use literal::{comparisons, escape, method, null, number, step_call, time, too_long};
+pub(crate) use literal::{any_arm, comparisons, escape, method, null, number, step_call, time, too_long};
 pub(crate) use look::is_reserved;
+pub(crate) use text::template;
 
 /// Text before a mistake that is read again with it: more would only cost time.
 const CONTEXT: u32 = 4_000;
@@ -135,6 +136,7 @@ pub(crate) fn troubles(source: &str, scan: &Scan, parsed: &mut Parsed) {
         }
         more.push(match trouble {
             Trouble::TooDeep => continue,
+            Trouble::Backticks => text::backticks(source, *span),
             Trouble::UnclosedText => text::unclosed(source, *span),
             Trouble::CommentInText => SyntaxError::new("E109", *span, "no comment can stand inside `{…}` of a text")
                 .label("this is a comment")

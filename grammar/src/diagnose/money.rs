@@ -61,7 +61,7 @@ pub(super) fn number(source: &str, span: Span) -> Option<Option<SyntaxError>> {
     let thousand = groups.first().is_some_and(|first| first.ends_with(".000"));
     let places = groups.len() == 1
         && written.behind.is_some()
-        && written.digits.split_once('.').is_some_and(|(_, fraction)| fraction.len() == 3);
+        && written.digits.split_once('.').is_some_and(|(_, fraction)| fraction.len() == 3 && fraction.ends_with('0'));
     if !(thousand || places || groups.len() > 1 && (zeros || before.ends_with(':'))) {
         return None;
     }
@@ -267,9 +267,8 @@ fn reading(digits: &str, code: Option<&str>) -> Reading {
         let rest = groups.iter().skip(1).all(|group| group.len() == 3);
         (first && rest).then(|| groups.join("_"))
     };
-    let joined = |whole: Option<String>, fraction: &str| {
-        whole.map_or(Reading::None, |whole| Reading::One(format!("{whole}.{fraction}")))
-    };
+    let joined =
+        |whole: Option<String>, fraction: &str| whole.map_or(Reading::None, |whole| Reading::One(format!("{whole}.{fraction}")));
     match last {
         None if other => whole(digits).map_or(Reading::None, Reading::One),
         None => Reading::Plain,

@@ -1,8 +1,11 @@
 //! Mistakes in texts: no closing quote, `{{ }}`, empty braces, what stands in them.
 
+use pest::iterators::Pair;
+
 use super::look::Look;
 use super::token::{Kind, Token};
 use crate::error::{Fix, SyntaxError};
+use crate::grammar::Rule;
 use crate::span::Span;
 
 /// A text without its closing quote at or before the place where the parser stopped.
@@ -50,6 +53,66 @@ pub(super) fn quotes(look: &Look<'_>) -> Option<SyntaxError> {
         safe: true,
     });
     Some(error)
+}
+
+/// `${x}`, `#{x}`, `<%= x %>` in a text that was read: they would be sent as they are.
+pub(crate) fn template(source: &str, text: &Pair<'_, Rule>) -> Option<SyntaxError> {
+    let mut before: Option<Span> = None;
+    for part in text.clone().into_inner() {
+        let at = Span::new(part.as_span().start(), part.as_span().end());
+        match part.as_rule() {
+            Rule::chunk_double | Rule::chunk_single | Rule::chunk_triple => {
+                if let Some(error) = erb(at, part.as_str()) {
+                    return Some(error);
+                }
+                before = part.as_str().ends_with(['$', '#']).then_some(Span { start: at.end - 1, end: at.end });
+            }
+            Rule::interp => {
+                if let Some(sign) = before.take() {
+                    let mark = sign.text(source);
+                    let form = at.text(source);
+                    return Some(
+                        SyntaxError::new("E108", sign.to(at), format!("a value in a text is written `{{…}}`, without `{mark}`"))
+                            .label(format!("the `{mark}` would be part of the text"))
+                            .help(format!(
+                                "write `{form}`; a `{mark}` that is meant is `\\u{{{:X}}}`",
+                                mark.as_bytes().first().copied().unwrap_or(0)
+                            ))
+                            .fix(format!("write `{form}`"), sign, ""),
+                    );
+                }
+            }
+            _ => before = None,
+        }
+    }
+    None
+}
+
+fn erb(at: Span, chunk: &str) -> Option<SyntaxError> {
+    let open = chunk.find("<%")?;
+    let inner = chunk.get(open + 2..)?;
+    let name = inner.trim_start_matches(['=', '-']).trim_start();
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        return None;
+    }
+    let start = at.start as usize + open;
+    let close = inner.find("%>");
+    let span = Span::new(start, start + 2 + close.map_or(0, |close| close + 2));
+    let error = SyntaxError::new("E108", span, "a value in a text is written `{…}`").label("a habit from templates");
+    let Some(close) = close else { return Some(error.help("write `{name}`")) };
+    let value = inner.get(..close)?.trim_matches(['=', '-', ' ']);
+    let form = format!("{{{value}}}");
+    Some(error.help(format!("write `{form}`")).fix(format!("write `{form}`"), span, form))
+}
+
+/// A text in backticks.
+pub(super) fn backticks(source: &str, span: Span) -> SyntaxError {
+    let inner = span.text(source).trim_matches('`');
+    let form = format!("\"{}\"", inner.replace('"', "\\\"").replace("${", "{"));
+    SyntaxError::new("E108", span, "a text stands in double quotes")
+        .label("backticks are for names")
+        .help(format!("write `{form}`"))
+        .fix(format!("write `{form}`"), span, form)
 }
 
 /// The text at `span` has no closing quote.

@@ -93,6 +93,9 @@ impl<'s> Builder<'s> {
         };
         let mut height = 0;
         let mut pieces = Vec::with_capacity(1);
+        if written.contains(['$', '#', '<']) {
+            self.errors.extend(diagnose::template(self.source, &node));
+        }
         for part in node.into_inner() {
             match part.as_rule() {
                 Rule::chunk_double | Rule::chunk_single => pieces.push(Piece::Written(part.as_str().to_owned())),

@@ -193,6 +193,9 @@ impl<'s> Builder<'s> {
         let mut parts = Parts::of(node);
         parts.take(Rule::arm_else);
         let patterns = self.take_exprs(&mut parts);
+        if let [pattern] = patterns.as_slice() {
+            self.errors.extend(diagnose::any_arm(self.source, pattern.span));
+        }
         parts.take(Rule::arrow);
         let body = match parts.next() {
             Some(node) if node.as_rule() == Rule::block => self.block(node),

@@ -8,6 +8,7 @@ mod effects;
 mod engine;
 mod evaluation;
 mod fixture;
+mod lost;
 mod matching;
 mod replay;
 mod store;

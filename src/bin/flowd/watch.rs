@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -21,44 +22,86 @@ pub(crate) enum Changed {
     Everything,
 }
 
-/// Watches `root`. The watcher stops when it is dropped.
+/// Keeps the watches; they end when it is dropped.
+pub(crate) struct Watching {
+    _watcher: Arc<Mutex<RecommendedWatcher>>,
+}
+
+/// Watches the folders of `root` that can hold sources: each by itself, since a watch over everything would wake with
+/// each write to a store that lies in the project.
 ///
 /// # Errors
 /// Where the system cannot watch: too many watches, no such folder.
-pub(crate) fn watch(root: &Path) -> notify::Result<(RecommendedWatcher, mpsc::UnboundedReceiver<Changed>)> {
+pub(crate) fn watch(root: &Path) -> notify::Result<(Watching, mpsc::UnboundedReceiver<Changed>)> {
     let (raw_sender, raw) = std::sync::mpsc::channel::<notify::Result<Event>>();
     let (sender, receiver) = mpsc::unbounded_channel();
-    let mut watcher = notify::recommended_watcher(move |event| {
+    let watcher = notify::recommended_watcher(move |event| {
         // Without a receiver the daemon is stopping.
         drop(raw_sender.send(event));
     })?;
-    watcher.watch(root, RecursiveMode::Recursive)?;
-    let root = root.to_path_buf();
+    let watcher = Arc::new(Mutex::new(watcher));
+    watch_folder(&watcher, root, root, 0)?;
+    let gatherer = Gatherer { root: root.to_path_buf(), watcher: Arc::downgrade(&watcher) };
     std::thread::Builder::new()
         .name("flowd-watch".into())
-        .spawn(move || gather(&root, &raw, &sender))
+        .spawn(move || gatherer.run(&raw, &sender))
         .map_err(notify::Error::io)?;
-    Ok((watcher, receiver))
+    Ok((Watching { _watcher: watcher }, receiver))
 }
 
-fn gather(root: &Path, raw: &std::sync::mpsc::Receiver<notify::Result<Event>>, sender: &mpsc::UnboundedSender<Changed>) {
-    while let Ok(first) = raw.recv() {
-        let began = Instant::now();
-        let mut paths = BTreeSet::new();
-        let mut everything = !note(root, first, &mut paths);
-        if paths.is_empty() && !everything {
-            continue;
+/// The deepest folder that is watched; as deep as sources are looked for.
+const MAX_DEPTH: usize = 32;
+
+fn watch_folder(watcher: &Mutex<RecommendedWatcher>, root: &Path, folder: &Path, depth: usize) -> notify::Result<()> {
+    watcher.lock().unwrap_or_else(PoisonError::into_inner).watch(folder, RecursiveMode::NonRecursive)?;
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        if depth < MAX_DEPTH && matters(root, &entry.path()) {
+            watch_folder(watcher, root, &entry.path(), depth + 1)?;
         }
-        while let Ok(next) = raw.recv_timeout(QUIET.min(PATIENCE.saturating_sub(began.elapsed()))) {
-            everything |= !note(root, next, &mut paths);
-            if began.elapsed() >= PATIENCE {
-                break;
+    }
+    Ok(())
+}
+
+struct Gatherer {
+    root: PathBuf,
+    watcher: Weak<Mutex<RecommendedWatcher>>,
+}
+
+impl Gatherer {
+    fn run(&self, raw: &std::sync::mpsc::Receiver<notify::Result<Event>>, sender: &mpsc::UnboundedSender<Changed>) {
+        while let Ok(first) = raw.recv() {
+            let began = Instant::now();
+            let mut paths = BTreeSet::new();
+            let mut everything = !note(&self.root, first, &mut paths);
+            if paths.is_empty() && !everything {
+                continue;
+            }
+            while let Ok(next) = raw.recv_timeout(QUIET.min(PATIENCE.saturating_sub(began.elapsed()))) {
+                everything |= !note(&self.root, next, &mut paths);
+                if began.elapsed() >= PATIENCE {
+                    break;
+                }
+            }
+            everything |= self.take_in_folders(&paths);
+            let changed = if everything { Changed::Everything } else { Changed::Paths(paths) };
+            if sender.send(changed).is_err() {
+                return;
             }
         }
-        let changed = if everything { Changed::Everything } else { Changed::Paths(paths) };
-        if sender.send(changed).is_err() {
-            return;
+    }
+
+    /// Watches folders that came; returns whether any did, since what is in them was not seen coming.
+    fn take_in_folders(&self, paths: &BTreeSet<PathBuf>) -> bool {
+        let Some(watcher) = self.watcher.upgrade() else { return false };
+        let mut came = false;
+        for folder in paths.iter().filter(|path| path.is_dir() && **path != self.root) {
+            came = true;
+            if let Err(error) = watch_folder(&watcher, &self.root, folder, 1) {
+                tracing::warn!(%error, folder = %folder.display(), "this folder is not watched: reload with SIGHUP");
+            }
         }
+        came
     }
 }
 

@@ -241,7 +241,7 @@ impl<'a> Checker<'a> {
                 if name.text == "any" {
                     self.any_without_currencies(call);
                 } else {
-                    self.unknown_function(name);
+                    self.unknown_function(name, call);
                 }
                 None
             }
@@ -257,7 +257,7 @@ impl<'a> Checker<'a> {
                     return None;
                 }
                 let Some((connection, connector)) = self.connection(&connection_name.text) else {
-                    self.unknown_connection(connection_name, Some(name));
+                    self.unknown_connection(connection_name);
                     return None;
                 };
                 self.uses(connection);

@@ -155,7 +155,12 @@ impl<'a> Checker<'a> {
                 }
             }
             Against::Value(b) => match (order_kind(&a.ty), order_kind(&b.ty)) {
+                (Some(Kind::Any), Some(Kind::Money)) | (Some(Kind::Money), Some(Kind::Any)) => {
+                    self.incomparable((left, a), (right, b));
+                    None
+                }
                 (Some(x), Some(y)) if x == y || x == Kind::Any || y == Kind::Any => {
+                    self.raw_amount(left, a, right, b);
                     if x != Kind::Money || y != Kind::Money {
                         return Some(true);
                     }
@@ -316,6 +321,15 @@ impl<'a> Checker<'a> {
             }
             (Type::Text(_) | Type::Enum { .. }, Type::Text(_) | Type::Enum { .. }) => diagnostic
                 .help("texts have no order; compare with `is`, `contains`, `starts with`, `matches` or `in [\"a\", \"b\"]`"),
+            (Type::Json, Type::Money) | (Type::Money, Type::Json) => {
+                let (raw, value) = if *a.ty == Type::Json { (left, a) } else { (right, b) };
+                match self.money_behind(value) {
+                    Some(field) => diagnostic
+                        .help(format!("`raw` is what the service sent, in its smallest unit and without a currency; `{}` is money", field.name))
+                        .fix(format!("`{}`", field.name), raw.span, field.name.clone(), false),
+                    None => diagnostic.help("JSON has no currency: compare a field of the event that is money"),
+                }
+            }
             (Type::Money, Type::Int(_) | Type::Number) | (Type::Int(_) | Type::Number, Type::Money) => {
                 diagnostic.help("a number has no currency; compare money with money")
             }

@@ -76,7 +76,9 @@ impl<'a> Checker<'a> {
         right: &syntax::Expr,
         wanted: bool,
     ) -> Checked<'a> {
+        self.beside = super::super::slip::capitals(&[right]);
         let a = self.value(left);
+        self.beside.clear();
         if let ExprKind::Any(limits) = right.kind.as_ref() {
             return match self.limits(limits) {
                 Some(limits) if *a.ty == Type::Money => {
@@ -96,7 +98,7 @@ impl<'a> Checker<'a> {
             self.bare_member(right, name, &ty);
             return self.unknown_test();
         }
-        let b = self.value(right);
+        let b = self.word_or_value(right, &a);
         if a.is_unknown() || b.is_unknown() {
             return self.unknown_test();
         }
@@ -113,6 +115,18 @@ impl<'a> Checker<'a> {
         let (test, when_true, when_false) =
             if wanted { (test, facts, Vec::new()) } else { (plan::Expr::Not(Box::new(test)), Vec::new(), facts) };
         Checked { tree: self.test(expr, test), when_true, when_false, partials: Vec::new() }
+    }
+
+    /// A value beside another: a bare word that means nothing was meant as a text, or as `true` or `false`.
+    pub(super) fn word_or_value(&mut self, expr: &syntax::Expr, beside: &Typed<'a>) -> Typed<'a> {
+        if let ExprKind::Name(name) = expr.kind.as_ref()
+            && self.is_unknown_word(name)
+        {
+            let fix = self.word_as(name, &beside.ty, beside.docs);
+            self.unknown_name(name, fix);
+            return Typed::unknown();
+        }
+        self.value(expr)
     }
 
     /// Returns the test whether two values are equal, reporting where they never can be.
@@ -154,6 +168,20 @@ impl<'a> Checker<'a> {
                     return None;
                 }
             }
+            (Type::Json, Type::Money) | (Type::Money, Type::Json) => {
+                self.incomparable((left, &a), (right, &b));
+                return None;
+            }
+            (Type::Text(_) | Type::Enum { .. }, Type::Int(_) | Type::Number) if b.as_const().is_some() => {
+                let text = self.text_of(right);
+                let diagnostic = self
+                    .diagnostic(Code::E301, right.span, format!("`{}` is a text, and {text} a number", self.text_of(left)))
+                    .also(left.span, a.type_name())
+                    .help("a text is never equal to a number; digits that are a text stand in quotes")
+                    .fix(format!("`\"{text}\"`"), right.span, format!("\"{text}\""), true);
+                self.report(diagnostic);
+                return None;
+            }
             (Type::Text(x), Type::Text(y)) if x != y => {
                 // A text literal, or a text without a meaning, can be anything; two meanings cannot meet.
                 let plain = |kind: &plan::ty::TextKind| *kind == plan::ty::TextKind::Plain;
@@ -169,8 +197,9 @@ impl<'a> Checker<'a> {
                     .also(left.span, a.type_name())
                     .also(right.span, b.type_name());
                 let plain = value.as_const().map(ToString::to_string).unwrap_or_default();
-                let diagnostic = match plain.as_str() {
-                    "true" | "false" => diagnostic.fix(format!("`{plain}`"), text.span, plain.clone(), true),
+                let diagnostic = match plain.to_ascii_lowercase().as_str() {
+                    "true" | "yes" | "on" => diagnostic.fix("`true`", text.span, "true", true),
+                    "false" | "no" | "off" => diagnostic.fix("`false`", text.span, "false", true),
                     _ => diagnostic,
                 };
                 self.report(diagnostic);
@@ -189,6 +218,17 @@ impl<'a> Checker<'a> {
                     return None;
                 }
             }
+        }
+        match (a.as_const(), b.as_const()) {
+            (None, Some(Value::Text(text))) => {
+                let text = text.clone();
+                self.check_case(&a, right, &text);
+            }
+            (Some(Value::Text(text)), None) => {
+                let text = text.clone();
+                self.check_case(&b, left, &text);
+            }
+            _ => self.raw_amount(left, &a, right, &b),
         }
         if let Some(call) = a.failed.or(b.failed) {
             let subject = if a.failed.is_some() { left } else { right };

@@ -25,7 +25,11 @@ impl<'a> Checker<'a> {
         wanted: bool,
         position: Position,
     ) -> Checked<'a> {
+        if let ExprKind::List(items) = unwrapped(set).kind.as_ref() {
+            self.beside = super::super::slip::capitals(&items.iter().collect::<Vec<_>>());
+        }
         let a = self.value(left);
+        self.beside.clear();
         let mut facts = self.present(&a);
         let mut partials = Vec::new();
         let test = match unwrapped(set).kind.as_ref() {
@@ -49,7 +53,7 @@ impl<'a> Checker<'a> {
                         self.bare_member(item, &name, &ty);
                         continue;
                     }
-                    let b = self.value(item);
+                    let b = self.word_or_value(item, &a);
                     if a.is_unknown() || b.is_unknown() {
                         continue;
                     }

@@ -15,6 +15,9 @@ use crate::suggest::nearest;
 
 impl<'a> Checker<'a> {
     pub(super) fn field(&mut self, expr: &syntax::Expr, base: &syntax::Expr, name: &Ident) -> Typed<'a> {
+        if self.long_way(expr, base, name) {
+            return Typed::unknown();
+        }
         if let ExprKind::Name(root) = base.kind.as_ref()
             && self.binding(&root.text).is_none()
         {
@@ -129,6 +132,9 @@ impl<'a> Checker<'a> {
                 let mut diagnostic = self.diagnostic(Code::E201, name.span, "money has no fields").help(help);
                 if name.text == "currency" {
                     diagnostic = diagnostic.fix(format!("`currency({of})`"), expr.span, format!("currency({of})"), true);
+                    if let Some(fix) = diagnostic.fixes.last_mut() {
+                        fix.edits.append(&mut self.beside);
+                    }
                 }
                 self.report(diagnostic);
                 return Typed::unknown();

@@ -54,6 +54,7 @@ impl<'a> Checker<'a> {
             ExprKind::Index(base, index) => self.index(expr, base, index),
             ExprKind::Call(call) => self.call_value(expr, call),
             ExprKind::Not(_) | ExprKind::Is { .. } | ExprKind::In { .. } => self.truth(expr),
+            ExprKind::Binary(BinaryOp::Or, at, left, right) if self.or_as_default(*at, left, right) => Typed::unknown(),
             ExprKind::Binary(op, at, left, right) => match op {
                 BinaryOp::Or
                 | BinaryOp::And

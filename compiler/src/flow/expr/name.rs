@@ -54,7 +54,7 @@ impl<'a> Checker<'a> {
             return self.read(field);
         }
         if !matches!(self.event, Event::Unknown) || self.frame.own.is_some() {
-            self.unknown_name(name);
+            self.unknown_name(name, None);
         }
         Typed::unknown()
     }

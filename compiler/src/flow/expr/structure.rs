@@ -26,6 +26,18 @@ impl<'a> Checker<'a> {
             {
                 self.bare_member(expr, name, want)
             }
+            (ExprKind::Name(name), Type::Text(_) | Type::Bool) if self.is_unknown_word(name) => {
+                let fix = self.word_as(name, want, "");
+                self.unknown_name(name, fix);
+                Typed::unknown()
+            }
+            (ExprKind::Name(name), Type::Int(Some((low, high)))) if self.is_unknown_word(name) => {
+                let diagnostic = self
+                    .diagnostic(Code::E301, expr.span, format!("a number from {low} to {high} is expected here, not a word"))
+                    .label(format!("there is no `{}` here", name.text));
+                self.report(diagnostic);
+                Typed::unknown()
+            }
             _ => {
                 let value = self.value(expr);
                 self.expect(value, want, expr, target)

@@ -128,6 +128,10 @@ impl<'a> Checker<'a> {
         let mark = self.facts.mark();
         let ends = self.all_steps(&block.steps);
         self.facts.reset(mark);
+        if self.quiet == 0 && self.frame.own.is_none() {
+            let left = self.bindings.get(bindings..).unwrap_or_default();
+            self.gone.extend(left.iter().filter(|b| b.span.start < b.span.end).map(|b| (b.name.clone(), b.span)));
+        }
         self.bindings.truncate(bindings);
         let done = Done {
             ends,

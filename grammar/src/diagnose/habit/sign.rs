@@ -2,7 +2,7 @@
 
 use super::super::look::{Look, is_reserved};
 use super::super::token::Kind;
-use super::{example, habit, replaced};
+use super::{habit, replaced};
 use crate::error::SyntaxError;
 use crate::grammar::Rule;
 use crate::span::Span;
@@ -16,7 +16,11 @@ pub(super) fn sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
             let both = span.to(look.span(at + 1));
             Some(
                 habit(look, both, "\"at most\" is written `<=`".to_owned())
-                    .help(format!("write `{} <= {}`", word_of(look.value_before(at), look, "a"), word_of(look.value_at(at + 2), look, "b")))
+                    .help(format!(
+                        "write `{} <= {}`",
+                        word_of(look.value_before(at), look, "a"),
+                        word_of(look.value_at(at + 2), look, "b")
+                    ))
                     .fix("replace `=<` by `<=`", both, "<="),
             )
         }
@@ -27,9 +31,7 @@ pub(super) fn sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
                 .help("write `.`, and say what holds when it is missing with `else` or `is present`")
                 .fix("replace `?.` by `.`", span, "."),
         ),
-        "&" if at == look.found
-            && (look.kind(at + 1) == Some(Kind::Text) || at > 0 && look.kind(at - 1) == Some(Kind::Text)) =>
-        {
+        "&" if at == look.found && (look.kind(at + 1) == Some(Kind::Text) || at > 0 && look.kind(at - 1) == Some(Kind::Text)) => {
             joined_text(look, at)
         }
         "≥" => Some(replaced(look, at, ">=", "\"at least\"")),
@@ -106,13 +108,11 @@ fn joined_text(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     };
     let (left, right) = (look.value_before(at)?, look.value_at(at + 1)?);
     let form = format!("\"{}{}\"", piece(left), piece(right));
-    Some(
-        habit(look, look.span(at), "texts are put together in one text".to_owned()).help(format!("write `{form}`")).fix(
-            format!("write `{form}`"),
-            left.to(right),
-            form,
-        ),
-    )
+    Some(habit(look, look.span(at), "texts are put together in one text".to_owned()).help(format!("write `{form}`")).fix(
+        format!("write `{form}`"),
+        left.to(right),
+        form,
+    ))
 }
 
 fn word_of<'s>(value: Option<Span>, look: &Look<'s>, otherwise: &'s str) -> &'s str {
