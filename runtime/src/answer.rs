@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use flow_plan::{Answer, Effect, JsonPath, Operation, Value};
+use flow_plan::{Answer, Effect, Env, JsonPath, Operation, Value};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use rust_decimal::Decimal;
@@ -14,6 +14,7 @@ use rust_decimal::prelude::ToPrimitive;
 use crate::decode::decode;
 use crate::eval::{Scope, holds, path_get};
 use crate::live::LiveConnection;
+use crate::request::setting;
 use crate::world::HttpAnswer;
 
 /// What an answer means.
@@ -82,8 +83,9 @@ pub(crate) fn classify(connection: &LiveConnection, retry_on: &[u16], answer: &H
     }
 }
 
-/// Returns what an answer means for an operation.
-pub fn read(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer) -> Outcome {
+/// Returns what an answer means for an operation. `scope` is that of the request: what the operation was given, and what
+/// the run knows. The result holds none of the connection's secrets.
+pub fn read(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, scope: &dyn Scope) -> Outcome {
     let status = Some(answer.status);
     if answer.status != 401 && op.answer.none_on.contains(&answer.status) {
         return Outcome::Done(Value::Missing);
@@ -94,16 +96,20 @@ pub fn read(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer) ->
     }
     let error = || error_text(connection, answer);
     match classify(connection, &retry_on, answer) {
-        StatusClass::Success => match result(&op.answer, answer) {
-            Ok(value) => Outcome::Done(value),
+        StatusClass::Success => match result(&op.answer, connection, answer, scope) {
+            Ok(value) => Outcome::Done(without_secrets(connection, value)),
             Err(Unfit::Refused) => Outcome::Refused { status, error: error() },
             Err(Unfit::Because(reason)) => {
                 let error = clean(connection, &format!("the answer does not fit: {reason}"));
                 Outcome::Refused { status, error: format!("{error}{}", request_id(connection, answer)) }
             }
         },
-        StatusClass::NotDone => Outcome::NotDone { status, error: error(), retry_after: retry_after(answer) },
+        StatusClass::NotDone => Outcome::NotDone { status, error: error(), retry_after: asked_wait(answer) },
         StatusClass::Unknown => Outcome::Unknown { status, error: error() },
+        // Many a service answers so when it has done what it was asked.
+        StatusClass::Refused if is_redirect(answer.status) && !matches!(op.effect, Effect::Read | Effect::Set) => {
+            Outcome::Unknown { status, error: error() }
+        }
         StatusClass::Refused => Outcome::Refused { status, error: error() },
         StatusClass::Broken => Outcome::Broken { status, error: error() },
     }
@@ -117,13 +123,19 @@ enum Unfit {
     Because(String),
 }
 
-fn result(rule: &Answer, answer: &HttpAnswer) -> Result<Value, Unfit> {
+fn is_redirect(status: u16) -> bool {
+    (300..=399).contains(&status)
+}
+
+fn result(rule: &Answer, connection: &LiveConnection, answer: &HttpAnswer, scope: &dyn Scope) -> Result<Value, Unfit> {
     let unread = rule.shape.is_none() && rule.none_when.is_none() && rule.first.is_none() && rule.refused_when.is_none();
     if unread {
         return Ok(Value::Missing);
     }
     let body = json_body(answer).map_err(Unfit::Because)?;
-    let holds = |expr, value| holds(expr, &AnswerScope(value)).map_err(|e| Unfit::Because(e.to_string()));
+    let holds = |expr, value| {
+        holds(expr, &AnswerScope { value, connection, inner: scope }).map_err(|error| Unfit::Because(error.to_string()))
+    };
     if let Some(condition) = &rule.refused_when
         && holds(condition, &body)?
     {
@@ -160,12 +172,40 @@ fn result(rule: &Answer, answer: &HttpAnswer) -> Result<Value, Unfit> {
     }
 }
 
-/// The paths of an answer.
-pub(crate) struct AnswerScope<'a>(pub(crate) &'a Value);
+/// The paths of an answer, beside what the request could read. No secret is compared with what a service sends.
+struct AnswerScope<'a> {
+    value: &'a Value,
+    connection: &'a LiveConnection,
+    inner: &'a dyn Scope,
+}
 
 impl Scope for AnswerScope<'_> {
+    fn event(&self, slot: u16) -> Value {
+        self.inner.event(slot)
+    }
+
+    fn local(&self, local: u16) -> Value {
+        self.inner.local(local)
+    }
+
+    fn input(&self, input: u16) -> Value {
+        self.inner.input(input)
+    }
+
+    fn env(&self, env: &Env) -> Value {
+        match env {
+            Env::Setting(name) => setting(self.connection, name),
+            Env::Secret(_) => Value::Missing,
+            other => self.inner.env(other),
+        }
+    }
+
+    fn raw(&self, path: &JsonPath) -> Value {
+        self.inner.raw(path)
+    }
+
     fn answer(&self, path: &JsonPath) -> Value {
-        path_get(self.0, path)
+        path_get(self.value, path)
     }
 }
 
@@ -193,6 +233,9 @@ pub(crate) fn error_text(connection: &LiveConnection, answer: &HttpAnswer) -> St
         _ => None,
     });
     let mut error = answer.status.to_string();
+    if is_redirect(answer.status) {
+        error.push_str(" (redirects are not followed)");
+    }
     match text {
         Some(text) => {
             error.push_str(": ");
@@ -216,11 +259,8 @@ fn request_id(connection: &LiveConnection, answer: &HttpAnswer) -> String {
 /// Takes out control characters and secrets, and cuts what is too long.
 fn clean(connection: &LiveConnection, text: &str) -> String {
     let mut text: String = text.chars().take(MAX_ERROR * 4).map(|c| if is_control(c) { ' ' } else { c }).collect();
-    for secret in connection.secrets.values().map(crate::secret::Secret::expose) {
-        // A service may send back what it was sent. Very short secrets would mangle every text.
-        if secret.len() >= 4 && text.contains(secret) {
-            text = text.replace(secret, "[secret]");
-        }
+    if let Some(cleaned) = replaced(connection, &text) {
+        text = cleaned;
     }
     if text.chars().count() > MAX_ERROR {
         text = text.chars().take(MAX_ERROR).chain(std::iter::once('…')).collect();
@@ -228,30 +268,71 @@ fn clean(connection: &LiveConnection, text: &str) -> String {
     text.trim().to_owned()
 }
 
+/// Returns a text without the secrets that it holds; `None` where it holds none. A service may send back what it was
+/// sent.
+fn replaced(connection: &LiveConnection, text: &str) -> Option<String> {
+    let mut without: Option<String> = None;
+    for secret in connection.secrets.values().map(crate::secret::Secret::expose) {
+        // Very short secrets would mangle every text.
+        if secret.len() >= 4 && without.as_deref().unwrap_or(text).contains(secret) {
+            without = Some(without.as_deref().unwrap_or(text).replace(secret, "[secret]"));
+        }
+    }
+    without
+}
+
+/// A result goes into the journal, where no secret stands.
+fn without_secrets(connection: &LiveConnection, value: Value) -> Value {
+    match &value {
+        Value::Text(text) => replaced(connection, text).map_or(value, Value::text),
+        Value::List(items) => {
+            Value::List(items.iter().map(|item| without_secrets(connection, item.clone())).collect::<Vec<_>>().into())
+        }
+        Value::Record(fields) => Value::record(fields.iter().map(|(name, field)| {
+            let name = replaced(connection, name).map_or_else(|| name.clone(), Into::into);
+            (name, without_secrets(connection, field.clone()))
+        })),
+        _ => value,
+    }
+}
+
 /// Control characters, and those that turn the direction of a text.
 fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// No service's word is taken for more.
+/// A poll takes no service's word for more.
 const LONGEST_WAIT: Duration = Duration::from_hours(24 * 7);
+/// A wait in seconds that no number here can hold.
+const ENDLESS: Duration = Duration::MAX;
 /// Above, a number of `x-ratelimit-reset` is an instant; below, seconds from now.
 const UNIX_SECONDS_FROM: u64 = 1_000_000_000;
+
+/// Returns how long the service asks a poll to wait: at most a week, since nobody would notice a source that is silent.
+pub(crate) fn retry_after(answer: &HttpAnswer) -> Option<Duration> {
+    asked_wait(answer).filter(|wait| *wait != ENDLESS).map(|wait| wait.min(LONGEST_WAIT))
+}
 
 /// Returns how long the service asks to wait: `Retry-After` in seconds or as a date, else `x-ratelimit-reset`.
 ///
 /// Instants are read against the answer's own `Date`, so that no clock of ours has a say; without one they are no hint.
-pub(crate) fn retry_after(answer: &HttpAnswer) -> Option<Duration> {
+fn asked_wait(answer: &HttpAnswer) -> Option<Duration> {
     if let Some(text) = answer.header("retry-after").map(str::trim) {
         if let Ok(seconds) = text.parse::<Decimal>() {
-            let millis = seconds.checked_mul(Decimal::ONE_THOUSAND)?.ceil().to_u64()?;
-            return Some(Duration::from_millis(millis).min(LONGEST_WAIT));
+            if seconds.is_sign_negative() {
+                return None;
+            }
+            let millis = seconds.checked_mul(Decimal::ONE_THOUSAND).and_then(|millis| millis.ceil().to_u64());
+            return Some(millis.map_or(ENDLESS, Duration::from_millis));
+        }
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(ENDLESS);
         }
         return until(http_date(text)?, answer);
     }
     let reset: u64 = answer.header("x-ratelimit-reset")?.trim().parse().ok()?;
     if reset < UNIX_SECONDS_FROM {
-        return Some(Duration::from_secs(reset).min(LONGEST_WAIT));
+        return Some(Duration::from_secs(reset));
     }
     until(Timestamp::from_second(i64::try_from(reset).ok()?).ok()?, answer)
 }
@@ -263,7 +344,7 @@ pub(crate) fn answered_at(answer: &HttpAnswer) -> Option<Timestamp> {
 
 fn until(at: Timestamp, answer: &HttpAnswer) -> Option<Duration> {
     let wait = at.duration_since(answered_at(answer)?);
-    Some(Duration::try_from(wait).unwrap_or(Duration::ZERO).min(LONGEST_WAIT))
+    Some(Duration::try_from(wait).unwrap_or(Duration::ZERO))
 }
 
 /// The preferred form of RFC 9110, section 5.6.7, is one of RFC 2822.

@@ -7,7 +7,7 @@ mod accept;
 mod control;
 mod queries;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -22,6 +22,7 @@ use crate::executor::{self, Queue};
 use crate::live::Live;
 use crate::matcher::Matcher;
 use crate::store::{Store, StoreError};
+use crate::why::Pauses;
 use crate::world::World;
 
 pub use control::{CancelOutcome, RetryOutcome};
@@ -53,6 +54,9 @@ impl Default for EngineOptions {
         }
     }
 }
+
+/// So many pauses of a flow that are over are remembered.
+const MOST_PAUSES: usize = 64;
 
 /// A handle of the engine.
 #[derive(Clone)]
@@ -89,6 +93,8 @@ pub(crate) struct Shared {
     plans: Mutex<HashMap<String, Arc<Flow>>>,
     stored_plans: Mutex<HashSet<String>>,
     paused: RwLock<HashMap<String, Timestamp>>,
+    /// By flow, from and until: for `why`.
+    past_pauses: Mutex<HashMap<String, VecDeque<(Timestamp, Timestamp)>>>,
     /// By connection and source.
     cursors: Mutex<HashMap<(String, String), Cursor>>,
     events: AtomicU64,
@@ -121,6 +127,7 @@ impl Engine {
             plans: Mutex::default(),
             stored_plans: Mutex::default(),
             paused: RwLock::new(paused),
+            past_pauses: Mutex::default(),
             cursors: Mutex::new(cursors),
             events: AtomicU64::new(events + 1),
             runs: AtomicU64::new(runs + 1),
@@ -148,6 +155,18 @@ impl Engine {
         *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = current;
         self.shared.queue().probe_all(self.shared.world.clock.now());
         self.shared.touch();
+    }
+
+    /// Waits until a request that is no step, such as a page of a poll, may be sent within the limit of its connection.
+    pub(crate) async fn pace(&self, connection: &crate::live::LiveConnection) {
+        let Some(limit) = &connection.plan.api.limit else { return };
+        let limit = (limit.count, Duration::from_millis(limit.per_ms));
+        let clock = &self.shared.world.clock;
+        loop {
+            let free = self.shared.queue().pace(&connection.plan.name, limit, clock.now());
+            let Some(free) = free else { return };
+            clock.sleep_until(free).await;
+        }
     }
 
     /// Returns how far a source has been read; `None` before its first poll. Cursors are few, so all are in memory.
@@ -216,8 +235,20 @@ impl Shared {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn is_paused(&self, flow: &str) -> bool {
-        self.paused.read().unwrap_or_else(PoisonError::into_inner).contains_key(flow)
+    pub(crate) fn pauses(&self, flow: &str) -> Pauses {
+        let since = self.paused.read().unwrap_or_else(PoisonError::into_inner).get(flow).copied();
+        let over = locked(&self.past_pauses).get(flow).map(|past| past.iter().copied().collect()).unwrap_or_default();
+        Pauses { since, over }
+    }
+
+    /// Remembers a pause that is over.
+    pub(crate) fn was_paused(&self, flow: &str, from: Timestamp, until: Timestamp) {
+        let mut past = locked(&self.past_pauses);
+        let pauses = past.entry(flow.to_owned()).or_default();
+        pauses.push_back((from, until));
+        if pauses.len() > MOST_PAUSES {
+            pauses.pop_front();
+        }
     }
 
     pub(crate) fn next_event(&self) -> u64 {

@@ -50,6 +50,20 @@ pub struct Cursor {
     /// first start nor a new flow acts on old events.
     #[serde(default)]
     pub since: BTreeMap<String, Timestamp>,
+    /// Event types that were wanted until a moment ago: an edit that is taken back goes on from here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left: BTreeMap<String, Left>,
+}
+
+/// How far an event type was read when it was wanted no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Since when it was wanted.
+    pub since: Timestamp,
+    /// The watermark until which it was read.
+    pub watermark: Option<Timestamp>,
+    /// When it was wanted no more.
+    pub at: Timestamp,
 }
 
 /// What became of an event.

@@ -37,6 +37,16 @@ pub enum RequestError {
     /// A header would hold a line break or another control character.
     #[error("the value of header `{0}` holds a control character")]
     Header(String),
+    /// A header that the connection itself makes, of its secrets and settings, would hold a control character.
+    #[error(
+        "connection `{connection}`: a secret or setting in header `{header}` holds a control character, such as a line break"
+    )]
+    ConnectionHeader {
+        /// The connection.
+        connection: String,
+        /// The header.
+        header: String,
+    },
     /// The effect is keyed and there is no key.
     #[error("the step has no idempotency key")]
     NoKey,
@@ -75,13 +85,14 @@ pub fn build_request(
 ) -> Result<HttpRequest, RequestError> {
     let scope = ConnectionScope { inner: scope, connection };
     let mut headers = Vec::new();
-    for (name, value) in connection.plan.api.headers.iter().chain(&request.headers) {
-        let value = eval(value, &scope)?;
+    for (name, expr) in connection.plan.api.headers.iter().chain(&request.headers) {
+        let value = eval(expr, &scope)?;
         if !value.is_missing() {
-            set_header(&mut headers, name, &form::scalar_text(name, &value)?)?;
+            let set = set_header(&mut headers, name, &form::scalar_text(name, &value)?);
+            if is_own(expr) { set.map_err(|error| own_header(connection, error))? } else { set? }
         }
     }
-    authorise(&mut headers, connection, &scope)?;
+    authorise(&mut headers, connection, &scope).map_err(|error| own_header(connection, error))?;
     let (body, content_type) = body(request.body.as_ref(), &scope)?;
     if let Some(content_type) = content_type
         && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
@@ -132,7 +143,27 @@ impl Scope for ConnectionScope<'_> {
     }
 }
 
-fn setting(connection: &LiveConnection, name: &str) -> Value {
+/// Made of what is configured for the connection, and of nothing that a run brings.
+fn is_own(expr: &Expr) -> bool {
+    let (mut configured, mut brought) = (false, false);
+    expr.walk(&mut |part| match part {
+        Expr::Env(Env::Setting(_) | Env::Secret(_)) => configured = true,
+        Expr::Env(_) | Expr::Event(_) | Expr::Local(_) | Expr::Input(_) | Expr::Raw(_) | Expr::Answer(_) => brought = true,
+        _ => {}
+    });
+    configured && !brought
+}
+
+/// A header of the connection's own is a matter of its configuration, not of the run.
+fn own_header(connection: &LiveConnection, error: RequestError) -> RequestError {
+    match error {
+        RequestError::Header(header) => RequestError::ConnectionHeader { connection: connection.plan.name.clone(), header },
+        other => other,
+    }
+}
+
+/// Returns a setting of a connection.
+pub(crate) fn setting(connection: &LiveConnection, name: &str) -> Value {
     connection.plan.settings.get(name).cloned().unwrap_or_default()
 }
 

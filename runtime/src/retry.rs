@@ -60,6 +60,30 @@ impl Policy {
     }
 }
 
+/// Returns a length for people: its two largest units.
+pub(crate) fn length(ms: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second")];
+    /// Some services have no idea what they ask for.
+    const CENTURY_MS: u64 = 36_525 * 86_400_000;
+    if ms >= CENTURY_MS {
+        return "longer than a century".to_owned();
+    }
+    // Whole seconds.
+    let mut left = ms.div_ceil(1_000) * 1_000;
+    let mut words = Vec::new();
+    for (unit, name) in UNITS {
+        let count = left / unit;
+        left %= unit;
+        if count > 0 {
+            words.push(format!("{count} {name}{}", if count == 1 { "" } else { "s" }));
+        } else if !words.is_empty() {
+            break;
+        }
+    }
+    words.truncate(2);
+    if words.is_empty() { "no time".to_owned() } else { words.join(" ") }
+}
+
 /// Returns how long after the first send a keyed call may be repeated: four fifths of the service's memory.
 pub fn key_bound_ms(effect: &Effect) -> Option<u64> {
     match effect {

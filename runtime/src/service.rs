@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::admin::{Admin, State, bind_socket};
+use crate::admin::{self, Admin, State, bind_socket};
 use crate::engine::{Engine, EngineOptions};
 use crate::live::Live;
 use crate::poll::Polls;
@@ -104,6 +104,15 @@ pub enum StartError {
         /// The address.
         address: String,
     },
+    /// The socket of the admin API lies in the store's folder, and the system bounds its path.
+    #[error(
+        "the store's path is too long for a unix socket ({bytes} bytes, at most {}): set [store] path to a shorter one",
+        admin::LONGEST_PATH
+    )]
+    SocketPath {
+        /// The length of the socket's path.
+        bytes: usize,
+    },
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -137,6 +146,8 @@ pub struct Service {
     server: Arc<Server>,
     polls: Arc<Polls>,
     addresses: Addresses,
+    /// Which file the socket is.
+    socket: Option<(u64, u64)>,
     folder: PathBuf,
     drain: Duration,
     stop_server: watch::Sender<bool>,
@@ -190,6 +201,10 @@ impl Service {
         if !admin_at.ip().is_loopback() && options.admin_token.is_none() {
             return Err(StartError::TokenRequired { address: admin_at.to_string() });
         }
+        let bytes = admin::path_length(&options.store_path);
+        if bytes > admin::LONGEST_PATH {
+            return Err(StartError::SocketPath { bytes });
+        }
         // Addresses first: a daemon that cannot listen makes no store.
         let store = open(&options.store_path)?;
         let folder = options.store_path.clone();
@@ -239,6 +254,7 @@ impl Service {
             engine,
             server,
             polls,
+            socket: identity(&addresses.socket),
             addresses,
             folder: folder.clone(),
             drain,
@@ -289,7 +305,13 @@ impl Service {
         for task in tasks.admin {
             ended(task).await;
         }
-        for path in [&self.addresses.socket, &self.folder.join(ADDRESSES_FILE)] {
+        let (socket, file) = (&self.addresses.socket, self.folder.join(ADDRESSES_FILE));
+        // Where the store's folder was removed meanwhile, both may be another daemon's.
+        let ours = [
+            identity(socket) == self.socket,
+            fs::read_to_string(&file).is_ok_and(|text| text == addresses_text(&self.addresses)),
+        ];
+        for (path, _) in [socket, &file].into_iter().zip(ours).filter(|(_, ours)| *ours) {
             if let Err(error) = fs::remove_file(path) {
                 tracing::debug!(%error, path = %path.display(), "a file could not be removed");
             }
@@ -329,10 +351,19 @@ fn reachable(mut at: SocketAddr) -> String {
     format!("http://{at}")
 }
 
+fn addresses_text(addresses: &Addresses) -> String {
+    serde_json::json!({ "server": addresses.server, "admin": addresses.admin }).to_string()
+}
+
+/// Returns what tells a file from all others.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
+
 /// Whoever reads the file sees all of it or none.
 fn write_addresses(folder: &Path, addresses: &Addresses) -> io::Result<()> {
     let (new, place) = (folder.join(".addresses.json"), folder.join(ADDRESSES_FILE));
-    let text = serde_json::json!({ "server": addresses.server, "admin": addresses.admin }).to_string();
+    let text = addresses_text(addresses);
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(text.as_bytes())?;
     fs::rename(new, place)

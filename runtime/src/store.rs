@@ -49,6 +49,12 @@ pub enum StoreError {
         /// The version found.
         found: u32,
     },
+    /// The files of the store were removed or replaced while it is open: what is written there is lost.
+    #[error("the store `{folder}` was removed or replaced while flowd runs: put it back, or start flowd again")]
+    Gone {
+        /// The folder.
+        folder: String,
+    },
     /// What was read makes no sense.
     #[error("the store is damaged: {0}")]
     Corrupted(String),
@@ -63,7 +69,7 @@ pub enum StoreError {
 impl StoreError {
     /// Tells whether trying again may help.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, StoreError::Io(_) | StoreError::Conflict)
+        matches!(self, StoreError::Io(_) | StoreError::Gone { .. } | StoreError::Conflict)
     }
 }
 
@@ -78,6 +84,13 @@ pub trait Store: Send + Sync {
     fn set_paused(&self, flow: &str, at: Option<Timestamp>) -> BoxFuture<'static, Result<(), StoreError>>;
     /// Removes a little of what is too old, and says where to go on.
     fn prune(&self, bite: PruneBite) -> BoxFuture<'static, Result<Pruned, StoreError>>;
+
+    /// Tells whether writes can be relied on: the files are still in their place, and since the last failure a write of
+    /// ordinary size has succeeded. It asks the disk at most about once a second, and writes nothing.
+    ///
+    /// # Errors
+    /// Where they cannot.
+    fn check(&self) -> Result<(), StoreError>;
 
     /// Returns an event by its number.
     fn event(&self, seq: u64) -> Result<Option<StoredEvent>, StoreError>;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flow_plan::{Condition, Expr, FieldShape, Flow, TriggerUse, Value};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -54,6 +55,21 @@ pub struct Read {
     pub value: Json,
 }
 
+/// When a flow was paused, as far as is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pauses {
+    /// Since when it is paused.
+    pub since: Option<Timestamp>,
+    /// Earlier pauses, from and until: those of this start, since the store keeps none that is over.
+    pub over: Vec<(Timestamp, Timestamp)>,
+}
+
+impl Pauses {
+    fn covered(&self, at: Timestamp) -> bool {
+        self.over.iter().any(|(from, until)| (*from..=*until).contains(&at))
+    }
+}
+
 /// Returns what the live flows of the event's source make of it: all of them, or `only` one. `ran` are the runs that it
 /// started.
 pub fn why(
@@ -62,7 +78,7 @@ pub fn why(
     event: &StoredEvent,
     only: Option<&str>,
     ran: &[RunHead],
-    is_paused: &dyn Fn(&str) -> bool,
+    pauses: &dyn Fn(&str) -> Pauses,
     personal: bool,
 ) -> Vec<Why> {
     let mut answers: Vec<Why> = Vec::new();
@@ -82,7 +98,7 @@ pub fn why(
         payload.each_listener(&head, settings, &mut |flow, used, view, guard| {
             if only.is_none_or(|only| only == flow.id) {
                 let run = ran.iter().find(|run| run.flow == flow.id);
-                answers.push(explain(flow, used, view, guard, run, event, is_paused(&flow.id), personal));
+                answers.push(explain(flow, used, view, guard, run, event, &pauses(&flow.id), personal));
             }
         });
     }
@@ -136,7 +152,7 @@ fn explain(
     guard: Option<bool>,
     run: Option<&RunHead>,
     event: &StoredEvent,
-    is_paused: bool,
+    pauses: &Pauses,
     personal: bool,
 ) -> Why {
     let clauses = match &flow.filter {
@@ -160,11 +176,14 @@ fn explain(
             },
             None => "its condition does not hold".to_owned(),
         },
-        (None, Some(true), Some(true)) if is_paused => "the flow is paused".to_owned(),
-        (None, Some(true), Some(true)) if used.dedupe.is_some() && view.key(used) != event.id => {
-            "it matches; it has run for an earlier event with the same key, or was not live at the time".to_owned()
+        (None, Some(true), Some(true)) if pauses.since.is_some_and(|since| since <= event.received_at) => {
+            "the flow was paused when it came, and still is".to_owned()
         }
-        (None, Some(true), Some(true)) => "it matches now; it was not live, or was another version, at the time".to_owned(),
+        (None, Some(true), Some(true)) if pauses.covered(event.received_at) => "the flow was paused when it came".to_owned(),
+        (None, Some(true), Some(true)) if used.dedupe.is_some() && view.key(used) != event.id => {
+            "it matches; it has run for an earlier event with the same key, or was paused or not live at the time".to_owned()
+        }
+        (None, Some(true), Some(true)) => "it matches now; it was not live, paused, or another version, at the time".to_owned(),
     };
     Why { flow: flow.id.clone(), trigger: used.name.clone(), ran: run.map(|run| run.id.clone()), reason, clauses }
 }

@@ -376,7 +376,7 @@ pub(super) fn first_line(docs: &str) -> &str {
 }
 
 /// What others call a function of the language.
-fn alias(name: &str) -> Option<&'static str> {
+pub(super) fn alias(name: &str) -> Option<&'static str> {
     Some(match name {
         "len" | "size" | "count" | "strlen" => "length",
         "lowercase" | "to_lower" | "tolower" | "toLowerCase" | "downcase" => "lower",

@@ -158,7 +158,7 @@ impl<'a> Checker<'a> {
         let unit = if calls > limit { "calls" } else { "times" };
         let diagnostic = self
             .diagnostic(Code::E309, span, format!("this run could {what} {shown} {unit}"))
-            .label("the bounds of loops within loops multiply")
+            .label("the bounds of loops within loops multiply, and so do the calls of each round")
             .help(format!("at most {} are allowed in one run: lower the bounds", thousands(limit)));
         self.report(diagnostic);
     }
@@ -171,8 +171,22 @@ impl<'a> Checker<'a> {
         let diagnostic = self
             .diagnostic(Code::E107, node.do_span.to(node.body.span), "this flow does nothing")
             .label("no action stands here: nothing outside would change")
-            .help("behind `do` stands at least one action, for example `kustomer.create_conversation`");
+            .help(match self.any_action() {
+                Some(action) => format!("behind `do` stands at least one action, for example `{action}`"),
+                None => "behind `do` stands at least one action".to_owned(),
+            });
         self.report(diagnostic);
+    }
+
+    /// An action of this project, for examples.
+    fn any_action(&self) -> Option<String> {
+        let all = || {
+            self.connections.iter().flat_map(|(connection, connector)| {
+                let actions = connector.operations.values().filter(|op| op.action && !op.internal && !op.dangerous);
+                actions.map(move |op| format!("{connection}.{}", op.name))
+            })
+        };
+        all().find(|name| name == "kustomer.create_conversation").or_else(|| all().next())
     }
 
     /// Takes out what only follows from a mistake that the parser has told: the same word, or what it is a part of.
@@ -186,12 +200,11 @@ impl<'a> Checker<'a> {
             .iter()
             .map(|error| {
                 let at = error.span;
-                let start = text.get(..at.start as usize).map_or(0, |before| {
-                    before.rfind(char::is_whitespace).map_or(0, |at| at + 1)
-                });
-                let end = text.get(at.end as usize..).map_or(text.len(), |behind| {
-                    at.end as usize + behind.find(char::is_whitespace).unwrap_or(behind.len())
-                });
+                let start =
+                    text.get(..at.start as usize).map_or(0, |before| before.rfind(char::is_whitespace).map_or(0, |at| at + 1));
+                let end = text
+                    .get(at.end as usize..)
+                    .map_or(text.len(), |behind| at.end as usize + behind.find(char::is_whitespace).unwrap_or(behind.len()));
                 let offset = node.span.start as usize;
                 Span::new(offset + start, offset + end)
             })

@@ -14,7 +14,8 @@ use crate::code::Code;
 use crate::diagnostic::{Edit, Fix};
 
 /// Words that others use for the event.
-const EVENTS: &[&str] = &["payload", "data", "object", "body", "input", "webhook", "context", "ctx", "this", "self", "trigger", "event"];
+const EVENTS: &[&str] =
+    &["payload", "data", "object", "body", "input", "webhook", "context", "ctx", "this", "self", "trigger", "event"];
 
 impl<'a> Checker<'a> {
     /// Tells whether a bare name means nothing here, so that it is surely a slip.
@@ -67,7 +68,7 @@ impl<'a> Checker<'a> {
                 _ => return false,
             }
         };
-        let safe = match root.text.as_str() {
+        let is_event = match root.text.as_str() {
             "raw" | "run" | "env" | "error" => return false,
             "trigger" => path.is_empty(),
             "event" => match path.last() {
@@ -75,7 +76,8 @@ impl<'a> Checker<'a> {
                 _ => return false,
             },
             connection if self.connection(connection).is_some() => {
-                if self.binding(connection).is_some() || connection != source.connection || path != [source.trigger.name.as_str()] {
+                if self.binding(connection).is_some() || connection != source.connection || path != [source.trigger.name.as_str()]
+                {
                     return false;
                 }
                 self.uses(source.connection);
@@ -85,17 +87,25 @@ impl<'a> Checker<'a> {
                 if !self.is_unknown_word(root) || self.event_field(&format!("{other}_{}", name.text)).is_some() {
                     return false;
                 }
-                let record = super::step_name(&source.record.name);
-                EVENTS.contains(&other) || other == record || source.trigger.name.contains(other)
+                let means_event = EVENTS.contains(&other)
+                    || other == super::step_name(&source.record.name)
+                    || source.trigger.name.split('_').any(|part| part == other);
+                if !means_event || self.gone.iter().any(|(known, _)| known == other) {
+                    return false;
+                }
+                true
             }
         };
+        if !is_event {
+            return false;
+        }
         let text = self.text_of(expr);
         let written = if self.is_hidden(&name.text) { format!("event.{}", name.text) } else { name.text.clone() };
         let diagnostic = self
             .diagnostic(Code::E201, expr.span, format!("there is no `{text}`, but there is `{written}`"))
             .label("the fields of the event stand by themselves")
             .help(format!("`{written}` is that of the event that starts the flow"))
-            .fix(format!("`{written}`"), expr.span, written, safe);
+            .fix(format!("`{written}`"), expr.span, written, true);
         self.report(diagnostic);
         true
     }
@@ -111,6 +121,11 @@ impl<'a> Checker<'a> {
         let value = self.value(left);
         self.quiet -= 1;
         self.quiet_error = failed;
+        if value.is_unknown() && matches!(right.kind.as_ref(), ExprKind::Text(_)) {
+            // What is wrong with it is told, and `or` with it.
+            self.value(left);
+            return true;
+        }
         if matches!(value.ty.as_ref(), Type::Unknown | Type::Bool | Type::Json) {
             return false;
         }
@@ -199,4 +214,9 @@ pub(super) fn capitals(exprs: &[&syntax::Expr]) -> Vec<Edit> {
             _ => None,
         })
         .collect()
+}
+
+/// `amount.currency`, as others write it.
+pub(super) fn asks_currency(expr: &syntax::Expr) -> bool {
+    matches!(expr.kind.as_ref(), ExprKind::Field(_, name) if name.text == "currency")
 }

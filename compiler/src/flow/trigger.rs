@@ -205,7 +205,7 @@ impl<'a> Checker<'a> {
         for arg in &reference.args {
             let Some(option) = self.option(arg, reference, trigger) else {
                 // One report: the option that is needed was surely meant, and is named there.
-                strange |= !arg.name.as_ref().is_some_and(|name| near(name, trigger).is_some());
+                strange |= arg.name.as_ref().is_none_or(|name| near(name, trigger).is_none());
                 continue;
             };
             if given.contains(&option.name.as_str()) {

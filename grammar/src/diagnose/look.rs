@@ -82,8 +82,17 @@ impl<'s> Look<'s> {
         self.found = self.tokens.partition_point(|token| token.span.end as usize <= at);
     }
 
-    /// Calls a fix safe only where the text can be read with it.
+    /// Keeps words apart that a fix would join, and calls it safe only where the text can be read with it.
     pub(super) fn doubt(&self, range: Span, error: &mut SyntaxError) {
+        let word = |c: char| c.is_alphanumeric() || c == '_';
+        for (span, with) in error.fixes.iter_mut().flat_map(|fix| fix.edits.iter_mut()) {
+            if with.ends_with(word) && self.source.get(span.end as usize..).is_some_and(|rest| rest.starts_with(word)) {
+                with.push(' ');
+            }
+            if with.starts_with(word) && self.source.get(..span.start as usize).is_some_and(|before| before.ends_with(word)) {
+                with.insert(0, ' ');
+            }
+        }
         for fix in error.fixes.iter_mut().filter(|fix| fix.safe) {
             if fix.edits.iter().any(|(span, _)| span.start < range.start || span.end > range.end) {
                 continue;

@@ -1,7 +1,7 @@
 //! Forms that are close to one of Flow's: the form to write is given in the words that were written.
 
 use super::look::{Look, is_reserved};
-use super::token::Kind;
+use super::token::{Kind, tokens};
 use crate::error::{Fix, SyntaxError};
 use crate::grammar::Rule;
 use crate::span::Span;
@@ -40,7 +40,7 @@ fn left<'s>(look: &Look<'s>, at: usize) -> Option<(Span, &'s str)> {
 
 /// `flow big-charge`, `flow "Big charge"`, `flow big {`.
 fn head(look: &Look<'_>) -> Option<SyntaxError> {
-    if look.place != Rule::only_items || look.word(0) != "flow" || look.found > 4 {
+    if look.place != Rule::only_items || look.word(0) != "flow" || look.found > 4 || is_reserved(look.word(1)) {
         return None;
     }
     let start = (1..look.tokens.len().min(12)).find(|at| matches!(look.word(*at), "when" | "every" | "{" | ":"))?;
@@ -146,14 +146,17 @@ fn negated(look: &Look<'_>) -> Option<SyntaxError> {
     let mut next = at;
     match look.word(at) {
         "isn" | "aren" | "isnt" if apostrophe || look.word(at) == "isnt" => {
-            let end =
-                look.span(at).end + if apostrophe { 1 + short.chars().nth(0).map_or(1, |c| c.len_utf8() as u32) } else { 0 };
+            let behind = short.chars().next().filter(|_| apostrophe).map_or(0, |c| c.len_utf8() + 1);
+            let end = look.span(at).end + u32::try_from(behind).unwrap_or(0);
             let span = Span { start: look.span(at).start, end };
-            return Some(wrong(span, "this comparison is written `is not`", &format!("{text} is not …")).fix(
-                "replace it by `is not`",
-                span,
-                "is not",
-            ));
+            return Some(
+                wrong(
+                    span,
+                    "this comparison is written `is not`",
+                    &format!("{text} is not {}", next_word(look.source, span.end)),
+                )
+                .fix("replace it by `is not`", span, "is not"),
+            );
         }
         "doesn" | "don" if apostrophe => {
             let span = Span { start: look.span(at).start, end: look.span(at).end };
@@ -190,9 +193,17 @@ fn negated(look: &Look<'_>) -> Option<SyntaxError> {
     }
 }
 
+/// The first token behind a place.
+fn next_word(source: &str, at: u32) -> &str {
+    let rest = source.get(at as usize..).unwrap_or("");
+    let len = rest.find('\n').unwrap_or(rest.len());
+    let range = Span { start: at, end: at + u32::try_from(len).unwrap_or(0) };
+    tokens(source, range).first().map_or("…", |token| token.text)
+}
+
 /// `AND`, `OR`, `NOT`.
 fn capitals(look: &Look<'_>) -> Option<SyntaxError> {
-    let at = if look.word_before(look.found, 1) == "NOT" { look.found - 1 } else { look.found };
+    let at = if matches!(look.word_before(look.found, 1), "NOT" | "AND" | "OR") { look.found - 1 } else { look.found };
     let with = match look.word(at) {
         "AND" | "And" => "and",
         "OR" | "Or" => "or",
@@ -232,11 +243,14 @@ fn choice(look: &Look<'_>) -> Option<SyntaxError> {
     } else {
         return None;
     };
-    let (_, text) = left(look, operator)?;
-    let span = look.span(operator).to(look.span(if first > at { first - 1 } else { at }));
+    let from = if look.word_before(operator, 1) == "not" { operator - 1 } else { operator };
+    let (_, text) = left(look, from)?;
+    let span = look.span(from).to(look.span(if first > at { first - 1 } else { at }));
     let message = "one of several values is asked for with `in` and a list";
     if look.word(first) == "[" {
-        let form = format!("{text} in […]");
+        let rest = look.source.get(look.span(first).start as usize..).unwrap_or("");
+        let list = rest.find([']', '\n']).and_then(|end| rest.get(..=end)).filter(|list| list.ends_with(']'));
+        let form = format!("{text} in {}", list.unwrap_or("[\"a\", \"b\"]"));
         return Some(wrong(span, message, &form).fix("replace it by `in`", span, "in"));
     }
     let mut last = first;
@@ -254,8 +268,9 @@ fn choice(look: &Look<'_>) -> Option<SyntaxError> {
     if values.is_empty() {
         return Some(wrong(span, message, &format!("{text} in [\"a\", \"b\"]")));
     }
-    let list = format!("in [{}]", values.join(", "));
-    let whole = look.span(operator).to(look.span(last.checked_sub(1)?));
+    let not = if from < operator { "not " } else { "" };
+    let list = format!("{not}in [{}]", values.join(", "));
+    let whole = look.span(from).to(look.span(last.checked_sub(1)?));
     Some(wrong(span, message, &format!("{text} {list}")).fix(format!("write `{list}`"), whole, list))
 }
 
@@ -348,6 +363,17 @@ fn conditions(look: &Look<'_>) -> Option<SyntaxError> {
     }
     let span = look.span(at);
     let whole = Span { start: look.gap(at).start, end: span.end };
+    let lone = matches!(look.kind(at + 1), Some(Kind::Text | Kind::Number))
+        && matches!(look.word(at + 2), "do" | "," | "and" | "or" | "within" | "per" | "");
+    let operator = at.checked_sub(2).map_or("", |i| look.word(i));
+    if lone && let Some((_, subject)) = left(look, at.saturating_sub(2)).filter(|_| matches!(operator, "contains" | "is")) {
+        let (one, two) = (look.word(at - 1), look.word(at + 1));
+        return Some(
+            SyntaxError::new("E102", span, "a comparison has one value on its right")
+                .label("`,` joins no values here")
+                .help(format!("write `{subject} {operator} {one} or {subject} {operator} {two}`")),
+        );
+    }
     Some(
         SyntaxError::new("E102", span, "conditions are joined by `and` or `or`")
             .label("`,` joins no conditions")
@@ -390,15 +416,16 @@ fn value(look: &Look<'_>) -> Option<SyntaxError> {
         let key = look.word(at).trim_matches('\'');
         return Some(instead(look.span(at), look.span(at), "a key stands in double quotes, or in none", &format!("\"{key}\"")));
     }
-    let open = look.open_bracket(at)?;
-    if look.word(open) != "(" || look.kind(at) != Some(Kind::Word) || look.word(at + 1) == ":" {
+    let open = (0..at.min(look.tokens.len())).rev().find(|i| look.word(*i) == "(")?;
+    if look.open_bracket(at) != Some(open) || look.word(at + 1) == ":" {
         return None;
     }
     let colon = (open..at).rev().find(|i| look.word(*i) == ":")?;
-    let end = (at..look.tokens.len()).find(|i| matches!(look.word(*i), ")" | "," | "]" | "}"))?;
-    let words = (colon + 1..end).all(|i| look.kind(i) == Some(Kind::Word) && !look.word(i).starts_with('`'));
-    let plain = at - colon >= 2 && words;
-    plain.then_some(())?;
+    let end = (at..look.tokens.len()).find(|i| matches!(look.word(*i), ")" | "," | "]"))?;
+    let plain = |i: usize| look.kind(i) == Some(Kind::Word) && !look.word(i).starts_with('`');
+    let words = (colon + 1..end).all(|i| plain(i) || matches!(look.word(i), "{" | "}" | "."));
+    let begins = plain(colon + 1) && (plain(colon + 2) || look.word(colon + 2) == "{");
+    (at > colon + 1 && words && begins).then_some(())?;
     let span = look.span(colon + 1).to(look.span(end - 1));
     let text = span.text(look.source);
     if text.contains('\n') {
@@ -429,6 +456,10 @@ fn call(look: &Look<'_>) -> Option<SyntaxError> {
         ));
     }
     let name = (at.saturating_sub(1)..=at).find(|i| look.kind(*i) == Some(Kind::Word) && look.word(i + 1) == ":")?;
+    if look.place == Rule::only_arms && matches!(look.word(name), "_" | "default" | "else" | "otherwise") {
+        let span = look.span(name).to(look.span(name + 1));
+        return Some(instead(span, span, "the arm for all other values is written `else =>`", "else =>"));
+    }
     let (action, text) = left(look, name)?;
     if !text.contains('.') || !look.place_is_flow() || look.open_bracket(name).is_some_and(|open| look.word(open) != "{") {
         return None;
@@ -444,7 +475,7 @@ fn call(look: &Look<'_>) -> Option<SyntaxError> {
     error.fixes.push(Fix {
         title: "add the parentheses".to_owned(),
         edits: vec![(Span { start: action.end, end: inputs.start }, "(".to_owned()), (inputs.after(), ")".to_owned())],
-        safe: true,
+        safe: look.place != Rule::only_arms,
     });
     Some(error)
 }
@@ -470,15 +501,15 @@ fn arms(look: &Look<'_>) -> Option<SyntaxError> {
 fn connector(look: &Look<'_>) -> Option<SyntaxError> {
     let at = look.found;
     let span = look.span(at);
-    if look.word(at) == "?" && look.word(at + 1) == ":" && look.kind(at + 2) == Some(Kind::Word) && !look.place_is_flow() {
-        let (name, kind) = (look.word_before(at, 1), look.word(at + 2));
+    if look.word(at) == "?:" && look.kind(at + 1) == Some(Kind::Word) && !look.place_is_flow() {
+        let (name, kind) = (look.word_before(at, 1), look.word(at + 1));
         let form = format!("{name}: {kind}?");
-        let simple = look.word(at + 3) != "<" && look.word(at + 3) != "?";
+        let simple = !matches!(look.word(at + 2), "<" | "?" | "|" | ".");
         let mut error = wrong(span, "what can be missing has its `?` behind the type", &form);
         if simple {
             error.fixes.push(Fix {
                 title: format!("write `{form}`"),
-                edits: vec![(span, String::new()), (look.span(at + 2).after(), "?".to_owned())],
+                edits: vec![(span, ":".to_owned()), (look.span(at + 1).after(), "?".to_owned())],
                 safe: true,
             });
         }

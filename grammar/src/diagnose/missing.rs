@@ -188,9 +188,10 @@ pub(super) fn separator(look: &Look<'_>) -> Option<SyntaxError> {
             ",",
         ))
         .map(|mut error| {
-            // A bare word may as well be a slip of another kind.
-            let bare = look.kind(at) == Some(Kind::Word) && look.word(at + 1) != ":";
-            error.fixes.iter_mut().for_each(|fix| fix.safe &= !bare);
+            // What is no named input may as well be a slip of another kind.
+            let literal = matches!(look.kind(at), Some(Kind::Text | Kind::Number | Kind::Time)) && open == Some("[");
+            let certain = literal || look.word(at + 1) == ":";
+            error.fixes.iter_mut().for_each(|fix| fix.safe &= certain);
             error
         });
     }

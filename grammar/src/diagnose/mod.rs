@@ -83,6 +83,13 @@ pub(crate) fn behind_do(source: &str, do_span: Span, bad: Span) -> SyntaxError {
             "",
         );
     }
+    if bad.text(source).starts_with(':') {
+        let colon = Span { start: bad.start, end: bad.start + 1 };
+        return SyntaxError::new("E108", colon, "no colon stands behind `do`")
+            .label("`:` is not part of Flow here")
+            .help("write `do` and go on; blocks stand in braces, indentation means nothing")
+            .fix("remove `:`", colon, "");
+    }
     explain(source, Rule::only_chain, None, bad)
 }
 

@@ -6,6 +6,7 @@
 use super::amount::currency_of;
 use super::look::Look;
 use crate::error::SyntaxError;
+use crate::grammar::Rule;
 use crate::span::Span;
 
 /// Currencies with three decimal places.
@@ -25,6 +26,8 @@ struct Written<'s> {
     before: Option<String>,
     /// A currency behind them.
     behind: Option<String>,
+    /// `k` stands right behind the digits.
+    thousands: bool,
 }
 
 /// What the digits say.
@@ -47,7 +50,9 @@ pub(super) fn find(look: &Look<'_>) -> Option<SyntaxError> {
         let before = look.span(look.found.checked_sub(1)?);
         let written = Written::at(look.source, before.start as usize)?;
         // `[1,2 x]` is wrong somewhere else.
-        (written.before.is_some() || written.sign.is_some()).then_some(written)
+        // Two numbers in a row look like the count of a window to the parser.
+        let grouped = written.digits.contains(' ') && look.expects_rule(Rule::w_times);
+        (written.before.is_some() || written.sign.is_some() || grouped).then_some(written)
     })?;
     here.error()
 }
@@ -119,8 +124,11 @@ impl<'s> Written<'s> {
         let digits = digits(rest.get(len..)?)?;
         let at = start + len;
         let mut end = at + digits.len();
+        let word = |text: &str| text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+        let thousands = source.get(end..).is_some_and(|text| text.starts_with(['k', 'K']) && word(text) == 1);
+        end += usize::from(thousands);
         let behind_digits = source.get(end..)?;
-        if behind_digits.starts_with(':') && behind_digits.bytes().nth(1).is_some_and(|b| b.is_ascii_digit()) {
+        if behind_digits.starts_with(':') && behind_digits.as_bytes().get(1).is_some_and(u8::is_ascii_digit) {
             return None;
         }
         let gap = blanks(behind_digits);
@@ -142,7 +150,7 @@ impl<'s> Written<'s> {
             behind = Some(code);
             end += gap + len;
         }
-        Some(Self { span: Span::new(start, end), digits, start: at, sign, before, behind })
+        Some(Self { span: Span::new(start, end), digits, start: at, sign, before, behind, thousands })
     }
 
     /// The code of its currency, whether it is certain, or `None` where there are two.
@@ -176,14 +184,16 @@ impl<'s> Written<'s> {
     fn error(&self) -> Option<SyntaxError> {
         let currency = self.currency();
         let code = currency.as_ref().and_then(|(code, _)| code.clone());
-        let reading = reading(self.digits, code.as_deref());
+        let mut reading = reading(self.digits, code.as_deref());
         let turned = self.sign.is_some() || self.before.is_some();
         if matches!(reading, Reading::Plain) && !turned {
             return None;
         }
         let spaced = self.digits.contains([' ', '\u{A0}', '\u{202F}']);
-        if spaced && code.is_none() && !self.digits.contains(" 0") {
-            return None;
+        let loose = spaced && code.is_none();
+        if self.thousands {
+            let whole = self.digits.bytes().all(|b| b.is_ascii_digit());
+            reading = if whole { Reading::One(format!("{}_000", self.digits)) } else { Reading::None };
         }
         let Some((code, certain)) = currency else {
             return Some(
@@ -194,7 +204,7 @@ impl<'s> Written<'s> {
         };
         let with = |number: &str| code.as_ref().map_or_else(|| number.to_owned(), |code| format!("{number} {code}"));
         let message = if turned {
-            "money is written with its currency code behind the number"
+            "money is written with its currency code"
         } else if self.digits.starts_with('.') {
             "a number begins with a digit"
         } else {
@@ -212,11 +222,16 @@ impl<'s> Written<'s> {
                     .guess(format!("write `{less}`, which is {little}"), self.span, less)
             }
             Reading::None => {
-                let label =
-                    if self.digits.contains(',') { "these groups make no number" } else { "a number has one `.` at most" };
+                let label = if self.thousands {
+                    "`k` is not part of Flow"
+                } else if self.digits.contains(',') {
+                    "these groups make no number"
+                } else {
+                    "a number has one `.` at most"
+                };
                 error.label(label).help("write the number with one `.` at most, and `_` between groups: `1_000.50`")
             }
-            Reading::One(number) => self.one(error, &with(&number), certain && !half_sure(self.digits)),
+            Reading::One(number) => self.one(error, &with(&number), certain && !loose && !half_sure(self.digits)),
             Reading::Plain => self.one(error, &with(self.digits), certain),
         })
     }

@@ -23,7 +23,7 @@ pub(super) fn quotes(look: &Look<'_>) -> Option<SyntaxError> {
     let line = look.source.get(outer.span.start as usize..)?;
     let line = line.get(..line.find('\n').unwrap_or(line.len()))?;
     let mut places = Vec::new();
-    let (mut hole, mut skip) = (None, false);
+    let (mut hole, mut skip, mut of_first) = (None, false, None);
     for (at, byte) in line.bytes().enumerate().skip(1) {
         match byte {
             _ if skip => skip = false,
@@ -34,15 +34,17 @@ pub(super) fn quotes(look: &Look<'_>) -> Option<SyntaxError> {
                 skip = true;
             }
             b'{' if hole.is_none() => hole = Some(at),
-            b'}' if hole.is_some() && !places.is_empty() => break,
-            b'}' => hole = None,
-            b'"' if hole.is_none() => return None,
+            b'}' => {
+                hole = None;
+                of_first = of_first.or(places.last().copied());
+            }
+            b'"' if hole.is_none() => break,
             _ => {}
         }
     }
     let start = outer.span.start as usize;
     let span = |at: usize| Span::new(start + at, start + at + 1);
-    let (first, last) = (*places.first()?, *places.last()?);
+    let (first, last) = (*places.first()?, of_first?);
     let form = line.get(first..last + 2)?.replace("\\\"", "\"");
     let mut error = SyntaxError::new("E109", Span::new(start + first, start + last + 2), "quotes inside `{…}` need no backslash")
         .label("the text around it has not ended here")

@@ -206,6 +206,17 @@ const LINES: &[&str] = &[
     "when a.b do c.d(x: 1 foo)",
     "when stripe.charge_failed and amount > 100 do c.d",
     "when stripe.charge_failed, amount > 100 do c.d",
+    "when a.b where x≠5 do c.d",
+    "when a.b where x ?? 5 > 3 and $1,500 do c.d",
+    "when a.b where a > 1,b do c.d",
+    "when a.b where x doesn't contain \"a\" do c.d",
+    "when a.b where amount > 1 500 do c.d",
+    "when a.b where amount > $1k do c.d",
+    r#"when a.b where x not in "a", "b" do c.d"#,
+    r#"when a.b where x contains "a", "b" do c.d"#,
+    "when a.b do c.d(text: Hello {name})",
+    "when a.b do { match x { \"a\" => c.d default: e.f } }",
+    r#"when a.b do c.d(text: "{x else \"y\"} and {z else \"w\"}")"#,
     // Comparisons.
     "when a.b where x ≥ 5 do c.d",
     "when a.b where x ≤ 5 do c.d",
@@ -282,7 +293,7 @@ fn each_mistake_is_explained() {
     let mut out = String::new();
     for source in LINES.iter().chain(FILES) {
         let errors = parse(source).errors;
-        if errors.is_empty() { println!("NOERR {source}"); }
+        assert!(!errors.is_empty(), "{source}");
         out.push_str(&format!("{}\n", "-".repeat(100)));
         if source.contains('\n') {
             out.push_str(source);
@@ -297,12 +308,72 @@ fn each_mistake_is_explained() {
     });
 }
 
+/// Forms close to mistakes that are none.
+#[test]
+fn what_is_right_stays_so() {
+    for source in [
+        "when a.b where amount > 1.000 KWD do c.d",
+        "when a.b where amount > 12.345 BHD do c.d",
+        "when a.b where amount > 1_000.50 EUR do c.d",
+        "when a.b where x in [1,200,300] do c.d(list: [1.5,200], y: 2)",
+        "when a.b do c.d(x: 1,y: 2)",
+        "when a.b do c.d(x: round(a,2))",
+        r#"when a.b do c.d(text: "100 $ and # and } and < 5 %")"#,
+        r#"when a.b do c.d(text: "\u{24}{x} $5 #7 \{x}")"#,
+        "when a.b where x - y > 5 do c.d",
+        "when a.b where `with blanks` > 5 do c.d",
+        "when a.b where AND.x is present do c.d",
+    ] {
+        let errors = parse(source).errors;
+        assert!(errors.is_empty(), "{source}\n{errors:#?}");
+    }
+}
+
+/// No fix that is called safe changes an amount, and what can be read in two ways has no safe one.
+#[test]
+fn amounts_keep_their_value() {
+    for (source, form) in [
+        ("1,000,000 USD", Some("1_000_000 USD")),
+        ("1.000,50 EUR", Some("1_000.50 EUR")),
+        ("€1.000,50", Some("1_000.50 EUR")),
+        ("1.000,50 €", Some("1_000.50 EUR")),
+        ("1.000.000,50 EUR", Some("1_000_000.50 EUR")),
+        ("1,000.50 USD", Some("1_000.50 USD")),
+        ("$100 USD", Some("100 USD")),
+        ("USD 100", Some("100 USD")),
+        ("EUR 1.000,50", Some("1_000.50 EUR")),
+        ("US$100", Some("100 USD")),
+        ("CA$100", Some("100 CAD")),
+        ("1 000 EUR", Some("1_000 EUR")),
+        ("1'000 CHF", Some("1_000 CHF")),
+        ("1'000.50 CHF", Some("1_000.50 CHF")),
+        ("1,000 USD", None),
+        ("1.000 EUR", None),
+        ("1.500 EUR", None),
+        ("$1,000", None),
+        ("$1.000", None),
+        ("100.00.00 USD", None),
+        ("1,000.00.00 USD", None),
+        ("$100 EUR", None),
+    ] {
+        for text in [format!("when a.b where amount > {source} do c.d"), format!("when a.b do c.d(amount: {source}, n: 1)")] {
+            let errors = parse(&text).errors;
+            assert_eq!(errors.len(), 1, "{text}\n{errors:#?}");
+            let safe: Vec<String> = errors[0].fixes.iter().filter(|fix| fix.safe).map(|fix| applied(&text, fix)).collect();
+            match form {
+                Some(form) => assert_eq!(safe, [text.replace(source, form)]),
+                None => assert!(safe.is_empty(), "{text}\n{safe:?}"),
+            }
+        }
+    }
+}
+
 /// One cause, one error.
 #[test]
 fn each_mistake_is_reported_once() {
     for source in LINES {
         let codes: Vec<&str> = parse(source).errors.iter().map(|error| error.code).collect();
-        if codes.len() != 1 { println!("MULTI {source}: {codes:?}"); }
+        assert_eq!(codes.len(), 1, "{source}: {codes:?}");
     }
 }
 

@@ -77,7 +77,8 @@ pub(crate) fn rendered(source: &str, error: &SyntaxError) -> String {
         let sure = if fix.safe { "fix" } else { "fix?" };
         out.push_str(&format!("  = {sure}: {} -> {}\n", fix.title, applied(source, fix).replace('\n', "⏎")));
     }
-    out
+    // A snapshot is a text.
+    out.replace('\0', "␀")
 }
 
 /// Returns the source with a fix applied.

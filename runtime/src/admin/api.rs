@@ -102,6 +102,10 @@ pub(super) fn query(state: &State, query: Query, params: Option<&str>) -> Result
     }
 }
 
+/// What a pause means.
+const PAUSED: &str =
+    "events that are received while the flow is paused do not start it, also not later when it is resumed; its runs go on";
+
 /// Makes a change.
 pub(super) async fn command(state: &Arc<State>, command: Command, params: Option<&str>) -> Result<Json, HttpError> {
     let engine = &state.engine;
@@ -112,7 +116,7 @@ pub(super) async fn command(state: &Arc<State>, command: Command, params: Option
             if !engine.pause(&flow).await.map_err(|error| unwritable(&error))? {
                 return Err(HttpError::not_found("there is no such flow"));
             }
-            Ok(json!({ "id": flow, "paused": true }))
+            Ok(json!({ "id": flow, "paused": true, "message": PAUSED }))
         }
         Command::Resume(flow) => {
             no_params()?;

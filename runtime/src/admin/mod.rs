@@ -28,7 +28,7 @@ use crate::world::World;
 
 pub use guard::ADMIN_HEADER;
 pub use socket::SOCKET_NAME;
-pub(crate) use socket::bind as bind_socket;
+pub(crate) use socket::{LONGEST_PATH, bind as bind_socket, path_length};
 
 /// What the API speaks about.
 pub(crate) struct State {
@@ -101,7 +101,7 @@ impl Admin {
 }
 
 impl Handle for Admin {
-    async fn handle(&self, request: Request<Incoming>) -> Answer {
+    async fn handle(&self, request: Request<Incoming>, _sender: Option<std::net::IpAddr>) -> Answer {
         self.answer(request).await.unwrap_or_else(HttpError::into_answer)
     }
 }

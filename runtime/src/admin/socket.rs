@@ -10,6 +10,14 @@ use tokio::net::UnixListener;
 /// The name of the socket in the store's folder.
 pub const SOCKET_NAME: &str = "admin.sock";
 
+/// The longest path of a unix socket: the system's structure has 108 bytes, the last of which is 0.
+pub(crate) const LONGEST_PATH: usize = 107;
+
+/// Returns the length of the socket's path in bytes.
+pub(crate) fn path_length(folder: &Path) -> usize {
+    folder.join(SOCKET_NAME).as_os_str().len()
+}
+
 /// Binds the socket so that at no instant anybody but the daemon's user can reach it, whatever the umask: it is made in
 /// a folder of mode 0700 and moved to its place when its own mode is 0600. A stale one is replaced by the move.
 ///

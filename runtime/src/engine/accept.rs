@@ -70,6 +70,10 @@ async fn accept(
         prepared.push(event);
     }
     if all_known && cursor.is_none() {
+        // Nothing is written, but it is the store that says so: one that was removed says nothing.
+        if let Err(error @ StoreError::Gone { .. }) = shared.store.check() {
+            return Err(refused(&error));
+        }
         shared.counters.duplicates.fetch_add(prepared.len() as u64, Ordering::Relaxed);
         return Ok(prepared.into_iter().map(|event| Accepted { id: event.id, duplicate: true, runs: Vec::new() }).collect());
     }

@@ -114,9 +114,10 @@ impl Engine {
         if shared.current().matcher.flow(flow).is_none() {
             return Ok(false);
         }
-        let now = shared.world.clock.now();
-        shared.store.set_paused(flow, Some(now)).await?;
-        shared.paused.write().unwrap_or_else(PoisonError::into_inner).insert(flow.to_owned(), now);
+        // Paused twice is paused since the first time.
+        let since = self.paused_since(flow).unwrap_or_else(|| shared.world.clock.now());
+        shared.store.set_paused(flow, Some(since)).await?;
+        shared.paused.write().unwrap_or_else(PoisonError::into_inner).insert(flow.to_owned(), since);
         tracing::info!(flow, "flow is paused");
         Ok(true)
     }
@@ -127,11 +128,12 @@ impl Engine {
     /// Where the store cannot be written.
     pub async fn resume(&self, flow: &str) -> Result<bool, StoreError> {
         self.shared.store.set_paused(flow, None).await?;
-        let was = self.shared.paused.write().unwrap_or_else(PoisonError::into_inner).remove(flow).is_some();
-        if was {
+        let was = self.shared.paused.write().unwrap_or_else(PoisonError::into_inner).remove(flow);
+        if let Some(since) = was {
+            self.shared.was_paused(flow, since, self.shared.world.clock.now());
             tracing::info!(flow, "flow goes on");
         }
-        Ok(was)
+        Ok(was.is_some())
     }
 
     /// Tells since when a flow is paused.

@@ -156,7 +156,7 @@ impl Engine {
         for id in self.shared.store.runs_of_event(event.seq)? {
             ran.extend(self.shared.store.run(&id)?);
         }
-        Ok(why(&current.matcher, &current.live, event, flow, &ran, &|flow| self.shared.is_paused(flow), personal))
+        Ok(why(&current.matcher, &current.live, event, flow, &ran, &|flow| self.shared.pauses(flow), personal))
     }
 
     /// Returns how the engine is doing.

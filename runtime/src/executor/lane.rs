@@ -95,6 +95,24 @@ impl Lane {
         }
     }
 
+    /// Counts a request that is no step, such as a page of a poll; or returns when it may be sent. Whether the connection
+    /// works is not asked: whoever sends such requests has probes of its own.
+    pub(super) fn pace(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if let Some(until) = self.paused_until.filter(|until| *until > now) {
+            return Some(until);
+        }
+        let (count, per) = self.limit?;
+        let free = self.sent.len().checked_sub(count).and_then(|at| self.sent.get(at)).map(|oldest| later(*oldest, per));
+        if let Some(free) = free.filter(|free| *free > now) {
+            return Some(free);
+        }
+        self.sent.push_back(now);
+        while self.sent.len() > count {
+            self.sent.pop_front();
+        }
+        None
+    }
+
     /// The service answered as it should. Returns whether the connection was broken until now.
     pub(super) fn works(&mut self) -> bool {
         self.failures = 0;

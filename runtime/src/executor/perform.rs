@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use flow_plan::{Effect as EffectClass, Env, Operation, Value};
+use flow_plan::{Call, Effect as EffectClass, Env, Operation, Value};
 use jiff::Timestamp;
 
 use super::job::{Job, load};
@@ -15,7 +15,7 @@ use crate::engine::Shared;
 use crate::eval::{Scope, eval};
 use crate::journal::{Outcome, What};
 use crate::request::{self, RequestError};
-use crate::run::{Effect, Run, Status, operation};
+use crate::run::{Effect, Run, Status, operation, shorten};
 use crate::store::StoreError;
 use crate::world::TransportError;
 
@@ -215,7 +215,12 @@ async fn send(shared: &Shared, job: &Job, find: bool, sent_at: Timestamp) -> Out
     };
     let request = match request::build(performed, connection, &scope) {
         Ok(request) => request,
-        Err(error @ (RequestError::NoCredentials(_) | RequestError::Base { .. } | RequestError::UnknownScheme(_))) => {
+        Err(
+            error @ (RequestError::NoCredentials(_)
+            | RequestError::Base { .. }
+            | RequestError::UnknownScheme(_)
+            | RequestError::ConnectionHeader { .. }),
+        ) => {
             // A matter of flow.toml: the run waits until it is mended.
             return Outcome::Broken { status: None, error: error.to_string() };
         }
@@ -223,7 +228,13 @@ async fn send(shared: &Shared, job: &Job, find: bool, sent_at: Timestamp) -> Out
     };
     let options = &shared.options;
     match shared.world.transport.send(request, options.timeout, options.max_answer).await {
-        Ok(answer) => outcome(answer::read(performed, connection, &answer), answer.status),
+        Ok(answer) => {
+            let read = outcome(answer::read(performed, connection, &answer, &scope), answer.status);
+            let mut personal = Personal::default();
+            personal.add(action, &step.inputs, Some(call));
+            personal.add(performed, scope.inputs, None);
+            shorten_error(read, personal)
+        }
         Err(error @ TransportError::NotConnected(_)) => {
             Outcome::NotDone { status: None, error: error.to_string(), retry_after_ms: None }
         }
@@ -242,6 +253,97 @@ fn outcome(read: answer::Outcome, http: u16) -> Outcome {
         answer::Outcome::Unknown { status, error } => Outcome::Unknown { status, error },
         answer::Outcome::Refused { status, error } => Outcome::Refused { status, error },
         answer::Outcome::Broken { status, error } => Outcome::Broken { status, error },
+    }
+}
+
+/// What of a step's inputs is personal: a service that repeats it in an error puts it into no journal and no log.
+#[derive(Default)]
+struct Personal(Vec<String>);
+
+/// Shorter texts say too little, and would mangle others.
+const SHORTEST_PERSONAL: usize = 3;
+/// So would shorter numbers: a status is one.
+const SHORTEST_NUMBER: usize = 5;
+
+impl Personal {
+    /// `call` says which values are personal whatever the operation says of its inputs.
+    fn add(&mut self, operation: &Operation, inputs: &[Value], call: Option<&Call>) {
+        for (at, input) in inputs.iter().enumerate() {
+            let declared = operation.inputs.get(at).is_some_and(|input| input.personal);
+            let given = call.and_then(|call| call.args.get(at)).is_some_and(|arg| arg.personal);
+            if declared || given {
+                self.collect(input);
+            }
+        }
+    }
+
+    fn collect(&mut self, value: &Value) {
+        let shortest = if matches!(value, Value::Number(_)) { SHORTEST_NUMBER } else { SHORTEST_PERSONAL };
+        match value {
+            Value::Text(_) | Value::Number(_) | Value::Date(_) => {
+                let text = value.to_string().trim().to_owned();
+                if text.chars().count() >= shortest {
+                    self.0.push(text);
+                }
+            }
+            Value::List(items) => items.iter().for_each(|item| self.collect(item)),
+            Value::Record(fields) => fields.values().for_each(|field| self.collect(field)),
+            _ => {}
+        }
+    }
+
+    fn shorten_in(mut self, error: &str) -> String {
+        // One may hold another.
+        self.0.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        let mut error = self.shorten_cut(error).unwrap_or_else(|| error.to_owned());
+        for text in &self.0 {
+            error = replace_any_case(&error, text, &shown(text));
+        }
+        error
+    }
+
+    /// Shortens what is left of a value where a long error was cut off.
+    fn shorten_cut(&self, error: &str) -> Option<String> {
+        let cut = error.rfind('…')?;
+        let before = error[..cut].to_ascii_lowercase();
+        let left = |text: &String| {
+            let lengths: Vec<usize> = text.char_indices().map(|(at, _)| at).skip(SHORTEST_PERSONAL).collect();
+            let lower = text.to_ascii_lowercase();
+            let length = lengths.into_iter().rev().find(|length| before.ends_with(&lower[..*length]))?;
+            Some((length, shown(text)))
+        };
+        let (length, shown) = self.0.iter().filter_map(left).max_by_key(|(length, _)| *length)?;
+        Some(format!("{}{shown}{}", &error[..cut - length], &error[cut..]))
+    }
+}
+
+fn shown(text: &str) -> String {
+    shorten(&Value::text(text)).to_string()
+}
+
+/// Replaces a text however its ASCII letters are written: services change them.
+fn replace_any_case(within: &str, text: &str, by: &str) -> String {
+    // As long as the originals, byte by byte.
+    let (lower, text) = (within.to_ascii_lowercase(), text.to_ascii_lowercase());
+    let mut replaced = String::with_capacity(within.len());
+    let mut from = 0;
+    for (found, _) in lower.match_indices(&text) {
+        replaced.push_str(&within[from..found]);
+        replaced.push_str(by);
+        from = found + text.len();
+    }
+    replaced.push_str(&within[from..]);
+    replaced
+}
+
+fn shorten_error(outcome: Outcome, personal: Personal) -> Outcome {
+    let short = |error: String| personal.shorten_in(&error);
+    match outcome {
+        Outcome::Done { .. } => outcome,
+        Outcome::NotDone { status, error, retry_after_ms } => Outcome::NotDone { status, error: short(error), retry_after_ms },
+        Outcome::Unknown { status, error } => Outcome::Unknown { status, error: short(error) },
+        Outcome::Refused { status, error } => Outcome::Refused { status, error: short(error) },
+        Outcome::Broken { status, error } => Outcome::Broken { status, error: short(error) },
     }
 }
 

@@ -96,6 +96,13 @@ impl Queue {
         }
     }
 
+    /// Counts a request that is no step against the limit of its connection; or returns when it may be sent.
+    pub(crate) fn pace(&mut self, connection: &str, limit: (u32, Duration), now: Timestamp) -> Option<Timestamp> {
+        let lane = self.lane(connection);
+        lane.set_limit(limit.0, limit.1);
+        lane.pace(now)
+    }
+
     /// Hands out all turns that are possible now, going round the lanes.
     pub(crate) fn turns(&mut self, now: Timestamp) -> Vec<Turn> {
         let mut turns = Vec::new();

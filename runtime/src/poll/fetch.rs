@@ -6,18 +6,28 @@ use std::time::Duration;
 use flow_plan::{Env, Poll, Value};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
+use tracing::warn;
 
 use super::Spec;
 use super::items::{Item, ItemReader, sort, text_at};
 use crate::answer::{StatusClass, answered_at, classify, error_text, retry_after};
+use crate::engine::Engine;
 use crate::eval::{Scope, eval};
 use crate::request::{RequestError, build_request};
 use crate::scan::PathSet;
-use crate::world::{HttpAnswer, World};
+use crate::world::{HttpAnswer, TransportError, World};
 
 /// A page is answered within.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_PAGE: usize = 32 * 1024 * 1024;
+/// A page that fails in the middle of a poll is asked for so often before the pages that are there are given up.
+const TRIES: u32 = 10;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A service that asks for more patience is asked again by the next poll.
+const MOST_PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// What all waits of one poll may take together.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// A list with more pages does not end.
 const MAX_PAGES: usize = 20_000;
 /// What is kept of one poll; of a longer list the oldest part goes on first, and the rest is asked for again.
@@ -67,18 +77,90 @@ impl PollError {
     }
 }
 
+/// The way to the service, for one poll.
+struct Asking<'a> {
+    spec: &'a Spec,
+    poll: &'a Poll,
+    start: &'a Start<'a>,
+    engine: &'a Engine,
+    world: &'a World,
+    /// Pages that would be lost with the poll.
+    pages: u32,
+    waited: Duration,
+}
+
+impl Asking<'_> {
+    /// Asks for a page, within the connection's limit. Where pages are there already it is asked for again when it fails,
+    /// since they would be asked for again too.
+    async fn page(&mut self, query: &[(String, Value)]) -> Result<HttpAnswer, PollError> {
+        let mut tries = 0;
+        loop {
+            self.engine.pace(&self.spec.connection).await;
+            tries += 1;
+            let error = match self.ask(query).await {
+                Ok(answer) => {
+                    self.pages += 1;
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            let wait = match &error {
+                Ask::Again(_, asked) => self.wait(tries, *asked),
+                Ask::Never(_) => None,
+            };
+            let (Ask::Again(error, _) | Ask::Never(error)) = error;
+            let Some(wait) = wait.filter(|_| self.pages > 0) else { return Err(error) };
+            if tries == 1 {
+                let (connection, source) = (&self.spec.connection.plan.name, &self.spec.source.name);
+                warn!(connection, source, %error, "a page of a poll failed; it is asked for again");
+            }
+            self.waited = self.waited.saturating_add(wait);
+            let until = super::task::later(self.world.clock.now(), wait);
+            self.world.clock.sleep_until(until).await;
+        }
+    }
+
+    /// Returns the time until the next try; `None` where there is none.
+    fn wait(&self, tries: u32, asked: Option<Duration>) -> Option<Duration> {
+        let longest = FIRST_WAIT.saturating_mul(1 << tries.saturating_sub(1).min(20)).min(LONGEST_WAIT);
+        let jittered = longest.mul_f64(self.world.random.fraction().clamp(0.1, 1.0));
+        let wait = jittered.max(asked.unwrap_or_default());
+        (tries < TRIES && wait <= MOST_PATIENCE && self.waited.saturating_add(wait) <= PATIENCE).then_some(wait)
+    }
+
+    async fn ask(&self, query: &[(String, Value)]) -> Result<HttpAnswer, Ask> {
+        let scope = PollScope { start: self.start, types: self.spec, now: self.world.clock.now() };
+        let request = build_request(&self.poll.request, &self.spec.connection, &scope, query);
+        let request = request.map_err(|error| Ask::Never(unbuilt(error)))?;
+        match self.world.transport.send(request, PAGE_TIMEOUT, MAX_PAGE).await {
+            Ok(answer) => check(self.spec, self.poll, self.start, &answer).map(|()| answer),
+            Err(error @ TransportError::Refused(_)) => Err(Ask::Never(PollError::failed(error.to_string()))),
+            Err(error) => Err(Ask::Again(PollError::failed(error.to_string()), None)),
+        }
+    }
+}
+
+/// Why there is no page.
+enum Ask {
+    /// Asking again may help, after the time that the service asks for.
+    Again(PollError, Option<Duration>),
+    Never(PollError),
+}
+
 /// Fetches all that is new since `start`.
 pub(super) async fn fetch(
     spec: &Spec,
     poll: &Poll,
     reader: &ItemReader,
+    engine: &Engine,
     world: &World,
     start: Start<'_>,
 ) -> Result<Fetched, PollError> {
     let mut fetched = Fetched { items: Vec::new(), cursor: None, answered_at: None, whole_until: None };
     let mut ids = HashSet::new();
+    let mut asking = Asking { spec, poll, start: &start, engine, world, pages: 0, waited: Duration::ZERO };
     for chunk in chunks(spec, poll, world, &start)? {
-        let list = fetch_list(spec, poll, reader, world, &start, &chunk).await?;
+        let list = fetch_list(&mut asking, reader, &chunk).await?;
         fetched.items.extend(list.items.into_iter().filter(|item| ids.insert(item.id.clone())));
         fetched.cursor = list.cursor.or(fetched.cursor);
         // The first answer counts: what happened later may be missing in the lists before.
@@ -94,26 +176,16 @@ pub(super) async fn fetch(
 }
 
 /// One list with all its pages.
-async fn fetch_list(
-    spec: &Spec,
-    poll: &Poll,
-    reader: &ItemReader,
-    world: &World,
-    start: &Start<'_>,
-    chunk: &[(String, Value)],
-) -> Result<Fetched, PollError> {
+async fn fetch_list(asking: &mut Asking<'_>, reader: &ItemReader, chunk: &[(String, Value)]) -> Result<Fetched, PollError> {
+    let (spec, poll, start) = (asking.spec, asking.poll, asking.start);
     let mut kept: VecDeque<Item> = VecDeque::new();
     let (mut bytes, mut cut) = (0, false);
     let (mut cursor, mut first_answer) = (None, None);
     let mut query = chunk.to_vec();
-    let mut page_param: Option<String> = None;
+    // An endless list is bounded by the number of pages, one that goes round by this.
+    let mut asked: HashSet<String> = HashSet::new();
     for _ in 0..MAX_PAGES {
-        let now = world.clock.now();
-        let scope = PollScope { start, types: spec, now };
-        let request = build_request(&poll.request, &spec.connection, &scope, &query).map_err(unbuilt)?;
-        let answer = world.transport.send(request, PAGE_TIMEOUT, MAX_PAGE).await;
-        let answer = answer.map_err(|error| PollError::failed(error.to_string()))?;
-        check(spec, poll, start, &answer)?;
+        let answer = asking.page(&query).await?;
         first_answer = first_answer.or(answered_at(&answer));
         let page = Page::read(poll, reader, &answer)?;
         cursor = page.cursor.or(cursor);
@@ -142,12 +214,11 @@ async fn fetch_list(
             }
             return Ok(Fetched { items, cursor, answered_at: first_answer, whole_until });
         };
-        if page_param.as_ref() == Some(&value) {
+        if !asked.insert(value.clone()) {
             return Err(PollError::failed("the list repeats the same page"));
         }
         query.retain(|(name, _)| *name != param);
-        query.push((param, Value::text(value.as_str())));
-        page_param = Some(value);
+        query.push((param, Value::text(value)));
     }
     Err(PollError::failed("the list does not end"))
 }
@@ -175,17 +246,19 @@ fn unbuilt(error: RequestError) -> PollError {
     }
 }
 
-fn check(spec: &Spec, poll: &Poll, start: &Start<'_>, answer: &HttpAnswer) -> Result<(), PollError> {
+fn check(spec: &Spec, poll: &Poll, start: &Start<'_>, answer: &HttpAnswer) -> Result<(), Ask> {
     let error = || error_text(&spec.connection, answer);
-    match classify(&spec.connection, &[], answer) {
+    let asked = retry_after(answer);
+    match classify(&spec.connection, &spec.connection.plan.api.retry_on, answer) {
         StatusClass::Success => Ok(()),
-        StatusClass::Broken => Err(PollError::Broken(error())),
+        StatusClass::Broken => Err(Ask::Never(PollError::Broken(error()))),
         StatusClass::Refused if poll.cursor.is_some() && start.cursor.is_some() && matches!(answer.status, 400 | 404 | 410) => {
-            Err(PollError::CursorLost(error()))
+            Err(Ask::Never(PollError::CursorLost(error())))
         }
-        StatusClass::NotDone | StatusClass::Unknown | StatusClass::Refused => {
-            Err(PollError::Failed { error: error(), retry_after: retry_after(answer) })
+        StatusClass::NotDone | StatusClass::Unknown => {
+            Err(Ask::Again(PollError::Failed { error: error(), retry_after: asked }, asked))
         }
+        StatusClass::Refused => Err(Ask::Never(PollError::Failed { error: error(), retry_after: asked })),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Items of a page: which are wanted, in which order they go on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use flow_plan::{JsonPath, Poll, Source, Value};
@@ -22,6 +24,22 @@ pub(super) struct Item {
     pub(super) payload: Bytes,
 }
 
+/// Items that cannot be read and of which that has been said: a list holds them at every poll.
+#[derive(Debug, Default)]
+pub(super) struct Odd(Mutex<HashSet<u64>>);
+
+/// Of more items nothing is said.
+const MAX_ODD: usize = 1000;
+
+impl Odd {
+    fn is_new(&self, json: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        json.hash(&mut hasher);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.len() < MAX_ODD && known.insert(hasher.finish())
+    }
+}
+
 /// Reads items of one source.
 pub(super) struct ItemReader {
     source: String,
@@ -29,10 +47,11 @@ pub(super) struct ItemReader {
     /// The path that decides the order, where it is not that of the instant.
     order_by: Option<PathSet>,
     by_instant: bool,
+    odd: Arc<Odd>,
 }
 
 impl ItemReader {
-    pub(super) fn new(source: &Source, poll: &Poll) -> Self {
+    pub(super) fn new(source: &Source, poll: &Poll, odd: &Arc<Odd>) -> Self {
         let at = source.envelope.at.as_ref().map(|(path, _)| path);
         let by_instant = poll.order_by.is_none() || poll.order_by.as_ref() == at;
         let order_by = poll.order_by.as_ref().filter(|_| !by_instant).map(|path| {
@@ -45,6 +64,7 @@ impl ItemReader {
             envelope: EnvelopeReader::new(&source.envelope, &poll.seen),
             order_by,
             by_instant: by_instant && at.is_some(),
+            odd: Arc::clone(odd),
         }
     }
 
@@ -63,7 +83,9 @@ impl ItemReader {
                 return None;
             }
             Err(Misread::Malformed(reason)) => {
-                warn!(source = self.source, reason, "a polled item is malformed and was left out");
+                if self.odd.is_new(json) {
+                    warn!(source = self.source, reason, "a polled item is malformed and is left out");
+                }
                 return None;
             }
         };

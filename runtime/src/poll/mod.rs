@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flow_plan::Source;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -48,6 +48,8 @@ pub(crate) struct Spec {
     pub(crate) types: BTreeSet<String>,
     /// Since when a live flow wants each type; "" stands for all where the source has none.
     pub(crate) since: BTreeMap<String, Timestamp>,
+    /// The same of types that are wanted no more, and since when they are not.
+    pub(crate) left: BTreeMap<String, (Timestamp, Timestamp)>,
     pub(crate) every: Duration,
 }
 
@@ -94,7 +96,8 @@ impl Polls {
 
     /// Starts, changes and ends tasks, so that they are those of the plan.
     pub(crate) fn swap(&self, live: &Live) {
-        let mut wanted = specs(live, self.world.clock.now());
+        let now = self.world.clock.now();
+        let mut wanted = specs(live, now);
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|key, poll| {
             let Some(mut spec) = wanted.remove(key) else {
@@ -105,9 +108,7 @@ impl Polls {
             // A task is only woken by what concerns it.
             poll.spec.send_if_modified(|known| {
                 let changed = !same(known, &spec);
-                for (name, since) in &mut spec.since {
-                    *since = known.since.get(name).copied().unwrap_or(*since);
-                }
+                spec.remember(known, now);
                 *known = Arc::new(spec);
                 changed
             });
@@ -152,6 +153,7 @@ fn specs(live: &Live, now: Timestamp) -> BTreeMap<Key, Spec> {
             source: source.clone(),
             types: BTreeSet::new(),
             since: BTreeMap::new(),
+            left: BTreeMap::new(),
             every,
         });
         spec.types.extend(trigger.types.iter().cloned());
@@ -161,6 +163,24 @@ fn specs(live: &Live, now: Timestamp) -> BTreeMap<Key, Spec> {
         spec.since = spec.types.iter().cloned().chain(all).map(|name| (name, now)).collect();
     }
     specs
+}
+
+/// A type that is wanted again within this time was wanted all along: somebody took an edit back. Later it begins anew,
+/// since no new flow may act on what is long past.
+const TAKEN_BACK: SignedDuration = SignedDuration::from_hours(1);
+
+impl Spec {
+    /// Takes over what was known before about the types that are wanted, and that were a moment ago.
+    fn remember(&mut self, known: &Self, now: Timestamp) {
+        self.left = known.left.clone();
+        self.left.extend(known.since.iter().map(|(name, since)| (name.clone(), (*since, now))));
+        self.left.retain(|_, (_, at)| now.duration_since(*at) <= TAKEN_BACK);
+        for (name, since) in &mut self.since {
+            if let Some((known, _)) = self.left.remove(name) {
+                *since = known;
+            }
+        }
+    }
 }
 
 /// No interval is shorter.

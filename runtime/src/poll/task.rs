@@ -1,6 +1,6 @@
 //! One source, polled for as long as flows draw from it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::fetch::{Fetched, KEEP_BYTES, PollError, Start, fetch};
-use super::items::{Item, ItemReader};
-use super::{Board, Key, Spec};
+use super::items::{Item, ItemReader, Odd};
+use super::{Board, Key, Spec, TAKEN_BACK};
 use crate::engine::Engine;
-use crate::event::{AcceptError, Cursor, Incoming};
+use crate::event::{AcceptError, Cursor, Incoming, Left};
 use crate::world::World;
 
 /// Events that are committed at a time.
@@ -41,6 +41,7 @@ pub(super) async fn run(key: Key, mut specs: watch::Receiver<Arc<Spec>>, engine:
         cursor: Cursor::default(),
         known: HashSet::new(),
         fresh: BTreeSet::new(),
+        odd: Arc::default(),
         committed_at: None,
         keep_bytes: KEEP_BYTES,
     };
@@ -104,6 +105,7 @@ struct Task {
     known: HashSet<String>,
     /// Event types whose beginning has not yet been compared with the service's clock.
     fresh: BTreeSet<String>,
+    odd: Arc<Odd>,
     committed_at: Option<Timestamp>,
     keep_bytes: usize,
 }
@@ -168,28 +170,48 @@ impl Task {
 
     /// Items without times: what is there at the first poll is old.
     async fn prime(&mut self, spec: &Spec, poll: &Poll) -> Result<(), Trouble> {
-        let reader = ItemReader::new(&spec.source, poll);
+        let reader = ItemReader::new(&spec.source, poll, &self.odd);
         let start = Start { watermark: self.cursor.watermark, cursor: None, keep_bytes: self.keep_bytes };
-        let fetched = fetch(spec, poll, &reader, &self.world, start).await?;
+        let fetched = fetch(spec, poll, &reader, &self.engine, &self.world, start).await?;
         self.remember(&fetched.items);
         self.cursor.cursor = fetched.cursor;
         self.cursor.seen = seen(&fetched.items);
         self.commit(Vec::new(), self.cursor.clone()).await
     }
 
-    /// Event types count from when a flow first wants them, and no longer than one does. Returns whether that changed.
+    /// Event types count from when a flow first wants them, and little longer than one does: one that is wanted again soon
+    /// goes on where it was left. Returns whether anything changed.
     fn begin_types(&mut self, spec: &Spec) -> bool {
-        let before = self.cursor.since.len();
-        self.cursor.since.retain(|name, _| spec.since.contains_key(name));
-        let mut changed = self.cursor.since.len() != before;
+        let now = self.world.clock.now();
+        // At least one more poll passes before a type is forgotten, however long the interval is.
+        let kept = TAKEN_BACK.max(SignedDuration::try_from(spec.every.saturating_mul(2)).unwrap_or(TAKEN_BACK));
+        let (wanted, gone) =
+            std::mem::take(&mut self.cursor.since).into_iter().partition(|(name, _)| spec.since.contains_key(name));
+        let gone: BTreeMap<String, Timestamp> = gone;
+        self.cursor.since = wanted;
+        let mut changed = !gone.is_empty();
+        let watermark = self.cursor.watermark;
+        self.cursor.left.extend(gone.into_iter().map(|(name, since)| (name, Left { since, watermark, at: now })));
         for (name, since) in &spec.since {
-            if !self.cursor.since.contains_key(name) {
-                self.fresh.insert(name.clone());
-                self.cursor.since.insert(name.clone(), whole_second(*since));
-                changed = true;
+            if self.cursor.since.contains_key(name) {
+                continue;
             }
+            changed = true;
+            let left = self.cursor.left.remove(name).filter(|left| now.duration_since(left.at) <= kept);
+            let (since, watermark) = if let Some(left) = left {
+                info!(connection = self.key.0, source = self.key.1, event_type = name, "a type is wanted again; it goes on");
+                (left.since, left.watermark)
+            } else {
+                self.fresh.insert(name.clone());
+                (whole_second(*since), Some(whole_second(*since)))
+            };
+            self.cursor.since.insert(name.clone(), since);
+            // What others have read meanwhile was not read of this type. What comes twice is known.
+            self.cursor.watermark = self.cursor.watermark.into_iter().chain(watermark).min();
         }
-        changed
+        let before = self.cursor.left.len();
+        self.cursor.left.retain(|_, left| now.duration_since(left.at) <= kept);
+        changed || self.cursor.left.len() != before
     }
 
     /// Returns the oldest instant that the service still lists.
@@ -199,7 +221,7 @@ impl Task {
     }
 
     async fn poll(&mut self, spec: &Spec, poll: &Poll) -> Result<Next, Trouble> {
-        let reader = ItemReader::new(&spec.source, poll);
+        let reader = ItemReader::new(&spec.source, poll, &self.odd);
         let timed = has_times(spec);
         if poll.first_now && timed && self.begin_types(spec) {
             self.commit(Vec::new(), self.cursor.clone()).await?;
@@ -211,7 +233,7 @@ impl Task {
         let cursor = self.cursor.cursor.clone();
         let start = Start { watermark, cursor: cursor.as_deref(), keep_bytes: self.keep_bytes };
         let asked_at = self.world.clock.now();
-        let fetched = fetch(spec, poll, &reader, &self.world, start).await?;
+        let fetched = fetch(spec, poll, &reader, &self.engine, &self.world, start).await?;
         self.compare_clocks(fetched.answered_at, asked_at);
         let before = self.cursor.watermark;
         let cut = fetched.whole_until.is_some();
@@ -403,6 +425,6 @@ fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-fn later(at: Timestamp, by: Duration) -> Timestamp {
+pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by).ok().and_then(|by| at.checked_add(by).ok()).unwrap_or(at)
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{Attempt, Death, Phase, Run, Status, StepStatus, effect_at, elapsed_ms};
 use crate::journal::Outcome;
-use crate::retry::{Policy, key_bound_ms};
+use crate::retry::{Policy, key_bound_ms, length};
 
 impl Run {
     pub(super) fn intend(&mut self, flow: &plan::Flow, at: Timestamp) {
@@ -61,10 +61,26 @@ impl Run {
                     self.phase = Phase::Ready { find: true };
                 }
                 _ if may_have_happened(outcome) => self.step_failed(flow, Death::Unknown, *status, error.clone(), at),
-                _ => self.step_failed(flow, Death::Refused, *status, error.clone(), at),
+                plan::Effect::Read | plan::Effect::Set => self.step_failed(flow, Death::Refused, *status, error.clone(), at),
+                plan::Effect::Keyed { .. } | plan::Effect::Findable { .. } | plan::Effect::Once => {
+                    self.refused(flow, at, *status, error);
+                }
             },
             Outcome::Broken { error, .. } => self.park(error, false),
         }
+    }
+
+    /// A refusal is definite for its own attempt only: one before may have had its effect.
+    fn refused(&mut self, flow: &plan::Flow, at: Timestamp, status: Option<u16>, error: &str) {
+        let maybe_done = self.steps.last().is_some_and(|step| step.first_unknown().is_some());
+        if !maybe_done {
+            return self.step_failed(flow, Death::Refused, status, error.to_owned(), at);
+        }
+        if let Some(step) = self.steps.last_mut() {
+            step.refusal = Some((status, error.to_owned()));
+        }
+        let error = format!("{error}; the outcome of an earlier attempt is unknown");
+        self.step_failed(flow, Death::Unknown, status, error, at);
     }
 
     fn looked(&mut self, flow: &plan::Flow, at: Timestamp, outcome: &Outcome, jitter: u32) {
@@ -72,7 +88,7 @@ impl Run {
         match outcome {
             Outcome::Done { value, .. } if !value.is_missing() => self.step_done(flow, value.clone(), at),
             Outcome::Done { .. } => match refusal {
-                Some((status, error)) => self.step_failed(flow, Death::Refused, status, error, at),
+                Some((status, error)) => self.refused(flow, at, status, &error),
                 None => self.phase = Phase::Ready { find: false },
             },
             Outcome::NotDone { status, error, retry_after_ms } => {
@@ -119,9 +135,17 @@ impl Run {
                 let safe = matches!(effect, plan::Effect::Read | plan::Effect::Set);
                 let death = if maybe_done && !safe { Death::Unknown } else { Death::GaveUp };
                 let unknown = if death == Death::Unknown { "the outcome is unknown; " } else { "" };
-                let plural = if tried == 1 { "" } else { "s" };
-                let error = format!("{unknown}gave up after {tried} attempt{plural}: {error}");
-                self.step_failed(flow, death, status, error, at);
+                let why = match retry_after_ms.filter(|_| policy.delay_after(tried, elapsed, None, jitter).is_some()) {
+                    Some(asked) => {
+                        let bound = length(policy.bound_ms);
+                        format!(
+                            "the service asked to wait {}, and the step may wait no longer than {bound} in all",
+                            length(asked)
+                        )
+                    }
+                    None => format!("gave up after {tried} attempt{}", if tried == 1 { "" } else { "s" }),
+                };
+                self.step_failed(flow, death, status, format!("{unknown}{why}: {error}"), at);
             }
         }
     }

@@ -41,9 +41,6 @@ pub fn check_retry(flow: &Flow, run: &Run, now: Timestamp, force: bool) -> Resul
 
 /// The effect of the failed step surely did not happen, or repeating it makes it no second time.
 fn repeat_is_safe(flow: &Flow, run: &Run, now: Timestamp) -> bool {
-    if run.death == Some(Death::Refused) {
-        return true;
-    }
     let Some(step) = run.steps.last().filter(|step| step.status == StepStatus::Failed) else { return true };
     let Some(first) = step.first_unknown() else { return true };
     let Some(effect) = effect_at(flow, step.at) else { return false };
@@ -70,10 +67,14 @@ impl Run {
         self.ended_at = None;
         let failed = self.steps.last_mut().filter(|step| step.status == StepStatus::Failed && step.at == self.at);
         let Some(step) = failed else { return self.advance(flow, at) };
-        let find = matches!(effect_at(flow, step.at), Some(Effect::Findable { .. })) && step.first_unknown().is_some();
-        // Forced although it may have happened: the service must take it for a new request. After a definite refusal
-        // too, since it may answer the old key with the old refusal.
-        let anew = death == Some(Death::Refused) || (force && !safe);
+        let effect = effect_at(flow, step.at);
+        let changes = !matches!(effect, Some(Effect::Read | Effect::Set));
+        let unknown = changes && step.first_unknown().is_some();
+        let find = unknown && matches!(effect, Some(Effect::Findable { .. }));
+        // The service must take it for a new request after a definite refusal, since it may answer the old key with the
+        // old refusal; but not where an earlier attempt under that key may have had its effect, unless it is forced.
+        let refused = step.refusal.is_some() && matches!(effect, Some(Effect::Keyed { .. }));
+        let anew = (death == Some(Death::Refused) && !unknown) || (force && (!safe || refused));
         if anew {
             self.generation = self.generation.saturating_add(1);
             return self.advance(flow, at);

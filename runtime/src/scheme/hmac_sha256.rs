@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
 use subtle::ConstantTimeEq;
 
-use super::{Key, Params, SchemeError, SignatureError, Verified, key, mac, single};
+use super::{BASE64_LENGTH, HEX_LENGTH, Key, Params, SchemeError, SignatureError, Verified, key, mac, single};
 
 /// The scheme with its parameters: `header`, `secret`, `encoding` (`hex`, `base64`), `prefix`.
 #[derive(Clone)]
@@ -35,8 +35,17 @@ impl HmacSha256 {
         Ok(Self { header: params.header(None)?, key, base64, prefix: params.text("prefix")?.unwrap_or_default() })
     }
 
+    pub(super) fn precheck(&self, headers: &HeaderMap) -> Result<(), SignatureError> {
+        let expected = if self.base64 { BASE64_LENGTH } else { HEX_LENGTH };
+        if self.given(headers)?.len() == expected { Ok(()) } else { Err(SignatureError::Mismatch) }
+    }
+
+    fn given<'a>(&self, headers: &'a HeaderMap) -> Result<&'a str, SignatureError> {
+        single(headers, &self.header)?.strip_prefix(&self.prefix).ok_or(SignatureError::Malformed)
+    }
+
     pub(super) fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<Verified, SignatureError> {
-        let given = single(headers, &self.header)?.strip_prefix(&self.prefix).ok_or(SignatureError::Malformed)?;
+        let given = self.given(headers)?;
         let mac = mac(&self.key, &[body]);
         let expected = if self.base64 { STANDARD.encode(mac) } else { hex::encode(mac) };
         if bool::from(given.as_bytes().ct_eq(expected.as_bytes())) {

@@ -103,6 +103,19 @@ impl Verifier {
         }
     }
 
+    /// Says whether a body that belongs to these headers can be verified at all, before any of it is read. What passes
+    /// here is not verified.
+    ///
+    /// # Errors
+    /// Where no body can make the headers good: they are missing, malformed or stale.
+    pub fn precheck(&self, headers: &HeaderMap, now: Timestamp) -> Result<(), SignatureError> {
+        match self {
+            Verifier::StripeSignature(scheme) => scheme.precheck(headers, now),
+            Verifier::HmacSha256(scheme) => scheme.precheck(headers),
+            Verifier::StandardWebhooks(scheme) => scheme.precheck(headers, now),
+        }
+    }
+
     /// Verifies a body.
     ///
     /// # Errors
@@ -167,6 +180,11 @@ impl<'a> Params<'a> {
         if (1..=LONGEST_TOLERANCE).contains(&seconds) { Ok(seconds) } else { Err(SchemeError::Parameter("tolerance")) }
     }
 }
+
+/// The length of an HMAC-SHA256 in hex.
+const HEX_LENGTH: usize = 64;
+/// The length of an HMAC-SHA256 in base64.
+const BASE64_LENGTH: usize = 44;
 
 /// Five minutes, as the schemes say.
 const DEFAULT_TOLERANCE: i64 = 300;

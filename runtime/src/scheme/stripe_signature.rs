@@ -7,7 +7,7 @@ use hyper::HeaderMap;
 use jiff::Timestamp;
 use subtle::ConstantTimeEq;
 
-use super::{Key, Params, SchemeError, SignatureError, Verified, key, mac, single, unix_seconds};
+use super::{HEX_LENGTH, Key, Params, SchemeError, SignatureError, Verified, key, mac, single, unix_seconds};
 
 /// The scheme with its parameters: `header`, `secret`, `tolerance`.
 #[derive(Clone)]
@@ -30,7 +30,20 @@ impl StripeSignature {
         Ok(Self { header: params.header(Some("stripe-signature"))?, key, tolerance: params.tolerance()? })
     }
 
-    pub(super) fn verify(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Verified, SignatureError> {
+    pub(super) fn precheck(&self, headers: &HeaderMap, now: Timestamp) -> Result<(), SignatureError> {
+        let (signed_at, candidates) = self.read(headers)?;
+        if !candidates.iter().any(|candidate| candidate.len() == HEX_LENGTH) {
+            return Err(SignatureError::Mismatch);
+        }
+        if self.is_stale(signed_at, now) { Err(SignatureError::Stale) } else { Ok(()) }
+    }
+
+    fn is_stale(&self, signed_at: i64, now: Timestamp) -> bool {
+        now.as_second().saturating_sub(signed_at) > self.tolerance
+    }
+
+    /// Returns the signed second and the signatures of the one version that counts.
+    fn read<'a>(&self, headers: &'a HeaderMap) -> Result<(i64, Vec<&'a str>), SignatureError> {
         let header = single(headers, &self.header)?;
         let mut signed_at = None;
         let mut candidates = Vec::new();
@@ -43,7 +56,11 @@ impl StripeSignature {
                 _ => {}
             }
         }
-        let signed_at = signed_at.ok_or(SignatureError::Malformed)?;
+        Ok((signed_at.ok_or(SignatureError::Malformed)?, candidates))
+    }
+
+    pub(super) fn verify(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Verified, SignatureError> {
+        let (signed_at, candidates) = self.read(headers)?;
         let expected = hex::encode(mac(&self.key, &[signed_at.to_string().as_bytes(), b".", body]));
         let mut matches = subtle::Choice::from(0);
         for candidate in candidates {
@@ -53,7 +70,7 @@ impl StripeSignature {
         if !bool::from(matches) {
             return Err(SignatureError::Mismatch);
         }
-        if now.as_second().saturating_sub(signed_at) > self.tolerance {
+        if self.is_stale(signed_at, now) {
             return Err(SignatureError::Stale);
         }
         Ok(Verified { id: None, signed_at: Timestamp::from_second(signed_at).ok() })

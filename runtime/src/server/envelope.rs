@@ -85,7 +85,12 @@ impl EnvelopeReader {
         let text = |leaf: usize| found.raw(leaf).map(scalar).filter(|text| !text.is_empty());
         let event_type = self.event_type.and_then(text);
         let id = match (self.id, signed_id) {
-            (Some(leaf), _) => text(leaf).ok_or(Misread::Malformed("the event has no id"))?,
+            (Some(leaf), _) => match found.raw(leaf).map(str::as_bytes) {
+                Some([b'{' | b'[' | b't' | b'f', ..]) => {
+                    return Err(Misread::Malformed("the event's id is neither a text nor a number"));
+                }
+                _ => text(leaf).ok_or(Misread::Malformed("the event has no id"))?,
+            },
             (None, Some(id)) => id,
             (None, None) if self.parts.is_empty() => format!("sha256:{}", hex::encode(Sha256::digest(payload))),
             (None, None) => {

@@ -13,8 +13,11 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// The time for the body, from its first byte to its last; beyond: 408.
     pub body_timeout: Duration,
-    /// The memory for bodies that are on their way in, in bytes. Senders beyond wait, then get 503.
+    /// The memory for bodies that are on their way in, in bytes, beside the first 64 KiB of each. It is taken as the bytes
+    /// come. Senders beyond wait, then get 503.
     pub bodies: usize,
+    /// What of that one address that is not loopback may take; beyond: 503.
+    pub bodies_per_address: usize,
     /// Connections at a time. Further ones wait in the system's queue.
     pub connections: usize,
     /// Connections at a time from one address that is not loopback; further ones are closed.
@@ -29,6 +32,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(15),
             bodies: 64 * 1024 * 1024,
+            bodies_per_address: 16 * 1024 * 1024,
             connections: 1024,
             connections_per_address: 256,
         }

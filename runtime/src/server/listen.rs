@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,8 +26,8 @@ use super::respond::Answer;
 
 /// What answers requests.
 pub(crate) trait Handle: Send + Sync + 'static {
-    /// Answers one request. It never fails: an error is an answer too.
-    fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Answer> + Send;
+    /// Answers one request of a sender. It never fails: an error is an answer too.
+    fn handle(&self, request: Request<Incoming>, sender: Option<IpAddr>) -> impl Future<Output = Answer> + Send;
 }
 
 /// Where connections come from.
@@ -76,8 +76,8 @@ pub(crate) async fn serve<H: Handle>(
         let (handler, stop, limits) = (Arc::clone(&handler), stop.clone(), limits.clone());
         connections.spawn(async move {
             match stream {
-                Stream::Tcp(stream) => connection(stream, handler, &limits, stop).await,
-                Stream::Unix(stream) => connection(stream, handler, &limits, stop).await,
+                Stream::Tcp(stream) => connection(stream, handler, place.1, &limits, stop).await,
+                Stream::Unix(stream) => connection(stream, handler, None, &limits, stop).await,
             }
             drop((permit, place));
         });
@@ -111,14 +111,14 @@ async fn accept(listener: &Listener) -> io::Result<(Stream, Option<SocketAddr>)>
     }
 }
 
-async fn connection<S, H>(stream: S, handler: Arc<H>, limits: &Limits, mut stop: watch::Receiver<bool>)
+async fn connection<S, H>(stream: S, handler: Arc<H>, sender: Option<IpAddr>, limits: &Limits, mut stop: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Handle,
 {
     let service = service_fn(move |request| {
         let handler = Arc::clone(&handler);
-        async move { Ok::<_, Infallible>(handler.handle(request).await) }
+        async move { Ok::<_, Infallible>(handler.handle(request, sender).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -150,7 +150,7 @@ struct Place(Arc<Addresses>, Option<IpAddr>);
 impl Addresses {
     /// Loopback has no bound of its own: behind a reverse proxy every sender comes from there.
     fn enter(this: &Arc<Self>, peer: Option<SocketAddr>, most: usize) -> Option<Place> {
-        let address = peer.map(|peer| peer.ip().to_canonical()).filter(|address| !address.is_loopback());
+        let address = peer.and_then(|peer| sender(peer.ip()));
         if let Some(address) = address {
             let mut counts = this.0.lock().unwrap_or_else(PoisonError::into_inner);
             let count = counts.entry(address).or_default();
@@ -160,6 +160,15 @@ impl Addresses {
             *count += 1;
         }
         Some(Place(Arc::clone(this), address))
+    }
+}
+
+/// Returns whom an address stands for: one host has a whole /64 of IPv6. `None` for loopback, which has no bounds.
+fn sender(address: IpAddr) -> Option<IpAddr> {
+    match address.to_canonical() {
+        address if address.is_loopback() => None,
+        IpAddr::V6(address) => Some(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()),
+        address @ IpAddr::V4(_) => Some(address),
     }
 }
 

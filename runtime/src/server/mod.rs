@@ -7,6 +7,7 @@ pub(crate) mod counters;
 mod envelope;
 mod limits;
 pub(crate) mod listen;
+mod memory;
 mod ready;
 pub(crate) mod respond;
 mod routes;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Asks the store, and keeps its answer for a while: nobody may wake the disk by asking.
 pub(crate) struct Readiness {
@@ -25,18 +25,20 @@ impl Readiness {
     /// Tells whether the store took a write just now, or within the last seconds.
     pub(crate) async fn check(&self) -> Result<(), String> {
         let mut last = self.last.lock().await;
+        let known = self.store.check();
         if let Some((at, result)) = &*last
             && at.elapsed() < KEPT
+            && result.is_ok() == known.is_ok()
         {
             return result.clone();
         }
         // A flow without a name is never paused, so this changes nothing but has to reach the disk.
-        let result = match tokio::time::timeout(PATIENCE, self.store.set_paused("", None)).await {
+        let written = tokio::time::timeout(PATIENCE, self.store.set_paused("", None)).await;
+        // After a failure one small write that succeeds says little: the store itself knows when it works again.
+        let result = match written.map(|written| written.and_then(|()| self.store.check())) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the store takes no writes");
-                Err("the store takes no writes".to_owned())
-            }
+            Ok(Err(StoreError::Gone { .. })) => Err("the store was removed or replaced".to_owned()),
+            Ok(Err(_)) => Err("the store takes no writes".to_owned()),
             Err(_) => Err("the store is too slow".to_owned()),
         };
         *last = Some((Instant::now(), result.clone()));

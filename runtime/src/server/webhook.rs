@@ -1,26 +1,26 @@
 //! A webhook, from its first byte to its answer.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming as Receiving};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use hyper::{HeaderMap, Method, Request, StatusCode};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{debug, info, warn};
 
 use super::counters::Counters;
 use super::envelope::Misread;
 use super::limits::Limits;
 use super::listen::{Handle, linger};
+use super::memory::{FREE, Held, Memory};
 use super::ready::Readiness;
 use super::respond::{Answer, HttpError, json};
 use super::routes::{Routes, SourceRoute};
 use crate::engine::Engine;
 use crate::event::{AcceptError, Accepted, Incoming, Via};
-use crate::scheme::{SignatureError, Verified};
+use crate::scheme::{SignatureError, Verifier};
 use crate::world::Clock;
 
 /// The webhook server.
@@ -30,18 +30,14 @@ pub(crate) struct Server {
     routes: RwLock<Arc<Routes>>,
     limits: Limits,
     counters: Arc<Counters>,
-    /// One permit for each kilobyte of bodies that are on their way in.
-    memory: Semaphore,
+    memory: Memory,
     ready: Readiness,
 }
-
-/// What one permit stands for.
-const KILOBYTE: usize = 1024;
 
 impl Server {
     pub(crate) fn new(engine: Engine, clock: Arc<dyn Clock>, limits: Limits, counters: Arc<Counters>, ready: Readiness) -> Self {
         let routes = RwLock::new(Arc::new(Routes::new(&engine.live())));
-        let memory = Semaphore::new((limits.bodies.max(limits.max_body) / KILOBYTE).max(1));
+        let memory = Memory::new(&limits);
         Self { engine, clock, routes, limits, counters, memory, ready }
     }
 
@@ -54,7 +50,7 @@ impl Server {
         Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn receive(&self, request: Request<Receiving>) -> Result<Accepted, HttpError> {
+    async fn receive(&self, request: Request<Receiving>, sender: Option<IpAddr>) -> Result<Accepted, HttpError> {
         let (head, body) = request.into_parts();
         // Whatever is refused from here on leaves the body unread.
         let early = |error: HttpError, body: Receiving| {
@@ -69,11 +65,15 @@ impl Server {
             Ok(found) => found,
             Err(error) => return Err(early(error, body)),
         };
-        let Some(memory) = self.memory(&head.headers).await else {
-            return Err(early(HttpError::unavailable("busy", "too many bodies are on their way in", 5), body));
-        };
-        let body = read_body(body, &head.headers, self.limits.max_body, self.limits.body_timeout).await?;
-        let (source, verified) = self.verify(connection, sources, &head.headers, &body)?;
+        // What no body can make good is not worth reading one.
+        let now = self.clock.now();
+        if let Err(error) = self.verify(connection, &sources, |verifier| verifier.precheck(&head.headers, now)) {
+            return Err(early(error, body));
+        }
+        let mut memory = self.memory.hold(sender);
+        let body = read_body(body, &head.headers, &mut memory, &self.limits).await?;
+        let now = self.clock.now();
+        let (source, verified) = self.verify(connection, &sources, |verifier| verifier.verify(&head.headers, &body, now))?;
         let read = source.envelope.read(&body, verified.id).map_err(|misread| match misread {
             Misread::Malformed(reason) => HttpError::bad_request("malformed", reason),
             Misread::Refused(reason) => HttpError::bad_request("refused", reason),
@@ -137,26 +137,17 @@ impl Server {
         too_large(self.limits.max_body)
     }
 
-    /// Waits until there is memory for the body; `None` where that takes too long.
-    async fn memory(&self, headers: &HeaderMap) -> Option<SemaphorePermit<'_>> {
-        let most = self.limits.max_body;
-        let size = announced(headers).and_then(|length| usize::try_from(length).ok()).unwrap_or(most).min(most);
-        let permits = u32::try_from(size / KILOBYTE).unwrap_or(u32::MAX).max(1);
-        tokio::time::timeout(self.limits.body_timeout, self.memory.acquire_many(permits)).await.ok()?.ok()
-    }
-
-    /// Returns the source whose signature the body has. A connection rarely has more than one.
-    fn verify<'a>(
+    /// Returns the source whose verifier is content. A connection rarely has more than one.
+    fn verify<'a, T>(
         &self,
         connection: &str,
-        sources: Vec<&'a SourceRoute>,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Result<(&'a SourceRoute, Verified), HttpError> {
+        sources: &[&'a SourceRoute],
+        check: impl Fn(&Verifier) -> Result<T, SignatureError>,
+    ) -> Result<(&'a SourceRoute, T), HttpError> {
         let mut wrong = None;
         for source in sources {
             match &source.verifier {
-                Ok(verifier) => match verifier.verify(headers, body, self.clock.now()) {
+                Ok(verifier) => match check(verifier) {
                     Ok(verified) => return Ok((source, verified)),
                     Err(error) => wrong = Some(wrong.map_or(error, |known| worse(known, error))),
                 },
@@ -195,13 +186,13 @@ impl Server {
 }
 
 impl Handle for Server {
-    async fn handle(&self, request: Request<Receiving>) -> Answer {
+    async fn handle(&self, request: Request<Receiving>, sender: Option<IpAddr>) -> Answer {
         match request.uri().path() {
             "/healthz" => return self.health(request.method(), false).await,
             "/readyz" => return self.health(request.method(), true).await,
             _ => {}
         }
-        match self.receive(request).await {
+        match self.receive(request, sender).await {
             Ok(accepted) => {
                 self.counters.accepted(accepted.duplicate);
                 json(StatusCode::OK, received(&accepted))
@@ -234,7 +225,8 @@ fn refusal(connection: &str, error: &AcceptError) -> HttpError {
     match error {
         AcceptError::QueueFull => HttpError::unavailable("queue_full", "too many events are waiting", 5),
         AcceptError::Store(reason) => {
-            warn!(connection, %reason, "an event could not be stored");
+            // The store says once what is wrong with it.
+            debug!(connection, %reason, "an event could not be stored");
             HttpError::unavailable("store", "the event could not be stored", 30)
         }
         AcceptError::Stopping => HttpError::unavailable("stopping", "the daemon is stopping", 10),
@@ -265,13 +257,23 @@ fn check_type(headers: &HeaderMap) -> Result<(), HttpError> {
     if essence.eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(unsupported("the body must be application/json")) }
 }
 
-async fn read_body(mut body: Receiving, headers: &HeaderMap, most: usize, time: Duration) -> Result<Bytes, HttpError> {
-    let hint = announced(headers).and_then(|length| usize::try_from(length).ok()).unwrap_or(0).min(most);
-    match tokio::time::timeout(time, collect(&mut body, hint, most)).await {
+async fn read_body(mut body: Receiving, headers: &HeaderMap, memory: &mut Held<'_>, limits: &Limits) -> Result<Bytes, HttpError> {
+    let most = limits.max_body;
+    let hint = announced(headers).and_then(|length| usize::try_from(length).ok()).unwrap_or(0).min(FREE);
+    let mut waits = false;
+    match tokio::time::timeout(limits.body_timeout, collect(&mut body, hint, most, memory, &mut waits)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(Broken::TooLarge)) => {
             linger(body);
             Err(too_large(most).closing())
+        }
+        Ok(Err(Broken::TooMuch)) => {
+            linger(body);
+            Err(busy().closing())
+        }
+        Err(_) if waits => {
+            linger(body);
+            Err(busy().closing())
         }
         Ok(Err(Broken::Ended)) => Err(HttpError::bad_request("malformed", "the body ended early").closing()),
         Err(_) => {
@@ -281,20 +283,37 @@ async fn read_body(mut body: Receiving, headers: &HeaderMap, most: usize, time: 
     }
 }
 
+fn busy() -> HttpError {
+    HttpError::unavailable("busy", "too many bodies are on their way in", 5)
+}
+
 enum Broken {
     TooLarge,
+    /// The sender has too much on its way.
+    TooMuch,
     Ended,
 }
 
 /// Most bodies come as one piece, which is passed on without a copy.
-async fn collect(body: &mut Receiving, hint: usize, most: usize) -> Result<Bytes, Broken> {
+/// While it waits for memory it says so in `waits`: that is not the sender's fault.
+async fn collect(
+    body: &mut Receiving,
+    hint: usize,
+    most: usize,
+    memory: &mut Held<'_>,
+    waits: &mut bool,
+) -> Result<Bytes, Broken> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Broken::Ended)?.into_data() else { continue };
-        if first.len().max(all.len()) + data.len() > most {
+        let length = first.len().max(all.len()) + data.len();
+        if length > most {
             return Err(Broken::TooLarge);
         }
+        *waits = true;
+        memory.grow(length).await.map_err(|_| Broken::TooMuch)?;
+        *waits = false;
         if first.is_empty() && all.is_empty() {
             first = data;
             continue;

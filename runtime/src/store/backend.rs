@@ -23,6 +23,10 @@ pub(super) trait Write: Read {
 
 /// Where the bytes lie.
 pub(super) trait Backend: Send + Sync + 'static {
+    /// Tells whether the bytes still lie where they are looked for. Cheap enough to be asked before each write.
+    fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Runs a read transaction.
     fn read(&self, work: &mut dyn FnMut(&dyn Read) -> Result<(), StoreError>) -> Result<(), StoreError>;
     /// Runs a write transaction. Where `work` or the commit fails nothing is kept; where it returns `Ok` all is on disk.

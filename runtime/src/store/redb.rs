@@ -4,10 +4,12 @@
 //! store or a whole one. A lock file says who has it open.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Seek, Write as _};
+use std::io::{ErrorKind, Read as _, Seek, Write as _};
 use std::ops::Bound;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
@@ -44,7 +46,8 @@ impl RedbStore {
         if !file.try_exists().map_err(io)? {
             create(folder)?;
         }
-        let store = Self::over(Box::new(move || builder().open(&file).map_err(|error| storage(error.into()))))?;
+        let place = Place::new(folder, &lock)?;
+        let store = Self::over(Box::new(move || builder().open(&file).map_err(|error| storage(error.into()))), Some(place))?;
         write_version(folder)?;
         Ok(Self { _lock: Some(lock), ..store })
     }
@@ -58,12 +61,12 @@ impl RedbStore {
     ) -> Result<Self, StoreError> {
         let open = move || builder().create_with_backend(open().map_err(io)?).map_err(|error| storage(error.into()));
         initialise(&open()?)?;
-        Self::over(Box::new(open))
+        Self::over(Box::new(open), None)
     }
 
-    fn over(open: Open) -> Result<Self, StoreError> {
+    fn over(open: Open, place: Option<Place>) -> Result<Self, StoreError> {
         let database = open()?;
-        let redb = Redb { database: RwLock::new(Some(database)), open };
+        let redb = Redb { database: RwLock::new(Some(database)), open, place };
         let mut found = None;
         redb.read(&mut |from| {
             found = from.get(&tables::meta("version"))?;
@@ -93,6 +96,62 @@ struct Redb {
     /// `None` after a failure of the disk, until it can be opened again: redb refuses all work after one.
     database: RwLock<Option<Database>>,
     open: Open,
+    /// Where the files are, for a store that has any.
+    place: Option<Place>,
+}
+
+/// The files of a store, by which it notices that somebody removed or replaced them.
+struct Place {
+    folder: PathBuf,
+    database: Identity,
+    lock: Identity,
+    seen_at: Mutex<Option<Instant>>,
+}
+
+/// Device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity(u64, u64);
+
+/// The files are looked at no more often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+impl Place {
+    fn new(folder: &Path, lock: &File) -> Result<Self, StoreError> {
+        let database = fs::metadata(folder.join(FILE)).map(|found| Identity::of(&found)).map_err(io)?;
+        let lock = lock.metadata().map(|found| Identity::of(&found)).map_err(io)?;
+        Ok(Self { folder: folder.to_owned(), database, lock, seen_at: Mutex::default() })
+    }
+
+    /// Looks, unless all was well a moment ago.
+    fn check(&self) -> Result<(), StoreError> {
+        let mut seen_at = self.seen_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen_at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+            return Ok(());
+        }
+        *seen_at = None;
+        self.look()?;
+        *seen_at = Some(Instant::now());
+        Ok(())
+    }
+
+    fn look(&self) -> Result<(), StoreError> {
+        let is_there = |name: &str, known: Identity| match fs::metadata(self.folder.join(name)) {
+            Ok(found) => Identity::of(&found) == known,
+            // Of a disk that answers nothing the write itself will say what is wrong.
+            Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+        };
+        if is_there(FILE, self.database) && is_there(LOCK, self.lock) {
+            Ok(())
+        } else {
+            Err(StoreError::Gone { folder: self.folder.display().to_string() })
+        }
+    }
+}
+
+impl Identity {
+    fn of(found: &fs::Metadata) -> Self {
+        Self(found.dev(), found.ino())
+    }
 }
 
 impl Redb {
@@ -106,8 +165,9 @@ impl Redb {
     fn reopen(&self) -> Result<(), StoreError> {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         if database.is_none() {
+            self.place.as_ref().map_or(Ok(()), Place::look)?;
             *database = Some((self.open)()?);
-            tracing::info!("the store works again");
+            tracing::debug!("the store is open again");
         }
         Ok(())
     }
@@ -128,6 +188,10 @@ impl Redb {
 }
 
 impl Backend for Redb {
+    fn check(&self) -> Result<(), StoreError> {
+        self.place.as_ref().map_or(Ok(()), Place::check)
+    }
+
     fn read(&self, work: &mut dyn FnMut(&dyn Read) -> Result<(), StoreError>) -> Result<(), StoreError> {
         self.with(|database| {
             let transaction = database.begin_read().map_err(|error| storage(error.into()))?;

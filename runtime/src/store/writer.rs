@@ -1,8 +1,9 @@
 //! The writer: one thread, one transaction for all that waits.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use flow_plan as plan;
 use jiff::Timestamp;
@@ -18,11 +19,14 @@ use crate::world::BoxFuture;
 const MOST_IN_ONE: usize = 1024;
 /// At most so many wait for the writer.
 const MOST_WAITING: usize = 8192;
+/// How long a transaction waits for the writes that it shared the last one with.
+const GATHER: Duration = Duration::from_micros(250);
 
 /// A store over a backend: readers go to the backend at once, writers through the thread.
 pub(super) struct Db<B> {
     pub(super) backend: Arc<B>,
     jobs: Option<SyncSender<Job>>,
+    trouble: Arc<Mutex<Option<StoreError>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -53,11 +57,19 @@ impl<B: Backend> Db<B> {
         let backend = Arc::new(backend);
         let (jobs, waiting) = sync_channel(MOST_WAITING);
         let writer = Arc::clone(&backend);
+        let trouble = Arc::<Mutex<Option<StoreError>>>::default();
+        let health = Health { trouble: Arc::clone(&trouble), tried_at: None };
         let thread = std::thread::Builder::new()
             .name("flow-store".to_owned())
-            .spawn(move || write_all(&*writer, &waiting))
+            .spawn(move || write_all(&*writer, &waiting, health))
             .map_err(|error| StoreError::Io(error.to_string()))?;
-        Ok(Self { backend, jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
+        Ok(Self { backend, jobs: Some(jobs), trouble, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Tells whether writes can be relied on.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.backend.check()?;
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
     }
 
     fn submit(&self, operation: Operation) -> BoxFuture<'static, Result<Reply, StoreError>> {
@@ -89,29 +101,85 @@ impl<B> Drop for Db<B> {
     }
 }
 
-fn write_all<B: Backend>(backend: &B, waiting: &Receiver<Job>) {
+/// Whether writes succeed. Only changes that last are logged: on a full disk small writes go on succeeding now and then.
+struct Health {
+    /// What the last failure was, until a write of ordinary size has succeeded.
+    trouble: Arc<Mutex<Option<StoreError>>>,
+    tried_at: Option<Instant>,
+}
+
+/// How large a write has to succeed after a failure.
+const ORDINARY: usize = 64 * 1024;
+/// Such a write is tried no more often.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
+impl Health {
+    fn trouble(&self) -> MutexGuard<'_, Option<StoreError>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&mut self, error: &StoreError, operations: usize) {
+        let before = self.trouble().replace(error.clone());
+        if before.is_none_or(|before| std::mem::discriminant(&before) != std::mem::discriminant(error)) {
+            tracing::error!(%error, operations, "the store could not be written; this is not said again until it works");
+        }
+    }
+
+    /// A write succeeded. After a failure that says little: one of ordinary size has to succeed too.
+    fn succeeded<B: Backend>(&mut self, backend: &B) {
+        if self.trouble().is_none() || self.tried_at.is_some_and(|at| at.elapsed() < TRY_EVERY) {
+            return;
+        }
+        let key = tables::meta("probe");
+        // What repeats itself could be stored in less.
+        let bytes: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(ORDINARY).collect();
+        let tried = backend.write(&mut |to| to.put(&key, &bytes)).and_then(|()| backend.write(&mut |to| to.remove(&key)));
+        match tried {
+            Ok(()) => {
+                *self.trouble() = None;
+                self.tried_at = None;
+                tracing::info!("the store works again");
+            }
+            Err(_) => self.tried_at = Some(Instant::now()),
+        }
+    }
+}
+
+fn write_all<B: Backend>(backend: &B, waiting: &Receiver<Job>, mut health: Health) {
+    let mut together = 1;
     while let Ok(first) = waiting.recv() {
         let mut jobs = vec![first];
-        while jobs.len() < MOST_IN_ONE
-            && let Ok(job) = waiting.try_recv()
-        {
+        // Those whose answers went out together come back together: waiting for as many as last time, for a fraction of
+        // what a commit takes, spares commits. Where writes come one by one nothing waits.
+        let patience = Instant::now() + GATHER;
+        while jobs.len() < MOST_IN_ONE {
+            let next = if jobs.len() < together {
+                waiting.recv_timeout(patience.saturating_duration_since(Instant::now())).ok()
+            } else {
+                waiting.try_recv().ok()
+            };
+            let Some(job) = next else { break };
             jobs.push(job);
         }
+        together = jobs.len();
         let mut replies = Vec::new();
-        let committed = backend.write(&mut |transaction| {
-            replies.clear();
-            for job in &jobs {
-                // A conflict is found before anything is written, so it concerns its own job alone.
-                match perform(transaction, &job.operation) {
-                    Err(StoreError::Conflict) => replies.push(Err(StoreError::Conflict)),
-                    Ok(reply) => replies.push(Ok(reply)),
-                    Err(error) => return Err(error),
+        let committed = backend.check().and_then(|()| {
+            backend.write(&mut |transaction| {
+                replies.clear();
+                for job in &jobs {
+                    // A conflict is found before anything is written, so it concerns its own job alone.
+                    match perform(transaction, &job.operation) {
+                        Err(StoreError::Conflict) => replies.push(Err(StoreError::Conflict)),
+                        Ok(reply) => replies.push(Ok(reply)),
+                        Err(error) => return Err(error),
+                    }
                 }
-            }
-            Ok(())
+                Ok(())
+            })
         });
-        if let Err(error) = &committed {
-            tracing::error!(%error, operations = jobs.len(), "the store could not be written");
+        match &committed {
+            Ok(()) => health.succeeded(backend),
+            Err(error) => health.failed(error, jobs.len()),
         }
         let mut replies = replies.into_iter();
         for job in jobs {
@@ -341,6 +409,9 @@ macro_rules! store_over_db {
                 bite: $crate::store::PruneBite,
             ) -> $crate::world::BoxFuture<'static, Result<$crate::store::Pruned, $crate::store::StoreError>> {
                 self.db.prune(bite)
+            }
+            fn check(&self) -> Result<(), $crate::store::StoreError> {
+                self.db.check()
             }
             fn event(&self, seq: u64) -> Result<Option<$crate::store::StoredEvent>, $crate::store::StoreError> {
                 self.db.read(|from| $crate::store::query::event(from, seq))

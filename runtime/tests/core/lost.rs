@@ -1,10 +1,9 @@
 //! Answers that were lost or say more than they should: nothing is made twice, nothing comes in that should stay out.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flow_plan::{Body, Effect, Encoding, Env, Expr, FindBy, Flow, Input, Operation, Value};
+use flow_plan::{Body, Effect, Encoding, Env, Expr, FindBy, Input, Operation, Value};
 use flow_runtime::engine::{Engine, EngineOptions, RetryOutcome};
 use flow_runtime::live::Live;
 use flow_runtime::run::RetryRefusal;
@@ -266,16 +265,19 @@ async fn a_service_that_asks_for_more_patience_than_a_step_has_is_named() {
 async fn what_a_service_says_of_a_person_is_shortened_before_it_is_kept() {
     let store = store();
     let bench = scripted(&store, live(vec![flow("f", vec![op("set", Effect::Set)])]), |_| {
-        let long = "x".repeat(370);
-        Ok(answer(422, &serde_json::json!({ "error": format!("JANE@example.com is taken, {long} by jane@example.com") }).to_string()))
+        let long = "x".repeat(360);
+        Ok(answer(
+            422,
+            &serde_json::json!({ "error": format!("JANE@example.com is taken, {long} by jane@example.com") }).to_string(),
+        ))
     });
     let run = bench.send("evt_1", EVENT).await.runs.remove(0);
     let dead = bench.run(&run).await;
     let reason = dead["reason"].as_str().unwrap();
-    assert!(reason.contains("J…@example.com is taken"), "{reason}");
+    assert!(reason.contains("j…@example.com is taken"), "{reason}");
     let entries = store.journal(&run).unwrap();
     let kept = serde_json::to_string(entries.last().unwrap()).unwrap().to_lowercase();
-    assert!(!kept.contains("jane"), "{kept}");
+    assert!(!kept.contains("jane") && kept.contains(" by j…@example.com…"), "{kept}");
 }
 
 #[tokio::test]
@@ -285,23 +287,16 @@ async fn a_secret_in_a_result_is_not_kept() {
     let mut svc = connection("svc");
     svc.secrets.insert("key".to_owned(), Secret::new("planted-key-7".to_owned()));
     live.connections.insert("svc".to_owned(), Arc::new(svc));
-    let asked = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&asked);
-    let bench = scripted(&store, live, move |_| {
-        seen.store(true, Ordering::SeqCst);
-        Ok(answer(200, r#"{"data":{"id":"made with planted-key-7 today"}}"#))
-    });
+    let bench = scripted(&store, live, |_| Ok(answer(200, r#"{"data":{"id":"made with planted-key-7 today"}}"#)));
     let run = bench.send("evt_1", EVENT).await.runs.remove(0);
     let done = bench.run(&run).await;
-    assert!(asked.load(Ordering::SeqCst));
     assert_eq!(done["steps"][0]["output"]["id"], "made with [secret] today");
     assert!(!journal(&store, &run).contains("planted-key-7"));
 }
 
 #[tokio::test]
 async fn why_says_that_a_flow_was_paused_when_the_event_came() {
-    let flows: Vec<Flow> = vec![flow("f", vec![op("set", Effect::Set)])];
-    let bench = Bench::new(flows);
+    let bench = Bench::new(vec![flow("f", vec![op("set", Effect::Set)])]);
     let minute = Duration::from_secs(60);
     bench.engine.pause("f").await.unwrap();
     bench.pass(minute).await;

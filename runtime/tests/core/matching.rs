@@ -125,6 +125,6 @@ async fn why_says_other_currency_paused_and_other_kind() {
     let reasons: BTreeMap<_, _> =
         bench.engine.why(&event, None, false).unwrap().into_iter().map(|why| (why.flow, why.reason)).collect();
     assert_eq!(reasons["euros"], "`amount > 100 EUR` does not hold: other currency");
-    assert_eq!(reasons["paused"], "the flow is paused");
+    assert_eq!(reasons["paused"], "the flow was paused when it came, and still is");
     assert_eq!(reasons["other"], "it listens to svc.happened; the event is of type `happened`");
 }

@@ -82,12 +82,17 @@ async fn flows_events_and_runs_are_shown() {
 #[tokio::test]
 async fn a_paused_flow_starts_nothing() {
     let daemon = started().await;
-    assert_eq!(post(&daemon, "/api/v1/flows/f/pause").await.json()["paused"], true);
+    let paused = post(&daemon, "/api/v1/flows/f/pause").await.json();
+    assert_eq!(paused["paused"], true);
+    assert!(paused["message"].as_str().unwrap().contains("do not start it, also not later"), "{paused}");
     assert_ne!(get(&daemon, "/api/v1/flows/f").await.json()["paused_since"], serde_json::Value::Null);
     let body = event("evt_1", "invoice.paid", jiff::Timestamp::now().as_second()).to_string();
     assert_eq!(deliver(&daemon, "/v1/webhooks/acme", body.as_bytes()).await.status, 200);
     assert_eq!(daemon.service.engine().stats().runs_started, 0);
     assert_eq!(post(&daemon, "/api/v1/flows/f/resume").await.json()["paused"], false);
+    // The service sends it again: it is not started later either.
+    assert_eq!(deliver(&daemon, "/v1/webhooks/acme", body.as_bytes()).await.json()["duplicate"], true);
+    assert_eq!(daemon.service.engine().stats().runs_started, 0);
     assert_eq!(post(&daemon, "/api/v1/flows/none/pause").await.status, 404);
     assert_eq!(post(&daemon, "/api/v1/flows/none/resume").await.status, 404);
 }

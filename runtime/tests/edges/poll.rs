@@ -75,6 +75,8 @@ struct Script {
     failures: VecDeque<(u16, &'static str)>,
     /// Goes away when the first page has been given.
     vanishes: Option<String>,
+    /// Behind the last item comes the first one again.
+    round: bool,
     /// How many seconds its clock is ahead.
     skew: i64,
     /// The next answer takes so many seconds.
@@ -105,8 +107,9 @@ impl Script {
                 None => return (404, "", json!({ "error": { "message": "No such event" } })),
             },
         };
+        let from = if self.round && from >= found.len() { 0 } else { from };
         let page: Vec<Json> = found.iter().skip(from).take(self.page).map(|event| (*event).clone()).collect();
-        let has_more = found.len() > from + page.len();
+        let has_more = found.len() > from + page.len() || (self.round && !found.is_empty());
         if let Some(id) = self.vanishes.take() {
             self.events.retain(|event| event["id"] != *id);
         }
@@ -191,6 +194,19 @@ impl Test {
 
     fn fail(&self, status: u16, retry_after: &'static str) {
         self.script.lock().unwrap().failures.push_back((status, retry_after));
+    }
+
+    /// Waits until the service was asked so often, and no more often.
+    async fn queries_are(&self, count: usize) {
+        let asked = || self.script.lock().unwrap().queries.len();
+        let waited = async {
+            while asked() < count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(10), waited).await.is_ok(), "{} of {count}", asked());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert_eq!(asked(), count);
     }
 
     fn queries(&self) -> Vec<String> {
@@ -308,11 +324,11 @@ async fn a_page_that_fails_moves_nothing() {
         test.happens(&format!("e{at}"), "invoice.paid", 6 - at);
     }
     test.fail(0, "");
-    test.fail(500, "");
+    test.fail(403, "");
     test.clock.advance(EVERY);
     test.asleep_for(1).await;
     assert_eq!(test.taken(), Vec::<String>::new());
-    assert_eq!(test.status().await["error"], "500: not now");
+    assert_eq!(test.status().await["error"], "403: not now");
     // The second failure waits longer.
     test.fail(500, "");
     test.clock.advance(1);
@@ -321,6 +337,100 @@ async fn a_page_that_fails_moves_nothing() {
     test.asleep_for(EVERY).await;
     assert_eq!(test.taken(), ["e0", "e1", "e2", "e3", "e4", "e5"]);
     assert_eq!(test.status().await["error"], Json::Null);
+    test.stop().await;
+}
+
+/// What was read is not thrown away for one page that fails.
+#[tokio::test]
+async fn a_page_that_fails_in_the_middle_is_asked_for_again() {
+    let mut test = Test::with(|script| script.page = 2).await;
+    test.start(&[("f", "paid")]).await;
+    test.poll().await;
+    for at in 0..6 {
+        test.happens(&format!("e{at}"), "invoice.paid", 6 - at);
+    }
+    test.queries();
+    for (status, retry_after) in [(0, ""), (500, ""), (429, "7"), (0, ""), (0, ""), (599, "")] {
+        test.fail(status, retry_after);
+    }
+    test.script.lock().unwrap().failures.pop_back();
+    test.clock.advance(EVERY);
+    // 1 second for the first failure, 7 for the second, which asks for them.
+    test.queries_are(2).await;
+    test.clock.advance(1);
+    test.queries_are(3).await;
+    test.clock.advance(6);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    test.queries_are(3).await;
+    test.clock.advance(1);
+    test.asleep_for(EVERY).await;
+    assert_eq!(test.taken(), ["e0", "e1", "e2", "e3", "e4", "e5"]);
+    let queries = test.queries();
+    assert_eq!((queries.len(), &queries[1]), (5, &queries[2]));
+    assert_eq!(queries[2], queries[3]);
+    assert_eq!(test.status().await["error"], Json::Null);
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_that_fails_for_good_ends_the_poll() {
+    let mut test = Test::with(|script| script.page = 2).await;
+    test.start(&[("f", "paid")]).await;
+    for at in 0..6 {
+        test.happens(&format!("e{at}"), "invoice.paid", 6 - at);
+    }
+    test.queries();
+    test.fail(0, "");
+    (0..10).for_each(|_| test.fail(503, ""));
+    test.clock.advance(EVERY);
+    let given_up = async {
+        while test.status().await["error"] == Json::Null {
+            test.clock.advance(1);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), given_up).await.unwrap();
+    assert_eq!(test.queries().len(), 11);
+    assert_eq!((test.status().await["error"].as_str(), test.taken().len()), (Some("503: not now"), 0));
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn pages_keep_to_the_limit_of_the_connection() {
+    let mut test = Test::with(|script| script.page = 1).await;
+    let mut acme = test.acme();
+    acme.plan.api.limit = Some(flow_plan::RateLimit { count: 2, per_ms: 10_000 });
+    test.start_with(live(vec![acme], vec![flow("f", "paid")])).await;
+    test.asleep_for(EVERY).await;
+    test.poll().await;
+    for at in 0..5 {
+        test.happens(&format!("e{at}"), "invoice.paid", 5 - at);
+    }
+    test.queries();
+    test.clock.advance(EVERY);
+    for pages in [2, 4] {
+        test.queries_are(pages).await;
+        test.clock.advance(9);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        test.queries_are(pages).await;
+        test.clock.advance(1);
+    }
+    test.asleep_for(EVERY).await;
+    assert_eq!(test.taken(), ["e0", "e1", "e2", "e3", "e4"]);
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_that_goes_round_ends() {
+    let mut test = Test::with(|script| script.page = 1).await;
+    test.start(&[("f", "paid")]).await;
+    test.script.lock().unwrap().round = true;
+    for at in 0..3 {
+        test.happens(&format!("e{at}"), "invoice.paid", 3 - at);
+    }
+    test.clock.advance(EVERY);
+    test.asleep_for(1).await;
+    assert_eq!(test.status().await["error"], "the list repeats the same page");
     test.stop().await;
 }
 
@@ -448,6 +558,68 @@ async fn a_new_flow_does_not_act_on_what_was_before_it() {
     // Nobody draws on it any more.
     test.service().swap(test.live(&[]));
     assert_eq!(test.status().await, Json::Null);
+    test.stop().await;
+}
+
+/// An edit that is taken back loses nothing, whether a poll falls between or not.
+#[tokio::test]
+async fn a_trigger_that_is_away_for_a_moment_loses_nothing() {
+    let mut test = Test::new().await;
+    test.start(&[("f", "paid"), ("g", "failed")]).await;
+    test.poll().await;
+    test.clock.advance(40);
+    test.happens("failed_1", "invoice.failed", 30);
+    test.happens("paid_1", "invoice.paid", 0);
+    // The swaps come so fast that no poll is between.
+    test.service().swap(test.live(&[("f", "paid")]));
+    test.service().swap(test.live(&[("f", "paid"), ("g", "failed")]));
+    test.asleep_for(EVERY).await;
+    assert_eq!(test.taken(), ["failed_1", "paid_1"]);
+    // Polls are between, which read on for the others, well beyond the overlap of the request.
+    test.clock.advance(1);
+    test.happens("failed_2", "invoice.failed", 0);
+    test.service().swap(test.live(&[("f", "paid")]));
+    test.asleep_for(EVERY).await;
+    for at in 0..5 {
+        test.poll().await;
+        test.happens(&format!("paid_2{at}"), "invoice.paid", 0);
+    }
+    test.poll().await;
+    test.clock.advance(1);
+    test.happens("late_2", "invoice.late", 100);
+    test.service().swap(test.live(&[("f", "paid"), ("g", "failed")]));
+    test.asleep_for(EVERY).await;
+    let taken = test.taken();
+    assert_eq!(taken[taken.len() - 2..], ["failed_2", "late_2"]);
+    assert_eq!(taken.len(), 9);
+    // Away for long, it begins anew.
+    test.service().swap(test.live(&[("f", "paid")]));
+    test.poll().await;
+    test.happens("failed_3", "invoice.failed", 0);
+    test.clock.advance(2 * 3600);
+    test.asleep_for(EVERY).await;
+    test.service().swap(test.live(&[("f", "paid"), ("g", "failed")]));
+    test.poll().await;
+    test.happens("failed_4", "invoice.failed", 0);
+    test.poll().await;
+    assert_eq!(test.taken()[9..], ["failed_4"]);
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn an_item_that_cannot_be_read_is_said_once() {
+    let mut test = Test::new().await;
+    test.start(&[("f", "paid")]).await;
+    let log = crate::support::Log::default();
+    let guard = log.start();
+    test.script.lock().unwrap().events.push(json!({ "id": {}, "type": "invoice.paid", "created": START + 70 }));
+    for at in 0..4 {
+        test.happens(&format!("e{at}"), "invoice.paid", 0);
+        test.poll().await;
+    }
+    drop(guard);
+    assert_eq!(log.count("a polled item is malformed"), 1);
+    assert_eq!(test.taken(), ["e0", "e1", "e2", "e3"]);
     test.stop().await;
 }
 

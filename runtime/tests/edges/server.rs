@@ -113,7 +113,7 @@ async fn signatures_decide() {
 async fn payloads_that_are_no_events() {
     let daemon = started().await;
     let deep = format!("{{\"id\":\"e\",\"type\":\"t\",\"created\":1,\"x\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
-    let cases: [(&[u8], &str); 14] = [
+    let cases: [(&[u8], &str); 18] = [
         (b"", "malformed"),
         (b"nonsense", "malformed"),
         (b"[]", "malformed"),
@@ -123,6 +123,10 @@ async fn payloads_that_are_no_events() {
         (b"{} {}", "malformed"),
         (b"{\"id\":null,\"type\":\"t\",\"created\":1}", "malformed"),
         (b"{\"id\":\"\",\"type\":\"t\",\"created\":1}", "malformed"),
+        (b"{\"id\":{},\"type\":\"t\",\"created\":1}", "malformed"),
+        (b"{\"id\":[],\"type\":\"t\",\"created\":1}", "malformed"),
+        (b"{\"id\": true,\"type\":\"t\",\"created\":1}", "malformed"),
+        (b"{\"id\":false,\"type\":\"t\",\"created\":1}", "malformed"),
         (b"{\"id\":\"e\",\"type\":\"t\",\"created\":\"soon\"}", "malformed"),
         (b"{\"id\":\"e\xff\",\"type\":\"t\",\"created\":1}", "malformed"),
         (b"\xef\xbb\xbf{\"id\":\"e\"}", "malformed"),
@@ -182,7 +186,8 @@ async fn too_much_is_refused_before_it_is_read() {
         chunked.extend_from_slice(b"\r\n");
     }
     chunked.extend_from_slice(b"0\r\n\r\n");
-    let reply = send(server, "POST", PATH, &[("Transfer-Encoding", "chunked")], &chunked).await;
+    let headers = [("Transfer-Encoding", "chunked"), ("Acme-Signature", &*signature(b"other"))];
+    let reply = send(server, "POST", PATH, &headers, &chunked).await;
     assert_eq!((reply.status, reply.code().as_str()), (413, "too_large"));
     let large = format!("/v1/webhooks/{}", "x".repeat(100_000));
     assert_eq!(send(server, "POST", &large, &[], b"").await.status, 431);
@@ -212,7 +217,9 @@ async fn slow_senders_are_left() {
     let host = authority(&daemon.service.addresses().server).to_owned();
     // The body stops in the middle.
     let stream = TcpStream::connect(&host).await.unwrap();
-    let reply = exchange(stream, &raw(&host, "POST", PATH, &[("Content-Length", "100")], b"{")).await;
+    let forged = signature(b"other");
+    let headers = [("Content-Length", "100"), ("Acme-Signature", &*forged)];
+    let reply = exchange(stream, &raw(&host, "POST", PATH, &headers, b"{")).await;
     assert_eq!((reply.status, reply.code().as_str()), (408, "timeout"));
     assert!(reply.head.contains("connection: close"));
     // The head stops in the middle: the connection ends.
@@ -223,7 +230,7 @@ async fn slow_senders_are_left() {
     assert!(ended.is_ok() && !rest.starts_with(b"HTTP/1.1 2"), "{rest:?}");
     // A sender that goes away in the middle is no event.
     let mut stream = TcpStream::connect(&host).await.unwrap();
-    stream.write_all(&raw(&host, "POST", PATH, &[("Content-Length", "100")], b"{\"id\"")).await.unwrap();
+    stream.write_all(&raw(&host, "POST", PATH, &headers, b"{\"id\"")).await.unwrap();
     drop(stream);
     assert_eq!(daemon.service.engine().stats().events, 0);
 }
@@ -281,9 +288,67 @@ async fn bodies_share_a_bound() {
     let host = authority(&daemon.service.addresses().server).to_owned();
     // One sender takes all of the memory and then nothing happens.
     let mut greedy = TcpStream::connect(&host).await.unwrap();
-    greedy.write_all(&raw(&host, "POST", PATH, &[("Content-Length", "65536")], b"{")).await.unwrap();
+    let headers = [("Content-Length", "65536"), ("Acme-Signature", &*signature(b"other"))];
+    greedy.write_all(&raw(&host, "POST", PATH, &headers, b"{")).await.unwrap();
     let body = event("evt_1", "invoice.paid", now()).to_string();
     assert_eq!(deliver(&daemon, PATH, body.as_bytes()).await.status, 200, "it goes on when the slow sender is left");
+}
+
+/// Announces a large body, sends one byte of it, and then nothing.
+async fn slow(host: &str, headers: &[(&str, &str)]) -> TcpStream {
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    let headers = [&[("Content-Length", "1048576")], headers].concat();
+    stream.write_all(&raw(host, "POST", PATH, &headers, b"{")).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn slow_senders_do_not_stop_others() {
+    let daemon = limited(Limits { bodies: 4 * 1024 * 1024, ..Limits::default() }).await;
+    let host = authority(&daemon.service.addresses().server).to_owned();
+    let begun = std::time::Instant::now();
+    // Without a signature, with one that is none, with one that is stale: refused before the body is there.
+    let stale = signature_at(b"{}", now() - 400);
+    let cases = [(None, "missing"), (Some("t=x"), "malformed"), (Some("t=1"), "mismatch"), (Some(&*stale), "stale")];
+    for (given, code) in cases {
+        let headers: Vec<_> = given.iter().map(|given| ("Acme-Signature", *given)).collect();
+        let reply = exchange(slow(&host, &headers).await, b"").await;
+        assert_eq!((reply.status, reply.code()), (401, format!("signature_{code}")));
+    }
+    // With one that could be right, many at a time.
+    let forged = signature(b"other");
+    let mut held = Vec::new();
+    for _ in 0..120 {
+        held.push(slow(&host, &[("Acme-Signature", &forged)]).await);
+        held.push(slow(&host, &[]).await);
+    }
+    let body = event("evt_1", "invoice.paid", now()).to_string();
+    assert_eq!(deliver(&daemon, PATH, body.as_bytes()).await.status, 200);
+    // Large ones get in too, since the others have sent nothing.
+    let mut large = event("evt_2", "invoice.paid", now());
+    large["data"]["object"]["note"] = "x".repeat(1_000_000).into();
+    assert_eq!(deliver(&daemon, PATH, large.to_string().as_bytes()).await.status, 200);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    drop(held);
+}
+
+/// More than there is memory for, all at once: each gets its turn.
+#[tokio::test]
+async fn large_bodies_wait_for_each_other() {
+    let daemon = std::sync::Arc::new(limited(Limits { bodies: 1024 * 1024, ..Limits::default() }).await);
+    let senders: Vec<_> = (0..6)
+        .map(|at| {
+            let daemon = std::sync::Arc::clone(&daemon);
+            tokio::spawn(async move {
+                let mut large = event(&format!("evt_{at}"), "invoice.paid", now());
+                large["data"]["object"]["note"] = "x".repeat(900_000).into();
+                deliver(&daemon, PATH, large.to_string().as_bytes()).await.status
+            })
+        })
+        .collect();
+    for sender in senders {
+        assert_eq!(sender.await.unwrap(), 200);
+    }
 }
 
 #[tokio::test]
@@ -374,7 +439,20 @@ async fn a_disk_that_refuses_is_said_and_recovers() {
     let ready = send(&daemon.service.addresses().server, "GET", "/readyz", &[], b"").await;
     assert_eq!((ready.status, ready.code().as_str()), (503, "not_ready"));
     assert_eq!(send(&daemon.service.addresses().server, "GET", "/healthz", &[], b"").await.status, 200);
+    // One small write that gets through is not yet a disk that works.
     faults.heal();
+    faults.fail_after(1);
+    assert_eq!(deliver(&daemon, PATH, body.as_bytes()).await.status, 200);
+    let ready = send(&daemon.service.addresses().server, "GET", "/readyz", &[], b"").await;
+    assert_eq!((ready.status, ready.code().as_str()), (503, "not_ready"));
+    faults.heal();
+    let ready = async {
+        while send(&daemon.service.addresses().server, "GET", "/readyz", &[], b"").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ready).await.unwrap();
+    let body = event("evt_2", "invoice.paid", now()).to_string();
     let reply = deliver(&daemon, PATH, body.as_bytes()).await;
     assert_eq!((reply.status, reply.json()["duplicate"].as_bool()), (200, Some(false)));
 }

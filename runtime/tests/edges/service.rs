@@ -9,7 +9,7 @@ use flow_runtime::transport::SystemClock;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{acme, authority, daemon, daemon_with, deliver, event, flow, live, options, raw, send, world};
+use crate::support::{acme, authority, daemon, daemon_with, deliver, event, flow, live, options, raw, send, signature, world};
 
 fn ten_flows() -> flow_runtime::live::Live {
     live(vec![acme("http://127.0.0.1:1", None)], (0..10).map(|at| flow(&format!("f{at}"), "paid")).collect())
@@ -76,6 +76,59 @@ async fn one_store_one_daemon() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_removed_takes_nothing_more() {
+    let daemon = daemon(ten_flows()).await;
+    let store = daemon.folder.path().join("store");
+    let server = daemon.service.addresses().server.clone();
+    let body = |id: &str| event(id, "invoice.paid", jiff::Timestamp::now().as_second()).to_string();
+    let known = body("evt_1");
+    assert_eq!(deliver(&daemon, "/v1/webhooks/acme", known.as_bytes()).await.status, 200);
+    std::fs::rename(&store, daemon.folder.path().join("away")).unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    // What the removed store knows counts as little as what it could write.
+    for body in [known, body("evt_2")] {
+        let reply = deliver(&daemon, "/v1/webhooks/acme", body.as_bytes()).await;
+        assert_eq!((reply.status, reply.code().as_str()), (503, "store"));
+    }
+    assert_eq!(send(&server, "GET", "/readyz", &[], b"").await.status, 503);
+    // A second daemon has the place now, and the first one leaves its files alone.
+    let second = Service::start(options(&store), ten_flows(), world(Arc::new(SystemClock))).await.unwrap();
+    assert_eq!(deliver(&daemon, "/v1/webhooks/acme", body("evt_3").as_bytes()).await.status, 503);
+    daemon.service.stop().await;
+    assert!(store.join("admin.sock").exists() && store.join("addresses.json").exists());
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_put_back_goes_on() {
+    let daemon = daemon(ten_flows()).await;
+    let (store, away) = (daemon.folder.path().join("store"), daemon.folder.path().join("away"));
+    std::fs::rename(&store, &away).unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let body = event("evt_1", "invoice.paid", jiff::Timestamp::now().as_second()).to_string();
+    assert_eq!(deliver(&daemon, "/v1/webhooks/acme", body.as_bytes()).await.status, 503);
+    std::fs::rename(&away, &store).unwrap();
+    assert_eq!(deliver(&daemon, "/v1/webhooks/acme", body.as_bytes()).await.status, 200);
+    assert_eq!(send(&daemon.service.addresses().server, "GET", "/readyz", &[], b"").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_path_too_long_for_a_socket_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("x".repeat(110));
+    let error = Service::start(options(&store), ten_flows(), world(Arc::new(SystemClock))).await.unwrap_err();
+    let bytes = store.join("admin.sock").as_os_str().len();
+    let wanted = format!(
+        "the store's path is too long for a unix socket ({bytes} bytes, at most 107): set [store] path to a shorter one"
+    );
+    assert_eq!(error.to_string(), wanted);
+    assert!(!store.exists());
+    let fits = 107 - folder.path().as_os_str().len() - "/".len() - "/admin.sock".len();
+    let store = folder.path().join("x".repeat(fits));
+    Service::start(options(&store), ten_flows(), world(Arc::new(SystemClock))).await.unwrap().stop().await;
+}
+
+#[tokio::test]
 async fn what_a_killed_daemon_left_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
@@ -116,7 +169,8 @@ async fn a_stop_is_bounded() {
     .await;
     let host = authority(&daemon.service.addresses().server).to_owned();
     let mut slow = TcpStream::connect(&host).await.unwrap();
-    slow.write_all(&raw(&host, "POST", "/v1/webhooks/acme", &[("Content-Length", "100")], b"{")).await.unwrap();
+    let headers = [("Content-Length", "100"), ("Acme-Signature", &*signature(b"other"))];
+    slow.write_all(&raw(&host, "POST", "/v1/webhooks/acme", &headers, b"{")).await.unwrap();
     // An answer on a later connection says that the slow one was accepted.
     assert_eq!(send(&daemon.service.addresses().server, "GET", "/healthz", &[], b"").await.status, 200);
     let begun = Instant::now();

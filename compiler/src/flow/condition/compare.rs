@@ -325,7 +325,10 @@ impl<'a> Checker<'a> {
                 let (raw, value) = if *a.ty == Type::Json { (left, a) } else { (right, b) };
                 match self.money_behind(value) {
                     Some(field) => diagnostic
-                        .help(format!("`raw` is what the service sent, in its smallest unit and without a currency; `{}` is money", field.name))
+                        .help(format!(
+                            "`raw` is what the service sent, in its smallest unit and without a currency; `{}` is money",
+                            field.name
+                        ))
                         .fix(format!("`{}`", field.name), raw.span, field.name.clone(), false),
                     None => diagnostic.help("JSON has no currency: compare a field of the event that is money"),
                 }

@@ -76,7 +76,9 @@ impl<'a> Checker<'a> {
         right: &syntax::Expr,
         wanted: bool,
     ) -> Checked<'a> {
-        self.beside = super::super::slip::capitals(&[right]);
+        if super::super::slip::asks_currency(left) {
+            self.beside = super::super::slip::capitals(&[right]);
+        }
         let a = self.value(left);
         self.beside.clear();
         if let ExprKind::Any(limits) = right.kind.as_ref() {
@@ -174,11 +176,13 @@ impl<'a> Checker<'a> {
             }
             (Type::Text(_) | Type::Enum { .. }, Type::Int(_) | Type::Number) if b.as_const().is_some() => {
                 let text = self.text_of(right);
-                let diagnostic = self
+                let mut diagnostic = self
                     .diagnostic(Code::E301, right.span, format!("`{}` is a text, and {text} a number", self.text_of(left)))
                     .also(left.span, a.type_name())
-                    .help("a text is never equal to a number; digits that are a text stand in quotes")
-                    .fix(format!("`\"{text}\"`"), right.span, format!("\"{text}\""), true);
+                    .help("a text is never equal to a number; digits that are a text stand in quotes");
+                if matches!(a.ty.as_ref(), Type::Text(_)) {
+                    diagnostic = diagnostic.fix(format!("`\"{text}\"`"), right.span, format!("\"{text}\""), true);
+                }
                 self.report(diagnostic);
                 return None;
             }

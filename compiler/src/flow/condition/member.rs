@@ -25,7 +25,9 @@ impl<'a> Checker<'a> {
         wanted: bool,
         position: Position,
     ) -> Checked<'a> {
-        if let ExprKind::List(items) = unwrapped(set).kind.as_ref() {
+        if let ExprKind::List(items) = unwrapped(set).kind.as_ref()
+            && super::super::slip::asks_currency(left)
+        {
             self.beside = super::super::slip::capitals(&items.iter().collect::<Vec<_>>());
         }
         let a = self.value(left);

@@ -45,9 +45,10 @@ impl Checker<'_> {
         if first.len() != first_tests.len() || second.len() != second_tests.len() || first.len() > MOST_PARTS {
             return;
         }
-        let found = first.iter().zip(&first_tests).find_map(|(a, x)| {
-            second.iter().zip(&second_tests).find(|(_, y)| excludes(x, y)).map(|(b, _)| (a.span, b.span))
-        });
+        let found = first
+            .iter()
+            .zip(&first_tests)
+            .find_map(|(a, x)| second.iter().zip(&second_tests).find(|(_, y)| excludes(x, y)).map(|(b, _)| (a.span, b.span)));
         if let Some((a, b)) = found {
             let diagnostic = self
                 .diagnostic(Code::E701, b, "this can never hold together with what stands before it")

@@ -132,8 +132,9 @@ impl<'a> Checker<'a> {
                 let mut diagnostic = self.diagnostic(Code::E201, name.span, "money has no fields").help(help);
                 if name.text == "currency" {
                     diagnostic = diagnostic.fix(format!("`currency({of})`"), expr.span, format!("currency({of})"), true);
-                    if let Some(fix) = diagnostic.fixes.last_mut() {
+                    if let (Some(fix), false) = (diagnostic.fixes.last_mut(), self.beside.is_empty()) {
                         fix.edits.append(&mut self.beside);
+                        fix.title.push_str(", with the code in lower case");
                     }
                 }
                 self.report(diagnostic);
@@ -156,7 +157,15 @@ impl<'a> Checker<'a> {
                 let mut diagnostic = self
                     .diagnostic(Code::E201, name.span, format!("`{}` has no field `{}`", self.text_of(base), name.text))
                     .label(format!("it is {}", value.type_name()));
-                if let Type::List(_) = value.ty.as_ref() {
+                let function = super::function::find(&name.text)
+                    .map(|function| function.name)
+                    .or_else(|| super::super::hint::alias(&name.text))
+                    .filter(|_| matches!(value.ty.as_ref(), Type::Text(_) | Type::List(_)));
+                if let Some(function) = function {
+                    let fixed = format!("{function}({})", self.text_of(base));
+                    diagnostic =
+                        diagnostic.help("functions stand before their value").fix(format!("`{fixed}`"), expr.span, fixed, false);
+                } else if let Type::List(_) = value.ty.as_ref() {
                     diagnostic = diagnostic.help(format!(
                         "go through it: `for item in {} up to 10 {{ … item.{} … }}`",
                         self.text_of(base),
@@ -217,6 +226,8 @@ impl<'a> Checker<'a> {
     fn trigger_member(&mut self, name: &Ident) -> Typed<'a> {
         match name.text.as_str() {
             "name" => Typed::new(plan::Expr::Env(Env::TriggerName), Type::text()),
+            // Reported already: the right trigger may well have it.
+            _ if matches!(self.event, Event::Unknown) => Typed::unknown(),
             _ => self.unknown_member(name, "trigger", &["name"]),
         }
     }

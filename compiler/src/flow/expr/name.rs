@@ -36,11 +36,18 @@ impl<'a> Checker<'a> {
             "now" => return Typed::new(plan::Expr::Env(Env::Now), Type::DateTime),
             "raw" => return self.raw(JsonPath::default()),
             "event" | "run" | "trigger" | "env" if self.event_field(&name.text).is_none() => {
+                if name.text == "env" {
+                    self.unsupported(
+                        name.span,
+                        "`env`",
+                        "settings from outside cannot be read in a flow; write the value itself",
+                    );
+                    return Typed::unknown();
+                }
                 let example = match name.text.as_str() {
                     "event" => "`event.id`",
                     "run" => "`run.id`, `run.flow`",
-                    "trigger" => "`trigger.name`",
-                    _ => "`env.…`",
+                    _ => "`trigger.name`",
                 };
                 let diagnostic = self
                     .diagnostic(Code::E301, name.span, format!("`{}` is no value by itself", name.text))

@@ -24,7 +24,8 @@ impl<'a> Checker<'a> {
         let mut is_list = true;
         let item = match typed.ty.as_ref() {
             Type::List(item) => item.as_ref().clone(),
-            Type::Unknown | Type::Json => Type::Json,
+            Type::Unknown => Type::Unknown,
+            Type::Json => Type::Json,
             _ => {
                 let text = self.text_of(list);
                 let diagnostic = self
@@ -94,8 +95,7 @@ impl<'a> Checker<'a> {
         let rounds_in_all = inner.map_or(rounds_in_all, |(rounds, ..)| rounds.max(rounds_in_all));
         self.steps.too_many = found.or_else(|| {
             let too_many = rounds_in_all.max(calls_here) > u64::from(MOST);
-            (inner.is_some() || too_many)
-                .then(|| (rounds_in_all, calls_here, up_to.map_or(list.span, |number| number.span)))
+            (inner.is_some() || too_many).then(|| (rounds_in_all, calls_here, up_to.map_or(list.span, |number| number.span)))
         });
         let rounds = Count { through: Some((0, calls_here)), ended: None };
         let ended = done.count.ended.map(|(_, last)| (0, last.saturating_add(calls_here)));

@@ -174,8 +174,8 @@ impl<'a> Checker<'a> {
                 fix.edits.push(Edit { span: step.span, text: String::new() });
                 diagnostic.fixes.push(fix);
             }
-            let diagnostic = diagnostic
-                .fix(format!("`if not ({text}) {{ stop }}`"), step.span, format!("if not ({text}) {{ stop }}"), false);
+            let diagnostic =
+                diagnostic.fix(format!("`if not ({text}) {{ stop }}`"), step.span, format!("if not ({text}) {{ stop }}"), false);
             self.report(diagnostic);
             return false;
         }
