@@ -118,9 +118,8 @@ async fn a_path_too_long_for_a_socket_is_said() {
     let store = folder.path().join("x".repeat(110));
     let error = Service::start(options(&store), ten_flows(), world(Arc::new(SystemClock))).await.unwrap_err();
     let bytes = store.join("admin.sock").as_os_str().len();
-    let wanted = format!(
-        "the store's path is too long for a unix socket ({bytes} bytes, at most 107): set [store] path to a shorter one"
-    );
+    let wanted =
+        format!("the store's path is too long for a unix socket ({bytes} bytes, at most 107): set [store] path to a shorter one");
     assert_eq!(error.to_string(), wanted);
     assert!(!store.exists());
     let fits = 107 - folder.path().as_os_str().len() - "/".len() - "/admin.sock".len();
