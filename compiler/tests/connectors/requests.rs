@@ -42,10 +42,6 @@ fn map(pairs: &[(&str, &str)]) -> Value {
     Value::record(pairs.iter().map(|(key, value)| (Arc::from(*key), text(value))))
 }
 
-fn money(amount: &str, currency: &str) -> Value {
-    Value::Money(Money { amount: amount.parse().unwrap(), currency: Currency::parse(currency).unwrap() })
-}
-
 #[test]
 fn stripe_customers() {
     form(
