@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flow_compiler::catalog::OperationBody;
 use flow_compiler::connector::builtin;
-use flow_plan::{Currency, Env, Expr, Function, Money, Operation, Value};
+use flow_plan::{Env, Expr, Function, Operation, Value};
 use serde_json::json;
 
 use crate::sent::{Sent, sent};
