@@ -246,3 +246,18 @@ fn a_second_daemon_on_one_store_and_a_port_in_use_are_refused_with_a_reason() {
     assert_eq!(busy.code, 2, "{busy:?}");
     assert!(busy.err.contains("in use") && busy.err.contains(port), "{busy:?}");
 }
+
+#[test]
+fn once_polls_each_source_finishes_what_runs_and_ends() {
+    let kustomer = Recorder::kustomer();
+    let api =
+        Recorder::start(|_, _| Some((200, json!({ "object": "list", "data": [], "has_more": false, "url": "/v1/events" }))));
+    let toml = toml(&kustomer.url).replace(
+        "[connections.stripe]\n",
+        &format!("[connections.stripe]\nkey = {{ env = \"TEST_STRIPE_KEY\" }}\nbase_url = \"{}\"\n", api.url),
+    );
+    let folder = project(&[("flow.toml", &toml), ("main.flow", crate::support::daemon::ONE_LINER)]);
+    let outcome = crate::support::program::flowd(folder.path(), &["run", "--once"]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert!(outcome.out.contains("ready"), "{outcome:?}");
+}

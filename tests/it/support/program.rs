@@ -34,6 +34,7 @@ fn run(program: &str, folder: &Path, args: &[&str], input: &[u8]) -> Outcome {
         .env("COLUMNS", "110")
         .env("TEST_WEBHOOK_SECRET", super::stripe::SECRET)
         .env("TEST_KUSTOMER_KEY", super::daemon::KUSTOMER_KEY)
+        .env("TEST_STRIPE_KEY", super::daemon::STRIPE_KEY)
         .env_remove("STATE_DIRECTORY")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

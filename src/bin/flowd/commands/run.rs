@@ -69,6 +69,8 @@ pub(crate) async fn run(args: Run) -> Exit {
         error!(file = %file.file, problem = %file.message, "broken: its last sound version is live");
     }
     let flows = live.flows.len();
+    // Before the service starts, since its polls begin with it.
+    let began = jiff::Timestamp::now();
     let (reload_sender, reload_receiver) = mpsc::unbounded_channel();
     let service = match Service::start(options(&host, reload_sender), live, system_world()).await {
         Ok(service) => service,
@@ -96,7 +98,7 @@ pub(crate) async fn run(args: Run) -> Exit {
     }
     notify(&[NotifyState::Ready]);
     if args.once {
-        once(&service).await;
+        once(&service, began).await;
     } else {
         serve(host, &service, changes, reload_receiver).await;
     }
@@ -277,8 +279,7 @@ async fn reload(
 }
 
 /// Waits until each source was polled once and what runs has ended or waits for another day.
-async fn once(service: &Service) {
-    let began = jiff::Timestamp::now();
+async fn once(service: &Service, began: jiff::Timestamp) {
     let polled = async {
         loop {
             let live = service.engine().live();
@@ -297,8 +298,13 @@ async fn once(service: &Service) {
         }
         service.engine().settled().await;
     };
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        error!("signals cannot be received");
+        return;
+    };
     tokio::select! {
         () = polled => {}
+        _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
 }
