@@ -240,7 +240,7 @@ pub(super) fn missing_do(look: &Look<'_>) -> Option<SyntaxError> {
         return Some(
             SyntaxError::new("E107", span, "this flow does nothing: its `do` is missing")
                 .label("expected `do` and a step here")
-                .help("add what is to be done, for example `do slack.post_message(channel: \"#ops\", text: \"…\")`"),
+                .help("add what is to be done, for example `do kustomer.create_conversation(name: \"…\")`"),
         );
     };
     if word == "then" {

@@ -71,7 +71,7 @@ pub(crate) fn behind_do(source: &str, do_span: Span, bad: Span) -> SyntaxError {
     if bad.text(source).trim().is_empty() {
         return SyntaxError::new("E107", do_span, "this flow does nothing")
             .label("no step follows `do`")
-            .help("write what is to be done, for example `do slack.post_message(channel: \"#ops\", text: \"…\")`");
+            .help("write what is to be done, for example `do kustomer.create_conversation(name: \"…\")`");
     }
     let again = bad.text(source).strip_prefix("do").filter(|rest| rest.starts_with(char::is_whitespace));
     if again.is_some() {

@@ -258,7 +258,7 @@ fn lone_word(look: &Look<'_>) -> Option<SyntaxError> {
     (look.place_is_flow() && !is_reserved(word)).then(|| {
         error
             .label("expected a step here")
-            .help("a step is a call such as `slack.post_message(text: \"…\")`, or begins with `let`, `if`, `match`, `for`, `wait` or `stop`")
+            .help("a step is a call such as `kustomer.create_conversation(name: \"…\")`, or begins with `let`, `if`, `match`, `for` or `stop`")
     })
 }
 
