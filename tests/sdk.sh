@@ -9,7 +9,8 @@ trap 'kill "${pid:-}" 2>/dev/null || true; rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check stripe
 
-cargo build --quiet --bin flowd
+# What `cargo test` has just built; building it by itself would compile its dependencies a second time.
+[ -x target/debug/flowd ] || cargo build --quiet --bin flowd
 target/debug/flowd sandbox --seeded >"$work/out" &
 pid=$!
 for _ in $(seq 200); do
