@@ -11,7 +11,7 @@ python3 -m venv "$work/venv"
 
 # What `cargo test` has just built; building it by itself would compile its dependencies a second time.
 [ -x target/debug/flowd ] || cargo build --quiet --bin flowd
-target/debug/flowd sandbox --seeded >"$work/out" &
+target/debug/flowd sandbox >"$work/out" &
 pid=$!
 for _ in $(seq 200); do
   grep -q '^These keys' "$work/out" && break
@@ -20,8 +20,15 @@ for _ in $(seq 200); do
 done
 url=$(sed -n 's/^stripe (simulated) at //p' "$work/out")
 
-echo "pip stripe: $("$work/venv/bin/python" sandbox/tests/sdk_stripe.py "$url")"
+expect_ok() {
+  local name=$1 said
+  shift
+  said=$("$@")
+  echo "$name: $said"
+  [ "$said" = ok ]
+}
+expect_ok "pip stripe" "$work/venv/bin/python" sandbox/tests/sdk_stripe.py "$url"
 if command -v npm >/dev/null 2>&1; then
   npm install --silent --no-fund --no-audit --prefix "$work" stripe >/dev/null
-  echo "npm stripe: $(NODE_MODULES="$work/node_modules" node sandbox/tests/sdk_stripe.mjs "$url")"
+  NODE_MODULES="$work/node_modules" expect_ok "npm stripe" node sandbox/tests/sdk_stripe.mjs "$url"
 fi
