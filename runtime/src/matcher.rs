@@ -8,7 +8,7 @@ mod reads;
 mod view;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use flow_plan::{FieldShape, Flow, JsonPath, Shape, TriggerUse, Value};
 
@@ -23,8 +23,10 @@ pub(crate) use view::FlowView;
 #[derive(Debug, Default)]
 pub struct Matcher {
     connections: HashMap<String, HashMap<String, Listeners>>,
-    /// By flow id.
-    compiled: HashMap<String, Compiled>,
+    /// In the order of the live flows.
+    compiled: Vec<Compiled>,
+    /// From a flow's id to its place, made when it is first asked for.
+    places: OnceLock<HashMap<String, usize>>,
     fields: Arc<Mutex<Fields>>,
 }
 
@@ -115,20 +117,28 @@ impl Matcher {
     pub fn build(live: &Live, previous: Option<&Matcher>) -> Self {
         let fields = previous.map(|previous| Arc::clone(&previous.fields)).unwrap_or_default();
         let mut matcher = Self { fields, ..Self::default() };
-        let mut listening: HashMap<(&str, &str), Vec<Listener>> = HashMap::new();
+        // Sources are few, and neighbours mostly listen to the same one.
+        let mut listening: Vec<((&str, &str), Vec<Listener>)> = Vec::new();
+        let mut last = 0;
+        let mut known = Known::new(previous);
         matcher.compiled.reserve(live.flows.len());
         for flow in &live.flows {
-            let known = previous.and_then(|previous| previous.compiled.get(&flow.id));
-            let parts = match known {
-                Some(known) if Arc::ptr_eq(&known.flow, flow) || known.flow.hash == flow.hash => Arc::clone(&known.parts),
-                _ => Arc::new(matcher.parts(flow)),
-            };
+            let parts = known.parts(flow).unwrap_or_else(|| Arc::new(matcher.parts(flow)));
             let compiled = Compiled { flow: Arc::clone(flow), parts };
             for (used, trigger) in flow.triggers.iter().enumerate() {
                 let listener = Listener { flow: compiled.clone(), used };
-                listening.entry((&trigger.connection, &trigger.source)).or_default().push(listener);
+                let source = (trigger.connection.as_str(), trigger.source.as_str());
+                if listening.get(last).is_none_or(|(of, _)| *of != source) {
+                    last = listening.iter().position(|(of, _)| *of == source).unwrap_or_else(|| {
+                        listening.push((source, Vec::new()));
+                        listening.len() - 1
+                    });
+                }
+                if let Some((_, listeners)) = listening.get_mut(last) {
+                    listeners.push(listener);
+                }
             }
-            matcher.compiled.insert(flow.id.clone(), compiled);
+            matcher.compiled.push(compiled);
         }
         for ((connection, source), listeners) in listening {
             let object = live
@@ -215,7 +225,38 @@ impl Matcher {
 
     /// Returns a flow by its id.
     pub fn flow(&self, id: &str) -> Option<&Arc<Flow>> {
-        self.compiled.get(id).map(|compiled| &compiled.flow)
+        let places = self.places.get_or_init(|| {
+            self.compiled.iter().enumerate().map(|(place, compiled)| (compiled.flow.id.clone(), place)).collect()
+        });
+        self.compiled.get(*places.get(id)?).map(|compiled| &compiled.flow)
+    }
+}
+
+/// What the matcher before knew of flows that have not changed. Most stand where they stood; behind a change they are
+/// found by their address.
+struct Known<'a> {
+    before: &'a [Compiled],
+    at: usize,
+    by_address: Option<HashMap<usize, usize>>,
+}
+
+impl<'a> Known<'a> {
+    fn new(previous: Option<&'a Matcher>) -> Self {
+        Self { before: previous.map_or(&[], |previous| &previous.compiled), at: 0, by_address: None }
+    }
+
+    fn parts(&mut self, flow: &Arc<Flow>) -> Option<Arc<Parts>> {
+        let mut place = self.at;
+        if !self.before.get(place).is_some_and(|known| Arc::ptr_eq(&known.flow, flow)) {
+            let (before, from) = (self.before, self.at);
+            let by_address = self.by_address.get_or_insert_with(|| {
+                let rest = before.iter().enumerate().skip(from);
+                rest.map(|(place, known)| (Arc::as_ptr(&known.flow).addr(), place)).collect()
+            });
+            place = *by_address.get(&Arc::as_ptr(flow).addr())?;
+        }
+        self.at = place + 1;
+        self.before.get(place).map(|known| Arc::clone(&known.parts))
     }
 }
 
