@@ -85,6 +85,7 @@ codes! {
     E506 Error "a query where only a value may stand"
     E601 Error "a time zone that does not exist"
     E701 Error "a condition that cannot hold"
+    E703 Error "flows that start each other for ever"
     W706 Warning "a connection that no flow uses"
     W707 Warning "a step that cannot be reached"
     E801 Error "a text that looks like a live secret"

@@ -255,6 +255,23 @@ impl<'a> Checker<'a> {
             },
             sends: self.sends.finish(),
         };
+        if let Some(action) = starts_itself(&flow) {
+            let event =
+                flow.triggers.first().map(|trigger| format!("{}.{}", trigger.connection, trigger.name)).unwrap_or_default();
+            let start = match &node.start {
+                syntax::Start::When(when) => when.span,
+                syntax::Start::Every(every) => every.span,
+            };
+            let mut diagnostics = self.diagnostics;
+            diagnostics.push(
+                Diagnostic::new(Code::E703, self.file, node.body.span, "this flow starts itself for ever")
+                    .label(format!("`{action}` causes {event}"))
+                    .also(start, "which starts it again")
+                    .help("a condition has to tell what the flow itself does from what others do")
+                    .advise("`where …` with a condition that does not hold for what the flow makes"),
+            );
+            return Outcome { flow: None, diagnostics, used_connections: self.used, expanded: None };
+        }
         if !self.settings.verdict_only {
             flow.hash = hash::behaviour(&mut flow);
         }
@@ -299,4 +316,20 @@ fn thousands(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Returns the action by which a flow causes its own event, where nothing on the way could keep it from doing so.
+fn starts_itself(flow: &plan::Flow) -> Option<String> {
+    let trigger = flow.triggers.first()?;
+    let branches =
+        flow.program.instrs.iter().any(|instr| matches!(instr, Instr::Unless { .. } | Instr::Require(_) | Instr::Stop { .. }));
+    if flow.filter.is_some() || trigger.guard.is_some() || branches {
+        return None;
+    }
+    flow.program.instrs.iter().find_map(|instr| {
+        let Instr::Call(call) = instr else { return None };
+        let operation = flow.operations.get(call.operation as usize)?;
+        let causes = operation.emits.iter().any(|event| event.rsplit('.').next() == Some(trigger.name.as_str()));
+        (causes && call.connection == trigger.connection).then(|| call.name.clone())
+    })
 }
