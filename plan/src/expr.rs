@@ -88,6 +88,11 @@ impl Expr {
     /// Calls `visit` for this expression and all that it is made of, outermost first.
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
         visit(self);
+        self.each_part(&mut |part| part.walk(visit));
+    }
+
+    /// Calls `visit` for the expressions that this one is made of, and not for what those are made of.
+    pub fn each_part<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
         match self {
             Expr::Const(_) | Expr::Event(_) | Expr::Local(_) | Expr::Input(_) | Expr::Env(_) | Expr::Raw(_) | Expr::Answer(_) => {
             }
@@ -98,7 +103,7 @@ impl Expr {
             | Expr::IsEmpty(inner)
             | Expr::Matches(inner, _)
             | Expr::Negate(inner)
-            | Expr::Require { value: inner, .. } => inner.walk(visit),
+            | Expr::Require { value: inner, .. } => visit(inner),
             Expr::Index(left, right)
             | Expr::Compare(_, left, right)
             | Expr::CompareMajor(_, left, right)
@@ -109,18 +114,18 @@ impl Expr {
             | Expr::EndsWith(left, right)
             | Expr::Arithmetic(_, left, right)
             | Expr::Else(left, right) => {
-                left.walk(visit);
-                right.walk(visit);
+                visit(left);
+                visit(right);
             }
-            Expr::InRange(value, low, high) => [value, low, high].into_iter().for_each(|part| part.walk(visit)),
+            Expr::InRange(value, low, high) => [value, low, high].into_iter().for_each(|part| visit(part)),
             Expr::OneOf(value, choices) => {
-                value.walk(visit);
-                choices.iter().for_each(|choice| choice.walk(visit));
+                visit(value);
+                choices.iter().for_each(visit);
             }
             Expr::Text(parts) | Expr::List(parts) | Expr::And(parts) | Expr::Or(parts) | Expr::Call(_, parts) => {
-                parts.iter().for_each(|part| part.walk(visit));
+                parts.iter().for_each(visit);
             }
-            Expr::Record(fields) => fields.iter().for_each(|(_, value)| value.walk(visit)),
+            Expr::Record(fields) => fields.iter().for_each(|(_, value)| visit(value)),
         }
     }
 }

@@ -102,35 +102,8 @@ impl Checker<'_> {
                 inner => self.collect(inner, into),
             },
             Expr::Const(_) | Expr::Input(_) | Expr::Env(_) | Expr::Answer(_) => {}
-            Expr::Not(inner)
-            | Expr::CompareAny(_, inner, _)
-            | Expr::IsPresent(inner)
-            | Expr::IsEmpty(inner)
-            | Expr::Matches(inner, _)
-            | Expr::Negate(inner)
-            | Expr::Require { value: inner, .. } => self.collect(inner, into),
-            Expr::Index(left, right)
-            | Expr::Compare(_, left, right)
-            | Expr::CompareMajor(_, left, right)
-            | Expr::Equal(left, right)
-            | Expr::InList(left, right)
-            | Expr::Contains(left, right)
-            | Expr::StartsWith(left, right)
-            | Expr::EndsWith(left, right)
-            | Expr::Arithmetic(_, left, right)
-            | Expr::Else(left, right) => {
-                self.collect(left, into);
-                self.collect(right, into);
-            }
-            Expr::InRange(value, low, high) => [value, low, high].into_iter().for_each(|part| self.collect(part, into)),
-            Expr::OneOf(value, choices) => {
-                self.collect(value, into);
-                choices.iter().for_each(|choice| self.collect(choice, into));
-            }
-            Expr::Text(parts) | Expr::List(parts) | Expr::And(parts) | Expr::Or(parts) | Expr::Call(_, parts) => {
-                parts.iter().for_each(|part| self.collect(part, into));
-            }
-            Expr::Record(fields) => fields.iter().for_each(|(_, value)| self.collect(value, into)),
+            // What has no origin of its own has that of its parts.
+            other => other.each_part(&mut |part| self.collect(part, into)),
         }
     }
 
