@@ -8,8 +8,7 @@ use std::io::{ErrorKind, Read as _, Seek, Write as _};
 use std::ops::Bound;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{PoisonError, RwLock};
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
@@ -105,36 +104,22 @@ struct Place {
     folder: PathBuf,
     database: Identity,
     lock: Identity,
-    seen_at: Mutex<Option<Instant>>,
 }
 
 /// Device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity(u64, u64);
 
-/// The files are looked at no more often.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
 impl Place {
     fn new(folder: &Path, lock: &File) -> Result<Self, StoreError> {
         let database = fs::metadata(folder.join(FILE)).map(|found| Identity::of(&found)).map_err(io)?;
         let lock = lock.metadata().map(|found| Identity::of(&found)).map_err(io)?;
-        Ok(Self { folder: folder.to_owned(), database, lock, seen_at: Mutex::default() })
+        Ok(Self { folder: folder.to_owned(), database, lock })
     }
 
-    /// Looks, unless all was well a moment ago.
+    /// Looks, each time: two look-ups of a name are nothing beside a commit, and an event that was answered while nobody
+    /// looked would be lost.
     fn check(&self) -> Result<(), StoreError> {
-        let mut seen_at = self.seen_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen_at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
-            return Ok(());
-        }
-        *seen_at = None;
-        self.look()?;
-        *seen_at = Some(Instant::now());
-        Ok(())
-    }
-
-    fn look(&self) -> Result<(), StoreError> {
         let is_there = |name: &str, known: Identity| match fs::metadata(self.folder.join(name)) {
             Ok(found) => Identity::of(&found) == known,
             // Of a disk that answers nothing the write itself will say what is wrong.
@@ -165,7 +150,7 @@ impl Redb {
     fn reopen(&self) -> Result<(), StoreError> {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         if database.is_none() {
-            self.place.as_ref().map_or(Ok(()), Place::look)?;
+            self.check()?;
             *database = Some((self.open)()?);
             tracing::debug!("the store is open again");
         }
