@@ -30,11 +30,27 @@ const EVERY: i64 = 60;
 const START: i64 = 1_795_000_000;
 
 /// A clock that the test moves.
-struct TestClock(watch::Sender<Timestamp>);
+struct TestClock {
+    now: watch::Sender<Timestamp>,
+    /// Until when somebody sleeps at this moment.
+    sleepers: watch::Sender<Vec<Timestamp>>,
+}
+
+/// Somebody who sleeps; whoever stops waiting sleeps no longer.
+struct Sleeper<'a>(&'a TestClock, Timestamp);
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        self.0.sleepers.send_modify(|sleepers| {
+            let place = sleepers.iter().position(|at| *at == self.1);
+            place.map(|place| sleepers.remove(place));
+        });
+    }
+}
 
 impl TestClock {
     fn new() -> Arc<Self> {
-        Arc::new(Self(watch::Sender::new(Timestamp::from_second(START).unwrap())))
+        Arc::new(Self { now: watch::Sender::new(Timestamp::from_second(START).unwrap()), sleepers: watch::Sender::default() })
     }
 
     fn second(&self) -> i64 {
@@ -42,18 +58,20 @@ impl TestClock {
     }
 
     fn advance(&self, seconds: i64) {
-        self.0.send_modify(|now| *now += SignedDuration::from_secs(seconds));
+        self.now.send_modify(|now| *now += SignedDuration::from_secs(seconds));
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        *self.0.borrow()
+        *self.now.borrow()
     }
 
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let _ = self.0.subscribe().wait_for(|now| *now >= at).await;
+            self.sleepers.send_modify(|sleepers| sleepers.push(at));
+            let _sleeper = Sleeper(self, at);
+            let _ = self.now.subscribe().wait_for(|now| *now >= at).await;
         })
     }
 }
@@ -196,8 +214,8 @@ impl Test {
         self.script.lock().unwrap().failures.push_back((status, retry_after));
     }
 
-    /// Waits until the service was asked so often, and no more often.
-    async fn queries_are(&self, count: usize) {
+    /// Waits until the service was asked so often, and the poll sleeps for so many seconds before it asks again.
+    async fn queries_are(&self, count: usize, sleeps: i64) {
         let asked = || self.script.lock().unwrap().queries.len();
         let waited = async {
             while asked() < count {
@@ -205,7 +223,11 @@ impl Test {
             }
         };
         assert!(tokio::time::timeout(Duration::from_secs(10), waited).await.is_ok(), "{} of {count}", asked());
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        let until = self.clock.now() + SignedDuration::from_secs(sleeps);
+        let mut sleepers = self.clock.sleepers.subscribe();
+        let asleep = sleepers.wait_for(|sleepers| sleepers.contains(&until));
+        let found = tokio::time::timeout(Duration::from_secs(10), asleep).await.is_ok_and(|found| found.is_ok());
+        assert!(found, "nobody sleeps until {until}: {:?}", self.clock.sleepers.borrow());
         assert_eq!(asked(), count);
     }
 
@@ -356,12 +378,11 @@ async fn a_page_that_fails_in_the_middle_is_asked_for_again() {
     test.script.lock().unwrap().failures.pop_back();
     test.clock.advance(EVERY);
     // 1 second for the first failure, 7 for the second, which asks for them.
-    test.queries_are(2).await;
+    test.queries_are(2, 1).await;
     test.clock.advance(1);
-    test.queries_are(3).await;
+    test.queries_are(3, 7).await;
     test.clock.advance(6);
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    test.queries_are(3).await;
+    test.queries_are(3, 1).await;
     test.clock.advance(1);
     test.asleep_for(EVERY).await;
     assert_eq!(test.taken(), ["e0", "e1", "e2", "e3", "e4", "e5"]);
@@ -409,10 +430,9 @@ async fn pages_keep_to_the_limit_of_the_connection() {
     test.queries();
     test.clock.advance(EVERY);
     for pages in [2, 4] {
-        test.queries_are(pages).await;
+        test.queries_are(pages, 10).await;
         test.clock.advance(9);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        test.queries_are(pages).await;
+        test.queries_are(pages, 1).await;
         test.clock.advance(1);
     }
     test.asleep_for(EVERY).await;
