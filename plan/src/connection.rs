@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Expr, JsonPath, Source, Value};
+use crate::{Expr, JsonPath, Source, StateSource, Value};
 
 /// A connection with what its connector says about the service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct Connection {
     pub secrets: Vec<SecretDecl>,
     /// Its sources of events.
     pub sources: Vec<Source>,
+    /// Its states.
+    #[serde(default)]
+    pub states: Vec<StateSource>,
 }
 
 /// A setting of a connector.

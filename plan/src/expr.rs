@@ -15,6 +15,8 @@ pub enum Expr {
     Const(Value),
     /// A field of the starting event: index into [`crate::Flow::reads`].
     Event(u16),
+    /// A field of the event that a `wait for` awaits: index into [`crate::WaitFor::reads`].
+    Awaited(u16),
     /// A local of the run: `let` and `as` names, loop variables.
     Local(u16),
     /// An input of the operation that is performed: index into [`crate::Operation::inputs`].
@@ -94,8 +96,14 @@ impl Expr {
     /// Calls `visit` for the expressions that this one is made of, and not for what those are made of.
     pub fn each_part<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
         match self {
-            Expr::Const(_) | Expr::Event(_) | Expr::Local(_) | Expr::Input(_) | Expr::Env(_) | Expr::Raw(_) | Expr::Answer(_) => {
-            }
+            Expr::Const(_)
+            | Expr::Event(_)
+            | Expr::Awaited(_)
+            | Expr::Local(_)
+            | Expr::Input(_)
+            | Expr::Env(_)
+            | Expr::Raw(_)
+            | Expr::Answer(_) => {}
             Expr::Field(inner, _)
             | Expr::Not(inner)
             | Expr::CompareAny(_, inner, _)
@@ -183,6 +191,8 @@ pub enum Env {
     SentAt,
     /// The name of the trigger that fired.
     TriggerName,
+    /// `"external"`, or `"flow"` where a flow of this daemon caused the event.
+    Origin,
     /// The event's id.
     EventId,
     /// When it happened, by the service's own time.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::start::{Limits, StartKind, Wait, WaitFor};
 use crate::{Condition, Expr, FieldShape, Operation, Value};
 
 /// A compiled flow.
@@ -30,6 +31,9 @@ pub struct Flow {
     pub reads: Vec<FieldShape>,
     /// Which events.
     pub filter: Option<Condition>,
+    /// What limits its starts.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     /// What it does.
     pub program: Program,
     /// The operations that the program performs.
@@ -59,6 +63,9 @@ pub struct TriggerUse {
     pub guard: Option<Expr>,
     /// The trigger's key, where it is not the event's id.
     pub dedupe: Option<Expr>,
+    /// How it starts the flow.
+    #[serde(default)]
+    pub kind: StartKind,
 }
 
 impl TriggerUse {
@@ -128,6 +135,10 @@ pub enum Instr {
         /// Where to go on when there is none.
         end: u32,
     },
+    /// Waits for an instant.
+    Wait(Box<Wait>),
+    /// Waits for an event.
+    WaitFor(Box<WaitFor>),
     /// Ends the run as stopped.
     Stop {
         /// Why.
@@ -194,7 +205,7 @@ pub struct ErrorHandler {
 pub struct Outline {
     /// The place in the flow.
     pub path: String,
-    /// `call`, `let`, `if`, `else`, `match`, `arm`, `for`, `stop`, `require`, `on error`.
+    /// `call`, `let`, `if`, `else`, `match`, `arm`, `for`, `stop`, `require`, `wait`, `wait for`, `on error`.
     pub kind: String,
     /// The step in one line, as the formatter writes it.
     pub text: String,

@@ -10,8 +10,11 @@ mod flow;
 mod hash;
 mod operation;
 mod path;
+mod schedule;
 mod shape;
 mod source;
+mod start;
+mod state;
 pub mod ty;
 mod value;
 
@@ -22,9 +25,13 @@ pub use flow::{Call, CallArg, ErrorHandler, Flow, Instr, Outline, Program, Retry
 pub use hash::{content_hash, short_hash};
 pub use operation::{Answer, Body, Effect, Encoding, FindBy, Input, Operation, PathPart, QueryField, Request};
 pub use path::{JsonPath, PathError, Segment};
+pub use schedule::{CalendarUnit, ClockChange, DayTime, Days, Missed, MonthDay, Rate, Rule, Schedule, Span};
 pub use shape::{FieldShape, FieldSource, MoneyUnit, Shape, TimeFormat};
 pub use source::{Envelope, Pages, Poll, Refusal, Source, Webhook};
+pub use start::{Absence, AtMost, Expect, Gaps, Limits, Otherwise, StartKind, StateOp, StateStart, Throttle, Wait, WaitFor};
+pub use start::{WhileRunning, Window};
+pub use state::StateSource;
 pub use value::{Duration, Money, Value, parse_decimal};
 
 /// The version of everything in this crate that is written to disk.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

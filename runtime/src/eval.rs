@@ -21,6 +21,11 @@ pub trait Scope {
         Value::Missing
     }
 
+    /// Returns the field of the awaited event in this slot.
+    fn awaited(&self, _slot: u16) -> Value {
+        Value::Missing
+    }
+
     /// Returns a local of the run.
     fn local(&self, _local: u16) -> Value {
         Value::Missing
@@ -69,6 +74,7 @@ pub fn eval(expr: &Expr, scope: &dyn Scope) -> Result<Value, Required> {
     Ok(match expr {
         Expr::Const(value) => value.clone(),
         Expr::Event(slot) => scope.event(*slot),
+        Expr::Awaited(slot) => scope.awaited(*slot),
         Expr::Local(local) => scope.local(*local),
         Expr::Input(input) => scope.input(*input),
         Expr::Env(env) => scope.env(env),

@@ -21,6 +21,10 @@ pub struct Incoming {
     pub payload: Bytes,
     /// The way it came.
     pub via: Via,
+    /// Who caused it.
+    pub origin: Origin,
+    /// How many runs of this daemon stand before it in the chain of causes.
+    pub depth: u16,
     /// `/v1/webhooks/stripe/charge_failed` narrows to one trigger.
     pub only_trigger: Option<String>,
 }
@@ -33,6 +37,31 @@ pub enum Via {
     Webhook,
     /// By poll.
     Poll,
+    /// Made by the clock: a schedule, an absence, a state that lasted.
+    Clock,
+    /// Made by the engine: `flow.dead` and its like.
+    Engine,
+}
+
+/// Who caused an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// Somebody else.
+    #[default]
+    External,
+    /// A flow of this daemon.
+    Flow,
+}
+
+impl Origin {
+    /// Returns the word of the language.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::External => "external",
+            Origin::Flow => "flow",
+        }
+    }
 }
 
 /// How far a source has been read; committed together with the events.

@@ -7,7 +7,7 @@ use flow_plan::{JsonPath, Value};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::event::Via;
+use crate::event::{Origin, Via};
 
 /// One thing that happened to a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,6 +101,22 @@ pub struct EventHead {
     pub received_at: Timestamp,
     /// The way it came.
     pub via: Via,
+    /// Who caused it.
+    #[serde(default)]
+    pub origin: Origin,
+    /// How many runs of this daemon stand before it in the chain of causes.
+    #[serde(default)]
+    pub depth: u16,
+}
+
+impl EventHead {
+    /// Returns what `now` is in conditions: the due instant of what the clock makes, else the time of receipt.
+    pub fn now(&self) -> Timestamp {
+        match self.via {
+            Via::Clock => self.occurred_at.unwrap_or(self.received_at),
+            Via::Webhook | Via::Poll | Via::Engine => self.received_at,
+        }
+    }
 }
 
 /// A step with its frozen inputs.

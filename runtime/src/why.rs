@@ -90,6 +90,8 @@ pub fn why(
         occurred_at: event.occurred_at,
         received_at: event.received_at,
         via: event.via,
+        origin: event.origin,
+        depth: event.depth,
     };
     let no_settings = BTreeMap::new();
     let settings = live.connections.get(&event.connection).map_or(&no_settings, |live| &live.plan.settings);

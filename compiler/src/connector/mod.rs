@@ -82,6 +82,7 @@ pub fn connection(connector: &catalog::Connector, name: &str, settings: &Connect
             .collect(),
         secrets: connector.secrets.clone(),
         sources: connector.sources.clone(),
+        states: Vec::new(),
     }
 }
 

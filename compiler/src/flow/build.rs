@@ -107,7 +107,13 @@ impl Builder {
                         handler.to = place(handler.to);
                     }
                 }
-                Instr::Set { .. } | Instr::Require(_) | Instr::Each { .. } | Instr::Stop { .. } | Instr::Finish => {}
+                Instr::WaitFor(wait) => wait.otherwise = place(wait.otherwise),
+                Instr::Set { .. }
+                | Instr::Require(_)
+                | Instr::Each { .. }
+                | Instr::Wait(_)
+                | Instr::Stop { .. }
+                | Instr::Finish => {}
             }
         }
         let on_error = on_error.map(|handler| plan::ErrorHandler { to: place(handler.to), error: handler.error });
@@ -137,6 +143,8 @@ impl Builder {
             | Instr::Require(_)
             | Instr::Each { .. }
             | Instr::Next { .. }
+            | Instr::Wait(_)
+            | Instr::WaitFor(_)
             | Instr::Stop { .. }
             | Instr::Finish => None,
         })

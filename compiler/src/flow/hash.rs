@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use flow_plan as plan;
-use flow_plan::{Condition, Expr, FieldShape, Instr, Operation, Program, TriggerUse};
+use flow_plan::{Condition, Expr, FieldShape, Instr, Limits, Operation, Program, TriggerUse};
 use serde::Serialize;
 
 /// How many operations are remembered before those that are gone are forgotten.
@@ -25,6 +25,7 @@ struct Behaviour<'a> {
     triggers: &'a [TriggerUse],
     reads: &'a [FieldShape],
     filter: Option<Expr>,
+    limits: &'a Limits,
     program: &'a Program,
     operations: Vec<Arc<str>>,
 }
@@ -41,6 +42,7 @@ pub(super) fn behaviour(flow: &mut plan::Flow) -> String {
         triggers: &flow.triggers,
         reads: &flow.reads,
         filter: flow.filter.as_ref().map(expr_of),
+        limits: &flow.limits,
         program: &flow.program,
         operations: flow.operations.iter().map(operation).collect(),
     });

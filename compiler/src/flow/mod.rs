@@ -246,6 +246,7 @@ impl<'a> Checker<'a> {
             triggers: vec![trigger],
             reads: self.reads.iter().map(|field| field.shape.clone()).collect(),
             filter,
+            limits: plan::Limits::default(),
             program,
             operations,
             outline: std::mem::take(&mut self.steps.outline),

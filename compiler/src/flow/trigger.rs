@@ -356,6 +356,7 @@ impl<'a> Checker<'a> {
             options,
             guard,
             dedupe,
+            kind: plan::StartKind::Event,
         })
     }
 

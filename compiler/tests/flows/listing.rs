@@ -95,12 +95,41 @@ fn instruction(flow: &Flow, instr: &Instr) -> String {
             format!("each {} into ${into} counter ${counter} up to {up_to}", expr(flow, list))
         }
         Instr::Next { list, counter, item, end } => format!("next ${list} counter ${counter} item ${item} else {end}"),
+        Instr::Wait(wait) => match wait.as_ref() {
+            flow_plan::Wait::For(span) => format!("wait {}{}", span.length, zone(span.zone.as_deref())),
+            flow_plan::Wait::Until { at, zone: in_zone } => format!("wait until {}{}", expr(flow, at), zone(in_zone.as_deref())),
+        },
+        Instr::WaitFor(wait) => {
+            let mut text = format!("wait {} for {}.{}", wait.path, wait.trigger.connection, wait.trigger.name);
+            let reads: Vec<&str> = wait.reads.iter().map(|field| field.name.as_str()).collect();
+            let _ = write!(text, " reads {reads:?}");
+            if let Some(wanted) = &wait.condition {
+                let mut lines = String::new();
+                condition(flow, wanted, 0, &mut lines);
+                let _ = write!(text, " where {}", lines.trim().replace('\n', "; "));
+            }
+            if let Some((slot, value)) = &wait.key {
+                let _ = write!(text, " key awaited {slot} = {}", expr(flow, value));
+            }
+            if wait.from_now {
+                text.push_str(" from now");
+            }
+            if let Some(span) = &wait.up_to {
+                let _ = write!(text, " up to {}{}", span.length, zone(span.zone.as_deref()));
+            }
+            let _ = write!(text, " else {}", wait.otherwise);
+            text
+        }
         Instr::Stop { reason } => match reason {
             Some(reason) => format!("stop {}", expr(flow, reason)),
             None => "stop".to_owned(),
         },
         Instr::Finish => "finish".to_owned(),
     }
+}
+
+fn zone(zone: Option<&str>) -> String {
+    zone.map(|zone| format!(" in {zone}")).unwrap_or_default()
 }
 
 /// Returns an expression as text.
@@ -114,6 +143,7 @@ pub(crate) fn expr(flow: &Flow, node: &Expr) -> String {
             other => other.to_string(),
         },
         Expr::Event(slot) => flow.reads[usize::from(*slot)].name.clone(),
+        Expr::Awaited(slot) => format!("awaited {slot}"),
         Expr::Local(local) => format!("${local}"),
         Expr::Input(input) => format!("input {input}"),
         Expr::Env(env) => format!("{env:?}"),

@@ -148,6 +148,8 @@ fn prepare(
         occurred_at: incoming.occurred_at,
         received_at,
         via: incoming.via,
+        origin: incoming.origin,
+        depth: incoming.depth,
     };
     // A payload that nobody listens to is validated all the same, so that what is kept can be read.
     let nobody = Arc::new(Group::default());
@@ -178,6 +180,8 @@ fn prepare(
         occurred_at: incoming.occurred_at,
         received_at,
         via: incoming.via,
+        origin: incoming.origin,
+        depth: incoming.depth,
         payload: incoming.payload,
     };
     Ok(Prepared { id: incoming.id, new: NewEvent { event, starts }, jobs, known: nothing_new })

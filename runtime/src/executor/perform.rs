@@ -415,6 +415,7 @@ impl Scope for AttemptScope<'_> {
             Env::Now => Value::Instant(self.now),
             Env::SentAt => Value::Instant(self.sent_at),
             Env::TriggerName => Value::text(start.trigger.as_str()),
+            Env::Origin => Value::text(start.event.origin.as_str()),
             Env::EventId => Value::text(start.event.id.as_str()),
             Env::EventAt => Value::Instant(start.event.occurred_at.unwrap_or(start.event.received_at)),
             Env::ReceivedAt => Value::Instant(start.event.received_at),

@@ -1,6 +1,6 @@
 //! What expressions read.
 
-use flow_plan::{Condition, Expr, Flow, Instr, JsonPath};
+use flow_plan::{Condition, Expr, Flow, Instr, JsonPath, Wait};
 
 /// Returns the slots of the event that an expression reads.
 pub(super) fn slots(expr: &Expr) -> Vec<u16> {
@@ -31,6 +31,7 @@ pub(super) fn raw_paths(flow: &Flow) -> Vec<JsonPath> {
     if let Some(filter) = &flow.filter {
         walk_condition(filter, &mut each);
     }
+    flow.limits.keys().for_each(|key| key.walk(&mut each));
     for instruction in &flow.program.instrs {
         match instruction {
             Instr::Set { value, .. } | Instr::Require(value) => value.walk(&mut each),
@@ -38,6 +39,17 @@ pub(super) fn raw_paths(flow: &Flow) -> Vec<JsonPath> {
             Instr::Unless { condition, .. } => condition.walk(&mut each),
             Instr::Each { list, .. } => list.walk(&mut each),
             Instr::Stop { reason } => reason.iter().for_each(|reason| reason.walk(&mut each)),
+            Instr::Wait(wait) => {
+                if let Wait::Until { at, .. } = wait.as_ref() {
+                    at.walk(&mut each);
+                }
+            }
+            Instr::WaitFor(wait) => {
+                if let Some(condition) = &wait.condition {
+                    walk_condition(condition, &mut each);
+                }
+                wait.key.iter().for_each(|(_, value)| value.walk(&mut each));
+            }
             Instr::Jump(_) | Instr::Next { .. } | Instr::Finish => {}
         }
     }

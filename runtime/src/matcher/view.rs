@@ -118,8 +118,10 @@ impl Scope for FlowView<'_> {
 
     fn env(&self, env: &Env) -> Value {
         match env {
-            Env::Now | Env::ReceivedAt => Value::Instant(self.event.received_at),
+            Env::Now => Value::Instant(self.event.now()),
+            Env::ReceivedAt => Value::Instant(self.event.received_at),
             Env::TriggerName => Value::text(self.trigger),
+            Env::Origin => Value::text(self.event.origin.as_str()),
             Env::EventId => Value::text(self.event.id.as_str()),
             Env::EventAt => Value::Instant(self.event.occurred_at.unwrap_or(self.event.received_at)),
             Env::EventType => self.event.event_type.as_deref().map_or(Value::Missing, Value::text),

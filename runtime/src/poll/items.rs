@@ -106,6 +106,8 @@ impl Item {
             occurred_at: self.at,
             payload: self.payload,
             via: Via::Poll,
+            origin: crate::event::Origin::External,
+            depth: 0,
             only_trigger: None,
         }
     }

@@ -81,6 +81,11 @@ fn instruction(flow: &Flow, run: &mut Run, now: Timestamp) -> Result<bool, Requi
                 None => next = *end,
             }
         }
+        // The compiler does not lower to these yet.
+        Instr::Wait(_) | Instr::WaitFor(_) => {
+            run.die(Death::Crashed, "this plan waits, which this version cannot".to_owned(), now);
+            return Ok(false);
+        }
         Instr::Stop { reason } => {
             let reason = match reason {
                 Some(reason) => Some(eval(reason, &scope(flow, run, now))?.to_string()),
@@ -148,6 +153,7 @@ impl Scope for RunScope<'_> {
             Env::RunFlow => Value::text(self.flow.name.as_deref().unwrap_or(&self.flow.id)),
             Env::Now => Value::Instant(self.now),
             Env::TriggerName => Value::text(start.trigger.as_str()),
+            Env::Origin => Value::text(start.event.origin.as_str()),
             Env::EventId => Value::text(start.event.id.as_str()),
             Env::EventAt => Value::Instant(start.event.occurred_at.unwrap_or(start.event.received_at)),
             Env::ReceivedAt => Value::Instant(start.event.received_at),

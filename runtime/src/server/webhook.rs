@@ -85,6 +85,8 @@ impl Server {
             occurred_at: read.at,
             payload: body,
             via: Via::Webhook,
+            origin: crate::event::Origin::External,
+            depth: 0,
             only_trigger: trigger.map(str::to_owned),
         };
         let accepted = self.engine.accept(connection, vec![incoming], None).await.map_err(|error| refusal(connection, &error))?;

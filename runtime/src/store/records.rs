@@ -7,7 +7,7 @@ use flow_plan as plan;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Cursor, Via};
+use crate::event::{Cursor, Origin, Via};
 use crate::journal::Entry;
 use crate::run::{Death, Status};
 
@@ -32,6 +32,12 @@ pub struct StoredEvent {
     pub received_at: Timestamp,
     /// The way it came.
     pub via: Via,
+    /// Who caused it.
+    #[serde(default)]
+    pub origin: Origin,
+    /// How many runs of this daemon stand before it in the chain of causes.
+    #[serde(default)]
+    pub depth: u16,
     /// The raw payload; kept beside the rest, not in it.
     #[serde(skip)]
     pub payload: Bytes,

@@ -264,6 +264,8 @@ pub(crate) fn incoming(id: &str, payload: &str) -> Incoming {
         occurred_at: None,
         payload: Bytes::copy_from_slice(payload.as_bytes()),
         via: Via::Webhook,
+        origin: flow_runtime::event::Origin::External,
+        depth: 0,
         only_trigger: None,
     }
 }
@@ -301,6 +303,7 @@ pub(crate) fn connection(name: &str) -> LiveConnection {
             setting_decls: Vec::new(),
             secrets: Vec::new(),
             sources: vec![source],
+            states: Vec::new(),
         },
         base_url: None,
         secrets: BTreeMap::new(),
@@ -330,6 +333,7 @@ pub(crate) fn trigger(name: &str) -> plan::TriggerUse {
         options: BTreeMap::new(),
         guard: None,
         dedupe: None,
+        kind: plan::StartKind::Event,
     }
 }
 
@@ -402,6 +406,7 @@ pub(crate) fn flow(id: &str, operations: Vec<plan::Operation>) -> plan::Flow {
         triggers: vec![trigger("happened")],
         reads: vec![field("amount", money(), false), field("email", Shape::Token, true), field("name", Shape::Text, true)],
         filter: None,
+        limits: flow_plan::Limits::default(),
         program: plan::Program { instrs: calls.collect(), locals: 8, on_error: None },
         operations: operations.into_iter().map(Arc::new).collect(),
         outline: Vec::new(),

@@ -55,6 +55,8 @@ fn ten_thousand_flows_are_matched_and_one_change_is_cheap() {
         occurred_at: None,
         received_at: at("2026-11-22T12:00:00Z"),
         via: Via::Webhook,
+        origin: flow_runtime::event::Origin::External,
+        depth: 0,
     };
     let matched = |matcher: &Matcher| {
         let group = matcher.group_of("svc", "events", Some("happened")).unwrap();

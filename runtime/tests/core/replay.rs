@@ -57,6 +57,8 @@ fn start() -> Entry {
         occurred_at: None,
         received_at: now,
         via: Via::Webhook,
+        origin: flow_runtime::event::Origin::External,
+        depth: 0,
     };
     let slots = vec![Value::Missing, Value::text("jane@example.com"), Value::Missing];
     let start =

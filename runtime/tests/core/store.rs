@@ -28,6 +28,8 @@ fn event(seq: u64, id: &str, received_at: Timestamp) -> StoredEvent {
         occurred_at: None,
         received_at,
         via: Via::Webhook,
+        origin: flow_runtime::event::Origin::External,
+        depth: 0,
         payload: Bytes::from_static(b"{\"a\": 1}"),
     }
 }
@@ -64,6 +66,8 @@ fn new(event: StoredEvent, head: RunHead) -> NewEvent {
             occurred_at: None,
             received_at: event.received_at,
             via: Via::Webhook,
+            origin: flow_runtime::event::Origin::External,
+            depth: 0,
         },
         trigger: "happened".to_owned(),
         slots: vec![Value::text("a"), Value::Missing],
