@@ -69,6 +69,9 @@ pub struct Api {
     pub broken_on: Vec<u16>,
     /// The service's own limit.
     pub limit: Option<RateLimit>,
+    /// How many requests a key has over a long time.
+    #[serde(default)]
+    pub quota: Option<Quota>,
 }
 
 /// How requests are authorised: a named scheme over secrets.
@@ -78,6 +81,17 @@ pub struct Auth {
     pub scheme: String,
     /// Its arguments.
     pub args: Vec<Expr>,
+}
+
+/// So many requests over a long time: what a plan of the service includes. [`RateLimit`] is how fast they may come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// How many.
+    pub count: u32,
+    /// In how many milliseconds; a month has 30 days.
+    pub per_ms: u64,
+    /// The secret whose quota it is: connections that have the same one share it. `None` counts each connection alone.
+    pub shared_by: Option<String>,
 }
 
 /// So many requests in a time.

@@ -18,7 +18,7 @@ mod state;
 pub mod ty;
 mod value;
 
-pub use connection::{Api, Auth, Connection, RateLimit, SecretDecl, SettingDecl};
+pub use connection::{Api, Auth, Connection, Quota, RateLimit, SecretDecl, SettingDecl};
 pub use currency::{Currency, decimals_of};
 pub use expr::{Arithmetic, Condition, Env, Expr, Function, Order};
 pub use flow::{Call, CallArg, ErrorHandler, Flow, Instr, Outline, Program, Retry, Send, TriggerUse};

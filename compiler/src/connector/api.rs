@@ -35,6 +35,7 @@ impl<'a> Cx<'a> {
             retry_on: Vec::new(),
             broken_on: Vec::new(),
             limit: None,
+            quota: None,
         };
         let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         for member in &node.members {
@@ -42,6 +43,7 @@ impl<'a> Cx<'a> {
                 MemberKind::Base(_) => "base",
                 MemberKind::Auth(_) => "auth",
                 MemberKind::Limit(..) => "limit",
+                MemberKind::Quota { .. } => "quota",
                 MemberKind::ErrorText(_) => "error text",
                 MemberKind::Exponents(_) => "exponents",
                 MemberKind::Docs(_) => "docs",
@@ -74,7 +76,7 @@ impl<'a> Cx<'a> {
                 api.headers.push((name, value));
             }
             MemberKind::Limit(count, rate) => api.limit = Some(self.limit(count, rate)),
-            MemberKind::Quota { .. } => self.unsupported(member.span, "`quota`"),
+            MemberKind::Quota { count, every, shared_by } => api.quota = Some(self.quota(count, every, shared_by.as_ref())),
             MemberKind::RetryOn(statuses) => api.retry_on.extend(self.statuses(statuses)),
             MemberKind::BrokenOn(statuses) => api.broken_on.extend(self.statuses(statuses)),
             MemberKind::ErrorText(paths) => {
@@ -192,6 +194,17 @@ impl<'a> Cx<'a> {
 
     fn limit(&mut self, count: &NumberLit, rate: &Rate) -> plan::RateLimit {
         plan::RateLimit { count: self.count(count), per_ms: self.rate_millis(rate) }
+    }
+
+    fn quota(&mut self, count: &NumberLit, every: &Rate, shared_by: Option<&Ident>) -> plan::Quota {
+        let known = shared_by.is_none_or(|secret| self.secrets.iter().any(|known| known.name == secret.text));
+        if let (Some(secret), false) = (shared_by, known) {
+            let names: Vec<String> = self.secrets.iter().map(|known| known.name.clone()).collect();
+            let message = format!("`{}` is no secret of this connector", secret.text);
+            self.unknown(secret.span, message, &secret.text, names.iter().map(String::as_str));
+        }
+        let shared_by = shared_by.filter(|_| known).map(|secret| secret.text.clone());
+        plan::Quota { count: self.count(count), per_ms: self.rate_millis(every), shared_by }
     }
 
     /// A table of currencies and their decimals on the wire.

@@ -82,7 +82,7 @@ fn api() {
             "  header \"X-Key\" tokn",
             "  header \"X-Region\" region\n  base \"https://two.example\"",
             "  retry on 4090",
-            "  quota 50_000 per month shared by token",
+            "  quota 50_000 per month shared by tokn",
             "  setting size: int 1..5 = 9",
             "  setting tier: gold | silver = \"goold\"",
             "  error text \"errors[x].message\"",

@@ -298,6 +298,7 @@ pub(crate) fn connection(name: &str) -> LiveConnection {
                 retry_on: vec![],
                 broken_on: Vec::new(),
                 limit: None,
+                quota: None,
             },
             settings: BTreeMap::new(),
             setting_decls: Vec::new(),

@@ -45,6 +45,7 @@ pub(crate) fn connection(name: &str, base: &str) -> LiveConnection {
                 retry_on: Vec::new(),
                 broken_on: Vec::new(),
                 limit: None,
+                quota: None,
             },
             settings: BTreeMap::new(),
             setting_decls: Vec::new(),
