@@ -34,4 +34,4 @@ pub use state::StateSource;
 pub use value::{Duration, Money, Value, parse_decimal};
 
 /// The version of everything in this crate that is written to disk.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 1;
