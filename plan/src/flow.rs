@@ -40,6 +40,9 @@ pub struct Flow {
     pub operations: Vec<Arc<Operation>>,
     /// The steps as a tree for people.
     pub outline: Vec<Outline>,
+    /// The calls as the flow's author sees them: composite operations whole. For `flowc test`, and never stored.
+    #[serde(skip)]
+    pub invocations: Vec<Invocation>,
     /// The fewest and the most calls of one run; `None` is unbounded.
     pub calls: (u32, Option<u32>),
     /// Which fields go where.
@@ -215,6 +218,27 @@ pub struct Outline {
     pub effect: Option<String>,
     /// The steps inside.
     pub steps: Vec<Outline>,
+}
+
+/// A call as the flow's author sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invocation {
+    /// The place in the flow; the calls that it consists of have it as the beginning of theirs.
+    pub path: String,
+    /// `connection.operation`.
+    pub name: String,
+    /// The compiler wrote it.
+    pub filled_in: bool,
+    /// The inputs of a composite operation with their values, over the event and the run's locals; empty for an operation
+    /// that is one request.
+    pub inputs: Vec<(String, Expr)>,
+}
+
+impl Invocation {
+    /// Tells whether a call at `path` is part of it.
+    pub fn holds(&self, path: &str) -> bool {
+        path.strip_prefix(self.path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
 }
 
 /// Fields that go to a service.

@@ -21,7 +21,7 @@ mod value;
 pub use connection::{Api, Auth, Connection, Quota, RateLimit, SecretDecl, SettingDecl};
 pub use currency::{Currency, decimals_of};
 pub use expr::{Arithmetic, Condition, Env, Expr, Function, Order};
-pub use flow::{Call, CallArg, ErrorHandler, Flow, Instr, Outline, Program, Retry, Send, TriggerUse};
+pub use flow::{Call, CallArg, ErrorHandler, Flow, Instr, Invocation, Outline, Program, Retry, Send, TriggerUse};
 pub use hash::{content_hash, short_hash};
 pub use operation::{Answer, Body, Effect, Encoding, FindBy, Input, Operation, PathPart, QueryField, Request};
 pub use path::{JsonPath, PathError, Segment};

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flow_plan::{Flow, Operation, Value};
 use jiff::Timestamp;
+
+use crate::journal::Outcome;
 
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -27,6 +30,47 @@ pub trait Transport: Send + Sync {
     -> BoxFuture<'_, Result<HttpAnswer, TransportError>>;
 }
 
+/// The services, one operation at a time: a seam above HTTP, for the simulated driver.
+pub trait Services: Send + Sync {
+    /// Performs an operation, or looks whether its effect happened.
+    fn perform(&self, call: ServiceCall) -> BoxFuture<'_, Outcome>;
+}
+
+/// An operation to perform.
+#[derive(Debug, Clone)]
+pub struct ServiceCall {
+    /// The connection.
+    pub connection: String,
+    /// As flows call it: `kustomer.post_conversation`. For a state it is its query.
+    pub name: String,
+    /// The operation.
+    pub operation: Arc<Operation>,
+    /// The frozen inputs, in the order of the operation's.
+    pub inputs: Vec<Value>,
+    /// What it belongs to; `None` where no run asks, as for a state.
+    pub step: Option<ServiceStep>,
+}
+
+/// The step that asks.
+#[derive(Debug, Clone)]
+pub struct ServiceStep {
+    /// The run.
+    pub run: String,
+    /// Its flow.
+    pub flow: Arc<Flow>,
+    /// The place in the flow.
+    pub path: String,
+    /// The counters of the loops around it.
+    pub loops: Vec<u32>,
+    /// The idempotency key.
+    pub key: String,
+    /// It only looks whether the effect has happened: the effect class is `findable`.
+    pub find: bool,
+    /// What the calls of composite operations around it were given, as far as the run knows: by their index in
+    /// [`Flow::invocations`].
+    pub given: Vec<(usize, Vec<(String, Value)>)>,
+}
+
 /// Randomness.
 pub trait Random: Send + Sync {
     /// Returns a number in `0.0..1.0`.
@@ -42,6 +86,8 @@ pub struct World {
     pub transport: Arc<dyn Transport>,
     /// Randomness.
     pub random: Arc<dyn Random>,
+    /// What performs operations instead of HTTP over `transport`.
+    pub services: Option<Arc<dyn Services>>,
 }
 
 impl fmt::Debug for World {

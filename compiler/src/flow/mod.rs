@@ -250,6 +250,7 @@ impl<'a> Checker<'a> {
             program,
             operations,
             outline: std::mem::take(&mut self.steps.outline),
+            invocations: std::mem::take(&mut self.steps.invocations),
             calls: {
                 let (least, most) = self.steps.count.total();
                 (u32::try_from(least).unwrap_or(u32::MAX), u32::try_from(most).ok())

@@ -15,9 +15,9 @@ use crate::engine::Shared;
 use crate::eval::{Scope, eval};
 use crate::journal::{Outcome, What};
 use crate::request::{self, RequestError};
-use crate::run::{Effect, Run, Status, operation, shorten};
+use crate::run::{Effect, Run, Status, Step, operation, shorten};
 use crate::store::StoreError;
-use crate::world::TransportError;
+use crate::world::{ServiceCall, ServiceStep, TransportError};
 
 /// While the store refuses, a step that has a result to write waits; the longest wait between two tries.
 const LONGEST_STORE_PAUSE: Duration = Duration::from_secs(30);
@@ -196,6 +196,9 @@ async fn send(shared: &Shared, job: &Job, find: bool, sent_at: Timestamp) -> Out
         return refused("the plan has no such step".to_owned());
     };
     let Some(action) = operation(&job.flow, call) else { return refused("the plan has no such operation".to_owned()) };
+    if let Some(services) = &shared.world.services {
+        return services.perform(service_call(job, call, step, find)).await;
+    }
     let current = shared.current();
     let Some(connection) = current.live.connections.get(&call.connection) else {
         return Outcome::Broken { status: None, error: format!("connection `{}` is not configured", call.connection) };
@@ -240,6 +243,25 @@ async fn send(shared: &Shared, job: &Job, find: bool, sent_at: Timestamp) -> Out
         }
         Err(error @ TransportError::NoAnswer(_)) => Outcome::Unknown { status: None, error: error.to_string() },
         Err(error @ TransportError::Refused(_)) => refused(error.to_string()),
+    }
+}
+
+/// The step at hand for the seam above HTTP.
+fn service_call(job: &Job, call: &Call, step: &Step, find: bool) -> ServiceCall {
+    ServiceCall {
+        connection: call.connection.clone(),
+        name: call.name.clone(),
+        operation: Arc::clone(&job.flow.operations[call.operation as usize]),
+        inputs: step.inputs.clone(),
+        step: Some(ServiceStep {
+            run: job.run.id().to_owned(),
+            flow: Arc::clone(&job.flow),
+            path: step.path.clone(),
+            loops: step.loops.clone(),
+            key: step.key.clone(),
+            find,
+            given: job.run.given(&job.flow, &step.path),
+        }),
     }
 }
 

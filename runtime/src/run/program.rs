@@ -103,6 +103,20 @@ fn instruction(flow: &Flow, run: &mut Run, now: Timestamp) -> Result<bool, Requi
     Ok(true)
 }
 
+impl Run {
+    /// Returns what the invocations around a call were given, with their places in [`Flow::invocations`].
+    pub(crate) fn given(&self, flow: &Flow, path: &str) -> Vec<(usize, Vec<(String, Value)>)> {
+        let scope = scope(flow, self, Timestamp::UNIX_EPOCH);
+        let around = flow.invocations.iter().enumerate().filter(|(_, invocation)| invocation.holds(path));
+        around
+            .map(|(at, invocation)| {
+                let inputs = invocation.inputs.iter();
+                (at, inputs.map(|(name, value)| (name.clone(), eval(value, &scope).unwrap_or_default())).collect())
+            })
+            .collect()
+    }
+}
+
 fn count(locals: &[Value], counter: u16) -> u32 {
     match locals.get(usize::from(counter)) {
         Some(Value::Number(number)) => number.to_u32().unwrap_or(u32::MAX),

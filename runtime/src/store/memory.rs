@@ -62,6 +62,13 @@ impl MemoryStore {
         Self::over(Map::new())
     }
 
+    /// Returns an empty store that writes at once, without a thread: what happens in it happens in one order.
+    pub fn at_once() -> Self {
+        let faults = Faults::default();
+        let backend = Memory { map: RwLock::default(), faults: faults.clone() };
+        Self { db: Db::at_once(backend), faults }
+    }
+
     /// Returns a store with what this one holds now: what a power cut would leave.
     ///
     /// # Errors

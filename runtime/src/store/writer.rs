@@ -28,6 +28,7 @@ pub(super) struct Db<B> {
     jobs: Option<SyncSender<Job>>,
     trouble: Arc<Mutex<Option<StoreError>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    at_once: bool,
 }
 
 enum Operation {
@@ -63,7 +64,12 @@ impl<B: Backend> Db<B> {
             .name("flow-store".to_owned())
             .spawn(move || write_all(&*writer, &waiting, health))
             .map_err(|error| StoreError::Io(error.to_string()))?;
-        Ok(Self { backend, jobs: Some(jobs), trouble, thread: Mutex::new(Some(thread)) })
+        Ok(Self { backend, jobs: Some(jobs), trouble, thread: Mutex::new(Some(thread)), at_once: false })
+    }
+
+    /// A store without a thread: each write is made at once, by whoever wants it. For backends that take no time.
+    pub(super) fn at_once(backend: B) -> Self {
+        Self { backend: Arc::new(backend), jobs: None, trouble: Arc::default(), thread: Mutex::default(), at_once: true }
     }
 
     /// Tells whether writes can be relied on.
@@ -73,6 +79,18 @@ impl<B: Backend> Db<B> {
     }
 
     fn submit(&self, operation: Operation) -> BoxFuture<'static, Result<Reply, StoreError>> {
+        if self.at_once {
+            let mut reply = Err(StoreError::Closed);
+            let written = self.backend.write(&mut |to| {
+                reply = match perform(to, &operation) {
+                    Err(StoreError::Conflict) => Err(StoreError::Conflict),
+                    result => Ok(result?),
+                };
+                Ok(())
+            });
+            let reply = written.and(reply);
+            return Box::pin(std::future::ready(reply));
+        }
         let (reply, answer) = oneshot::channel();
         let sent = match &self.jobs {
             Some(jobs) => jobs.try_send(Job { operation, reply }).map_err(|error| match error {

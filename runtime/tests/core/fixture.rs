@@ -199,7 +199,7 @@ pub(crate) struct Bench {
 }
 
 pub(crate) fn world(clock: &Arc<ManualClock>, service: &Arc<Service>) -> World {
-    World { clock: Arc::clone(clock) as _, transport: Arc::clone(service) as _, random: Arc::new(Half) }
+    World { clock: Arc::clone(clock) as _, transport: Arc::clone(service) as _, random: Arc::new(Half), services: None }
 }
 
 impl Bench {
@@ -411,6 +411,7 @@ pub(crate) fn flow(id: &str, operations: Vec<plan::Operation>) -> plan::Flow {
         program: plan::Program { instrs: calls.collect(), locals: 8, on_error: None },
         operations: operations.into_iter().map(Arc::new).collect(),
         outline: Vec::new(),
+        invocations: Vec::new(),
         calls: (0, None),
         sends: Vec::new(),
     };

@@ -172,7 +172,7 @@ impl Test {
 
     async fn start_with(&mut self, live: Live) {
         let transport = Arc::new(ReqwestTransport::new());
-        let world = World { clock: self.clock.clone(), transport, random: Arc::new(NoJitter) };
+        let world = World { clock: self.clock.clone(), transport, random: Arc::new(NoJitter), services: None };
         let folder: &Path = self.folder.path();
         self.service = Some(Service::start(options(&folder.join("store")), live, world).await.unwrap());
     }

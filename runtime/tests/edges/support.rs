@@ -216,6 +216,7 @@ pub(crate) fn flow(id: &str, trigger: &str) -> Arc<Flow> {
         program: Program { instrs: vec![Instr::Finish], locals: 0, on_error: None },
         operations: Vec::new(),
         outline: Vec::new(),
+        invocations: Vec::new(),
         calls: (0, Some(0)),
         sends: Vec::new(),
     })
@@ -228,7 +229,7 @@ pub(crate) fn live(connections: Vec<LiveConnection>, flows: Vec<Arc<Flow>>) -> L
 
 /// The real outside, with a clock that can be moved ahead.
 pub(crate) fn world(clock: Arc<dyn Clock>) -> World {
-    World { clock, transport: Arc::new(ReqwestTransport::new()), random: Arc::new(FastRandom) }
+    World { clock, transport: Arc::new(ReqwestTransport::new()), random: Arc::new(FastRandom), services: None }
 }
 
 /// A daemon over a folder of its own, on free ports.

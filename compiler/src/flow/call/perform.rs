@@ -31,6 +31,14 @@ impl<'a> Checker<'a> {
         docs: String,
         wanted: bool,
     ) -> Option<u16> {
+        if self.frame.own.is_none() && !self.settings.verdict_only {
+            self.steps.invocations.push(plan::Invocation {
+                path: path.clone(),
+                name: target.name(),
+                filled_in: self.synthetic > 0,
+                inputs: Vec::new(),
+            });
+        }
         match &target.operation.body {
             OperationBody::Http(operation) => {
                 let result = (wanted && target.operation.output != Type::Nothing).then(|| self.build.local());
@@ -139,6 +147,12 @@ impl<'a> Checker<'a> {
             };
             let value = Typed::with(expr, Cow::Borrowed(ty)).optional(optional && input.default.is_none()).personal(arg.personal);
             self.bind(input.name.as_str(), Span::default(), value);
+        }
+        if self.frame.own.is_none()
+            && let Some(invocation) = self.steps.invocations.last_mut()
+        {
+            let given = self.bindings.get(first_binding..).unwrap_or_default();
+            invocation.inputs = given.iter().map(|input| (input.name.to_string(), input.expr.clone())).collect();
         }
         let label = self.build.label();
         let frame = Frame {

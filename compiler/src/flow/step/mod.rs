@@ -76,6 +76,8 @@ pub(super) struct StepContext<'a> {
     pub(super) number: u32,
     /// The block for people.
     pub(super) outline: Vec<plan::Outline>,
+    /// The calls as the flow's author sees them.
+    pub(super) invocations: Vec<plan::Invocation>,
     /// The calls of the block.
     pub(super) count: Count,
     /// Queries may stand in the value at hand; the calls get this path.

@@ -110,7 +110,12 @@ pub(crate) async fn run(args: Run) -> Exit {
 
 /// Returns the world as it is: the system's clock, the network, randomness.
 pub(crate) fn system_world() -> World {
-    World { clock: Arc::new(SystemClock), transport: Arc::new(ReqwestTransport::new()), random: Arc::new(FastRandom) }
+    World {
+        clock: Arc::new(SystemClock),
+        transport: Arc::new(ReqwestTransport::new()),
+        random: Arc::new(FastRandom),
+        services: None,
+    }
 }
 
 /// Returns what was sound when a daemon last ran this project.
