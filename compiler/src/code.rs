@@ -96,6 +96,8 @@ codes! {
     E813 Error "a secret written into flow.toml"
     E814 Error "a connection of a connector that does not exist"
     E820 Error "a mistake in a connector"
+    W901 Warning "an `# allow` that silences nothing"
+    W902 Warning "an `# allow` without a reason"
 }
 
 impl Code {

@@ -8,6 +8,7 @@ use flow_grammar::{Parsed, syntax};
 use flow_plan as plan;
 use rayon::prelude::*;
 
+use crate::allow::Allows;
 use crate::catalog::{Catalog, Connector};
 use crate::code::Code;
 use crate::connector;
@@ -54,6 +55,8 @@ pub struct Unit {
     /// What is wrong with the file by itself.
     pub diagnostics: Vec<Diagnostic>,
     used_connections: BTreeSet<String>,
+    /// The comments that silence something.
+    allows: Allows,
 }
 
 /// Two flows of one name.
@@ -82,6 +85,8 @@ pub struct Compilation {
     pub units: BTreeMap<Arc<str>, Arc<Unit>>,
     /// Names that stand twice.
     pub duplicates: Vec<Duplicate>,
+    /// What only the whole can tell, without what is allowed; and comments that allow what is not there.
+    whole: Arc<Vec<Diagnostic>>,
     connector_diagnostics: Arc<Vec<Diagnostic>>,
     /// The connections, by name.
     pub connections: BTreeMap<String, plan::Connection>,
@@ -115,7 +120,8 @@ impl Compilation {
 
     fn everything(&self) -> impl Iterator<Item = &Diagnostic> {
         let own = self.units.values().flat_map(|unit| &unit.diagnostics);
-        own.chain(&*self.connector_diagnostics).chain(self.duplicates.iter().map(|one| &one.diagnostic))
+        let twice = self.duplicates.iter().map(|one| &one.diagnostic);
+        own.chain(&*self.connector_diagnostics).chain(twice).chain(&*self.whole)
     }
 
     /// Returns the errors of connectors: what they declare may change what any flow means.
@@ -309,13 +315,38 @@ impl Compiler {
                 (name.clone(), connector::connection(declared, name, settings))
             })
             .collect();
-        Compilation {
+        let mut compilation = Compilation {
             units,
             duplicates,
+            whole: Arc::default(),
             connector_diagnostics: Arc::new(self.connector_diagnostics.clone()),
             connections,
             catalog: self.catalog.clone(),
+        };
+        // The checks over all flows of the project add what they find here.
+        let whole = Vec::new();
+        compilation.whole = Arc::new(self.allowed(&mut compilation, whole));
+        compilation
+    }
+
+    /// Takes out what comments allow; adds those that allow what is not there.
+    fn allowed(&self, compilation: &mut Compilation, found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        let mut allows: BTreeMap<&Arc<str>, Allows> = BTreeMap::new();
+        let units = compilation.units.clone();
+        for (file, unit) in units.iter().filter(|(_, unit)| !unit.allows.is_empty()) {
+            allows.insert(file, unit.allows.clone());
         }
+        let mut found = found;
+        let mut is_allowed = |one: &Diagnostic| allows.get_mut(&one.file).is_some_and(|allows| allows.silences(one));
+        found.retain(|one| !is_allowed(one));
+        Arc::make_mut(&mut compilation.connector_diagnostics).retain(|one| !is_allowed(one));
+        // Beside an error it is not known what else would be found.
+        let sound = compilation.is_sound() && !found.iter().any(Diagnostic::is_error);
+        for (file, allows) in allows.iter().filter(|_| sound) {
+            let source = self.files.get(*file).map_or("", |state| &*state.text);
+            found.extend(allows.unused(file, source, !self.settings.quick));
+        }
+        found
     }
 
     /// Two flows of one name, or the same nameless flow twice.
@@ -415,6 +446,9 @@ fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
             syntax::Item::Connector(_) | syntax::Item::Bad(_) => {}
         }
     }
+    unit.allows = Allows::of(context.file, context.source, parsed);
+    unit.allows.silence(&mut unit.diagnostics);
+    unit.diagnostics.append(&mut unit.allows.diagnostics);
     unit
 }
 

@@ -3,6 +3,7 @@
 //! Pure: no files, no clock, no network, no environment. Equal inputs give an equal plan, byte for byte. Each pass
 //! returns what it could make and its diagnostics, so that one mistake hides no other.
 
+pub mod allow;
 pub mod catalog;
 pub mod code;
 pub mod compile;

@@ -163,6 +163,21 @@ fn plan_expand_docs_and_explain_print_data() {
 }
 
 #[test]
+fn an_unused_connection_can_be_allowed_in_flow_toml() {
+    let toml = |comment: &str| {
+        format!("[connections.stripe]\n\n[connections.kustomer]\n\n{comment}\n[connections.spare]\nconnector = \"stripe\"\n")
+    };
+    let said = |comment: &str| {
+        let folder = project(&[("flow.toml", &toml(comment)), ("a.flow", ONE_LINER)]);
+        let json: Value = serde_json::from_str(&flowc(folder.path(), &["check", "--format", "json"]).out).unwrap();
+        json["diagnostics"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(said(""), ["W706"]);
+    assert_eq!(said("# allow W706: kept for the season"), [""; 0]);
+    assert_eq!(said("# allow W203: not this"), ["W901", "W706"]);
+}
+
+#[test]
 fn help_of_every_command() {
     let folder = project(&[]);
     let mut text = String::new();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flow::project::{MAX_FILE, Project, ProjectError, ReadError, as_text, distinct};
+use flow_compiler::allow::Allows;
 use flow_compiler::compile::{Compilation, Compiler};
 use flow_compiler::config;
 use flow_compiler::report::Sources;
@@ -120,7 +121,7 @@ fn load_one(project: &Project, paths: &[PathBuf], stdin: bool, want: Want) -> Re
     diagnostics.extend(compilation.diagnostics().into_iter().filter(|diagnostic| selected.contains(&diagnostic.file)));
     // Beside an error it would be noise: the broken flow may be the one that uses it.
     let sound = config_sound && compilation.is_sound() && !diagnostics.iter().any(Diagnostic::is_error);
-    if sound && let Some((name, _)) = &configured.file {
+    if sound && let Some((name, text)) = &configured.file {
         // A connection of flow.toml that only other files use is used; the whole project is loaded for that.
         diagnostics.extend(compiler.unused_connections().into_iter().filter_map(|unused| {
             let connection = configured.config.connections.get(&unused)?;
@@ -129,6 +130,10 @@ fn load_one(project: &Project, paths: &[PathBuf], stdin: bool, want: Want) -> Re
                     .help("take it out, or write a flow that uses it"),
             )
         }));
+        let mut allows = Allows::of_toml(name, text);
+        allows.silence(&mut diagnostics);
+        diagnostics.extend(allows.unused(name, text, want.everything));
+        diagnostics.append(&mut allows.diagnostics);
     }
     diagnostics.sort_by(|a, b| (&a.file, a.span, a.code).cmp(&(&b.file, b.span, b.code)));
     let mut sources = compiler.sources();
