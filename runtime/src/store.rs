@@ -4,6 +4,7 @@
 //! backends differ in nothing but where the bytes lie; both pass the same conformance suite.
 
 mod backend;
+mod book;
 mod memory;
 mod prune;
 mod query;
@@ -21,6 +22,7 @@ use crate::event::Cursor;
 use crate::journal::Entry;
 use crate::world::BoxFuture;
 
+pub use book::{Before, BookChange, BookKey, BookRow};
 pub use memory::{Faults, MemoryStore};
 pub use records::{AcceptBatch, AcceptedEvent, EventQuery, NewEvent, NewRun, NewStart, Pruned, RunHead, RunQuery, RunUpdate};
 pub use records::{PruneBite, StoredEvent};
@@ -75,11 +77,19 @@ impl StoreError {
 
 /// The store. Writes are atomic and durable once their future is ready; those that wait at one moment share one commit.
 pub trait Store: Send + Sync {
-    /// Takes in events with what they start, and the cursor of a poll, in one transaction. What is known already is
-    /// left out, and said so.
+    /// Takes in events with what they start, the cursor of a poll and changes of the book, in one transaction. What is
+    /// known already is left out, and said so. Fails with [`StoreError::Conflict`], changing nothing, where a row of the
+    /// book is not what a change of it expects.
     fn accept(&self, batch: AcceptBatch) -> BoxFuture<'static, Result<Vec<AcceptedEvent>, StoreError>>;
     /// Extends journals. Fails with [`StoreError::Conflict`], changing nothing, where a run has other entries by now.
     fn update(&self, runs: Vec<RunUpdate>) -> BoxFuture<'static, Result<(), StoreError>>;
+    /// Extends journals, and takes in what follows from that, in one transaction. Fails as [`Store::update`] and
+    /// [`Store::accept`] do.
+    fn update_and_accept(
+        &self,
+        runs: Vec<RunUpdate>,
+        batch: AcceptBatch,
+    ) -> BoxFuture<'static, Result<Vec<AcceptedEvent>, StoreError>>;
     /// Pauses a flow since `at`, or lets it go on.
     fn set_paused(&self, flow: &str, at: Option<Timestamp>) -> BoxFuture<'static, Result<(), StoreError>>;
     /// Removes a little of what is too old, and says where to go on.
@@ -116,6 +126,18 @@ pub trait Store: Send + Sync {
     fn due(&self, now: Timestamp, limit: usize) -> Result<(Vec<String>, Option<Timestamp>), StoreError>;
     /// Returns the cursors: connection, source and how far it has been read.
     fn cursors(&self) -> Result<Vec<(String, String, Cursor)>, StoreError>;
+    /// Returns a row of the book.
+    fn book_row(&self, key: &BookKey) -> Result<Option<BookRow>, StoreError>;
+    /// Returns the rows of a kind, or those of one owner, in the order of their keys.
+    fn book(&self, kind: &'static str, owner: Option<&str>) -> Result<Vec<(BookKey, BookRow)>, StoreError>;
+    /// Returns the rows of a kind that are due at `now`, earliest first, at most `limit`, and the instant of the next one
+    /// behind them.
+    fn book_due(
+        &self,
+        kind: &'static str,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<(Vec<(BookKey, BookRow)>, Option<Timestamp>), StoreError>;
     /// Returns the paused flows.
     fn paused(&self) -> Result<Vec<(String, Timestamp)>, StoreError>;
     /// Returns the highest numbers of events and runs.

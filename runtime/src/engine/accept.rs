@@ -83,6 +83,7 @@ async fn accept(
         events: prepared.iter().map(|event| event.new.clone()).collect(),
         plans: plans.clone(),
         cursor: cursor.map(|(source, cursor)| (connection.to_owned(), source, cursor)),
+        book: Vec::new(),
     };
     let accepted = shared.store.accept(batch).await.map_err(|error| {
         // The commit may have reached the disk although it failed: then its runs are found there.

@@ -7,6 +7,7 @@ use flow_plan as plan;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::book::BookChange;
 use crate::event::{Cursor, Origin, Via};
 use crate::journal::Entry;
 use crate::run::{Death, Status};
@@ -87,6 +88,8 @@ pub struct AcceptBatch {
     pub plans: Vec<Arc<plan::Flow>>,
     /// Connection, source and how far it has been read.
     pub cursor: Option<(String, String, Cursor)>,
+    /// Changes of the book. Where one cannot be made nothing of the batch is.
+    pub book: Vec<BookChange>,
 }
 
 /// An event to take in.

@@ -18,8 +18,12 @@
 //! | `d` | run number of a dead run | run id |
 //! | `c` | connection, source | cursor |
 //! | `z` | flow that is paused | instant |
+//! | `b` | kind, owner, key of a row of the book | due instant or none, JSON |
+//! | `q` | kind, due instant, owner, key of a row of the book | |
 
 use jiff::Timestamp;
+
+use super::book::BookKey;
 
 /// The length of the table's letter.
 pub(super) const LETTER: usize = 1;
@@ -159,4 +163,12 @@ pub(super) fn cursor(connection: &str, source: &str) -> Key {
 
 pub(super) fn paused(flow: &str) -> Key {
     Key::of(b'z').text(flow)
+}
+
+pub(super) fn book(key: &BookKey) -> Key {
+    Key::of(b'b').text(key.kind).text(&key.owner).text(&key.key)
+}
+
+pub(super) fn book_due(at: Timestamp, key: &BookKey) -> Key {
+    Key::of(b'q').text(key.kind).instant(at).text(&key.owner).text(&key.key)
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::backend::{Backend, Read, Write};
 use super::records::{AcceptBatch, AcceptedEvent, NewEvent, PruneBite, Pruned, RunHead, RunUpdate};
-use super::{StoreError, prune, query, tables};
+use super::{StoreError, book, prune, query, tables};
 use crate::journal::Entry;
 use crate::world::BoxFuture;
 
@@ -34,6 +34,7 @@ pub(super) struct Db<B> {
 enum Operation {
     Accept(Box<AcceptBatch>),
     Update(Vec<RunUpdate>),
+    UpdateAndAccept(Vec<RunUpdate>, Box<AcceptBatch>),
     Pause(String, Option<Timestamp>),
     Prune(PruneBite),
 }
@@ -213,18 +214,20 @@ fn write_all<B: Backend>(backend: &B, waiting: &Receiver<Job>, mut health: Healt
 
 fn perform(to: &mut dyn Write, operation: &Operation) -> Result<Reply, StoreError> {
     match operation {
-        Operation::Accept(batch) => accept(to, batch).map(Reply::Accepted),
+        Operation::Accept(batch) => {
+            book::check(to, &batch.book)?;
+            accept(to, batch).map(Reply::Accepted)
+        }
         Operation::Update(updates) => {
-            for update in updates {
-                let known = query::run(to, &update.head.id)?.map_or(0, |head| head.entries);
-                if known as usize + update.entries.len() != update.head.entries as usize {
-                    return Err(StoreError::Conflict);
-                }
-            }
-            for update in updates {
-                put_run(to, &update.head, &update.entries)?;
-            }
+            check_updates(to, updates)?;
+            update(to, updates)?;
             Ok(Reply::Nothing)
+        }
+        Operation::UpdateAndAccept(updates, batch) => {
+            check_updates(to, updates)?;
+            book::check(to, &batch.book)?;
+            update(to, updates)?;
+            accept(to, batch).map(Reply::Accepted)
         }
         Operation::Pause(flow, Some(at)) => {
             to.put(&tables::paused(flow), &at.as_millisecond().to_be_bytes())?;
@@ -236,6 +239,21 @@ fn perform(to: &mut dyn Write, operation: &Operation) -> Result<Reply, StoreErro
         }
         Operation::Prune(bite) => prune::prune(to, bite).map(Reply::Pruned),
     }
+}
+
+/// Finds out whether somebody else has changed a run. Asked before anything is written.
+fn check_updates(from: &mut dyn Write, updates: &[RunUpdate]) -> Result<(), StoreError> {
+    for update in updates {
+        let known = query::run(from, &update.head.id)?.map_or(0, |head| head.entries);
+        if known as usize + update.entries.len() != update.head.entries as usize {
+            return Err(StoreError::Conflict);
+        }
+    }
+    Ok(())
+}
+
+fn update(to: &mut dyn Write, updates: &[RunUpdate]) -> Result<(), StoreError> {
+    updates.iter().try_for_each(|update| put_run(to, &update.head, &update.entries))
 }
 
 fn accept(to: &mut dyn Write, batch: &AcceptBatch) -> Result<Vec<AcceptedEvent>, StoreError> {
@@ -254,6 +272,7 @@ fn accept(to: &mut dyn Write, batch: &AcceptBatch) -> Result<Vec<AcceptedEvent>,
     if let Some((connection, source, cursor)) = &batch.cursor {
         to.put(&tables::cursor(connection, source), &encode(cursor)?)?;
     }
+    book::change(to, &batch.book)?;
     Ok(accepted)
 }
 
@@ -366,7 +385,19 @@ impl<B: Backend> Db<B> {
     }
 
     pub(super) fn accept(&self, batch: AcceptBatch) -> BoxFuture<'static, Result<Vec<AcceptedEvent>, StoreError>> {
-        let reply = self.submit(Operation::Accept(Box::new(batch)));
+        self.accepted(Operation::Accept(Box::new(batch)))
+    }
+
+    pub(super) fn update_and_accept(
+        &self,
+        runs: Vec<RunUpdate>,
+        batch: AcceptBatch,
+    ) -> BoxFuture<'static, Result<Vec<AcceptedEvent>, StoreError>> {
+        self.accepted(Operation::UpdateAndAccept(runs, Box::new(batch)))
+    }
+
+    fn accepted(&self, operation: Operation) -> BoxFuture<'static, Result<Vec<AcceptedEvent>, StoreError>> {
+        let reply = self.submit(operation);
         Box::pin(async move {
             match reply.await? {
                 Reply::Accepted(accepted) => Ok(accepted),
@@ -414,6 +445,13 @@ macro_rules! store_over_db {
                 runs: Vec<$crate::store::RunUpdate>,
             ) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
                 self.db.update(runs)
+            }
+            fn update_and_accept(
+                &self,
+                runs: Vec<$crate::store::RunUpdate>,
+                batch: $crate::store::AcceptBatch,
+            ) -> $crate::world::BoxFuture<'static, Result<Vec<$crate::store::AcceptedEvent>, $crate::store::StoreError>> {
+                self.db.update_and_accept(runs, batch)
             }
             fn set_paused(
                 &self,
@@ -473,6 +511,28 @@ macro_rules! store_over_db {
             }
             fn cursors(&self) -> Result<Vec<(String, String, $crate::event::Cursor)>, $crate::store::StoreError> {
                 self.db.read($crate::store::query::cursors)
+            }
+            fn book_row(
+                &self,
+                key: &$crate::store::BookKey,
+            ) -> Result<Option<$crate::store::BookRow>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::book::get(from, key))
+            }
+            fn book(
+                &self,
+                kind: &'static str,
+                owner: Option<&str>,
+            ) -> Result<Vec<($crate::store::BookKey, $crate::store::BookRow)>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::book::rows(from, kind, owner))
+            }
+            fn book_due(
+                &self,
+                kind: &'static str,
+                now: jiff::Timestamp,
+                limit: usize,
+            ) -> Result<(Vec<($crate::store::BookKey, $crate::store::BookRow)>, Option<jiff::Timestamp>), $crate::store::StoreError>
+            {
+                self.db.read(|from| $crate::store::book::due(from, kind, now, limit))
             }
             fn paused(&self) -> Result<Vec<(String, jiff::Timestamp)>, $crate::store::StoreError> {
                 self.db.read($crate::store::query::paused)

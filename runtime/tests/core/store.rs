@@ -10,8 +10,8 @@ use flow_runtime::journal::{Entry, EventHead, Outcome, Start, What};
 use flow_runtime::key;
 use flow_runtime::run::{Run, Status, apply};
 use flow_runtime::store::{
-    AcceptBatch, EventQuery, MemoryStore, NewEvent, NewRun, NewStart, PruneBite, RedbStore, RunHead, RunQuery, RunUpdate, Store,
-    StoreError, StoredEvent,
+    AcceptBatch, Before, BookChange, BookKey, BookRow, EventQuery, MemoryStore, NewEvent, NewRun, NewStart, PruneBite, RedbStore,
+    RunHead, RunQuery, RunUpdate, Store, StoreError, StoredEvent,
 };
 use jiff::Timestamp;
 
@@ -79,6 +79,54 @@ fn new(event: StoredEvent, head: RunHead) -> NewEvent {
     NewEvent { event, starts: vec![NewStart { trigger: "happened".to_owned(), key, runs: vec![NewRun { head, entries }] }] }
 }
 
+fn change(key: &BookKey, row: Option<&BookRow>, before: Before) -> BookChange {
+    BookChange { key: key.clone(), row: row.cloned(), before }
+}
+
+/// Rows of the book: found by kind, owner and instant, and changed in the transaction of what they belong to, or not at all.
+async fn book_conforms(store: &dyn Store, at: jiff::Timestamp) {
+    let [one, two, other] = [("f", "a"), ("f", "b"), ("fg", "a")].map(|(owner, key)| BookKey::new("test", owner, key));
+    let row = |text: &str, due| BookRow::of(&text, due).unwrap();
+    let (first, second) = (row("one", Some(at)), row("two", None));
+    let write = |book| store.accept(AcceptBatch { book, ..AcceptBatch::default() });
+    let all = [(&one, &first), (&two, &second), (&other, &second)];
+    write(all.map(|(key, row)| change(key, Some(row), Before::Row(None))).to_vec()).await.unwrap();
+    assert_eq!(store.book_row(&one).unwrap(), Some(first.clone()));
+    assert_eq!(store.book_row(&BookKey::new("tes", "tf", "a")).unwrap(), None);
+    let keys = |rows: Vec<(BookKey, BookRow)>| rows.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+    assert_eq!(keys(store.book("test", None).unwrap()), [one.clone(), two.clone(), other.clone()]);
+    assert_eq!(keys(store.book("test", Some("f")).unwrap()), [one.clone(), two.clone()]);
+    assert_eq!(keys(store.book("tes", None).unwrap()), []);
+    let before = at.checked_sub(Duration::from_millis(1)).unwrap();
+    assert_eq!(store.book_due("test", before, 10).unwrap(), (Vec::new(), Some(at)));
+    assert_eq!(store.book_due("test", at, 10).unwrap(), (vec![(one.clone(), first.clone())], None));
+    // A row that is not as it was expected keeps the whole transaction from happening, journals included.
+    let event = event(77, "evt_77", at);
+    let stale = AcceptBatch {
+        events: vec![new(event.clone(), head(77, "run_77", &event, Status::Running))],
+        book: vec![change(&two, None, Before::Any), change(&one, None, Before::Row(Some(second.clone())))],
+        ..AcceptBatch::default()
+    };
+    assert_eq!(store.accept(stale.clone()).await, Err(StoreError::Conflict));
+    let waiting = store.run("run_a").unwrap().unwrap();
+    let entries = vec![Entry::new(at, What::Woken)];
+    let longer = RunHead { entries: waiting.entries + 1, ..waiting.clone() };
+    let update = vec![RunUpdate { head: longer, entries }];
+    assert_eq!(store.update_and_accept(update.clone(), stale).await, Err(StoreError::Conflict));
+    assert_eq!(store.run("run_a").unwrap(), Some(waiting.clone()));
+    assert_eq!(store.event(77), Ok(None));
+    assert_eq!(store.book_row(&two).unwrap(), Some(second.clone()));
+    // And the other way round: a journal that grew meanwhile keeps the row from changing.
+    let behind = vec![RunUpdate { head: waiting.clone(), entries: update[0].entries.clone() }];
+    let fits = AcceptBatch { book: vec![change(&one, None, Before::Row(Some(first)))], ..AcceptBatch::default() };
+    assert_eq!(store.update_and_accept(behind, fits.clone()).await, Err(StoreError::Conflict));
+    store.update_and_accept(Vec::new(), fits).await.unwrap();
+    assert_eq!(store.book_row(&one).unwrap(), None);
+    assert_eq!(store.book_due("test", at, 10).unwrap(), (Vec::new(), None));
+    write(vec![change(&two, None, Before::Any), change(&other, Some(&row("later", Some(at))), Before::Any)]).await.unwrap();
+    assert_eq!(keys(store.book_due("test", at, 10).unwrap().0), [other]);
+}
+
 /// The suite. It ends with what was written still there after `reopen`.
 async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> Box<dyn Store>) {
     let noon = at("2026-11-22T12:00:00Z");
@@ -93,6 +141,7 @@ async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> 
         events: vec![new(first.clone(), head(1, "run_a", &first, Status::Running))],
         plans: vec![Arc::clone(&plan)],
         cursor: Some(("svc".to_owned(), "events".to_owned(), cursor.clone())),
+        ..AcceptBatch::default()
     };
     let accepted = store.accept(batch.clone()).await.unwrap();
     assert!(!accepted[0].duplicate);
@@ -132,6 +181,7 @@ async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> 
     assert_eq!(stale.await, Err(StoreError::Conflict));
     assert_eq!(good.await.unwrap()[0].started, [true]);
     assert_eq!(store.journal("run_a").unwrap().len(), 2);
+    book_conforms(&*store, later(10)).await;
     // Dead, listed, and alive again.
     waiting.wake_at = None;
     waiting.entries = 3;
