@@ -14,6 +14,7 @@ pub mod docs;
 pub mod flow;
 pub mod listing;
 pub mod report;
+pub mod sarif;
 pub mod settings;
 pub mod suggest;
 

@@ -178,6 +178,84 @@ fn an_unused_connection_can_be_allowed_in_flow_toml() {
 }
 
 #[test]
+fn github_gets_one_line_for_each_with_nothing_that_could_break_it() {
+    let folder = project(&[
+        ("sub/flow.toml", "[connections.stripe]\n[connections.kustomer]\n"),
+        ("sub/50%, a:b.flow", "when stripe.charge_failed where amuont > 100 do kustomer.create_conversation\n"),
+    ]);
+    let outcome = flowc(folder.path(), &["check", "sub", "--format", "github"]);
+    assert_eq!(outcome.code, 1);
+    let (properties, message) = outcome.out.trim_end_matches('\n').split_once("::there").unwrap();
+    assert_eq!(
+        properties,
+        "::error file=sub/50%25%2C a%3Ab.flow,line=1,endLine=1,col=33,endColumn=39,\
+         title=E201%3A a name that nothing in scope defines"
+    );
+    // Several lines in one, each kept.
+    assert!(message.contains("%0Adid you mean") && message.ends_with("%0Afix: `amount`"), "{message}");
+    assert_eq!(outcome.out.lines().count(), 1);
+}
+
+#[test]
+fn sarif_is_relative_to_the_project() {
+    let folder = project(&[
+        ("sub/flow.toml", "[connections.stripe]\n[connections.kustomer]\n"),
+        ("sub/deep/a.flow", "when stripe.charge_failed where amuont > 100 do kustomer.create_conversation\n"),
+    ]);
+    let outcome = flowc(folder.path(), &["check", "sub", "--format", "sarif"]);
+    assert_eq!((outcome.code, outcome.err.as_str()), (1, ""));
+    let log: Value = serde_json::from_str(&outcome.out).unwrap();
+    let run = &log["runs"][0];
+    let location = &run["results"][0]["locations"][0]["physicalLocation"];
+    assert_eq!(location["artifactLocation"]["uri"], "deep/a.flow");
+    assert_eq!(location["region"], json!({ "startLine": 1, "startColumn": 33, "endLine": 1, "endColumn": 39 }));
+    let base = run["originalUriBaseIds"]["PROJECT"]["uri"].as_str().unwrap();
+    assert!(base.starts_with("file:///") && base.ends_with("/sub/"), "{base}");
+    let from_input = flowc_with(folder.path(), &["check", "-", "--format", "sarif"], b"when");
+    assert!(from_input.out.contains("%3Cstdin%3E"), "{from_input:?}");
+}
+
+#[test]
+fn options_decide_what_fails() {
+    let warned = "when stripe.charge_failed do {\n  let amount = event.amount\n  kustomer.create_conversation\n}\n";
+    let folder = project(&[("warned.flow", warned), ("well.flow", ONE_LINER)]);
+    let run = |args: &[&str]| {
+        let mut all = vec!["check", "--format", "json"];
+        all.extend(args);
+        let outcome = flowc(folder.path(), &all);
+        let json: Value = serde_json::from_str(&outcome.out).unwrap();
+        let said: Vec<String> = json["diagnostics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| format!("{} {}", one["code"].as_str().unwrap(), one["severity"].as_str().unwrap()))
+            .collect();
+        (outcome.code, said.join(", "))
+    };
+    assert_eq!(run(&["warned.flow"]), (0, "W203 warning".to_owned()));
+    assert_eq!(run(&["warned.flow", "--deny-warnings"]), (1, "W203 warning".to_owned()));
+    assert_eq!(run(&["well.flow"]), (0, String::new()));
+    // Advice is no warning: it fails nothing.
+    assert_eq!(run(&["well.flow", "--pedantic", "--deny-warnings"]), (0, "W311 advice, W403 advice".to_owned()));
+    // What would be required is an error instead.
+    assert_eq!(run(&["well.flow", "--strict"]), (1, "E302 error".to_owned()));
+}
+
+#[test]
+fn files_of_one_name_in_two_projects_keep_their_places() {
+    let one = "# a\n\n\nwhen stripe.charge_faild do kustomer.create_conversation\n";
+    let two = "when stripe.charge_faild do kustomer.create_conversation\n";
+    let toml = "[connections.stripe]\n[connections.kustomer]\n";
+    let folder = project(&[("one/flow.toml", toml), ("one/a.flow", one), ("two/flow.toml", toml), ("two/a.flow", two)]);
+    let outcome = flowc(folder.path(), &["check", "one", "two", "--format", "json"]);
+    let json: Value = serde_json::from_str(&outcome.out).unwrap();
+    let lines: Vec<u64> =
+        json["diagnostics"].as_array().unwrap().iter().map(|one| one["span"]["start"]["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, [4, 1]);
+    assert_eq!(json["summary"], json!({ "files": 2, "flows": 2, "errors": 2, "warnings": 0 }));
+}
+
+#[test]
 fn help_of_every_command() {
     let folder = project(&[]);
     let mut text = String::new();

@@ -52,6 +52,8 @@ pub(crate) struct Paths {
 #[command(after_help = "Examples:
   flowc check
   flowc check flows/ --format json
+  flowc check --format sarif > flow.sarif
+  flowc check --deny-warnings --locked      what a build should ask for
   echo 'when stripe.charge_failed do kustomer.create_conversation' | flowc check -")]
 pub(crate) struct Check {
     #[command(flatten)]
@@ -77,6 +79,8 @@ pub(crate) enum CheckFormat {
     Human,
     /// One JSON document on standard output
     Json,
+    /// SARIF 2.1.0, for code scanning services and editors
+    Sarif,
     /// Annotations of GitHub Actions
     Github,
 }

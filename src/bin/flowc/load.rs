@@ -18,6 +18,8 @@ pub(crate) const STDIN: &str = "<stdin>";
 
 /// One project, compiled, and which of its files were asked for.
 pub(crate) struct Loaded {
+    /// The folder that names of files are relative to.
+    pub(crate) root: PathBuf,
     pub(crate) compilation: Compilation,
     pub(crate) sources: Sources,
     pub(crate) selected: BTreeSet<Arc<str>>,
@@ -138,7 +140,7 @@ fn load_one(project: &Project, paths: &[PathBuf], stdin: bool, want: Want) -> Re
     diagnostics.sort_by(|a, b| (&a.file, a.span, a.code).cmp(&(&b.file, b.span, b.code)));
     let mut sources = compiler.sources();
     configured.add_source(&mut sources);
-    Ok(Loaded { compilation, sources, selected, diagnostics })
+    Ok(Loaded { root: project.root.clone(), compilation, sources, selected, diagnostics })
 }
 
 /// Reads standard input within the bound of a file.
