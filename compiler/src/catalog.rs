@@ -45,6 +45,8 @@ pub struct Connector {
     pub resolvers: Vec<Resolver>,
     /// Its sources of events.
     pub sources: Vec<plan::Source>,
+    /// Its states by name.
+    pub states: BTreeMap<String, State>,
 }
 
 impl Connector {
@@ -162,6 +164,107 @@ pub struct Trigger {
     pub summaries: Vec<syntax::TextLit>,
 }
 
+/// A state: what is so at the moment, and can start a flow when it changes. [`State::new`] makes one.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Its name.
+    pub name: String,
+    /// Its doc comment.
+    pub docs: String,
+    /// Its type, never optional: a state that is missing is unavailable.
+    pub ty: Type,
+    /// How it is read.
+    pub source: plan::StateSource,
+    /// What the steps of a flow that it starts can read: `value`, `was` and `since`.
+    pub event: Record,
+    /// The trigger of such a flow.
+    pub trigger: Trigger,
+}
+
+impl State {
+    /// Makes a state, with the event that it gives to the flows that it starts.
+    pub fn new(name: &str, docs: &str, ty: Type, source: plan::StateSource) -> Self {
+        let field = |name: &str, docs: &str, ty: Type, shape: plan::Shape| Field {
+            name: name.to_owned(),
+            docs: docs.to_owned(),
+            shape: plan::FieldShape {
+                name: name.to_owned(),
+                from: match shape {
+                    plan::Shape::Money { .. } => Vec::new(),
+                    _ => vec![plan::FieldSource { path: plan::JsonPath(vec![plan::Segment::Key(name.to_owned())]), when: None }],
+                },
+                shape,
+                optional: ty.can_be_missing(),
+                personal: false,
+            },
+            ty,
+            roles: Vec::new(),
+            personal: false,
+            deprecated: None,
+            wire: name.to_owned(),
+        };
+        let instant = plan::Shape::Instant(plan::TimeFormat::Iso);
+        let event = Record {
+            name: name.to_owned(),
+            docs: docs.to_owned(),
+            fields: vec![
+                field("value", "What it is now.", ty.clone(), state_shape(&ty, "value")),
+                field(
+                    "was",
+                    "What it was known to be before; missing where that is not known.",
+                    ty.clone().optional(),
+                    state_shape(&ty, "was"),
+                ),
+                field("since", "Since when it is known to be so.", Type::DateTime, instant),
+            ],
+            summaries: Vec::new(),
+        };
+        let trigger = Trigger {
+            name: name.to_owned(),
+            docs: docs.to_owned(),
+            options: Vec::new(),
+            record: name.to_owned(),
+            source: "state".to_owned(),
+            types: Vec::new(),
+            condition: None,
+            dedupe: None,
+            example: None,
+            summaries: Vec::new(),
+        };
+        Self { name: name.to_owned(), docs: docs.to_owned(), ty, source, event, trigger }
+    }
+}
+
+/// How the value of a state stands in the event: as [`plan::Value::to_json`] writes it.
+fn state_shape(ty: &Type, at: &str) -> plan::Shape {
+    let path = |last: &str| plan::JsonPath(vec![plan::Segment::Key(at.to_owned()), plan::Segment::Key(last.to_owned())]);
+    match ty {
+        Type::Text(_) => plan::Shape::Text,
+        Type::Bool => plan::Shape::Bool,
+        Type::Int(_) => plan::Shape::Integer,
+        Type::Number => plan::Shape::Number,
+        Type::Money => plan::Shape::Money {
+            amount: path("amount"),
+            currency: path("currency"),
+            unit: plan::MoneyUnit::Decimal,
+            exponents: BTreeMap::new(),
+        },
+        Type::DateTime => plan::Shape::Instant(plan::TimeFormat::Iso),
+        Type::Date => plan::Shape::Date,
+        // What is no member is unavailable and never comes here.
+        Type::Enum { members, .. } => plan::Shape::Enum { members: members.clone(), open: true },
+        Type::Optional(inner) => state_shape(inner, at),
+        Type::Unknown
+        | Type::Time
+        | Type::Duration
+        | Type::Json
+        | Type::List(_)
+        | Type::Map(_)
+        | Type::Record(_)
+        | Type::Nothing => plan::Shape::Json,
+    }
+}
+
 /// A query or an action.
 #[derive(Debug, Clone)]
 pub struct Operation {
@@ -175,8 +278,8 @@ pub struct Operation {
     pub inputs: Vec<Input>,
     /// Its result, with `?` where there may be none.
     pub output: Type,
-    /// `@dangerous`.
-    pub dangerous: bool,
+    /// `@dangerous`: it must not act on an old event.
+    pub dangerous: Option<Dangerous>,
     /// `@internal`: used by other operations of the connector only.
     pub internal: bool,
     /// Groups of inputs of which at least one must be given.
@@ -185,6 +288,22 @@ pub struct Operation {
     pub emits: Vec<String>,
     /// How it works.
     pub body: OperationBody,
+}
+
+/// `@dangerous(default: 30 seconds, limit: 5 minutes)`: how old the event of a dangerous action may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dangerous {
+    /// What is proposed for a flow that says nothing, in milliseconds.
+    pub default_ms: u64,
+    /// The most that a flow may say, in milliseconds.
+    pub limit_ms: u64,
+}
+
+impl Default for Dangerous {
+    /// Half a minute, and five minutes at most.
+    fn default() -> Self {
+        Self { default_ms: 30_000, limit_ms: 300_000 }
+    }
 }
 
 /// How an operation works.

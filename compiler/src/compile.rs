@@ -245,13 +245,17 @@ impl Compiler {
             }
         }
         self.catalog = if nodes.is_empty() { connector::builtin().clone() } else { self.with_own(&nodes) };
-        self.connections = Arc::new(match &self.settings.connections {
+        let mut connections: BTreeMap<String, Arc<Connector>> = match &self.settings.connections {
             Some(connections) => connections
                 .iter()
                 .filter_map(|(name, settings)| Some((name.clone(), self.catalog.connectors.get(&settings.connector)?.clone())))
                 .collect(),
             None => self.catalog.connectors.clone(),
-        });
+        };
+        if let Some(engine) = self.catalog.connectors.get(connector::ENGINE) {
+            connections.entry(connector::ENGINE.to_owned()).or_insert_with(|| engine.clone());
+        }
+        self.connections = Arc::new(connections);
         for state in self.files.values_mut() {
             state.unit = None;
         }
@@ -310,6 +314,8 @@ impl Compiler {
         let connections = self
             .connections
             .iter()
+            // Nobody names this one in flow.toml, so it counts where a flow does.
+            .filter(|(name, _)| *name != connector::ENGINE || units.values().any(|unit| unit.used_connections.contains(*name)))
             .map(|(name, declared)| {
                 let settings = self.settings.connections.as_ref().and_then(|all| all.get(name)).unwrap_or(&default);
                 (name.clone(), connector::connection(declared, name, settings))

@@ -27,7 +27,8 @@ pub struct Flow {
     pub hash: String,
     /// What starts it; one of them suffices.
     pub triggers: Vec<TriggerUse>,
-    /// The fields of the event that it reads: the slots of [`Expr::Event`]. Paths are relative to the event's object.
+    /// The fields of the event that it reads: the slots of [`Expr::Event`]. Paths are relative to the event's object. Where
+    /// the triggers of a flow differ in this, [`TriggerUse::reads`] has the slots of each; ask [`Flow::reads_of`].
     pub reads: Vec<FieldShape>,
     /// Which events.
     pub filter: Option<Condition>,
@@ -69,6 +70,22 @@ pub struct TriggerUse {
     /// How it starts the flow.
     #[serde(default)]
     pub kind: StartKind,
+    /// The slots for events of this trigger, where they are not those of [`Flow::reads`]: one for each slot, `None` where
+    /// these events have no such field, and the slot is missing. Empty: those of the flow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<Option<FieldShape>>,
+}
+
+impl Flow {
+    /// Returns how the slots of [`Expr::Event`] are read from the events of one of its triggers, slot for slot; `None`
+    /// where these events have no such field.
+    pub fn reads_of<'a>(&'a self, trigger: &'a TriggerUse) -> impl Iterator<Item = Option<&'a FieldShape>> {
+        let own = !trigger.reads.is_empty();
+        self.reads.iter().enumerate().map(move |(slot, shape)| match own {
+            true => trigger.reads.get(slot).and_then(Option::as_ref),
+            false => Some(shape),
+        })
+    }
 }
 
 impl TriggerUse {

@@ -7,7 +7,8 @@ use crate::{Condition, Expr, Rate, Schedule, Span, TriggerUse, Value};
 /// How a trigger starts the flow.
 ///
 /// Everything but [`StartKind::Event`] is turned into an event by the runtime: its connection, source and type are those of
-/// the [`TriggerUse`], whose only type is the flow's id, so that it concerns no other flow.
+/// the [`TriggerUse`], whose only type is the flow's id, so that it concerns no other flow. Its payload is an object whose
+/// members are what the flow may read of it; the source is none of the connector's, so paths begin at the payload's root.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartKind {
@@ -22,18 +23,23 @@ pub enum StartKind {
     State(Box<StateStart>),
 }
 
-/// An event that does not come.
+/// An event that does not come. What is awaited cannot be read in the steps: the event that the runtime makes has no
+/// fields, and the [`TriggerUse`] around it none to read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Absence {
-    /// The awaited event: a plain trigger.
+    /// The awaited event: a plain trigger. How its events are read is what [`crate::Flow::reads_of`] says of it.
     pub awaited: TriggerUse,
-    /// Which of its events end the silence; over the slots of [`crate::Flow::reads`].
+    /// Which of its events end the silence; over the slots of [`crate::Flow::reads`], as its guard is. The flow itself has
+    /// no filter then.
     pub filter: Option<Condition>,
-    /// How long the silence is.
+    /// How long the silence is: from the last such event, or from when the flow was first live.
     pub within: Span,
 }
 
 /// A state that starts a flow.
+///
+/// The payload of its event is `{ "value": …, "was": …, "since": … }`: what the state is now, what it was known to be before
+/// (left out where that is not known), both as [`Value::to_json`] writes them, and since when it is so, in RFC 3339.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StateStart {
     /// The state of the connection: [`crate::StateSource::name`].
@@ -42,7 +48,7 @@ pub struct StateStart {
     pub op: StateOp,
     /// With what.
     pub value: Value,
-    /// For how long it has to hold; `None` at once.
+    /// For how long it has to hold; `None` at once. With every operator but [`StateOp::Is`] the time begins with the change.
     pub lasting: Option<Span>,
     /// What a time in which the state was not known means for `lasting`.
     pub gaps: Gaps,
@@ -211,11 +217,12 @@ pub enum Wait {
 pub struct WaitFor {
     /// The place in the flow.
     pub path: String,
-    /// The awaited event: a plain trigger. Its guard reads the slots of `reads` as [`Expr::Event`].
+    /// The awaited event: a plain trigger. Its guard reads the slots of `reads` as [`Expr::Event`]; its own `reads` are empty.
     pub trigger: TriggerUse,
     /// The fields of the awaited event: the slots of [`Expr::Awaited`].
     pub reads: Vec<crate::FieldShape>,
-    /// Which of its events; over the awaited event, the starting one and the locals.
+    /// Which of its events; over the awaited event, the starting one and the locals. [`crate::Env`] is that of the starting
+    /// event; `now` is when the awaited event was received.
     pub condition: Option<Condition>,
     /// `field is value`, where the condition demands it: a slot of `reads` and an expression without [`Expr::Awaited`], so
     /// that waiting runs are found by its value.

@@ -72,8 +72,8 @@ struct Compiled {
 /// What is computed once per flow.
 #[derive(Debug)]
 struct Parts {
-    /// The numbers of its fields, by slot.
-    fields: Vec<u32>,
+    /// For each trigger the numbers of its fields, by slot; `None` where its events have no such field.
+    fields: Vec<Vec<Option<u32>>>,
     raw: Vec<JsonPath>,
     identities: Vec<String>,
     guard_slots: Vec<Vec<u16>>,
@@ -157,7 +157,11 @@ impl Matcher {
     fn parts(&self, flow: &Flow) -> Parts {
         let mut known = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
         Parts {
-            fields: flow.reads.iter().map(|field| known.number(field)).collect(),
+            fields: flow
+                .triggers
+                .iter()
+                .map(|used| flow.reads_of(used).map(|field| field.map(|field| known.number(field))).collect())
+                .collect(),
             raw: reads::raw_paths(flow),
             identities: flow.triggers.iter().map(TriggerUse::identity).collect(),
             guard_slots: flow.triggers.iter().map(|used| used.guard.as_ref().map(reads::slots).unwrap_or_default()).collect(),
@@ -200,7 +204,7 @@ impl Matcher {
         let known = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
         let mut group = Group { object: object.clone(), ..Group::default() };
         for listener in listeners {
-            for number in &listener.flow.parts.fields {
+            for number in listener.flow.parts.fields.get(listener.used).into_iter().flatten().flatten() {
                 let Some(shape) = known.shapes.get(*number as usize) else { continue };
                 if !group.places.contains_key(number) {
                     group.places.insert(*number, u32::try_from(group.fields.len()).unwrap_or(u32::MAX));
@@ -390,7 +394,7 @@ impl Payload<'_, '_> {
             if only_trigger.is_some_and(|only| only != used.name) {
                 continue;
             }
-            let view = FlowView { payload: self, flow: &listener.flow, event, settings, trigger: &used.name };
+            let view = FlowView { payload: self, flow: &listener.flow, event, settings, used: listener.used };
             let fired = fired.entry(identity).or_insert_with(|| {
                 let holds = view.guard(listener.used);
                 let start = starts.len();
@@ -430,7 +434,7 @@ impl Payload<'_, '_> {
     pub(crate) fn each_listener(&self, event: &EventHead, settings: &BTreeMap<String, Value>, each: Listening<'_>) {
         for listener in &self.group.listeners {
             let Some(used) = listener.trigger() else { continue };
-            let view = FlowView { payload: self, flow: &listener.flow, event, settings, trigger: &used.name };
+            let view = FlowView { payload: self, flow: &listener.flow, event, settings, used: listener.used };
             each(&listener.flow.flow, used, &view, view.guard(listener.used));
         }
     }

@@ -9,6 +9,7 @@ use super::read::literal_secret;
 use super::{Config, SecretRef};
 use crate::catalog::{Catalog, Connector};
 use crate::code::Code;
+use crate::connector::ENGINE;
 use crate::diagnostic::Diagnostic;
 use crate::settings::ConnectionSettings;
 use crate::suggest::nearest;
@@ -22,6 +23,13 @@ pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_se
     let mut diagnostics = Vec::new();
     let mut settings = std::collections::BTreeMap::new();
     for (name, connection) in &mut config.connections {
+        if name == ENGINE {
+            let message = "`flow` is what the events of the flows themselves are called: it is there without a line here";
+            let diagnostic = Diagnostic::new(Code::E812, file, connection.connector_span, message)
+                .help("take it out, or give this connection another name");
+            diagnostics.push(diagnostic);
+            continue;
+        }
         let Some(connector) = catalog.connectors.get(&connection.connector) else {
             let known: Vec<&str> = catalog.connectors.keys().map(String::as_str).collect();
             let mut diagnostic = Diagnostic::new(

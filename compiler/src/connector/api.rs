@@ -7,6 +7,7 @@ use flow_grammar::syntax::{self, Ident, MemberKind, NumberLit, Rate};
 use flow_plan::ty::Type;
 use flow_plan::{self as plan, Currency, Expr, Value};
 
+use super::builtin::ENGINE_SOURCE;
 use super::wire::{Place, Scope};
 use super::{Cx, docs_line};
 use crate::catalog;
@@ -59,7 +60,10 @@ impl<'a> Cx<'a> {
             }
             self.declare_api_line(&mut api, member);
         }
-        if !seen.contains_key("base") {
+        // What asks nothing needs no address.
+        let asks = node.members.iter().any(|member| !matches!(&member.kind, MemberKind::Record(_) | MemberKind::Trigger(_) | MemberKind::Docs(_))
+            && !matches!(&member.kind, MemberKind::Source(source) if source.name.as_ref().is_some_and(|name| name.text == ENGINE_SOURCE)));
+        if asks && !seen.contains_key("base") {
             let diagnostic = self.mistake(node.name.span, format!("`{}` does not say where its API is", node.name.text));
             self.push(diagnostic.help("add a line such as `base \"https://api.example.com\"`"));
         }

@@ -7,8 +7,15 @@ use flow_grammar::syntax;
 use super::declare;
 use crate::catalog::{Catalog, Connector};
 
+/// The connector of the flows themselves, and its connection, which every project has.
+pub const ENGINE: &str = "flow";
+
+/// The source of events that flowd itself makes.
+pub(super) const ENGINE_SOURCE: &str = "engine";
+
 /// Name, file and source of each.
 const SOURCES: &[(&str, &str, &str)] = &[
+    (ENGINE, "connectors/flow.flow", include_str!("../../../connectors/flow.flow")),
     ("kustomer", "connectors/kustomer.flow", include_str!("../../../connectors/kustomer.flow")),
     ("stripe", "connectors/stripe.flow", include_str!("../../../connectors/stripe.flow")),
 ];
@@ -68,6 +75,10 @@ macro_rules! fixtures {
 }
 
 fixtures! {
+    "flow.dead",
+    "flow.failed",
+    "flow.paused",
+    "flow.silent",
     "kustomer.conversation_closed",
     "kustomer.conversation_created",
     "kustomer.conversation_reopened",

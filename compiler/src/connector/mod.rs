@@ -30,7 +30,7 @@ use crate::diagnostic::Diagnostic;
 use crate::settings::ConnectionSettings;
 use crate::suggest::nearest;
 
-pub use builtin::{builtin, builtin_connector, builtin_fixture, builtin_sources};
+pub use builtin::{ENGINE, builtin, builtin_connector, builtin_fixture, builtin_sources};
 
 /// Returns the declarations of one connector, with everything that is wrong in it.
 pub fn declare(file: &Arc<str>, source: &str, node: &syntax::Connector) -> (catalog::Connector, Vec<Diagnostic>) {
@@ -56,6 +56,7 @@ pub fn declare(file: &Arc<str>, source: &str, node: &syntax::Connector) -> (cata
         operations: cx.operations,
         resolvers,
         sources,
+        states: BTreeMap::new(),
     };
     (connector, cx.diagnostics)
 }
@@ -82,7 +83,7 @@ pub fn connection(connector: &catalog::Connector, name: &str, settings: &Connect
             .collect(),
         secrets: connector.secrets.clone(),
         sources: connector.sources.clone(),
-        states: Vec::new(),
+        states: connector.states.values().map(|state| state.source.clone()).collect(),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::code::Code;
 /// What stands behind the inputs of an operation.
 #[derive(Default)]
 struct Marks {
-    dangerous: bool,
+    dangerous: Option<catalog::Dangerous>,
     internal: bool,
     one_of: Vec<Vec<String>>,
 }
@@ -71,7 +71,7 @@ impl<'a> Cx<'a> {
         let mut marks = Marks::default();
         for attribute in attributes {
             match attribute.name.text.as_str() {
-                "dangerous" => marks.dangerous = true,
+                "dangerous" => marks.dangerous = Some(self.dangerous(attribute)),
                 "internal" => marks.internal = true,
                 "one_of" => {
                     let names: Vec<&Ident> = attribute
@@ -95,6 +95,37 @@ impl<'a> Cx<'a> {
             }
         }
         marks
+    }
+
+    /// `@dangerous`, `@dangerous(default: 30 seconds, limit: 5 minutes)`.
+    fn dangerous(&mut self, attribute: &Attribute) -> catalog::Dangerous {
+        let mut dangerous = catalog::Dangerous::default();
+        let mut default = None;
+        for arg in &attribute.args {
+            let ExprKind::Duration(duration) = arg.value.kind.as_ref() else {
+                let diagnostic = self.mistake(arg.span, "`@dangerous` takes lengths of time");
+                self.push(diagnostic.help("`@dangerous(default: 30 seconds, limit: 5 minutes)`: how old its event may be"));
+                continue;
+            };
+            let millis = self.millis(duration);
+            match arg.name.as_ref().map(|name| name.text.as_str()) {
+                Some("default") => default = Some(millis),
+                Some("limit") => dangerous.limit_ms = millis,
+                Some(other) => {
+                    let message = format!("`@dangerous` has no `{other}`");
+                    self.unknown(arg.span, message, other, ["default", "limit"]);
+                }
+                None => {
+                    let diagnostic = self.mistake(arg.span, "is this the `default` or the `limit`?");
+                    self.push(diagnostic.help("`@dangerous(default: 30 seconds, limit: 5 minutes)`: how old its event may be"));
+                }
+            }
+        }
+        dangerous.default_ms = default.unwrap_or(dangerous.default_ms.min(dangerous.limit_ms));
+        if dangerous.default_ms > dangerous.limit_ms {
+            self.push(self.mistake(attribute.span, "the default is more than the limit"));
+        }
+        dangerous
     }
 
     fn one_of<'n>(&mut self, names: impl IntoIterator<Item = &'n Ident>, inputs: &[catalog::Input]) -> Vec<String> {

@@ -7,6 +7,7 @@ use flow_grammar::syntax::{self, ExprKind, Ident, SourceLine, SourceLineKind};
 use flow_plan::{Envelope, Expr, JsonPath, Pages, Poll, Refusal, Segment, Source, TimeFormat, Value, Webhook};
 
 use super::Cx;
+use super::builtin::ENGINE_SOURCE;
 use super::wire::{Place, Scope};
 use crate::catalog;
 use crate::code::Code;
@@ -245,7 +246,8 @@ impl<'a> Cx<'a> {
         triggers: &BTreeMap<String, Vec<String>>,
         lines: &PollLines,
     ) {
-        let problem = if !webhook && !poll {
+        // What flowd itself makes comes neither way.
+        let problem = if !webhook && !poll && name.text != ENGINE_SOURCE {
             ("it has neither a webhook nor a poll", "add `webhook verify …` or `poll GET …`")
         } else if envelope.id.is_none() && lines.seen.is_empty() {
             ("nothing tells one event from another", "add `id \"…\"`: where the id of an event stands")

@@ -17,6 +17,7 @@ use super::sends::Sends;
 use super::typed::Typed;
 use crate::catalog::{Catalog, Connector, Field, Record, Trigger};
 use crate::code::Code;
+use crate::connector::ENGINE;
 use crate::diagnostic::Diagnostic;
 use crate::settings::Settings;
 
@@ -240,6 +241,12 @@ impl<'a> Checker<'a> {
         self.connections.get_key_value(name).map(|(name, connector)| (name.as_str(), connector.as_ref()))
     }
 
+    /// Returns the connection that a bare name means where a value is expected. The events of the flows themselves have a
+    /// field of the name of their connection, which nobody has chosen: it is the field that is meant.
+    pub(super) fn bare_connection(&self, name: &str) -> Option<(&'a str, &'a Connector)> {
+        self.connection(name).filter(|(connection, _)| *connection != ENGINE || self.event_field(name).is_none())
+    }
+
     /// Returns the field of the event.
     pub(super) fn event_field(&self, name: &str) -> Option<&'a Field> {
         match self.event {
@@ -274,7 +281,7 @@ impl<'a> Checker<'a> {
 
     /// Tells whether a bare name does not reach the event's field.
     pub(super) fn is_hidden(&self, name: &str) -> bool {
-        self.binding(name).is_some() || self.connection(name).is_some() || super::expr::is_builtin(name) || is_reserved(name)
+        self.binding(name).is_some() || self.bare_connection(name).is_some() || super::expr::is_builtin(name) || is_reserved(name)
     }
 
     /// Returns the record of a record type, with its connector.

@@ -8,6 +8,7 @@ use super::expr::function::{FUNCTIONS, PLANNED};
 use super::typed::Typed;
 use crate::catalog::{Connector, Record};
 use crate::code::Code;
+use crate::connector::ENGINE;
 use crate::diagnostic::{Diagnostic, Fix};
 use crate::suggest::nearest;
 
@@ -172,13 +173,13 @@ impl<'a> Checker<'a> {
             diagnostic = diagnostic.help(format!("add `[connections.{}]` to flow.toml", name.text));
         } else {
             // Another service is not what was meant, whatever its actions are called.
-            let all: Vec<&str> = self.connections.keys().map(String::as_str).collect();
+            let all: Vec<&str> = self.connections.keys().map(String::as_str).filter(|name| *name != ENGINE).collect();
             let unused: Vec<&str> = self
                 .catalog
                 .connectors
                 .keys()
                 .map(String::as_str)
-                .filter(|name| !self.connections.values().any(|connector| connector.name == *name))
+                .filter(|name| *name != ENGINE && !self.connections.values().any(|connector| connector.name == *name))
                 .collect();
             let mut help = match all.as_slice() {
                 [] => "flow.toml has no connections yet".to_owned(),
@@ -198,7 +199,6 @@ impl<'a> Checker<'a> {
     fn event_is_unknown_builtin(&mut self, name: &Ident) -> bool {
         let (what, help) = match name.text.as_str() {
             "ai" => ("the `ai` steps", "decide with `match` on a field of the event, or with `contains`"),
-            "flow" => ("events of flows themselves, such as `flow.dead`", "a flow's own `on error { … }` tells of its failures"),
             _ => return false,
         };
         let diagnostic = self.diagnostic(Code::E190, name.span, format!("not supported yet: {what}")).help(help);

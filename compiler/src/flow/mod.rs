@@ -182,7 +182,7 @@ impl<'a> Checker<'a> {
     fn any_action(&self) -> Option<String> {
         let all = || {
             self.connections.iter().flat_map(|(connection, connector)| {
-                let actions = connector.operations.values().filter(|op| op.action && !op.internal && !op.dangerous);
+                let actions = connector.operations.values().filter(|op| op.action && !op.internal && op.dangerous.is_none());
                 actions.map(move |op| format!("{connection}.{}", op.name))
             })
         };

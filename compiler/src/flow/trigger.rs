@@ -357,6 +357,7 @@ impl<'a> Checker<'a> {
             guard,
             dedupe,
             kind: plan::StartKind::Event,
+            reads: Vec::new(),
         })
     }
 

@@ -127,5 +127,5 @@ fn operations() {
     assert!(matches!(&http("parcel").answer.refused_when, Some(Expr::Not(_))));
     assert!(matches!(&http("newest").answer.first, Some(Expr::And(_))));
     let recall = &depot.operations["recall"];
-    assert!(recall.dangerous && recall.output == Type::Nothing && recall.emits == ["parcel_sent"]);
+    assert!(recall.dangerous.is_some() && recall.output == Type::Nothing && recall.emits == ["parcel_sent"]);
 }

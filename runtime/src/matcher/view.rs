@@ -15,13 +15,14 @@ pub(crate) struct FlowView<'v> {
     pub(super) flow: &'v Compiled,
     pub(super) event: &'v EventHead,
     pub(super) settings: &'v BTreeMap<String, Value>,
-    pub(super) trigger: &'v str,
+    /// The place of the trigger in the flow.
+    pub(super) used: usize,
 }
 
 impl FlowView<'_> {
     fn place(&self, slot: u16) -> Option<&Result<Value, Misfit>> {
-        let number = self.flow.parts.fields.get(usize::from(slot))?;
-        self.payload.values.get(*self.payload.group.places.get(number)? as usize)
+        let number = (*self.flow.parts.fields.get(self.used)?.get(usize::from(slot))?)?;
+        self.payload.values.get(*self.payload.group.places.get(&number)? as usize)
     }
 
     /// Returns why a slot cannot be read.
@@ -30,7 +31,7 @@ impl FlowView<'_> {
     }
 
     fn slot_count(&self) -> u16 {
-        u16::try_from(self.flow.parts.fields.len()).unwrap_or(u16::MAX)
+        u16::try_from(self.flow.flow.reads.len()).unwrap_or(u16::MAX)
     }
 
     /// Returns the first reason why the payload does not fit.
@@ -120,7 +121,9 @@ impl Scope for FlowView<'_> {
         match env {
             Env::Now => Value::Instant(self.event.now()),
             Env::ReceivedAt => Value::Instant(self.event.received_at),
-            Env::TriggerName => Value::text(self.trigger),
+            Env::TriggerName => {
+                self.flow.flow.triggers.get(self.used).map_or(Value::Missing, |used| Value::text(used.name.as_str()))
+            }
             Env::Origin => Value::text(self.event.origin.as_str()),
             Env::EventId => Value::text(self.event.id.as_str()),
             Env::EventAt => Value::Instant(self.event.occurred_at.unwrap_or(self.event.received_at)),

@@ -335,6 +335,7 @@ pub(crate) fn trigger(name: &str) -> plan::TriggerUse {
         guard: None,
         dedupe: None,
         kind: plan::StartKind::Event,
+        reads: Vec::new(),
     }
 }
 

@@ -209,6 +209,7 @@ pub(crate) fn flow(id: &str, trigger: &str) -> Arc<Flow> {
             guard: None,
             dedupe: None,
             kind: flow_plan::StartKind::Event,
+            reads: Vec::new(),
         }],
         reads: Vec::new(),
         filter: None,

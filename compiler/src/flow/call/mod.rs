@@ -51,7 +51,7 @@ impl<'a> Checker<'a> {
             self.query_as_step(node, target);
             return false;
         }
-        if target.operation.dangerous && !self.has_fresh() && self.quiet == 0 && self.frame.own.is_none() {
+        if target.operation.dangerous.is_some() && !self.has_fresh() && self.quiet == 0 && self.frame.own.is_none() {
             let diagnostic = self
                 .diagnostic(Code::E504, node.call.span, format!("`{}` must not act on an old event", target.name()))
                 .label("dangerous: it may come hours late, after a restart or an outage")

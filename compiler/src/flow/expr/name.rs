@@ -18,7 +18,7 @@ impl<'a> Checker<'a> {
         if let Some(bound) = self.bound(&name.text) {
             return bound;
         }
-        if let Some((connection, connector)) = self.connection(&name.text) {
+        if let Some((connection, connector)) = self.bare_connection(&name.text) {
             self.uses(connection);
             let diagnostic = self
                 .diagnostic(Code::E301, name.span, format!("`{connection}` is a connection, not a value"))
