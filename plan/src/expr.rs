@@ -84,6 +84,10 @@ pub enum Expr {
     },
     /// A function.
     Call(Function, Vec<Expr>),
+    /// The item at hand, inside of the innermost [`Expr::ForEach`].
+    It,
+    /// What becomes of a list, asked of one item after the other: the list, then what is asked, where [`Expr::It`] is the item.
+    ForEach(Each, Box<Expr>, Box<Expr>),
 }
 
 impl Expr {
@@ -103,7 +107,8 @@ impl Expr {
             | Expr::Input(_)
             | Expr::Env(_)
             | Expr::Raw(_)
-            | Expr::Answer(_) => {}
+            | Expr::Answer(_)
+            | Expr::It => {}
             Expr::Field(inner, _)
             | Expr::Not(inner)
             | Expr::CompareAny(_, inner, _)
@@ -121,7 +126,8 @@ impl Expr {
             | Expr::StartsWith(left, right)
             | Expr::EndsWith(left, right)
             | Expr::Arithmetic(_, left, right)
-            | Expr::Else(left, right) => {
+            | Expr::Else(left, right)
+            | Expr::ForEach(_, left, right) => {
                 visit(left);
                 visit(right);
             }
@@ -217,27 +223,113 @@ pub enum Env {
     Error,
 }
 
-/// The functions that exist so far.
+/// What is made of the items of a list. Variants are written by name, and are never renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Each {
+    /// Whether it holds for one of them.
+    Any,
+    /// Whether it holds for all of them.
+    All,
+    /// For how many it holds.
+    Count,
+    /// Those for which it holds.
+    Filter,
+    /// What it gives for each of them; what is missing is left out.
+    Map,
+    /// The items in the order of what it gives for them.
+    Sort,
+}
+
+/// The functions. They are documented, checked and evaluated in the crate `flow-functions`; here they only have a name that
+/// plans can be written with. Variants are written by name, and are never renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Function {
     /// `lower(text)`.
     Lower,
     /// `upper(text)`.
     Upper,
+    /// `capitalize(text)`.
+    Capitalize,
     /// `trim(text)`.
     Trim,
+    /// `replace(text, find, with)`.
+    Replace,
+    /// `split(text, by)`.
+    Split,
+    /// `join(list, with)`.
+    Join,
+    /// `slice(text or list, from, to)`.
+    Slice,
+    /// `cut(text, n)`: at most so many characters.
+    CutCharacters,
     /// `length(text or list)`.
     Length,
     /// `first(list)`.
     First,
     /// `last(list)`.
     Last,
+    /// `unique(list)`.
+    Unique,
+    /// `reverse(list)`.
+    Reverse,
+    /// `sum(list)` of numbers; 0 of none.
+    Sum,
+    /// `sum(list)` of money; missing where there is none, or of two currencies.
+    SumMoney,
+    /// `average(list)`.
+    Average,
+    /// `min(list)`, or the least of several values.
+    Min,
+    /// `max(list)`, or the greatest of several values.
+    Max,
+    /// `round(number, digits)`.
+    Round,
+    /// `round_up(number, digits)`.
+    RoundUp,
+    /// `round_down(number, digits)`.
+    RoundDown,
+    /// `abs(number)`.
+    Abs,
+    /// `number(text)`.
+    Number,
+    /// `amount(money)`.
+    Amount,
+    /// `money(number, currency)`.
+    Money,
+    /// `format(value, pattern, zone)`.
+    Format,
+    /// `date_of(instant, zone)`.
+    DateOf,
+    /// `time_of(instant, zone)`.
+    TimeOf,
+    /// `days_between(from, to, zone)`.
+    DaysBetween,
+    /// `start_of_day(instant or date, zone)`.
+    StartOfDay,
+    /// `year(instant or date, zone)`.
+    Year,
+    /// `month(instant or date, zone)`.
+    Month,
+    /// `day(instant or date, zone)`.
+    Day,
+    /// `weekday(instant or date, zone)`: `monday` to `sunday`.
+    Weekday,
+    /// `hour(instant or time, zone)`.
+    Hour,
+    /// `minute(instant or time, zone)`.
+    Minute,
     /// `cut(text, n bytes)`: at most so many bytes of UTF-8, whole characters.
     Cut,
     /// `base64(text)`.
     Base64,
+    /// `percent_encode(text)`.
+    PercentEncode,
     /// `hash(text)`: SHA-256 in hex.
     Hash,
+    /// `json(value)`.
+    Json,
+    /// `parse_json(text)`.
+    ParseJson,
     /// `minor(money)`: the integer on the wire; the table has exponents that differ from ISO 4217.
     Minor(BTreeMap<Currency, u8>),
     /// `currency(money)`: the code in lower case.

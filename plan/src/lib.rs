@@ -20,7 +20,7 @@ mod value;
 
 pub use connection::{Api, Auth, Connection, Quota, RateLimit, SecretDecl, SettingDecl};
 pub use currency::{Currency, decimals_of};
-pub use expr::{Arithmetic, Condition, Env, Expr, Function, Order};
+pub use expr::{Arithmetic, Condition, Each, Env, Expr, Function, Order};
 pub use flow::{Call, CallArg, ErrorHandler, Flow, Instr, Invocation, Outline, Program, Retry, Send, TriggerUse};
 pub use hash::{content_hash, short_hash};
 pub use operation::{Answer, Body, Effect, Encoding, FindBy, Input, Operation, PathPart, QueryField, Request};

@@ -3,6 +3,7 @@
 //! Evaluation is total: what cannot be computed is [`Value::Missing`], and only `require` can fail. It reads no clock and
 //! no network; whatever it needs from outside comes through a [`Scope`].
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -12,7 +13,11 @@ use jiff::civil::Time;
 use regex::Regex;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use crate::function;
+mod each;
+
+pub use flow_functions::ordering;
+
+use each::for_each;
 
 /// What an expression can read. A place that does not exist where it is evaluated is missing.
 pub trait Scope {
@@ -66,11 +71,33 @@ pub struct Required {
     pub what: String,
 }
 
+/// Where an expression is evaluated: the surroundings, and within the expression the item at hand.
+#[derive(Clone, Copy)]
+struct Within<'a> {
+    scope: &'a dyn Scope,
+    /// The item of the innermost [`Expr::ForEach`].
+    it: Option<&'a Value>,
+    /// How many items have been looked at.
+    rounds: &'a Cell<u32>,
+}
+
+impl<'a> std::ops::Deref for Within<'a> {
+    type Target = dyn Scope + 'a;
+
+    fn deref(&self) -> &Self::Target {
+        self.scope
+    }
+}
+
 /// Returns the value of an expression.
 ///
 /// # Errors
 /// Where a `require` finds no value.
 pub fn eval(expr: &Expr, scope: &dyn Scope) -> Result<Value, Required> {
+    compute(expr, Within { scope, it: None, rounds: &Cell::new(0) })
+}
+
+fn compute(expr: &Expr, scope: Within<'_>) -> Result<Value, Required> {
     Ok(match expr {
         Expr::Const(value) => value.clone(),
         Expr::Event(slot) => scope.event(*slot),
@@ -80,55 +107,65 @@ pub fn eval(expr: &Expr, scope: &dyn Scope) -> Result<Value, Required> {
         Expr::Env(env) => scope.env(env),
         Expr::Raw(path) => scope.raw(path),
         Expr::Answer(path) => scope.answer(path),
-        Expr::Field(record, name) => eval(record, scope)?.field(name),
-        Expr::Index(list, index) => index_of(&eval(list, scope)?, &eval(index, scope)?),
+        Expr::Field(record, name) => compute(record, scope)?.field(name),
+        Expr::Index(list, index) => index_of(&compute(list, scope)?, &compute(index, scope)?),
         Expr::Text(parts) => text(parts, scope)?,
         Expr::List(items) => {
-            let items = items.iter().map(|item| eval(item, scope)).collect::<Result<Vec<_>, _>>()?;
+            let items = items.iter().map(|item| compute(item, scope)).collect::<Result<Vec<_>, _>>()?;
             Value::List(Arc::new(items.into_iter().filter(|item| !item.is_missing()).collect()))
         }
         Expr::Record(fields) => {
             let mut record = BTreeMap::new();
             for (name, value) in fields {
-                let value = eval(value, scope)?;
+                let value = compute(value, scope)?;
                 if !value.is_missing() {
                     record.insert(Arc::from(name.as_str()), value);
                 }
             }
             Value::Record(Arc::new(record))
         }
-        Expr::Not(inner) => Value::Bool(!holds(inner, scope)?),
+        Expr::Not(inner) => Value::Bool(!truth(inner, scope)?),
         Expr::And(parts) => Value::Bool(all(parts, scope)?),
         Expr::Or(parts) => Value::Bool(any(parts, scope)?),
         Expr::Compare(order, left, right) => {
-            Value::Bool(ordering(&eval(left, scope)?, &eval(right, scope)?).is_some_and(|found| order.holds(found)))
+            Value::Bool(ordering(&compute(left, scope)?, &compute(right, scope)?).is_some_and(|found| order.holds(found)))
         }
-        Expr::CompareAny(order, left, limits) => Value::Bool(compare_any(*order, &eval(left, scope)?, limits)),
-        Expr::CompareMajor(order, left, right) => Value::Bool(compare_major(*order, &eval(left, scope)?, &eval(right, scope)?)),
-        Expr::Equal(left, right) => Value::Bool(equal(&eval(left, scope)?, &eval(right, scope)?)),
-        Expr::OneOf(value, choices) => Value::Bool(one_of(&eval(value, scope)?, choices, scope)?),
-        Expr::InList(value, list) => Value::Bool(in_list(&eval(value, scope)?, &eval(list, scope)?)),
-        Expr::InRange(value, low, high) => Value::Bool(in_range(&eval(value, scope)?, &eval(low, scope)?, &eval(high, scope)?)),
-        Expr::IsPresent(inner) => Value::Bool(!eval(inner, scope)?.is_missing()),
-        Expr::IsEmpty(inner) => Value::Bool(is_empty(&eval(inner, scope)?)),
-        Expr::Contains(text, part) => Value::Bool(contains(&eval(text, scope)?, &eval(part, scope)?)),
-        Expr::StartsWith(text, part) => Value::Bool(of_texts(&eval(text, scope)?, &eval(part, scope)?, |t, p| t.starts_with(p))),
-        Expr::EndsWith(text, part) => Value::Bool(of_texts(&eval(text, scope)?, &eval(part, scope)?, |t, p| t.ends_with(p))),
-        Expr::Matches(text, pattern) => Value::Bool(eval(text, scope)?.as_text().is_some_and(|text| matches(text, pattern))),
-        Expr::Arithmetic(how, left, right) => arithmetic(*how, &eval(left, scope)?, &eval(right, scope)?),
-        Expr::Negate(inner) => negate(&eval(inner, scope)?),
-        Expr::Else(value, default) => match eval(value, scope)? {
-            Value::Missing => eval(default, scope)?,
+        Expr::CompareAny(order, left, limits) => Value::Bool(compare_any(*order, &compute(left, scope)?, limits)),
+        Expr::CompareMajor(order, left, right) => {
+            Value::Bool(compare_major(*order, &compute(left, scope)?, &compute(right, scope)?))
+        }
+        Expr::Equal(left, right) => Value::Bool(equal(&compute(left, scope)?, &compute(right, scope)?)),
+        Expr::OneOf(value, choices) => Value::Bool(one_of(&compute(value, scope)?, choices, scope)?),
+        Expr::InList(value, list) => Value::Bool(in_list(&compute(value, scope)?, &compute(list, scope)?)),
+        Expr::InRange(value, low, high) => {
+            Value::Bool(in_range(&compute(value, scope)?, &compute(low, scope)?, &compute(high, scope)?))
+        }
+        Expr::IsPresent(inner) => Value::Bool(!compute(inner, scope)?.is_missing()),
+        Expr::IsEmpty(inner) => Value::Bool(is_empty(&compute(inner, scope)?)),
+        Expr::Contains(text, part) => Value::Bool(contains(&compute(text, scope)?, &compute(part, scope)?)),
+        Expr::StartsWith(text, part) => {
+            Value::Bool(of_texts(&compute(text, scope)?, &compute(part, scope)?, |t, p| t.starts_with(p)))
+        }
+        Expr::EndsWith(text, part) => {
+            Value::Bool(of_texts(&compute(text, scope)?, &compute(part, scope)?, |t, p| t.ends_with(p)))
+        }
+        Expr::Matches(text, pattern) => Value::Bool(compute(text, scope)?.as_text().is_some_and(|text| matches(text, pattern))),
+        Expr::Arithmetic(how, left, right) => arithmetic(*how, &compute(left, scope)?, &compute(right, scope)?),
+        Expr::Negate(inner) => negate(&compute(inner, scope)?),
+        Expr::Else(value, default) => match compute(value, scope)? {
+            Value::Missing => compute(default, scope)?,
             value => value,
         },
-        Expr::Require { value, what } => match eval(value, scope)? {
+        Expr::Require { value, what } => match compute(value, scope)? {
             Value::Missing => return Err(Required { what: what.clone() }),
             value => value,
         },
         Expr::Call(function, args) => {
-            let args = args.iter().map(|arg| eval(arg, scope)).collect::<Result<Vec<_>, _>>()?;
-            function::call(function, &args)
+            let args = args.iter().map(|arg| compute(arg, scope)).collect::<Result<Vec<_>, _>>()?;
+            flow_functions::call(function, &args)
         }
+        Expr::It => scope.it.cloned().unwrap_or_default(),
+        Expr::ForEach(each, list, body) => for_each(*each, &compute(list, scope)?, body, scope)?,
     })
 }
 
@@ -150,6 +187,10 @@ pub fn holds(expr: &Expr, scope: &dyn Scope) -> Result<bool, Required> {
     Ok(matches!(eval(expr, scope)?, Value::Bool(true)))
 }
 
+fn truth(expr: &Expr, scope: Within<'_>) -> Result<bool, Required> {
+    Ok(matches!(compute(expr, scope)?, Value::Bool(true)))
+}
+
 /// Returns what stands at a path of a value; the root path is the value itself.
 pub fn path_get(value: &Value, path: &JsonPath) -> Value {
     let mut at = value;
@@ -167,57 +208,43 @@ pub fn path_get(value: &Value, path: &JsonPath) -> Value {
     at.clone()
 }
 
-/// Returns how two values of one type are ordered; `None` where one is missing, they are of two types or currencies.
-pub fn ordering(left: &Value, right: &Value) -> Option<Ordering> {
-    match (left, right) {
-        (Value::Number(left), Value::Number(right)) => Some(left.cmp(right)),
-        (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),
-        (Value::Money(left), Value::Money(right)) if left.currency == right.currency => Some(left.amount.cmp(&right.amount)),
-        (Value::Date(left), Value::Date(right)) => Some(left.cmp(right)),
-        (Value::Time(left), Value::Time(right)) => Some(left.cmp(right)),
-        (Value::Instant(left), Value::Instant(right)) => Some(left.cmp(right)),
-        (Value::Duration(left), Value::Duration(right)) => Some(left.approximate_millis().cmp(&right.approximate_millis())),
-        _ => None,
-    }
-}
-
 /// Tells whether two values are present and equal.
 pub fn equal(left: &Value, right: &Value) -> bool {
     !left.is_missing() && left == right
 }
 
-fn all(parts: &[Expr], scope: &dyn Scope) -> Result<bool, Required> {
+fn all(parts: &[Expr], scope: Within<'_>) -> Result<bool, Required> {
     for part in parts {
-        if !holds(part, scope)? {
+        if !truth(part, scope)? {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-fn any(parts: &[Expr], scope: &dyn Scope) -> Result<bool, Required> {
+fn any(parts: &[Expr], scope: Within<'_>) -> Result<bool, Required> {
     for part in parts {
-        if holds(part, scope)? {
+        if truth(part, scope)? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn one_of(value: &Value, choices: &[Expr], scope: &dyn Scope) -> Result<bool, Required> {
+fn one_of(wanted: &Value, choices: &[Expr], scope: Within<'_>) -> Result<bool, Required> {
     for choice in choices {
-        if equal(value, &eval(choice, scope)?) {
+        if equal(wanted, &compute(choice, scope)?) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn text(parts: &[Expr], scope: &dyn Scope) -> Result<Value, Required> {
+fn text(parts: &[Expr], scope: Within<'_>) -> Result<Value, Required> {
     use std::fmt::Write;
     let mut out = String::new();
     for part in parts {
-        match eval(part, scope)? {
+        match compute(part, scope)? {
             Value::Text(text) => out.push_str(&text),
             // Writing into a text cannot fail.
             value => drop(write!(out, "{value}")),

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use flow_plan::Value;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::function::rfc3339;
+use flow_functions::rfc3339;
 
 /// What RFC 3986 calls unreserved stays; all else is encoded, so that no value can end its place.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

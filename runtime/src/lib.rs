@@ -11,7 +11,6 @@ pub mod eval;
 pub mod event;
 pub(crate) mod executor;
 pub mod form;
-pub mod function;
 pub mod journal;
 pub mod key;
 pub mod live;

@@ -19,6 +19,9 @@ pub fn zone(name: &str) -> Option<Zone> {
         return Some(known.clone());
     }
     let found = TimeZoneDatabase::bundled().get(name).ok()?;
-    KNOWN.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), found.clone());
+    // In other capitals a name is found as well, but not kept: those that exist are few.
+    if found.iana_name() == Some(name) {
+        KNOWN.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), found.clone());
+    }
     Some(found)
 }

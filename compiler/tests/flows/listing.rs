@@ -177,10 +177,9 @@ pub(crate) fn expr(flow: &Flow, node: &Expr) -> String {
         Expr::Negate(a) => format!("-{}", one(a)),
         Expr::Else(a, b) => format!("({} else {})", one(a), one(b)),
         Expr::Require { value, what } => format!("require({}, {what:?})", one(value)),
-        other @ Expr::Call(..) => match other {
-            Expr::Call(function, args) => format!("{function:?}({})", all(args)),
-            _ => String::new(),
-        },
+        Expr::Call(function, args) => format!("{function:?}({})", all(args)),
+        Expr::It => "it".to_owned(),
+        Expr::ForEach(each, list, body) => format!("{each:?}({}; {})", one(list), one(body)),
     }
 }
 

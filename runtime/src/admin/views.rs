@@ -6,9 +6,9 @@ use serde_json::{Value as Json, json};
 
 use super::State;
 use crate::engine::ConnectionState;
-use crate::function::rfc3339;
 use crate::live::{BrokenFile, Live, LiveConnection};
 use crate::poll::PollStatus;
+use flow_functions::rfc3339;
 
 pub(super) fn status(state: &State) -> Json {
     let live = state.engine.live();

@@ -8,10 +8,10 @@ use serde_json::{Value as Json, json};
 
 use super::Engine;
 use crate::executor;
-use crate::function::rfc3339;
 use crate::run::{Status, to_json};
 use crate::store::{EventQuery, RunHead, RunQuery, StoreError, StoredEvent};
 use crate::why::{Why, why};
+use flow_functions::rfc3339;
 
 /// What has happened since the start.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use flow_plan::{FieldShape, Flow, Instr, Shape, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::{Attempt, Run, Step, operation};
-use crate::function::rfc3339;
+use flow_functions::rfc3339;
 
 /// Returns the JSON of a run, as design.md §4.5 fixes it. Personal values are shortened unless `personal` is set.
 pub fn to_json(flow: &Flow, run: &Run, personal: bool) -> Json {

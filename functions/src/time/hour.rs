@@ -1,0 +1,24 @@
+//! The hour of a time of day.
+
+use flow_plan::{Function, Value};
+use rust_decimal::Decimal;
+
+use crate::args::Args;
+use crate::spec::{Example, Form, Gives, Kind, Param, Spec, Subject};
+
+pub(crate) static SPEC: Spec = Spec {
+    name: "hour",
+    subject: Subject::Time,
+    form: Form::Call(Function::Hour),
+    params: &[Param::new("at", &[Kind::Instant, Kind::Time]), Param::zone()],
+    gives: Gives::Whole,
+    may_fail: false,
+    keeps_personal: false,
+    brief: "the hour of an instant or time of day, from 0 to 23",
+    docs: "The clocks are those of `in`, or of the project's `timezone`. A time of day needs no zone.",
+    examples: &[Example("hour(18:45)", "18"), Example("hour(2026-11-26 20:00, in: \"Asia/Tokyo\")", "4")],
+};
+
+pub(crate) fn call(args: Args<'_>) -> Option<Value> {
+    Some(Value::Number(Decimal::from(args.time(0, 1)?.hour())))
+}
