@@ -16,6 +16,7 @@ use crate::diagnostic::{Diagnostic, Fix, Label};
 use crate::flow;
 use crate::report::Sources;
 use crate::settings::{ConnectionSettings, Settings};
+use crate::suggest::nearest;
 
 /// The files of one project, compiled incrementally.
 #[derive(Debug)]
@@ -57,6 +58,12 @@ pub struct Unit {
     used_connections: BTreeSet<String>,
     /// The comments that silence something.
     allows: Allows,
+    /// The sound tests; none where only a verdict is wanted.
+    pub tests: Vec<plan::Test>,
+    /// The flows that tests name.
+    tested: Vec<syntax::Ident>,
+    /// The names of all flows, broken ones included.
+    names: BTreeSet<String>,
 }
 
 /// Two flows of one name.
@@ -330,7 +337,7 @@ impl Compiler {
             catalog: self.catalog.clone(),
         };
         // The checks over all flows of the project add what they find here.
-        let whole = Vec::new();
+        let whole = self.lost_tests();
         compilation.whole = Arc::new(self.allowed(&mut compilation, whole));
         compilation
     }
@@ -353,6 +360,27 @@ impl Compiler {
             found.extend(allows.unused(file, source, !self.settings.quick));
         }
         found
+    }
+
+    /// Tests whose flow is in no file.
+    fn lost_tests(&self) -> Vec<Diagnostic> {
+        let units = || self.files.iter().filter_map(|(file, state)| Some((file, state.unit.as_ref()?)));
+        if units().all(|(_, unit)| unit.tested.is_empty()) {
+            return Vec::new();
+        }
+        let names: BTreeSet<&str> = units().flat_map(|(_, unit)| unit.names.iter().map(String::as_str)).collect();
+        let lost = units().flat_map(|(file, unit)| unit.tested.iter().map(move |name| (file, name)));
+        lost.filter(|(_, name)| !names.contains(name.text.as_str()))
+            .map(|(file, name)| {
+                let diagnostic = Diagnostic::new(Code::E201, file, name.span, format!("there is no flow `{}`", name.text));
+                match nearest(&name.text, names.iter().copied()) {
+                    Some(found) => {
+                        diagnostic.help(format!("did you mean `{found}`?")).fix(format!("`{found}`"), name.span, found, true)
+                    }
+                    None => diagnostic.help("only a flow with a name can be tested alone: `flow NAME` before it"),
+                }
+            })
+            .collect()
     }
 
     /// Two flows of one name, or the same nameless flow twice.
@@ -426,6 +454,7 @@ fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
         match item {
             syntax::Item::Flow(node) => {
                 unit.flow_count += 1;
+                unit.names.extend(node.name.as_ref().map(|name| name.text.clone()));
                 let outcome = flow::compile_flow(context, node);
                 unit.diagnostics.extend(outcome.diagnostics);
                 unit.used_connections.extend(outcome.used_connections);
@@ -438,16 +467,15 @@ fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
                     }
                 }
             }
-            syntax::Item::Test(test) => unit.diagnostics.push(
-                Diagnostic::new(
-                    Code::E190,
-                    context.file,
-                    first_line(context.source, test.span),
-                    "not supported yet: tests beside the flows",
-                )
-                .label("this test would not run")
-                .help("`flowc test` comes later; until then take the test out, or keep it in a file that does not end in .flow"),
-            ),
+            syntax::Item::Test(node) => {
+                let outcome = flow::compile_test(context, node, &index);
+                unit.diagnostics.extend(outcome.diagnostics);
+                unit.used_connections.extend(outcome.used_connections);
+                unit.tested.extend(node.flow.clone());
+                if let Some(test) = outcome.test.filter(|_| !context.settings.verdict_only) {
+                    unit.tests.push(test);
+                }
+            }
             // Connectors are declared before; what was no item has its diagnostic among the syntax errors.
             syntax::Item::Connector(_) | syntax::Item::Bad(_) => {}
         }

@@ -15,6 +15,7 @@ mod shape;
 mod source;
 mod start;
 mod state;
+mod test;
 pub mod ty;
 mod value;
 
@@ -31,6 +32,7 @@ pub use source::{Envelope, Pages, Poll, Refusal, Source, Webhook};
 pub use start::{Absence, AtMost, Expect, Gaps, Limits, Otherwise, StartKind, StateOp, StateStart, Throttle, Wait, WaitFor};
 pub use start::{WhileRunning, Window};
 pub use state::StateSource;
+pub use test::{ExpectedStatus, Fault, GivenEvent, Payload, Test, TestAction, TestStep};
 pub use value::{Duration, Money, Value, parse_decimal};
 
 /// The version of everything in this crate that is written to disk.

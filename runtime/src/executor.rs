@@ -22,6 +22,7 @@ use crate::run::{Effect, Status};
 use crate::store::{PruneBite, RunHead, StoreError};
 
 pub(crate) use job::{Job, head_of, load};
+pub(crate) use perform::outcome;
 pub(crate) use queue::Queue;
 
 /// Timers are taken up in portions of so many.

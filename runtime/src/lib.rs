@@ -24,6 +24,7 @@ pub mod scheme;
 pub mod secret;
 pub mod server;
 pub mod service;
+pub mod sim;
 pub mod store;
 pub mod transport;
 pub mod why;

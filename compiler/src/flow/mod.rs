@@ -21,6 +21,7 @@ mod sends;
 mod show;
 mod slip;
 mod step;
+mod test;
 mod trigger;
 mod typed;
 
@@ -41,6 +42,7 @@ use condition::Position;
 use step::snake as step_name;
 
 pub use connector::check_connector;
+pub use test::{TestOutcome, compile_test};
 
 /// What a flow is compiled with.
 #[derive(Debug, Clone, Copy)]

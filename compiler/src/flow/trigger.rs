@@ -77,7 +77,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Finds the trigger that a path names.
-    fn trigger(&mut self, reference: &TriggerRef) -> Option<Source<'a>> {
+    pub(super) fn trigger(&mut self, reference: &TriggerRef) -> Option<Source<'a>> {
         let (connection_name, name) = match reference.path.as_slice() {
             [connection, name] => (connection, name),
             [only] => {

@@ -265,7 +265,7 @@ fn service_call(job: &Job, call: &Call, step: &Step, find: bool) -> ServiceCall 
     }
 }
 
-fn outcome(read: answer::Outcome, http: u16) -> Outcome {
+pub(crate) fn outcome(read: answer::Outcome, http: u16) -> Outcome {
     match read {
         answer::Outcome::Done(value) => Outcome::Done { status: Some(http), value },
         answer::Outcome::NotDone { status, error, retry_after } => {

@@ -107,8 +107,11 @@ impl Run {
     /// Returns what the invocations around a call were given, with their places in [`Flow::invocations`].
     pub(crate) fn given(&self, flow: &Flow, path: &str) -> Vec<(usize, Vec<(String, Value)>)> {
         let scope = scope(flow, self, Timestamp::UNIX_EPOCH);
+        // What stands in the `on error` of a call begins like the call: the innermost counts.
         let around = flow.invocations.iter().enumerate().filter(|(_, invocation)| invocation.holds(path));
         around
+            .max_by_key(|(_, invocation)| invocation.path.len())
+            .into_iter()
             .map(|(at, invocation)| {
                 let inputs = invocation.inputs.iter();
                 (at, inputs.map(|(name, value)| (name.clone(), eval(value, &scope).unwrap_or_default())).collect())

@@ -17,6 +17,7 @@ const EXAMPLES: &str = "Examples:
   flowc check                     check the project in this folder
   flowc check shop.flow -         check a file, and standard input
   flowc fmt --diff                show what the formatter would change
+  flowc test                      run the tests beside the flows
   flowc explain E302              what a code means and how to mend it
   flowc docs stripe.charge_failed the fields of a trigger
 
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Fmt(Fmt),
     /// Show the execution plans
     Plan(Plan),
+    /// Run the tests that stand beside flows
+    Test(Test),
     /// Print flows with everything written out that the compiler filled in
     Expand(Paths),
     /// Explain a diagnostic code
@@ -122,6 +125,36 @@ pub(crate) struct Plan {
     /// How to print
     #[arg(long, value_enum, default_value_t = PlanFormat::Human)]
     pub(crate) format: PlanFormat,
+}
+
+/// `flowc test`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowc test                        every test of this folder
+  flowc test shop.flow --filter yen the tests of a file whose title has `yen` in it
+  flowc test --format junit > report.xml
+
+A test runs the real engine with simulated services and a clock of its own: `after 3 days` takes no time.")]
+pub(crate) struct Test {
+    #[command(flatten)]
+    pub(crate) paths: Paths,
+    /// Only tests whose title contains this
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+    /// How to report
+    #[arg(long, value_enum, default_value_t = TestFormat::Human)]
+    pub(crate) format: TestFormat,
+}
+
+/// The formats of `test`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TestFormat {
+    /// What failed, with the calls that were made
+    Human,
+    /// One JSON document
+    Json,
+    /// XML for CI systems
+    Junit,
 }
 
 /// `flowc explain`.

@@ -46,6 +46,7 @@ fn run(command: &Command) -> Exit {
     let result = match command {
         Command::Check(check) => commands::check::run(check),
         Command::Fmt(fmt) => commands::fmt::run(fmt),
+        Command::Test(test) => commands::test::run(test),
         Command::Plan(plan) => commands::plan::run(plan),
         Command::Expand(paths) => commands::expand::run(paths),
         Command::Explain(explain) => Ok(commands::explain::run(explain)),

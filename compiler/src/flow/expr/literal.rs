@@ -137,7 +137,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn clock(&mut self, time: &TimeLit) -> Option<civil::Time> {
+    pub(in crate::flow) fn clock(&mut self, time: &TimeLit) -> Option<civil::Time> {
         let small = |number: u8| i8::try_from(number).unwrap_or(i8::MAX);
         let value = civil::Time::new(small(time.hour), small(time.minute), small(time.second), 0).ok();
         if value.is_none() {
@@ -156,7 +156,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn calendar_date(&mut self, span: Span, text: &str) -> Option<civil::Date> {
+    pub(in crate::flow) fn calendar_date(&mut self, span: Span, text: &str) -> Option<civil::Date> {
         let date = text.parse::<civil::Date>().ok();
         if date.is_none() {
             let diagnostic =

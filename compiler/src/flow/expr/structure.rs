@@ -121,7 +121,7 @@ impl<'a> Checker<'a> {
         Typed::new(plan::Expr::Record(parts), ty).personal(personal)
     }
 
-    fn declared_fields(&self, ty: &Type) -> Option<Vec<(String, Type)>> {
+    pub(in crate::flow) fn declared_fields(&self, ty: &Type) -> Option<Vec<(String, Type)>> {
         match ty {
             Type::Record(record) if record.name.is_empty() => Some(record.fields.clone()),
             Type::Record(_) => {

@@ -6,3 +6,4 @@ pub(crate) mod expand;
 pub(crate) mod explain;
 pub(crate) mod fmt;
 pub(crate) mod plan;
+pub(crate) mod test;

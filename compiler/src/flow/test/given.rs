@@ -1,0 +1,246 @@
+//! `given …`: events, states, and how services answer.
+
+use std::collections::BTreeSet;
+
+use flow_grammar::span::Span;
+use flow_grammar::syntax::{Block, ElseBranch, Expr, Ident, IfStep, NumberLit, ObjectField, StepKind, TextLit, TriggerRef};
+use flow_plan as plan;
+use flow_plan::ty::Type;
+use flow_plan::{Fault, GivenEvent, Payload, TestAction};
+
+use super::super::call::Target;
+use super::super::check::{Checker, listed};
+use super::constant::At;
+use crate::catalog::{Connector, OperationBody, Trigger};
+use crate::code::Code;
+use crate::connector::builtin_fixture;
+use crate::suggest::nearest;
+
+impl<'a> Checker<'a> {
+    pub(super) fn given_event(
+        &mut self,
+        reference: &TriggerRef,
+        from: Option<&TextLit>,
+        fields: &[ObjectField],
+        times: Option<&NumberLit>,
+        at: At<'_>,
+    ) -> Option<TestAction> {
+        let source = self.trigger(reference)?;
+        let mut sound = true;
+        let mut given: Vec<(plan::FieldShape, plan::Value)> = Vec::new();
+        for field in fields {
+            let Some(declared) = source.record.field(&field.key.text) else {
+                let of = format!("an event `{}.{}`", source.connection, source.trigger.name);
+                self.no_such_key(field, &of, source.record.fields.iter().map(|field| field.name.as_str()));
+                sound = false;
+                continue;
+            };
+            if given.iter().any(|(shape, _)| shape.name == declared.name) {
+                let diagnostic = self.diagnostic(Code::E205, field.key.span, format!("`{}` is given twice", declared.name));
+                self.report(diagnostic);
+                sound = false;
+                continue;
+            }
+            match self.field_constant(field, &declared.ty) {
+                Some(value) => given.push((declared.shape.clone(), value)),
+                None => sound = false,
+            }
+        }
+        let times = match times {
+            Some(times) => self.times(times)?,
+            None => 1,
+        };
+        let at = self.instant(at).ok()?;
+        let payload = match from {
+            Some(file) => Payload::File(self.plain(file, "a file")?),
+            None => example(source.connector, source.trigger),
+        };
+        let declared = source.connector.sources.iter().find(|known| known.name == source.trigger.source);
+        let envelope = declared.map(|declared| declared.envelope.clone()).unwrap_or_default();
+        let key = source.record.fields.iter().find(|field| field.roles.iter().any(|role| role == "key"));
+        sound.then(|| {
+            TestAction::Event(Box::new(GivenEvent {
+                connection: source.connection.to_owned(),
+                trigger: source.trigger.name.clone(),
+                source: source.trigger.source.clone(),
+                event_type: source.trigger.types.first().cloned(),
+                types: source.trigger.types.clone(),
+                envelope,
+                payload,
+                record: source.record.fields.iter().map(|field| field.shape.clone()).collect(),
+                key: key.map(|field| field.shape.clone()),
+                fields: given,
+                times,
+                at,
+            }))
+        })
+    }
+
+    pub(super) fn given_state(&mut self, span: Span, path: &[Ident], value: &Expr, at: At<'_>) -> Option<TestAction> {
+        let _ = (value, at);
+        self.unsupported(span, "states in tests", "give an event instead");
+        let _ = path;
+        None
+    }
+
+    pub(super) fn given_fails(&mut self, path: &[Ident], times: Option<&NumberLit>, with: &Ident) -> Option<TestAction> {
+        let target = self.tested_operation(path)?.name();
+        let times = match times {
+            Some(times) => Some(self.times(times)?),
+            None => None,
+        };
+        let word = with.text.as_str();
+        let fault = match word.parse::<u16>() {
+            Ok(status) if (400..600).contains(&status) => Some(Fault::Status(status)),
+            Ok(_) => None,
+            Err(_) => Fault::WORDS.iter().find(|(known, _)| *known == word).map(|(_, fault)| *fault),
+        };
+        if fault.is_none() {
+            let words = Fault::WORDS.iter().map(|(word, _)| *word);
+            let mut diagnostic =
+                self.diagnostic(Code::E204, with.span, format!("a call cannot fail with `{word}`")).help(format!(
+                    "it fails with {}, or with an HTTP status from 400 to 599",
+                    listed(&words.clone().collect::<Vec<_>>(), "or")
+                ));
+            if let Some(found) = nearest(word, words) {
+                diagnostic = diagnostic.fix(format!("`{found}`"), with.span, found, false);
+            }
+            self.report(diagnostic);
+        }
+        Some(TestAction::Fails { target, times, fault: fault? })
+    }
+
+    pub(super) fn given_returns(&mut self, path: &[Ident], value: &Expr) -> Option<TestAction> {
+        let target = self.tested_operation(path)?;
+        let output = &target.operation.output;
+        if *output == Type::Nothing {
+            let span = path.first().zip(path.last()).map_or(value.span, |(first, last)| first.span.to(last.span));
+            let diagnostic = self
+                .diagnostic(Code::E301, span, format!("`{}` has no result", target.name()))
+                .help("take the line out: without it the call succeeds");
+            self.report(diagnostic);
+            return None;
+        }
+        let value = self.constant(value, output, "returns")?;
+        let by = parts(target);
+        if by.is_empty() {
+            let span = path.first().zip(path.last()).map_or(Span::default(), |(first, last)| first.span.to(last.span));
+            let diagnostic = self
+                .diagnostic(Code::E301, span, format!("`{}` is computed by its connector from several answers", target.name()))
+                .help("say what those parts return; `flowc plan` lists them");
+            self.report(diagnostic);
+            return None;
+        }
+        Some(TestAction::Returns { target: target.name(), by, value })
+    }
+}
+
+/// The example of a trigger: one that is built in, or one beside the connector's own file.
+fn example(connector: &Connector, trigger: &Trigger) -> Payload {
+    match &trigger.example {
+        Some(file) => match builtin_fixture(file) {
+            Some(text) if connector.file.starts_with("connectors/") => Payload::Text(text.to_owned()),
+            _ => {
+                let folder = connector.file.rsplit_once('/').map_or("", |(folder, _)| folder);
+                Payload::File(if folder.is_empty() { format!("/{file}") } else { format!("/{folder}/{file}") })
+            }
+        },
+        None => Payload::Made,
+    }
+}
+
+/// The requests whose answer is the result of an operation.
+fn parts(target: Target<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    collect(
+        target.connector,
+        target.connection,
+        &target.operation.name,
+        target.operation.output.required(),
+        &mut seen,
+        &mut found,
+    );
+    found
+}
+
+fn collect(
+    connector: &Connector,
+    connection: &str,
+    name: &str,
+    output: &Type,
+    seen: &mut BTreeSet<String>,
+    found: &mut Vec<String>,
+) {
+    let Some(operation) = connector.operations.get(name) else { return };
+    if !seen.insert(name.to_owned()) {
+        return;
+    }
+    match &operation.body {
+        OperationBody::Http(_) => {
+            if operation.output.required() == output {
+                found.push(format!("{connection}.{name}"));
+            }
+        }
+        OperationBody::Steps(block) => {
+            let mut called = Vec::new();
+            calls(block, &mut called);
+            for name in called {
+                collect(connector, connection, &name, output, seen, found);
+            }
+        }
+    }
+}
+
+/// The operations that steps call, wherever they do.
+fn calls(block: &Block, into: &mut Vec<String>) {
+    for step in &block.steps {
+        match &step.kind {
+            StepKind::Call(call) => {
+                into.extend(call.call.path.last().map(|name| name.text.clone()));
+                call.on_error.iter().for_each(|block| calls(block, into));
+            }
+            StepKind::Let { value, .. } | StepKind::Return(Some(value)) => called_in(value, into),
+            StepKind::If(node) => calls_of_if(node, into),
+            StepKind::Match { arms, .. } => arms.iter().for_each(|arm| calls(&arm.body, into)),
+            StepKind::For { list, body, .. } => {
+                called_in(list, into);
+                calls(body, into);
+            }
+            StepKind::WaitFor { otherwise, .. } => otherwise.iter().for_each(|block| calls(block, into)),
+            StepKind::Stop(_)
+            | StepKind::Return(None)
+            | StepKind::Require(_)
+            | StepKind::Wait(_)
+            | StepKind::WaitUntil { .. }
+            | StepKind::Bad => {}
+        }
+    }
+}
+
+fn calls_of_if(node: &IfStep, into: &mut Vec<String>) {
+    calls(&node.then, into);
+    match &node.otherwise {
+        Some(ElseBranch::Block(block)) => calls(block, into),
+        Some(ElseBranch::If(step)) => {
+            if let StepKind::If(nested) = &step.kind {
+                calls_of_if(nested, into);
+            }
+        }
+        None => {}
+    }
+}
+
+fn called_in(expr: &Expr, into: &mut Vec<String>) {
+    use flow_grammar::syntax::ExprKind;
+    match expr.kind.as_ref() {
+        ExprKind::Call(call) => into.extend(call.path.last().map(|name| name.text.clone())),
+        ExprKind::Field(inner, _) | ExprKind::Paren(inner) | ExprKind::Require(inner) => called_in(inner, into),
+        ExprKind::Index(inner, _) => called_in(inner, into),
+        ExprKind::Else(left, right) => {
+            called_in(left, into);
+            called_in(right, into);
+        }
+        _ => {}
+    }
+}

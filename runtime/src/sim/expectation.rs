@@ -1,0 +1,206 @@
+//! Whether what a test expects is what happened.
+
+use std::collections::BTreeMap;
+
+use flow_plan::{ExpectedStatus, Test, TestAction, Value};
+use jiff::Timestamp;
+
+use super::services::Call;
+use crate::eval::equal;
+use crate::run::Status;
+use crate::store::RunHead;
+
+/// Something that a test expects and that is not so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// The line of the test, as its place among the steps; `None` for what no line mentions.
+    pub step: Option<usize>,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// For `with { … }`: the calls that were made, each with the inputs that differ.
+    pub differences: Vec<Vec<Difference>>,
+}
+
+/// An input that is not as expected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// The input.
+    pub input: String,
+    /// What the test expects.
+    pub expected: Value,
+    /// What it was.
+    pub found: Value,
+}
+
+/// A call as the flow's author sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MadeCall {
+    /// When it was made first.
+    pub at: Timestamp,
+    /// The flow.
+    pub flow: String,
+    /// `connection.operation`.
+    pub name: String,
+    /// What it was given.
+    pub inputs: Vec<(String, Value)>,
+    /// It changes nothing.
+    pub reads: bool,
+    /// The compiler wrote it.
+    pub filled_in: bool,
+    /// How often it had its effect: more than once where it was repeated without protection.
+    pub times: u32,
+    /// The requests that it consists of, by their names.
+    requests: BTreeMap<(String, String), u32>,
+}
+
+/// Puts requests together to the calls of the flow's author.
+pub(super) fn made(calls: &[Call]) -> Vec<MadeCall> {
+    let mut made: Vec<((&str, &str, &[u32]), MadeCall)> = Vec::new();
+    for call in calls {
+        let part = call.parts_of.first();
+        let path = part.map_or(call.path.as_str(), |part| part.path.as_str());
+        let key = (call.run.as_str(), path, call.loops.as_slice());
+        let request = (call.path.clone(), call.name.clone());
+        if let Some((_, known)) = made.iter_mut().find(|(known, _)| *known == key) {
+            *known.requests.entry(request).or_default() += 1;
+            known.reads &= call.reads;
+            known.times = known.requests.values().copied().max().unwrap_or(1);
+            continue;
+        }
+        made.push((
+            key,
+            MadeCall {
+                at: call.at,
+                flow: call.flow.clone(),
+                name: part.map_or_else(|| call.name.clone(), |part| part.name.clone()),
+                inputs: part.map_or_else(|| call.inputs.clone(), |part| part.inputs.clone()),
+                reads: call.reads,
+                filled_in: part.is_some_and(|part| part.filled_in),
+                times: 1,
+                requests: BTreeMap::from([(request, 1)]),
+            },
+        ));
+    }
+    made.into_iter().map(|(_, call)| call).collect()
+}
+
+/// Checks `expect connection.operation …`.
+pub(super) fn calls(step: usize, calls: &[Call], target: &str, times: Option<u32>, with: &[(String, Value)]) -> Option<Failure> {
+    let all: Vec<MadeCall> = made(calls).into_iter().filter(|call| call.name == target).collect();
+    let differences: Vec<Vec<Difference>> = all.iter().map(|call| differences(call, with)).collect();
+    let fitting: u32 = all.iter().zip(&differences).filter(|(_, differ)| differ.is_empty()).map(|(call, _)| call.times).sum();
+    let found: u32 = all.iter().map(|call| call.times).sum();
+    let fulfilled = match times {
+        Some(times) => fitting == times,
+        None => fitting > 0,
+    };
+    if fulfilled {
+        return None;
+    }
+    let message = match (times, fitting == found) {
+        (Some(0), _) => format!("expected no call of {target}, found {}", counted(fitting)),
+        (_, true) | (Some(1), _) if found == 0 => format!("{target} was not called"),
+        (Some(times), true) => format!("expected {} of {target}, found {}", counted(times), counted(found)),
+        (None, true) => format!("{target} was not called"),
+        (_, false) => format!("{target} was called {}, but not with these values", often(found)),
+    };
+    let repeated = all.iter().any(|call| call.times > 1);
+    let message = if repeated { format!("{message} (one had its effect more than once)") } else { message };
+    Some(Failure { step: Some(step), message, differences: if with.is_empty() { Vec::new() } else { differences } })
+}
+
+fn differences(call: &MadeCall, with: &[(String, Value)]) -> Vec<Difference> {
+    with.iter()
+        .filter_map(|(name, expected)| {
+            let found = call.inputs.iter().find(|(input, _)| input == name).map(|(_, value)| value.clone()).unwrap_or_default();
+            let same = equal(&found, expected) || found == *expected;
+            (!same).then(|| Difference { input: name.clone(), expected: expected.clone(), found })
+        })
+        .collect()
+}
+
+fn counted(count: u32) -> String {
+    if count == 1 { "1 call".to_owned() } else { format!("{count} calls") }
+}
+
+fn often(count: u32) -> String {
+    match count {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        _ => format!("{count} times"),
+    }
+}
+
+/// Checks `expect dead "…"` and its like.
+pub(super) fn run(step: usize, runs: &[RunHead], expected: ExpectedStatus, reason: Option<&str>) -> Option<Failure> {
+    if runs.iter().any(|run| ended_so(run, expected, reason)) {
+        return None;
+    }
+    let word = status_of(expected).as_str();
+    let wanted = reason.map(|reason| format!(" because of \"{reason}\"")).unwrap_or_default();
+    let found: Vec<String> = runs
+        .iter()
+        .map(|run| {
+            let because = run.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            format!("{} is {}{because}", run.flow, run.status.as_str())
+        })
+        .collect();
+    let found = if found.is_empty() { "nothing ran".to_owned() } else { found.join("; ") };
+    Some(Failure { step: Some(step), message: format!("no run is {word}{wanted}: {found}"), differences: Vec::new() })
+}
+
+fn ended_so(run: &RunHead, expected: ExpectedStatus, reason: Option<&str>) -> bool {
+    run.status == status_of(expected)
+        && reason.is_none_or(|reason| run.reason.as_deref().is_some_and(|found| found.contains(reason)))
+}
+
+fn status_of(expected: ExpectedStatus) -> Status {
+    match expected {
+        ExpectedStatus::Done => Status::Done,
+        ExpectedStatus::Stopped => Status::Stopped,
+        ExpectedStatus::Dead => Status::Dead,
+    }
+}
+
+/// Nothing else may have happened, unless the test says that it may: no action that no line mentions, no dead run.
+pub(super) fn nothing_else(test: &Test, calls: &[Call], runs: &[RunHead]) -> Vec<Failure> {
+    let mut mentioned = Vec::new();
+    let mut deaths: Vec<Option<&str>> = Vec::new();
+    for step in &test.steps {
+        match &step.what {
+            TestAction::Else { anything: true } => return Vec::new(),
+            TestAction::Calls { target, .. } => mentioned.push(target.as_str()),
+            TestAction::Run { status: ExpectedStatus::Dead, reason } => deaths.push(reason.as_deref()),
+            TestAction::Run { .. }
+            | TestAction::Else { anything: false }
+            | TestAction::Event(_)
+            | TestAction::State { .. }
+            | TestAction::Fails { .. }
+            | TestAction::Returns { .. }
+            | TestAction::Restart
+            | TestAction::After(_) => {}
+        }
+    }
+    let mut failures: Vec<Failure> = Vec::new();
+    for call in made(calls) {
+        if call.reads || call.filled_in || mentioned.contains(&call.name.as_str()) {
+            continue;
+        }
+        let message = format!("{} was called, and no line expects it", call.name);
+        if !failures.iter().any(|failure| failure.message == message) {
+            failures.push(Failure { step: None, message, differences: Vec::new() });
+        }
+    }
+    for run in runs.iter().filter(|run| run.status == Status::Dead) {
+        if deaths.iter().any(|reason| ended_so(run, ExpectedStatus::Dead, *reason)) {
+            continue;
+        }
+        let reason = run.reason.as_deref().unwrap_or("for no reason that is known");
+        failures.push(Failure {
+            step: None,
+            message: format!("a run of {} died, and no line expects it: {reason}", run.flow),
+            differences: Vec::new(),
+        });
+    }
+    failures
+}

@@ -1,0 +1,261 @@
+//! The payload of a given event: the connector's example with the test's fields written into it, as the wire holds them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use flow_plan::{Currency, FieldShape, GivenEvent, JsonPath, Money, MoneyUnit, Payload, Segment, Shape, TimeFormat, Value};
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde_json::{Map, Value as Json};
+
+use super::services::Maker;
+use crate::decode::decode_field;
+use crate::eval::{Scope, equal, holds, path_get};
+use flow_functions::rfc3339;
+
+/// A payload with what its envelope says.
+pub(super) struct Made {
+    pub(super) id: String,
+    pub(super) event_type: Option<String>,
+    pub(super) payload: Bytes,
+}
+
+/// Makes the payload of the event number `event` of the test, which is the number `count` of its trigger.
+pub(super) fn make(event: &GivenEvent, now: Timestamp, number: u32, count: u32) -> Result<Made, String> {
+    let name = format!("{}.{}", event.connection, event.trigger);
+    let (mut document, recorded) = match &event.payload {
+        Payload::Text(text) => (parse(text, "the example of the connector")?, false),
+        Payload::File(file) => return Err(format!("the file `{file}` was not read")),
+        Payload::Made => (Json::Object(Map::new()), false),
+    };
+    let recorded = recorded || matches!(&event.payload, Payload::Text(_)) && is_recorded(event, &document);
+    let envelope = &event.envelope;
+    let event_type = match &envelope.event_type {
+        Some(path) => {
+            let found = text_at(&document, path);
+            let known = found.filter(|found| event.types.is_empty() || event.types.contains(found));
+            match (known, &event.event_type) {
+                (Some(found), _) => Some(found),
+                (None, Some(wanted)) => {
+                    set(&mut document, path, Json::String(wanted.clone()))?;
+                    Some(wanted.clone())
+                }
+                (None, None) => None,
+            }
+        }
+        None => None,
+    };
+    let id = format!("evt_test_{number}");
+    if let Some(path) = &envelope.id {
+        set(&mut document, path, Json::String(id.clone()))?;
+    }
+    if let Some((path, format)) = &envelope.at {
+        set(&mut document, path, instant(now, *format))?;
+    }
+    let mut object = at(&document, &envelope.object).cloned().unwrap_or_else(|| Json::Object(Map::new()));
+    if !recorded {
+        fill(&mut object, event, number, now)?;
+    }
+    for (field, value) in &event.fields {
+        write(&mut object, field, value)?;
+    }
+    if let Some(key) = event.key.as_ref().filter(|key| count > 1 && !event.fields.iter().any(|(field, _)| field.name == key.name))
+        && let Ok(Value::Text(text)) = read(&object, key)
+    {
+        write(&mut object, key, &Value::text(format!("{text}_{count}")))?;
+    }
+    for (field, value) in &event.fields {
+        let found =
+            read(&object, field).map_err(|misfit| format!("`{}` of `{name}` cannot be given so: {misfit}", field.name))?;
+        if !(equal(&found, value) || found.is_missing() && value.is_missing() || found == *value) {
+            let (found, value) = (shown(&found), shown(value));
+            return Err(format!("`{}` of `{name}` would be {found} on the wire, not {value}", field.name));
+        }
+    }
+    set(&mut document, &envelope.object, object)?;
+    Ok(Made { id, event_type, payload: Bytes::from(document.to_string()) })
+}
+
+/// Takes the text of a recorded payload in.
+///
+/// # Errors
+/// Where it is no JSON object, or of another event type.
+pub fn read_file(event: &mut GivenEvent, text: &str, file: &str) -> Result<(), String> {
+    let document = parse(text, file)?;
+    if let Some(path) = &event.envelope.event_type
+        && let Some(found) = text_at(&document, path)
+        && !event.types.is_empty()
+        && !event.types.contains(&found)
+    {
+        let wanted = event.types.join("` or `");
+        return Err(format!("`{file}` holds `{found}`, and `{}.{}` is made by `{wanted}`", event.connection, event.trigger));
+    }
+    event.payload = Payload::Text(text.to_owned());
+    Ok(())
+}
+
+/// A payload that has what the record needs.
+fn is_recorded(event: &GivenEvent, document: &Json) -> bool {
+    at(document, &event.envelope.object).is_some_and(|object| {
+        let required = event.record.iter().filter(|field| !field.optional);
+        required.clone().all(|field| read(object, field).is_ok_and(|value| !value.is_missing()))
+    })
+}
+
+fn parse(text: &str, what: &str) -> Result<Json, String> {
+    let document: Json = serde_json::from_str(text).map_err(|error| format!("{what} is no JSON: {error}"))?;
+    if document.is_object() { Ok(document) } else { Err(format!("{what} is no JSON object")) }
+}
+
+fn shown(value: &Value) -> String {
+    if value.is_missing() { "missing".to_owned() } else { format!("`{value}`") }
+}
+
+/// Gives required fields that are not there plain values.
+fn fill(object: &mut Json, event: &GivenEvent, number: u32, now: Timestamp) -> Result<(), String> {
+    for field in event.record.iter().filter(|field| !field.optional) {
+        if read(object, field).is_ok_and(|value| !value.is_missing()) {
+            continue;
+        }
+        let mut maker = Maker { inputs: &[], stem: &event.trigger, number, now };
+        let value = maker.value(&field.shape, &field.name);
+        write(object, field, &value)?;
+    }
+    Ok(())
+}
+
+fn read(object: &Json, field: &FieldShape) -> Result<Value, crate::decode::Misfit> {
+    let value = Value::from_json(object);
+    decode_field(&FieldShape { optional: true, ..field.clone() }, &|path| path_get(&value, path))
+}
+
+/// Writes a field where it would be read; a missing one is taken out wherever it may stand.
+fn write(object: &mut Json, field: &FieldShape, value: &Value) -> Result<(), String> {
+    if let Shape::Money { amount, currency, unit, exponents } = &field.shape {
+        match value {
+            Value::Money(money) => {
+                let number = wire_amount(*money, *unit, exponents)
+                    .ok_or_else(|| format!("`{}`: {money} has more decimals than the wire can hold", field.name))?;
+                set(object, amount, number)?;
+                return set(object, currency, Json::String(money.currency.code().to_lowercase()));
+            }
+            _ => return remove(object, amount),
+        }
+    }
+    if value.is_missing() {
+        return field.from.iter().try_for_each(|source| remove(object, &source.path));
+    }
+    let document = Value::from_json(object);
+    let counts = |when: &flow_plan::Expr| holds(when, &Record(&document)).unwrap_or(false);
+    let place = field.from.iter().find(|source| source.when.as_ref().is_none_or(counts));
+    let Some(place) = place else { return Err(format!("`{}` has no place in this payload", field.name)) };
+    let encoded = encode(&field.shape, value).map_err(|error| format!("`{}`: {error}", field.name))?;
+    set(object, &place.path, encoded)
+}
+
+struct Record<'r>(&'r Value);
+
+impl Scope for Record<'_> {
+    fn answer(&self, path: &JsonPath) -> Value {
+        path_get(self.0, path)
+    }
+}
+
+/// Returns a value as the wire holds it.
+fn encode(shape: &Shape, value: &Value) -> Result<Json, String> {
+    Ok(match (shape, value) {
+        (_, Value::Missing) => Json::Null,
+        (Shape::Instant(format), Value::Instant(at)) => instant(*at, *format),
+        (Shape::List(inner), Value::List(items)) => {
+            Json::Array(items.iter().map(|item| encode(inner, item)).collect::<Result<_, _>>()?)
+        }
+        (Shape::Map(inner), Value::Record(fields)) => {
+            let fields = fields.iter().map(|(name, value)| Ok((name.to_string(), encode(inner, value)?)));
+            Json::Object(fields.collect::<Result<_, String>>()?)
+        }
+        (Shape::Record(shapes), Value::Record(fields)) => {
+            let mut object = Json::Object(Map::new());
+            for (name, value) in fields.iter() {
+                if let Some(shape) = shapes.iter().find(|shape| *shape.name == **name) {
+                    write(&mut object, shape, value)?;
+                }
+            }
+            object
+        }
+        (_, value) => value.to_json(),
+    })
+}
+
+fn instant(at: Timestamp, format: TimeFormat) -> Json {
+    match format {
+        TimeFormat::Unix | TimeFormat::UnixAuto => Json::from(at.as_second()),
+        TimeFormat::UnixMillis => Json::from(at.as_millisecond()),
+        TimeFormat::Iso => Json::String(rfc3339(at)),
+    }
+}
+
+fn wire_amount(money: Money, unit: MoneyUnit, exponents: &BTreeMap<Currency, u8>) -> Option<Json> {
+    match unit {
+        MoneyUnit::Decimal => Some(Json::String(money.amount.normalize().to_string())),
+        MoneyUnit::Minor => {
+            let decimals = u32::from(exponents.get(&money.currency).copied().unwrap_or(money.currency.decimals()));
+            let amount = money.amount.checked_mul(Decimal::from(10u64.checked_pow(decimals)?))?.normalize();
+            if !amount.is_integer() {
+                return None;
+            }
+            serde_json::from_str(&amount.to_string()).ok()
+        }
+    }
+}
+
+fn at<'j>(document: &'j Json, path: &JsonPath) -> Option<&'j Json> {
+    path.0.iter().try_fold(document, |inside, segment| match segment {
+        Segment::Key(key) => inside.get(key),
+        Segment::Index(index) => inside.get(index),
+    })
+}
+
+fn text_at(document: &Json, path: &JsonPath) -> Option<String> {
+    match at(document, path)? {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// More elements than any payload has.
+const MOST_ELEMENTS: usize = 10_000;
+
+fn set(document: &mut Json, path: &JsonPath, value: Json) -> Result<(), String> {
+    let mut inside = document;
+    for segment in &path.0 {
+        match segment {
+            Segment::Key(key) => {
+                if !inside.is_object() {
+                    *inside = Json::Object(Map::new());
+                }
+                let Json::Object(fields) = inside else { return Err(format!("`{path}` cannot be written")) };
+                inside = fields.entry(key.clone()).or_insert(Json::Null);
+            }
+            Segment::Index(index) => {
+                if !inside.is_array() {
+                    *inside = Json::Array(Vec::new());
+                }
+                let Json::Array(items) = inside else { return Err(format!("`{path}` cannot be written")) };
+                if *index >= MOST_ELEMENTS {
+                    return Err(format!("`{path}` cannot be written"));
+                }
+                if items.len() <= *index {
+                    items.resize(index + 1, Json::Null);
+                }
+                inside = &mut items[*index];
+            }
+        }
+    }
+    *inside = value;
+    Ok(())
+}
+
+fn remove(document: &mut Json, path: &JsonPath) -> Result<(), String> {
+    if at(document, path).is_some() { set(document, path, Json::Null) } else { Ok(()) }
+}

@@ -1,0 +1,307 @@
+//! Services that follow the script of a test, and keep what was done to them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use flow_plan::{Effect, Fault, FieldShape, Money, Operation, Shape, Value};
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+use super::clock::VirtualClock;
+use crate::answer;
+use crate::eval::Nothing;
+use crate::journal::Outcome;
+use crate::live::LiveConnection;
+use crate::world::{BoxFuture, HttpAnswer, ServiceCall, ServiceStep, Services};
+
+/// The script, and what was done so far.
+pub(super) struct Script {
+    clock: Arc<VirtualClock>,
+    connections: BTreeMap<String, Arc<LiveConnection>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    faults: Vec<ScriptedFault>,
+    answers: Vec<ScriptedAnswer>,
+    states: HashMap<(String, String), Value>,
+    calls: Vec<Call>,
+    made: u32,
+}
+
+struct ScriptedFault {
+    target: String,
+    left: Option<u32>,
+    fault: Fault,
+}
+
+struct ScriptedAnswer {
+    target: String,
+    by: Vec<String>,
+    value: Value,
+}
+
+/// A call that reached a service, or would have.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) at: Timestamp,
+    pub(super) run: String,
+    pub(super) flow: String,
+    pub(super) path: String,
+    pub(super) loops: Vec<u32>,
+    /// What the service deduplicates by.
+    key: String,
+    /// The request, as composite operations call it.
+    pub(super) name: String,
+    /// The inputs of the request.
+    pub(super) inputs: Vec<(String, Value)>,
+    /// The calls of the flow's author that it is part of: path, name and inputs.
+    pub(super) parts_of: Vec<Part>,
+    pub(super) reads: bool,
+    pub(super) result: Value,
+}
+
+/// A call of the flow's author.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) path: String,
+    pub(super) name: String,
+    pub(super) filled_in: bool,
+    pub(super) inputs: Vec<(String, Value)>,
+}
+
+impl Script {
+    pub(super) fn new(clock: Arc<VirtualClock>, connections: BTreeMap<String, Arc<LiveConnection>>) -> Self {
+        Self { clock, connections, inner: Mutex::default() }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn fail(&self, target: &str, times: Option<u32>, fault: Fault) {
+        self.inner().faults.push(ScriptedFault { target: target.to_owned(), left: times, fault });
+    }
+
+    /// From now on the target answers so; what was said before counts no more.
+    pub(super) fn answer(&self, target: &str, by: &[String], value: &Value) {
+        let mut inner = self.inner();
+        inner.answers.retain(|answer| answer.target != target);
+        inner.answers.push(ScriptedAnswer { target: target.to_owned(), by: by.to_vec(), value: value.clone() });
+    }
+
+    pub(super) fn set_state(&self, connection: &str, state: &str, value: &Value) {
+        self.inner().states.insert((connection.to_owned(), state.to_owned()), value.clone());
+    }
+
+    /// Returns the calls that had their effect, and the queries that were answered, in order.
+    pub(super) fn calls(&self) -> Vec<Call> {
+        self.inner().calls.clone()
+    }
+
+    fn do_it(&self, call: &ServiceCall) -> Outcome {
+        let mut inner = self.inner();
+        let Some(step) = &call.step else {
+            return Outcome::Done { status: Some(200), value: Value::Missing };
+        };
+        if step.find {
+            let found = inner.calls.iter().find(|made| made.key == step.key && made.name == call.name);
+            return Outcome::Done { status: Some(200), value: found.map(|made| made.result.clone()).unwrap_or_default() };
+        }
+        let made = record(call, step, self.clock.instant());
+        let fault = inner.fault(&made);
+        match fault {
+            None | Some(Fault::TimeoutAfterEffect) => {
+                let value = inner.effect(made, &call.operation, self.clock.instant());
+                match fault {
+                    None => Outcome::Done { status: Some(200), value },
+                    Some(_) => {
+                        Outcome::Unknown { status: None, error: "no answer came (the test made the call time out)".to_owned() }
+                    }
+                }
+            }
+            Some(Fault::TimeoutBeforeEffect) => {
+                Outcome::Unknown { status: None, error: "no answer came (the test made the call time out)".to_owned() }
+            }
+            Some(Fault::NotConnected) => Outcome::NotDone {
+                status: None,
+                error: "could not connect (the test made the call fail)".to_owned(),
+                retry_after_ms: None,
+            },
+            Some(Fault::Status(status)) => self.refuse(call, status),
+        }
+    }
+
+    /// What an answer with this status means, by the same rules as over HTTP.
+    fn refuse(&self, call: &ServiceCall, status: u16) -> Outcome {
+        let Some(connection) = self.connections.get(&call.connection) else {
+            return Outcome::Refused { status: Some(status), error: format!("HTTP {status}") };
+        };
+        let body = Bytes::from_static(b"{}");
+        let answer = HttpAnswer { status, headers: Vec::new(), body };
+        crate::executor::outcome(answer::read(&call.operation, connection, &answer, &Nothing), status)
+    }
+}
+
+impl Services for Script {
+    fn perform(&self, call: ServiceCall) -> BoxFuture<'_, Outcome> {
+        let outcome = self.do_it(&call);
+        Box::pin(std::future::ready(outcome))
+    }
+}
+
+impl Inner {
+    /// Takes the first scripted fault that concerns the call. One of a composite operation concerns what changes something.
+    fn fault(&mut self, call: &Call) -> Option<Fault> {
+        let concerned = self.faults.iter_mut().find(|fault| {
+            fault.left != Some(0)
+                && (fault.target == call.name
+                    || !call.reads && call.parts_of.iter().any(|part| part.name == fault.target)
+                    || call.parts_of.iter().any(|part| part.name == fault.target && part.path == call.path))
+        })?;
+        if let Some(left) = &mut concerned.left {
+            *left -= 1;
+        }
+        Some(concerned.fault)
+    }
+
+    /// Does what is asked, unless the service knows the key, and returns the result.
+    fn effect(&mut self, mut call: Call, operation: &Operation, now: Timestamp) -> Value {
+        let deduplicates = match operation.effect {
+            Effect::Keyed { .. } | Effect::Set | Effect::Read => true,
+            Effect::Findable { .. } | Effect::Once => false,
+        };
+        if deduplicates && let Some(known) = self.calls.iter().find(|known| known.key == call.key && known.name == call.name) {
+            return known.result.clone();
+        }
+        self.made += 1;
+        let scripted = self.answers.iter().find(|answer| {
+            answer.by.contains(&call.name)
+                && (answer.target == call.name || call.parts_of.iter().any(|part| part.name == answer.target))
+        });
+        let plain = plain_answer(operation, &call, self.made, now);
+        call.result = match scripted.map(|answer| answer.value.clone()) {
+            None => plain,
+            Some(given) => complete(operation, given, &call, self.made, now),
+        };
+        let result = call.result.clone();
+        self.calls.push(call);
+        result
+    }
+}
+
+fn record(call: &ServiceCall, step: &ServiceStep, at: Timestamp) -> Call {
+    let inputs: Vec<(String, Value)> =
+        call.operation.inputs.iter().map(|input| input.name.clone()).zip(call.inputs.iter().cloned()).collect();
+    let parts_of = step.given.iter().filter_map(|(at, given)| {
+        let invocation = step.flow.invocations.get(*at)?;
+        // An operation that is one request knows its inputs by the request.
+        let inputs = if invocation.path == step.path { inputs.clone() } else { given.clone() };
+        Some(Part { path: invocation.path.clone(), name: invocation.name.clone(), filled_in: invocation.filled_in, inputs })
+    });
+    Call {
+        at,
+        run: step.run.clone(),
+        flow: step.flow.name.clone().unwrap_or_else(|| step.flow.id.clone()),
+        path: step.path.clone(),
+        loops: step.loops.clone(),
+        key: step.key.clone(),
+        name: call.name.clone(),
+        parts_of: parts_of.collect(),
+        inputs,
+        reads: matches!(call.operation.effect, Effect::Read),
+        result: Value::Missing,
+    }
+}
+
+/// What a service answers of itself: nothing to a query that may find nothing, else what it was given and plain values.
+fn plain_answer(operation: &Operation, call: &Call, number: u32, now: Timestamp) -> Value {
+    let Some(shape) = &operation.answer.shape else { return Value::Missing };
+    if call.reads && operation.answer.optional {
+        return Value::Missing;
+    }
+    let mut maker = Maker { inputs: &call.inputs, stem: stem(&call.name), number, now };
+    maker.value(shape, "")
+}
+
+/// A scripted answer with plain values for the required fields that it leaves out.
+fn complete(operation: &Operation, given: Value, call: &Call, number: u32, now: Timestamp) -> Value {
+    let (Some(Shape::Record(fields)), Value::Record(values)) = (&operation.answer.shape, &given) else { return given };
+    let mut maker = Maker { inputs: &[], stem: stem(&call.name), number, now };
+    let mut all = (**values).clone();
+    for field in fields.iter().filter(|field| !field.optional) {
+        all.entry(Arc::from(field.name.as_str())).or_insert_with(|| maker.value(&field.shape, &field.name));
+    }
+    Value::record(all)
+}
+
+/// `kustomer.post_conversation` makes `conversation_1`.
+fn stem(name: &str) -> &str {
+    let operation = name.rsplit('.').next().unwrap_or(name);
+    operation.split_once('_').map_or(operation, |(_, rest)| rest)
+}
+
+/// Makes plain values.
+pub(super) struct Maker<'m> {
+    pub(super) inputs: &'m [(String, Value)],
+    pub(super) stem: &'m str,
+    pub(super) number: u32,
+    pub(super) now: Timestamp,
+}
+
+impl Maker<'_> {
+    /// Returns a value of a shape for the field `name`.
+    pub(super) fn value(&mut self, shape: &Shape, name: &str) -> Value {
+        match shape {
+            Shape::Json | Shape::Map(_) => Value::record([]),
+            Shape::Text | Shape::Token if name == "id" || name.is_empty() => {
+                Value::text(format!("{}_{}", self.stem, self.number))
+            }
+            Shape::Text | Shape::Token if name.ends_with("email") => Value::text("person@example.com"),
+            Shape::Text | Shape::Token if name.ends_with("url") => Value::text("https://example.com/"),
+            Shape::Text | Shape::Token => Value::text(format!("{name}_{}", self.number)),
+            Shape::Bool => Value::Bool(false),
+            Shape::Integer | Shape::Number => Value::Number(Decimal::from(self.number)),
+            Shape::Money { .. } => match flow_plan::Currency::parse("USD") {
+                Some(currency) => Value::Money(Money { amount: Decimal::from(10), currency }),
+                None => Value::Missing,
+            },
+            Shape::Instant(_) => Value::Instant(self.now),
+            Shape::Date => Value::Date(self.now.to_zoned(jiff::tz::TimeZone::UTC).date()),
+            Shape::Enum { members, .. } => members.first().map_or(Value::Missing, |member| Value::text(member.as_str())),
+            Shape::List(_) => Value::List(Arc::default()),
+            Shape::Record(fields) => self.record(fields),
+        }
+    }
+
+    fn record(&mut self, fields: &[FieldShape]) -> Value {
+        let mut values = Vec::new();
+        for field in fields {
+            let given = self.inputs.iter().find(|(name, value)| *name == field.name && fits(&field.shape, value));
+            let value = match given {
+                Some((_, value)) => value.clone(),
+                None if field.optional => continue,
+                None => self.value(&field.shape, &field.name),
+            };
+            values.push((Arc::from(field.name.as_str()), value));
+        }
+        Value::record(values)
+    }
+}
+
+/// Tells whether an input can be what the service gives back for a field of its name.
+fn fits(shape: &Shape, value: &Value) -> bool {
+    match (shape, value) {
+        (Shape::Text | Shape::Token, Value::Text(_))
+        | (Shape::Bool, Value::Bool(_))
+        | (Shape::Integer | Shape::Number, Value::Number(_))
+        | (Shape::Money { .. }, Value::Money(_))
+        | (Shape::Instant(_), Value::Instant(_))
+        | (Shape::Date, Value::Date(_))
+        | (Shape::Json, _) => !value.is_missing(),
+        (Shape::Enum { members, open }, Value::Text(text)) => *open || members.iter().any(|member| **member == **text),
+        _ => false,
+    }
+}
