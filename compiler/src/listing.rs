@@ -1,10 +1,14 @@
 //! Plans for people and programs: what `flowc plan` prints. The form of `--format json` is a contract.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
 use flow_plan::{Condition, Flow, Outline};
 use serde_json::{Value as Json, json};
+
+/// Longer steps are cut in the listing; the document has them whole.
+const LONGEST_STEP: usize = 100;
 
 /// Returns the document of `flowc plan --format json`.
 pub fn json(flows: &[Arc<Flow>]) -> Json {
@@ -81,6 +85,9 @@ pub fn human(flows: &[Arc<Flow>]) -> String {
             // Writing into a text cannot fail.
         }
     }
+    if flows.len() > 1 && write_personal(&mut out, flows).is_err() {
+        // As above.
+    }
     out
 }
 
@@ -108,12 +115,50 @@ fn write_flow(out: &mut String, flow: &Flow) -> std::fmt::Result {
         writeln!(out, "  reads  {}", reads.join(", "))?;
     }
     writeln!(out, "  do")?;
-    write_steps(out, &flow.outline, 4)?;
+    write_steps(out, &flow.outline, "", 4)?;
     let most = flow.calls.1.map_or("any number of".to_owned(), |most| most.to_string());
     let calls = if flow.calls.1 == Some(flow.calls.0) { most } else { format!("{} to {most}", flow.calls.0) };
     writeln!(out, "  calls  {calls}")?;
-    for send in &flow.sends {
-        writeln!(out, "  sends  to {}: {}", send.to, send.fields.join(", "))?;
+    for (at, send) in flow.sends.iter().enumerate() {
+        writeln!(out, "  {:<5}  to {}", if at == 0 { "sends" } else { "" }, send.to)?;
+        let width = send.fields.iter().map(|field| split_mark(field).0.chars().count()).max().unwrap_or(0);
+        for field in &send.fields {
+            let (name, personal) = split_mark(field);
+            if personal {
+                writeln!(out, "           {name:width$}  personal")?;
+            } else {
+                writeln!(out, "           {name}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns a field of `sends` without its mark, and whether it has one.
+pub(crate) fn split_mark(field: &str) -> (&str, bool) {
+    field.strip_suffix(" (personal)").map_or((field, false), |name| (name, true))
+}
+
+/// Where personal data goes, over all flows: the question that is asked first.
+fn write_personal(out: &mut String, flows: &[Arc<Flow>]) -> std::fmt::Result {
+    let mut to: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for send in flows.iter().flat_map(|flow| &flow.sends) {
+        for (field, personal) in send.fields.iter().map(|field| split_mark(field)) {
+            if personal {
+                to.entry(field).or_default().insert(&send.to);
+            }
+        }
+    }
+    if to.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\npersonal data, over all of these flows")?;
+    let width = to.keys().map(|field| field.chars().count()).max().unwrap_or(0);
+    for (field, targets) in to {
+        for (at, target) in targets.into_iter().enumerate() {
+            let (field, word) = if at == 0 { (field, "to ") } else { ("", "and") };
+            writeln!(out, "  {field:width$}  {word} {target}")?;
+        }
     }
     Ok(())
 }
@@ -141,11 +186,21 @@ fn condition_text(condition: &Condition) -> String {
     }
 }
 
-fn write_steps(out: &mut String, steps: &[Outline], indent: usize) -> std::fmt::Result {
+/// Writes steps below each other, each with its place within the one that it is part of.
+fn write_steps(out: &mut String, steps: &[Outline], within: &str, indent: usize) -> std::fmt::Result {
     for step in steps {
+        let place = step.path.strip_prefix(within).map_or(step.path.as_str(), |rest| rest.trim_start_matches('.'));
         let effect = step.effect.as_ref().map(|effect| format!("  [{effect}]")).unwrap_or_default();
-        writeln!(out, "{:indent$}{}  {}{effect}", "", step.path, step.text)?;
-        write_steps(out, &step.steps, indent + 2)?;
+        writeln!(out, "{:indent$}{place}  {}{effect}", "", shortened(&step.text))?;
+        write_steps(out, &step.steps, &step.path, indent + 3)?;
     }
     Ok(())
+}
+
+/// Cuts what nobody reads to its end.
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= LONGEST_STEP {
+        return text.to_owned();
+    }
+    text.chars().take(LONGEST_STEP - 1).chain(['…']).collect()
 }

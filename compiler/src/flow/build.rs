@@ -44,6 +44,17 @@ impl Builder {
         }
     }
 
+    /// Returns the connections that are called so far.
+    pub(super) fn connections_called(&self) -> std::collections::BTreeSet<String> {
+        self.instrs
+            .iter()
+            .filter_map(|instr| match instr {
+                Instr::Call(call) => Some(call.connection.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
     fn next(&self) -> u32 {
         u32::try_from(self.instrs.len()).unwrap_or(u32::MAX)
     }

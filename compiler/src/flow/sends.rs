@@ -1,12 +1,19 @@
 //! Which fields of which service go where: what `flowc plan` lists under `sends`.
+//!
+//! Every value that an operation gets is followed back to what it is made of: through texts, lists, records and functions,
+//! through `let`, loops and the inputs of composite operations, to a field of the event or of a result. Only what a
+//! condition lets through is no flow of data: that a step runs at all tells something, too, but no field says what.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use flow_plan as plan;
-use flow_plan::Expr;
 use flow_plan::ty::Type;
+use flow_plan::{Expr, Function};
 
 use super::check::{Checker, Event};
+
+/// How deep records may lie within records when it is asked whether any part is personal.
+const DEPTH: usize = 8;
 
 /// What was seen so far.
 #[derive(Debug, Default)]
@@ -15,14 +22,47 @@ pub(super) struct Sends {
     to: BTreeMap<String, BTreeSet<String>>,
     /// What a local is made of.
     locals: Vec<(u16, Origin)>,
+    /// Locals into which a composite operation has put personal data.
+    personal: BTreeSet<u16>,
 }
 
 #[derive(Debug, Clone)]
 enum Origin {
-    /// The result of `connection.operation`.
-    Result { connection: String, operation: String },
-    /// A value out of other fields.
+    /// One value of a service.
+    Value(Known),
+    /// A value out of several.
     Fields(BTreeSet<String>),
+}
+
+/// A value that a service gave: a field, or a whole result.
+#[derive(Debug, Clone)]
+struct Known {
+    connection: String,
+    /// The field, with those that it lies in; for a whole result the operation.
+    path: String,
+    /// It is a result, of which fields are told by their names alone.
+    whole: bool,
+    ty: Type,
+    personal: bool,
+}
+
+impl Known {
+    fn member(mut self, name: &str, ty: Type, personal: bool) -> Known {
+        self.path = if self.whole { name.to_owned() } else { format!("{}.{name}", self.path) };
+        self.whole = false;
+        self.ty = ty;
+        self.personal |= personal;
+        self
+    }
+
+    /// An item of a list, a value of a map.
+    fn item(mut self) -> Known {
+        self.ty = match self.ty {
+            Type::List(inner) | Type::Map(inner) => inner.required().clone(),
+            other => other,
+        };
+        self
+    }
 }
 
 impl Sends {
@@ -30,9 +70,14 @@ impl Sends {
         self.to.into_iter().map(|(to, fields)| plan::Send { to, fields: fields.into_iter().collect() }).collect()
     }
 
-    pub(super) fn result(&mut self, local: u16, connection: &str, operation: &str) {
-        let origin = Origin::Result { connection: connection.to_owned(), operation: operation.to_owned() };
-        self.locals.push((local, origin));
+    /// Notes that a local gets personal data, whatever its type says.
+    pub(super) fn mark_personal(&mut self, local: u16) {
+        self.personal.insert(local);
+    }
+
+    /// Tells whether a local may have personal data by what was put into it.
+    pub(super) fn is_personal(&self, local: u16) -> bool {
+        self.personal.contains(&local)
     }
 
     fn origin(&self, local: u16) -> Option<&Origin> {
@@ -41,19 +86,39 @@ impl Sends {
 }
 
 impl Checker<'_> {
+    /// Notes that a local has the result of an operation.
+    pub(super) fn note_result(&mut self, local: u16, connection: &str, operation: &str, output: &Type) {
+        let (connection, path) = (connection.to_owned(), operation.to_owned());
+        let known =
+            Known { connection, path, whole: true, ty: output.required().clone(), personal: self.sends.is_personal(local) };
+        self.sends.locals.push((local, Origin::Value(known)));
+    }
+
     /// Notes what a local is made of.
     pub(super) fn note_local(&mut self, local: u16, value: &Expr) {
-        if let Expr::Local(other) = value
-            && let Some(origin) = self.sends.origin(*other).cloned()
-        {
-            self.sends.locals.push((local, origin));
-            return;
+        let origin = match self.known(value) {
+            Some(known) => Origin::Value(known),
+            None => {
+                let mut fields = BTreeSet::new();
+                self.collect(value, &mut fields);
+                Origin::Fields(fields)
+            }
+        };
+        self.sends.locals.push((local, origin));
+    }
+
+    /// Notes that a local has an item of a list.
+    pub(super) fn note_item(&mut self, local: u16, list: &Expr) {
+        self.note_local(local, list);
+        if let Some((_, Origin::Value(known))) = self.sends.locals.last_mut() {
+            *known = known.clone().item();
         }
-        let mut fields = BTreeSet::new();
-        self.collect(value, &mut fields);
-        if !fields.is_empty() {
-            self.sends.locals.push((local, Origin::Fields(fields)));
-        }
+    }
+
+    /// Notes that a local has an error of one of these connections: its message is the service's own.
+    pub(super) fn note_error(&mut self, local: u16, connections: BTreeSet<String>) {
+        let fields = connections.into_iter().map(|connection| format!("{connection}.error")).collect();
+        self.sends.locals.push((local, Origin::Fields(fields)));
     }
 
     /// Notes what an argument carries to an operation.
@@ -71,51 +136,97 @@ impl Checker<'_> {
         }
     }
 
+    /// Tells whether a value of the type has personal data in it: a record with such a field, or a list of those.
+    pub(super) fn holds_personal(&self, ty: &Type) -> bool {
+        self.has_personal(ty, DEPTH)
+    }
+
+    fn has_personal(&self, ty: &Type, depth: usize) -> bool {
+        let Some(depth) = depth.checked_sub(1) else { return false };
+        match ty {
+            Type::List(inner) | Type::Map(inner) | Type::Optional(inner) => self.has_personal(inner, depth),
+            Type::Record(record) if record.name.is_empty() => record.fields.iter().any(|(_, ty)| self.has_personal(ty, depth)),
+            Type::Record(_) => self
+                .record(ty)
+                .is_some_and(|record| record.fields.iter().any(|field| field.personal || self.has_personal(&field.ty, depth))),
+            Type::Unknown
+            | Type::Text(_)
+            | Type::Bool
+            | Type::Int(_)
+            | Type::Number
+            | Type::Money
+            | Type::Date
+            | Type::Time
+            | Type::DateTime
+            | Type::Duration
+            | Type::Json
+            | Type::Enum { .. }
+            | Type::Nothing => false,
+        }
+    }
+
     fn collect(&self, expr: &Expr, into: &mut BTreeSet<String>) {
+        if let Some(known) = self.known(expr) {
+            let mark = if known.personal || self.holds_personal(&known.ty) { " (personal)" } else { "" };
+            into.insert(format!("{}.{}{mark}", known.connection, known.path));
+            return;
+        }
         match expr {
-            Expr::Event(slot) => {
-                if let (Event::Known(source), Some(field)) = (self.event, self.reads.get(usize::from(*slot))) {
-                    let mark = if field.personal { " (personal)" } else { "" };
-                    into.insert(format!("{}.{}{mark}", source.connection, field.name));
-                }
-            }
             Expr::Raw(path) => {
                 if let Event::Known(source) = self.event {
-                    into.insert(format!("{}.raw.{path}", source.connection));
+                    let dot = if path.is_root() { "" } else { "." };
+                    into.insert(format!("{}.raw{dot}{path}", source.connection));
                 }
             }
-            Expr::Local(local) => match self.sends.origin(*local) {
-                Some(Origin::Result { connection, operation }) => {
-                    into.insert(format!("{connection}.{operation}"));
+            Expr::Local(local) => {
+                if let Some(Origin::Fields(fields)) = self.sends.origin(*local) {
+                    into.extend(fields.iter().cloned());
                 }
-                Some(Origin::Fields(fields)) => into.extend(fields.iter().cloned()),
-                None => {}
-            },
-            Expr::Field(inner, name) => match inner.as_ref() {
-                Expr::Local(local) => match self.sends.origin(*local) {
-                    Some(Origin::Result { connection, operation }) => {
-                        let mark = if self.is_personal_result(connection, operation, name) { " (personal)" } else { "" };
-                        into.insert(format!("{connection}.{name}{mark}"));
-                    }
-                    Some(Origin::Fields(_)) | None => self.collect(inner, into),
-                },
-                inner => self.collect(inner, into),
-            },
-            Expr::Const(_) | Expr::Input(_) | Expr::Env(_) | Expr::Answer(_) => {}
+            }
             // What has no origin of its own has that of its parts.
             other => other.each_part(&mut |part| self.collect(part, into)),
         }
     }
 
-    fn is_personal_result(&self, connection: &str, operation: &str, name: &str) -> bool {
-        self.connections
-            .get(connection)
-            .and_then(|connector| connector.operations.get(operation))
-            .and_then(|operation| match operation.output.required() {
-                Type::List(item) => self.record(item),
-                other => self.record(other),
-            })
-            .and_then(|record| record.field(name))
-            .is_some_and(|field| field.personal)
+    /// Returns the one value of a service that an expression is.
+    fn known(&self, expr: &Expr) -> Option<Known> {
+        match expr {
+            Expr::Event(slot) => {
+                let (Event::Known(source), Some(field)) = (self.event, self.reads.get(usize::from(*slot))) else { return None };
+                Some(Known {
+                    connection: source.connection.to_owned(),
+                    path: field.name.clone(),
+                    whole: false,
+                    ty: field.ty.required().clone(),
+                    personal: field.personal,
+                })
+            }
+            Expr::Local(local) => match self.sends.origin(*local)? {
+                Origin::Value(known) => Some(known.clone()),
+                Origin::Fields(_) => None,
+            },
+            Expr::Field(inner, name) => {
+                let known = self.known(inner)?;
+                if let Some(record) = self.record(&known.ty) {
+                    let field = record.field(name)?;
+                    return Some(known.member(name, field.ty.required().clone(), field.personal));
+                }
+                let ty = match &known.ty {
+                    Type::Map(inner) => inner.required().clone(),
+                    Type::Record(record) => {
+                        record.fields.iter().find_map(|(field, ty)| (field == name).then(|| ty.required().clone()))?
+                    }
+                    _ => Type::Json,
+                };
+                Some(known.member(name, ty, false))
+            }
+            Expr::Index(inner, _) => Some(self.known(inner)?.item()),
+            Expr::Call(Function::First | Function::Last, args) => match args.as_slice() {
+                [list] => Some(self.known(list)?.item()),
+                _ => None,
+            },
+            Expr::Require { value, .. } => self.known(value),
+            _ => None,
+        }
     }
 }

@@ -96,6 +96,8 @@ impl<'a> Checker<'a> {
         if *ty == Type::Money && target.operation.action {
             self.check_amount(input, expr, &value);
         }
+        // A record is what its fields are.
+        value.personal |= self.holds_personal(&value.ty);
         if value.personal && !input.accepts_personal {
             let text = self.text_of(expr);
             let diagnostic = self

@@ -81,6 +81,9 @@ impl<'a> Checker<'a> {
         if let Some(retry) = &node.retry {
             self.check_retry(retry, &node.call, calls);
         }
+        if let Some((_, error)) = handler {
+            self.note_error(error, [target.connection.to_owned()].into());
+        }
         let after = node.on_error.as_ref().zip(handler).map(|(block, (label, error))| self.handle(block, label, error, &path));
         if let Some(name) = &node.name {
             self.name_result(name, node, target, result, after);
@@ -110,6 +113,8 @@ impl<'a> Checker<'a> {
     pub(super) fn flow_on_error(&mut self, block: &syntax::Block) -> plan::ErrorHandler {
         let (label, error) = (self.build.label(), self.build.local());
         self.build.here(label);
+        let called = self.build.connections_called();
+        self.note_error(error, called);
         self.bind("error", Span::default(), error_value(error));
         self.in_handler = true;
         let done = self.block(block, "on_error.".to_owned());
@@ -146,6 +151,7 @@ impl<'a> Checker<'a> {
             return;
         };
         let mut value = Typed::with(plan::Expr::Local(local), std::borrow::Cow::Borrowed(ty)).optional(optional);
+        value.personal = self.sends.is_personal(local);
         if handled == Some(false) {
             value.optional = true;
             value.failed = Some(node.call.span);
@@ -195,7 +201,9 @@ impl<'a> Checker<'a> {
         let result = self.perform(target, args, path, text, String::new(), true);
         let (ty, optional) = split(&target.operation.output);
         match result {
-            Some(local) => Typed::with(plan::Expr::Local(local), std::borrow::Cow::Borrowed(ty)).optional(optional),
+            Some(local) => Typed::with(plan::Expr::Local(local), std::borrow::Cow::Borrowed(ty))
+                .optional(optional)
+                .personal(self.sends.is_personal(local)),
             None => Typed::unknown(),
         }
     }

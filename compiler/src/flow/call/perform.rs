@@ -80,7 +80,7 @@ impl<'a> Checker<'a> {
             self.note_send(target.connection, &target.operation.name, &arg.expr);
         }
         if let Some(result) = result {
-            self.sends.result(result, target.connection, &target.operation.name);
+            self.note_result(result, target.connection, &target.operation.name, &target.operation.output);
             // A round before may have left its result.
             if !self.loops.is_empty() && self.steps.on_error.is_some() {
                 self.build.set(result, Expr::Const(Value::Missing));
@@ -182,7 +182,7 @@ impl<'a> Checker<'a> {
         self.frame = outer_frame;
         self.bindings.truncate(first_binding);
         self.build.here(label);
-        self.sends.result(result, target.connection, &target.operation.name);
+        self.note_result(result, target.connection, &target.operation.name, &target.operation.output);
         self.steps.count = self.steps.count.then(Count {
             through: match (done.count.through, done.count.ended) {
                 (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),

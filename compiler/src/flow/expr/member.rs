@@ -82,7 +82,7 @@ impl<'a> Checker<'a> {
                 self.unknown_field(expr, name, record, &value);
                 return Typed::unknown();
             };
-            let (optional, failed) = (value.optional, value.failed);
+            let (optional, failed, personal) = (value.optional, value.failed, value.personal);
             let mut typed = match place {
                 Some(place) => {
                     let place = place.member(&field.name);
@@ -94,6 +94,7 @@ impl<'a> Checker<'a> {
                 }
             };
             typed.failed = failed.filter(|_| typed.optional);
+            typed.personal |= personal;
             return typed;
         }
         let ty = match value.ty.as_ref() {

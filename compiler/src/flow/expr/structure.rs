@@ -60,7 +60,7 @@ impl<'a> Checker<'a> {
                 (None, _) => self.value(item),
             };
             // A list leaves out what is missing.
-            personal |= value.personal;
+            personal |= value.personal || self.holds_personal(&value.ty);
             ty.get_or_insert_with(|| value.ty.clone());
             parts.push(value.expr);
         }
@@ -107,7 +107,7 @@ impl<'a> Checker<'a> {
                 (None, Some((Type::Map(inner), target))) => self.value_for(value, inner, target),
                 (None, _) => self.value(value),
             };
-            personal |= typed.personal;
+            personal |= typed.personal || self.holds_personal(&typed.ty);
             types.push((key.text.clone(), if typed.optional { typed.ty.into_owned().optional() } else { typed.ty.into_owned() }));
             parts.push((key.text.clone(), typed.expr));
         }

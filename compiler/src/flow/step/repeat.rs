@@ -66,7 +66,7 @@ impl<'a> Checker<'a> {
         let (again, end) = (self.build.label(), self.build.label());
         let personal = typed.personal;
         self.note_local(into, &typed.expr);
-        self.note_local(local, &typed.expr);
+        self.note_item(local, &typed.expr);
         self.build.push(Instr::Each { list: typed.expr, into, counter, up_to: bound });
         self.build.here(again);
         self.build.take_next(into, counter, local, end);

@@ -139,6 +139,9 @@ impl<'a> Checker<'a> {
             Some(value) => {
                 let typed = self.value_for(value, output, &Target::Return);
                 let typed = if optional || !returns.strict { typed } else { self.need(typed, value, &Need::Return) };
+                if typed.personal && self.record(output).is_none() {
+                    self.sends.mark_personal(returns.local);
+                }
                 typed.expr
             }
             None => {
