@@ -225,6 +225,7 @@ impl Checker<'_> {
                 [list] => Some(self.known(list)?.item()),
                 _ => None,
             },
+            Expr::Call(Function::Reverse | Function::Unique | Function::Slice, args) => self.known(args.first()?),
             Expr::Require { value, .. } => self.known(value),
             _ => None,
         }
