@@ -153,7 +153,8 @@ impl<'t> Simulation<'t> {
         }
         let calls = self.script.calls();
         let runs = self.runs()?;
-        failures.extend(expectation::nothing_else(test, &calls, &runs));
+        let told = failures.iter().filter_map(|failure| failure.step).collect::<Vec<_>>();
+        failures.extend(expectation::nothing_else(test, &calls, &runs, &told));
         Ok(TestReport { failures, calls: expectation::made(&calls) })
     }
 

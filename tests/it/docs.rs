@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::program::{flowc, flowc_with};
+use crate::support::program::{flowc, flowc_with, project};
 
 /// A block of a page: the heading above it, its language, its text.
 struct Block {
@@ -69,6 +69,11 @@ fn every_block_of_the_reference_does_what_the_page_says() {
                 assert_eq!(diagnostic["code"], code.as_str(), "{place}: {diagnostic:#}");
                 assert_eq!(diagnostic["span"]["start"]["line"], *line, "{place}: {diagnostic:#}");
                 assert!(diagnostic.to_string().contains(words.as_str()), "{place}: `{words}` is not in {diagnostic:#}");
+            }
+            if source.contains("test \"") && expected.is_empty() {
+                let folder = project(&[("main.flow", &source)]);
+                let outcome = flowc(folder.path(), &["test"]);
+                assert!(outcome.code == 0 && !outcome.out.contains("\n0 passed"), "{place}\n{}", outcome.out);
             }
         }
     }

@@ -10,6 +10,7 @@ mod config;
 mod docs;
 mod examples;
 mod fmt;
+mod inline;
 mod kill;
 mod look;
 mod reload;

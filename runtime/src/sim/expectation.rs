@@ -162,15 +162,20 @@ fn status_of(expected: ExpectedStatus) -> Status {
     }
 }
 
-/// Nothing else may have happened, unless the test says that it may: no action that no line mentions, no dead run.
-pub(super) fn nothing_else(test: &Test, calls: &[Call], runs: &[RunHead]) -> Vec<Failure> {
+/// Nothing else may have happened, unless the test says that it may: no action that no line mentions, no dead run. `told`
+/// are the lines that did not hold.
+pub(super) fn nothing_else(test: &Test, calls: &[Call], runs: &[RunHead], told: &[usize]) -> Vec<Failure> {
     let mut mentioned = Vec::new();
     let mut deaths: Vec<Option<&str>> = Vec::new();
-    for step in &test.steps {
+    let mut death_told = false;
+    for (at, step) in test.steps.iter().enumerate() {
         match &step.what {
             TestAction::Else { anything: true } => return Vec::new(),
             TestAction::Calls { target, .. } => mentioned.push(target.as_str()),
-            TestAction::Run { status: ExpectedStatus::Dead, reason } => deaths.push(reason.as_deref()),
+            TestAction::Run { status: ExpectedStatus::Dead, reason } => {
+                deaths.push(reason.as_deref());
+                death_told |= told.contains(&at);
+            }
             TestAction::Run { .. }
             | TestAction::Else { anything: false }
             | TestAction::Event(_)
@@ -191,7 +196,8 @@ pub(super) fn nothing_else(test: &Test, calls: &[Call], runs: &[RunHead]) -> Vec
             failures.push(Failure { step: None, message, differences: Vec::new() });
         }
     }
-    for run in runs.iter().filter(|run| run.status == Status::Dead) {
+    // One cause, one report: a death for another reason than expected is told where it was expected.
+    for run in runs.iter().filter(|run| run.status == Status::Dead && !death_told) {
         if deaths.iter().any(|reason| ended_so(run, ExpectedStatus::Dead, *reason)) {
             continue;
         }

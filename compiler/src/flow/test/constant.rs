@@ -21,6 +21,10 @@ impl<'a> Checker<'a> {
         let (want, _) = split(want);
         match expr.kind.as_ref() {
             ExprKind::Name(word) if word.text == "missing" => return Some(Value::Missing),
+            ExprKind::Name(word) if !matches!(want, Type::Enum { .. } | Type::Unknown) => {
+                self.not_plain(expr, name, &format!("`{}` is only known when a flow runs", word.text));
+                return None;
+            }
             ExprKind::Paren(inner) => return self.constant(inner, want, name),
             ExprKind::Object(fields) => {
                 if let Some(declared) = self.declared_fields(want) {
@@ -50,15 +54,19 @@ impl<'a> Checker<'a> {
             Some(value) if !typed.is_unknown() => Some(value.clone()),
             _ => {
                 if self.error_count() == before {
-                    let diagnostic = self
-                        .diagnostic(Code::E301, expr.span, format!("a test gives and expects plain values, here for `{name}`"))
-                        .label("this is only known when a flow runs")
-                        .help("write the value itself");
-                    self.report(diagnostic);
+                    self.not_plain(expr, name, "this is only known when a flow runs");
                 }
                 None
             }
         }
+    }
+
+    fn not_plain(&mut self, expr: &Expr, name: &str, label: &str) {
+        let diagnostic = self
+            .diagnostic(Code::E301, expr.span, format!("a test gives and expects plain values, here for `{name}`"))
+            .label(label)
+            .help("write the value itself; `missing` stands for none");
+        self.report(diagnostic);
     }
 
     /// A record of which any fields may be given.
