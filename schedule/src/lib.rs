@@ -3,8 +3,22 @@
 //! Pure: no clock is read, and the time zone data is built in, so that the compiler and the runtime say the same on every
 //! machine. Whoever asks gives the instant.
 
+mod calendar;
+mod change;
+mod clock;
+mod cron;
+mod explain;
+mod instants;
+mod interval;
 mod span;
+mod sun;
 mod zone;
 
-pub use span::{after, before, next_time, period};
-pub use zone::{Zone, zone};
+pub use change::{Change, changes};
+pub use cron::{Cron, CronError, CronMistake};
+pub use explain::explain;
+pub use instants::{Instants, instants, next};
+pub use interval::interval;
+pub use span::{after, before, next_time, on_clock, period};
+pub use sun::{Sun, sun};
+pub use zone::{NameKind, Suggestion, Zone, names, suggest, zone};
