@@ -84,6 +84,7 @@ codes! {
     E505 Error "an action or a trigger used as the other"
     E506 Error "a query where only a value may stand"
     E601 Error "a time zone that does not exist"
+    E603 Error "a time on the clocks of a place that is not named"
     E701 Error "a condition that cannot hold"
     E703 Error "flows that start each other for ever"
     W706 Warning "a connection that no flow uses"

@@ -17,6 +17,7 @@ pub mod report;
 pub mod sarif;
 pub mod settings;
 pub mod suggest;
+mod zone;
 
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Edit, Fix, Label, Severity};

@@ -19,6 +19,6 @@ pub use cron::{Cron, CronError, CronMistake};
 pub use explain::explain;
 pub use instants::{Instants, instants, next};
 pub use interval::interval;
-pub use span::{after, before, next_time, on_clock, period};
+pub use span::{after, before, next_time, on_clock, period, showing};
 pub use sun::{Sun, sun};
 pub use zone::{NameKind, Suggestion, Zone, names, suggest, zone};

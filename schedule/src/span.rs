@@ -18,6 +18,11 @@ pub fn on_clock(at: Timestamp, zone: Option<&str>) -> DateTime {
     zone_of(zone).to_datetime(at)
 }
 
+/// Returns the instant at which the clocks of a zone show a date and time: the first behind a gap, the first of two.
+pub fn showing(time: DateTime, zone: Option<&str>) -> Option<Timestamp> {
+    first_showing(&zone_of(zone), time)
+}
+
 /// Returns the instant a span after `at`. Calendar units count in the zone of the span; a time of day that does not exist
 /// is the first valid one behind the gap, and of one that comes twice it is the first. Beyond the end of time it is the end
 /// of time.

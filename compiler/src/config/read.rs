@@ -65,18 +65,11 @@ impl Reader<'_> {
 
     fn timezone(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {
         let Some(name) = self.text(value, "timezone", "\"Europe/Paris\"") else { return };
-        if jiff::tz::TimeZone::get(&name).is_ok() && name.contains('/') || name == "UTC" {
+        if flow_schedule::zone(&name).is_some() {
             config.settings.timezone = Some(name);
-            return;
+        } else {
+            self.diagnostics.push(crate::zone::unknown(self.file, span(value), &name));
         }
-        let names: Vec<String> = jiff::tz::db().available().map(|zone| zone.as_str().to_owned()).collect();
-        let mut diagnostic = Diagnostic::new(Code::E601, self.file, span(value), format!("there is no time zone `{name}`"))
-            .help("a zone is an IANA name such as \"Europe/Paris\" or \"Asia/Tokyo\"; abbreviations mean different things in different places");
-        let by_city = names.iter().find(|zone| zone.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(&name)));
-        if let Some(best) = by_city.map(String::as_str).or_else(|| nearest(&name, names.iter().map(String::as_str))) {
-            diagnostic = diagnostic.fix(format!("use \"{best}\""), span(value), format!("\"{best}\""), false);
-        }
-        self.diagnostics.push(diagnostic);
     }
 
     fn currency(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {

@@ -20,6 +20,7 @@ mod secret;
 mod sends;
 mod show;
 mod slip;
+mod span;
 mod step;
 mod test;
 mod trigger;

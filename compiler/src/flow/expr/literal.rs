@@ -13,6 +13,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::super::check::Checker;
+use super::super::span::InZone;
 use super::super::typed::Typed;
 use crate::code::Code;
 use crate::suggest::nearest;
@@ -168,16 +169,11 @@ impl<'a> Checker<'a> {
 
     pub(super) fn date_time(&mut self, span: Span, date: &str, time: &TimeLit) -> Typed<'a> {
         let (Some(date), Some(time)) = (self.calendar_date(span, date), self.clock(time)) else { return Typed::unknown() };
-        let Some(zone) = &self.settings.timezone else {
-            let diagnostic = self
-                .diagnostic(Code::E190, span, "not supported yet: a date with a time where no zone is known")
-                .help("set `timezone = \"Europe/Paris\"` (yours) at the top of flow.toml: then this is the time on the clocks there");
-            self.report(diagnostic);
-            return Typed::unknown();
-        };
-        match date.to_datetime(time).in_tz(zone) {
-            Ok(at) => Typed::constant(Value::Instant(at.timestamp()), Type::DateTime),
-            Err(_) => Typed::unknown(), // the zone is checked with flow.toml
+        let why = "the time on the clocks of a place: it is another instant in each";
+        let Some(zone) = self.zone_for(span, InZone::Project, why) else { return Typed::unknown() };
+        match flow_schedule::showing(date.to_datetime(time), Some(&zone)) {
+            Some(at) => Typed::constant(Value::Instant(at), Type::DateTime),
+            None => Typed::unknown(), // beyond the end of time
         }
     }
 }
