@@ -35,8 +35,17 @@ fn blocks(page: &str) -> Vec<Block> {
     found
 }
 
-fn diagnostics(source: &str) -> Vec<Value> {
-    let outcome = flowc_with(std::env::temp_dir().as_path(), &["check", "-", "--format", "json"], source.as_bytes());
+fn diagnostics(source: &str, settings: &str) -> Vec<Value> {
+    checked(source, settings, &["check", "-", "--format", "json"])
+}
+
+/// Checks a program in a project with such a flow.toml.
+fn checked(source: &str, settings: &str, args: &[&str]) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    if !settings.is_empty() {
+        std::fs::write(folder.path().join("flow.toml"), settings).unwrap();
+    }
+    let outcome = flowc_with(folder.path(), args, source.as_bytes());
     let json: Value = serde_json::from_str(&outcome.out).unwrap_or_else(|error| panic!("{error} {outcome:?}"));
     json["diagnostics"].as_array().unwrap().clone()
 }
@@ -48,9 +57,12 @@ fn every_block_of_the_reference_does_what_the_page_says() {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         let page = std::fs::read_to_string(entry.path()).unwrap();
         let mut files: BTreeMap<String, String> = BTreeMap::new();
+        let mut settings: BTreeMap<String, String> = BTreeMap::new();
         for block in blocks(&page) {
-            if block.language == "flow" {
-                files.entry(block.heading).or_default().push_str(&block.text);
+            match block.language.as_str() {
+                "flow" => files.entry(block.heading).or_default().push_str(&block.text),
+                "toml settings" => settings.entry(block.heading).or_default().push_str(&block.text),
+                _ => {}
             }
         }
         for (heading, source) in files {
@@ -62,7 +74,7 @@ fn every_block_of_the_reference_does_what_the_page_says() {
                     expected.push((at + 1, code.to_owned(), words.trim_end().trim_end_matches('"').to_owned()));
                 }
             }
-            let found = diagnostics(&source);
+            let found = diagnostics(&source, settings.get(&heading).map_or("", String::as_str));
             let place = format!("{} ## {heading}", entry.path().display());
             assert_eq!(found.len(), expected.len(), "{place}\n{source}\n{found:#?}");
             for (diagnostic, (line, code, words)) in found.iter().zip(&expected) {
@@ -89,9 +101,15 @@ fn every_code_has_a_page_with_a_wrong_and_a_right_program() {
         let of = |heading: &str| -> Vec<&Block> { blocks.iter().filter(|block| block.heading.starts_with(heading)).collect() };
         let (wrong, right) = (of("Wrong"), of("Right"));
         // Codes about flow.toml and unreadable files have blocks of other languages, shown by tests/it/config.rs.
+        let settings = |blocks: &[&Block]| -> String {
+            blocks.iter().filter(|block| block.language == "toml settings").map(|block| block.text.as_str()).collect()
+        };
         for block in wrong.iter().filter(|block| block.language == "flow") {
-            let found =
-                if code.severity() == flow_compiler::Severity::Advice { pedantic(&block.text) } else { diagnostics(&block.text) };
+            let found = if code.severity() == flow_compiler::Severity::Advice {
+                pedantic(&block.text)
+            } else {
+                diagnostics(&block.text, &settings(&wrong))
+            };
             assert!(
                 found.iter().any(|one| one["code"] == code.as_str()),
                 "{code} is not what its wrong program gives:\n{}\n{found:#?}",
@@ -99,7 +117,7 @@ fn every_code_has_a_page_with_a_wrong_and_a_right_program() {
             );
         }
         for block in right.iter().filter(|block| block.language == "flow") {
-            let found = diagnostics(&block.text);
+            let found = diagnostics(&block.text, &settings(&right));
             assert!(found.is_empty(), "the right program of {code} is not right:\n{}\n{found:#?}", block.text);
         }
         assert!(!wrong.is_empty() && !right.is_empty(), "{code} needs `## Wrong` and `## Right` with a block each");
@@ -107,9 +125,7 @@ fn every_code_has_a_page_with_a_wrong_and_a_right_program() {
 }
 
 fn pedantic(source: &str) -> Vec<Value> {
-    let outcome =
-        flowc_with(std::env::temp_dir().as_path(), &["check", "-", "--format", "json", "--pedantic"], source.as_bytes());
-    serde_json::from_str::<Value>(&outcome.out).unwrap()["diagnostics"].as_array().unwrap().clone()
+    checked(source, "", &["check", "-", "--format", "json", "--pedantic"])
 }
 
 #[test]
@@ -119,7 +135,7 @@ fn the_readme_shows_a_program_that_checks() {
         blocks(&readme).into_iter().filter(|block| block.language == "flow").map(|block| block.text).collect();
     assert!(!flows.is_empty());
     for text in flows {
-        assert!(diagnostics(&text).is_empty(), "{text}");
+        assert!(diagnostics(&text, "").is_empty(), "{text}");
     }
     assert_eq!(flowc(Path::new("."), &["--version"]).code, 0);
 }
