@@ -173,7 +173,7 @@ pub struct State {
     pub docs: String,
     /// Its type, never optional: a state that is missing is unavailable.
     pub ty: Type,
-    /// How it is read.
+    /// How it is read. The arguments of its query are over the settings of the connection.
     pub source: plan::StateSource,
     /// What the steps of a flow that it starts can read: `value`, `was` and `since`.
     pub event: Record,

@@ -7,6 +7,7 @@
 //! turned out to have, an overflow, a result beyond [`MOST_TEXT`] or [`MOST_ITEMS`].
 
 mod args;
+mod bytes;
 mod code;
 mod habit;
 mod list;
@@ -20,6 +21,7 @@ mod wire;
 
 use flow_plan::{Function, Value};
 
+pub use bytes::{from_base64, md5_sorted};
 pub use code::iso::rfc3339;
 pub use habit::{Habit, habit};
 pub use order::ordering;
@@ -151,5 +153,17 @@ fn evaluate(function: &Function, args: Args<'_>) -> Option<Value> {
         Function::Cut => wire::cut(args),
         Function::Minor(exponents) => wire::minor(args, exponents),
         Function::UnixMillis => wire::unix_millis(args),
+        Function::AesCmac
+        | Function::HmacSha256
+        | Function::Md5
+        | Function::Md5Sorted
+        | Function::Sha256
+        | Function::Bytes
+        | Function::Unhex
+        | Function::Unbase64
+        | Function::Hex
+        | Function::BytesToBase64
+        | Function::Le32
+        | Function::SliceBytes => bytes::call(function, args.0),
     }
 }

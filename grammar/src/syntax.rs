@@ -1010,14 +1010,23 @@ pub struct SourceLine {
 #[derive(Debug, Clone, PartialEq)]
 pub enum SourceLineKind {
     /// `webhook verify stripe_signature(header: "…", secret: s, tolerance: 300 s)`.
-    Webhook(Call),
+    Webhook {
+        /// `whole`: the payload is the whole request, not its body alone.
+        whole: bool,
+        /// The scheme.
+        verify: Call,
+    },
     /// `register POST "/hooks" json { … } secret at "secret"`.
     Register {
         /// The request.
         request: Request,
         /// Where the answer has the secret.
         secret_at: Option<WirePath>,
+        /// Where the answer has the id of what was made.
+        id_at: Option<WirePath>,
     },
+    /// `unregister DELETE "/hooks/{id}"`.
+    Unregister(Request),
     /// `poll GET "/events" query { … } every 1 minute`, or `poll GET … when status.at changes`.
     Poll {
         /// The request.
@@ -1063,8 +1072,6 @@ pub enum SourceLineKind {
     At(WirePath, Option<Ident>),
     /// `object "data.object"`.
     Object(WirePath),
-    /// `live "livemode"` and other named paths of the envelope: `field account "account"`.
-    Field(Ident, WirePath),
     /// `refuse when "object" is "v2.core.event" because "…"`.
     Refuse {
         /// The condition over the raw payload.
@@ -1152,6 +1159,8 @@ pub struct StateDecl {
     pub ty: TypeExpr,
     /// The query that tells it, as an expression.
     pub from: Option<Expr>,
+    /// How often it is read.
+    pub every: Option<DurationLit>,
 }
 
 /// `query` or `action`.

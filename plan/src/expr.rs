@@ -195,6 +195,12 @@ pub enum Env {
     Now,
     /// The instant of the attempt: only in requests, never stored.
     SentAt,
+    /// The body of the request, as the text that is sent: only where a request is signed.
+    SentBody,
+    /// The fields of the form as they are sent, a record of texts: only where a request is signed.
+    SentForm,
+    /// The parameters of the address as they are sent, a record of texts: only where a request is signed.
+    SentQuery,
     /// The name of the trigger that fired.
     TriggerName,
     /// `"external"`, or `"flow"` where a flow of this daemon caused the event.
@@ -340,6 +346,30 @@ pub enum Function {
     UnixMillis,
     /// `iso(instant)`: RFC 3339 in UTC with milliseconds.
     Iso,
+    /// `aes_cmac(key, bytes)`: AES-128-CMAC (RFC 4493). Bytes are texts of hexadecimal digits inside requests.
+    AesCmac,
+    /// `hmac_sha256(key, bytes)`.
+    HmacSha256,
+    /// `md5(bytes)`.
+    Md5,
+    /// `md5_sorted(key, fields)`: MD5 over the key and all fields as `name=value`, sorted by name, with nothing between.
+    Md5Sorted,
+    /// `sha256(bytes)`.
+    Sha256,
+    /// `bytes(text)`: its UTF-8.
+    Bytes,
+    /// `unhex(text)`: bytes out of hexadecimal digits, in either case.
+    Unhex,
+    /// `unbase64(text)`: bytes out of base64, with or without padding.
+    Unbase64,
+    /// `hex(bytes)`: lower-case hexadecimal digits.
+    Hex,
+    /// `base64(bytes)`: standard alphabet, padded.
+    BytesToBase64,
+    /// `le32(number)`: the lowest 32 bits, least significant byte first.
+    Le32,
+    /// `slice(bytes, from, to)`: from the byte `from`, counted from 0, to before the byte `to`.
+    SliceBytes,
 }
 
 /// A filter as a tree of tests, so that `why` can show each with its values.

@@ -21,6 +21,53 @@ pub struct Operation {
     pub retry_on: Vec<u16>,
     /// The events of its own service that it causes, as `connector.trigger`.
     pub emits: Vec<String>,
+    /// What is computed over the finished request at each attempt and set into it, in this order. It is never stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sign: Vec<Signature>,
+    /// How it is known that what was accepted has happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<Box<Confirm>>,
+}
+
+/// A part of a request that is computed at each attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Signature {
+    /// Where it is set.
+    pub place: SignPlace,
+    /// What: over inputs, settings, secrets, [`crate::Env::SentAt`] and the request as it is so far ([`crate::Env::SentBody`],
+    /// [`crate::Env::SentForm`], [`crate::Env::SentQuery`]).
+    pub value: Expr,
+}
+
+/// Where a signature is set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SignPlace {
+    /// A member of the JSON body, by the names on the way to it.
+    Json(Vec<String>),
+    /// A field of the form.
+    Form(String),
+    /// A parameter of the address.
+    Query(String),
+    /// A header.
+    Header(String),
+}
+
+/// How it is known that what was accepted has happened: a query is asked until its result says so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Confirm {
+    /// The query.
+    pub query: Operation,
+    /// Its inputs, over the inputs of the action.
+    pub args: Vec<Expr>,
+    /// The time between two reads, and before the first, in milliseconds.
+    pub every_ms: u64,
+    /// How long after the attempt it has to be so, in milliseconds.
+    pub up_to_ms: u64,
+    /// What has to hold: over the query's result, which is [`Expr::Local`] 0, the inputs of the action, and
+    /// [`crate::Env::SentAt`], which is the whole second of the attempt here.
+    pub when: Expr,
+    /// The result of the action is what the query read.
+    pub gives_result: bool,
 }
 
 /// An input.

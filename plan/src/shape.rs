@@ -36,6 +36,14 @@ pub enum Shape {
     Instant(TimeFormat),
     /// `2026-11-22`.
     Date,
+    /// `22:30`, `22:30:15`.
+    Time,
+    /// A number of units of so many milliseconds.
+    Duration(u32),
+    /// A text that is written in another way on the wire.
+    Written(Writing),
+    /// A list in one text, with commas between the items.
+    Commas(Box<Shape>),
     /// An enum. Of an open one any text is taken.
     Enum {
         /// The known members.
@@ -84,6 +92,21 @@ pub enum MoneyUnit {
     Decimal,
 }
 
+/// How a text is written on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Writing {
+    /// In base64. What is no UTF-8 is shown in hexadecimal digits.
+    Base64,
+    /// In hexadecimal digits. What is no UTF-8 stays as it is.
+    Hex,
+    /// In any case; it becomes lower case.
+    Lower,
+    /// In any case; it becomes upper case.
+    Upper,
+    /// As a text or a number.
+    Text,
+}
+
 /// How an instant is written on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TimeFormat {
@@ -91,8 +114,12 @@ pub enum TimeFormat {
     Unix,
     /// Milliseconds since 1970.
     UnixMillis,
+    /// Microseconds since 1970.
+    UnixMicros,
     /// Seconds or milliseconds, told apart by their size.
     UnixAuto,
+    /// RFC 2822: `Sun, 22 Nov 2026 12:00:00 +0000`.
+    Rfc2822,
     /// RFC 3339.
     Iso,
 }

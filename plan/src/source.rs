@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Expr, JsonPath, Request, TimeFormat};
+use crate::{Expr, JsonPath, Operation, Request, TimeFormat};
 
 /// A source of events: one webhook and one poll for all triggers drawn from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,23 @@ pub struct Source {
     pub envelope: Envelope,
     /// The event types of each trigger of the connector that draws from this source: trigger name → types.
     pub triggers: BTreeMap<String, Vec<String>>,
+    /// How its webhook is registered with the service; `None` where that is done by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub register: Option<Box<Register>>,
+}
+
+/// How a webhook is registered with the service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Register {
+    /// The request, over settings, secrets, [`crate::Env::PublicUrl`], [`crate::Env::LiveTypes`] and [`crate::Env::RunKey`],
+    /// which stays the same while one registration is tried again.
+    pub request: Request,
+    /// Where the answer has the secret that signs the webhooks.
+    pub secret_at: Option<JsonPath>,
+    /// Where the answer has the id of what was made.
+    pub id_at: JsonPath,
+    /// How what was made is removed; its id is [`Expr::Input`] 0.
+    pub remove: Option<Request>,
 }
 
 /// How a webhook is verified.
@@ -28,6 +45,10 @@ pub struct Webhook {
     pub scheme: String,
     /// Its parameters: `header`, `secret`, `tolerance`, …
     pub params: BTreeMap<String, Expr>,
+    /// The payload is the whole request, as an object with `id`, `at`, `path`, `headers`, `query` and `body`, instead of its
+    /// body alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
 /// How a source is polled.
@@ -54,6 +75,23 @@ pub struct Poll {
     pub history_ms: Option<u64>,
     /// The first poll starts at now and emits nothing old.
     pub first_now: bool,
+    /// How the instant of `order_by` is written, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_format: Option<TimeFormat>,
+    /// It is polled only when this changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_changes: Option<Box<WhenChanges>>,
+}
+
+/// A cheap query that tells whether a poll would find anything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WhenChanges {
+    /// The query.
+    pub query: Operation,
+    /// Its inputs.
+    pub args: Vec<Expr>,
+    /// What changes in its result, which is [`Expr::Local`] 0.
+    pub value: Expr,
 }
 
 /// How further pages are asked for.
@@ -63,6 +101,9 @@ pub struct Pages {
     pub param: String,
     /// Its value: a path into the last item of the page.
     pub from_last: JsonPath,
+    /// Its value, instead: a path into the answer. Where nothing stands there, that was the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_answer: Option<JsonPath>,
     /// The flag in the answer that says there are more.
     pub more: Option<JsonPath>,
 }
@@ -80,6 +121,20 @@ pub struct Envelope {
     pub object: JsonPath,
     /// Payloads that are refused, with a reason for the sender.
     pub refuse: Vec<Refusal>,
+    /// The event type out of a number, instead of `event_type`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codes: Option<Codes>,
+}
+
+/// Event types out of numbers. What has another number is no event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Codes {
+    /// Where the number stands.
+    pub path: JsonPath,
+    /// The numbers of each type.
+    pub types: BTreeMap<String, Vec<i64>>,
+    /// Items of one type that follow each other are one event: the first says who and why, the last when.
+    pub collapse: bool,
 }
 
 /// A payload that is refused.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use flow_plan::{Answer, Effect, Env, JsonPath, Operation, Value};
+use flow_plan::{Answer, Effect, Env, JsonPath, Operation, Shape, Value};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use rust_decimal::Decimal;
@@ -96,7 +96,7 @@ pub fn read(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, sc
     }
     let error = || error_text(connection, answer);
     match classify(connection, &retry_on, answer) {
-        StatusClass::Success => match result(&op.answer, connection, answer, scope) {
+        StatusClass::Success => match result(op, connection, answer, scope) {
             Ok(value) => Outcome::Done(without_secrets(connection, value)),
             Err(Unfit::Refused) => Outcome::Refused { status, error: error() },
             Err(Unfit::Because(reason)) => {
@@ -127,8 +127,11 @@ fn is_redirect(status: u16) -> bool {
     (300..=399).contains(&status)
 }
 
-fn result(rule: &Answer, connection: &LiveConnection, answer: &HttpAnswer, scope: &dyn Scope) -> Result<Value, Unfit> {
-    let unread = rule.shape.is_none() && rule.none_when.is_none() && rule.first.is_none() && rule.refused_when.is_none();
+fn result(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, scope: &dyn Scope) -> Result<Value, Unfit> {
+    let rule: &Answer = &op.answer;
+    // What confirms an action gives its result: the answer itself says no more than "accepted".
+    let shape = rule.shape.as_ref().filter(|_| !op.confirm.as_ref().is_some_and(|confirm| confirm.gives_result));
+    let unread = shape.is_none() && rule.none_when.is_none() && rule.first.is_none() && rule.refused_when.is_none();
     if unread {
         return Ok(Value::Missing);
     }
@@ -163,9 +166,13 @@ fn result(rule: &Answer, connection: &LiveConnection, answer: &HttpAnswer, scope
             _ => return Err(Unfit::Because(format!("a list is expected at `{}`", rule.at))),
         };
     }
-    match (&rule.shape, found) {
+    match (shape, found) {
         (None, _) => Ok(Value::Missing),
         (Some(_), Value::Missing) if rule.optional => Ok(Value::Missing),
+        // "Accepted" at times has no body, and a record of which nothing is required needs none.
+        (Some(Shape::Record(fields)), Value::Missing) if rule.at.is_root() && fields.iter().all(|field| field.optional) => {
+            Ok(Value::record([]))
+        }
         (Some(_), Value::Missing) if rule.at.is_root() => Err(Unfit::Because("it is empty".to_owned())),
         (Some(_), Value::Missing) => Err(Unfit::Because(format!("`{}` is missing", rule.at))),
         (Some(shape), found) => decode(shape, &found).map_err(|misfit| Unfit::Because(misfit.to_string())),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use flow_plan::{Currency, FieldShape, JsonPath, Money, MoneyUnit, Shape, TimeFormat, Value, parse_decimal};
+use flow_plan::{Currency, FieldShape, JsonPath, Money, MoneyUnit, Shape, TimeFormat, Value, Writing, parse_decimal};
 use jiff::{SignedDuration, Timestamp, civil};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
@@ -77,6 +77,19 @@ pub fn decode(shape: &Shape, value: &Value) -> Result<Value, Misfit> {
         Shape::Date => match value.as_text().and_then(|text| text.parse::<civil::Date>().ok()) {
             Some(date) => Ok(Value::Date(date)),
             None => Err(Misfit::new("a date", kind(value))),
+        },
+        Shape::Time => match value.as_text().and_then(|text| text.trim().parse::<civil::Time>().ok()) {
+            Some(time) => Ok(Value::Time(time)),
+            None => Err(Misfit::new("a time of day", kind(value))),
+        },
+        Shape::Duration(unit) => duration(value, *unit).ok_or_else(|| Misfit::new("a duration", kind(value))),
+        Shape::Written(writing) => written(value, *writing),
+        Shape::Commas(inner) => match value {
+            Value::Text(text) => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::text);
+                list(inner, &Value::List(items.collect::<Vec<_>>().into()))
+            }
+            _ => list(inner, value),
         },
         Shape::Enum { members, open } => match value.as_text() {
             Some(text) if *open || members.iter().any(|member| member == text) => Ok(value.clone()),
@@ -158,6 +171,37 @@ fn token(value: &Value) -> Result<Value, Misfit> {
     }
 }
 
+/// A number of units, whole or not.
+fn duration(value: &Value, unit: u32) -> Option<Value> {
+    let millis = number(value)?.checked_mul(Decimal::from(unit))?.round().to_i64()?;
+    Some(Value::Duration(flow_plan::Duration::from_millis(millis)))
+}
+
+/// A text that is written in another way on the wire.
+fn written(value: &Value, writing: Writing) -> Result<Value, Misfit> {
+    let text = match value {
+        Value::Text(text) => text.as_ref(),
+        Value::Number(number) if writing == Writing::Text => return Ok(Value::text(number.normalize().to_string())),
+        _ => return Err(Misfit::new("text", kind(value))),
+    };
+    Ok(match writing {
+        Writing::Text => value.clone(),
+        Writing::Lower => Value::text(text.to_lowercase()),
+        Writing::Upper => Value::text(text.to_uppercase()),
+        Writing::Base64 => {
+            let bytes = flow_functions::from_base64(text).ok_or_else(|| Misfit::new("base64", "another text"))?;
+            match String::from_utf8(bytes) {
+                Ok(text) => Value::text(text),
+                Err(error) => Value::text(hex::encode(error.as_bytes())),
+            }
+        }
+        Writing::Hex => {
+            let bytes = hex::decode(text.trim()).map_err(|_| Misfit::new("hexadecimal digits", "another text"))?;
+            String::from_utf8(bytes).map_or_else(|_| value.clone(), Value::text)
+        }
+    })
+}
+
 fn list(inner: &Shape, value: &Value) -> Result<Value, Misfit> {
     let Value::List(items) = value else { return Err(Misfit::new("a list", kind(value))) };
     let items = items
@@ -223,11 +267,15 @@ fn instant(value: &Value, format: TimeFormat) -> Result<Timestamp, Misfit> {
     match format {
         TimeFormat::Unix => millis(of_seconds),
         TimeFormat::UnixMillis => millis(of_millis),
+        TimeFormat::UnixMicros => millis(Decimal::ONE),
         // The year 5138 in seconds, 1973 in milliseconds.
         TimeFormat::UnixAuto => {
             let large = number(value).is_some_and(|number| number.abs() >= Decimal::from(100_000_000_000u64));
             millis(if large { of_millis } else { of_seconds })
         }
+        TimeFormat::Rfc2822 => value
+            .as_text()
+            .and_then(|text| jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text.trim()).ok()),
         TimeFormat::Iso => value.as_text().and_then(|text| text.trim().parse().ok()),
     }
     .ok_or_else(misfit)
@@ -253,14 +301,16 @@ pub fn kind(value: &Value) -> &'static str {
 fn expected(shape: &Shape) -> &'static str {
     match shape {
         Shape::Json => "a value",
-        Shape::Text | Shape::Token | Shape::Enum { .. } => "text",
+        Shape::Text | Shape::Token | Shape::Enum { .. } | Shape::Written(_) => "text",
         Shape::Bool => "true or false",
         Shape::Integer => "a whole number",
         Shape::Number => "a number",
         Shape::Money { .. } => "money",
         Shape::Instant(_) => "an instant",
         Shape::Date => "a date",
-        Shape::List(_) => "a list",
+        Shape::Time => "a time of day",
+        Shape::Duration(_) => "a duration",
+        Shape::List(_) | Shape::Commas(_) => "a list",
         Shape::Map(_) => "a map",
         Shape::Record(_) => "a record",
     }

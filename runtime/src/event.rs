@@ -79,6 +79,9 @@ pub struct Cursor {
     /// first start nor a new flow acts on old events.
     #[serde(default)]
     pub since: BTreeMap<String, Timestamp>,
+    /// What the cheap query told when the source was last polled, where it is polled only when that changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<String>,
     /// Event types that were wanted until a moment ago: an edit that is taken back goes on from here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left: BTreeMap<String, Left>,

@@ -3,6 +3,7 @@
 //! Decide, persist, perform: a request is sent only after its intent is in the store, and a run goes on only after its
 //! result is. One loop hands out the turns; each turn is a task that ends with the step.
 
+mod confirm;
 mod job;
 mod lane;
 mod perform;

@@ -2,7 +2,6 @@
 //!
 //! Nothing here is stored or logged: a request holds secrets and is made anew at each attempt.
 
-use bytes::Bytes;
 use flow_plan::{Body, Effect, Encoding, Env, Expr, JsonPath, Operation, PathPart, Request, Value};
 use url::Url;
 
@@ -10,6 +9,10 @@ use crate::eval::{Required, Scope, eval};
 use crate::form::{self, WireError};
 use crate::live::LiveConnection;
 use crate::world::HttpRequest;
+
+mod draft;
+
+use draft::{Address, Draft, DraftBody};
 
 /// Why a request cannot be made. Trying again does not help: the step is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +50,11 @@ pub enum RequestError {
         /// The header.
         header: String,
     },
+    /// What the request is signed with cannot be computed.
+    #[error(
+        "connection `{0}`: the request cannot be signed: a secret that signs it is not configured, or not of the form that is needed"
+    )]
+    Signature(String),
     /// The effect is keyed and there is no key.
     #[error("the step has no idempotency key")]
     NoKey,
@@ -64,13 +72,17 @@ pub enum RequestError {
 /// # Errors
 /// Where the request cannot be made as the connector describes it.
 pub fn build(op: &Operation, connection: &LiveConnection, scope: &dyn Scope) -> Result<HttpRequest, RequestError> {
-    let mut request = build_request(&op.request, connection, scope, &[])?;
+    let scope = ConnectionScope { inner: scope, connection };
+    let mut draft = draft(&op.request, connection, &scope, &[])?;
     if let Effect::Keyed { header, .. } = &op.effect {
         let key = scope.env(&Env::RunKey);
         let key = key.as_text().filter(|key| !key.is_empty()).ok_or(RequestError::NoKey)?;
-        set_header(&mut request.headers, header, key)?;
+        set_header(&mut draft.headers, header, key)?;
     }
-    Ok(request)
+    for signature in &op.sign {
+        draft.sign(signature, connection, &scope)?;
+    }
+    Ok(draft.finish())
 }
 
 /// Returns a request of a connector. `query` replaces fields of the same name, or stands behind the others.
@@ -84,23 +96,29 @@ pub fn build_request(
     query: &[(String, Value)],
 ) -> Result<HttpRequest, RequestError> {
     let scope = ConnectionScope { inner: scope, connection };
+    draft(request, connection, &scope, query).map(Draft::finish)
+}
+
+fn draft(
+    request: &Request,
+    connection: &LiveConnection,
+    scope: &dyn Scope,
+    query: &[(String, Value)],
+) -> Result<Draft, RequestError> {
     let mut headers = Vec::new();
     for (name, expr) in connection.plan.api.headers.iter().chain(&request.headers) {
-        let value = eval(expr, &scope)?;
+        let value = eval(expr, scope)?;
         if !value.is_missing() {
             let set = set_header(&mut headers, name, &form::scalar_text(name, &value)?);
             if is_own(expr) { set.map_err(|error| own_header(connection, error))? } else { set? }
         }
     }
-    authorise(&mut headers, connection, &scope).map_err(|error| own_header(connection, error))?;
-    let (body, content_type) = body(request.body.as_ref(), &scope)?;
-    if let Some(content_type) = content_type
-        && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-    {
-        headers.push(("content-type".to_owned(), content_type.to_owned()));
-    }
-    let url = address(request, connection, &scope, query)?;
-    Ok(HttpRequest { method: request.method.clone(), url, headers, body })
+    let address = address(request, connection, scope)?;
+    let query = self::query(request, scope, query)?;
+    let body = body(request.body.as_ref(), scope)?;
+    let mut draft = Draft { method: request.method.clone(), address, query, headers, body };
+    authorise(&mut draft, connection, scope).map_err(|error| own_header(connection, error))?;
+    Ok(draft)
 }
 
 /// What a connection adds to the scope at hand: its settings, and its secrets, which nothing else hands out.
@@ -228,12 +246,8 @@ fn parts(connection: &LiveConnection, base: &str) -> Result<(String, String), Re
 /// A character that no address holds: it marks a value of the query part that is missing.
 const LEFT_OUT: char = '\0';
 
-fn address(
-    request: &Request,
-    connection: &LiveConnection,
-    scope: &dyn Scope,
-    extra: &[(String, Value)],
-) -> Result<String, RequestError> {
+/// Returns the address without the parameters that the connector lists.
+fn address(request: &Request, connection: &LiveConnection, scope: &dyn Scope) -> Result<Address, RequestError> {
     let mut address = String::new();
     for part in &request.path {
         match part {
@@ -262,14 +276,8 @@ fn address(
         url.push('/');
     }
     url.push_str(path);
-    let own = own_query.split('&').filter(|pair| !pair.is_empty() && !pair.contains(LEFT_OUT)).map(str::to_owned);
-    let pairs = query(request, scope, extra)?;
-    let query: Vec<String> = own.chain((!pairs.is_empty()).then(|| form::encode(&pairs))).collect();
-    if !query.is_empty() {
-        url.push('?');
-        url.push_str(&query.join("&"));
-    }
-    Ok(url)
+    let query = own_query.split('&').filter(|pair| !pair.is_empty() && !pair.contains(LEFT_OUT)).map(str::to_owned).collect();
+    Ok(Address { url, query })
 }
 
 /// Addresses know `.` and `..` in their encoded spellings too.
@@ -289,30 +297,31 @@ fn query(request: &Request, scope: &dyn Scope, extra: &[(String, Value)]) -> Res
     Ok(pairs)
 }
 
-fn body(body: Option<&Body>, scope: &dyn Scope) -> Result<(Bytes, Option<&'static str>), RequestError> {
-    let Some(body) = body else { return Ok((Bytes::new(), None)) };
+fn body(body: Option<&Body>, scope: &dyn Scope) -> Result<DraftBody, RequestError> {
+    let Some(body) = body else { return Ok(DraftBody::None) };
     let value = eval(&body.value, scope)?;
     if value.is_missing() {
-        return Ok((Bytes::new(), None));
+        return Ok(DraftBody::None);
     }
     Ok(match body.encoding {
-        Encoding::Json => (form::json("", &value)?.to_string().into(), Some("application/json")),
+        Encoding::Json => DraftBody::Json(form::json("", &value)?),
         Encoding::Form => {
             let mut pairs = Vec::new();
             form::push_body(&mut pairs, &value)?;
-            (form::encode(&pairs).into(), Some("application/x-www-form-urlencoded"))
+            DraftBody::Form(pairs)
         }
-        Encoding::Text => (form::scalar_text("body", &value)?.into(), Some("text/plain; charset=utf-8")),
+        Encoding::Text => DraftBody::Text(form::scalar_text("body", &value)?),
     })
 }
 
-fn authorise(headers: &mut Vec<(String, String)>, connection: &LiveConnection, scope: &dyn Scope) -> Result<(), RequestError> {
+fn authorise(draft: &mut Draft, connection: &LiveConnection, scope: &dyn Scope) -> Result<(), RequestError> {
     let Some(auth) = &connection.plan.api.auth else { return Ok(()) };
     let arg = |at: usize| -> Result<Option<String>, RequestError> {
         let Some(arg) = auth.args.get(at) else { return Ok(None) };
         Ok(eval(arg, scope)?.as_text().filter(|text| !text.is_empty()).map(str::to_owned))
     };
     let required = |at: usize| arg(at)?.ok_or_else(|| RequestError::NoCredentials(connection.plan.name.clone()));
+    let headers = &mut draft.headers;
     match auth.scheme.as_str() {
         "bearer" => set_header(headers, "authorization", &format!("Bearer {}", required(0)?)),
         "basic" => {
@@ -327,6 +336,30 @@ fn authorise(headers: &mut Vec<(String, String)>, connection: &LiveConnection, s
         "header" => {
             let name = required(0)?;
             set_header(headers, &name, &required(1)?)
+        }
+        "query" => {
+            let (name, value) = (required(0)?, required(1)?);
+            draft.query.retain(|(known, _)| *known != name);
+            draft.query.push((name, value));
+            Ok(())
+        }
+        "md5_sorted" => {
+            let (key, name) = (required(0)?, required(1)?);
+            let mut added = Vec::new();
+            if let Some(fields) = auth.args.get(2) {
+                let Value::Record(fields) = eval(fields, scope)? else { return Ok(()) };
+                // A field that is missing would be signed as if it had never been asked for.
+                if let Some(Expr::Record(wanted)) = auth.args.get(2)
+                    && wanted.len() != fields.len()
+                {
+                    return Err(RequestError::NoCredentials(connection.plan.name.clone()));
+                }
+                form::push_body(&mut added, &Value::Record(fields))?;
+            }
+            draft.parameters().extend(added);
+            let signature = flow_functions::md5_sorted(&key, &draft.all_parameters());
+            draft.parameters().push((name, signature));
+            Ok(())
         }
         other => Err(RequestError::UnknownScheme(other.to_owned())),
     }

@@ -14,7 +14,13 @@ use crate::catalog;
 use crate::code::Code;
 
 /// How a scheme of `auth` is called: its name, and what each argument is.
-const AUTH: &[(&str, &[&str])] = &[("bearer", &["token"]), ("basic", &["user", "password"]), ("header", &["name", "value"])];
+const AUTH: &[(&str, &[&str])] = &[
+    ("bearer", &["token"]),
+    ("basic", &["user", "password"]),
+    ("header", &["name", "value"]),
+    ("query", &["name", "value"]),
+    ("md5_sorted", &["key", "name", "fields"]),
+];
 
 impl<'a> Cx<'a> {
     /// Declares everything but records, events and operations.
@@ -90,8 +96,8 @@ impl<'a> Cx<'a> {
                     api.error_text.push(self.path(&path));
                 }
             }
-            MemberKind::State(_) => self.unsupported(member.span, "`state`"),
-            MemberKind::Docs(_)
+            MemberKind::State(_)
+            | MemberKind::Docs(_)
             | MemberKind::Secret { .. }
             | MemberKind::Setting { .. }
             | MemberKind::Exponents(_)
@@ -184,15 +190,24 @@ impl<'a> Cx<'a> {
             self.unknown(span, format!("`{scheme}` is no way to authorise requests"), &scheme, known);
             return None;
         };
-        // The password of `basic` may be left out: some services take a key as the user.
-        let least = if scheme == "basic" { 1 } else { wanted.len() };
+        // The password of `basic` may be left out: some services take a key as the user. So may the fields that go along with
+        // a signature.
+        let least = if matches!(scheme.as_str(), "basic" | "md5_sorted") { wanted.len() - 1 } else { wanted.len() };
         if call.args.len() < least || call.args.len() > wanted.len() {
             let diagnostic = self.mistake(call.span, format!("`{scheme}` takes {}", super::listed(wanted)));
             self.push(diagnostic);
             return None;
         }
         let scope = Scope::new(Place::Header, &[]);
-        let args = call.args.iter().map(|arg| self.wire_value(&arg.value, &scope)).collect();
+        let args: Vec<Expr> = call.args.iter().map(|arg| self.wire_value(&arg.value, &scope)).collect();
+        if scheme == "md5_sorted"
+            && let (Some(fields), Some(arg)) = (args.get(2), call.args.get(2))
+            && !matches!(fields, Expr::Record(_))
+        {
+            let diagnostic = self.mistake(arg.span, "the fields that go along with the signature are expected here");
+            self.push(diagnostic.help("write `{ accessID: access_id, timestamp: unix(sent_at) }`"));
+            return None;
+        }
         Some(plan::Auth { scheme, args })
     }
 

@@ -52,11 +52,24 @@ impl Cx<'_> {
     }
 
     fn find_by(&mut self, call: &syntax::Call, inputs: &[catalog::Input], output: Option<&WireType>) -> Option<FindBy> {
+        let (query, operation) = self.one_query(call, "tell whether something happened")?;
+        let span = call.path.first().map_or(call.span, |first| first.span);
+        self.check_result(span, &query.name, &query.output, output);
+        let args = self.query_args(call, &query, &Scope::new(Place::Find, inputs))?;
+        Some(FindBy { query: operation.as_ref().clone(), args })
+    }
+
+    /// The query that a call names, where it is one request. `purpose` says what only a query can.
+    pub(super) fn one_query(
+        &mut self,
+        call: &syntax::Call,
+        purpose: &str,
+    ) -> Option<(catalog::Operation, std::sync::Arc<flow_plan::Operation>)> {
         let name = call.path.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".");
         let span = call.path.first().map_or(call.span, |first| first.span);
         let Some(query) = self.operations.get(&name).filter(|operation| !operation.action).cloned() else {
             if self.operation_nodes.contains_key(name.as_str()) {
-                self.push(self.mistake(span, format!("`{name}` is an action; only a query can tell whether something happened")));
+                self.push(self.mistake(span, format!("`{name}` is an action; only a query can {purpose}")));
             } else {
                 let known: Vec<&str> =
                     self.operation_nodes.iter().filter(|(_, (node, _))| !node.action).map(|(name, _)| *name).collect();
@@ -69,9 +82,8 @@ impl Cx<'_> {
             self.push(diagnostic);
             return None;
         };
-        self.check_result(span, &name, &query.output, output);
-        let args = self.find_args(call, &query, inputs)?;
-        Some(FindBy { query: operation.as_ref().clone(), args })
+        let operation = operation.clone();
+        Some((query, operation))
     }
 
     /// What is found has to be what the action would have given.
@@ -91,8 +103,8 @@ impl Cx<'_> {
         }
     }
 
-    fn find_args(&mut self, call: &syntax::Call, query: &catalog::Operation, inputs: &[catalog::Input]) -> Option<Vec<Expr>> {
-        let scope = Scope::new(Place::Find, inputs);
+    /// The arguments of a call of a query, in the order of its inputs.
+    pub(super) fn query_args(&mut self, call: &syntax::Call, query: &catalog::Operation, scope: &Scope<'_>) -> Option<Vec<Expr>> {
         let mut given: Vec<Option<Expr>> = query.inputs.iter().map(|input| input.default.clone()).collect();
         let mut sound = true;
         let mut named: Vec<&str> = Vec::new();
@@ -108,7 +120,7 @@ impl Cx<'_> {
                 continue;
             };
             named.extend(arg.name.as_ref().map(|name| name.text.as_str()));
-            let typed = self.wire(&arg.value, &scope);
+            let typed = self.wire(&arg.value, scope);
             let (Some(input), Some(slot)) = (query.inputs.get(at), given.get_mut(at)) else { continue };
             *slot = Some(typed.expr);
             if matches!(typed.ty, Type::Optional(_)) && input.is_required() {

@@ -12,7 +12,9 @@ mod literal;
 mod operation;
 mod record;
 mod request;
+mod sign;
 mod source;
+mod state;
 mod trigger;
 mod types;
 mod wire;
@@ -39,6 +41,7 @@ pub fn declare(file: &Arc<str>, source: &str, node: &syntax::Connector) -> (cata
     let api = cx.declare_api();
     cx.declare_records();
     cx.declare_operations();
+    let states = cx.declare_states();
     let triggers = cx.declare_triggers();
     let sources = cx.declare_sources(&triggers);
     let resolvers = cx.declare_resolvers();
@@ -56,7 +59,7 @@ pub fn declare(file: &Arc<str>, source: &str, node: &syntax::Connector) -> (cata
         operations: cx.operations,
         resolvers,
         sources,
-        states: BTreeMap::new(),
+        states,
     };
     (connector, cx.diagnostics)
 }
@@ -133,6 +136,7 @@ impl<'a> Cx<'a> {
                 // A trigger and an operation of one name would both be `connector.name` in a flow.
                 MemberKind::Trigger(trigger) => ("operation", &trigger.name),
                 MemberKind::Operation(operation) => ("operation", &operation.name),
+                MemberKind::State(state) => ("operation", &state.name),
                 MemberKind::Source(syntax::Source { name: Some(name), .. }) => ("source", name),
                 MemberKind::Secret { name, .. } | MemberKind::Setting { name, .. } => ("setting", name),
                 MemberKind::Source(_)
@@ -146,7 +150,6 @@ impl<'a> Cx<'a> {
                 | MemberKind::BrokenOn(_)
                 | MemberKind::ErrorText(_)
                 | MemberKind::Exponents(_)
-                | MemberKind::State(_)
                 | MemberKind::Resolver { .. }
                 | MemberKind::Bad => continue,
             };
@@ -177,12 +180,6 @@ impl<'a> Cx<'a> {
     /// A mistake that has no code of its own.
     fn mistake(&self, span: Span, message: impl Into<String>) -> Diagnostic {
         self.diagnostic(Code::E820, span, message)
-    }
-
-    /// A form that the language has and that nothing performs yet.
-    fn unsupported(&mut self, span: Span, what: &str) {
-        let diagnostic = self.diagnostic(Code::E190, span, format!("not supported yet: {what}"));
-        self.push(diagnostic.label("nothing would act on this"));
     }
 
     /// An unknown name, with the nearest of those that would have been right, else with all of them where they are few.

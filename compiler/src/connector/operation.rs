@@ -169,6 +169,8 @@ impl<'a> Cx<'a> {
         let mut effect = None;
         let mut retry_on = Vec::new();
         let mut emits = Vec::new();
+        let mut sign = Vec::new();
+        let mut confirm = None;
         let mut seen: BTreeMap<&'static str, Span> = BTreeMap::new();
         let scope = Scope::new(Place::Answer, inputs);
         for line in &http.lines {
@@ -202,8 +204,10 @@ impl<'a> Cx<'a> {
                 OperationLineKind::Effect(line_effect) => {
                     effect = Some(self.effect(node, line.span, line_effect, inputs, output));
                 }
-                OperationLineKind::Sign(_) => self.unsupported(line.span, "`sign`"),
-                OperationLineKind::Confirm { .. } => self.unsupported(line.span, "`confirm`"),
+                OperationLineKind::Sign(fields) => sign = self.sign(fields, &request, inputs),
+                OperationLineKind::Confirm { query, every, up_to, condition } => {
+                    confirm = self.confirm(node, line.span, (query, every, up_to, condition), inputs, output).map(Box::new);
+                }
                 OperationLineKind::Emits(names) => {
                     emits.extend(
                         names.iter().filter(|name| self.is_trigger(name)).map(|name| format!("{connector}.{}", name.text)),
@@ -230,6 +234,8 @@ impl<'a> Cx<'a> {
             effect,
             retry_on,
             emits,
+            sign,
+            confirm,
         }
     }
 
@@ -361,11 +367,9 @@ fn word(kind: &OperationLineKind) -> &'static str {
         OperationLineKind::Effect(_) => "effect",
         OperationLineKind::Emits(_) => "emits",
         OperationLineKind::RetryOn(_) => "retry on",
-        OperationLineKind::RefusedWhen(_)
-        | OperationLineKind::RefusedUnless(_)
-        | OperationLineKind::Sign(_)
-        | OperationLineKind::Confirm { .. }
-        | OperationLineKind::OneOf(_) => "",
+        OperationLineKind::Sign(_) => "sign",
+        OperationLineKind::Confirm { .. } => "confirm",
+        OperationLineKind::RefusedWhen(_) | OperationLineKind::RefusedUnless(_) | OperationLineKind::OneOf(_) => "",
     }
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use flow_grammar::span::Span;
 use flow_grammar::syntax::{self, ExprKind, Ident, SourceLine, SourceLineKind};
-use flow_plan::{Envelope, Expr, JsonPath, Pages, Poll, Refusal, Segment, Source, TimeFormat, Value, Webhook};
+use flow_plan::{
+    Codes, Envelope, Expr, JsonPath, Pages, Poll, Refusal, Register, Segment, Source, TimeFormat, Value, Webhook, WhenChanges,
+};
 
 use super::Cx;
 use super::builtin::ENGINE_SOURCE;
@@ -15,8 +17,35 @@ use crate::code::Code;
 /// How a scheme that verifies webhooks is called: its parameters, those that it needs marked.
 const SCHEMES: &[(&str, &[(&str, bool)])] = &[
     ("stripe_signature", &[("header", true), ("secret", true), ("tolerance", false)]),
-    ("hmac_sha256", &[("header", true), ("secret", true), ("encoding", false), ("prefix", false)]),
+    (
+        "hmac_sha256",
+        &[
+            ("header", true),
+            ("secret", true),
+            ("encoding", false),
+            ("prefix", false),
+            ("timestamp", false),
+            ("signed", false),
+            ("tolerance", false),
+        ],
+    ),
     ("standard_webhooks", &[("secret", true), ("tolerance", false)]),
+    ("token", &[("secret", true), ("header", false), ("query", false)]),
+    // One of the others, by a setting.
+    (
+        "chosen",
+        &[
+            ("by", true),
+            ("secret", true),
+            ("header", false),
+            ("query", false),
+            ("encoding", false),
+            ("prefix", false),
+            ("timestamp", false),
+            ("signed", false),
+            ("tolerance", false),
+        ],
+    ),
 ];
 
 /// The lines of a poll that stand apart from it.
@@ -26,9 +55,11 @@ struct PollLines {
     pages: Option<Pages>,
     cursor: Option<JsonPath>,
     order: Option<(JsonPath, bool)>,
+    order_format: Option<TimeFormat>,
     seen: Vec<JsonPath>,
     history_ms: Option<u64>,
     first_now: Option<bool>,
+    when_changes: Option<Box<WhenChanges>>,
 }
 
 impl<'a> Cx<'a> {
@@ -61,6 +92,8 @@ impl<'a> Cx<'a> {
         let mut poll = None;
         let mut lines = PollLines::default();
         let mut envelope = Envelope::default();
+        let mut register = None;
+        let mut unregister = None;
         for line in &node.lines {
             let word = word(&line.kind);
             if !word.is_empty() {
@@ -72,19 +105,24 @@ impl<'a> Cx<'a> {
                 seen.insert(word, line.span);
             }
             match &line.kind {
-                SourceLineKind::Webhook(call) => webhook = self.webhook(call),
+                SourceLineKind::Webhook { whole, verify } => {
+                    webhook = self.webhook(verify).map(|webhook| Webhook { whole: *whole, ..webhook });
+                }
                 SourceLineKind::Poll { request, every, when_changes } => {
-                    if !when_changes.is_empty() {
-                        self.unsupported(line.span, "`poll … when … changes`");
-                    } else if every.is_none() {
+                    if every.is_none() && when_changes.is_empty() {
                         let diagnostic = self.mistake(line.span, "how often is it polled?");
                         self.push(diagnostic.help("add `every 1 minute` behind the request"));
                     }
+                    lines.when_changes = self.when_changes(when_changes).map(Box::new);
                     poll = Some((request, every.as_ref().map_or(60_000, |every| self.millis(every))));
                 }
-                SourceLineKind::Register { .. } => self.unsupported(line.span, "`register`"),
-                SourceLineKind::Codes { .. } => self.unsupported(line.span, "`codes`"),
-                SourceLineKind::Field(..) => self.unsupported(line.span, "`field` of an envelope"),
+                SourceLineKind::Register { request, secret_at, id_at } => {
+                    register = Some((line.span, request, secret_at.as_ref(), id_at.as_ref()));
+                }
+                SourceLineKind::Unregister(request) => unregister = Some((line.span, request)),
+                SourceLineKind::Codes { path, table, collapse } => {
+                    envelope.codes = Some(self.codes(path, table, collapse.as_ref()));
+                }
                 SourceLineKind::Type(path) => envelope.event_type = Some(self.path(path)),
                 SourceLineKind::Id(path) => envelope.id = Some(self.path(path)),
                 SourceLineKind::Object(path) => envelope.object = self.path(path),
@@ -106,9 +144,17 @@ impl<'a> Cx<'a> {
                 _ => self.poll_line(line, &mut lines),
             }
         }
+        // An order by instants says when each item happened, where nothing else does.
+        if envelope.at.is_none()
+            && let (Some((path, _)), Some(format)) = (&lines.order, lines.order_format)
+        {
+            envelope.at = Some((path.clone(), format));
+        }
         self.check_source(name, seen.contains_key("webhook"), poll.is_some(), &envelope, &triggers, &lines);
+        self.check_codes(node, &envelope, &triggers, lines.order.is_some());
+        let register = self.register(register, unregister, seen.contains_key("webhook")).map(Box::new);
         let poll = poll.map(|(request, every_ms)| self.poll(request, every_ms, lines, &envelope));
-        Source { name: name.text.clone(), webhook, poll, envelope, triggers }
+        Source { name: name.text.clone(), webhook, poll, envelope, triggers, register }
     }
 
     fn poll_line(&mut self, line: &SourceLine, lines: &mut PollLines) {
@@ -117,9 +163,7 @@ impl<'a> Cx<'a> {
             SourceLineKind::Pages { param, from, more } => lines.pages = self.pages(param, from, more.as_ref()),
             SourceLineKind::Cursor(path) => lines.cursor = Some(self.path(path)),
             SourceLineKind::Order { first, by, scheme } => {
-                if let Some(scheme) = scheme {
-                    self.time_format(scheme);
-                }
+                lines.order_format = scheme.as_ref().and_then(|scheme| self.time_format(scheme));
                 if !matches!(first.text.as_str(), "oldest" | "newest") {
                     let message = format!("`{}` is no order", first.text);
                     self.unknown(first.span, message, &first.text, ["oldest", "newest"]);
@@ -140,11 +184,11 @@ impl<'a> Cx<'a> {
                     );
                 }
             },
-            SourceLineKind::Webhook(_)
+            SourceLineKind::Webhook { .. }
             | SourceLineKind::Poll { .. }
             | SourceLineKind::Register { .. }
+            | SourceLineKind::Unregister(_)
             | SourceLineKind::Codes { .. }
-            | SourceLineKind::Field(..)
             | SourceLineKind::Type(_)
             | SourceLineKind::Id(_)
             | SourceLineKind::Object(_)
@@ -172,7 +216,90 @@ impl<'a> Cx<'a> {
             seen,
             history_ms: lines.history_ms,
             first_now: lines.first_now.unwrap_or(true),
+            order_format: lines.order_format,
+            when_changes: lines.when_changes,
         }
+    }
+
+    /// The table of the numbers that stand for types of events.
+    fn codes(&mut self, path: &syntax::WirePath, table: &[(Ident, Vec<syntax::NumberLit>)], collapse: Option<&Ident>) -> Codes {
+        let path = self.path(path);
+        let mut types: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        let mut taken: BTreeMap<i64, Span> = BTreeMap::new();
+        for (name, numbers) in table {
+            for literal in numbers {
+                let Ok(code) = literal.digits.parse::<i64>() else {
+                    self.push(self.mistake(literal.span, "a code is a whole number"));
+                    continue;
+                };
+                if let Some(first) = taken.insert(code, literal.span) {
+                    let twice = self.diagnostic(Code::E202, literal.span, format!("the code {code} is there twice"));
+                    self.push(twice.also(first, "the first one"));
+                    continue;
+                }
+                types.entry(name.text.clone()).or_default().push(code);
+            }
+        }
+        if let Some(word) = collapse.filter(|word| word.text != "same") {
+            let message = format!("there is no `collapse {}`", word.text);
+            self.unknown(word.span, message, &word.text, ["same"]);
+        }
+        Codes { path, types, collapse: collapse.is_some() }
+    }
+
+    fn check_codes(&mut self, node: &syntax::Source, envelope: &Envelope, triggers: &BTreeMap<String, Vec<String>>, order: bool) {
+        let Some(codes) = &envelope.codes else { return };
+        let Some(line) = node.lines.iter().find(|line| matches!(line.kind, SourceLineKind::Codes { .. })) else { return };
+        let first = triggers.values().flatten().find(|name| !codes.types.contains_key(*name));
+        let problem = if envelope.event_type.is_some() {
+            Some(("the type of an event is read from `type` already".to_owned(), "leave one of the two lines out".to_owned()))
+        } else if codes.collapse && !order {
+            let help = "add `order oldest by \"…\"`: where it stands when each happened";
+            Some(("which of them comes first?".to_owned(), help.to_owned()))
+        } else {
+            first.map(|name| {
+                let known: Vec<&str> = codes.types.keys().map(String::as_str).collect();
+                (format!("a trigger asks for `{name}`, which has no codes"), format!("there is {}", super::listed(&known)))
+            })
+        };
+        if let Some((message, help)) = problem {
+            let diagnostic = self.mistake(line.span, message);
+            self.push(diagnostic.help(help));
+        }
+    }
+
+    /// How the webhook is registered.
+    fn register(
+        &mut self,
+        register: Option<(Span, &syntax::Request, Option<&syntax::WirePath>, Option<&syntax::WirePath>)>,
+        unregister: Option<(Span, &syntax::Request)>,
+        webhook: bool,
+    ) -> Option<Register> {
+        let Some((span, request, secret_at, id_at)) = register else {
+            if let Some((span, _)) = unregister {
+                let diagnostic = self.mistake(span, "nothing is registered here that could be removed");
+                self.push(diagnostic.help("add `register POST …`, or leave this line out"));
+            }
+            return None;
+        };
+        if !webhook {
+            let diagnostic = self.mistake(span, "there is no webhook to register");
+            self.push(diagnostic.help("add `webhook verify …`: how what comes in is checked"));
+        }
+        let request = self.request(request, &Scope::new(Place::Register, &[]));
+        let secret_at = secret_at.map(|path| self.path(path));
+        let id_at = id_at.map_or_else(|| JsonPath(vec![Segment::Key("id".to_owned())]), |path| self.path(path));
+        let id = catalog::Input {
+            name: "id".to_owned(),
+            docs: String::new(),
+            ty: flow_plan::ty::Type::text(),
+            default: None,
+            roles: Vec::new(),
+            accepts_personal: false,
+            summary: false,
+        };
+        let remove = unregister.map(|(_, request)| self.request(request, &Scope::new(Place::Register, &[id])));
+        Some(Register { request, secret_at, id_at, remove })
     }
 
     fn webhook(&mut self, call: &syntax::Call) -> Option<Webhook> {
@@ -208,7 +335,7 @@ impl<'a> Cx<'a> {
         if !lacking.is_empty() && self.diagnostics.len() == before {
             self.push(self.mistake(call.span, format!("`{scheme}` also needs {}", super::listed(&lacking))));
         }
-        Some(Webhook { scheme, params })
+        Some(Webhook { scheme, params, whole: false })
     }
 
     fn pages(&mut self, param: &Ident, from: &syntax::Expr, more: Option<&syntax::WirePath>) -> Option<Pages> {
@@ -221,20 +348,31 @@ impl<'a> Cx<'a> {
                     at = inner;
                 }
                 ExprKind::Name(name) if name.text == "last" && !segments.is_empty() => break,
-                ExprKind::Text(_) => {
-                    self.unsupported(from.span, "pages by a path into the answer");
-                    return None;
+                ExprKind::Text(text) if segments.is_empty() => {
+                    let text = self.plain(text, "a path");
+                    let from = self.path(&syntax::WirePath { span: from.span, text, quoted: true });
+                    let more = more.map(|more| self.path(more));
+                    return Some(Pages {
+                        param: param.text.clone(),
+                        from_last: JsonPath::default(),
+                        from_answer: Some(from),
+                        more,
+                    });
                 }
                 _ => {
                     let diagnostic = self.mistake(from.span, "what does the next page begin with?");
-                    self.push(diagnostic.help("write `last.id`: the field `id` of the last item of a page"));
+                    self.push(
+                        diagnostic
+                            .advise("`last.id`: the field `id` of the last item of a page")
+                            .advise("`\"meta.next\"`: a place in the answer"),
+                    );
                     return None;
                 }
             }
         }
         segments.reverse();
         let more = more.map(|more| self.path(more));
-        Some(Pages { param: param.text.clone(), from_last: JsonPath(segments), more })
+        Some(Pages { param: param.text.clone(), from_last: JsonPath(segments), from_answer: None, more })
     }
 
     fn check_source(
@@ -253,7 +391,7 @@ impl<'a> Cx<'a> {
             ("nothing tells one event from another", "add `id \"…\"`: where the id of an event stands")
         } else if webhook && envelope.id.is_none() {
             ("a webhook that comes twice could not be told from two events", "add `id \"…\"`: where the id of an event stands")
-        } else if envelope.event_type.is_none() && triggers.values().any(|types| !types.is_empty()) {
+        } else if envelope.event_type.is_none() && envelope.codes.is_none() && triggers.values().any(|types| !types.is_empty()) {
             ("its triggers ask for types of events, and it does not say where the type stands", "add `type \"…\"`")
         } else {
             return;
@@ -266,7 +404,8 @@ impl<'a> Cx<'a> {
 /// The word of a line that may stand once.
 fn word(kind: &SourceLineKind) -> &'static str {
     match kind {
-        SourceLineKind::Webhook(_) => "webhook",
+        SourceLineKind::Webhook { .. } => "webhook",
+        SourceLineKind::Unregister(_) => "unregister",
         SourceLineKind::Register { .. } => "register",
         SourceLineKind::Poll { .. } => "poll",
         SourceLineKind::Items(_) => "items",
@@ -281,6 +420,6 @@ fn word(kind: &SourceLineKind) -> &'static str {
         SourceLineKind::At(..) => "at",
         SourceLineKind::Object(_) => "object",
         SourceLineKind::Codes { .. } => "codes",
-        SourceLineKind::Field(..) | SourceLineKind::Refuse { .. } => "",
+        SourceLineKind::Refuse { .. } => "",
     }
 }

@@ -2,7 +2,7 @@
 
 use flow_grammar::syntax::{self, Ident, TypeExpr, TypeKind};
 use flow_plan::ty::{RecordType, TextKind, Type};
-use flow_plan::{FieldShape, MoneyUnit, Shape, TimeFormat};
+use flow_plan::{FieldShape, MoneyUnit, Shape, TimeFormat, Writing};
 use rust_decimal::Decimal;
 
 use super::{Cx, literal};
@@ -99,7 +99,9 @@ impl Cx<'_> {
                 let inner = self.argument(named).map(|inner| self.wire_type(inner));
                 let WireType { ty, shape } = inner.unwrap_or(WireType { ty: Type::Unknown, shape: Shape::Json });
                 if named.name.text == "list" {
-                    WireType { ty: Type::List(Box::new(ty)), shape: Shape::List(Box::new(shape)) }
+                    let commas = named.words.first().is_some_and(|word| word.text == "comma");
+                    let shape = if commas { Shape::Commas(Box::new(shape)) } else { Shape::List(Box::new(shape)) };
+                    WireType { ty: Type::List(Box::new(ty)), shape }
                 } else {
                     WireType { ty: Type::Map(Box::new(ty)), shape: Shape::Map(Box::new(shape)) }
                 }
@@ -115,8 +117,28 @@ impl Cx<'_> {
     }
 
     fn scalar_shape(&mut self, named: &Named<'_>, ty: &Type) -> Shape {
-        if let Some(word) = named.words.first() {
-            self.unsupported(word.span, &format!("reading {} written as `{}`", ty, word.text));
+        let word = named.words.first();
+        if let Some(word) = word {
+            let written = match (ty, word.text.as_str()) {
+                (Type::Text(_), "base64") => Some(Shape::Written(Writing::Base64)),
+                (Type::Text(_), "hex") => Some(Shape::Written(Writing::Hex)),
+                (Type::Text(_), "lower") => Some(Shape::Written(Writing::Lower)),
+                (Type::Text(_), "upper") => Some(Shape::Written(Writing::Upper)),
+                (Type::Text(_), "text" | "string") => Some(Shape::Written(Writing::Text)),
+                // Numbers in quotes are read as numbers anyway.
+                (Type::Int(_), "text" | "string" | "decimal") => Some(Shape::Integer),
+                (Type::Number, "text" | "string" | "decimal") => Some(Shape::Number),
+                (Type::Duration, "milliseconds") => Some(Shape::Duration(1)),
+                (Type::Duration, "seconds") => Some(Shape::Duration(1_000)),
+                (Type::Duration, "minutes") => Some(Shape::Duration(60_000)),
+                (Type::Duration, "hours") => Some(Shape::Duration(3_600_000)),
+                (Type::Duration, "days") => Some(Shape::Duration(86_400_000)),
+                _ => None,
+            };
+            return written.unwrap_or_else(|| {
+                self.push(self.mistake(word.span, format!("{ty} is not written as `{}`", word.text)));
+                Shape::Json
+            });
         }
         match ty {
             Type::Text(TextKind::Plain) => Shape::Text,
@@ -125,8 +147,10 @@ impl Cx<'_> {
             Type::Int(_) => Shape::Integer,
             Type::Number => Shape::Number,
             Type::Date => Shape::Date,
-            Type::Time | Type::Duration => {
-                self.unsupported(named.name.span, &format!("reading a {ty} from the wire"));
+            Type::Time => Shape::Time,
+            Type::Duration => {
+                let diagnostic = self.mistake(named.name.span, "how does the wire count this duration?");
+                self.push(diagnostic.help("write `duration seconds`, `milliseconds`, `minutes`, `hours` or `days`"));
                 Shape::Json
             }
             Type::Record(record) => Shape::Record(self.record_shape(&record.name)),
@@ -183,12 +207,10 @@ impl Cx<'_> {
             "unix_ms" => Some(TimeFormat::UnixMillis),
             "unix_auto" => Some(TimeFormat::UnixAuto),
             "iso" | "rfc3339" => Some(TimeFormat::Iso),
-            "unix_us" | "rfc2822" => {
-                self.unsupported(word.span, &format!("times written as `{}`", word.text));
-                None
-            }
+            "unix_us" => Some(TimeFormat::UnixMicros),
+            "rfc2822" => Some(TimeFormat::Rfc2822),
             other => {
-                let known = ["unix", "unix_ms", "unix_auto", "iso"];
+                let known = ["unix", "unix_ms", "unix_us", "unix_auto", "iso", "rfc2822"];
                 self.unknown(word.span, format!("`{other}` is no way to write a time"), other, known);
                 None
             }

@@ -273,6 +273,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::scheme => (Weak, "how it is written"),
         Rule::webhook
         | Rule::register
+        | Rule::unregister
         | Rule::poll
         | Rule::items
         | Rule::pages
@@ -285,10 +286,11 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::id_line
         | Rule::at_line
         | Rule::object_line
-        | Rule::field_line
         | Rule::refuse
         | Rule::codes => (Plain, "a line such as `poll`, `items` or `id`"),
         Rule::w_secret => (Weak, "`secret at`"),
+        Rule::w_id => (Weak, "`id at`"),
+        Rule::webhook_whole => (Weak, "`whole`"),
         Rule::w_at => (Strong, "`at`"),
         Rule::poll_every => (Plain, "`every` and a duration"),
         Rule::poll_when => (Weak, "`when … changes`"),

@@ -1,7 +1,7 @@
 //! Connectors.
 
 use super::Printer;
-use super::literal::{name, number, path, rate};
+use super::literal::{duration, name, number, path, rate};
 use super::member::table;
 use crate::span::Span;
 use crate::syntax::{Connector, Member, MemberKind, NumberLit, Operation, OperationBody, StateDecl, Trigger};
@@ -169,6 +169,10 @@ impl Printer<'_> {
             self.inline_comments(from.span.start);
             self.write(" from query ");
             self.expr(from);
+        }
+        if let Some(every) = &state.every {
+            self.inline_comments(every.span.start);
+            self.write(&format!(" every {}", duration(every)));
         }
     }
 

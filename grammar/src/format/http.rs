@@ -46,14 +46,17 @@ impl Printer<'_> {
     fn source_line(&mut self, line: &SourceLine) {
         let simple = |word: &str, path| format!("{word} {}", wire(path));
         match &line.kind {
-            SourceLineKind::Webhook(call) => {
-                self.write("webhook verify ");
-                self.call(call);
+            SourceLineKind::Webhook { whole, verify } => {
+                self.write(if *whole { "webhook whole verify " } else { "webhook verify " });
+                self.call(verify);
             }
-            SourceLineKind::Register { request, secret_at } => {
+            SourceLineKind::Register { request, secret_at, id_at } => {
                 let secret = secret_at.as_ref().map(|path| (path.span.start, format!("secret at {}", wire(path))));
-                self.request_line(line.span, "register", request, secret.as_slice());
+                let id = id_at.as_ref().map(|path| (path.span.start, format!("id at {}", wire(path))));
+                let behind: Vec<(u32, String)> = secret.into_iter().chain(id).collect();
+                self.request_line(line.span, "register", request, &behind);
             }
+            SourceLineKind::Unregister(request) => self.request_line(line.span, "unregister", request, &[]),
             SourceLineKind::Poll { request, every, when_changes } => {
                 let mut behind = Vec::new();
                 if let Some(every) = every {
@@ -98,7 +101,6 @@ impl Printer<'_> {
                 }
             }
             SourceLineKind::Object(path) => self.write(&simple("object", path)),
-            SourceLineKind::Field(ident, path) => self.write(&format!("field {} {}", name(ident), wire(path))),
             SourceLineKind::Refuse { when, because } => {
                 self.write("refuse when ");
                 self.expr(when);

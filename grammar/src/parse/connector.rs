@@ -191,7 +191,8 @@ impl<'s> Builder<'s> {
         parts.take(Rule::colon);
         let ty = self.take_type(parts);
         let from: Option<Expr> = parts.take(Rule::state_from).map(|node| self.take_expr(&mut Parts::of(node)));
-        StateDecl { name, ty, from }
+        let every = parts.take(Rule::poll_every).map(|node| self.take_duration(&mut Parts::of(node)));
+        StateDecl { name, ty, from, every }
     }
 
     fn operation(&mut self, parts: &mut Parts<'s>, action: bool) -> Operation {

@@ -38,12 +38,17 @@ impl<'s> Builder<'s> {
         let mut parts = Parts::of(node);
         let parts = &mut parts;
         match rule {
-            Rule::webhook => SourceLineKind::Webhook(self.take_call(parts)),
+            Rule::webhook => {
+                let whole = parts.take(Rule::webhook_whole).is_some();
+                SourceLineKind::Webhook { whole, verify: self.take_call(parts) }
+            }
             Rule::register => {
                 let request = self.take_request(parts);
                 let secret_at = parts.take(Rule::w_secret).map(|_| self.take_wire(parts));
-                SourceLineKind::Register { request, secret_at }
+                let id_at = parts.take(Rule::w_id).map(|_| self.take_wire(parts));
+                SourceLineKind::Register { request, secret_at, id_at }
             }
+            Rule::unregister => SourceLineKind::Unregister(self.take_request(parts)),
             Rule::poll => self.poll(parts),
             Rule::pages => {
                 let param = self.take_ident(parts);
@@ -75,10 +80,6 @@ impl<'s> Builder<'s> {
                 SourceLineKind::At(path, scheme)
             }
             Rule::object_line => SourceLineKind::Object(self.take_wire(parts)),
-            Rule::field_line => {
-                let name = self.take_ident(parts);
-                SourceLineKind::Field(name, self.take_wire(parts))
-            }
             Rule::refuse => SourceLineKind::Refuse {
                 when: self.take_expr(parts),
                 because: parts.take(Rule::refuse_because).map(|node| self.take_text(&mut Parts::of(node))),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use flow_plan::{Call, Effect as EffectClass, Env, Operation, Value};
 use jiff::Timestamp;
 
+use super::confirm;
 use super::job::{Job, load};
 use super::queue::Turn;
 use super::{jitter, wake};
@@ -222,7 +223,8 @@ async fn send(shared: &Shared, job: &Job, find: bool, sent_at: Timestamp) -> Out
             error @ (RequestError::NoCredentials(_)
             | RequestError::Base { .. }
             | RequestError::UnknownScheme(_)
-            | RequestError::ConnectionHeader { .. }),
+            | RequestError::ConnectionHeader { .. }
+            | RequestError::Signature(_)),
         ) => {
             // A matter of flow.toml: the run waits until it is mended.
             return Outcome::Broken { status: None, error: error.to_string() };
@@ -232,7 +234,10 @@ async fn send(shared: &Shared, job: &Job, find: bool, sent_at: Timestamp) -> Out
     let options = &shared.options;
     match shared.world.transport.send(request, options.timeout, options.max_answer).await {
         Ok(answer) => {
-            let read = outcome(answer::read(performed, connection, &answer, &scope), answer.status);
+            let mut read = outcome(answer::read(performed, connection, &answer, &scope), answer.status);
+            if let (Outcome::Done { status, value }, Some(confirm), false) = (&read, &performed.confirm, find) {
+                read = confirm::confirm(shared, connection, confirm, &scope, *status, value.clone()).await;
+            }
             let mut personal = Personal::default();
             personal.add(action, &step.inputs, Some(call));
             personal.add(performed, scope.inputs, None);
@@ -414,12 +419,12 @@ fn feed_back(shared: &Arc<Shared>, name: &str, outcome: &Outcome) {
 
 /// What a request can read: the frozen inputs and what the run knows. Settings and secrets are the connection's matter.
 #[derive(Clone, Copy)]
-struct AttemptScope<'a> {
-    job: &'a Job,
-    inputs: &'a [Value],
-    key: &'a str,
-    now: Timestamp,
-    sent_at: Timestamp,
+pub(super) struct AttemptScope<'a> {
+    pub(super) job: &'a Job,
+    pub(super) inputs: &'a [Value],
+    pub(super) key: &'a str,
+    pub(super) now: Timestamp,
+    pub(super) sent_at: Timestamp,
 }
 
 impl Scope for AttemptScope<'_> {
@@ -443,9 +448,16 @@ impl Scope for AttemptScope<'_> {
             Env::ReceivedAt => Value::Instant(start.event.received_at),
             Env::EventType => start.event.event_type.as_deref().map_or(Value::Missing, Value::text),
             // The connection's, the poll's, or a handler's, which froze it into the inputs.
-            Env::Setting(_) | Env::Secret(_) | Env::PublicUrl | Env::LiveTypes | Env::Watermark | Env::Cursor | Env::Error => {
-                Value::Missing
-            }
+            Env::Setting(_)
+            | Env::Secret(_)
+            | Env::SentBody
+            | Env::SentForm
+            | Env::SentQuery
+            | Env::PublicUrl
+            | Env::LiveTypes
+            | Env::Watermark
+            | Env::Cursor
+            | Env::Error => Value::Missing,
         }
     }
 }

@@ -137,6 +137,9 @@ impl Scope for FlowView<'_> {
             | Env::Secret(_)
             | Env::PublicUrl
             | Env::LiveTypes
+            | Env::SentBody
+            | Env::SentForm
+            | Env::SentQuery
             | Env::Watermark
             | Env::Cursor
             | Env::Error => Value::Missing,

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tracing::warn;
 
 use super::Spec;
-use super::items::{Item, ItemReader, sort, text_at};
+use super::items::{Item, ItemReader, collapse, sort, text_at};
 use crate::answer::{StatusClass, answered_at, classify, error_text, retry_after};
 use crate::engine::Engine;
 use crate::eval::{Scope, eval};
@@ -182,6 +182,7 @@ async fn fetch_list(asking: &mut Asking<'_>, reader: &ItemReader, chunk: &[(Stri
     let (mut bytes, mut cut) = (0, false);
     let (mut cursor, mut first_answer) = (None, None);
     let mut query = chunk.to_vec();
+    let collapses = spec.collapses();
     // An endless list is bounded by the number of pages, one that goes round by this.
     let mut asked: HashSet<String> = HashSet::new();
     for _ in 0..MAX_PAGES {
@@ -189,7 +190,8 @@ async fn fetch_list(asking: &mut Asking<'_>, reader: &ItemReader, chunk: &[(Stri
         first_answer = first_answer.or(answered_at(&answer));
         let page = Page::read(poll, reader, &answer)?;
         cursor = page.cursor.or(cursor);
-        for item in page.items.into_iter().filter(|item| item.is_wanted(&spec.types)) {
+        // Where records are collapsed, those of types that nobody wants tell the others apart.
+        for item in page.items.into_iter().filter(|item| collapses || item.is_wanted(&spec.types)) {
             bytes += item.payload.len() + ITEM_BYTES;
             kept.push_back(item);
         }
@@ -208,6 +210,10 @@ async fn fetch_list(asking: &mut Asking<'_>, reader: &ItemReader, chunk: &[(Stri
         let Some((param, value)) = next else {
             let mut items = Vec::from(kept);
             sort(&mut items, poll.newest_first);
+            if collapses {
+                items = collapse(items, &spec.source.envelope);
+                items.retain(|item| item.is_wanted(&spec.types));
+            }
             let whole_until = items.iter().filter_map(|item| item.at).max().filter(|_| cut);
             if cut && whole_until.is_none() {
                 return Err(PollError::failed("the list is too long, and its items have no times"));
@@ -276,16 +282,21 @@ impl Page {
         let items = paths.insert(&poll.items);
         let more = poll.pages.as_ref().and_then(|pages| pages.more.as_ref()).map(|path| paths.insert(path));
         let cursor = poll.cursor.as_ref().map(|path| paths.insert(path));
+        let next_page = poll.pages.as_ref().and_then(|pages| pages.from_answer.as_ref()).map(|path| paths.insert(path));
         let found = paths.scan(&answer.body).map_err(|error| PollError::failed(format!("the answer does not fit: {error}")))?;
         let list = found.raw(items).ok_or_else(|| no_list(poll))?;
         let raw: Vec<&RawValue> = serde_json::from_str(list).map_err(|_| no_list(poll))?;
-        let cursor = match cursor.map(|leaf| found.value(leaf)) {
-            Some(Value::Text(text)) if !text.is_empty() => Some(text.to_string()),
-            Some(Value::Number(number)) => Some(number.normalize().to_string()),
+        let word = |leaf: usize| match found.value(leaf) {
+            Value::Text(text) if !text.is_empty() => Some(text.to_string()),
+            Value::Number(number) => Some(number.normalize().to_string()),
             _ => None,
         };
+        let cursor = cursor.and_then(word);
         let has_more = more.is_none_or(|leaf| found.value(leaf) == Value::Bool(true));
         let next = match (&poll.pages, raw.last()) {
+            (Some(pages), _) if pages.from_answer.is_some() => {
+                next_page.and_then(word).filter(|_| has_more).map(|value| (pages.param.clone(), value))
+            }
             (Some(pages), Some(last)) if has_more => {
                 let value = text_at(last.get(), &pages.from_last)
                     .ok_or_else(|| PollError::failed(format!("`{}` is missing in the last item", pages.from_last)))?;

@@ -5,11 +5,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use flow_plan::{JsonPath, Poll, Source, Value};
+use flow_plan::{Envelope, JsonPath, Poll, Segment, Shape, Source, TimeFormat, Value};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
+use serde_json::Value as Json;
 use tracing::{debug, warn};
 
+use crate::decode::decode;
 use crate::event::{Incoming, Via};
 use crate::scan::PathSet;
 use crate::server::{EnvelopeReader, Misread};
@@ -18,6 +20,10 @@ use crate::server::{EnvelopeReader, Misread};
 #[derive(Debug, Clone)]
 pub(super) struct Item {
     pub(super) id: String,
+    /// The ids of the records that it was made of beside its own.
+    pub(super) more: Vec<String>,
+    /// When the first of them happened, where that is not when the last did.
+    pub(super) began: Option<Timestamp>,
     pub(super) event_type: Option<String>,
     pub(super) at: Option<Timestamp>,
     order: Option<Decimal>,
@@ -46,6 +52,7 @@ pub(super) struct ItemReader {
     envelope: EnvelopeReader,
     /// The path that decides the order, where it is not that of the instant.
     order_by: Option<PathSet>,
+    order_format: Option<TimeFormat>,
     by_instant: bool,
     odd: Arc<Odd>,
 }
@@ -63,6 +70,7 @@ impl ItemReader {
             source: source.name.clone(),
             envelope: EnvelopeReader::new(&source.envelope, &poll.seen),
             order_by,
+            order_format: poll.order_format,
             by_instant: by_instant && at.is_some(),
             odd: Arc::clone(odd),
         }
@@ -90,14 +98,36 @@ impl ItemReader {
             }
         };
         let order = match &self.order_by {
-            Some(paths) => paths.scan(&payload).ok().and_then(|found| number(&found.value(0))),
+            Some(paths) => paths.scan(&payload).ok().and_then(|found| number(&found.value(0), self.order_format)),
             None => read.at.map(|at| Decimal::from(at.as_millisecond())),
         };
-        Some(Item { id: read.id, event_type: read.event_type, at: read.at, order, payload })
+        Some(Item { id: read.id, more: Vec::new(), began: None, event_type: read.event_type, at: read.at, order, payload })
     }
 }
 
 impl Item {
+    /// Returns the ids of all records that it was made of.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.id).chain(&self.more)
+    }
+
+    /// Returns when it began to happen.
+    pub(super) fn since(&self) -> Option<Timestamp> {
+        self.began.or(self.at)
+    }
+
+    /// Takes in a later record of the same act: the first says who and why, the last when.
+    fn absorb(&mut self, later: Item, at: Option<&JsonPath>) {
+        self.began = self.began.or(self.at);
+        self.at = later.at.or(self.at);
+        self.order = later.order.or(self.order);
+        self.more.push(later.id);
+        self.more.extend(later.more);
+        if let Some(payload) = at.and_then(|at| with_time_of(&self.payload, &later.payload, at)) {
+            self.payload = payload;
+        }
+    }
+
     pub(super) fn into_incoming(self, source: &str) -> Incoming {
         Incoming {
             id: self.id,
@@ -134,8 +164,50 @@ pub(super) fn sort(items: &mut [Item], newest_first: bool) {
     items.sort_by_key(|item| item.order);
 }
 
+/// Makes one item of those of one type that follow each other. They are in their order, and of all types: what lies between
+/// two of one type tells them apart.
+pub(super) fn collapse(items: Vec<Item>, envelope: &Envelope) -> Vec<Item> {
+    let at = envelope.at.as_ref().map(|(path, _)| path);
+    let mut acts: Vec<Item> = Vec::new();
+    for item in items {
+        match acts.last_mut() {
+            Some(act) if act.event_type == item.event_type => act.absorb(item, at),
+            _ => acts.push(item),
+        }
+    }
+    acts
+}
+
+/// Returns a payload with the time of another.
+fn with_time_of(payload: &[u8], other: &[u8], at: &JsonPath) -> Option<Bytes> {
+    let mut json: Json = serde_json::from_slice(payload).ok()?;
+    let other: Json = serde_json::from_slice(other).ok()?;
+    let place = at.0.iter().try_fold(&mut json, |json, segment| member_mut(json, segment))?;
+    *place = at.0.iter().try_fold(&other, member)?.clone();
+    Some(Bytes::from(json.to_string()))
+}
+
+fn member<'a>(json: &'a Json, segment: &Segment) -> Option<&'a Json> {
+    match segment {
+        Segment::Key(key) => json.get(key),
+        Segment::Index(index) => json.get(index),
+    }
+}
+
+fn member_mut<'a>(json: &'a mut Json, segment: &Segment) -> Option<&'a mut Json> {
+    match segment {
+        Segment::Key(key) => json.get_mut(key),
+        Segment::Index(index) => json.get_mut(index),
+    }
+}
+
 /// Numbers count as they are, instants as milliseconds.
-fn number(value: &Value) -> Option<Decimal> {
+fn number(value: &Value, format: Option<TimeFormat>) -> Option<Decimal> {
+    if let Some(format) = format
+        && let Ok(Value::Instant(at)) = decode(&Shape::Instant(format), value)
+    {
+        return Some(Decimal::from(at.as_millisecond()));
+    }
     match value {
         Value::Number(number) => Some(*number),
         Value::Text(text) => match text.parse::<Timestamp>() {

@@ -4,6 +4,7 @@
 //! overlap stands in the connector's request), take all pages, drop what is known, sort, hand over oldest first, and
 //! commit events and cursor together. A page that fails moves nothing.
 
+mod change;
 mod fetch;
 mod items;
 mod task;
@@ -170,6 +171,11 @@ fn specs(live: &Live, now: Timestamp) -> BTreeMap<Key, Spec> {
 const TAKEN_BACK: SignedDuration = SignedDuration::from_hours(1);
 
 impl Spec {
+    /// Several records may be one event.
+    fn collapses(&self) -> bool {
+        self.source.envelope.codes.as_ref().is_some_and(|codes| codes.collapse)
+    }
+
     /// Takes over what was known before about the types that are wanted, and that were a moment ago.
     fn remember(&mut self, known: &Self, now: Timestamp) {
         self.left = known.left.clone();

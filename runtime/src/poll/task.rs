@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use super::change;
 use super::fetch::{Fetched, KEEP_BYTES, PollError, Start, fetch};
 use super::items::{Item, ItemReader, Odd};
 use super::{Board, Key, Spec, TAKEN_BACK};
@@ -43,6 +44,7 @@ pub(super) async fn run(key: Key, mut specs: watch::Receiver<Arc<Spec>>, engine:
         fresh: BTreeSet::new(),
         odd: Arc::default(),
         committed_at: None,
+        tried: None,
         keep_bytes: KEEP_BYTES,
     };
     let mut failures = 0;
@@ -107,6 +109,8 @@ struct Task {
     fresh: BTreeSet<String>,
     odd: Arc<Odd>,
     committed_at: Option<Timestamp>,
+    /// What the cheap query told when a poll found nothing new: a list may lag behind, so it is asked for once more.
+    tried: Option<String>,
     keep_bytes: usize,
 }
 
@@ -226,6 +230,16 @@ impl Task {
         if poll.first_now && timed && self.begin_types(spec) {
             self.commit(Vec::new(), self.cursor.clone()).await?;
         }
+        let told = match &poll.when_changes {
+            Some(when) => {
+                let told = change::ask(spec, when, &self.engine, &self.world).await?;
+                if self.cursor.changed.as_ref() == Some(&told) {
+                    return Ok(Next::Interval);
+                }
+                Some(told)
+            }
+            None => None,
+        };
         let watermark = match (self.cursor.watermark, self.oldest(poll)) {
             (Some(watermark), Some(oldest)) => Some(watermark.max(oldest)),
             (watermark, _) => watermark,
@@ -237,7 +251,7 @@ impl Task {
         self.compare_clocks(fetched.answered_at, asked_at);
         let before = self.cursor.watermark;
         let cut = fetched.whole_until.is_some();
-        self.hand_over(spec, &reader, fetched).await?;
+        self.hand_over(spec, &reader, fetched, told).await?;
         if !cut {
             self.keep_bytes = KEEP_BYTES;
             return Ok(Next::Interval);
@@ -281,13 +295,19 @@ impl Task {
     }
 
     /// Gives new items to the engine, oldest first, with the cursor that they bring.
-    async fn hand_over(&mut self, spec: &Spec, reader: &ItemReader, fetched: Fetched) -> Result<(), Trouble> {
+    async fn hand_over(
+        &mut self,
+        spec: &Spec,
+        reader: &ItemReader,
+        fetched: Fetched,
+        told: Option<String>,
+    ) -> Result<(), Trouble> {
         let now = self.world.clock.now();
         let limit =
             fetched.answered_at.filter(|theirs| theirs.duration_since(now).abs() <= MAX_SKEW).map_or(now, |at| at.max(now));
         let mut last = Cursor { polled_at: Some(now), ..self.cursor.clone() };
         last.cursor = fetched.cursor.clone().or(last.cursor);
-        if !has_times(spec) {
+        if !has_times(spec) || spec.collapses() {
             last.seen = seen(&fetched.items);
         }
         let newest = fetched.items.iter().filter_map(|item| item.at).max();
@@ -303,6 +323,14 @@ impl Task {
             last.cursor = self.cursor.cursor.clone();
         }
         let new: Vec<&Item> = fetched.items.iter().filter(|item| self.is_new(item)).collect();
+        if fetched.whole_until.is_none() && told.is_some() {
+            if new.is_empty() && self.tried != told {
+                self.tried = told;
+            } else {
+                self.tried = None;
+                last.changed = told;
+            }
+        }
         let batches: Vec<&[&Item]> = new.chunks(BATCH).collect();
         for (at, batch) in batches.iter().enumerate() {
             let cursor = if at + 1 == batches.len() { last.clone() } else { self.partial(reader, batch, limit) };
@@ -327,20 +355,23 @@ impl Task {
     }
 
     fn is_new(&self, item: &Item) -> bool {
-        if self.known.contains(&item.id) {
+        if item.ids().any(|id| self.known.contains(id)) {
             return false;
         }
         let since = self.cursor.since.get(item.event_type.as_deref().unwrap_or_default()).or_else(|| self.cursor.since.get(""));
-        !matches!((item.at, since), (Some(at), Some(since)) if at < *since)
+        !matches!((item.since(), since), (Some(at), Some(since)) if at < *since)
     }
 
     fn remember(&mut self, items: &[Item]) {
-        self.known = items.iter().map(|item| item.id.clone()).collect();
+        self.known = items.iter().flat_map(Item::ids).cloned().collect();
     }
 
     /// A cursor that only says "nothing new" is worth a write now and then.
     async fn commit_quietly(&mut self, cursor: Cursor, now: Timestamp) -> Result<(), Trouble> {
-        let moved = cursor.cursor != self.cursor.cursor || cursor.seen != self.cursor.seen || cursor.since != self.cursor.since;
+        let moved = cursor.cursor != self.cursor.cursor
+            || cursor.seen != self.cursor.seen
+            || cursor.since != self.cursor.since
+            || cursor.changed != self.cursor.changed;
         let due = self.committed_at.is_none_or(|at| now.duration_since(at) >= QUIET_COMMIT);
         if moved || due {
             return self.commit(Vec::new(), cursor).await;
@@ -417,7 +448,7 @@ fn theirs_is_sane(theirs: Option<Timestamp>, now: Timestamp) -> bool {
 
 /// Returns the newest ids of a list.
 fn seen(items: &[Item]) -> Vec<String> {
-    items.iter().rev().take(MAX_SEEN).map(|item| item.id.clone()).collect()
+    items.iter().rev().flat_map(Item::ids).take(MAX_SEEN).cloned().collect()
 }
 
 /// Services count whole seconds: what happens in the second of a start counts as after it.

@@ -177,9 +177,16 @@ impl Scope for RunScope<'_> {
             Env::EventType => start.event.event_type.as_deref().map_or(Value::Missing, Value::text),
             Env::Error => self.run.error.clone(),
             // Known to a connection or a poll, not to a run; `SentAt` and secrets are never stored.
-            Env::SentAt | Env::Setting(_) | Env::Secret(_) | Env::PublicUrl | Env::LiveTypes | Env::Watermark | Env::Cursor => {
-                Value::Missing
-            }
+            Env::SentAt
+            | Env::SentBody
+            | Env::SentForm
+            | Env::SentQuery
+            | Env::Setting(_)
+            | Env::Secret(_)
+            | Env::PublicUrl
+            | Env::LiveTypes
+            | Env::Watermark
+            | Env::Cursor => Value::Missing,
         }
     }
 

@@ -5,6 +5,7 @@
 mod hmac_sha256;
 mod standard_webhooks;
 mod stripe_signature;
+mod token;
 
 use flow_plan::{Value, Webhook};
 use hmac::{Hmac, KeyInit, Mac};
@@ -20,6 +21,7 @@ use crate::secret::Secret;
 pub use hmac_sha256::HmacSha256;
 pub use standard_webhooks::StandardWebhooks;
 pub use stripe_signature::StripeSignature;
+pub use token::Token;
 
 /// A keyed HMAC, ready to be cloned for a body.
 type Key = Hmac<Sha256>;
@@ -33,6 +35,10 @@ pub enum Verifier {
     HmacSha256(HmacSha256),
     /// `standard_webhooks`.
     StandardWebhooks(StandardWebhooks),
+    /// `token`.
+    Token(Token),
+    /// Nothing is verified: flow.toml says so, and so does each flow that is started by it.
+    None,
 }
 
 impl std::fmt::Debug for Verifier {
@@ -41,6 +47,8 @@ impl std::fmt::Debug for Verifier {
             Verifier::StripeSignature(_) => "stripe_signature",
             Verifier::HmacSha256(_) => "hmac_sha256",
             Verifier::StandardWebhooks(_) => "standard_webhooks",
+            Verifier::Token(_) => "token",
+            Verifier::None => "none",
         })
     }
 }
@@ -95,7 +103,17 @@ impl Verifier {
     /// Where it is not known, or its secret or a parameter is missing.
     pub fn new(webhook: &Webhook, connection: &LiveConnection) -> Result<Self, SchemeError> {
         let params = Params { webhook, connection };
-        match webhook.scheme.as_str() {
+        let chosen;
+        let scheme = match webhook.scheme.as_str() {
+            "chosen" => {
+                chosen = params.text("by")?.ok_or(SchemeError::Parameter("by"))?;
+                chosen.as_str()
+            }
+            scheme => scheme,
+        };
+        match scheme {
+            "token" => Token::new(&params).map(Verifier::Token),
+            "none" if webhook.scheme == "chosen" => Ok(Verifier::None),
             "stripe_signature" => StripeSignature::new(&params).map(Verifier::StripeSignature),
             "hmac_sha256" => HmacSha256::new(&params).map(Verifier::HmacSha256),
             "standard_webhooks" => StandardWebhooks::new(&params).map(Verifier::StandardWebhooks),
@@ -108,10 +126,12 @@ impl Verifier {
     ///
     /// # Errors
     /// Where no body can make the headers good: they are missing, malformed or stale.
-    pub fn precheck(&self, headers: &HeaderMap, now: Timestamp) -> Result<(), SignatureError> {
+    pub fn precheck(&self, headers: &HeaderMap, query: &str, now: Timestamp) -> Result<(), SignatureError> {
         match self {
+            Verifier::Token(scheme) => scheme.verify(headers, query).map(drop),
+            Verifier::None => Ok(()),
             Verifier::StripeSignature(scheme) => scheme.precheck(headers, now),
-            Verifier::HmacSha256(scheme) => scheme.precheck(headers),
+            Verifier::HmacSha256(scheme) => scheme.precheck(headers, now),
             Verifier::StandardWebhooks(scheme) => scheme.precheck(headers, now),
         }
     }
@@ -120,10 +140,12 @@ impl Verifier {
     ///
     /// # Errors
     /// Where the signature is missing, malformed, wrong or stale: the body must not be read.
-    pub fn verify(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Verified, SignatureError> {
+    pub fn verify(&self, headers: &HeaderMap, query: &str, body: &[u8], now: Timestamp) -> Result<Verified, SignatureError> {
         match self {
+            Verifier::Token(scheme) => scheme.verify(headers, query),
+            Verifier::None => Ok(Verified::default()),
             Verifier::StripeSignature(scheme) => scheme.verify(headers, body, now),
-            Verifier::HmacSha256(scheme) => scheme.verify(headers, body),
+            Verifier::HmacSha256(scheme) => scheme.verify(headers, body, now),
             Verifier::StandardWebhooks(scheme) => scheme.verify(headers, body, now),
         }
     }
@@ -160,6 +182,18 @@ impl<'a> Params<'a> {
             Value::Text(text) => Ok(Some(text.to_string())),
             _ => Err(SchemeError::Parameter(name)),
         }
+    }
+
+    fn expr(&self, name: &str) -> Option<&'a flow_plan::Expr> {
+        self.webhook.params.get(name)
+    }
+
+    /// Returns the name of a header that a parameter names.
+    fn header_of(&self, param: &'static str) -> Result<Option<String>, SchemeError> {
+        let Some(name) = self.text(param)? else { return Ok(None) };
+        let name = name.to_ascii_lowercase();
+        hyper::header::HeaderName::from_bytes(name.as_bytes()).map_err(|_| SchemeError::Parameter(param))?;
+        Ok(Some(name))
     }
 
     fn header(&self, default: Option<&str>) -> Result<String, SchemeError> {

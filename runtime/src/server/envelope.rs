@@ -1,8 +1,9 @@
 //! The parts of a payload that the daemon itself needs: id, event type, time.
 
 use bytes::Bytes;
-use flow_plan::{Envelope, Expr, JsonPath, Shape, Value};
+use flow_plan::{Codes, Envelope, Expr, JsonPath, Shape, Value};
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
 use crate::decode::decode;
@@ -16,6 +17,7 @@ pub(crate) struct EnvelopeReader {
     paths: PathSet,
     id: Option<usize>,
     event_type: Option<usize>,
+    code: Option<usize>,
     at: Option<usize>,
     /// What identifies a payload that has no id of its own, where the connector says so.
     parts: Vec<usize>,
@@ -47,6 +49,7 @@ impl EnvelopeReader {
         let mut paths = PathSet::default();
         let id = envelope.id.as_ref().map(|path| paths.insert(path));
         let event_type = envelope.event_type.as_ref().map(|path| paths.insert(path));
+        let code = envelope.codes.as_ref().map(|codes| paths.insert(&codes.path));
         let at = envelope.at.as_ref().map(|(path, _)| paths.insert(path));
         let parts = identity.iter().map(|path| paths.insert(path)).collect();
         for refusal in &envelope.refuse {
@@ -56,7 +59,7 @@ impl EnvelopeReader {
                 }
             });
         }
-        Self { envelope: envelope.clone(), paths, id, event_type, at, parts }
+        Self { envelope: envelope.clone(), paths, id, event_type, code, at, parts }
     }
 
     /// Reads a payload. `signed_id` is the id that the signature covers, for payloads without one.
@@ -83,7 +86,10 @@ impl EnvelopeReader {
             _ => None,
         };
         let text = |leaf: usize| found.raw(leaf).map(scalar).filter(|text| !text.is_empty());
-        let event_type = self.event_type.and_then(text);
+        let event_type = match (&self.envelope.codes, self.code) {
+            (Some(codes), Some(leaf)) => Some(type_of(codes, &found.value(leaf))?),
+            _ => self.event_type.and_then(text),
+        };
         let id = match (self.id, signed_id) {
             (Some(leaf), _) => match found.raw(leaf).map(str::as_bytes) {
                 Some([b'{' | b'[' | b't' | b'f', ..]) => {
@@ -106,6 +112,14 @@ impl EnvelopeReader {
         }
         Ok(Read { id, event_type, at })
     }
+}
+
+/// The type that a number stands for; others are no events.
+fn type_of(codes: &Codes, value: &Value) -> Result<String, Misread> {
+    let Value::Number(code) = value else { return Err(Misread::Malformed("the event has no code")) };
+    let known = |known: &i64| Decimal::from(*known) == *code;
+    let found = codes.types.iter().find(|(_, numbers)| numbers.iter().any(known));
+    found.map(|(name, _)| name.clone()).ok_or_else(|| Misread::Refused("its code stands for nothing here".to_owned()))
 }
 
 /// Texts as they are, numbers as they were written; null is no text.

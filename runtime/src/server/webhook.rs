@@ -60,6 +60,7 @@ impl Server {
             linger(body);
             error.closing()
         };
+        let query = head.uri.query().unwrap_or_default();
         let routes = self.routes();
         let (connection, sources, trigger) = match self.admit(&head.method, head.uri.path(), &head.headers, &routes) {
             Ok(found) => found,
@@ -67,13 +68,14 @@ impl Server {
         };
         // What no body can make good is not worth reading one.
         let now = self.clock.now();
-        if let Err(error) = self.verify(connection, &sources, |verifier| verifier.precheck(&head.headers, now)) {
+        if let Err(error) = self.verify(connection, &sources, |verifier| verifier.precheck(&head.headers, query, now)) {
             return Err(early(error, body));
         }
         let mut memory = self.memory.hold(sender);
         let body = read_body(body, &head.headers, &mut memory, &self.limits).await?;
         let now = self.clock.now();
-        let (source, verified) = self.verify(connection, &sources, |verifier| verifier.verify(&head.headers, &body, now))?;
+        let (source, verified) =
+            self.verify(connection, &sources, |verifier| verifier.verify(&head.headers, query, &body, now))?;
         let read = source.envelope.read(&body, verified.id).map_err(|misread| match misread {
             Misread::Malformed(reason) => HttpError::bad_request("malformed", reason),
             Misread::Refused(reason) => HttpError::bad_request("refused", reason),

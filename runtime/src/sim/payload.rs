@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use flow_plan::{Currency, FieldShape, GivenEvent, JsonPath, Money, MoneyUnit, Payload, Segment, Shape, TimeFormat, Value};
+use flow_plan::{
+    Currency, FieldShape, GivenEvent, JsonPath, Money, MoneyUnit, Payload, Segment, Shape, TimeFormat, Value, Writing,
+};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value as Json};
@@ -166,6 +168,17 @@ fn encode(shape: &Shape, value: &Value) -> Result<Json, String> {
     Ok(match (shape, value) {
         (_, Value::Missing) => Json::Null,
         (Shape::Instant(format), Value::Instant(at)) => instant(*at, *format),
+        (Shape::Duration(unit), Value::Duration(by)) => {
+            let units = Decimal::from(by.approximate_millis()).checked_div(Decimal::from(*unit)).unwrap_or_default();
+            serde_json::from_str(&units.normalize().to_string()).unwrap_or(Json::Null)
+        }
+        (Shape::Written(Writing::Base64), Value::Text(text)) => {
+            Json::String(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text.as_bytes()))
+        }
+        (Shape::Written(Writing::Hex), Value::Text(text)) => Json::String(hex::encode(text.as_bytes())),
+        (Shape::Commas(_), Value::List(items)) => {
+            Json::String(items.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+        }
         (Shape::List(inner), Value::List(items)) => {
             Json::Array(items.iter().map(|item| encode(inner, item)).collect::<Result<_, _>>()?)
         }
@@ -190,6 +203,10 @@ fn instant(at: Timestamp, format: TimeFormat) -> Json {
     match format {
         TimeFormat::Unix | TimeFormat::UnixAuto => Json::from(at.as_second()),
         TimeFormat::UnixMillis => Json::from(at.as_millisecond()),
+        TimeFormat::UnixMicros => Json::from(at.as_microsecond()),
+        TimeFormat::Rfc2822 => {
+            jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_string(&at).map_or(Json::Null, Json::String)
+        }
         TimeFormat::Iso => Json::String(rfc3339(at)),
     }
 }

@@ -271,7 +271,10 @@ impl Maker<'_> {
             Shape::Instant(_) => Value::Instant(self.now),
             Shape::Date => Value::Date(self.now.to_zoned(jiff::tz::TimeZone::UTC).date()),
             Shape::Enum { members, .. } => members.first().map_or(Value::Missing, |member| Value::text(member.as_str())),
-            Shape::List(_) => Value::List(Arc::default()),
+            Shape::Time => Value::Time(jiff::civil::Time::midnight()),
+            Shape::Duration(_) => Value::Duration(flow_plan::Duration::default()),
+            Shape::Written(_) => Value::text(format!("{name}_{}", self.number)),
+            Shape::List(_) | Shape::Commas(_) => Value::List(Arc::default()),
             Shape::Record(fields) => self.record(fields),
         }
     }
@@ -294,7 +297,9 @@ impl Maker<'_> {
 /// Tells whether an input can be what the service gives back for a field of its name.
 fn fits(shape: &Shape, value: &Value) -> bool {
     match (shape, value) {
-        (Shape::Text | Shape::Token, Value::Text(_))
+        (Shape::Text | Shape::Token | Shape::Written(_), Value::Text(_))
+        | (Shape::Time, Value::Time(_))
+        | (Shape::Duration(_), Value::Duration(_))
         | (Shape::Bool, Value::Bool(_))
         | (Shape::Integer | Shape::Number, Value::Number(_))
         | (Shape::Money { .. }, Value::Money(_))

@@ -285,6 +285,7 @@ pub(crate) fn connection(name: &str) -> LiveConnection {
             ("happened".to_owned(), vec!["happened".to_owned()]),
             ("failed".to_owned(), vec!["happened".to_owned(), "other".to_owned()]),
         ]),
+        register: None,
     };
     LiveConnection {
         plan: plan::Connection {
@@ -367,6 +368,8 @@ pub(crate) fn op(name: &str, effect: Effect) -> plan::Operation {
         effect,
         retry_on: Vec::new(),
         emits: Vec::new(),
+        sign: Vec::new(),
+        confirm: None,
     }
 }
 

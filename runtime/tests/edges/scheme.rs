@@ -24,7 +24,7 @@ fn with_secret(value: &str) -> LiveConnection {
 fn verifier(scheme: &str, value: &str, params: &[(&str, Expr)]) -> Result<Verifier, SchemeError> {
     let mut all: BTreeMap<String, Expr> = params.iter().map(|(name, expr)| ((*name).to_owned(), expr.clone())).collect();
     all.insert("secret".to_owned(), secret("webhook_secret"));
-    Verifier::new(&Webhook { scheme: scheme.to_owned(), params: all }, &with_secret(value))
+    Verifier::new(&Webhook { scheme: scheme.to_owned(), params: all, whole: false }, &with_secret(value))
 }
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -63,7 +63,7 @@ fn stripe_vectors() {
         );
         let headers = headers(&[("stripe-signature", case["header"].as_str().unwrap())]);
         let body = case["payload"].as_str().unwrap().as_bytes();
-        let verdict = verifier.unwrap().verify(&headers, body, at(case["now"].as_i64().unwrap()));
+        let verdict = verifier.unwrap().verify(&headers, "", body, at(case["now"].as_i64().unwrap()));
         assert_eq!(verdict.is_ok(), case["expected"] == "valid", "{}: {verdict:?}", case["name"]);
     }
 }
@@ -74,7 +74,7 @@ fn stripe_edges() {
     let good = stripe(NOW, body);
     let check = |header: &str, now: i64| {
         let verifier = verifier("stripe_signature", SECRET, &[("header", text("Stripe-Signature"))]).unwrap();
-        verifier.verify(&headers(&[("Stripe-Signature", header)]), body, at(now)).map(|verified| verified.signed_at)
+        verifier.verify(&headers(&[("Stripe-Signature", header)]), "", body, at(now)).map(|verified| verified.signed_at)
     };
     let accepted = Ok(Some(at(NOW)));
     assert_eq!(check(&format!("t={NOW},v1={good}"), NOW), accepted);
@@ -102,7 +102,7 @@ fn check_raw(t: &str, signature: &str, body: &[u8]) -> Result<(), SignatureError
     let verifier = verifier("stripe_signature", SECRET, &[]).unwrap();
     let value = HeaderValue::from_bytes(format!("t={t},v1={signature}").as_bytes()).unwrap();
     let headers = HeaderMap::from_iter([(HeaderName::from_static("stripe-signature"), value)]);
-    verifier.verify(&headers, body, at(NOW)).map(drop)
+    verifier.verify(&headers, "", body, at(NOW)).map(drop)
 }
 
 #[test]
@@ -110,8 +110,8 @@ fn doubled_and_missing_headers_are_refused() {
     let verifier = verifier("stripe_signature", SECRET, &[]).unwrap();
     let good = format!("t={NOW},v1={}", stripe(NOW, b"{}"));
     let doubled = headers(&[("stripe-signature", &good), ("stripe-signature", &good)]);
-    assert_eq!(verifier.verify(&doubled, b"{}", at(NOW)), Err(SignatureError::Malformed));
-    assert_eq!(verifier.verify(&HeaderMap::new(), b"{}", at(NOW)), Err(SignatureError::Missing));
+    assert_eq!(verifier.verify(&doubled, "", b"{}", at(NOW)), Err(SignatureError::Malformed));
+    assert_eq!(verifier.verify(&HeaderMap::new(), "", b"{}", at(NOW)), Err(SignatureError::Missing));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn kustomer_vectors() {
         let body = case["body"].as_str().unwrap().as_bytes();
         let signature = case["signature"].as_str().unwrap();
         let check = |signature: &str, body: &[u8]| {
-            verifier.verify(&headers(&[("x-kustomer-webhook-signature", signature)]), body, at(NOW)).map(drop)
+            verifier.verify(&headers(&[("x-kustomer-webhook-signature", signature)]), "", body, at(NOW)).map(drop)
         };
         assert_eq!(check(signature, body), Ok(()));
         assert_eq!(check(&signature.to_uppercase(), body), Err(SignatureError::Mismatch));
@@ -164,11 +164,11 @@ fn hmac_in_base64_and_with_a_prefix() {
     let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, hex::decode(&hex).unwrap());
     let params = [("header", text("X-Sig")), ("prefix", text("sha256=")), ("encoding", text("hex"))];
     let prefixed = verifier("hmac_sha256", "k", &params).unwrap();
-    assert!(prefixed.verify(&headers(&[("x-sig", &format!("sha256={hex}"))]), body, at(NOW)).is_ok());
-    assert_eq!(prefixed.verify(&headers(&[("x-sig", &hex)]), body, at(NOW)), Err(SignatureError::Malformed));
+    assert!(prefixed.verify(&headers(&[("x-sig", &format!("sha256={hex}"))]), "", body, at(NOW)).is_ok());
+    assert_eq!(prefixed.verify(&headers(&[("x-sig", &hex)]), "", body, at(NOW)), Err(SignatureError::Malformed));
     let encoded = verifier("hmac_sha256", "k", &[("header", text("X-Sig")), ("encoding", text("base64"))]).unwrap();
-    assert!(encoded.verify(&headers(&[("x-sig", &base64)]), body, at(NOW)).is_ok());
-    assert_eq!(encoded.verify(&headers(&[("x-sig", &hex)]), body, at(NOW)), Err(SignatureError::Mismatch));
+    assert!(encoded.verify(&headers(&[("x-sig", &base64)]), "", body, at(NOW)).is_ok());
+    assert_eq!(encoded.verify(&headers(&[("x-sig", &hex)]), "", body, at(NOW)), Err(SignatureError::Mismatch));
 }
 
 #[test]
@@ -182,14 +182,14 @@ fn standard_webhooks_vectors() {
             ("webhook-timestamp", &timestamp.to_string()),
             ("webhook-signature", case["signature"].as_str().unwrap()),
         ]);
-        let verified = verifier.verify(&headers, case["payload"].as_str().unwrap().as_bytes(), at(timestamp)).unwrap();
+        let verified = verifier.verify(&headers, "", case["payload"].as_str().unwrap().as_bytes(), at(timestamp)).unwrap();
         assert_eq!((verified.id.as_deref(), verified.signed_at), (Some(id), Some(at(timestamp))), "{}", case["name"]);
     }
     for case in data["verify"].as_array().unwrap() {
         let verifier = verifier("standard_webhooks", case["secret"].as_str().unwrap(), &[]).unwrap();
         let pairs: Vec<_> = case["headers"].as_object().unwrap().iter().map(|(k, v)| (k.as_str(), v.as_str().unwrap())).collect();
         let body = case["payload"].as_str().unwrap().as_bytes();
-        let verdict = verifier.verify(&headers(&pairs), body, at(case["now"].as_i64().unwrap()));
+        let verdict = verifier.verify(&headers(&pairs), "", body, at(case["now"].as_i64().unwrap()));
         assert_eq!(verdict.is_ok(), case["accept"].as_bool().unwrap(), "{}: {verdict:?}", case["name"]);
     }
 }

@@ -85,6 +85,8 @@ pub(crate) fn operation(request: Request) -> Operation {
         effect: Effect::Read,
         retry_on: Vec::new(),
         emits: Vec::new(),
+        sign: Vec::new(),
+        confirm: None,
     }
 }
 
@@ -142,17 +144,25 @@ pub(crate) fn source(every: Option<Duration>) -> Source {
         request: list,
         every_ms: every.as_millis() as u64,
         items: path("data"),
-        pages: Some(Pages { param: "starting_after".to_owned(), from_last: path("id"), more: Some(path("has_more")) }),
+        pages: Some(Pages {
+            param: "starting_after".to_owned(),
+            from_last: path("id"),
+            from_answer: None,
+            more: Some(path("has_more")),
+        }),
         cursor: None,
         order_by: Some(path("created")),
         newest_first: true,
         seen: vec![path("id")],
         history_ms: Some(30 * 86_400_000),
         first_now: true,
+        order_format: None,
+        when_changes: None,
     });
     let webhook = Webhook {
         scheme: "stripe_signature".to_owned(),
         params: BTreeMap::from([("header".to_owned(), text("Acme-Signature")), ("secret".to_owned(), secret("webhook_secret"))]),
+        whole: false,
     };
     Source {
         name: "events".to_owned(),
@@ -167,11 +177,13 @@ pub(crate) fn source(every: Option<Duration>) -> Source {
                 when: Expr::Equal(Box::new(Expr::Answer(path("object"))), Box::new(text("thin"))),
                 because: "thin events are not taken: choose snapshot events".to_owned(),
             }],
+            codes: None,
         },
         triggers: BTreeMap::from([
             ("paid".to_owned(), vec!["invoice.paid".to_owned()]),
             ("failed".to_owned(), vec!["invoice.failed".to_owned(), "invoice.late".to_owned()]),
         ]),
+        register: None,
     }
 }
 

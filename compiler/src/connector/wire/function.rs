@@ -2,7 +2,7 @@
 
 use flow_grammar::syntax;
 use flow_plan::ty::Type;
-use flow_plan::{Expr, Function, TimeFormat};
+use flow_plan::{Expr, Function, TimeFormat, Value};
 
 use super::{Scope, Typed};
 use crate::code::Code;
@@ -11,6 +11,14 @@ use crate::connector::Cx;
 /// What a function takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Takes {
+    /// Bytes, and nothing that is not bytes already.
+    Bytes,
+    /// Bytes, or a text whose UTF-8 is meant.
+    Signed,
+    /// A number, or a time in seconds.
+    Counted,
+    /// The fields of a request.
+    Fields,
     Text,
     Number,
     Money,
@@ -21,28 +29,46 @@ enum Takes {
 
 /// The functions, with what they take.
 const FUNCTIONS: &[(&str, &[Takes])] = &[
-    ("base64", &[Takes::Text]),
+    ("aes_cmac", &[Takes::Bytes, Takes::Signed]),
+    ("base64", &[Takes::Signed]),
+    ("bytes", &[Takes::Text]),
     ("currency", &[Takes::Money]),
     ("cut", &[Takes::Text, Takes::Number]),
     ("first", &[Takes::List]),
     ("given", &[Takes::Anything, Takes::Anything]),
     ("hash", &[Takes::Text]),
+    ("hex", &[Takes::Signed]),
+    ("hmac_sha256", &[Takes::Signed, Takes::Signed]),
     ("iso", &[Takes::Instant]),
     ("last", &[Takes::List]),
+    ("le32", &[Takes::Counted]),
     ("length", &[Takes::Anything]),
     ("lower", &[Takes::Text]),
+    ("md5", &[Takes::Signed]),
+    ("md5_sorted", &[Takes::Text, Takes::Fields]),
     ("minor", &[Takes::Money]),
+    ("sha256", &[Takes::Signed]),
+    ("slice", &[Takes::Bytes, Takes::Number, Takes::Number]),
     ("trim", &[Takes::Text]),
+    ("unbase64", &[Takes::Text]),
+    ("unhex", &[Takes::Text]),
     ("unix", &[Takes::Instant]),
     ("unix_ms", &[Takes::Instant]),
     ("upper", &[Takes::Text]),
 ];
 
 impl Takes {
-    fn accepts(self, ty: &Type) -> bool {
-        match (self, ty) {
-            (_, Type::Unknown | Type::Json) | (Takes::Anything, _) => true,
-            (Takes::Text, ty) => matches!(ty, Type::Text(_) | Type::Enum { .. }),
+    fn accepts(self, typed: &Typed) -> bool {
+        if typed.bytes {
+            return matches!(self, Takes::Bytes | Takes::Signed);
+        }
+        match (self, typed.ty.required()) {
+            (_, Type::Unknown) | (Takes::Anything, _) => true,
+            (Takes::Bytes, _) => false,
+            (_, Type::Json) => true,
+            (Takes::Counted, ty) => matches!(ty, Type::Int(_) | Type::Number | Type::DateTime),
+            (Takes::Fields, ty) => matches!(ty, Type::Map(_) | Type::Record(_)),
+            (Takes::Text | Takes::Signed, ty) => matches!(ty, Type::Text(_) | Type::Enum { .. }),
             (Takes::Number, ty) => matches!(ty, Type::Int(_) | Type::Number),
             (Takes::Money, ty) => matches!(ty, Type::Money),
             (Takes::Instant, ty) => matches!(ty, Type::DateTime),
@@ -50,8 +76,25 @@ impl Takes {
         }
     }
 
+    /// A text whose bytes are meant becomes bytes, a time seconds.
+    fn prepared(self, typed: Typed) -> Typed {
+        let missing = typed.ty.can_be_missing();
+        match self {
+            Takes::Signed if !typed.bytes => Typed::bytes(Expr::Call(Function::Bytes, vec![typed.expr]), missing),
+            Takes::Counted if matches!(typed.ty.required(), Type::DateTime) => {
+                let ty = if missing { Type::Int(None).optional() } else { Type::Int(None) };
+                Typed::new(Expr::Call(Function::Unix, vec![typed.expr]), ty)
+            }
+            _ => typed,
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
+            Takes::Bytes => "bytes",
+            Takes::Signed => "bytes or a text",
+            Takes::Counted => "a number or a time",
+            Takes::Fields => "fields, such as `form` or `query`",
             Takes::Text => "a text",
             Takes::Number => "a number",
             Takes::Money => "money",
@@ -66,8 +109,8 @@ impl Takes {
 pub(super) fn writer(format: TimeFormat) -> Function {
     match format {
         TimeFormat::Unix | TimeFormat::UnixAuto => Function::Unix,
-        TimeFormat::UnixMillis => Function::UnixMillis,
-        TimeFormat::Iso => Function::Iso,
+        TimeFormat::UnixMillis | TimeFormat::UnixMicros => Function::UnixMillis,
+        TimeFormat::Iso | TimeFormat::Rfc2822 => Function::Iso,
     }
 }
 
@@ -94,14 +137,36 @@ impl Cx<'_> {
         let mut args = Vec::new();
         for (arg, takes) in call.args.iter().zip(*takes) {
             let typed = self.wire(&arg.value, scope);
-            if !takes.accepts(typed.ty.required()) {
-                let message = format!("`{name}` takes {}, found {}", takes.word(), typed.ty);
-                self.push(self.diagnostic(Code::E301, arg.span, message));
+            if !takes.accepts(&typed) {
+                let message = format!("`{name}` takes {}, found {}", takes.word(), typed.word());
+                let mut diagnostic = self.diagnostic(Code::E301, arg.span, message);
+                if *takes == Takes::Bytes && matches!(typed.ty.required(), Type::Text(_)) && !typed.bytes {
+                    diagnostic = diagnostic.help("say what the text holds: `unhex(…)`, `unbase64(…)`, or its own `bytes(…)`");
+                }
+                self.push(diagnostic);
                 return Typed::unknown();
             }
-            args.push(typed);
+            args.push(takes.prepared(typed));
         }
+        self.check_slice(call, &name, &args);
         self.apply(&name, args)
+    }
+
+    /// Places that are known are looked at.
+    fn check_slice(&mut self, call: &syntax::Call, name: &str, args: &[Typed]) {
+        if name != "slice" {
+            return;
+        }
+        let place = |at: usize| match args.get(at).map(|arg| &arg.expr) {
+            Some(Expr::Const(Value::Number(number))) => Some(*number),
+            _ => None,
+        };
+        let (from, to) = (place(1), place(2));
+        let negative = [from, to].into_iter().flatten().any(|place| place.is_sign_negative() && !place.is_zero());
+        if negative || matches!((from, to), (Some(from), Some(to)) if from >= to) {
+            let diagnostic = self.mistake(call.span, "this takes no byte at all");
+            self.push(diagnostic.help("`slice(bytes, 1, 4)` is from the byte 1, counted from 0, to before the byte 4"));
+        }
     }
 
     fn apply(&mut self, name: &str, args: Vec<Typed>) -> Typed {
@@ -110,8 +175,25 @@ impl Cx<'_> {
             Some(Type::List(element)) => element.as_ref().clone(),
             _ => Type::Unknown,
         };
+        let function = match name {
+            "aes_cmac" => Some(Function::AesCmac),
+            "bytes" => Some(Function::Bytes),
+            "hmac_sha256" => Some(Function::HmacSha256),
+            "le32" => Some(Function::Le32),
+            "md5" => Some(Function::Md5),
+            "sha256" => Some(Function::Sha256),
+            "slice" => Some(Function::SliceBytes),
+            "unbase64" => Some(Function::Unbase64),
+            "unhex" => Some(Function::Unhex),
+            _ => None,
+        };
+        if let Some(function) = function {
+            return Typed::bytes(Expr::Call(function, args.into_iter().map(|arg| arg.expr).collect()), missing);
+        }
         let (function, ty) = match name {
-            "base64" => (Function::Base64, Type::text()),
+            "base64" => (Function::BytesToBase64, Type::text()),
+            "hex" => (Function::Hex, Type::text()),
+            "md5_sorted" => (Function::Md5Sorted, Type::text()),
             "currency" => (Function::CurrencyCode, Type::text()),
             "cut" => (Function::Cut, Type::text()),
             "first" => (Function::First, element.optional()),

@@ -26,6 +26,14 @@ pub(in crate::connector) enum Place {
     Request,
     /// The query by which an action finds what it did: inputs and the run.
     Find,
+    /// What a request is signed with: as in the request, and the request itself.
+    Sign,
+    /// What confirms an action: its inputs, settings, and the fields of what a query read.
+    Confirm,
+    /// The inputs of a query that tells a state: settings.
+    State,
+    /// The request that registers a webhook: settings, secrets, and what is registered.
+    Register,
     /// The request of a poll; instants are written as the source writes them.
     Poll(Option<TimeFormat>),
     /// The parameters of a webhook: settings and secrets.
@@ -41,11 +49,18 @@ pub(in crate::connector) enum Place {
 pub(in crate::connector) struct Scope<'s> {
     place: Place,
     inputs: &'s [Input],
+    /// The result of a query whose fields have bare names.
+    read: Option<&'s Type>,
 }
 
 impl<'s> Scope<'s> {
     pub(in crate::connector) fn new(place: Place, inputs: &'s [Input]) -> Self {
-        Self { place, inputs }
+        Self { place, inputs, read: None }
+    }
+
+    /// The fields of what a query read are named too; the result is [`Expr::Local`] 0.
+    pub(in crate::connector) fn reading(place: Place, inputs: &'s [Input], read: &'s Type) -> Self {
+        Self { place, inputs, read: Some(read) }
     }
 }
 
@@ -54,16 +69,29 @@ impl<'s> Scope<'s> {
 pub(in crate::connector) struct Typed {
     pub expr: Expr,
     pub ty: Type,
+    /// It is bytes, which only functions take.
+    bytes: bool,
 }
 
 impl Typed {
     fn new(expr: Expr, ty: Type) -> Self {
-        Self { expr, ty }
+        Self { expr, ty, bytes: false }
+    }
+
+    /// Bytes, of which no type of the language is.
+    fn bytes(expr: Expr, missing: bool) -> Self {
+        let ty = if missing { Type::text().optional() } else { Type::text() };
+        Self { expr, ty, bytes: true }
+    }
+
+    /// What it is, for messages.
+    fn word(&self) -> String {
+        if self.bytes { "bytes".to_owned() } else { self.ty.to_string() }
     }
 
     /// What stands for an expression that is wrong.
     fn unknown() -> Self {
-        Self { expr: Expr::Const(Value::Missing), ty: Type::Unknown }
+        Self { expr: Expr::Const(Value::Missing), ty: Type::Unknown, bytes: false }
     }
 }
 
@@ -76,8 +104,13 @@ impl Cx<'_> {
 
     /// The same for an expression whose type is known.
     pub(in crate::connector) fn as_sent(&mut self, node: &syntax::Expr, typed: Typed, scope: &Scope<'_>) -> Typed {
+        if typed.bytes {
+            let diagnostic = self.mistake(node.span, "bytes cannot be sent as they are");
+            self.push(diagnostic.help("say how they are written: `hex(…)` or `base64(…)`"));
+            return Typed::unknown();
+        }
         let problem = match (typed.ty.required(), scope.place) {
-            (_, Place::Answer | Place::Constant | Place::Find | Place::Webhook) => return typed,
+            (_, Place::Answer | Place::Constant | Place::Find | Place::Webhook | Place::Confirm | Place::State) => return typed,
             (Type::DateTime, Place::Poll(Some(format))) => {
                 return Typed::new(Expr::Call(function::writer(format), vec![typed.expr]), Type::text());
             }

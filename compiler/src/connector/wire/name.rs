@@ -14,18 +14,24 @@ impl Cx<'_> {
     /// A bare name: an input, a setting, a secret, or what the surroundings know.
     pub(super) fn name(&mut self, name: &Ident, scope: &Scope<'_>) -> Typed {
         let text = name.text.as_str();
+        if let Some(field) = self.read_field(text, scope) {
+            return field;
+        }
         if let Some(at) = scope.inputs.iter().position(|input| input.name == text) {
             let input = &scope.inputs[at];
             let ty = if input.default.is_some() { input.ty.required().clone() } else { input.ty.clone() };
             return Typed::new(Expr::Input(u16::try_from(at).unwrap_or(u16::MAX)), ty);
         }
-        let settings = matches!(scope.place, Place::Base | Place::Header | Place::Request | Place::Poll(_) | Place::Webhook);
+        let settings = !matches!(scope.place, Place::Answer | Place::Constant | Place::Find);
         if settings && let Some(setting) = self.settings.iter().find(|setting| setting.name == text) {
             let ty = if setting.default.is_some() { setting.ty.required().clone() } else { setting.ty.clone() };
             return Typed::new(Expr::Env(Env::Setting(text.to_owned())), ty);
         }
         if let Some(found) = self.secret(name, scope) {
             return found;
+        }
+        if scope.place == Place::Answer && text == "body" {
+            return Typed::new(Expr::Answer(flow_plan::JsonPath::default()), Type::Json);
         }
         if let Some((_, env, ty)) = surroundings(scope.place).into_iter().find(|(known, ..)| *known == text) {
             return Typed::new(Expr::Env(env), ty);
@@ -37,9 +43,9 @@ impl Cx<'_> {
     fn secret(&mut self, name: &Ident, scope: &Scope<'_>) -> Option<Typed> {
         let secret = self.secrets.iter_mut().find(|secret| secret.name == name.text)?;
         match scope.place {
-            Place::Header | Place::Request | Place::Poll(_) => secret.for_requests = true,
+            Place::Header | Place::Request | Place::Sign | Place::Register | Place::Poll(_) => secret.for_requests = true,
             Place::Webhook => secret.for_webhooks = true,
-            Place::Base | Place::Find | Place::Answer | Place::Constant => {
+            Place::Base | Place::Find | Place::Answer | Place::Constant | Place::Confirm | Place::State => {
                 let diagnostic = self.mistake(name.span, format!("the secret `{}` may not stand here", name.text));
                 self.push(diagnostic.help("secrets belong into `auth`, headers, requests and the check of webhooks"));
                 return Some(Typed::unknown());
@@ -50,10 +56,15 @@ impl Cx<'_> {
 
     fn unknown_name(&mut self, name: &Ident, scope: &Scope<'_>) {
         let mut known: Vec<String> = scope.inputs.iter().map(|input| input.name.clone()).collect();
+        known.extend(scope.read.into_iter().flat_map(|read| self.fields_of(read)).map(|(name, _)| name));
         if !matches!(scope.place, Place::Answer | Place::Constant | Place::Find) {
             known.extend(self.settings.iter().map(|setting| setting.name.clone()));
         }
-        if matches!(scope.place, Place::Header | Place::Request | Place::Webhook | Place::Poll(_)) {
+        let secret = matches!(
+            scope.place,
+            Place::Header | Place::Request | Place::Sign | Place::Register | Place::Webhook | Place::Poll(_)
+        );
+        if secret {
             known.extend(self.secrets.iter().map(|secret| secret.name.clone()));
         }
         known.extend(surroundings(scope.place).into_iter().map(|(name, ..)| name.to_owned()));
@@ -112,8 +123,41 @@ impl Cx<'_> {
         Typed::new(Expr::Field(Box::new(typed.expr), field.text.clone()), ty)
     }
 
+    /// What there is to register: the address of the connection's webhook, and a key that names the attempt.
+    fn of_registration(&mut self, field: &Ident) -> Typed {
+        match field.text.as_str() {
+            "public_url" => Typed::new(Expr::Env(Env::PublicUrl), Type::Text(flow_plan::ty::TextKind::Url)),
+            "key" => Typed::new(Expr::Env(Env::RunKey), Type::text()),
+            other => {
+                self.unknown(field.span, format!("`run` has no `{other}` here"), other, ["public_url", "key"]);
+                Typed::unknown()
+            }
+        }
+    }
+
+    /// A field of what a query read.
+    fn read_field(&self, name: &str, scope: &Scope<'_>) -> Option<Typed> {
+        let read = scope.read?;
+        let (_, ty) = self.fields_of(read).into_iter().find(|(known, _)| known == name)?;
+        let ty = if read.can_be_missing() { ty.optional() } else { ty };
+        Some(Typed::new(Expr::Field(Box::new(Expr::Local(0)), name.to_owned()), ty))
+    }
+
+    /// The fields of a record type.
+    pub(in crate::connector) fn fields_of(&self, ty: &Type) -> Vec<(String, Type)> {
+        let Type::Record(of) = ty.required() else { return Vec::new() };
+        if of.name.is_empty() {
+            return of.fields.clone();
+        }
+        let declared = self.records.get(&of.name).and_then(Option::as_ref);
+        declared.into_iter().flat_map(|record| &record.fields).map(|field| (field.name.clone(), field.ty.clone())).collect()
+    }
+
     fn of_run(&mut self, node: &syntax::Expr, field: &Ident, scope: &Scope<'_>) -> Typed {
-        if !matches!(scope.place, Place::Request | Place::Find) {
+        if scope.place == Place::Register {
+            return self.of_registration(field);
+        }
+        if !matches!(scope.place, Place::Request | Place::Sign | Place::Find) {
             let diagnostic = self.mistake(node.span, "there is no run here");
             self.push(diagnostic.help("`run` is what performs a step: it is there in the request of an operation"));
             return Typed::unknown();
@@ -133,12 +177,28 @@ impl Cx<'_> {
 fn surroundings(place: Place) -> Vec<(&'static str, Env, Type)> {
     match place {
         Place::Request => vec![("sent_at", Env::SentAt, Type::DateTime), ("now", Env::Now, Type::DateTime)],
+        Place::Sign => {
+            let fields = || Type::Map(Box::new(Type::text()));
+            vec![
+                ("sent_at", Env::SentAt, Type::DateTime),
+                ("now", Env::Now, Type::DateTime),
+                ("body", Env::SentBody, Type::text()),
+                ("form", Env::SentForm, fields()),
+                ("query", Env::SentQuery, fields()),
+            ]
+        }
+        Place::Header => vec![("sent_at", Env::SentAt, Type::DateTime)],
+        Place::Confirm => vec![("sent_at", Env::SentAt, Type::DateTime)],
+        Place::Register => {
+            vec![("sent_at", Env::SentAt, Type::DateTime), ("live_types", Env::LiveTypes, Type::List(Box::new(Type::text())))]
+        }
         Place::Poll(_) => vec![
             ("watermark", Env::Watermark, Type::DateTime),
             ("cursor", Env::Cursor, Type::text().optional()),
             ("live_types", Env::LiveTypes, Type::List(Box::new(Type::text()))),
             ("sent_at", Env::SentAt, Type::DateTime),
         ],
-        Place::Base | Place::Header | Place::Find | Place::Webhook | Place::Answer | Place::Constant => Vec::new(),
+        Place::Webhook => vec![("timestamp", Env::SentAt, Type::text()), ("body", Env::SentBody, Type::text())],
+        Place::Base | Place::Find | Place::Answer | Place::Constant | Place::State => Vec::new(),
     }
 }
