@@ -90,6 +90,8 @@ pub(crate) struct Shared {
     pub(crate) stopping: AtomicBool,
     /// A write failed: runs may be in the store that nobody performs.
     pub(crate) rescan: AtomicBool,
+    /// There may be events in the store that are to be offered to runs that wait.
+    pub(crate) offers: AtomicBool,
     plans: Mutex<HashMap<String, Arc<Flow>>>,
     stored_plans: Mutex<HashSet<String>>,
     paused: RwLock<HashMap<String, Timestamp>>,
@@ -124,6 +126,7 @@ impl Engine {
             settled: tokio::sync::watch::Sender::new(false),
             stopping: AtomicBool::new(false),
             rescan: AtomicBool::new(false),
+            offers: AtomicBool::new(true),
             plans: Mutex::default(),
             stored_plans: Mutex::default(),
             paused: RwLock::new(paused),
@@ -253,6 +256,11 @@ impl Shared {
 
     pub(crate) fn next_event(&self) -> u64 {
         self.events.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// Returns the highest number that an event was given.
+    pub(crate) fn last_event(&self) -> u64 {
+        self.events.load(Ordering::SeqCst).saturating_sub(1)
     }
 
     pub(crate) fn next_run(&self) -> u64 {

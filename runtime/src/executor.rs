@@ -3,6 +3,7 @@
 //! Decide, persist, perform: a request is sent only after its intent is in the store, and a run goes on only after its
 //! result is. One loop hands out the turns; each turn is a task that ends with the step.
 
+mod awaited;
 mod confirm;
 mod job;
 mod lane;
@@ -20,7 +21,7 @@ use jiff::Timestamp;
 use crate::engine::{Shared, locked};
 use crate::journal::{Outcome, What};
 use crate::run::{Effect, Status};
-use crate::store::{PruneBite, RunHead, StoreError};
+use crate::store::{PruneBite, PruneFrom, RunHead, StoreError};
 
 pub(crate) use job::{Job, head_of, load};
 pub(crate) use perform::outcome;
@@ -48,13 +49,13 @@ pub(crate) fn recover_all(shared: &Arc<Shared>) -> Result<(), StoreError> {
         }
         for id in portion {
             let Some(head) = shared.store.run(&id)? else { continue };
-            // A run that waits for an instant is a row in the timer index and nothing else.
-            if head.status == Status::Waiting || !shared.queue().claim(&id) {
+            if !shared.queue().claim(&id) {
                 continue;
             }
             match recover(shared, &head) {
-                Ok(Some(job)) => enqueue_claimed(shared, vec![job]),
-                Ok(None) => shared.queue().release(&id),
+                Ok(Recovered::GoesOn(job)) => enqueue_claimed(shared, vec![*job]),
+                Ok(Recovered::Seeks(job)) => awaited::start_seeking(shared, *job),
+                Ok(Recovered::Rests) => shared.queue().release(&id),
                 Err(error) => {
                     shared.queue().release(&id);
                     if error.is_retryable() {
@@ -68,23 +69,39 @@ pub(crate) fn recover_all(shared: &Arc<Shared>) -> Result<(), StoreError> {
     }
 }
 
-/// Loads a run that nobody performs; `None` where it waits for its connection.
-fn recover(shared: &Shared, head: &RunHead) -> Result<Option<Job>, StoreError> {
+/// How a run goes on that nobody performs.
+enum Recovered {
+    GoesOn(Box<Job>),
+    /// It waits for an event, and has not looked through those before.
+    Seeks(Box<Job>),
+    /// It waits for its connection, or for something to come.
+    Rests,
+}
+
+/// Loads a run that nobody performs. Of those that merely wait there are rows and nothing else: they are not asked for.
+fn recover(shared: &Shared, head: &RunHead) -> Result<Recovered, StoreError> {
     let mut job = load(shared, head)?;
+    let goes_on = |job: Job| Ok(Recovered::GoesOn(Box::new(job)));
     match job.run.pending().first() {
         // The daemon ended between intent and answer.
         Some(Effect::Send { .. }) => {
             let jitter = jitter(shared);
             job.record(shared.world.clock.now(), What::Ended { ms: 0, outcome: Outcome::lost(), jitter });
-            Ok(Some(job))
+            goes_on(job)
         }
         Some(Effect::Park) => {
             let reason = job.run.reason.clone().unwrap_or_default();
             shared.queue().park(job.connection(), head.id.clone(), &reason, shared.world.clock.now());
-            Ok(None)
+            Ok(Recovered::Rests)
         }
-        Some(Effect::Begin(_) | Effect::Intend) => Ok(Some(job)),
-        Some(Effect::Wake { .. } | Effect::End) | None => Ok(None),
+        Some(Effect::Begin(_) | Effect::Intend | Effect::BeginWait(_)) => goes_on(job),
+        Some(Effect::Wake { .. } | Effect::Rest) if job.run.awaits(&job.flow).is_some() => Ok(Recovered::Seeks(Box::new(job))),
+        // It was held back, and has got its turn.
+        Some(Effect::Rest) if head.waits.attention => {
+            job.record(shared.world.clock.now(), What::Woken);
+            goes_on(job)
+        }
+        Some(Effect::Wake { .. } | Effect::Rest | Effect::End) | None => Ok(Recovered::Rests),
     }
 }
 
@@ -133,7 +150,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         {
             // Under the lock, as in `touch`: what is pushed after this is followed by a `false`.
             let queue = shared.queue();
-            if queue.is_idle() {
+            let offers = shared.offers.load(Ordering::SeqCst) && queue.offer_from.is_none();
+            if queue.is_idle() && !offers {
                 shared.settled.send_replace(true);
             }
         }
@@ -154,11 +172,18 @@ fn reap(shared: &Shared) {
 /// Takes up what is due: timers, and what a failure of the store left behind. Returns the next instant.
 fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let has_room = shared.queue().queued() <= shared.options.queue / 2;
+    let looks_again = shared.queue().look_again();
+    if looks_again {
+        shared.rescan.store(true, Ordering::SeqCst);
+    }
+    take_turns(shared, now);
+    let offers = offer(shared, now);
     if has_room && shared.rescan.swap(false, Ordering::SeqCst) {
         recover_all(shared).inspect_err(|_| shared.rescan.store(true, Ordering::SeqCst))?;
     }
+    let earlier = |next: Option<Timestamp>| next.into_iter().chain(offers).min();
     if shared.queue().next_timer().is_some_and(|next| next > now) {
-        return Ok(shared.queue().next_timer());
+        return Ok(earlier(shared.queue().next_timer()));
     }
     loop {
         let limit = {
@@ -166,7 +191,7 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
             if queue.queued() >= shared.options.queue {
                 // They keep; the next turn that ends makes room, and asks again.
                 queue.forget_timers();
-                return Ok(None);
+                return Ok(offers);
             }
             queue.ask_timers();
             // What is claimed is still due until its next entry is written.
@@ -178,8 +203,13 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
             if !claim_due(shared, &id) {
                 continue;
             }
-            let job = shared.store.run(&id).and_then(|head| head.map(|head| load(shared, &head)).transpose());
+            let head = shared.store.run(&id);
+            let seeks = matches!(&head, Ok(Some(head)) if head.waits.attention && head.waits.awaits.is_some());
+            let job = head.and_then(|head| head.map(|head| load(shared, &head)).transpose());
             match job {
+                // An event that came before the bound comes first, though it be looked at later.
+                Ok(Some(job)) if seeks => awaited::start_seeking(shared, job),
+                Ok(Some(job)) if job.run.awaits(&job.flow).is_some() && is_offering(shared) => shared.queue().release(&id),
                 Ok(Some(mut job)) if matches!(job.run.pending().first(), Some(Effect::Wake { .. })) => {
                     job.record(now, What::Woken);
                     enqueue_claimed(shared, vec![job]);
@@ -202,9 +232,71 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
             let next = next.filter(|next| *next > now);
             let mut queue = shared.queue();
             queue.set_next_timer(next);
-            return Ok(queue.next_timer());
+            return Ok(earlier(queue.next_timer()));
         }
     }
+}
+
+/// Lets runs begin that got their turn.
+pub(crate) fn take_turns(shared: &Arc<Shared>, now: Timestamp) {
+    for turn in shared.store.turns() {
+        match turn.at {
+            Some(at) => shared.queue().timer_at(at),
+            None => {
+                if let Err(error) = begin_turn(shared, &turn.run, now) {
+                    tracing::warn!(run = turn.run, %error, "a run that got its turn cannot be read yet");
+                    shared.rescan.store(true, Ordering::SeqCst);
+                }
+            }
+        }
+    }
+}
+
+fn begin_turn(shared: &Arc<Shared>, run: &str, now: Timestamp) -> Result<(), StoreError> {
+    if !shared.queue().claim_or_note(run) {
+        return Ok(());
+    }
+    let loaded = shared.store.run(run).and_then(|head| {
+        let head = head.filter(|head| head.status == Status::Waiting && head.waits.attention);
+        head.map(|head| load(shared, &head)).transpose()
+    });
+    match loaded {
+        Ok(Some(mut job)) => {
+            job.record(now, What::Woken);
+            enqueue_claimed(shared, vec![job]);
+            Ok(())
+        }
+        Ok(None) => {
+            shared.queue().release(run);
+            Ok(())
+        }
+        Err(error) => {
+            shared.queue().release(run);
+            Err(error)
+        }
+    }
+}
+
+/// Lets events be offered that are to be. Returns when to look again.
+fn offer(shared: &Arc<Shared>, now: Timestamp) -> Option<Timestamp> {
+    let (offering, from) = {
+        let queue = shared.queue();
+        (queue.offering, queue.offer_from)
+    };
+    if offering || !shared.offers.load(Ordering::SeqCst) {
+        return None;
+    }
+    if let Some(from) = from.filter(|from| *from > now) {
+        return Some(from);
+    }
+    shared.offers.store(false, Ordering::SeqCst);
+    shared.queue().offer_from = None;
+    awaited::start_offering(shared);
+    None
+}
+
+fn is_offering(shared: &Shared) -> bool {
+    shared.queue().offering || shared.offers.load(Ordering::SeqCst)
 }
 
 fn claim_due(shared: &Shared, run: &str) -> bool {
@@ -277,6 +369,7 @@ fn spawn(shared: &Arc<Shared>, turn: queue::Turn) {
                     .unwrap_or("a panic without a message");
                 shared.counters.panics.fetch_add(1, Ordering::Relaxed);
                 perform::bury(&shared, &run, message).await;
+                take_turns(&shared, shared.world.clock.now());
                 shared.queue().end_turn(&lane);
                 shared.queue().release(&run);
             }
@@ -312,7 +405,7 @@ pub(crate) async fn retain(shared: Arc<Shared>) {
 
 async fn prune(shared: &Shared, now: Timestamp) -> Result<(), StoreError> {
     let ago = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
-    let mut from = (0, 0);
+    let mut from = PruneFrom::default();
     loop {
         let bite = PruneBite {
             before: ago(shared.options.retain),

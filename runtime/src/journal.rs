@@ -44,6 +44,17 @@ pub enum What {
         /// A random number below a million, for the delay before the next attempt.
         jitter: u32,
     },
+    /// The run is held back: another one has the turn, or a rate is used up. It goes on with [`What::Woken`].
+    Held(Held),
+    /// The run waits, for an instant or for an event. An instant is ended by [`What::Woken`].
+    Waits(Waits),
+    /// The event came that the run waited for.
+    Came(Came),
+    /// A newer event took its turn: `while running restart`.
+    Superseded {
+        /// The run of that event.
+        by: String,
+    },
     /// The connection is known to be broken, so nothing was sent.
     Parked {
         /// What is wrong with it.
@@ -82,6 +93,49 @@ pub struct Start {
     pub raw: Vec<(JsonPath, Value)>,
     /// Why the payload does not fit its record; the run is dead from the start.
     pub misfit: Option<String>,
+    /// It does not begin at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+}
+
+/// A run that is held back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Until when; `None` until it gets the turn.
+    pub until: Option<Timestamp>,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// A wait of a flow. What it needs of the calendar and of the run's values is computed once and kept here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Waits {
+    /// Until when; `None` for an event without a bound.
+    pub until: Option<Timestamp>,
+    /// The event that ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<Awaits>,
+}
+
+/// What a run knows of the event that it awaits, beside what its plan says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Awaits {
+    /// Only events with higher numbers count: those accepted since the run's own, or since the beginning of the wait.
+    pub after: u64,
+    /// The value of the field by which it is found; `None` where the condition demands no such value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Value>,
+}
+
+/// The event that ended a wait.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Came {
+    /// Its number in the store.
+    pub seq: u64,
+    /// The service's own id.
+    pub id: String,
+    /// The fields that the wait reads: the slots of `Expr::Awaited`.
+    pub slots: Vec<Value>,
 }
 
 /// What a run knows of its event beside the payload.

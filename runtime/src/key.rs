@@ -1,5 +1,8 @@
 //! Names that are computed, so that they are equal however often and wherever they are computed.
 
+use std::sync::Arc;
+
+use flow_plan::{Money, Value};
 use sha2::{Digest, Sha256};
 
 /// Returns the id of the run that an event starts: `run_` and 100 bits in base 32.
@@ -23,6 +26,31 @@ pub fn start_key(connection: &str, trigger: &str, event: &str) -> [u8; 16] {
     let mut key = [0; 16];
     key.copy_from_slice(&digest[..16]);
     key
+}
+
+/// Returns a key of values: equal where the values are, however a number is written (`1`, `1.0`).
+pub fn value_key(values: &[Value]) -> [u8; 16] {
+    let text = serde_json::to_string(&values.iter().map(canonical).collect::<Vec<_>>()).unwrap_or_default();
+    let digest = digest(&["value", &text]);
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest[..16]);
+    key
+}
+
+fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => Value::Number(number.normalize()),
+        Value::Money(money) => Value::Money(Money { amount: money.amount.normalize(), currency: money.currency }),
+        Value::List(items) => Value::List(Arc::new(items.iter().map(canonical).collect())),
+        Value::Record(fields) => Value::record(fields.iter().map(|(name, value)| (Arc::clone(name), canonical(value)))),
+        Value::Missing
+        | Value::Bool(_)
+        | Value::Text(_)
+        | Value::Date(_)
+        | Value::Time(_)
+        | Value::Instant(_)
+        | Value::Duration(_) => value.clone(),
+    }
 }
 
 /// Each part with its length, so that no two lists of parts give the same bytes.
@@ -60,6 +88,14 @@ mod tests {
         assert_ne!(run_id("a", "bc", "", "", 0), run_id("ab", "c", "", "", 0));
         assert_ne!(step_key(&id, "1", &[], 0), step_key(&id, "1", &[0], 0));
         assert_ne!(step_key(&id, "1", &[1, 1], 0), step_key(&id, "1", &[11], 0));
+    }
+
+    #[test]
+    fn equal_values_have_one_key() {
+        let number = |text: &str| Value::Number(text.parse().unwrap());
+        assert_eq!(value_key(&[number("1.0")]), value_key(&[number("1")]));
+        assert_ne!(value_key(&[number("1")]), value_key(&[Value::text("1")]));
+        assert_ne!(value_key(&[Value::text("a"), Value::text("b")]), value_key(&[Value::text("ab")]));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(crate) mod executor;
 pub mod form;
 pub mod journal;
 pub mod key;
+pub mod limit;
 pub mod live;
 pub mod matcher;
 mod poll;

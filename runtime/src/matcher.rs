@@ -287,7 +287,7 @@ impl Listener {
 }
 
 /// Takes the paths of a field into a scan, and returns them with their numbers.
-fn leaves(field: &FieldShape, object: &JsonPath, paths: &mut PathSet) -> Vec<(JsonPath, usize)> {
+pub(crate) fn leaves(field: &FieldShape, object: &JsonPath, paths: &mut PathSet) -> Vec<(JsonPath, usize)> {
     let mut leaves: Vec<(JsonPath, usize)> = Vec::new();
     let mut want = |path: &JsonPath| {
         if !leaves.iter().any(|(known, _)| known == path) {

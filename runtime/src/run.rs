@@ -7,18 +7,20 @@ mod attempt;
 mod program;
 mod retried;
 mod view;
+mod wait;
 
 use flow_plan as plan;
 use flow_plan::Value;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::journal::{Begun, Entry, Start, What};
-use crate::key;
+use crate::journal::{Begun, Entry, Held, Start, Waits, What};
+use crate::{key, limit};
 
 pub use retried::{RetryRefusal, check_retry};
 pub(crate) use view::shorten_field;
 pub use view::{shorten, to_json};
+pub use wait::Waited;
 
 /// The state of a run.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -39,6 +41,8 @@ pub struct Run {
     pub ended_at: Option<Timestamp>,
     /// The steps, in the order in which they began.
     pub steps: Vec<Step>,
+    /// The waits, in the order in which they began.
+    pub waits: Vec<Waited>,
     /// How many entries have been applied.
     pub entries: u32,
     /// Raised by a retry by hand after a definite refusal, so that the service takes it for a new request.
@@ -46,6 +50,8 @@ pub struct Run {
     phase: Phase,
     at: u32,
     locals: Vec<Value>,
+    /// The fields of the event that was awaited last.
+    awaited: Vec<Value>,
     error: Value,
     in_handler: bool,
 }
@@ -57,7 +63,7 @@ pub enum Status {
     /// Steps are performed, or will be as soon as there is room.
     #[default]
     Running,
-    /// It waits for an instant.
+    /// It waits: for the next attempt of a step, for an instant or an event as its flow says, or for its turn.
     Waiting,
     /// It waits for a connection to work again.
     Parked,
@@ -178,6 +184,8 @@ pub struct Attempt {
 pub enum Effect {
     /// Record that this step begins.
     Begin(Begun),
+    /// Record that this wait begins.
+    BeginWait(Waits),
     /// Record the intent of an attempt as soon as the connection has room, or that it is broken.
     Intend,
     /// Send the request of the current step, or the one that looks whether it happened.
@@ -190,6 +198,8 @@ pub enum Effect {
         /// The instant.
         at: Timestamp,
     },
+    /// Nothing: an event that comes, or a run that ends, is what it waits for.
+    Rest,
     /// Wake the run when its connection works again.
     Park,
     /// It has ended.
@@ -214,6 +224,15 @@ enum Phase {
     Parked {
         find: bool,
     },
+    /// At a wait whose beginning is not recorded yet.
+    Pausing(Waits),
+    /// In a wait.
+    Resting(Waits),
+    /// Held back; `before` is where it was, or `None` where it has not begun.
+    Held {
+        until: Option<Timestamp>,
+        before: Option<Box<Phase>>,
+    },
     Ended,
 }
 
@@ -228,7 +247,11 @@ pub fn apply(flow: &plan::Flow, run: &mut Run, entry: &Entry) -> Vec<Effect> {
         What::Intent => run.intend(flow, entry.at),
         What::Ended { ms, outcome, jitter } => run.end_attempt(flow, entry.at, *ms, outcome, *jitter),
         What::Parked { error } => run.park_ready(error),
-        What::Woken => run.wake(),
+        What::Held(held) => run.hold(held),
+        What::Waits(waits) => run.begin_wait(flow, waits, entry.at),
+        What::Came(came) => run.came(flow, came, entry.at),
+        What::Superseded { by } => run.superseded(by, entry.at),
+        What::Woken => run.wake(flow, entry.at),
         What::Retried { force } => run.retry(flow, *force, entry.at),
         What::Cancelled => run.cancel(entry.at),
         What::Crashed { message } => run.crash(message, entry.at),
@@ -255,6 +278,11 @@ impl Run {
             Phase::InFlight { find } => vec![Effect::Send { find: *find }],
             Phase::Waiting { until, .. } => vec![Effect::Wake { at: *until }],
             Phase::Parked { .. } => vec![Effect::Park],
+            Phase::Pausing(waits) => vec![Effect::BeginWait(waits.clone())],
+            Phase::Resting(Waits { until: Some(at), .. }) | Phase::Held { until: Some(at), .. } => {
+                vec![Effect::Wake { at: *at }]
+            }
+            Phase::Resting(Waits { until: None, .. }) | Phase::Held { until: None, .. } => vec![Effect::Rest],
             Phase::Ended => vec![Effect::End],
         }
     }
@@ -268,8 +296,21 @@ impl Run {
     pub fn wake_at(&self) -> Option<Timestamp> {
         match &self.phase {
             Phase::Waiting { until, .. } => Some(*until),
-            _ => None,
+            Phase::Resting(waits) => waits.until,
+            Phase::Held { until, .. } => *until,
+            Phase::New
+            | Phase::Beginning(_)
+            | Phase::Ready { .. }
+            | Phase::InFlight { .. }
+            | Phase::Parked { .. }
+            | Phase::Pausing(_)
+            | Phase::Ended => None,
         }
+    }
+
+    /// Tells whether it is held back and has not begun.
+    pub fn is_held(&self) -> bool {
+        matches!(self.phase, Phase::Held { before: None, .. })
     }
 
     /// Returns the call that it stands at.
@@ -284,7 +325,7 @@ impl Run {
     pub fn current(&self) -> Option<&Step> {
         match &self.phase {
             Phase::Ready { .. } | Phase::InFlight { .. } | Phase::Waiting { .. } | Phase::Parked { .. } => self.steps.last(),
-            Phase::New | Phase::Beginning(_) | Phase::Ended => None,
+            Phase::New | Phase::Beginning(_) | Phase::Pausing(_) | Phase::Resting(_) | Phase::Held { .. } | Phase::Ended => None,
         }
     }
 
@@ -292,7 +333,41 @@ impl Run {
         self.start = Some(Box::new(start.clone()));
         self.started_at = Some(at);
         self.locals = vec![Value::Missing; usize::from(flow.program.locals)];
-        self.advance(flow, at);
+        match &start.held {
+            Some(held) => self.hold(held),
+            None => self.advance(flow, at),
+        }
+    }
+
+    /// Holds the run back. One that has begun goes on where it is.
+    fn hold(&mut self, held: &Held) {
+        let before = match std::mem::take(&mut self.phase) {
+            Phase::Ended => {
+                self.phase = Phase::Ended;
+                return;
+            }
+            Phase::New => None,
+            Phase::Held { before, .. } => before,
+            begun => Some(Box::new(begun)),
+        };
+        self.phase = Phase::Held { until: held.until, before };
+        self.status = Status::Waiting;
+        self.reason = Some(held.reason.clone());
+    }
+
+    /// Ends the run where its event is too old to be acted on; tells whether it did.
+    fn stop_if_too_old(&mut self, flow: &plan::Flow, at: Timestamp) -> bool {
+        let Some(mut reason) = self.start.as_ref().and_then(|start| limit::too_old(&flow.limits, &start.event, at)) else {
+            return false;
+        };
+        if let Some(step) = self.steps.last_mut().filter(|step| !matches!(step.status, StepStatus::Done | StepStatus::Failed)) {
+            step.status = StepStatus::Cancelled;
+            if step.first_unknown().is_some() {
+                reason.push_str("; the outcome of an earlier attempt is unknown");
+            }
+        }
+        self.finish(Status::Stopped, Some(reason), at);
+        true
     }
 
     /// Goes on behind the current instruction, until there is something to do or the end.
@@ -305,7 +380,7 @@ impl Run {
     }
 
     fn begin(&mut self, flow: &plan::Flow, begun: &Begun, at: Timestamp) {
-        if !matches!(self.phase, Phase::Beginning(_)) {
+        if !matches!(self.phase, Phase::Beginning(_)) || self.stop_if_too_old(flow, at) {
             return;
         }
         let cached = self.cached(flow, begun);
@@ -346,15 +421,33 @@ impl Run {
         earlier.find(|step| step.status == StepStatus::Done && same(step)).map(|step| step.output.clone())
     }
 
-    fn wake(&mut self) {
-        if let Phase::Waiting { find, .. } | Phase::Parked { find } = self.phase {
-            self.phase = Phase::Ready { find };
-            self.status = Status::Running;
-            self.reason = None;
-            if let Some(step) = self.steps.last_mut() {
-                step.status = StepStatus::Running;
+    fn wake(&mut self, flow: &plan::Flow, at: Timestamp) {
+        match std::mem::take(&mut self.phase) {
+            Phase::Waiting { find, .. } | Phase::Parked { find } => {
+                self.phase = Phase::Ready { find };
+                self.goes_on();
+                if let Some(step) = self.steps.last_mut() {
+                    step.status = StepStatus::Running;
+                }
             }
+            Phase::Held { before: Some(before), .. } => {
+                self.phase = *before;
+                self.goes_on();
+            }
+            Phase::Held { before: None, .. } => {
+                self.goes_on();
+                if !self.stop_if_too_old(flow, at) {
+                    self.advance(flow, at);
+                }
+            }
+            Phase::Resting(waits) => self.waited(flow, &waits, at),
+            other => self.phase = other,
         }
+    }
+
+    fn goes_on(&mut self) {
+        self.status = Status::Running;
+        self.reason = None;
     }
 
     fn step_done(&mut self, flow: &plan::Flow, value: Value, at: Timestamp) {
@@ -409,6 +502,9 @@ impl Run {
         self.status = status;
         self.reason = reason;
         self.ended_at = Some(at);
+        if let Some(wait) = self.waits.last_mut() {
+            wait.ended_at.get_or_insert(at);
+        }
         self.phase = Phase::Ended;
     }
 
@@ -420,6 +516,13 @@ impl Run {
             step.status = StepStatus::Cancelled;
         }
         self.finish(Status::Cancelled, None, at);
+    }
+
+    fn superseded(&mut self, by: &str, at: Timestamp) {
+        if self.status.is_active() {
+            self.cancel(at);
+            self.reason = Some(superseded_by(by));
+        }
     }
 
     fn crash(&mut self, message: &str, at: Timestamp) {
@@ -452,6 +555,11 @@ impl Step {
     pub(crate) fn first_unknown(&self) -> Option<Timestamp> {
         self.attempts.iter().find(|attempt| attempt.unknown).map(|attempt| attempt.at)
     }
+}
+
+/// Returns why a run was cancelled whose turn was taken.
+pub(crate) fn superseded_by(run: &str) -> String {
+    format!("a newer event took its turn: {run}")
 }
 
 /// Returns the operation of a call.

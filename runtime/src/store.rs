@@ -3,14 +3,19 @@
 //! [`Store`] speaks in plain types. Everything above one key-value seam ([`backend::Backend`]) exists once, so that the
 //! backends differ in nothing but where the bytes lie; both pass the same conformance suite.
 
+mod admit;
+mod awaited;
 mod backend;
 mod book;
 mod memory;
+mod migrate;
 mod prune;
+mod put;
 mod query;
 mod records;
 mod redb;
 mod tables;
+mod turns;
 mod writer;
 
 use std::sync::Arc;
@@ -25,11 +30,11 @@ use crate::world::BoxFuture;
 pub use book::{Before, BookChange, BookKey, BookRow};
 pub use memory::{Faults, MemoryStore};
 pub use records::{AcceptBatch, AcceptedEvent, EventQuery, NewEvent, NewRun, NewStart, Pruned, RunHead, RunQuery, RunUpdate};
-pub use records::{PruneBite, StoredEvent};
+pub use records::{Admission, AwaitKind, AwaitedBy, PruneBite, PruneFrom, StoredEvent, Turn, Waiting};
 pub use redb::RedbStore;
 
 /// The version of what this program writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +100,15 @@ pub trait Store: Send + Sync {
     /// Removes a little of what is too old, and says where to go on.
     fn prune(&self, bite: PruneBite) -> BoxFuture<'static, Result<Pruned, StoreError>>;
 
+    /// Notes that a run has looked through the events before its wait: from here on it only waits. Fails with
+    /// [`StoreError::Conflict`] where it has not `entries` entries.
+    fn settle(&self, run: &str, entries: u32) -> BoxFuture<'static, Result<(), StoreError>>;
+    /// Notes that events were offered to the runs that wait for them.
+    fn offered(&self, events: Vec<u64>) -> BoxFuture<'static, Result<(), StoreError>>;
+    /// Returns the runs that got their turn in a write that is on disk, each once. What is not asked for any more is found
+    /// among the active runs of the next start.
+    fn turns(&self) -> Vec<Turn>;
+
     /// Tells whether writes can be relied on: the files are still in their place, and since the last failure a write of
     /// ordinary size has succeeded. It asks the disk at most about once a second, and writes nothing.
     ///
@@ -116,10 +130,28 @@ pub trait Store: Send + Sync {
     fn journal(&self, id: &str) -> Result<Vec<Entry>, StoreError>;
     /// Returns the heads of runs, newest first.
     fn runs(&self, query: &RunQuery) -> Result<Vec<RunHead>, StoreError>;
-    /// Returns the ids of the runs that are not at their end, behind `after`, at most `limit`.
+    /// Returns the ids of the runs that are not at their end and do not merely wait, behind `after`, at most `limit`.
     fn active(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError>;
     /// Returns how many runs are not at their end, and how many are dead.
     fn counts(&self) -> Result<(u64, u64), StoreError>;
+    /// Returns events that are to be offered to runs that wait for them, oldest first.
+    fn to_offer(&self, limit: usize) -> Result<Vec<u64>, StoreError>;
+    /// Returns what kinds of waits there are for events of a connection's source, with their names.
+    fn await_kinds(&self, connection: &str, source: &str) -> Result<Vec<(String, AwaitKind)>, StoreError>;
+    /// Returns the runs in a wait of a connection's source and kind for a value, behind `after`, at most `limit`.
+    fn awaiting(
+        &self,
+        by: (&str, &str, &str),
+        key: Option<&[u8; 16]>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError>;
+    /// Returns those of the next `limit` events behind a number that are of a connection's source, oldest first, and where
+    /// to go on.
+    fn events_after(&self, after: u64, source: (&str, &str), limit: usize)
+    -> Result<(Vec<StoredEvent>, Option<u64>), StoreError>;
+    /// Returns the flows that an event did not start because of their limits, and why.
+    fn drops(&self, event: u64) -> Result<Vec<(String, String)>, StoreError>;
     /// Returns a plan by its hash.
     fn plan(&self, hash: &str) -> Result<Option<Arc<plan::Flow>>, StoreError>;
     /// Returns the runs whose timer is due at `now`, earliest first, and the instant of the next one behind them.

@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::eval::Scope;
-use crate::journal::EventHead;
 use crate::live::Live;
 use crate::matcher::{FlowView, Matcher};
 use crate::run::shorten_field;
@@ -71,28 +70,20 @@ impl Pauses {
 }
 
 /// Returns what the live flows of the event's source make of it: all of them, or `only` one. `ran` are the runs that it
-/// started.
+/// started, `drops` the flows that it did not start because of their limits, and why.
+#[expect(clippy::too_many_arguments, reason = "one answer from all that is known about it")]
 pub fn why(
     matcher: &Matcher,
     live: &Live,
     event: &StoredEvent,
     only: Option<&str>,
     ran: &[RunHead],
+    drops: &[(String, String)],
     pauses: &dyn Fn(&str) -> Pauses,
     personal: bool,
 ) -> Vec<Why> {
     let mut answers: Vec<Why> = Vec::new();
-    let head = EventHead {
-        seq: event.seq,
-        id: event.id.clone(),
-        connection: event.connection.clone(),
-        event_type: event.event_type.clone(),
-        occurred_at: event.occurred_at,
-        received_at: event.received_at,
-        via: event.via,
-        origin: event.origin,
-        depth: event.depth,
-    };
+    let head = event.head();
     let no_settings = BTreeMap::new();
     let settings = live.connections.get(&event.connection).map_or(&no_settings, |live| &live.plan.settings);
     let group = matcher.group_of(&event.connection, &event.source, event.event_type.as_deref());
@@ -100,7 +91,8 @@ pub fn why(
         payload.each_listener(&head, settings, &mut |flow, used, view, guard| {
             if only.is_none_or(|only| only == flow.id) {
                 let run = ran.iter().find(|run| run.flow == flow.id);
-                answers.push(explain(flow, used, view, guard, run, event, &pauses(&flow.id), personal));
+                let dropped = drops.iter().find(|(of, _)| *of == flow.id).map(|(_, reason)| reason.as_str());
+                answers.push(explain(flow, used, view, guard, run, dropped, event, &pauses(&flow.id), personal));
             }
         });
     }
@@ -153,6 +145,7 @@ fn explain(
     view: &FlowView<'_>,
     guard: Option<bool>,
     run: Option<&RunHead>,
+    dropped: Option<&str>,
     event: &StoredEvent,
     pauses: &Pauses,
     personal: bool,
@@ -164,8 +157,10 @@ fn explain(
     };
     let verdict = flow.filter.as_ref().map_or(Some(true), |filter| view.verdict(filter));
     let reason = match (run, guard, verdict) {
+        (Some(run), ..) if run.waits.held => format!("it starts later: {}", run.reason.as_deref().unwrap_or("it is held back")),
         (Some(run), ..) if run.plan != flow.hash => "it ran, under an earlier version of the flow".to_owned(),
         (Some(_), ..) => "it ran".to_owned(),
+        (None, Some(true), Some(true)) if dropped.is_some() => dropped.unwrap_or_default().to_owned(),
         (None, Some(false), _) => format!("trigger {} does not count this event", used.name),
         (None, None, _) | (None, _, None) => match view.first_misfit() {
             Some(misfit) => format!("payload does not fit: {misfit}"),

@@ -134,7 +134,7 @@ pub(super) async fn command(state: &Arc<State>, command: Command, params: Option
                 RetryOutcome::NotFound => Err(HttpError::not_found("there is no such run")),
                 RetryOutcome::Refused(refusal) => {
                     let code = match refusal {
-                        RetryRefusal::NotDead(_) => "not_dead",
+                        RetryRefusal::NotDead(_) | RetryRefusal::Waits(_) => "not_dead",
                         RetryRefusal::WillFailAgain(_) => "will_fail_again",
                         RetryRefusal::OutcomeUnknown(_) => "outcome_unknown",
                     };

@@ -12,9 +12,10 @@ use crate::event::{AcceptError, Accepted, Cursor, Incoming};
 use crate::executor::{Job, head_of};
 use crate::journal::{Entry, EventHead, Start, What};
 use crate::key;
+use crate::limit::Limited;
 use crate::matcher::{Group, MatchedFlow, MatchedStart};
 use crate::run::{Run, apply};
-use crate::store::{AcceptBatch, NewEvent, NewRun, NewStart, StoreError, StoredEvent};
+use crate::store::{AcceptBatch, Admission, NewEvent, NewRun, NewStart, StoreError, StoredEvent};
 
 impl Engine {
     /// Takes events of a connection in, with the cursor of the poll that found them: all in one transaction. When it
@@ -94,25 +95,69 @@ async fn accept(
         locked(&shared.cursors).insert((connection.to_owned(), source), cursor);
     }
     let mut results = Vec::with_capacity(accepted.len());
-    let mut ready = Vec::new();
+    let (mut ready, mut begun) = (Vec::new(), false);
     for (event, accepted) in prepared.into_iter().zip(accepted) {
         let counter = if accepted.duplicate { &shared.counters.duplicates } else { &shared.counters.events };
         counter.fetch_add(1, Ordering::Relaxed);
         let mut runs = Vec::new();
-        for (jobs, started) in event.jobs.into_iter().zip(accepted.started) {
-            if started {
-                runs.extend(jobs.iter().map(|job| job.run.id().to_owned()));
-                ready.extend(jobs);
+        for (jobs, admissions) in event.jobs.into_iter().zip(accepted.admissions) {
+            for (job, admission) in jobs.into_iter().zip(admissions) {
+                begun |= admitted(shared, job, admission, received_at, &mut runs, &mut ready);
             }
+        }
+        if accepted.awaited {
+            shared.offers.store(true, Ordering::SeqCst);
+            shared.touch();
         }
         results.push(Accepted { id: event.id, duplicate: accepted.duplicate, runs });
     }
-    if !ready.is_empty() {
+    if begun {
         locked(&shared.stored_plans).extend(plans.iter().map(|plan| plan.hash.clone()));
+    }
+    if !ready.is_empty() {
         shared.counters.runs.fetch_add(ready.len() as u64, Ordering::Relaxed);
         crate::executor::enqueue(shared, ready);
     }
     Ok(results)
+}
+
+/// Does what an admission asks for. Returns whether there is a run now.
+fn admitted(
+    shared: &Shared,
+    job: Job,
+    admission: Admission,
+    received_at: Timestamp,
+    runs: &mut Vec<String>,
+    ready: &mut Vec<Job>,
+) -> bool {
+    let (run, flow) = (job.run.id().to_owned(), job.flow.id.clone());
+    match admission {
+        Admission::Started { cancelled } => {
+            shared.was_superseded(cancelled.as_deref(), &run);
+            runs.push(run);
+            ready.push(job);
+            true
+        }
+        Admission::Held { until, cancelled } => {
+            shared.was_superseded(cancelled.as_deref(), &run);
+            tracing::debug!(flow, run, until = until.map(|until| until.to_string()), "run is held back");
+            if let Some(until) = until {
+                shared.queue().timer_at(until);
+                shared.touch();
+            }
+            shared.counters.runs.fetch_add(1, Ordering::Relaxed);
+            runs.push(run);
+            true
+        }
+        Admission::Dropped(reason) => {
+            tracing::debug!(flow, reason, "the event does not start the flow");
+            false
+        }
+        Admission::Paused(reason) => {
+            shared.pause_by_limit(&flow, &reason, received_at);
+            false
+        }
+    }
 }
 
 fn refused(error: &StoreError) -> AcceptError {
@@ -196,12 +241,13 @@ fn known_event(shared: &Shared, connection: &str, id: &str) -> Result<Option<Sto
     }
 }
 
-/// The flows that an event has started: they do not start again for another of its triggers.
+/// The flows that an event has started, or that their limits kept from it: they do not start again for another of its triggers.
 fn flows_of(shared: &Shared, event: u64) -> Result<Vec<String>, StoreError> {
     let mut flows = Vec::new();
     for run in shared.store.runs_of_event(event)? {
         flows.extend(shared.store.run(&run)?.map(|head| head.flow));
     }
+    flows.extend(shared.store.drops(event)?.into_iter().map(|(flow, _)| flow));
     Ok(flows)
 }
 
@@ -216,12 +262,15 @@ fn begin(shared: &Shared, event: &EventHead, start: MatchedStart) -> (NewStart, 
     let mut jobs = Vec::with_capacity(start.flows.len());
     for MatchedFlow { flow, slots, raw, misfit } in start.flows {
         let id = key::run_id(&flow.id, &event.connection, &start.identity, &start.key, 0);
-        let began = Start { run: id, replay: 0, event: event.clone(), trigger: start.trigger.clone(), slots, raw, misfit };
+        let trigger = start.trigger.clone();
+        let began = Start { run: id, replay: 0, event: event.clone(), trigger, slots, raw, misfit, held: None };
+        // What does not fit has no keys. It is dead from the start, which is never dropped.
+        let limited = if began.misfit.is_some() { None } else { Limited::of(&flow, &began) };
         let entry = Entry::new(event.received_at, What::Started(Box::new(began)));
         let mut run = Run::default();
         apply(&flow, &mut run, &entry);
         let seq = shared.next_run();
-        runs.push(NewRun { head: head_of(&flow, &run, seq), entries: vec![entry] });
+        runs.push(NewRun { head: head_of(&flow, &run, seq), entries: vec![entry], limited });
         jobs.push(Job::new(flow, run, seq));
     }
     (NewStart { trigger: start.trigger, key, runs }, jobs)

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use super::Engine;
+use super::{Engine, Shared};
 use crate::executor::{self, Job};
 use crate::journal::What;
 use crate::run::{RetryRefusal, Status, check_retry};
@@ -29,6 +29,23 @@ pub enum CancelOutcome {
     NotFound,
     /// It had ended.
     Ended(Status),
+}
+
+impl Shared {
+    /// A limit of a flow says `otherwise pause`, and the store has paused it at `since`.
+    pub(crate) fn pause_by_limit(&self, flow: &str, reason: &str, since: jiff::Timestamp) {
+        self.paused.write().unwrap_or_else(PoisonError::into_inner).entry(flow.to_owned()).or_insert(since);
+        tracing::error!(flow, reason, "the flow is paused by its own limit; `flowd resume` lets it go on");
+    }
+
+    /// A run took the turn of another one, which the store has cancelled.
+    pub(crate) fn was_superseded(&self, run: Option<&str>, by: &str) {
+        if let Some(run) = run {
+            tracing::info!(run, by, "run is cancelled: a newer event took its turn");
+            self.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+            self.queue().forget_parked(run);
+        }
+    }
 }
 
 impl Engine {
@@ -57,6 +74,11 @@ impl Engine {
         match result {
             Ok(Ok(job)) => {
                 tracing::info!(run, force, "run is tried again");
+                if self.is_held_again(run)? {
+                    shared.queue().release(run);
+                    shared.touch();
+                    return Ok(RetryOutcome::Retried);
+                }
                 let now = shared.world.clock.now();
                 {
                     let mut queue = shared.queue();
@@ -77,6 +99,12 @@ impl Engine {
         }
     }
 
+    /// Tells whether a run that was tried again has to wait for its turn.
+    fn is_held_again(&self, run: &str) -> Result<bool, StoreError> {
+        let head = self.shared.store.run(run)?;
+        Ok(head.is_some_and(|head| head.waits.limited && head.status == Status::Waiting))
+    }
+
     /// Cancels a run, whatever it waits for.
     ///
     /// # Errors
@@ -95,6 +123,7 @@ impl Engine {
                     tracing::info!(run, "run is cancelled");
                     shared.counters.cancelled.fetch_add(1, Ordering::Relaxed);
                     shared.queue().forget_parked(run);
+                    executor::take_turns(shared, shared.world.clock.now());
                     shared.touch();
                     return Ok(CancelOutcome::Cancelled);
                 }

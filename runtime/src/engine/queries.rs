@@ -156,7 +156,8 @@ impl Engine {
         for id in self.shared.store.runs_of_event(event.seq)? {
             ran.extend(self.shared.store.run(&id)?);
         }
-        Ok(why(&current.matcher, &current.live, event, flow, &ran, &|flow| self.shared.pauses(flow), personal))
+        let drops = self.shared.store.drops(event.seq)?;
+        Ok(why(&current.matcher, &current.live, event, flow, &ran, &drops, &|flow| self.shared.pauses(flow), personal))
     }
 
     /// Returns how the engine is doing.
@@ -207,6 +208,7 @@ impl RunHead {
             "started_at": rfc3339(self.started_at),
             "ended_at": self.ended_at.map(rfc3339),
             "retry_at": self.wake_at.map(rfc3339),
+            "held": self.waits.held,
         })
     }
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use flow_plan::Flow;
+use flow_plan::{Flow, WaitFor};
 use jiff::Timestamp;
 
 use crate::engine::Shared;
-use crate::journal::{Entry, What};
+use crate::journal::{Awaits, Entry, What};
+use crate::key::value_key;
+use crate::limit;
 use crate::run::{Run, apply, replay};
-use crate::store::{RunHead, RunUpdate, StoreError};
+use crate::store::{AwaitKind, AwaitedBy, RunHead, RunUpdate, StoreError, Waiting};
 
 /// A run in memory.
 #[derive(Debug)]
@@ -42,7 +44,10 @@ impl Job {
         if self.unwritten.is_empty() {
             return Ok(());
         }
-        let head = head_of(&self.flow, &self.run, self.seq);
+        let mut head = head_of(&self.flow, &self.run, self.seq);
+        // Subscribed with this write; the events before it are looked through behind it.
+        let begins_to_await = |entry: &Entry| matches!(&entry.what, What::Waits(waits) if waits.awaits.is_some());
+        head.waits.attention = head.waits.awaits.is_some() && self.unwritten.iter().any(begins_to_await);
         let wake_at = head.wake_at;
         shared.store.update(vec![RunUpdate { head, entries: self.unwritten.clone() }]).await?;
         self.unwritten.clear();
@@ -66,6 +71,17 @@ pub(crate) fn load(shared: &Shared, head: &RunHead) -> Result<Job, StoreError> {
     Ok(Job::new(flow, run, head.seq))
 }
 
+fn awaited_by(wait: &WaitFor, awaits: &Awaits) -> AwaitedBy {
+    let used = &wait.trigger;
+    let keyed = wait.key.as_ref().and_then(|(slot, _)| wait.reads.get(usize::from(*slot))).zip(awaits.key.as_ref());
+    AwaitedBy {
+        connection: used.connection.clone(),
+        source: used.source.clone(),
+        kind: AwaitKind { trigger: used.name.clone(), types: used.types.clone(), field: keyed.map(|(field, _)| field.clone()) },
+        key: keyed.map(|(_, value)| value_key(std::slice::from_ref(value))),
+    }
+}
+
 /// Returns what lists and indexes need of a run.
 pub(crate) fn head_of(flow: &Flow, run: &Run, seq: u64) -> RunHead {
     let start = run.start.as_deref();
@@ -86,5 +102,11 @@ pub(crate) fn head_of(flow: &Flow, run: &Run, seq: u64) -> RunHead {
         ended_at: run.ended_at,
         wake_at: run.wake_at(),
         entries: run.entries,
+        waits: Waiting {
+            limited: limit::holds_runs(&flow.limits),
+            held: run.is_held(),
+            attention: false,
+            awaits: run.awaits(flow).map(|(wait, awaits)| Box::new(awaited_by(wait, awaits))),
+        },
     }
 }

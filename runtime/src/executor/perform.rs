@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::confirm;
 use super::job::{Job, load};
 use super::queue::Turn;
-use super::{jitter, wake};
+use super::{awaited, jitter, take_turns, wake};
 use crate::answer;
 use crate::engine::Shared;
 use crate::eval::{Scope, eval};
@@ -53,6 +53,7 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
         }
     }
     if written {
+        rest(shared, &mut job);
         written = write(shared, &mut job).await;
     }
     if !tried && broken.is_none() {
@@ -62,13 +63,36 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
     put_back(shared, job, written);
 }
 
-/// Freezes the inputs of the steps that begin, as long as they are of this lane.
+/// Freezes the inputs of the steps that begin, as long as they are of this lane, and the waits.
 fn begin(shared: &Shared, job: &mut Job, lane: &str) {
-    while job.connection() == lane
-        && let Some(Effect::Begin(begun)) = job.run.pending().first().cloned()
-    {
-        job.record(shared.world.clock.now(), What::Begun(begun));
+    loop {
+        rest(shared, job);
+        match job.run.pending().first().cloned() {
+            Some(Effect::Begin(begun)) if job.connection() == lane => {
+                job.record(shared.world.clock.now(), What::Begun(begun));
+            }
+            _ => return,
+        }
     }
+}
+
+/// Records that a wait begins, where one does.
+pub(super) fn rest(shared: &Shared, job: &mut Job) {
+    if let Some(Effect::BeginWait(mut waits)) = job.run.pending().first().cloned() {
+        if let Some(awaits) = &mut waits.awaits
+            && job.run.wait_for(&job.flow).is_some_and(|wait| wait.from_now)
+        {
+            awaits.after = shared.last_event();
+        }
+        job.record(shared.world.clock.now(), What::Waits(waits));
+    }
+}
+
+/// Writes what a run has recorded outside of a turn, and puts it where it goes on.
+pub(super) async fn carry_on(shared: &Arc<Shared>, mut job: Job) {
+    rest(shared, &mut job);
+    let written = write(shared, &mut job).await;
+    put_back(shared, job, written);
 }
 
 fn wants(job: &Job, lane: &str) -> bool {
@@ -80,8 +104,10 @@ fn wants_or_begins(job: &Job, lane: &str) -> bool {
 }
 
 /// Puts a run where it goes on: its lane, the parked ones, or nowhere but the store.
-fn put_back(shared: &Arc<Shared>, job: Job, written: bool) {
+pub(super) fn put_back(shared: &Arc<Shared>, job: Job, written: bool) {
     let run = job.run.id().to_owned();
+    // Its end may have given its turn to another one.
+    take_turns(shared, shared.world.clock.now());
     if !written {
         // What could not be written is as if it had not been: the store says where the run stands.
         shared.rescan.store(true, Ordering::SeqCst);
@@ -94,6 +120,9 @@ fn put_back(shared: &Arc<Shared>, job: Job, written: bool) {
             let reason = job.run.reason.clone().unwrap_or_default();
             queue.park(job.connection(), run.clone(), &reason, shared.world.clock.now());
             queue.release(&run);
+        }
+        Some(Effect::Wake { .. } | Effect::Rest) if job.run.awaits(&job.flow).is_some() && !shared.is_stopping() => {
+            awaited::start_seeking(shared, job);
         }
         Some(Effect::End) => {
             announce(shared, &job);

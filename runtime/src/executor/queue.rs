@@ -26,6 +26,14 @@ pub(crate) struct Queue {
     missed_timer: bool,
     /// What is too old is being removed.
     pub(crate) pruning: bool,
+    /// Events are being offered to runs that wait.
+    pub(crate) offering: bool,
+    /// Not before this, after it failed.
+    pub(crate) offer_from: Option<Timestamp>,
+    /// Runs that changed in the store while somebody had claimed them.
+    noted: HashSet<String>,
+    /// One of them was given back.
+    look_again: bool,
 }
 
 /// A run with the right to perform one step.
@@ -49,6 +57,10 @@ impl Queue {
             timers_known: false,
             missed_timer: false,
             pruning: false,
+            offering: false,
+            offer_from: None,
+            noted: HashSet::new(),
+            look_again: false,
         }
     }
 
@@ -57,9 +69,24 @@ impl Queue {
         self.claimed.insert(run.to_owned())
     }
 
+    /// Claims a run that can go on; where somebody has it, it is looked at again when it is given back.
+    pub(crate) fn claim_or_note(&mut self, run: &str) -> bool {
+        let claimed = self.claim(run);
+        if !claimed {
+            self.noted.insert(run.to_owned());
+        }
+        claimed
+    }
+
+    /// Tells whether a run was given back that had changed meanwhile: the store says how it goes on.
+    pub(crate) fn look_again(&mut self) -> bool {
+        std::mem::take(&mut self.look_again)
+    }
+
     /// Gives a run back.
     pub(crate) fn release(&mut self, run: &str) {
         self.claimed.remove(run);
+        self.look_again |= self.noted.remove(run);
         // Its timer may have come while it was claimed.
         if std::mem::take(&mut self.missed_timer) {
             self.timers_known = false;
@@ -85,7 +112,7 @@ impl Queue {
 
     /// Tells whether everything waits for an instant to come, or for somebody.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.pruning && self.in_flight == 0 && self.claimed.len() == self.queued()
+        !self.pruning && !self.offering && self.in_flight == 0 && self.claimed.len() == self.queued()
     }
 
     pub(crate) fn set_limits(&mut self, live: &Live) {

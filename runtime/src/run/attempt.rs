@@ -10,6 +10,9 @@ use crate::retry::{Policy, key_bound_ms, length};
 impl Run {
     pub(super) fn intend(&mut self, flow: &plan::Flow, at: Timestamp) {
         let Phase::Ready { find } = self.phase else { return };
+        if self.stop_if_too_old(flow, at) {
+            return;
+        }
         let effect = effect_at(flow, self.at);
         let Some(step) = self.steps.last_mut() else { return };
         // The service may have forgotten the key: asking again could make the effect a second time.

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 use std::sync::Arc;
 
-use super::{Death, Phase, Run, Status, operation};
+use super::{Death, Phase, Run, Status, operation, wait};
 use crate::eval::{Required, Scope, eval, holds};
-use crate::journal::Begun;
+use crate::journal::{Awaits, Begun, Waits};
 
 /// So many instructions without a call are a program that does not end.
 const MOST_INSTRUCTIONS: u32 = 1_000_000;
@@ -81,9 +81,20 @@ fn instruction(flow: &Flow, run: &mut Run, now: Timestamp) -> Result<bool, Requi
                 None => next = *end,
             }
         }
-        // The compiler does not lower to these yet.
-        Instr::Wait(_) | Instr::WaitFor(_) => {
-            run.die(Death::Crashed, "this plan waits, which this version cannot".to_owned(), now);
+        Instr::Wait(wait) => {
+            if let Some(until) = wait::until(wait, &scope(flow, run, now), now)? {
+                run.phase = Phase::Pausing(Waits { until: Some(until), awaits: None });
+                return Ok(false);
+            }
+        }
+        Instr::WaitFor(wait) => {
+            let key = match &wait.key {
+                Some((_, key)) => Some(eval(key, &scope(flow, run, now))?),
+                None => None,
+            };
+            let until = wait.up_to.as_ref().map(|bound| flow_schedule::after(now, bound));
+            let after = run.start.as_ref().map_or(0, |start| start.event.seq);
+            run.phase = Phase::Pausing(Waits { until, awaits: Some(Awaits { after, key }) });
             return Ok(false);
         }
         Instr::Stop { reason } => {
@@ -137,12 +148,12 @@ fn name_of(flow: &Flow, value: &Expr) -> String {
     }
 }
 
-fn scope<'r>(flow: &'r Flow, run: &'r Run, now: Timestamp) -> RunScope<'r> {
+pub(super) fn scope<'r>(flow: &'r Flow, run: &'r Run, now: Timestamp) -> RunScope<'r> {
     RunScope { flow, run, now }
 }
 
 /// What the instructions of a run can read.
-struct RunScope<'r> {
+pub(super) struct RunScope<'r> {
     flow: &'r Flow,
     run: &'r Run,
     now: Timestamp,
@@ -152,6 +163,10 @@ impl Scope for RunScope<'_> {
     fn event(&self, slot: u16) -> Value {
         let start = self.run.start.as_ref();
         start.and_then(|start| start.slots.get(usize::from(slot))).cloned().unwrap_or_default()
+    }
+
+    fn awaited(&self, slot: u16) -> Value {
+        self.run.awaited.get(usize::from(slot)).cloned().unwrap_or_default()
     }
 
     fn local(&self, local: u16) -> Value {

@@ -12,6 +12,9 @@ pub enum RetryRefusal {
     /// It has not failed.
     #[error("the run is {}, not dead", .0.as_str())]
     NotDead(Status),
+    /// It waits as its flow says, or for its turn: there is nothing to try again.
+    #[error("the run waits ({0}), it has not failed")]
+    Waits(String),
     /// What it died of depends on the event alone.
     #[error("will fail again: {0}")]
     WillFailAgain(String),
@@ -27,6 +30,9 @@ pub enum RetryRefusal {
 pub fn check_retry(flow: &Flow, run: &Run, now: Timestamp, force: bool) -> Result<(), RetryRefusal> {
     match run.status {
         Status::Dead => {}
+        Status::Waiting if run.current().is_none() => {
+            return Err(RetryRefusal::Waits(run.reason.clone().unwrap_or_default()));
+        }
         // Waiting for its next attempt or its connection: it is tried at once.
         Status::Waiting | Status::Parked => return Ok(()),
         status => return Err(RetryRefusal::NotDead(status)),
@@ -55,7 +61,11 @@ impl Run {
     /// Begins again where it failed. What may have happened already is not repeated without `force`, whoever asks.
     pub(super) fn retry(&mut self, flow: &Flow, force: bool, at: Timestamp) {
         if self.status != Status::Dead {
-            return self.wake();
+            // What waits as its flow says goes on waiting, whoever asks.
+            if self.current().is_some() {
+                self.wake(flow, at);
+            }
+            return;
         }
         let safe = repeat_is_safe(flow, self, at);
         if !safe && !force {

@@ -3,7 +3,7 @@
 use flow_plan::{FieldShape, Flow, Instr, Shape, Value};
 use serde_json::{Map, Value as Json, json};
 
-use super::{Attempt, Run, Step, operation};
+use super::{Attempt, Run, Step, Waited, operation};
 use flow_functions::rfc3339;
 
 /// Returns the JSON of a run, as design.md §4.5 fixes it. Personal values are shortened unless `personal` is set.
@@ -30,6 +30,12 @@ pub fn to_json(flow: &Flow, run: &Run, personal: bool) -> Json {
         put("trigger", run.start.as_ref().map(|start| start.trigger.clone()));
         put("connection", run.start.as_ref().map(|start| start.event.connection.clone()));
         put("retry_at", run.wake_at().map(rfc3339));
+        if run.is_held() {
+            object.insert("held".to_owned(), Json::Bool(true));
+        }
+        if !run.waits.is_empty() {
+            object.insert("waits".to_owned(), run.waits.iter().map(wait_json).collect());
+        }
     }
     json
 }
@@ -59,6 +65,17 @@ fn step_json(flow: &Flow, step: &Step, personal: bool) -> Json {
         "attempts": step.attempts.iter().map(attempt_json).collect::<Vec<_>>(),
         "input": inputs,
         "output": output.to_json(),
+    })
+}
+
+/// A wait that is over without an event has come to its instant or its bound.
+fn wait_json(wait: &Waited) -> Json {
+    json!({
+        "for": wait.awaits,
+        "began_at": rfc3339(wait.began_at),
+        "until": wait.until.map(rfc3339),
+        "ended_at": wait.ended_at.map(rfc3339),
+        "event": wait.event,
     })
 }
 

@@ -5,9 +5,9 @@
 
 use super::StoreError;
 use super::backend::Write;
-use super::query;
-use super::records::{PruneBite, Pruned, RunHead};
+use super::records::{PruneBite, PruneFrom, Pruned, RunHead};
 use super::tables::{self, Key, LETTER, instant_at, number_at};
+use super::{admit, query};
 use crate::run::Status;
 
 pub(super) fn prune(from: &mut dyn Write, bite: &PruneBite) -> Result<Pruned, StoreError> {
@@ -15,8 +15,13 @@ pub(super) fn prune(from: &mut dyn Write, bite: &PruneBite) -> Result<Pruned, St
     let runs_next = prune_runs(from, bite, &mut pruned)?;
     let events_next = prune_events(from, bite, &mut pruned)?;
     let starts_left = prune_starts(from, bite, &mut pruned)?;
-    if runs_next.is_some() || events_next.is_some() || starts_left {
-        pruned.next = Some((runs_next.unwrap_or(u64::MAX), events_next.unwrap_or(u64::MAX)));
+    let tallies_next = prune_tallies(from, bite, &mut pruned)?;
+    if runs_next.is_some() || events_next.is_some() || starts_left || tallies_next.is_some() {
+        pruned.next = Some(PruneFrom {
+            run: runs_next.unwrap_or(u64::MAX),
+            event: events_next.unwrap_or(u64::MAX),
+            tally: tallies_next.unwrap_or_else(|| Key::of(b'l').end()),
+        });
     }
     Ok(pruned)
 }
@@ -25,7 +30,7 @@ fn prune_runs(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> Re
     let mut old: Vec<RunHead> = Vec::new();
     let (mut looked, mut next) = (0, None);
     let reader = &*from;
-    reader.scan(&tables::run_order(bite.from.0), &Key::of(b'o').end(), false, &mut |key, value| {
+    reader.scan(&tables::run_order(bite.from.run), &Key::of(b'o').end(), false, &mut |key, value| {
         let seq = number_at(key, LETTER).unwrap_or(0);
         if looked >= bite.limit {
             next = Some(seq);
@@ -60,7 +65,7 @@ fn prune_events(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> 
     let mut old = Vec::new();
     let (mut looked, mut next) = (0, None);
     let reader = &*from;
-    reader.scan(&tables::event(bite.from.1), &Key::of(b'e').end(), false, &mut |key, value| {
+    reader.scan(&tables::event(bite.from.event), &Key::of(b'e').end(), false, &mut |key, value| {
         if looked >= bite.limit {
             next = number_at(key, LETTER);
             return Ok(false);
@@ -78,7 +83,42 @@ fn prune_events(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> 
     for (seq, id, connection) in old {
         from.remove(&tables::event(seq))?;
         from.remove(&tables::event_index(&id, &connection))?;
+        for place in keys_of(from, &tables::drops_of(seq))? {
+            from.remove(&place)?;
+        }
         pruned.events += 1;
+    }
+    Ok(next)
+}
+
+fn keys_of(from: &dyn Write, prefix: &Key) -> Result<Vec<Vec<u8>>, StoreError> {
+    let mut keys = Vec::new();
+    from.scan(prefix, &prefix.end(), false, &mut |key, _| {
+        keys.push(key.to_vec());
+        Ok(true)
+    })?;
+    Ok(keys)
+}
+
+/// What limits have counted, as soon as it says nothing any more. `once per` is kept elsewhere, and stays.
+fn prune_tallies(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> Result<Option<Vec<u8>>, StoreError> {
+    let all = Key::of(b'l');
+    let begin = if bite.from.tally.is_empty() { &all.0 } else { &bite.from.tally };
+    let (mut old, mut looked, mut next) = (Vec::new(), 0, None);
+    from.scan(begin, &all.end(), false, &mut |key, value| {
+        if looked >= bite.limit {
+            next = Some(key.to_vec());
+            return Ok(false);
+        }
+        looked += 1;
+        if admit::tally_ends(value) < bite.before.as_millisecond() {
+            old.push(key.to_vec());
+        }
+        Ok(true)
+    })?;
+    for place in old {
+        from.remove(&place)?;
+        pruned.tallies += 1;
     }
     Ok(next)
 }

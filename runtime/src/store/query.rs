@@ -78,6 +78,7 @@ pub(super) fn runs(from: &dyn Read, query: &RunQuery) -> Result<Vec<RunHead>, St
     // The narrowest index; what it does not cover is tested on the heads.
     let prefix = match (&query.flow, query.status) {
         (_, Some(Status::Dead)) => Key::of(b'd'),
+        (_, Some(Status::Waiting)) => Key::of(b'g'),
         (Some(flow), _) => Key::of(b'f').text(flow),
         (None, _) => Key::of(b'o'),
     };
@@ -120,7 +121,22 @@ pub(super) fn counts(from: &dyn Read) -> Result<(u64, u64), StoreError> {
         })?;
         Ok::<u64, StoreError>(count)
     };
-    Ok((count(b'a')?, count(b'd')?))
+    // Waiting runs may be a million, so that they are counted as they come and go.
+    let waiting = from.get(&tables::meta("waiting"))?.and_then(|bytes| number_at(&bytes, 0)).unwrap_or(0);
+    Ok((count(b'a')?.saturating_add(waiting), count(b'd')?))
+}
+
+/// Returns the flows that an event did not start because of their limits, and why.
+pub(super) fn drops(from: &dyn Read, event: u64) -> Result<Vec<(String, String)>, StoreError> {
+    let prefix = tables::drops_of(event);
+    let mut found = Vec::new();
+    from.scan(&prefix, &prefix.end(), false, &mut |key, value| {
+        if let Some(flow) = text_at(key, prefix.len()) {
+            found.push((flow.to_owned(), String::from_utf8_lossy(value).into_owned()));
+        }
+        Ok(true)
+    })?;
+    Ok(found)
 }
 
 pub(super) fn plan(from: &dyn Read, hash: &str) -> Result<Option<Arc<plan::Flow>>, StoreError> {

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flow_plan as plan;
+use flow_plan::FieldShape;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::book::BookChange;
 use crate::event::{Cursor, Origin, Via};
-use crate::journal::Entry;
+use crate::journal::{Entry, EventHead};
+use crate::limit::Limited;
 use crate::run::{Death, Status};
 
 /// An event as it is kept.
@@ -44,8 +46,25 @@ pub struct StoredEvent {
     pub payload: Bytes,
 }
 
+impl StoredEvent {
+    /// Returns what a run knows of it beside the payload.
+    pub fn head(&self) -> EventHead {
+        EventHead {
+            seq: self.seq,
+            id: self.id.clone(),
+            connection: self.connection.clone(),
+            event_type: self.event_type.clone(),
+            occurred_at: self.occurred_at,
+            received_at: self.received_at,
+            via: self.via,
+            origin: self.origin,
+            depth: self.depth,
+        }
+    }
+}
+
 /// What lists show of a run, and what indexes are made of. The journal has the rest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunHead {
     /// Its id.
     pub id: String,
@@ -77,6 +96,81 @@ pub struct RunHead {
     pub wake_at: Option<Timestamp>,
     /// How many entries its journal has.
     pub entries: u32,
+    /// What it waits for beside an instant.
+    #[serde(default, skip_serializing_if = "Waiting::is_nothing")]
+    pub waits: Waiting,
+}
+
+/// What a run waits for beside an instant, as far as indexes are made of it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Its flow has turns, or can hold it back.
+    #[serde(default)]
+    pub limited: bool,
+    /// It is held back, and has not begun.
+    #[serde(default)]
+    pub held: bool,
+    /// It waits, and has to be looked at all the same when the daemon starts: it has got its turn, or has not looked through
+    /// the events before its wait.
+    #[serde(default)]
+    pub attention: bool,
+    /// The event that it awaits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<Box<AwaitedBy>>,
+}
+
+impl Waiting {
+    /// Tells whether nothing is to be said.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// By what an event finds a run that awaits it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AwaitedBy {
+    /// The connection.
+    pub connection: String,
+    /// The source.
+    pub source: String,
+    /// Which of its events.
+    pub kind: AwaitKind,
+    /// The hash of the value that the field has to have, where there is a field.
+    pub key: Option<[u8; 16]>,
+}
+
+impl AwaitedBy {
+    /// Returns the name of the kind.
+    pub fn kind_id(&self) -> String {
+        self.kind.id()
+    }
+}
+
+/// Which events of a source: equal for all waits that are written alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AwaitKind {
+    /// The trigger.
+    pub trigger: String,
+    /// The event types; empty for all.
+    pub types: Vec<String>,
+    /// The field whose value is known.
+    pub field: Option<FieldShape>,
+}
+
+impl AwaitKind {
+    /// Returns a short name.
+    pub fn id(&self) -> String {
+        flow_plan::short_hash(&flow_plan::content_hash(self))
+    }
+}
+
+/// A run that got its turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// The run.
+    pub run: String,
+    /// When it begins; `None` at once.
+    pub at: Option<Timestamp>,
 }
 
 /// Events to take in, in one transaction.
@@ -119,6 +213,29 @@ pub struct NewRun {
     pub head: RunHead,
     /// Its first entries.
     pub entries: Vec<Entry>,
+    /// What the limits of its flow have to know; `None` where it has none.
+    pub limited: Option<Box<Limited>>,
+}
+
+/// What became of a run that was to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// It began.
+    Started {
+        /// The run whose turn it took, which is cancelled.
+        cancelled: Option<String>,
+    },
+    /// It is in the store, and begins later.
+    Held {
+        /// When; `None` when it gets its turn.
+        until: Option<Timestamp>,
+        /// The run whose turn it took, which is cancelled.
+        cancelled: Option<String>,
+    },
+    /// It does not take place, and why.
+    Dropped(String),
+    /// It does not take place, and its flow is paused since, and why.
+    Paused(String),
 }
 
 /// What became of an event.
@@ -128,6 +245,10 @@ pub struct AcceptedEvent {
     pub duplicate: bool,
     /// For each of its starts: whether it took place.
     pub started: Vec<bool>,
+    /// For each of its starts: what became of the runs; empty where it did not take place.
+    pub admissions: Vec<Vec<Admission>>,
+    /// Somebody may wait for it: it is to be offered.
+    pub awaited: bool,
 }
 
 /// New entries of a run.
@@ -176,14 +297,14 @@ pub struct PruneBite {
     pub before: Timestamp,
     /// Keys of starts from before this go.
     pub starts_before: Timestamp,
-    /// Look at runs and events from these numbers on.
-    pub from: (u64, u64),
+    /// Where to go on.
+    pub from: PruneFrom,
     /// Look at no more than so many of each.
     pub limit: usize,
 }
 
 /// What a bite did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pruned {
     /// Runs removed.
     pub runs: usize,
@@ -191,6 +312,19 @@ pub struct Pruned {
     pub events: usize,
     /// Keys of starts removed.
     pub starts: usize,
+    /// Rows of limits removed that said nothing any more.
+    pub tallies: usize,
     /// Where to go on; `None` when all has been looked at.
-    pub next: Option<(u64, u64)>,
+    pub next: Option<PruneFrom>,
+}
+
+/// Where the next bite begins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PruneFrom {
+    /// Look at runs from this number on.
+    pub run: u64,
+    /// Look at events from this number on.
+    pub event: u64,
+    /// Look at what limits have counted from this key on; empty from the beginning.
+    pub tally: Vec<u8>,
 }

@@ -14,13 +14,15 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend
 
 use super::backend::{Backend, Each, Read, Write};
 use super::writer::{Db, store_over_db};
-use super::{StoreError, VERSION, tables};
+use super::{StoreError, VERSION, migrate, tables};
 
 const TABLE: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("flow");
 const FILE: &str = "flow.redb";
 const NEW_FILE: &str = "flow.redb.new";
 const LOCK: &str = "lock";
 const VERSION_FILE: &str = "version";
+/// A store of an earlier version is kept under this name and its version's number.
+const COPY: &str = "flow.redb.v";
 
 /// The store on disk.
 pub struct RedbStore {
@@ -39,15 +41,22 @@ impl RedbStore {
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         make_folder(folder)?;
         let lock = lock(folder)?;
-        check_version(folder)?;
+        let found = check_version(folder)?;
         let file = folder.join(FILE);
         remove_if_there(&folder.join(NEW_FILE))?;
-        if !file.try_exists().map_err(io)? {
+        let is_new = !file.try_exists().map_err(io)?;
+        // The first version wrote its number last, so that a power cut could leave a store without one.
+        let found = found.unwrap_or(if is_new { VERSION } else { 1 });
+        if found < VERSION {
+            copy(folder, found)?;
+        }
+        // From here on a program of an earlier version leaves the file alone.
+        write_version(folder)?;
+        if is_new {
             create(folder)?;
         }
         let place = Place::new(folder, &lock)?;
         let store = Self::over(Box::new(move || builder().open(&file).map_err(|error| storage(error.into()))), Some(place))?;
-        write_version(folder)?;
         Ok(Self { _lock: Some(lock), ..store })
     }
 
@@ -74,7 +83,13 @@ impl RedbStore {
         let found = found.and_then(|bytes| bytes.try_into().ok().map(u32::from_be_bytes));
         match found {
             Some(found) if found > VERSION => Err(StoreError::Newer { found }),
-            Some(_) => Ok(Self { db: Db::new(redb)?, _lock: None }),
+            Some(found) => {
+                if found < VERSION {
+                    redb.write(&mut |to| migrate::migrate(to))?;
+                    tracing::info!(from = found, to = VERSION, "the store was brought up to this version");
+                }
+                Ok(Self { db: Db::new(redb)?, _lock: None })
+            }
             None => Err(StoreError::Corrupted("it has no version".to_owned())),
         }
     }
@@ -270,21 +285,33 @@ fn create(folder: &Path) -> Result<(), StoreError> {
 }
 
 /// Beside the database, so that a file of a newer version is refused without being opened, which might repair it.
-fn check_version(folder: &Path) -> Result<(), StoreError> {
+fn check_version(folder: &Path) -> Result<Option<u32>, StoreError> {
     match fs::read_to_string(folder.join(VERSION_FILE)) {
         Ok(text) => match text.trim().parse::<u32>() {
             Ok(found) if found > VERSION => Err(StoreError::Newer { found }),
-            Ok(_) => Ok(()),
+            Ok(found) => Ok(Some(found)),
             Err(_) => Err(StoreError::Corrupted(format!("`{VERSION_FILE}` holds no number"))),
         },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io(error)),
     }
 }
 
+/// Keeps the store as an earlier version left it, whole or not at all.
+fn copy(folder: &Path, version: u32) -> Result<(), StoreError> {
+    let new = folder.join(format!("{COPY}{version}.new"));
+    let mut to = private_file(&new)?;
+    let mut from = File::open(folder.join(FILE)).map_err(io)?;
+    std::io::copy(&mut from, &mut to).and_then(|_| to.sync_all()).map_err(io)?;
+    fs::rename(&new, folder.join(format!("{COPY}{version}"))).map_err(io)?;
+    sync_folder(folder)?;
+    tracing::info!(version, copy = format!("{COPY}{version}"), "the store is of an earlier version; a copy of it is kept");
+    Ok(())
+}
+
 fn write_version(folder: &Path) -> Result<(), StoreError> {
     let path = folder.join(VERSION_FILE);
-    if path.try_exists().map_err(io)? {
+    if check_version(folder)? == Some(VERSION) {
         return Ok(());
     }
     let new = folder.join("version.new");

@@ -18,12 +18,23 @@
 //! | `d` | run number of a dead run | run id |
 //! | `c` | connection, source | cursor |
 //! | `z` | flow that is paused | instant |
+//! | `g` | run number of a waiting run | run id |
+//! | `l` | flow, limit, its number, hash of its key | when it says nothing any more, what was counted |
+//! | `n` | flow, hash of a `once per` key | run id |
+//! | `h` | flow, hash of a turn's key | id of the run that has the turn |
+//! | `y` | flow, hash of a turn's key, number of a run in the line | run id |
+//! | `k` | run id | what is kept of its limits |
+//! | `x` | event number, flow that did not start | why |
+//! | `u` | connection, source, kind of a wait for an event | event types and field |
+//! | `U` | connection, source, kind, hash of the field's value, run id | |
+//! | `O` | number of an event that is to be offered to runs that wait | |
 //! | `b` | kind, owner, key of a row of the book | due instant or none, JSON |
 //! | `q` | kind, due instant, owner, key of a row of the book | |
 
 use jiff::Timestamp;
 
 use super::book::BookKey;
+use super::records::AwaitedBy;
 
 /// The length of the table's letter.
 pub(super) const LETTER: usize = 1;
@@ -171,4 +182,65 @@ pub(super) fn book(key: &BookKey) -> Key {
 
 pub(super) fn book_due(at: Timestamp, key: &BookKey) -> Key {
     Key::of(b'q').text(key.kind).instant(at).text(&key.owner).text(&key.key)
+}
+
+pub(super) fn waiting(seq: u64) -> Key {
+    Key::of(b'g').number(seq)
+}
+
+pub(super) fn tally(flow: &str, limit: u8, number: u8, key: &[u8; 16]) -> Key {
+    Key::of(b'l').text(flow).bytes(&[limit, number]).bytes(key)
+}
+
+pub(super) fn once(flow: &str, key: &[u8; 16]) -> Key {
+    Key::of(b'n').text(flow).bytes(key)
+}
+
+pub(super) fn turn(flow: &str, key: &[u8; 16]) -> Key {
+    Key::of(b'h').text(flow).bytes(key)
+}
+
+pub(super) fn line_of(flow: &str, key: &[u8; 16]) -> Key {
+    Key::of(b'y').text(flow).bytes(key)
+}
+
+pub(super) fn line(flow: &str, key: &[u8; 16], seq: u64) -> Key {
+    line_of(flow, key).number(seq)
+}
+
+pub(super) fn kept(run: &str) -> Key {
+    Key::of(b'k').text(run)
+}
+
+pub(super) fn drops_of(event: u64) -> Key {
+    Key::of(b'x').number(event)
+}
+
+pub(super) fn drop_of(event: u64, flow: &str) -> Key {
+    drops_of(event).text(flow)
+}
+
+pub(super) fn awaited_kind(connection: &str, source: &str, kind: &str) -> Key {
+    Key::of(b'u').text(connection).text(source).text(kind)
+}
+
+pub(super) fn awaiting_of_kind(connection: &str, source: &str, kind: &str) -> Key {
+    Key::of(b'U').text(connection).text(source).text(kind)
+}
+
+/// Connection, source and kind; without a value the runs that wait for any.
+pub(super) fn awaiting_key((connection, source, kind): (&str, &str, &str), key: Option<&[u8; 16]>) -> Key {
+    let kind = awaiting_of_kind(connection, source, kind);
+    match key {
+        Some(key) => kind.bytes(&[1]).bytes(key),
+        None => kind.bytes(&[0]).bytes(&[0; 16]),
+    }
+}
+
+pub(super) fn awaiting(by: &AwaitedBy, run: &str) -> Key {
+    awaiting_key((&by.connection, &by.source, &by.kind_id()), by.key.as_ref()).text(run)
+}
+
+pub(super) fn offer(event: u64) -> Key {
+    Key::of(b'O').number(event)
 }

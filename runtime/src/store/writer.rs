@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use flow_plan as plan;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::backend::{Backend, Read, Write};
-use super::records::{AcceptBatch, AcceptedEvent, NewEvent, PruneBite, Pruned, RunHead, RunUpdate};
-use super::{StoreError, book, prune, query, tables};
-use crate::journal::Entry;
+use super::put::{encode, put_plan, put_run, put_unlimited};
+use super::records::{AcceptBatch, AcceptedEvent, Admission, NewEvent, NewStart, PruneBite, Pruned, RunUpdate, Turn};
+use super::{StoreError, admit, awaited, book, prune, query, tables};
 use crate::world::BoxFuture;
 
 /// At most so many operations share one transaction.
@@ -29,7 +28,11 @@ pub(super) struct Db<B> {
     trouble: Arc<Mutex<Option<StoreError>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     at_once: bool,
+    turns: Arc<Turns>,
 }
+
+/// Runs that got their turn in a transaction that is committed, until somebody asks.
+type Turns = Mutex<Vec<Turn>>;
 
 enum Operation {
     Accept(Box<AcceptBatch>),
@@ -37,6 +40,9 @@ enum Operation {
     UpdateAndAccept(Vec<RunUpdate>, Box<AcceptBatch>),
     Pause(String, Option<Timestamp>),
     Prune(PruneBite),
+    /// A run has looked through the events before its wait: with so many entries it only waits from here on.
+    Settle(String, u32),
+    Offered(Vec<u64>),
 }
 
 enum Reply {
@@ -60,17 +66,26 @@ impl<B: Backend> Db<B> {
         let (jobs, waiting) = sync_channel(MOST_WAITING);
         let writer = Arc::clone(&backend);
         let trouble = Arc::<Mutex<Option<StoreError>>>::default();
+        let turns = Arc::<Turns>::default();
+        let woken = Arc::clone(&turns);
         let health = Health { trouble: Arc::clone(&trouble), tried_at: None };
         let thread = std::thread::Builder::new()
             .name("flow-store".to_owned())
-            .spawn(move || write_all(&*writer, &waiting, health))
+            .spawn(move || write_all(&*writer, &waiting, health, &woken))
             .map_err(|error| StoreError::Io(error.to_string()))?;
-        Ok(Self { backend, jobs: Some(jobs), trouble, thread: Mutex::new(Some(thread)), at_once: false })
+        Ok(Self { backend, jobs: Some(jobs), trouble, thread: Mutex::new(Some(thread)), at_once: false, turns })
     }
 
     /// A store without a thread: each write is made at once, by whoever wants it. For backends that take no time.
     pub(super) fn at_once(backend: B) -> Self {
-        Self { backend: Arc::new(backend), jobs: None, trouble: Arc::default(), thread: Mutex::default(), at_once: true }
+        Self {
+            backend: Arc::new(backend),
+            jobs: None,
+            trouble: Arc::default(),
+            thread: Mutex::default(),
+            at_once: true,
+            turns: Arc::default(),
+        }
     }
 
     /// Tells whether writes can be relied on.
@@ -82,13 +97,18 @@ impl<B: Backend> Db<B> {
     fn submit(&self, operation: Operation) -> BoxFuture<'static, Result<Reply, StoreError>> {
         if self.at_once {
             let mut reply = Err(StoreError::Closed);
+            let mut woken = Vec::new();
             let written = self.backend.write(&mut |to| {
-                reply = match perform(to, &operation) {
+                woken.clear();
+                reply = match perform(to, &operation, &mut woken) {
                     Err(StoreError::Conflict) => Err(StoreError::Conflict),
                     result => Ok(result?),
                 };
                 Ok(())
             });
+            if written.is_ok() {
+                add(&self.turns, woken);
+            }
             let reply = written.and(reply);
             return Box::pin(std::future::ready(reply));
         }
@@ -164,7 +184,13 @@ impl Health {
     }
 }
 
-fn write_all<B: Backend>(backend: &B, waiting: &Receiver<Job>, mut health: Health) {
+fn add(turns: &Turns, woken: Vec<Turn>) {
+    if !woken.is_empty() {
+        turns.lock().unwrap_or_else(PoisonError::into_inner).extend(woken);
+    }
+}
+
+fn write_all<B: Backend>(backend: &B, waiting: &Receiver<Job>, mut health: Health, turns: &Turns) {
     let mut together = 1;
     while let Ok(first) = waiting.recv() {
         let mut jobs = vec![first];
@@ -181,13 +207,14 @@ fn write_all<B: Backend>(backend: &B, waiting: &Receiver<Job>, mut health: Healt
             jobs.push(job);
         }
         together = jobs.len();
-        let mut replies = Vec::new();
+        let (mut replies, mut woken) = (Vec::new(), Vec::new());
         let committed = backend.check().and_then(|()| {
             backend.write(&mut |transaction| {
                 replies.clear();
+                woken.clear();
                 for job in &jobs {
                     // A conflict is found before anything is written, so it concerns its own job alone.
-                    match perform(transaction, &job.operation) {
+                    match perform(transaction, &job.operation, &mut woken) {
                         Err(StoreError::Conflict) => replies.push(Err(StoreError::Conflict)),
                         Ok(reply) => replies.push(Ok(reply)),
                         Err(error) => return Err(error),
@@ -197,7 +224,10 @@ fn write_all<B: Backend>(backend: &B, waiting: &Receiver<Job>, mut health: Healt
             })
         });
         match &committed {
-            Ok(()) => health.succeeded(backend),
+            Ok(()) => {
+                add(turns, std::mem::take(&mut woken));
+                health.succeeded(backend);
+            }
             Err(error) => health.failed(error, jobs.len()),
         }
         let mut replies = replies.into_iter();
@@ -212,7 +242,8 @@ fn write_all<B: Backend>(backend: &B, waiting: &Receiver<Job>, mut health: Healt
     }
 }
 
-fn perform(to: &mut dyn Write, operation: &Operation) -> Result<Reply, StoreError> {
+/// Performs an operation. Runs that get their turn by it are added to `woken`.
+fn perform(to: &mut dyn Write, operation: &Operation, woken: &mut Vec<Turn>) -> Result<Reply, StoreError> {
     match operation {
         Operation::Accept(batch) => {
             book::check(to, &batch.book)?;
@@ -220,13 +251,13 @@ fn perform(to: &mut dyn Write, operation: &Operation) -> Result<Reply, StoreErro
         }
         Operation::Update(updates) => {
             check_updates(to, updates)?;
-            update(to, updates)?;
+            update(to, updates, woken)?;
             Ok(Reply::Nothing)
         }
         Operation::UpdateAndAccept(updates, batch) => {
             check_updates(to, updates)?;
             book::check(to, &batch.book)?;
-            update(to, updates)?;
+            update(to, updates, woken)?;
             accept(to, batch).map(Reply::Accepted)
         }
         Operation::Pause(flow, Some(at)) => {
@@ -238,6 +269,13 @@ fn perform(to: &mut dyn Write, operation: &Operation) -> Result<Reply, StoreErro
             Ok(Reply::Nothing)
         }
         Operation::Prune(bite) => prune::prune(to, bite).map(Reply::Pruned),
+        Operation::Settle(run, entries) => settle(to, run, *entries),
+        Operation::Offered(events) => {
+            for event in events {
+                to.remove(&tables::offer(*event))?;
+            }
+            Ok(Reply::Nothing)
+        }
     }
 }
 
@@ -252,16 +290,32 @@ fn check_updates(from: &mut dyn Write, updates: &[RunUpdate]) -> Result<(), Stor
     Ok(())
 }
 
-fn update(to: &mut dyn Write, updates: &[RunUpdate]) -> Result<(), StoreError> {
-    updates.iter().try_for_each(|update| put_run(to, &update.head, &update.entries))
+fn update(to: &mut dyn Write, updates: &[RunUpdate], woken: &mut Vec<Turn>) -> Result<(), StoreError> {
+    updates.iter().try_for_each(|update| put_run(to, &update.head, &update.entries, woken))
+}
+
+fn settle(to: &mut dyn Write, run: &str, entries: u32) -> Result<Reply, StoreError> {
+    let Some(old) = query::run(to, run)?.filter(|head| head.entries == entries) else { return Err(StoreError::Conflict) };
+    let mut head = old.clone();
+    head.waits.attention = false;
+    put_unlimited(to, Some(&old), &head, &[])?;
+    Ok(Reply::Nothing)
 }
 
 fn accept(to: &mut dyn Write, batch: &AcceptBatch) -> Result<Vec<AcceptedEvent>, StoreError> {
     let mut accepted = Vec::with_capacity(batch.events.len());
     let mut any_run = false;
+    // The events of a batch come from one connection, nearly always; asked again only where they do not.
+    let mut asked: Option<(&str, bool)> = None;
     for new in &batch.events {
-        let event = accept_event(to, new)?;
-        any_run |= new.starts.iter().zip(&event.started).any(|(start, started)| *started && !start.runs.is_empty());
+        let connection = new.event.connection.as_str();
+        let any_awaits = match asked {
+            Some((known, any)) if known == connection => any,
+            _ => awaited::any(to, connection)?,
+        };
+        asked = Some((connection, any_awaits));
+        let event = accept_event(to, new, any_awaits)?;
+        any_run |= event.admissions.iter().flatten().any(|run| matches!(run, Admission::Started { .. } | Admission::Held { .. }));
         accepted.push(event);
     }
     if any_run {
@@ -276,12 +330,14 @@ fn accept(to: &mut dyn Write, batch: &AcceptBatch) -> Result<Vec<AcceptedEvent>,
     Ok(accepted)
 }
 
-fn accept_event(to: &mut dyn Write, new: &NewEvent) -> Result<AcceptedEvent, StoreError> {
+/// `any_awaits`: some run waits for an event of the connection.
+fn accept_event(to: &mut dyn Write, new: &NewEvent, any_awaits: bool) -> Result<AcceptedEvent, StoreError> {
     let index = tables::event_index(&new.event.id, &new.event.connection);
     let known = match to.get(&index)?.as_deref().and_then(|seq| tables::number_at(seq, 0)) {
         Some(seq) => query::event(to, seq)?,
         None => None,
     };
+    let mut awaited = any_awaits;
     match &known {
         None => {
             to.put(&tables::event(new.event.seq), &encode_event(&new.event)?)?;
@@ -291,13 +347,18 @@ fn accept_event(to: &mut dyn Write, new: &NewEvent) -> Result<AcceptedEvent, Sto
         Some(known) => {
             let mut triggers = known.triggers.clone();
             triggers.extend(new.event.triggers.iter().filter(|trigger| !known.triggers.contains(trigger)).cloned());
+            awaited &= triggers != known.triggers;
             if triggers != known.triggers {
                 let event = super::StoredEvent { triggers, ..known.clone() };
                 to.put(&tables::event(known.seq), &encode_event(&event)?)?;
             }
         }
     }
+    if awaited {
+        to.put(&tables::offer(known.as_ref().map_or(new.event.seq, |known| known.seq)), &[])?;
+    }
     let mut started = Vec::with_capacity(new.starts.len());
+    let mut admissions = Vec::with_capacity(new.starts.len());
     for start in &new.starts {
         let offered = known.as_ref().is_some_and(|known| known.triggers.contains(&start.trigger));
         let begins = !offered && to.get(&tables::start(&start.key))?.is_none();
@@ -305,62 +366,31 @@ fn accept_event(to: &mut dyn Write, new: &NewEvent) -> Result<AcceptedEvent, Sto
             let at = new.event.received_at;
             to.put(&tables::start(&start.key), &at.as_millisecond().to_be_bytes())?;
             to.put(&tables::start_at(at, &start.key), &[])?;
-            for run in &start.runs {
-                // The id is computed: after a start that was forgotten for its age it is there already.
-                if query::run(to, &run.head.id)?.is_none() {
-                    put_run(to, &run.head, &run.entries)?;
-                }
-            }
         }
+        admissions.push(if begins { begin_runs(to, start)? } else { Vec::new() });
         started.push(begins);
     }
-    Ok(AcceptedEvent { duplicate: known.is_some(), started })
+    Ok(AcceptedEvent { duplicate: known.is_some(), started, admissions, awaited })
 }
 
-/// Writes the head of a run and new entries, and keeps the indexes in step.
-fn put_run(to: &mut dyn Write, head: &RunHead, entries: &[Entry]) -> Result<(), StoreError> {
-    let old = query::run(to, &head.id)?;
-    let first = head.entries.saturating_sub(u32::try_from(entries.len()).unwrap_or(u32::MAX));
-    for (number, entry) in (first..).zip(entries) {
-        to.put(&tables::journal(&head.id, number), &encode(entry)?)?;
-    }
-    if let Some(old) = &old {
-        if let Some(at) = old.wake_at.filter(|at| head.wake_at != Some(*at)) {
-            to.remove(&tables::timer(at, &old.id))?;
+fn begin_runs(to: &mut dyn Write, start: &NewStart) -> Result<Vec<Admission>, StoreError> {
+    let mut admissions = Vec::with_capacity(start.runs.len());
+    for run in &start.runs {
+        // The id is computed: after a start that was forgotten for its age it is there already.
+        let admission = if query::run(to, &run.head.id)?.is_some() {
+            Admission::Started { cancelled: None }
+        } else if let Some(limited) = &run.limited {
+            admit::admit(to, run, limited)?
+        } else {
+            put_unlimited(to, None, &run.head, &run.entries)?;
+            Admission::Started { cancelled: None }
+        };
+        if let Admission::Dropped(reason) | Admission::Paused(reason) = &admission {
+            to.put(&tables::drop_of(run.head.event, &run.head.flow), reason.as_bytes())?;
         }
-        if old.status.is_active() && !head.status.is_active() {
-            to.remove(&tables::active(&old.id))?;
-        }
-        if old.status == crate::run::Status::Dead && head.status != crate::run::Status::Dead {
-            to.remove(&tables::dead(old.seq))?;
-        }
-    } else {
-        to.put(&tables::run_order(head.seq), head.id.as_bytes())?;
-        to.put(&tables::run_of_flow(&head.flow, head.seq), head.id.as_bytes())?;
-        to.put(&tables::run_of_event(head.event, &head.id), &[])?;
+        admissions.push(admission);
     }
-    if let Some(at) = head.wake_at {
-        to.put(&tables::timer(at, &head.id), &[])?;
-    }
-    if head.status.is_active() && !old.as_ref().is_some_and(|old| old.status.is_active()) {
-        to.put(&tables::active(&head.id), &[])?;
-    }
-    if head.status == crate::run::Status::Dead {
-        to.put(&tables::dead(head.seq), head.id.as_bytes())?;
-    }
-    to.put(&tables::run(&head.id), &encode(head)?)
-}
-
-fn put_plan(to: &mut dyn Write, flow: &plan::Flow) -> Result<(), StoreError> {
-    let key = tables::plan(&flow.hash);
-    if to.get(&key)?.is_none() {
-        to.put(&key, &encode(flow)?)?;
-    }
-    Ok(())
-}
-
-fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(value).map_err(|error| StoreError::Corrupted(error.to_string()))
+    Ok(admissions)
 }
 
 /// The length of the head, the head, the payload as it came.
@@ -424,6 +454,19 @@ impl<B: Backend> Db<B> {
         })
     }
 
+    pub(super) fn settle(&self, run: &str, entries: u32) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.nothing(Operation::Settle(run.to_owned(), entries))
+    }
+
+    pub(super) fn offered(&self, events: Vec<u64>) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.nothing(Operation::Offered(events))
+    }
+
+    /// Returns the runs that got their turn since it was asked last.
+    pub(super) fn turns(&self) -> Vec<Turn> {
+        std::mem::take(&mut *self.turns.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn nothing(&self, operation: Operation) -> BoxFuture<'static, Result<(), StoreError>> {
         let reply = self.submit(operation);
         Box::pin(async move { reply.await.map(drop) })
@@ -465,6 +508,49 @@ macro_rules! store_over_db {
                 bite: $crate::store::PruneBite,
             ) -> $crate::world::BoxFuture<'static, Result<$crate::store::Pruned, $crate::store::StoreError>> {
                 self.db.prune(bite)
+            }
+            fn settle(
+                &self,
+                run: &str,
+                entries: u32,
+            ) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
+                self.db.settle(run, entries)
+            }
+            fn offered(&self, events: Vec<u64>) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
+                self.db.offered(events)
+            }
+            fn turns(&self) -> Vec<$crate::store::Turn> {
+                self.db.turns()
+            }
+            fn to_offer(&self, limit: usize) -> Result<Vec<u64>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::awaited::to_offer(from, limit))
+            }
+            fn await_kinds(
+                &self,
+                connection: &str,
+                source: &str,
+            ) -> Result<Vec<(String, $crate::store::AwaitKind)>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::awaited::kinds(from, connection, source))
+            }
+            fn awaiting(
+                &self,
+                by: (&str, &str, &str),
+                key: Option<&[u8; 16]>,
+                after: Option<&str>,
+                limit: usize,
+            ) -> Result<Vec<String>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::awaited::runs(from, by, key, after, limit))
+            }
+            fn events_after(
+                &self,
+                after: u64,
+                source: (&str, &str),
+                limit: usize,
+            ) -> Result<(Vec<$crate::store::StoredEvent>, Option<u64>), $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::awaited::events_after(from, after, source, limit))
+            }
+            fn drops(&self, event: u64) -> Result<Vec<(String, String)>, $crate::store::StoreError> {
+                self.db.read(|from| $crate::store::query::drops(from, event))
             }
             fn check(&self) -> Result<(), $crate::store::StoreError> {
                 self.db.check()

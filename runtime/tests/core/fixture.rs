@@ -427,3 +427,37 @@ pub(crate) fn rehash(flow: &mut plan::Flow) {
     flow.hash = String::new();
     flow.hash = plan::content_hash(flow);
 }
+
+/// A wait for `svc.happened`, without bound, condition or key; its slots are name and email.
+pub(crate) fn wait_for(path: &str, otherwise: u32) -> plan::WaitFor {
+    plan::WaitFor {
+        path: path.to_owned(),
+        trigger: trigger("happened"),
+        reads: vec![field("name", Shape::Text, true), field("email", Shape::Token, true)],
+        condition: None,
+        key: None,
+        from_now: false,
+        up_to: None,
+        otherwise,
+    }
+}
+
+/// Stops the daemon at once, as far as it lets itself be stopped, and starts another one on what is on disk.
+pub(crate) async fn restart(
+    bench: Bench,
+    store: &flow_runtime::store::MemoryStore,
+    flows: Vec<plan::Flow>,
+) -> (Bench, Arc<flow_runtime::store::MemoryStore>) {
+    let rest = Arc::new(store.copy().unwrap());
+    let (clock, service) = (Arc::clone(&bench.clock), Arc::clone(&bench.service));
+    bench.engine.stop(Duration::ZERO).await;
+    drop(bench);
+    (Bench::over(Arc::clone(&rest) as _, flows, clock, service), rest)
+}
+
+/// An event of a customer (`name`) and of a type.
+pub(crate) fn event_of(id: &str, name: &str, event_type: &str) -> Incoming {
+    let payload =
+        format!(r#"{{"data":{{"object":{{"amount":100,"currency":"usd","email":"jane@example.com","name":"{name}"}}}}}}"#);
+    Incoming { event_type: Some(event_type.to_owned()), ..incoming(id, &payload) }
+}

@@ -1,15 +1,19 @@
 //! A run is its journal: replaying any part of it gives the state that the part led to.
 
-use flow_plan::{Effect as Class, ErrorHandler, Expr, Flow, Instr, Value};
+use flow_plan::{Duration, Effect as Class, ErrorHandler, Expr, Flow, Instr, Span, Value, Wait, WaitFor};
 use flow_runtime::event::Via;
-use flow_runtime::journal::{Entry, EventHead, Outcome, Start, What};
+use flow_runtime::journal::{Came, Entry, EventHead, Held, Outcome, Start, What};
 use flow_runtime::run::{Effect, Run, Status, apply, replay};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::fixture::*;
 
-/// A flow with a loop, a branch, a handler, and a step of each class.
+fn paris() -> Option<String> {
+    Some("Europe/Paris".to_owned())
+}
+
+/// A flow with a loop, a branch, a handler, waits, and a step of each class.
 fn any_flow() -> Flow {
     let operations = vec![
         op("read", Class::Read),
@@ -32,17 +36,19 @@ fn any_flow() -> Flow {
     let list = ["a", "b"].map(|item| Expr::Const(Value::text(item))).to_vec();
     flow.program.instrs = vec![
         Instr::Each { list: Expr::List(list), into: 0, counter: 1, up_to: 10 },
-        Instr::Next { list: 0, counter: 1, item: 2, end: 8 },
+        Instr::Next { list: 0, counter: 1, item: 2, end: 10 },
         calls[0].clone(),
         Instr::Unless { condition: Expr::IsPresent(Box::new(Expr::Local(4))), to: 5 },
         calls[1].clone(),
         calls[2].clone(),
+        Instr::Wait(Box::new(Wait::For(Span { length: Duration { days: 1, ..Duration::default() }, zone: paris() }))),
         calls[3].clone(),
+        Instr::WaitFor(Box::new(WaitFor { up_to: Some(Span::exact(60_000)), ..wait_for("8", 1) })),
         Instr::Jump(1),
         calls[4].clone(),
         Instr::Finish,
     ];
-    flow.program.on_error = Some(ErrorHandler { to: 9, error: 3 });
+    flow.program.on_error = Some(ErrorHandler { to: 11, error: 3 });
     rehash(&mut flow);
     flow
 }
@@ -61,8 +67,16 @@ fn start() -> Entry {
         depth: 0,
     };
     let slots = vec![Value::Missing, Value::text("jane@example.com"), Value::Missing];
-    let start =
-        Start { run: "run_x".to_owned(), replay: 0, event, trigger: "happened".to_owned(), slots, raw: Vec::new(), misfit: None };
+    let start = Start {
+        run: "run_x".to_owned(),
+        replay: 0,
+        event,
+        trigger: "happened".to_owned(),
+        slots,
+        raw: Vec::new(),
+        misfit: None,
+        held: None,
+    };
     Entry::new(now, What::Started(Box::new(start)))
 }
 
@@ -72,8 +86,17 @@ fn next(run: &Run, choice: u8, now: Timestamp) -> What {
     if choice > 250 {
         return if choice == 255 { What::Cancelled } else { What::Retried { force: choice.is_multiple_of(2) } };
     }
+    if choice == 250 {
+        return match now.as_second() % 3 {
+            0 => What::Superseded { by: "run_y".to_owned() },
+            _ => What::Held(Held { until: None, reason: error() }),
+        };
+    }
+    let came = || What::Came(Came { seq: 2, id: "evt_2".to_owned(), slots: vec![Value::text("came")] });
     match run.pending().into_iter().next() {
         Some(Effect::Begin(begun)) => What::Begun(begun),
+        Some(Effect::BeginWait(waits)) => What::Waits(waits),
+        Some(Effect::Wake { .. } | Effect::Rest) if choice.is_multiple_of(3) => came(),
         Some(Effect::Intend) if choice.is_multiple_of(13) => What::Parked { error: error() },
         Some(Effect::Intend) => What::Intent,
         Some(Effect::Send { .. }) => {
@@ -87,7 +110,7 @@ fn next(run: &Run, choice: u8, now: Timestamp) -> What {
             };
             What::Ended { ms: 5, outcome, jitter: u32::from(choice) * 3_900 }
         }
-        Some(Effect::Wake { .. } | Effect::Park) => What::Woken,
+        Some(Effect::Wake { .. } | Effect::Rest | Effect::Park) => What::Woken,
         Some(Effect::End) | None if run.status == Status::Dead && now.as_second() % 2 == 0 => What::Retried { force: false },
         Some(Effect::End) | None => What::Crashed { message: error() },
     }

@@ -10,8 +10,8 @@ use flow_runtime::journal::{Entry, EventHead, Outcome, Start, What};
 use flow_runtime::key;
 use flow_runtime::run::{Run, Status, apply};
 use flow_runtime::store::{
-    AcceptBatch, Before, BookChange, BookKey, BookRow, EventQuery, MemoryStore, NewEvent, NewRun, NewStart, PruneBite, RedbStore,
-    RunHead, RunQuery, RunUpdate, Store, StoreError, StoredEvent,
+    AcceptBatch, Before, BookChange, BookKey, BookRow, EventQuery, MemoryStore, NewEvent, NewRun, NewStart, PruneBite, PruneFrom,
+    RedbStore, RunHead, RunQuery, RunUpdate, Store, StoreError, StoredEvent, Waiting,
 };
 use jiff::Timestamp;
 
@@ -51,6 +51,7 @@ fn head(seq: u64, id: &str, event: &StoredEvent, status: Status) -> RunHead {
         ended_at: (!status.is_active()).then_some(event.received_at),
         wake_at: None,
         entries: 1,
+        waits: Waiting::default(),
     }
 }
 
@@ -73,10 +74,14 @@ fn new(event: StoredEvent, head: RunHead) -> NewEvent {
         slots: vec![Value::text("a"), Value::Missing],
         raw: Vec::new(),
         misfit: None,
+        held: None,
     };
     let key = key::start_key("svc", "happened", &event.id);
     let entries = vec![Entry::new(event.received_at, What::Started(Box::new(start)))];
-    NewEvent { event, starts: vec![NewStart { trigger: "happened".to_owned(), key, runs: vec![NewRun { head, entries }] }] }
+    NewEvent {
+        event,
+        starts: vec![NewStart { trigger: "happened".to_owned(), key, runs: vec![NewRun { head, entries, limited: None }] }],
+    }
 }
 
 fn change(key: &BookKey, row: Option<&BookRow>, before: Before) -> BookChange {
@@ -171,8 +176,11 @@ async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> 
     store.update(vec![RunUpdate { head: waiting.clone(), entries: entries.clone() }]).await.unwrap();
     assert_eq!(store.due(later(4), 10).unwrap(), (Vec::new(), Some(later(5))));
     assert_eq!(store.due(later(5), 10).unwrap(), (vec!["run_a".to_owned()], None));
-    assert_eq!(store.active(None, 10).unwrap(), ["run_a"]);
-    assert_eq!(store.active(Some("run_a"), 10).unwrap(), Vec::<String>::new());
+    // One that merely waits is a row that nobody loads.
+    assert_eq!(store.active(None, 10).unwrap(), Vec::<String>::new());
+    assert_eq!(store.counts(), Ok((1, 0)));
+    let waits = RunQuery { status: Some(Status::Waiting), limit: 10, ..RunQuery::default() };
+    assert_eq!(store.runs(&waits).unwrap(), [waiting.clone()]);
     // A journal that grew meanwhile is not written over, and the others of the group do not suffer.
     let stale = store.update(vec![RunUpdate { head: waiting.clone(), entries }]);
     let third = event(3, "evt_3", later(2));
@@ -218,17 +226,17 @@ async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> 
     assert_eq!(store.runs(&dead).unwrap(), [waiting]);
     assert_eq!(store.event(1).unwrap().map(|event| event.payload), Some(first.payload));
     // What is too old goes; the dead run keeps its event, the keys of starts stay longer.
-    let bite = |limit, from| PruneBite { before: later(100), starts_before: noon, from, limit };
-    let pruned = store.prune(bite(1, (0, 0))).await.unwrap();
+    let bite = |limit, from: PruneFrom| PruneBite { before: later(100), starts_before: noon, from, limit };
+    let pruned = store.prune(bite(1, PruneFrom::default())).await.unwrap();
     assert!(pruned.next.is_some(), "a little at a time");
-    let mut from = pruned.next;
+    let mut from = pruned.next.clone();
     let (mut runs, mut events) = (pruned.runs, pruned.events);
     while let Some(next) = from {
         let pruned = store.prune(bite(1, next)).await.unwrap();
         (runs, events, from) = (runs + pruned.runs, events + pruned.events, pruned.next);
     }
     assert_eq!((runs, events), (1, 2), "run_c, its event, and the event without a run");
-    let pruned = store.prune(bite(10, (0, 0))).await.unwrap();
+    let pruned = store.prune(bite(10, PruneFrom::default())).await.unwrap();
     assert_eq!((pruned.runs, pruned.events, pruned.starts), (0, 0, 0));
     assert!(store.event(1).unwrap().is_some() && store.journal("run_c").unwrap().is_empty());
     let again = event(9, "evt_3", later(200));
@@ -237,7 +245,7 @@ async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> 
     let again = store.accept(again).await.unwrap();
     assert!(!again[0].duplicate);
     assert_eq!(again[0].started, [false]);
-    let pruned = store.prune(PruneBite { starts_before: later(100), ..bite(10, (0, 0)) }).await.unwrap();
+    let pruned = store.prune(PruneBite { starts_before: later(100), ..bite(10, PruneFrom::default()) }).await.unwrap();
     assert_eq!(pruned.starts, 2);
 }
 

@@ -1,0 +1,226 @@
+//! Whether a start takes place, decided in the transaction that takes its event in.
+
+use flow_plan::{AtMost, Otherwise};
+use flow_schedule::after;
+use jiff::Timestamp;
+
+use super::StoreError;
+use super::backend::Write;
+use super::put::{encode, put_unlimited};
+use super::query::decode;
+use super::records::{Admission, NewRun, RunHead};
+use super::tables::{self, Key, number_at};
+use super::turns::{self, Kept};
+use crate::journal::{Entry, Held, What};
+use crate::limit::{Busy, LimitKey, Limited, Tally, busy, counts, free_at, rate_name, take};
+use crate::run::Status;
+
+/// Reads what was counted under a key.
+pub(super) fn tally(from: &dyn Write, place: &Key) -> Result<Option<Tally>, StoreError> {
+    from.get(place)?.map(|bytes| decode(bytes.get(8..).unwrap_or_default())).transpose()
+}
+
+/// Writes what was counted, with the instant from which on it says nothing any more.
+pub(super) fn put_tally(to: &mut dyn Write, place: &Key, tally: &Tally, ends: i64) -> Result<(), StoreError> {
+    let mut bytes = ends.to_be_bytes().to_vec();
+    bytes.extend(encode(tally)?);
+    to.put(place, &bytes)
+}
+
+/// Returns when a row of the tallies may be removed.
+pub(super) fn tally_ends(value: &[u8]) -> i64 {
+    number_at(value, 0).unwrap_or(0).cast_signed()
+}
+
+fn instant(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
+}
+
+/// Begins a run, holds it back, or drops it, as the limits of its flow say.
+pub(super) fn admit(to: &mut dyn Write, run: &NewRun, limited: &Limited) -> Result<Admission, StoreError> {
+    let flow = &limited.flow;
+    let now = run.head.started_at;
+    let pauses = flow.limits.at_most.iter().any(|limit| limit.otherwise == Otherwise::Pause);
+    if pauses && to.get(&tables::paused(&flow.id))?.is_some() {
+        // By an event that was taken in a moment before.
+        return Ok(Admission::Dropped("the flow was paused when it came".to_owned()));
+    }
+    if let Some(reason) = &limited.too_old {
+        return Ok(Admission::Dropped(reason.clone()));
+    }
+    if let Some(reason) = window(to, limited, now)? {
+        return Ok(Admission::Dropped(reason));
+    }
+    if let Some(key) = &limited.once
+        && let Some(by) = to.get(&tables::once(&flow.id, &key.hash))?
+    {
+        let by = String::from_utf8_lossy(&by).into_owned();
+        return Ok(Admission::Dropped(format!("once{}: {by} was started for it", per(&key.text))));
+    }
+    let mut not_before = now.as_millisecond();
+    let mut counted = Vec::new();
+    for (number, (limit, key)) in (0u8..).zip(flow.limits.at_most.iter().zip(&limited.at_most)) {
+        let place = tables::tally(&flow.id, b'm', number, &key.hash);
+        let mut tally = tally(to, &place)?.unwrap_or_default();
+        let at = tally.steady(now);
+        let free = free_at(&tally, limit.count, &limit.every, at);
+        if free > at {
+            match limit.otherwise {
+                Otherwise::Drop => return Ok(Admission::Dropped(format!("{}: this one is beyond it", named(limit, key)))),
+                Otherwise::Queue => not_before = not_before.max(free),
+                Otherwise::Pause => return pause(to, &flow.id, &named(limit, key), now),
+            }
+        }
+        counted.push((number, limit, key, place, tally, free));
+    }
+    let holder = match &limited.turn {
+        Some(key) => turns::holder(to, &flow.id, &key.hash)?,
+        None => None,
+    };
+    if let (Some(holder), Some(Busy::Skip)) = (&holder, busy(&flow.limits)) {
+        return Ok(Admission::Dropped(format!("{holder} is running, and the flow says `while running skip`")));
+    }
+    // From here on it takes place, now or later.
+    let mut kept = Kept { once: limited.once.as_ref().map(|key| key.hash), ..Kept::default() };
+    if let Some(key) = &limited.once {
+        to.put(&tables::once(&flow.id, &key.hash), run.head.id.as_bytes())?;
+    }
+    for (number, limit, key, place, mut tally, free) in counted {
+        take(&mut tally, limit.count, &limit.every, free);
+        put_tally(to, &place, &tally, tally.rate_ends(&limit.every))?;
+        kept.at_most.push((number, key.hash, limit.every.clone(), free));
+    }
+    kept.not_before = Some(not_before).filter(|at| *at > now.as_millisecond());
+    kept.throttle = flow.limits.throttle.clone().zip(limited.throttle.as_ref().map(|key| key.hash));
+    begin(to, run, limited, holder, kept)
+}
+
+/// Gives a run its turn, or its place in the line.
+fn begin(
+    to: &mut dyn Write,
+    run: &NewRun,
+    limited: &Limited,
+    holder: Option<String>,
+    mut kept: Kept,
+) -> Result<Admission, StoreError> {
+    let (flow, now, id) = (&limited.flow, run.head.started_at, &run.head.id);
+    let mut cancelled = None;
+    let mut held = None;
+    if let Some(key) = &limited.turn {
+        match (holder, busy(&flow.limits)) {
+            (Some(holder), Some(Busy::Restart)) => {
+                if turns::supersede(to, &holder, id, now)? {
+                    cancelled = Some(holder);
+                }
+                kept.turn = Some(key.hash);
+                turns::hold(to, &flow.id, &key.hash, id)?;
+            }
+            (Some(holder), _) => {
+                kept.turn = Some(key.hash);
+                turns::wait(to, &flow.id, &key.hash, run.head.seq, id)?;
+                held = Some(Held { until: None, reason: held_by_turn(&holder) });
+            }
+            // One that has ended by its first entry needs no turn.
+            (None, _) if !run.head.status.is_active() => {}
+            (None, _) => {
+                kept.turn = Some(key.hash);
+                turns::hold(to, &flow.id, &key.hash, id)?;
+            }
+        }
+    }
+    if held.is_none() {
+        held = slot(to, &flow.id, &mut kept, now)?;
+    }
+    let Some(held) = held else {
+        if kept.turn.is_some() {
+            to.put(&tables::kept(id), &encode(&kept)?)?;
+        }
+        put_unlimited(to, None, &run.head, &run.entries)?;
+        return Ok(Admission::Started { cancelled });
+    };
+    if held.until.is_some() && kept.turn.is_none() && !run.head.status.is_active() {
+        // It ends when it begins, and until then it has the turn as any other.
+        if let Some(key) = &limited.turn {
+            kept.turn = Some(key.hash);
+            turns::hold(to, &flow.id, &key.hash, id)?;
+        }
+    }
+    to.put(&tables::kept(id), &encode(&kept)?)?;
+    let (head, entries) = held_back(run, &held);
+    put_unlimited(to, None, &head, &entries)?;
+    Ok(Admission::Held { until: held.until, cancelled })
+}
+
+/// Counts an event of a window; returns why it does not complete it.
+fn window(to: &mut dyn Write, limited: &Limited, now: Timestamp) -> Result<Option<String>, StoreError> {
+    let (Some(window), Some(key)) = (&limited.flow.limits.window, &limited.window) else { return Ok(None) };
+    let place = tables::tally(&limited.flow.id, b'n', 0, &key.hash);
+    let mut tally = tally(to, &place)?.unwrap_or_default();
+    let complete = counts(&mut tally, window, limited.happened, now);
+    let ends = after(instant(tally.steady(now)), &window.within).as_millisecond();
+    put_tally(to, &place, &tally, ends)?;
+    let (number, count, length) = (tally.counted(), window.count, window.within.length);
+    Ok((!complete).then(|| format!("{count} times within {length}{}: this is number {number}", key.text)))
+}
+
+/// Pauses the flow, as a person could.
+fn pause(to: &mut dyn Write, flow: &str, limit: &str, at: Timestamp) -> Result<Admission, StoreError> {
+    to.put(&tables::paused(flow), &at.as_millisecond().to_be_bytes())?;
+    Ok(Admission::Paused(format!("{limit}: this one is beyond it, and the flow says `otherwise pause`")))
+}
+
+/// Passes what is left between a run that has its turn and its beginning: `at most … otherwise queue`, and the throttle,
+/// which counts it now. Returns until when it is held back.
+pub(super) fn slot(to: &mut dyn Write, flow: &str, kept: &mut Kept, now: Timestamp) -> Result<Option<Held>, StoreError> {
+    let from = now.as_millisecond().max(kept.not_before.unwrap_or(i64::MIN));
+    let mut begins = from;
+    let mut reason = "`at most … otherwise queue`".to_owned();
+    if let Some((throttle, key)) = kept.throttle.take() {
+        let place = tables::tally(flow, b't', 0, &key);
+        let mut tally = tally(to, &place)?.unwrap_or_default();
+        let at = tally.steady(now).max(from);
+        begins = free_at(&tally, throttle.count, &throttle.every, at);
+        take(&mut tally, throttle.count, &throttle.every, begins);
+        put_tally(to, &place, &tally, tally.rate_ends(&throttle.every))?;
+        if begins > at {
+            kept.throttled = Some((throttle.every.clone(), key, begins));
+            reason = format!("`throttle to {} per {}`", throttle.count, rate_name(&throttle.every));
+        } else {
+            // A clock that went back a little delays nothing.
+            begins = from;
+        }
+    }
+    kept.not_before = None;
+    Ok((begins > now.as_millisecond()).then(|| Held { until: Some(instant(begins)), reason }))
+}
+
+pub(super) fn held_by_turn(other: &str) -> String {
+    format!("waits for its turn behind {other}")
+}
+
+/// The run as it is while it is held back: nothing of it has happened.
+fn held_back(run: &NewRun, held: &Held) -> (RunHead, Vec<Entry>) {
+    let mut entries = run.entries.clone();
+    if let Some(What::Started(start)) = entries.first_mut().map(|entry| &mut entry.what) {
+        start.held = Some(held.clone());
+    }
+    let mut head = RunHead {
+        status: Status::Waiting,
+        death: None,
+        reason: Some(held.reason.clone()),
+        ended_at: None,
+        wake_at: held.until,
+        ..run.head.clone()
+    };
+    head.waits.held = true;
+    (head, entries)
+}
+
+fn named(limit: &AtMost, key: &LimitKey) -> String {
+    format!("at most {} per {}{}", limit.count, rate_name(&limit.every), key.text)
+}
+
+/// ` for id ch_1` as ` per id ch_1`.
+fn per(text: &str) -> String {
+    text.strip_prefix(" for ").map(|key| format!(" per {key}")).unwrap_or_default()
+}
