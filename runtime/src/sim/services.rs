@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use flow_plan::{Effect, Fault, FieldShape, Money, Operation, Shape, Value};
+use flow_plan::{Effect, Expr, Fault, FieldShape, Money, Operation, Shape, Value};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
@@ -104,7 +104,9 @@ impl Script {
     fn do_it(&self, call: &ServiceCall) -> Outcome {
         let mut inner = self.inner();
         let Some(step) = &call.step else {
-            return Outcome::Done { status: Some(200), value: Value::Missing };
+            // A state is read: what the test says of it, as its query would tell it.
+            let value = self.told_by(&inner.states, call).unwrap_or_default();
+            return Outcome::Done { status: Some(200), value };
         };
         if step.find {
             let found = inner.calls.iter().find(|made| made.key == step.key && made.name == call.name);
@@ -114,7 +116,8 @@ impl Script {
         let fault = inner.fault(&made);
         match fault {
             None | Some(Fault::TimeoutAfterEffect) => {
-                let value = inner.effect(made, &call.operation, self.clock.instant());
+                let told = self.told_by(&inner.states, call).filter(|_| made.reads);
+                let value = inner.effect(made, &call.operation, told, self.clock.instant());
                 match fault {
                     None => Outcome::Done { status: Some(200), value },
                     Some(_) => {
@@ -132,6 +135,20 @@ impl Script {
             },
             Some(Fault::Status(status)) => self.refuse(call, status),
         }
+    }
+
+    /// Returns the result of a query that tells states, with those that the test has set.
+    fn told_by(&self, states: &HashMap<(String, String), Value>, call: &ServiceCall) -> Option<Value> {
+        let connection = self.connections.get(&call.connection)?;
+        let told = connection.plan.states.iter().filter(|state| state.query.name == call.operation.name);
+        let mut result = None;
+        for state in told {
+            let key = (call.connection.clone(), state.name.clone());
+            if let Some(value) = states.get(&key).filter(|value| !value.is_missing()) {
+                put(result.get_or_insert_with(Value::default), &state.value, value.clone());
+            }
+        }
+        result
     }
 
     /// What an answer with this status means, by the same rules as over HTTP.
@@ -168,7 +185,7 @@ impl Inner {
     }
 
     /// Does what is asked, unless the service knows the key, and returns the result.
-    fn effect(&mut self, mut call: Call, operation: &Operation, now: Timestamp) -> Value {
+    fn effect(&mut self, mut call: Call, operation: &Operation, told: Option<Value>, now: Timestamp) -> Value {
         let deduplicates = match operation.effect {
             Effect::Keyed { .. } | Effect::Set | Effect::Read => true,
             Effect::Findable { .. } | Effect::Once => false,
@@ -182,13 +199,37 @@ impl Inner {
                 && (answer.target == call.name || call.parts_of.iter().any(|part| part.name == answer.target))
         });
         let plain = plain_answer(operation, &call, self.made, now);
-        call.result = match scripted.map(|answer| answer.value.clone()) {
+        call.result = match scripted.map(|answer| answer.value.clone()).or(told) {
             None => plain,
             Some(given) => complete(operation, given, &call, self.made, now),
         };
         let result = call.result.clone();
         self.calls.push(call);
         result
+    }
+}
+
+/// Puts a value where an expression over the result (`Local(0)`) reads it.
+fn put(result: &mut Value, place: &Expr, value: Value) {
+    match place {
+        Expr::Local(_) => *result = value,
+        Expr::Field(inner, name) => {
+            let mut fields = match at(result, inner) {
+                Value::Record(fields) => (*fields).clone(),
+                _ => BTreeMap::new(),
+            };
+            fields.insert(Arc::from(name.as_str()), value);
+            put(result, inner, Value::Record(Arc::new(fields)));
+        }
+        // States are read by fields alone.
+        _ => {}
+    }
+}
+
+fn at(result: &Value, place: &Expr) -> Value {
+    match place {
+        Expr::Field(inner, name) => at(result, inner).field(name),
+        _ => result.clone(),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use flow_grammar::span::Span;
-use flow_grammar::syntax::{Block, ElseBranch, Expr, Ident, IfStep, NumberLit, ObjectField, StepKind, TextLit, TriggerRef};
+use flow_grammar::syntax::{
+    Block, ElseBranch, Expr, ExprKind, Ident, IfStep, NumberLit, ObjectField, StepKind, TextLit, TriggerRef,
+};
 use flow_plan as plan;
 use flow_plan::ty::Type;
 use flow_plan::{Fault, GivenEvent, Payload, TestAction};
@@ -76,10 +78,69 @@ impl<'a> Checker<'a> {
         })
     }
 
+    /// `given front_door becomes unlocked`: the value of a state from now on; `unavailable` where it cannot be read.
     pub(super) fn given_state(&mut self, span: Span, path: &[Ident], value: &Expr, at: At<'_>) -> Option<TestAction> {
-        let _ = (value, at);
-        self.unsupported(span, "states in tests", "give an event instead");
-        let _ = path;
+        let (connection_name, name) = match path {
+            [connection] => (connection, None),
+            [connection, name] => (connection, Some(name)),
+            _ => {
+                let diagnostic = self
+                    .diagnostic(Code::E201, span, "a state has two parts: connection and state")
+                    .help("for example `front_door becomes unlocked`, or `front_door.battery becomes 20`");
+                self.report(diagnostic);
+                return None;
+            }
+        };
+        let Some((connection, connector)) = self.connection(&connection_name.text) else {
+            self.unknown_connection(connection_name);
+            return None;
+        };
+        self.uses(connection);
+        let known: Vec<&str> = connector.states.keys().map(String::as_str).collect();
+        let state = match (name, known.as_slice()) {
+            (Some(name), _) => connector.states.get(&name.text),
+            (None, [only]) => connector.states.get(*only),
+            (None, _) => None,
+        };
+        let Some(state) = state else {
+            let place = name.unwrap_or(connection_name);
+            let mut diagnostic = match (name, known.is_empty()) {
+                (_, true) => self.diagnostic(Code::E201, place.span, format!("{} has no states", connector.title)),
+                (Some(name), false) => {
+                    self.diagnostic(Code::E201, place.span, format!("{} has no state `{}`", connector.title, name.text))
+                }
+                (None, false) => self.diagnostic(Code::E201, place.span, format!("which state of {}?", connector.title)),
+            };
+            if let Some(found) = name.and_then(|name| nearest(&name.text, known.iter().copied())) {
+                diagnostic = diagnostic.fix(format!("`{found}`"), place.span, found, true);
+            } else if !known.is_empty() {
+                diagnostic = diagnostic.help(format!("it has {}", listed(&known, "and")));
+            }
+            self.report(diagnostic);
+            return None;
+        };
+        let value = match value.kind.as_ref() {
+            ExprKind::Name(word) if word.text == "unavailable" => plan::Value::Missing,
+            ExprKind::Name(word) if matches!(&state.ty, Type::Enum { .. }) => self.given_member(word, &state.ty)?,
+            _ => self.constant(value, &state.ty, &state.name)?,
+        };
+        let at = self.instant(at).ok()?;
+        Some(TestAction::State { connection: connection.to_owned(), state: state.name.clone(), value, at })
+    }
+
+    /// A member of a state's type, which stands bare behind `becomes`.
+    fn given_member(&mut self, word: &Ident, ty: &Type) -> Option<plan::Value> {
+        let Type::Enum { members, open } = ty else { return None };
+        if *open || members.contains(&word.text) {
+            return Some(plan::Value::text(word.text.as_str()));
+        }
+        let mut diagnostic = self
+            .diagnostic(Code::E304, word.span, format!("it is never `{}`", word.text))
+            .label(format!("one of {}, or `unavailable`", listed(members, "and")));
+        if let Some(found) = nearest(&word.text, members.iter().map(String::as_str)) {
+            diagnostic = diagnostic.fix(format!("`{found}`"), word.span, found, true);
+        }
+        self.report(diagnostic);
         None
     }
 
@@ -232,7 +293,6 @@ fn calls_of_if(node: &IfStep, into: &mut Vec<String>) {
 }
 
 fn called_in(expr: &Expr, into: &mut Vec<String>) {
-    use flow_grammar::syntax::ExprKind;
     match expr.kind.as_ref() {
         ExprKind::Call(call) => into.extend(call.path.last().map(|name| name.text.clone())),
         ExprKind::Field(inner, _) | ExprKind::Paren(inner) | ExprKind::Require(inner) => called_in(inner, into),
