@@ -1,6 +1,7 @@
 //! A project on disk: its flow.toml, its `.flow` files, and how they are read within bounds.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,14 @@ pub enum ProjectError {
     #[error("{path} cannot be read: {reason}")]
     Unreadable {
         /// As it was given.
+        path: String,
+        /// In a person's words.
+        reason: String,
+    },
+    /// It cannot be written.
+    #[error("{path} cannot be written: {reason}")]
+    Unwritable {
+        /// Where.
         path: String,
         /// In a person's words.
         reason: String,
@@ -119,6 +128,28 @@ impl Project {
             }
         }
         Ok(texts)
+    }
+
+    /// Returns where flow.lock is, or would be.
+    pub fn lock_path(&self) -> PathBuf {
+        self.root.join(flow_compiler::lock::FILE)
+    }
+
+    /// Reads flow.lock; `None` without one.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be read.
+    pub fn lock(&self) -> Result<Option<String>, ProjectError> {
+        let path = self.lock_path();
+        if !path.exists() {
+            return Ok(None);
+        }
+        match read_source(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(ReadError::Unreadable(reason) | ReadError::Bad(reason, _)) => {
+                Err(ProjectError::Unreadable { path: flow_compiler::lock::FILE.to_owned(), reason })
+            }
+        }
     }
 
     /// Reads flow.toml; without one, the defaults.
@@ -279,6 +310,24 @@ fn walk(root: &Path, folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> R
 pub fn is_source(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "flow")
         && path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.'))
+}
+
+/// Writes beside the file and renames, so that a full disk or a crash cannot leave half a file.
+///
+/// # Errors
+/// Where the disk refuses; what was there before stays.
+pub fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let permissions = std::fs::metadata(path).ok().map(|metadata| metadata.permissions());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{}.flowc", std::process::id()));
+    let result = std::fs::File::create(&beside)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| permissions.map_or(Ok(()), |permissions| std::fs::set_permissions(&beside, permissions)))
+        .and_then(|()| std::fs::rename(&beside, path));
+    if result.is_err() && std::fs::remove_file(&beside).is_err() {
+        // Best effort: the error that matters is the first one.
+    }
+    result
 }
 
 /// Returns the paths without those that lie inside others.

@@ -14,6 +14,7 @@ use crate::code::Code;
 use crate::connector;
 use crate::diagnostic::{Diagnostic, Fix, Label};
 use crate::flow;
+use crate::lock;
 use crate::report::Sources;
 use crate::settings::{ConnectionSettings, Settings};
 use crate::suggest::nearest;
@@ -83,6 +84,9 @@ struct Head {
     id: String,
     named: bool,
     line: u32,
+    /// Its name, or its first line.
+    span: flow_grammar::span::Span,
+    frozen: Vec<lock::Entry>,
 }
 
 /// The whole project.
@@ -123,6 +127,13 @@ impl Compilation {
     /// Returns the errors of one file by itself, and none that another file is part of.
     pub fn own_errors(&self) -> impl Iterator<Item = &Diagnostic> {
         self.units.values().flat_map(|unit| &unit.diagnostics).filter(|one| one.is_error())
+    }
+
+    /// Returns what is filled in in each sound flow: file, id, place, entries. Nothing where the settings do not ask for it.
+    pub fn frozen(&self) -> impl Iterator<Item = (&Arc<str>, &str, flow_grammar::span::Span, &[lock::Entry])> {
+        self.units
+            .iter()
+            .flat_map(|(file, unit)| unit.heads.iter().map(move |head| (file, head.id.as_str(), head.span, head.frozen.as_slice())))
     }
 
     fn everything(&self) -> impl Iterator<Item = &Diagnostic> {
@@ -441,6 +452,15 @@ fn line_of(index: &LineIndex, text: &str, node: &syntax::Flow) -> u32 {
     u32::try_from(index.position(text, start as usize).line).unwrap_or(u32::MAX)
 }
 
+/// The first line of an unnamed flow, behind its doc comment.
+fn sentence(text: &str, node: &syntax::Flow) -> flow_grammar::span::Span {
+    let start = match &node.start {
+        syntax::Start::When(when) => when.span.start,
+        syntax::Start::Every(every) => every.span.start,
+    };
+    first_line(text, flow_grammar::span::Span { start, end: node.span.end })
+}
+
 fn first_line(text: &str, span: flow_grammar::span::Span) -> flow_grammar::span::Span {
     let len = span.text(text).lines().next().map_or(0, str::len);
     flow_grammar::span::Span::new(span.start as usize, span.start as usize + len)
@@ -461,7 +481,13 @@ fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
                 unit.expanded.extend(outcome.expanded);
                 if let Some(mut flow) = outcome.flow {
                     flow.line = line_of(&index, context.source, node);
-                    unit.heads.push(Head { id: flow.id.clone(), named: flow.name.is_some(), line: flow.line });
+                    unit.heads.push(Head {
+                        id: flow.id.clone(),
+                        named: flow.name.is_some(),
+                        line: flow.line,
+                        span: node.name.as_ref().map_or_else(|| sentence(context.source, node), |name| name.span),
+                        frozen: outcome.frozen,
+                    });
                     if !context.settings.verdict_only {
                         unit.flows.push(Arc::new(flow));
                     }

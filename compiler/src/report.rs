@@ -253,7 +253,7 @@ pub fn json(diagnostics: &[Diagnostic], sources: &Sources, flows: usize) -> Json
     json!({
         "diagnostics": items,
         "summary": {
-            "files": sources.keys().filter(|name| !name.ends_with("flow.toml")).count(),
+            "files": sources.keys().filter(|name| !name.ends_with("flow.toml") && ***name != *crate::lock::FILE).count(),
             "flows": flows,
             "errors": count(Severity::Error),
             "warnings": count(Severity::Warning),

@@ -23,6 +23,8 @@ pub struct Settings {
     pub verdict_only: bool,
     /// `--strict`: nothing is filled in from a field that can be missing (E302 instead of a `require`).
     pub strict: bool,
+    /// Keep what is filled in, for flow.lock.
+    pub freeze: bool,
 }
 
 /// A connection of flow.toml.

@@ -116,6 +116,8 @@ pub(super) struct Checker<'a> {
     pub(super) synthetic: usize,
     pub(super) hoisted: Vec<syntax::Step>,
     pub(super) sends: Sends,
+    /// What is filled in, for flow.lock.
+    pub(super) frozen: super::frozen::Frozen,
     /// Where the step at hand stands: `2.then.`.
     pub(super) path: String,
     /// Counters of the loops around, outermost first.
@@ -164,6 +166,7 @@ impl<'a> Checker<'a> {
             synthetic: 0,
             hoisted: Vec::new(),
             sends: Sends::default(),
+            frozen: super::frozen::Frozen::default(),
             path: String::new(),
             loops: Vec::new(),
             effect_before: false,

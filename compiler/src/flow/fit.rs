@@ -111,6 +111,7 @@ impl<'a> Checker<'a> {
             (Type::Text(TextKind::Plain), Type::Enum { .. }) => yes(matches!(value.as_const(), Some(Value::Text(_)))),
             (Type::Int(_) | Type::Number, Type::Money) => match (value.as_const(), self.settings.currency) {
                 (Some(Value::Number(amount)), Some(currency)) if amount.normalize().scale() <= u32::from(currency.decimals()) => {
+                    self.frozen.currency.set(true);
                     Fit::As(Value::Money(Money { amount: *amount, currency }))
                 }
                 _ => Fit::No,

@@ -13,6 +13,7 @@ mod expand;
 mod expr;
 mod fact;
 mod fit;
+mod frozen;
 mod hash;
 mod hint;
 mod mend;
@@ -71,6 +72,8 @@ pub struct Outcome {
     pub used_connections: BTreeSet<String>,
     /// The flow with all that the compiler filled in written out; `None` where there are errors, and in a quick check.
     pub expanded: Option<syntax::Flow>,
+    /// What the compiler filled in, where that is asked for; nothing where there are errors.
+    pub frozen: Vec<crate::lock::Entry>,
 }
 
 /// Checks a flow and lowers it to a plan.
@@ -230,8 +233,9 @@ impl<'a> Checker<'a> {
         let (Some(trigger), true) = (trigger, sound) else {
             let source = self.frame.source;
             self.without_echoes(node, source);
-            return Outcome { flow: None, diagnostics: self.diagnostics, used_connections: self.used, expanded: None };
+            return Outcome { flow: None, diagnostics: self.diagnostics, used_connections: self.used, expanded: None, frozen: Vec::new() };
         };
+        let frozen = self.freeze(node);
         let expanded = (!self.settings.quick)
             .then(|| expand::expand(node, std::mem::take(&mut self.fills), std::mem::take(&mut self.hoisted)));
         let (program, operations) = self.build.finish(on_error);
@@ -275,12 +279,12 @@ impl<'a> Checker<'a> {
                     .help("a condition has to tell what the flow itself does from what others do")
                     .advise("`where …` with a condition that does not hold for what the flow makes"),
             );
-            return Outcome { flow: None, diagnostics, used_connections: self.used, expanded: None };
+            return Outcome { flow: None, diagnostics, used_connections: self.used, expanded: None, frozen: Vec::new() };
         }
         if !self.settings.verdict_only {
             flow.hash = hash::behaviour(&mut flow);
         }
-        Outcome { flow: Some(flow), diagnostics: self.diagnostics, used_connections: self.used, expanded }
+        Outcome { flow: Some(flow), diagnostics: self.diagnostics, used_connections: self.used, expanded, frozen }
     }
 }
 

@@ -84,7 +84,10 @@ impl<'a> Checker<'a> {
     /// Returns the name of the zone that counts, or tells that there is none.
     pub(super) fn zone_for(&mut self, at: flow_grammar::span::Span, zone: InZone<'_>, why: &str) -> Option<String> {
         let found = match zone {
-            InZone::Project => self.settings.timezone.clone(),
+            InZone::Project => {
+                self.frozen.timezone.set(true);
+                self.settings.timezone.clone()
+            }
             InZone::Written(name) => Some(name.to_owned()),
         };
         if found.is_none() {

@@ -234,6 +234,7 @@ impl<'a> Checker<'a> {
             }
             if let Some(plan::Expr::Const(value)) = &option.default {
                 options.insert(option.name.clone(), value.clone());
+                self.freeze_option(reference.span, source, &option.name, value);
             } else if option.is_required() && !strange {
                 self.option_missing(reference, option, source);
             }

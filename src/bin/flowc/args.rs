@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Test(Test),
     /// Print flows with everything written out that the compiler filled in
     Expand(Paths),
+    /// Write flow.lock: what the compiler filled in, frozen
+    Lock(Lock),
     /// Explain a diagnostic code
     Explain(Explain),
     /// Show what connectors offer
@@ -73,6 +75,9 @@ pub(crate) struct Check {
     /// Fill nothing in from a field that can be missing
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Fail where what is filled in differs from flow.lock
+    #[arg(long)]
+    pub(crate) locked: bool,
 }
 
 /// The formats of `check`.
@@ -155,6 +160,18 @@ pub(crate) enum TestFormat {
     Json,
     /// XML for CI systems
     Junit,
+}
+
+/// `flowc lock`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowc lock                    write flow.lock beside flow.toml
+  flowc lock && git diff flow.lock
+  flowc check --locked          fail where it would now differ")]
+pub(crate) struct Lock {
+    /// Projects: files or folders
+    #[arg(default_value = ".")]
+    pub(crate) paths: Vec<PathBuf>,
 }
 
 /// `flowc explain`.

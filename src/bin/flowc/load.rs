@@ -9,6 +9,7 @@ use flow::project::{MAX_FILE, Project, ProjectError, ReadError, as_text, distinc
 use flow_compiler::allow::Allows;
 use flow_compiler::compile::{Compilation, Compiler};
 use flow_compiler::config;
+use flow_compiler::lock::{self, Lock};
 use flow_compiler::report::Sources;
 use flow_compiler::{Code, Diagnostic};
 use flow_grammar::span::Span;
@@ -23,7 +24,9 @@ pub(crate) struct Loaded {
     pub(crate) compilation: Compilation,
     pub(crate) sources: Sources,
     pub(crate) selected: BTreeSet<Arc<str>>,
-    /// Everything about the selected files and flow.toml, in order.
+    /// What is filled in in the flows of the project, where that was asked for.
+    pub(crate) lock: Lock,
+    /// Everything about the selected files, flow.toml and flow.lock, in order.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
@@ -35,7 +38,9 @@ impl Loaded {
 
     /// Returns the texts of the selected files and flow.toml.
     pub(crate) fn selected_sources(&self) -> Sources {
-        let wanted = |name: &Arc<str>| self.selected.contains(name) || name.ends_with("flow.toml");
+        let wanted = |name: &Arc<str>| {
+            self.selected.contains(name) || name.ends_with("flow.toml") || &**name == lock::FILE
+        };
         self.sources.iter().filter(|(name, _)| wanted(name)).map(|(name, text)| (name.clone(), text.clone())).collect()
     }
 }
@@ -47,6 +52,10 @@ pub(crate) struct Want {
     pub(crate) strict: bool,
     /// Advice, and the flows written out.
     pub(crate) everything: bool,
+    /// What is filled in.
+    pub(crate) freeze: bool,
+    /// What is filled in, compared with flow.lock.
+    pub(crate) locked: bool,
     /// Only what is wrong.
     pub(crate) verdict_only: bool,
 }
@@ -116,6 +125,7 @@ fn load_one(project: &Project, paths: &[PathBuf], stdin: bool, want: Want) -> Re
     }
     let mut settings = configured.config.settings.clone();
     settings.strict = want.strict;
+    settings.freeze = want.freeze || want.locked;
     settings.quick = !want.everything;
     settings.verdict_only = want.verdict_only;
     compiler.set_settings(settings);
@@ -137,10 +147,28 @@ fn load_one(project: &Project, paths: &[PathBuf], stdin: bool, want: Want) -> Re
         diagnostics.extend(allows.unused(name, text, want.everything));
         diagnostics.append(&mut allows.diagnostics);
     }
-    diagnostics.sort_by(|a, b| (&a.file, a.span, a.code).cmp(&(&b.file, b.span, b.code)));
     let mut sources = compiler.sources();
     configured.add_source(&mut sources);
-    Ok(Loaded { root: project.root.clone(), compilation, sources, selected, diagnostics })
+    let lock = Lock::of(&compilation);
+    // Beside an error it is not known what would be filled in.
+    if want.locked && !diagnostics.iter().any(Diagnostic::is_error) && compilation.is_sound() {
+        diagnostics.extend(compare(project, &lock, &mut sources)?);
+    }
+    diagnostics.sort_by(|a, b| (&a.file, a.span, a.code).cmp(&(&b.file, b.span, b.code)));
+    Ok(Loaded { root: project.root.clone(), compilation, lock, sources, selected, diagnostics })
+}
+
+/// Returns the differences to flow.lock.
+fn compare(project: &Project, now: &Lock, sources: &mut Sources) -> Result<Vec<Diagnostic>, ProjectError> {
+    let name: Arc<str> = Arc::from(lock::FILE);
+    let Some(text) = project.lock()? else { return Ok(vec![lock::missing(&name)]) };
+    let differences = lock::parse(&name, &text).map(|frozen| {
+        let single = project.single.as_ref().map(|file| project.name(file));
+        let scope = single.as_deref().map_or(lock::Scope::Project, lock::Scope::File);
+        lock::compare(now, &frozen, &name, scope)
+    });
+    sources.insert(name, Arc::from(text));
+    Ok(differences.unwrap_or_else(|unreadable| vec![unreadable]))
 }
 
 /// Reads standard input within the bound of a file.

@@ -49,6 +49,7 @@ fn run(command: &Command) -> Exit {
         Command::Test(test) => commands::test::run(test),
         Command::Plan(plan) => commands::plan::run(plan),
         Command::Expand(paths) => commands::expand::run(paths),
+        Command::Lock(lock) => commands::lock::run(lock),
         Command::Explain(explain) => Ok(commands::explain::run(explain)),
         Command::Docs(docs) => commands::docs::run(docs),
     };

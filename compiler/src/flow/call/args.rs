@@ -65,7 +65,8 @@ impl<'a> Checker<'a> {
                 *slot = Some(self.argument(input, &arg.value, target));
             }
         }
-        self.keep(call, filled);
+        self.freeze_defaults(call, target, &values);
+        self.keep(call, target, filled);
         operation
             .inputs
             .iter()

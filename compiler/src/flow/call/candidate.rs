@@ -25,6 +25,21 @@ pub(super) struct Candidate<'a> {
     pub(super) docs: &'a str,
 }
 
+impl Candidate<'_> {
+    /// Why it is the one.
+    pub(super) fn why(&self, ty: &Type) -> String {
+        let how = if self.same_role { "the one of its role" } else { "the only one" };
+        format!("{}, {how}", super::super::fit::words(ty))
+    }
+}
+
+impl Way<'_> {
+    /// The record, as types are written.
+    pub(super) fn record_name(&self) -> String {
+        format!("{}.{}", self.connection, self.record)
+    }
+}
+
 /// What was found for an input.
 pub(super) enum Found<'a> {
     One(Box<Candidate<'a>>),

@@ -27,6 +27,8 @@ pub(super) struct Filled {
     pub(super) args: Vec<(usize, Arg)>,
     /// Steps that stand before the call.
     before: Vec<Step>,
+    /// What goes into flow.lock: key, value, reason.
+    pub(super) told: Vec<(String, String, String)>,
 }
 
 impl<'a> Checker<'a> {
@@ -92,18 +94,25 @@ impl<'a> Checker<'a> {
     fn take(&mut self, found: Found<'a>, at: usize, input: &'a Input, call: &Call, target: Target<'a>, filled: &mut Filled) {
         match found {
             Found::One(candidate) => {
-                let Some(value) = self.sure(&candidate, input, call, target) else { return };
+                let Some(value) = self.sure(&candidate, input, call, target, filled) else { return };
+                let why = candidate.why(split(&input.ty).0);
+                filled.told.push((input.name.clone(), super::super::show::expr(&value), why));
                 filled.args.push((at, arg(&input.name, value, call.span)));
             }
             Found::Resolver(way) => {
-                let Some(value) = self.sure(&way.from, way.input, call, target) else { return };
+                let Some(value) = self.sure(&way.from, way.input, call, target, filled) else { return };
                 let name = self.free_name(&step_name(way.record), way.connection);
                 let step = resolving_step(&way, value, &name, call.span);
                 self.synthetic += 1;
                 self.step(&step);
                 self.synthetic -= 1;
+                let text = flow_grammar::print::print_step(&step);
+                let why = format!("the resolver of {} from {}", way.record_name(), words(split(&way.input.ty).0));
+                filled.told.push(("do first".to_owned(), text.trim().to_owned(), why));
                 filled.before.push(step);
                 let value = field(expr(ExprKind::Name(ident(&name, call.span)), call.span), way.key, call.span);
+                let why = format!("what `{name}` is known by");
+                filled.told.push((input.name.clone(), super::super::show::expr(&value), why));
                 filled.args.push((at, arg(&input.name, value, call.span)));
             }
             Found::Several(names) => {
@@ -179,7 +188,14 @@ impl<'a> Checker<'a> {
     }
 
     /// Returns the candidate as a value that is there: by a `require`, which is told.
-    fn sure(&mut self, candidate: &Candidate<'a>, input: &Input, call: &Call, target: Target<'a>) -> Option<Expr> {
+    fn sure(
+        &mut self,
+        candidate: &Candidate<'a>,
+        input: &Input,
+        call: &Call,
+        target: Target<'a>,
+        filled: &mut Filled,
+    ) -> Option<Expr> {
         let value = respan(&candidate.expr, call.span);
         if !candidate.optional {
             return Some(value);
@@ -233,6 +249,8 @@ impl<'a> Checker<'a> {
                 self.build.push_first(Instr::Require(checked.expr));
                 self.facts.learn_always(place);
                 self.hoisted.push(step(StepKind::Require(value.clone()), call.span));
+                let why = "it can be missing, and steps stand before".to_owned();
+                filled.told.push(("require first".to_owned(), candidate.text.clone(), why));
                 Some(value)
             }
             _ => Some(required),
@@ -262,7 +280,10 @@ impl<'a> Checker<'a> {
     }
 
     /// Keeps what was filled in, for `flowc expand`.
-    pub(super) fn keep(&mut self, call: &Call, filled: Filled) {
+    pub(super) fn keep(&mut self, call: &Call, target: Target<'a>, mut filled: Filled) {
+        for (key, value, why) in std::mem::take(&mut filled.told) {
+            self.freeze_fill(call.span, &target.name(), key, &value, why);
+        }
         if self.synthetic == 0 && self.frame.depth == 0 && !(filled.args.is_empty() && filled.before.is_empty()) {
             let args = filled.args.into_iter().map(|(_, arg)| arg).collect();
             self.fills.push(Fill { at: call.span, before: filled.before, args });

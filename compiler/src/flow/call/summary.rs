@@ -29,7 +29,14 @@ impl<'a> Checker<'a> {
                 Event::Known(_) | Event::None | Event::Unknown => None,
             };
             match chosen {
-                Some(value) => filled.args.push((at, arg(&input.name, value, call.span))),
+                Some(value) => {
+                    let why = match self.event {
+                        Event::Known(source) => format!("the summary of {}.{}", source.connection, source.trigger.name),
+                        Event::None | Event::Unknown => "a summary".to_owned(),
+                    };
+                    filled.told.push((input.name.clone(), super::super::show::expr(&value), why));
+                    filled.args.push((at, arg(&input.name, value, call.span)));
+                }
                 None if matches!(self.event, Event::Unknown) => {}
                 None => self.not_given(input, call, target),
             }

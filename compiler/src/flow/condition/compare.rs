@@ -211,6 +211,7 @@ impl<'a> Checker<'a> {
     pub(super) fn money_without_currency(&mut self, expr: &syntax::Expr, number: Decimal, money: &Typed<'a>) -> Against<'a> {
         let example = self.settings.currency.map_or_else(|| "USD".to_owned(), |currency| currency.to_string());
         let warned = self.looks_like_cents(expr, number);
+        self.frozen.currency.set(true);
         match self.settings.currency {
             Some(currency) => {
                 if number.normalize().scale() > u32::from(currency.decimals()) {

@@ -18,8 +18,17 @@ use flow::output;
 const MOST_REPORTS: usize = 100;
 
 pub(crate) fn run(args: &Check) -> Result<Exit, ProjectError> {
-    let mut loaded =
-        load::load(&args.paths.paths, load::Want { strict: args.strict, everything: args.pedantic, verdict_only: true })?;
+    if args.locked && args.paths.paths.iter().any(|path| path.as_os_str() == "-") {
+        return Ok(Exit::Usage("--locked compares a project with its flow.lock; standard input has none".to_owned()));
+    }
+    let want = load::Want {
+        strict: args.strict,
+        everything: args.pedantic,
+        locked: args.locked,
+        verdict_only: true,
+        ..load::Want::default()
+    };
+    let mut loaded = load::load(&args.paths.paths, want)?;
     for project in &mut loaded {
         project.diagnostics.retain(|one: &Diagnostic| args.pedantic || one.severity != Severity::Advice);
     }

@@ -1,10 +1,10 @@
 //! `flowc fmt`.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flow::project::{Project, ProjectError, ReadError, distinct, read_source};
+use flow::project::{Project, ProjectError, ReadError, distinct, read_source, write_whole};
 use flow::secrets::reason;
 use flow::terminal::report_style;
 use flow_compiler::compile::from_syntax;
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Fmt) -> Result<Exit, ProjectError> {
             } else if args.check {
                 output::err(&format!("{name} would change"));
             } else {
-                write(&file, &formatted)
+                write_whole(&file, &formatted)
                     .map_err(|error| ProjectError::Unreadable { path: name.clone(), reason: reason(&error) })?;
                 output::err(&format!("{name} formatted"));
             }
@@ -147,19 +147,4 @@ fn show_diff(name: &str, before: &str, after: &str) {
         };
         output::out(&format!("{colour}{line}\u{1b}[0m\n"));
     }
-}
-
-/// Writes beside the file and renames, so that a full disk or a crash cannot leave half a file.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let permissions = std::fs::metadata(path)?.permissions();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}.flowc", std::process::id()));
-    let result = std::fs::File::create(&beside)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::set_permissions(&beside, permissions))
-        .and_then(|()| std::fs::rename(&beside, path));
-    if result.is_err() && std::fs::remove_file(&beside).is_err() {
-        // Best effort: the error that matters is the first one.
-    }
-    result
 }
