@@ -131,9 +131,9 @@ impl Compilation {
 
     /// Returns what is filled in in each sound flow: file, id, place, entries. Nothing where the settings do not ask for it.
     pub fn frozen(&self) -> impl Iterator<Item = (&Arc<str>, &str, flow_grammar::span::Span, &[lock::Entry])> {
-        self.units
-            .iter()
-            .flat_map(|(file, unit)| unit.heads.iter().map(move |head| (file, head.id.as_str(), head.span, head.frozen.as_slice())))
+        self.units.iter().flat_map(|(file, unit)| {
+            unit.heads.iter().map(move |head| (file, head.id.as_str(), head.span, head.frozen.as_slice()))
+        })
     }
 
     fn everything(&self) -> impl Iterator<Item = &Diagnostic> {

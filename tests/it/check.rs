@@ -260,7 +260,7 @@ fn help_of_every_command() {
     let folder = project(&[]);
     let mut text = String::new();
     for (program, commands) in [
-        ("flowc", &["", "check", "fmt", "plan", "expand", "explain", "docs"][..]),
+        ("flowc", &["", "check", "fmt", "plan", "expand", "lock", "explain", "docs"][..]),
         (
             "flowd",
             &[

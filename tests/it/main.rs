@@ -12,6 +12,7 @@ mod examples;
 mod fmt;
 mod inline;
 mod kill;
+mod lock;
 mod look;
 mod reload;
 mod retry;

@@ -65,7 +65,11 @@ impl<'a> Checker<'a> {
         if !self.settings.freeze {
             return Vec::new();
         }
-        let span = node.name.as_ref().map_or(node.do_span, |name| name.span);
+        let start = match &node.start {
+            syntax::Start::When(when) => when.span,
+            syntax::Start::Every(every) => every.span,
+        };
+        let span = node.name.as_ref().map_or(start, |name| name.span);
         let none = || "none".to_owned();
         let settings = self.settings;
         let of_toml = [

@@ -233,7 +233,13 @@ impl<'a> Checker<'a> {
         let (Some(trigger), true) = (trigger, sound) else {
             let source = self.frame.source;
             self.without_echoes(node, source);
-            return Outcome { flow: None, diagnostics: self.diagnostics, used_connections: self.used, expanded: None, frozen: Vec::new() };
+            return Outcome {
+                flow: None,
+                diagnostics: self.diagnostics,
+                used_connections: self.used,
+                expanded: None,
+                frozen: Vec::new(),
+            };
         };
         let frozen = self.freeze(node);
         let expanded = (!self.settings.quick)

@@ -52,7 +52,8 @@ pub fn compare(now: &Lock, frozen: &Lock, lock_file: &Arc<str>, scope: Scope<'_>
 fn new(id: &str, flow: &Locked) -> Diagnostic {
     let file: Arc<str> = Arc::from(flow.file.as_str());
     let unnamed = id.contains(':');
-    let message = if unnamed { "flow.lock does not have this flow".to_owned() } else { format!("flow.lock does not have `{id}`") };
+    let message =
+        if unnamed { "flow.lock does not have this flow".to_owned() } else { format!("flow.lock does not have `{id}`") };
     let diagnostic = Diagnostic::new(Code::E405, &file, flow.span, message);
     let diagnostic = if unnamed {
         diagnostic.help("a flow without a name is known by its text: an edit makes another one of it")
@@ -64,9 +65,7 @@ fn new(id: &str, flow: &Locked) -> Diagnostic {
 
 fn differences(now: &Locked, frozen: &Locked, found: &mut Vec<Diagnostic>) {
     let mut left: Vec<Option<&Entry>> = frozen.entries.iter().map(Some).collect();
-    let mut take = |fits: &dyn Fn(&Entry) -> bool| {
-        left.iter_mut().find(|slot| slot.is_some_and(fits)).and_then(Option::take)
-    };
+    let mut take = |fits: &dyn Fn(&Entry) -> bool| left.iter_mut().find(|slot| slot.is_some_and(fits)).and_then(Option::take);
     let mut open: Vec<&Entry> = Vec::new();
     for entry in &now.entries {
         let same = |other: &Entry| is_same(entry, other) && entry.place == other.place && entry.value == other.value;
@@ -79,18 +78,23 @@ fn differences(now: &Locked, frozen: &Locked, found: &mut Vec<Diagnostic>) {
     let mut file: Option<Arc<str>> = None;
     for entry in open {
         let file = file.get_or_insert_with(|| Arc::from(now.file.as_str()));
-        let before = take(&|other| is_same(entry, other) && entry.place == other.place)
-            .or_else(|| take(&|other| is_same(entry, other)));
+        let before =
+            take(&|other| is_same(entry, other) && entry.place == other.place).or_else(|| take(&|other| is_same(entry, other)));
         found.push(differs(file, entry, before));
     }
     for gone in left.into_iter().flatten() {
         let file: Arc<str> = Arc::from(now.file.as_str());
         let at = now.entries.iter().find(|entry| entry.call == gone.call && !entry.call.is_empty());
         found.push(
-            Diagnostic::new(Code::E404, &file, at.map_or(now.span, |entry| entry.span), format!("{} is not filled in any more", subject(gone)))
-                .label(format!("flow.lock has `{}`", gone.value))
-                .help(WHY)
-                .advise(ACCEPT),
+            Diagnostic::new(
+                Code::E404,
+                &file,
+                at.map_or(now.span, |entry| entry.span),
+                format!("{} is not filled in any more", subject(gone)),
+            )
+            .label(format!("flow.lock has `{}`", gone.value))
+            .help(WHY)
+            .advise(ACCEPT),
         );
     }
 }
@@ -106,12 +110,16 @@ fn differs(file: &Arc<str>, entry: &Entry, before: Option<&Entry>) -> Diagnostic
         (Some(_), false) => format!("{what} would be filled in differently than in flow.lock"),
         (None, false) => format!("{what} would be filled in, and is not in flow.lock"),
     };
-    let mut diagnostic = Diagnostic::new(Code::E404, file, entry.span, message).label(format!("now `{}`: {}", entry.value, entry.why));
-    diagnostic = match before {
-        Some(before) => diagnostic.help(format!("flow.lock has `{}`: {}\n{WHY}", before.value, before.why)),
-        None => diagnostic.help(WHY),
-    };
-    diagnostic.advise(ACCEPT)
+    let diagnostic = Diagnostic::new(Code::E404, file, entry.span, message);
+    if entry.place.is_empty() {
+        let before = before.map_or_else(String::new, |before| format!("flow.lock has `{}`\n", before.value));
+        return diagnostic
+            .label(format!("now `{}`", entry.value))
+            .help(format!("{before}what is written without a {} of its own means something else now", entry.key))
+            .advise(format!("`flowc lock`, if this is meant; or write the {} into the flow", entry.key));
+    }
+    let before = before.map_or_else(String::new, |before| format!("flow.lock has `{}`, {}\n", before.value, before.why));
+    diagnostic.label(format!("now `{}`, {}", entry.value, entry.why)).help(format!("{before}{WHY}")).advise(ACCEPT)
 }
 
 fn is_same(one: &Entry, other: &Entry) -> bool {

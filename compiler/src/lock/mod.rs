@@ -58,9 +58,9 @@ pub struct Entry {
 impl Lock {
     /// Returns what is filled in in the sound flows of a project.
     pub fn of(compilation: &Compilation) -> Self {
-        let flows = compilation.frozen().map(|(file, id, span, entries)| {
-            (id.to_owned(), Locked { file: file.to_string(), span, entries: entries.to_vec() })
-        });
+        let flows = compilation
+            .frozen()
+            .map(|(file, id, span, entries)| (id.to_owned(), Locked { file: file.to_string(), span, entries: entries.to_vec() }));
         Self { flows: flows.collect() }
     }
 
@@ -76,7 +76,9 @@ pub(crate) fn one_line(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\n' => line.push_str("\\n"),
-            c if c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+            c if c.is_control()
+                || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+            {
                 line.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
             }
             c => line.push(c),

@@ -21,7 +21,8 @@ use crate::diagnostic::Diagnostic;
 
 const VERSION: u32 = 1;
 
-const HEAD: &str = "# What the compiler filled in. Written by `flowc lock`, compared by `flowc check --locked` and by flowd; not to be
+const HEAD: &str =
+    "# What the compiler filled in. Written by `flowc lock`, compared by `flowc check --locked` and by flowd; not to be
 # edited by hand. Keep it under version control: a line that changes here is a change of what a flow does.
 ";
 

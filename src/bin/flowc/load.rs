@@ -38,9 +38,7 @@ impl Loaded {
 
     /// Returns the texts of the selected files and flow.toml.
     pub(crate) fn selected_sources(&self) -> Sources {
-        let wanted = |name: &Arc<str>| {
-            self.selected.contains(name) || name.ends_with("flow.toml") || &**name == lock::FILE
-        };
+        let wanted = |name: &Arc<str>| self.selected.contains(name) || name.ends_with("flow.toml") || &**name == lock::FILE;
         self.sources.iter().filter(|(name, _)| wanted(name)).map(|(name, text)| (name.clone(), text.clone())).collect()
     }
 }

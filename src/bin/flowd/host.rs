@@ -9,6 +9,7 @@ use flow::project::{Project, ProjectError, ReadError, read_settled};
 use flow::secrets;
 use flow_compiler::compile::{Compilation, Compiler, Unit};
 use flow_compiler::config::{self, Config, ConnectionConfig};
+use flow_compiler::lock::{self, Lock, Scope};
 use flow_compiler::report::{self, Sources, Style};
 use flow_compiler::settings::Settings;
 use flow_compiler::{Code, Diagnostic};
@@ -40,6 +41,10 @@ pub(crate) struct Host {
     started_with: Config,
     /// The texts of what is sound.
     texts: Texts,
+    /// What may be filled in, where the project has a flow.lock.
+    lock: Option<Lock>,
+    /// What is wrong with flow.lock as it is now.
+    lock_error: Option<Diagnostic>,
 }
 
 /// What a reload came to.
@@ -80,7 +85,7 @@ impl Host {
     ) -> Result<Self, HostError> {
         let configured = project.config(literal_secrets)?;
         let mut host = Self {
-            compiler: Compiler::new(quick(&configured.config.settings)),
+            compiler: Compiler::new(Settings::default()),
             config: configured.config,
             config_source: configured.file,
             project,
@@ -92,7 +97,10 @@ impl Host {
             config_errors: Vec::new(),
             started_with: Config::default(),
             texts: Texts::new(),
+            lock: None,
+            lock_error: None,
         };
+        host.reload_lock();
         let files = host.project.files()?;
         let texts = host.project.read(&files)?;
         for (name, text) in texts.files {
@@ -104,13 +112,17 @@ impl Host {
         let mut compilation = host.compiler.compile();
         diagnostics.retain(Diagnostic::is_error);
         diagnostics.extend(compilation.errors().cloned());
+        diagnostics.extend(host.lock_error.clone());
+        if diagnostics.is_empty() {
+            diagnostics.extend(host.unlocked(&compilation));
+        }
         if !diagnostics.is_empty() && diagnostics.iter().all(|one| kept.contains_key(&one.file)) {
             for diagnostic in &diagnostics {
                 host.unreadable.entry(diagnostic.file.clone()).or_insert_with(|| diagnostic.clone());
                 host.compiler.set(&diagnostic.file, kept.get(&diagnostic.file).cloned().unwrap_or_default());
             }
             let again = host.compiler.compile();
-            if again.is_sound() {
+            if again.is_sound() && host.unlocked(&again).is_empty() {
                 compilation = again;
                 diagnostics.clear();
             }
@@ -155,8 +167,39 @@ impl Host {
         let Some((name, _)) = &self.config_source else { return Vec::new() };
         let catalog = self.compiler.catalog();
         let diagnostics = config::check(name, &mut self.config, &catalog, self.literal_secrets);
-        self.compiler.set_settings(quick(&self.config.settings));
+        self.compiler.set_settings(self.settings());
         diagnostics
+    }
+
+    /// The daemon shows no advice, and what is filled in is of interest only where it is compared.
+    fn settings(&self) -> Settings {
+        Settings { quick: true, freeze: self.lock.is_some(), ..self.config.settings.clone() }
+    }
+
+    /// Takes flow.lock as it is now. One that cannot be read changes nothing but a report.
+    fn reload_lock(&mut self) {
+        self.lock_error = None;
+        let name: Arc<str> = Arc::from(lock::FILE);
+        match self.project.lock() {
+            Ok(None) => self.lock = None,
+            Ok(Some(text)) => match lock::parse(&name, &text) {
+                Ok(lock) => self.lock = Some(lock),
+                Err(error) => self.lock_error = Some(error),
+            },
+            Err(error) => {
+                self.lock_error = Some(Diagnostic::new(Code::E406, &name, Span::default(), error.to_string()));
+            }
+        }
+        self.compiler.set_settings(self.settings());
+    }
+
+    /// Returns where something else would be filled in than flow.lock has. A flow that is gone harms nobody.
+    fn unlocked(&self, compilation: &Compilation) -> Vec<Diagnostic> {
+        let Some(frozen) = &self.lock else { return Vec::new() };
+        let name: Arc<str> = Arc::from(lock::FILE);
+        let mut found = lock::compare(&Lock::of(compilation), frozen, &name, Scope::Project);
+        found.retain(|one| one.file != name);
+        found
     }
 
     fn sources(&self) -> Sources {
@@ -173,6 +216,10 @@ impl Host {
             changed.is_none_or(|paths| paths.iter().any(|path| path.file_name().is_some_and(|name| name == "flow.toml")));
         if toml_changed {
             self.reload_config();
+        }
+        let is_lock = |path: &PathBuf| path.file_name().is_some_and(|name| name == lock::FILE);
+        if changed.is_none_or(|paths| paths.iter().any(is_lock)) {
+            self.reload_lock();
         }
         match changed {
             Some(paths) if paths.iter().all(|path| self.is_plain_change(path)) => {
@@ -256,7 +303,7 @@ impl Host {
         if diagnostics.iter().any(Diagnostic::is_error) {
             // A broken flow.toml changes nothing but a report.
             self.config = before;
-            self.compiler.set_settings(quick(&self.config.settings));
+            self.compiler.set_settings(self.settings());
         }
         self.config_errors = diagnostics;
     }
@@ -284,6 +331,7 @@ impl Host {
     fn settle(&mut self, compilation: &Compilation) -> Reloaded {
         let mut found: Vec<Diagnostic> = compilation.own_errors().chain(compilation.connector_errors()).cloned().collect();
         found.extend(self.unreadable.values().chain(&self.config_errors).filter(|one| one.is_error()).cloned());
+        found.extend(self.lock_error.iter().cloned().chain(self.unlocked(compilation)));
         // A broken connector could change what any flow means: then nothing changes at all.
         if compilation.connector_errors().next().is_none() {
             self.connections.clone_from(&compilation.connections);
@@ -440,11 +488,6 @@ impl Host {
         }
         LiveConnection { plan: declared, base_url, secrets: found, poll_every: config.poll_ms.map(Duration::from_millis), polls }
     }
-}
-
-/// The daemon shows no advice.
-fn quick(settings: &Settings) -> Settings {
-    Settings { quick: true, ..settings.clone() }
 }
 
 /// Returns a name that two flows have, and the files of both.

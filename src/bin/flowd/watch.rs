@@ -126,7 +126,7 @@ fn matters(root: &Path, path: &Path) -> bool {
         return false;
     }
     flow::project::is_source(path)
-        || path.file_name().is_some_and(|name| name == "flow.toml")
+        || path.file_name().is_some_and(|name| name == "flow.toml" || name == flow_compiler::lock::FILE)
         || path.is_dir()
         || path.extension().is_none()
 }

@@ -65,8 +65,8 @@ impl<'a> Checker<'a> {
                 *slot = Some(self.argument(input, &arg.value, target));
             }
         }
-        self.freeze_defaults(call, target, &values);
         self.keep(call, target, filled);
+        self.freeze_defaults(call, target, &values);
         operation
             .inputs
             .iter()

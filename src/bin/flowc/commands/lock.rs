@@ -55,10 +55,8 @@ fn write(project: &Project, mut lock: Lock) -> Result<(), ProjectError> {
         output::err(&format!("flow.lock: {counted}, nothing changed"));
         return Ok(());
     }
-    write_whole(&path, &text).map_err(|error| ProjectError::Unwritable {
-        path: path.display().to_string(),
-        reason: flow::secrets::reason(&error),
-    })?;
+    write_whole(&path, &text)
+        .map_err(|error| ProjectError::Unwritable { path: path.display().to_string(), reason: flow::secrets::reason(&error) })?;
     let verb = if before.is_some() { "changed" } else { "written" };
     output::err(&format!("flow.lock: {counted}, {verb}"));
     Ok(())
