@@ -4,6 +4,7 @@
 //! what has to be done is done by the executor behind it.
 
 mod accept;
+mod announce;
 mod control;
 mod queries;
 
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use crate::clock::{self, Clockwork};
 use crate::event::Cursor;
 use crate::executor::{self, Queue};
 use crate::live::Live;
@@ -25,6 +27,8 @@ use crate::store::{Store, StoreError};
 use crate::why::Pauses;
 use crate::world::World;
 
+pub(crate) use accept::{Refused, take_in};
+pub(crate) use announce::{Announcement, Before as BeforeEntry, FLOW, announce_silence, events_of, update};
 pub use control::{CancelOutcome, RetryOutcome};
 pub use queries::{ConnectionState, Stats};
 
@@ -83,6 +87,8 @@ pub(crate) struct Shared {
     pub(crate) options: EngineOptions,
     current: RwLock<Arc<Current>>,
     queue: Mutex<Queue>,
+    /// What starts flows without an event from outside.
+    pub(crate) clockwork: Clockwork,
     /// Something changed that the executor may have waited for.
     pub(crate) changed: Notify,
     /// The executor has nothing to do until an instant to come.
@@ -118,6 +124,7 @@ impl Engine {
         let matcher = Arc::new(Matcher::build(&live, None));
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(options.concurrency)),
+            clockwork: Clockwork::default(),
             store,
             world,
             options,
@@ -139,7 +146,13 @@ impl Engine {
             steps: Mutex::default(),
         });
         executor::recover_all(&shared)?;
-        let tasks = vec![tokio::spawn(executor::run(Arc::clone(&shared))), tokio::spawn(executor::retain(Arc::clone(&shared)))];
+        // Before the first look nothing is settled.
+        shared.queue().clock_works = true;
+        let tasks = vec![
+            tokio::spawn(executor::run(Arc::clone(&shared))),
+            tokio::spawn(executor::retain(Arc::clone(&shared))),
+            tokio::spawn(clock::run(Arc::clone(&shared))),
+        ];
         *locked(&shared.tasks) = tasks;
         Ok(Self { shared })
     }
@@ -158,6 +171,12 @@ impl Engine {
         *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = current;
         self.shared.queue().probe_all(self.shared.world.clock.now());
         self.shared.touch();
+        self.shared.clockwork.swapped(&self.shared);
+    }
+
+    /// Has a state read now, because something says that it changed. Returns whether a live flow waits for it.
+    pub fn observe(&self, connection: &str, state: &str) -> bool {
+        clock::observe(&self.shared, connection, state)
     }
 
     /// Waits until a request that is no step, such as a page of a poll, may be sent within the limit of its connection.
@@ -207,6 +226,9 @@ impl Engine {
         }
         let mut steps = std::mem::take(&mut *locked(&shared.steps));
         steps.shutdown().await;
+        if let Err(error) = clock::live_until(shared, clock.now()).await {
+            tracing::debug!(%error, "when the daemon stopped could not be written");
+        }
     }
 
     /// Returns when nothing is left to do until an instant to come: for tests with a clock of their own.

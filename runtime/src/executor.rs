@@ -106,7 +106,7 @@ fn recover(shared: &Shared, head: &RunHead) -> Result<Recovered, StoreError> {
 }
 
 /// Gives new runs their turns.
-pub(crate) fn enqueue(shared: &Arc<Shared>, jobs: Vec<Job>) {
+pub(crate) fn enqueue(shared: &Shared, jobs: Vec<Job>) {
     let jobs = jobs.into_iter().filter(|job| {
         let ended = !job.run.status.is_active();
         if ended {
@@ -118,7 +118,7 @@ pub(crate) fn enqueue(shared: &Arc<Shared>, jobs: Vec<Job>) {
 }
 
 /// Gives runs that are claimed already their turns.
-pub(crate) fn enqueue_claimed(shared: &Arc<Shared>, jobs: Vec<Job>) {
+pub(crate) fn enqueue_claimed(shared: &Shared, jobs: Vec<Job>) {
     {
         let mut queue = shared.queue();
         for job in jobs {

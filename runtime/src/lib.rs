@@ -1,10 +1,11 @@
 //! Plans and events to effects, durably.
 //!
-//! Webhooks, polls and (later) schedules become events; events that match start runs; a run is a journal that the pure
+//! Webhooks, polls, schedules, silences and states become events; events that match start runs; a run is a journal that the pure
 //! `run::apply` extends; the executor performs what it orders. Only `world` meets time, network and randomness.
 
 pub mod admin;
 pub mod answer;
+mod clock;
 pub mod decode;
 pub mod engine;
 pub mod eval;

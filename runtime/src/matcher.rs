@@ -10,12 +10,14 @@ mod view;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use flow_plan::{FieldShape, Flow, JsonPath, Shape, TriggerUse, Value};
+use flow_plan::{FieldShape, Flow, JsonPath, Shape, StartKind, TriggerUse, Value};
 
+use crate::clock;
 use crate::decode::{Misfit, decode_field};
 use crate::journal::EventHead;
 use crate::live::Live;
 use crate::scan::{PathSet, ScanError, Scanned};
+use crate::store::BookKey;
 
 pub(crate) use view::FlowView;
 
@@ -61,6 +63,8 @@ struct GroupField {
 struct Listener {
     flow: Compiled,
     used: usize,
+    /// It does not start the flow: it is what the flow waits for in vain.
+    watches: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -77,6 +81,17 @@ struct Parts {
     raw: Vec<JsonPath>,
     identities: Vec<String>,
     guard_slots: Vec<Vec<u16>>,
+    /// For each trigger that is an absence: what has to be known of the awaited events.
+    watches: Vec<Option<Watch>>,
+}
+
+/// What is computed once for an event that a flow waits for in vain.
+#[derive(Debug)]
+struct Watch {
+    fields: Vec<Option<u32>>,
+    guard_slots: Vec<u16>,
+    /// The row that says how long it has been silent.
+    row: BookKey,
 }
 
 /// The fields of all flows, numbered. It only grows.
@@ -125,8 +140,10 @@ impl Matcher {
         for flow in &live.flows {
             let parts = known.parts(flow).unwrap_or_else(|| Arc::new(matcher.parts(flow)));
             let compiled = Compiled { flow: Arc::clone(flow), parts };
-            for (used, trigger) in flow.triggers.iter().enumerate() {
-                let listener = Listener { flow: compiled.clone(), used };
+            let own = flow.triggers.iter().enumerate().map(|(used, trigger)| (used, trigger, false));
+            let watched = flow.triggers.iter().enumerate().filter_map(|(used, trigger)| Some((used, awaited(trigger)?, true)));
+            for (used, trigger, watches) in own.chain(watched) {
+                let listener = Listener { flow: compiled.clone(), used, watches };
                 let source = (trigger.connection.as_str(), trigger.source.as_str());
                 if listening.get(last).is_none_or(|(of, _)| *of != source) {
                     last = listening.iter().position(|(of, _)| *of == source).unwrap_or_else(|| {
@@ -165,6 +182,7 @@ impl Matcher {
             raw: reads::raw_paths(flow),
             identities: flow.triggers.iter().map(TriggerUse::identity).collect(),
             guard_slots: flow.triggers.iter().map(|used| used.guard.as_ref().map(reads::slots).unwrap_or_default()).collect(),
+            watches: flow.triggers.iter().map(|used| Watch::of(flow, used, &mut known)).collect(),
         }
     }
 
@@ -204,7 +222,7 @@ impl Matcher {
         let known = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
         let mut group = Group { object: object.clone(), ..Group::default() };
         for listener in listeners {
-            for number in listener.flow.parts.fields.get(listener.used).into_iter().flatten().flatten() {
+            for number in listener.fields().iter().flatten() {
                 let Some(shape) = known.shapes.get(*number as usize) else { continue };
                 if !group.places.contains_key(number) {
                     group.places.insert(*number, u32::try_from(group.fields.len()).unwrap_or(u32::MAX));
@@ -225,6 +243,12 @@ impl Matcher {
     pub fn group_of(&self, connection: &str, source: &str, event_type: Option<&str>) -> Option<&Arc<Group>> {
         let listeners = self.connections.get(connection)?.get(source)?;
         Some(event_type.and_then(|name| listeners.by_type.get(name)).unwrap_or(&listeners.others))
+    }
+
+    /// Tells whether a flow listens to this kind of event, whatever it holds.
+    pub(crate) fn listens(&self, connection: &str, source: &str, event_type: &str) -> bool {
+        let group = self.group_of(connection, source, Some(event_type));
+        group.is_some_and(|group| !group.listeners.is_empty())
     }
 
     /// Returns a flow by its id.
@@ -276,9 +300,34 @@ impl Fields {
     }
 }
 
+/// Returns what a trigger waits for in vain.
+fn awaited(used: &TriggerUse) -> Option<&TriggerUse> {
+    match &used.kind {
+        StartKind::Absence(rule) => Some(&rule.awaited),
+        StartKind::Event | StartKind::Schedule(_) | StartKind::State(_) => None,
+    }
+}
+
+impl Watch {
+    fn of(flow: &Flow, used: &TriggerUse, known: &mut Fields) -> Option<Self> {
+        let StartKind::Absence(rule) = &used.kind else { return None };
+        Some(Self {
+            fields: flow.reads_of(&rule.awaited).map(|field| field.map(|field| known.number(field))).collect(),
+            guard_slots: rule.awaited.guard.as_ref().map(reads::slots).unwrap_or_default(),
+            row: BookKey::new(clock::ABSENCE, flow.id.as_str(), clock::absence_key(rule)),
+        })
+    }
+}
+
 impl Listener {
     fn trigger(&self) -> Option<&TriggerUse> {
-        self.flow.flow.triggers.get(self.used)
+        let used = self.flow.flow.triggers.get(self.used)?;
+        if self.watches { awaited(used) } else { Some(used) }
+    }
+
+    /// The numbers of the fields that it reads, by slot.
+    fn fields(&self) -> &[Option<u32>] {
+        self.flow.fields(self.used, self.watches)
     }
 
     fn types(&self) -> &[String] {
@@ -307,16 +356,24 @@ pub(crate) fn leaves(field: &FieldShape, object: &JsonPath, paths: &mut PathSet)
     leaves
 }
 
+impl Compiled {
+    fn fields(&self, used: usize, watches: bool) -> &[Option<u32>] {
+        let fields = match self.parts.watches.get(used) {
+            Some(Some(watch)) if watches => Some(&watch.fields),
+            _ => self.parts.fields.get(used),
+        };
+        fields.map_or(&[], Vec::as_slice)
+    }
+}
+
 impl Group {
     /// The same flows, as far as matching is concerned.
     fn is_of(&self, listeners: &[&Listener], object: &JsonPath) -> bool {
         self.object == *object
             && self.listeners.len() == listeners.len()
-            && self
-                .listeners
-                .iter()
-                .zip(listeners)
-                .all(|(left, right)| left.used == right.used && Arc::ptr_eq(&left.flow.parts, &right.flow.parts))
+            && self.listeners.iter().zip(listeners).all(|(left, right)| {
+                left.used == right.used && left.watches == right.watches && Arc::ptr_eq(&left.flow.parts, &right.flow.parts)
+            })
     }
 
     /// The same group with the newest plans: their files and lines may have changed.
@@ -387,14 +444,14 @@ impl Payload<'_, '_> {
         let mut starts: Vec<MatchedStart> = Vec::new();
         let mut fired: HashMap<&str, Fired> = HashMap::new();
         let mut started: HashSet<&str> = HashSet::new();
-        for listener in &self.group.listeners {
+        for listener in self.group.listeners.iter().filter(|listener| !listener.watches) {
             let (Some(used), Some(identity)) = (listener.trigger(), listener.flow.parts.identities.get(listener.used)) else {
                 continue;
             };
             if only_trigger.is_some_and(|only| only != used.name) {
                 continue;
             }
-            let view = FlowView { payload: self, flow: &listener.flow, event, settings, used: listener.used };
+            let view = FlowView { payload: self, flow: &listener.flow, event, settings, used: listener.used, watches: false };
             let fired = fired.entry(identity).or_insert_with(|| {
                 let holds = view.guard(listener.used);
                 let start = starts.len();
@@ -430,11 +487,24 @@ impl Payload<'_, '_> {
         starts
     }
 
+    /// Returns the silences that the event ends: their rows.
+    pub(crate) fn watched(&self, event: &EventHead, settings: &BTreeMap<String, Value>) -> Vec<BookKey> {
+        let mut ended = Vec::new();
+        for listener in self.group.listeners.iter().filter(|listener| listener.watches) {
+            let Some(Some(watch)) = listener.flow.parts.watches.get(listener.used) else { continue };
+            let view = FlowView { payload: self, flow: &listener.flow, event, settings, used: listener.used, watches: true };
+            if view.is_awaited(&watch.guard_slots) && !ended.contains(&watch.row) {
+                ended.push(watch.row.clone());
+            }
+        }
+        ended
+    }
+
     /// Calls `each` with every flow that listens, its trigger's place, and what it sees.
     pub(crate) fn each_listener(&self, event: &EventHead, settings: &BTreeMap<String, Value>, each: Listening<'_>) {
-        for listener in &self.group.listeners {
+        for listener in self.group.listeners.iter().filter(|listener| !listener.watches) {
             let Some(used) = listener.trigger() else { continue };
-            let view = FlowView { payload: self, flow: &listener.flow, event, settings, used: listener.used };
+            let view = FlowView { payload: self, flow: &listener.flow, event, settings, used: listener.used, watches: false };
             each(&listener.flow.flow, used, &view, view.guard(listener.used));
         }
     }

@@ -198,6 +198,8 @@ impl<'t> Simulation<'t> {
             self.pass(at).await?;
         }
         self.script.set_state(connection, state, value);
+        // As if the device had said so itself: no test waits for the next poll.
+        self.engine.observe(connection, state);
         self.settle().await;
         Ok(())
     }

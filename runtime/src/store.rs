@@ -27,7 +27,7 @@ use crate::event::Cursor;
 use crate::journal::Entry;
 use crate::world::BoxFuture;
 
-pub use book::{Before, BookChange, BookKey, BookRow};
+pub use book::{Before, BookChange, BookKey, BookRow, DueRows};
 pub use memory::{Faults, MemoryStore};
 pub use records::{AcceptBatch, AcceptedEvent, EventQuery, NewEvent, NewRun, NewStart, Pruned, RunHead, RunQuery, RunUpdate};
 pub use records::{Admission, AwaitKind, AwaitedBy, PruneBite, PruneFrom, StoredEvent, Turn, Waiting};
@@ -164,12 +164,7 @@ pub trait Store: Send + Sync {
     fn book(&self, kind: &'static str, owner: Option<&str>) -> Result<Vec<(BookKey, BookRow)>, StoreError>;
     /// Returns the rows of a kind that are due at `now`, earliest first, at most `limit`, and the instant of the next one
     /// behind them.
-    fn book_due(
-        &self,
-        kind: &'static str,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<(Vec<(BookKey, BookRow)>, Option<Timestamp>), StoreError>;
+    fn book_due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<DueRows, StoreError>;
     /// Returns the paused flows.
     fn paused(&self) -> Result<Vec<(String, Timestamp)>, StoreError>;
     /// Returns the highest numbers of events and runs.

@@ -39,10 +39,13 @@ fn broken(live: &Live) -> Vec<Json> {
 
 pub(super) fn flows(state: &State) -> Json {
     let live = state.engine.live();
-    json!({ "flows": live.flows.iter().map(|flow| brief(state, flow)).collect::<Vec<_>>(), "broken": broken(&live) })
+    let mut clock = state.engine.clock_starts();
+    let flows: Vec<Json> = live.flows.iter().map(|flow| brief(state, flow, clock.remove(&flow.id))).collect();
+    json!({ "flows": flows, "broken": broken(&live) })
 }
 
-fn brief(state: &State, flow: &Flow) -> Json {
+/// `clock` is what starts the flow beside events.
+fn brief(state: &State, flow: &Flow, clock: Option<Vec<Json>>) -> Json {
     json!({
         "id": flow.id,
         "name": flow.name,
@@ -51,6 +54,7 @@ fn brief(state: &State, flow: &Flow) -> Json {
         "line": flow.line,
         "hash": flow.hash,
         "triggers": flow.triggers.iter().map(trigger).collect::<Vec<_>>(),
+        "clock": clock.unwrap_or_default(),
         "paused_since": state.engine.paused_since(&flow.id).map(rfc3339),
     })
 }
@@ -62,7 +66,7 @@ fn trigger(trigger: &TriggerUse) -> String {
 pub(super) fn flow(state: &State, id: &str) -> Option<Json> {
     let live = state.engine.live();
     let flow = live.flows.iter().find(|flow| flow.id == id)?;
-    let mut json = brief(state, flow);
+    let mut json = brief(state, flow, state.engine.clock_starts().remove(id));
     let object = json.as_object_mut()?;
     object.insert("docs".to_owned(), json!(flow.docs));
     object.insert("reads".to_owned(), flow.reads.iter().map(|field| field.name.clone()).collect());
@@ -87,13 +91,18 @@ pub(super) fn connections(state: &State) -> Json {
     let live = state.engine.live();
     let states = state.engine.connections();
     let polls = state.polls.status();
+    let mut known = state.engine.states();
     let connections: Vec<Json> = live
         .connections
         .iter()
         .map(|(name, connection)| {
             let of_it: Vec<_> = polls.iter().filter(|((of, _), _)| of == name).collect();
             let engine = states.iter().find(|state| &state.name == name);
-            view(name, connection, engine, &of_it)
+            let mut json = view(name, connection, engine, &of_it);
+            if let Some(object) = json.as_object_mut() {
+                object.insert("states".to_owned(), Json::Array(known.remove(name).unwrap_or_default()));
+            }
+            json
         })
         .collect();
     json!({ "connections": connections })

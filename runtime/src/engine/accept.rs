@@ -7,15 +7,19 @@ use std::sync::atomic::Ordering;
 use flow_plan::Flow;
 use jiff::Timestamp;
 
+use super::announce::DEEPEST;
 use super::{Current, Engine, Shared, locked};
-use crate::event::{AcceptError, Accepted, Cursor, Incoming};
+use crate::clock;
+use crate::event::{AcceptError, Accepted, Cursor, Incoming, Via};
 use crate::executor::{Job, head_of};
 use crate::journal::{Entry, EventHead, Start, What};
 use crate::key;
 use crate::limit::Limited;
 use crate::matcher::{Group, MatchedFlow, MatchedStart};
 use crate::run::{Run, apply};
-use crate::store::{AcceptBatch, Admission, NewEvent, NewRun, NewStart, StoreError, StoredEvent};
+use crate::store::{
+    AcceptBatch, AcceptedEvent, Admission, BookChange, BookKey, NewEvent, NewRun, NewStart, StoreError, StoredEvent,
+};
 
 impl Engine {
     /// Takes events of a connection in, with the cursor of the poll that found them: all in one transaction. When it
@@ -29,30 +33,71 @@ impl Engine {
         events: Vec<Incoming>,
         cursor: Option<(String, Cursor)>,
     ) -> Result<Vec<Accepted>, AcceptError> {
-        let shared = Arc::clone(&self.shared);
-        if shared.is_stopping() {
-            return Err(AcceptError::Stopping);
-        }
-        if !events.is_empty() && shared.queue().queued() >= shared.options.queue {
-            return Err(AcceptError::QueueFull);
-        }
-        let connection = connection.to_owned();
-        // A task of its own: a sender that goes away must not part the commit from what follows it.
-        let accepting = tokio::spawn(async move { accept(&shared, &connection, events, cursor).await });
-        accepting.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "taking events in failed");
-            Err(AcceptError::Store("an internal error".to_owned()))
+        take_in(&self.shared, connection, events, cursor, Vec::new()).await.map_err(|refused| match refused {
+            // Without a change of the book nothing can be otherwise than expected.
+            Refused::Conflict => AcceptError::Store(StoreError::Conflict.to_string()),
+            Refused::No(error) => error,
         })
     }
 }
 
+/// Why events were not taken in together with changes of the book.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// A row is not what it was thought to be: read it again.
+    Conflict,
+    /// As for any other event.
+    No(AcceptError),
+}
+
+impl From<AcceptError> for Refused {
+    fn from(error: AcceptError) -> Self {
+        Refused::No(error)
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => Refused::Conflict,
+            other => Refused::No(refused(&other)),
+        }
+    }
+}
+
+/// Takes events in as [`Engine::accept`] does, with changes of the book in the same transaction.
+pub(crate) async fn take_in(
+    shared: &Arc<Shared>,
+    connection: &str,
+    events: Vec<Incoming>,
+    cursor: Option<(String, Cursor)>,
+    book: Vec<BookChange>,
+) -> Result<Vec<Accepted>, Refused> {
+    if shared.is_stopping() {
+        return Err(AcceptError::Stopping.into());
+    }
+    if !events.is_empty() && shared.queue().queued() >= shared.options.queue {
+        return Err(AcceptError::QueueFull.into());
+    }
+    let shared = Arc::clone(shared);
+    let connection = connection.to_owned();
+    // A task of its own: a sender that goes away must not part the commit from what follows it.
+    let accepting = tokio::spawn(async move { accept(&shared, &connection, events, cursor, book).await });
+    accepting.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "taking events in failed");
+        Err(AcceptError::Store("an internal error".to_owned()).into())
+    })
+}
+
 /// An event on its way: what goes into the store, and the jobs that follow.
-struct Prepared {
+pub(super) struct Prepared {
     id: String,
     new: NewEvent,
     jobs: Vec<Vec<Job>>,
     /// It is in the store with all that it could start.
     known: bool,
+    /// The silences that it ends.
+    ends: Vec<BookKey>,
 }
 
 async fn accept(
@@ -60,7 +105,8 @@ async fn accept(
     connection: &str,
     events: Vec<Incoming>,
     cursor: Option<(String, Cursor)>,
-) -> Result<Vec<Accepted>, AcceptError> {
+    book: Vec<BookChange>,
+) -> Result<Vec<Accepted>, Refused> {
     let current = shared.current();
     let received_at = shared.world.clock.now();
     let mut prepared = Vec::with_capacity(events.len());
@@ -70,35 +116,62 @@ async fn accept(
         all_known &= event.known;
         prepared.push(event);
     }
-    if all_known && cursor.is_none() {
+    if all_known && cursor.is_none() && book.is_empty() {
         // Nothing is written, but it is the store that says so: one that was removed says nothing.
         if let Err(error @ StoreError::Gone { .. }) = shared.store.check() {
-            return Err(refused(&error));
+            return Err(error.into());
         }
         shared.counters.duplicates.fetch_add(prepared.len() as u64, Ordering::Relaxed);
         return Ok(prepared.into_iter().map(|event| Accepted { id: event.id, duplicate: true, runs: Vec::new() }).collect());
     }
     let plans = unknown_plans(shared, &prepared);
-    let read = cursor.clone();
-    let batch = AcceptBatch {
-        events: prepared.iter().map(|event| event.new.clone()).collect(),
-        plans: plans.clone(),
-        cursor: cursor.map(|(source, cursor)| (connection.to_owned(), source, cursor)),
-        book: Vec::new(),
-    };
+    let batch = batch_of(&prepared, connection, plans.clone(), cursor.clone(), book)?;
     let accepted = shared.store.accept(batch).await.map_err(|error| {
         // The commit may have reached the disk although it failed: then its runs are found there.
         shared.rescan.store(true, Ordering::SeqCst);
-        refused(&error)
+        Refused::from(error)
     })?;
-    if let Some((source, cursor)) = read {
+    if let Some((source, cursor)) = cursor {
         locked(&shared.cursors).insert((connection.to_owned(), source), cursor);
     }
+    Ok(settle(shared, prepared, accepted, &plans))
+}
+
+/// Returns what is written for events.
+pub(super) fn batch_of(
+    prepared: &[Prepared],
+    connection: &str,
+    plans: Vec<Arc<Flow>>,
+    cursor: Option<(String, Cursor)>,
+    mut book: Vec<BookChange>,
+) -> Result<AcceptBatch, StoreError> {
+    for event in prepared {
+        for key in &event.ends {
+            book.push(clock::silence_ended(key, event.new.event.received_at)?);
+        }
+    }
+    Ok(AcceptBatch {
+        events: prepared.iter().map(|event| event.new.clone()).collect(),
+        plans,
+        cursor: cursor.map(|(source, cursor)| (connection.to_owned(), source, cursor)),
+        book,
+    })
+}
+
+/// Gives the runs of events that are durable their turns.
+pub(super) fn settle(
+    shared: &Shared,
+    prepared: Vec<Prepared>,
+    accepted: Vec<AcceptedEvent>,
+    plans: &[Arc<Flow>],
+) -> Vec<Accepted> {
     let mut results = Vec::with_capacity(accepted.len());
     let (mut ready, mut begun) = (Vec::new(), false);
     for (event, accepted) in prepared.into_iter().zip(accepted) {
         let counter = if accepted.duplicate { &shared.counters.duplicates } else { &shared.counters.events };
         counter.fetch_add(1, Ordering::Relaxed);
+        let received_at = event.new.event.received_at;
+        shared.clockwork.heard(shared, &event.ends, received_at);
         let mut runs = Vec::new();
         for (jobs, admissions) in event.jobs.into_iter().zip(accepted.admissions) {
             for (job, admission) in jobs.into_iter().zip(admissions) {
@@ -118,7 +191,7 @@ async fn accept(
         shared.counters.runs.fetch_add(ready.len() as u64, Ordering::Relaxed);
         crate::executor::enqueue(shared, ready);
     }
-    Ok(results)
+    results
 }
 
 /// Does what an admission asks for. Returns whether there is a run now.
@@ -165,7 +238,7 @@ fn refused(error: &StoreError) -> AcceptError {
 }
 
 /// Reads and matches one event.
-fn prepare(
+pub(super) fn prepare(
     shared: &Shared,
     current: &Current,
     connection: &str,
@@ -180,7 +253,12 @@ fn prepare(
     let triggers: Vec<String> = source
         .map(|source| source.triggers.iter().filter(|(_, types)| is_of_type(types)).map(|(name, _)| name.clone()).collect())
         .unwrap_or_default();
+    // A payload that nobody listens to is validated all the same, so that what is kept can be read.
+    let nobody = Arc::new(Group::default());
+    let group = current.matcher.group_of(connection, &incoming.source, incoming.event_type.as_deref()).unwrap_or(&nobody);
     let triggers: Vec<String> = match &incoming.only_trigger {
+        // What the clock makes is no event of the connector's.
+        Some(only) if incoming.via == Via::Clock => vec![only.clone()],
         Some(only) => triggers.into_iter().filter(|name| name == only).collect(),
         None => triggers,
     };
@@ -197,16 +275,19 @@ fn prepare(
         origin: incoming.origin,
         depth: incoming.depth,
     };
-    // A payload that nobody listens to is validated all the same, so that what is kept can be read.
-    let nobody = Arc::new(Group::default());
-    let group = current.matcher.group_of(connection, &incoming.source, incoming.event_type.as_deref()).unwrap_or(&nobody);
     let payload = group.read(&incoming.payload).map_err(|error| AcceptError::Malformed(error.to_string()))?;
     let no_settings = BTreeMap::new();
     let settings = live.map_or(&no_settings, |live| &live.plan.settings);
     let mut starts = Vec::new();
     let mut jobs = Vec::new();
-    if !nothing_new {
+    let mut ends = Vec::new();
+    if !nothing_new && incoming.depth > DEEPEST {
+        let id = &incoming.id;
+        tracing::error!(connection, id, "flows cause each other's events, {DEEPEST} deep: this one starts none");
+    } else if !nothing_new {
+        ends = payload.watched(&head, settings);
         let mut skip = paused(shared);
+        skip.extend(about(&incoming));
         if let Some(known) = &known {
             skip.extend(flows_of(shared, known.seq).map_err(|error| refused(&error))?);
         }
@@ -230,7 +311,16 @@ fn prepare(
         depth: incoming.depth,
         payload: incoming.payload,
     };
-    Ok(Prepared { id: incoming.id, new: NewEvent { event, starts }, jobs, known: nothing_new })
+    Ok(Prepared { id: incoming.id, new: NewEvent { event, starts }, jobs, known: nothing_new, ends })
+}
+
+/// The flow that an event of the engine's own is about: it does not hear of itself.
+fn about(incoming: &Incoming) -> Option<String> {
+    if incoming.via != Via::Engine {
+        return None;
+    }
+    let payload: serde_json::Value = serde_json::from_slice(&incoming.payload).ok()?;
+    payload.pointer("/data/flow")?.as_str().map(str::to_owned)
 }
 
 fn known_event(shared: &Shared, connection: &str, id: &str) -> Result<Option<StoredEvent>, StoreError> {
@@ -276,7 +366,7 @@ fn begin(shared: &Shared, event: &EventHead, start: MatchedStart) -> (NewStart, 
     (NewStart { trigger: start.trigger, key, runs }, jobs)
 }
 
-fn unknown_plans(shared: &Shared, prepared: &[Prepared]) -> Vec<Arc<Flow>> {
+pub(super) fn unknown_plans(shared: &Shared, prepared: &[Prepared]) -> Vec<Arc<Flow>> {
     let stored = locked(&shared.stored_plans);
     let mut plans: Vec<Arc<Flow>> = Vec::new();
     for job in prepared.iter().flat_map(|event| event.jobs.iter().flatten()) {

@@ -1,5 +1,6 @@
 //! What can be asked.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
@@ -185,6 +186,17 @@ impl Engine {
             active,
             dead,
         }
+    }
+
+    /// Returns what starts flows beside events, and when next: by flow, one object for each schedule, absence, state and
+    /// expectation.
+    pub fn clock_starts(&self) -> BTreeMap<String, Vec<Json>> {
+        self.shared.clockwork.starts()
+    }
+
+    /// Returns what is known of the states that live flows wait for: by connection, one object for each.
+    pub fn states(&self) -> BTreeMap<String, Vec<Json>> {
+        self.shared.clockwork.states(self.shared.world.clock.now())
     }
 
     /// Returns how the connections are doing that steps were performed at.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flow_plan::{Flow, WaitFor};
 use jiff::Timestamp;
 
-use crate::engine::Shared;
+use crate::engine::{self, Announcement, BeforeEntry, Shared};
 use crate::journal::{Awaits, Entry, What};
 use crate::key::value_key;
 use crate::limit;
@@ -19,19 +19,24 @@ pub(crate) struct Job {
     pub(crate) run: Run,
     pub(crate) seq: u64,
     unwritten: Vec<Entry>,
+    /// What of it is to be announced.
+    announcements: Vec<Announcement>,
 }
 
 impl Job {
     /// Returns a job whose journal is written.
     pub(crate) fn new(flow: Arc<Flow>, run: Run, seq: u64) -> Self {
-        Self { flow, run, seq, unwritten: Vec::new() }
+        Self { flow, run, seq, unwritten: Vec::new(), announcements: Vec::new() }
     }
 
     /// Applies an entry, to be written with the next [`Job::write`].
     pub(crate) fn record(&mut self, at: Timestamp, what: What) {
         let entry = Entry::new(at, what);
+        let before = BeforeEntry::of(&self.run);
         apply(&self.flow, &mut self.run, &entry);
         self.unwritten.push(entry);
+        let announcement = before.announcement(self, at);
+        self.announcements.extend(announcement);
     }
 
     /// Returns the entries that are not written.
@@ -49,8 +54,10 @@ impl Job {
         let begins_to_await = |entry: &Entry| matches!(&entry.what, What::Waits(waits) if waits.awaits.is_some());
         head.waits.attention = head.waits.awaits.is_some() && self.unwritten.iter().any(begins_to_await);
         let wake_at = head.wake_at;
-        shared.store.update(vec![RunUpdate { head, entries: self.unwritten.clone() }]).await?;
+        let events = engine::events_of(shared, self, &self.announcements);
+        engine::update(shared, RunUpdate { head, entries: self.unwritten.clone() }, events).await?;
         self.unwritten.clear();
+        self.announcements.clear();
         if let Some(at) = wake_at {
             shared.queue().timer_at(at);
         }

@@ -34,6 +34,10 @@ pub(crate) struct Queue {
     noted: HashSet<String>,
     /// One of them was given back.
     look_again: bool,
+    /// The clock is being looked at, or is about to be.
+    pub(crate) clock_works: bool,
+    /// Requests that are no steps, such as those for states.
+    pub(crate) background: usize,
 }
 
 /// A run with the right to perform one step.
@@ -61,6 +65,8 @@ impl Queue {
             offer_from: None,
             noted: HashSet::new(),
             look_again: false,
+            clock_works: false,
+            background: 0,
         }
     }
 
@@ -112,7 +118,8 @@ impl Queue {
 
     /// Tells whether everything waits for an instant to come, or for somebody.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.pruning && !self.offering && self.in_flight == 0 && self.claimed.len() == self.queued()
+        let elsewhere = self.pruning || self.offering || self.clock_works || self.background > 0;
+        !elsewhere && self.in_flight == 0 && self.claimed.len() == self.queued()
     }
 
     pub(crate) fn set_limits(&mut self, live: &Live) {

@@ -1,6 +1,6 @@
 //! What expressions read.
 
-use flow_plan::{Condition, Expr, Flow, Instr, JsonPath, Wait};
+use flow_plan::{Condition, Expr, Flow, Instr, JsonPath, StartKind, Wait};
 
 /// Returns the slots of the event that an expression reads.
 pub(super) fn slots(expr: &Expr) -> Vec<u16> {
@@ -27,6 +27,12 @@ pub(super) fn raw_paths(flow: &Flow) -> Vec<JsonPath> {
     };
     for used in &flow.triggers {
         used.guard.iter().chain(&used.dedupe).for_each(|expr| expr.walk(&mut each));
+    }
+    for used in &flow.triggers {
+        if let StartKind::Absence(rule) = &used.kind {
+            rule.awaited.guard.iter().for_each(|guard| guard.walk(&mut each));
+            rule.filter.iter().for_each(|filter| walk_condition(filter, &mut each));
+        }
     }
     if let Some(filter) = &flow.filter {
         walk_condition(filter, &mut each);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flow_plan::{Condition, Env, Expr, JsonPath, TriggerUse, Value};
+use flow_plan::{Condition, Env, Expr, JsonPath, StartKind, TriggerUse, Value};
 
 use super::{Compiled, Payload};
 use crate::decode::Misfit;
@@ -17,11 +17,13 @@ pub(crate) struct FlowView<'v> {
     pub(super) settings: &'v BTreeMap<String, Value>,
     /// The place of the trigger in the flow.
     pub(super) used: usize,
+    /// The event is not one of the trigger's own, but what it waits for in vain.
+    pub(super) watches: bool,
 }
 
 impl FlowView<'_> {
     fn place(&self, slot: u16) -> Option<&Result<Value, Misfit>> {
-        let number = (*self.flow.parts.fields.get(self.used)?.get(usize::from(slot))?)?;
+        let number = (*self.flow.fields(self.used, self.watches).get(usize::from(slot))?)?;
         self.payload.values.get(*self.payload.group.places.get(&number)? as usize)
     }
 
@@ -56,6 +58,17 @@ impl FlowView<'_> {
             return None;
         }
         Some(eval::holds(guard, self).unwrap_or(false))
+    }
+
+    /// Tells whether the event is what an absence waits for. One that cannot be read is not known to be.
+    pub(super) fn is_awaited(&self, guard_slots: &[u16]) -> bool {
+        let Some(StartKind::Absence(rule)) = self.flow.flow.triggers.get(self.used).map(|used| &used.kind) else { return false };
+        let guarded = match &rule.awaited.guard {
+            Some(_) if guard_slots.iter().any(|slot| self.misfit(*slot).is_some()) => false,
+            Some(guard) => eval::holds(guard, self).unwrap_or(false),
+            None => true,
+        };
+        guarded && rule.filter.as_ref().is_none_or(|filter| self.verdict(filter) == Some(true))
     }
 
     /// Returns the trigger's key, or the event's id where it has none or the key is missing.

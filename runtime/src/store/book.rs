@@ -77,6 +77,9 @@ pub enum Before {
     Row(Option<BookRow>),
 }
 
+/// Rows that are due, earliest first, and the instant of the next one behind them.
+pub type DueRows = (Vec<(BookKey, BookRow)>, Option<Timestamp>);
+
 pub(super) fn get(from: &(impl Read + ?Sized), key: &BookKey) -> Result<Option<BookRow>, StoreError> {
     from.get(&tables::book(key))?.map(|bytes| decode(&bytes)).transpose()
 }
@@ -128,12 +131,7 @@ pub(super) fn rows(from: &dyn Read, kind: &'static str, owner: Option<&str>) -> 
 }
 
 /// Returns the rows of a kind that are due at `now`, earliest first, at most `limit`, and the instant of the next behind them.
-pub(super) fn due(
-    from: &dyn Read,
-    kind: &'static str,
-    now: Timestamp,
-    limit: usize,
-) -> Result<(Vec<(BookKey, BookRow)>, Option<Timestamp>), StoreError> {
+pub(super) fn due(from: &dyn Read, kind: &'static str, now: Timestamp, limit: usize) -> Result<DueRows, StoreError> {
     let all = Key::of(b'q').text(kind);
     let (mut found, mut next) = (Vec::new(), None);
     from.scan(&all, &all.end(), false, &mut |key, _| {

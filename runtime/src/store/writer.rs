@@ -616,8 +616,7 @@ macro_rules! store_over_db {
                 kind: &'static str,
                 now: jiff::Timestamp,
                 limit: usize,
-            ) -> Result<(Vec<($crate::store::BookKey, $crate::store::BookRow)>, Option<jiff::Timestamp>), $crate::store::StoreError>
-            {
+            ) -> Result<$crate::store::DueRows, $crate::store::StoreError> {
                 self.db.read(|from| $crate::store::book::due(from, kind, now, limit))
             }
             fn paused(&self) -> Result<Vec<(String, jiff::Timestamp)>, $crate::store::StoreError> {

@@ -11,7 +11,7 @@ use flow_plan::{Effect, Env, Expr, JsonPath, Shape, Value};
 use flow_runtime::engine::{Engine, EngineOptions};
 use flow_runtime::event::{Incoming, Via};
 use flow_runtime::live::{Live, LiveConnection};
-use flow_runtime::store::Store;
+use flow_runtime::store::{RunQuery, Store};
 use flow_runtime::world::{BoxFuture, Clock, HttpAnswer, HttpRequest, Random, Transport, TransportError, World};
 use jiff::Timestamp;
 
@@ -39,6 +39,11 @@ impl ManualClock {
         drop(inner);
         let due: Vec<(Timestamp, Waker)> = due;
         due.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    /// Returns how many wait for it.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.lock().unwrap().1.len()
     }
 
     pub(crate) fn next(&self) -> Option<Timestamp> {
@@ -98,6 +103,7 @@ struct Inner {
     effects: Vec<(String, String)>,
     answers: HashMap<String, HttpAnswer>,
     by_id: HashMap<String, String>,
+    states: HashMap<String, Option<String>>,
 }
 
 impl Service {
@@ -122,6 +128,11 @@ impl Service {
     /// Returns the keys under which `name` had an effect.
     pub(crate) fn effects(&self, name: &str) -> Vec<String> {
         self.0.lock().unwrap().effects.iter().filter(|(of, _)| of == name).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Lets a state be something, as JSON; `None`: it cannot be read.
+    pub(crate) fn says(&self, state: &str, value: Option<&str>) {
+        self.0.lock().unwrap().states.insert(state.to_owned(), value.map(str::to_owned));
     }
 
     fn perform(&self, name: &str, key: &str) -> HttpAnswer {
@@ -155,7 +166,12 @@ impl Transport for Service {
                 let once = inner.faults.get_mut(&name).and_then(VecDeque::pop_front);
                 once.or_else(|| inner.always.get(&name).cloned())
             };
+            let state = self.0.lock().unwrap().states.get(&name).cloned();
             match fault {
+                None if let Some(state) = state => match state {
+                    Some(value) => Ok(answer(200, &format!(r#"{{"data":{{"state":{value}}}}}"#))),
+                    None => Err(TransportError::NotConnected("refused".to_owned())),
+                },
                 None if request.method == "GET" => {
                     let found = self.0.lock().unwrap().by_id.get(&key).cloned();
                     Ok(match found {
@@ -209,8 +225,12 @@ impl Bench {
     }
 
     pub(crate) fn over(store: Arc<dyn Store>, flows: Vec<plan::Flow>, clock: Arc<ManualClock>, service: Arc<Service>) -> Self {
+        Self::with_live(store, live(flows), clock, service)
+    }
+
+    pub(crate) fn with_live(store: Arc<dyn Store>, live: Live, clock: Arc<ManualClock>, service: Arc<Service>) -> Self {
         let world = world(&clock, &service);
-        let engine = Engine::start(store, live(flows), world, EngineOptions::default()).unwrap();
+        let engine = Engine::start(store, live, world, EngineOptions::default()).unwrap();
         Self { clock, service, engine }
     }
 
@@ -220,6 +240,14 @@ impl Bench {
 
     pub(crate) async fn send(&self, id: &str, payload: &str) -> flow_runtime::event::Accepted {
         self.engine.accept("svc", vec![incoming(id, payload)], None).await.unwrap().remove(0)
+    }
+
+    /// Returns the ids of the events that started a flow, oldest first.
+    pub(crate) fn started(&self, flow: &str) -> Vec<String> {
+        let query = RunQuery { flow: Some(flow.to_owned()), limit: 10_000, ..RunQuery::default() };
+        let mut ids: Vec<String> = self.engine.runs(&query).unwrap().into_iter().map(|run| run.event_id).collect();
+        ids.reverse();
+        ids
     }
 
     /// Lets time pass, from one thing that happens to the next.
@@ -237,7 +265,7 @@ impl Bench {
     }
 
     /// Sets the clock, and lets those who waited for it begin.
-    async fn set(&self, now: Timestamp) {
+    pub(crate) async fn set(&self, now: Timestamp) {
         self.clock.set(now);
         for _ in 0..5 {
             tokio::task::yield_now().await;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by failing there")]
 
+mod absence;
 mod crash;
 mod decoding;
 mod effects;
@@ -13,5 +14,8 @@ mod lost;
 mod matching;
 mod model;
 mod replay;
+mod reports;
+mod schedules;
+mod states;
 mod store;
 mod waits;

@@ -1,11 +1,12 @@
 //! `flowd flows`.
 
 use flow::output;
+use serde_json::Value as Json;
 
 use crate::Exit;
 use crate::args::Client;
 use crate::client::{ask, refused};
-use crate::commands::table::{document, list, table, text};
+use crate::commands::table::{document, instant, list, table, text};
 
 pub(crate) async fn run(client: &Client) -> Result<Exit, Exit> {
     let answer = ask(client, "GET", "flows").await?;
@@ -26,6 +27,7 @@ pub(crate) async fn run(client: &Client) -> Result<Exit, Exit> {
                 text(flow, "id"),
                 state.to_owned(),
                 triggers.join(", "),
+                next(flow),
                 format!("{}:{}", text(flow, "file"), text(flow, "line")),
                 plan,
             ]
@@ -34,7 +36,13 @@ pub(crate) async fn run(client: &Client) -> Result<Exit, Exit> {
     output::out(&if rows.is_empty() {
         "no flows are live\n".to_owned()
     } else {
-        table(&["FLOW", "STATE", "WHEN", "WHERE", "PLAN"], &rows)
+        table(&["FLOW", "STATE", "WHEN", "NEXT", "WHERE", "PLAN"], &rows)
     });
     Ok(Exit::Well)
+}
+
+/// When the clock starts it next: at the earliest of what it waits for.
+fn next(flow: &Json) -> String {
+    let starts = list(flow, "clock").iter().filter(|start| text(start, "kind") != "expect");
+    starts.map(|start| instant(start, "next_at")).filter(|at| !at.is_empty()).min().unwrap_or_default()
 }

@@ -52,6 +52,9 @@ fn page(status: &Json) -> String {
             format!("broken since {}: {}", text(broken, "since"), text(broken, "reason"))
         };
         out.push_str(&format!("  connection {} ({}): {state}\n", text(connection, "name"), text(connection, "connector")));
+        for known in list(connection, "states") {
+            out.push_str(&format!("    {} {}\n", text(known, "state"), standing(known)));
+        }
     }
     for file in list(status, "broken") {
         // The report is ours, with quoted source: its lines are kept, its control characters are not.
@@ -59,4 +62,16 @@ fn page(status: &Json) -> String {
         out.push_str(&format!("\n{} is broken; its last sound version is live\n{}\n", text(file, "file"), report.join("\n")));
     }
     out
+}
+
+/// What a state is, since when, and how long ago that was seen.
+fn standing(known: &Json) -> String {
+    let seen = match known["age_ms"].as_i64() {
+        Some(age) => format!("{}, since {} UTC, seen {} s ago", text(known, "value"), instant(known, "since"), age / 1000),
+        None => "not known yet".to_owned(),
+    };
+    match text(known, "error") {
+        error if error.is_empty() => seen,
+        error => format!("not available ({error}); last {seen}"),
+    }
 }

@@ -1,0 +1,380 @@
+//! Reading states: at their interval, when a duration is over, and when something says that they changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow_plan::{Env, Operation, StateSource, Value};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value as Json, json};
+
+use super::sync::{change, state_key};
+use super::{Inner, Item, Reader, event, fold};
+use crate::answer;
+use crate::engine::{Engine, Refused, Shared, locked, take_in};
+use crate::eval::{Scope, eval};
+use crate::event::Incoming;
+use crate::journal;
+use crate::live::LiveConnection;
+use crate::request::{self, setting};
+use crate::store::{Before, BookChange, BookKey, BookRow, StoreError};
+use crate::world::{ServiceCall, TransportError};
+use flow_functions::rfc3339;
+
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
+/// How often a connection is tried whose credentials do not work.
+const PROBE: Duration = Duration::from_secs(300);
+/// What is the same as before is written so often, so that the disk is not woken for nothing.
+const QUIET_COMMIT: SignedDuration = SignedDuration::from_mins(5);
+/// A row that somebody else changed is read again so often.
+const TRIES: u32 = 4;
+
+/// Why a state is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) reason: String,
+    /// The credentials do not work.
+    pub(super) broken: bool,
+    /// The service answered, and the answer says that it does not know either.
+    pub(super) unavailable: bool,
+    retry_after: Option<Duration>,
+}
+
+impl Trouble {
+    fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), broken: false, unavailable: false, retry_after: None }
+    }
+}
+
+/// Begins to read the states for which it is time.
+pub(super) fn begin_due(shared: &Arc<Shared>, now: Timestamp) {
+    let due: Vec<(String, String)> = {
+        let mut inner = shared.clockwork.inner();
+        let due = inner.readers.iter_mut().filter(|(_, reader)| !reader.reading && reader.next_read <= now);
+        due.map(|(name, reader)| {
+            reader.reading = true;
+            name.clone()
+        })
+        .collect()
+    };
+    for name in due {
+        shared.queue().background += 1;
+        let task = {
+            let shared = Arc::clone(shared);
+            async move {
+                read(&shared, &name).await;
+                shared.queue().background -= 1;
+                shared.clockwork.wake(&shared);
+            }
+        };
+        locked(&shared.steps).spawn(task);
+    }
+}
+
+/// Has a state read now, because its time is over; where it cannot be read, that is tried again anyway.
+pub(super) fn want(shared: &Shared, connection: &str, state: &str, now: Timestamp) {
+    if let Some(reader) = shared.clockwork.inner().readers.get_mut(&(connection.to_owned(), state.to_owned())) {
+        if reader.reading {
+            reader.again = true;
+        } else if reader.trouble.is_none() {
+            reader.next_read = reader.next_read.min(now);
+        }
+    }
+}
+
+/// Has a state read now, because something says that it changed.
+pub(crate) fn observe(shared: &Shared, connection: &str, state: &str) -> bool {
+    let now = shared.world.clock.now();
+    let known = shared.clockwork.inner().readers.contains_key(&(connection.to_owned(), state.to_owned()));
+    if known {
+        want(shared, connection, state, now);
+        shared.clockwork.wake(shared);
+    }
+    known
+}
+
+/// Returns the event of a state that starts a flow.
+pub(super) fn state_event(flow: &str, trigger: &str, fired: &fold::Fired, value: Option<&Value>) -> Incoming {
+    let json = |value: Option<&Value>| value.map_or(Json::Null, Value::to_json);
+    let mut payload = json!({ "value": json(value), "since": rfc3339(fired.since) });
+    if let (Some(was), Some(object)) = (&fired.was, payload.as_object_mut()) {
+        object.insert("was".to_owned(), was.to_json());
+    }
+    event(flow, trigger, "state", fired.at, &payload)
+}
+
+impl Inner {
+    /// What a state was when it was last known.
+    pub(super) fn value_of(&self, connection: &str, state: &str) -> Option<Value> {
+        self.readers.get(&(connection.to_owned(), state.to_owned())).and_then(|reader| reader.known.value.clone())
+    }
+}
+
+async fn read(shared: &Arc<Shared>, name: &(String, String)) {
+    let Some((source, connection)) =
+        shared.clockwork.inner().readers.get(name).map(|reader| (reader.source.clone(), Arc::clone(&reader.connection)))
+    else {
+        return;
+    };
+    Engine { shared: Arc::clone(shared) }.pace(&connection).await;
+    let sent_at = shared.world.clock.now();
+    let read = ask(shared, &source, &connection, sent_at).await;
+    let at = shared.world.clock.now();
+    let outcome = match read {
+        Ok(value) => learn(shared, name, &value, sent_at, at).await.map_err(|refused| match refused {
+            Refused::Conflict => Trouble::new("the store was changed meanwhile"),
+            Refused::No(error) => Trouble::new(error.to_string()),
+        }),
+        Err(trouble) => Err(trouble),
+    };
+    let fraction = shared.world.random.fraction();
+    let mut inner = shared.clockwork.inner();
+    if let Some(reader) = inner.readers.get_mut(name) {
+        reader.done(name, outcome, at, fraction);
+    }
+}
+
+impl Reader {
+    fn done(&mut self, name: &(String, String), outcome: Result<(), Trouble>, at: Timestamp, fraction: f64) {
+        let (connection, state) = name;
+        self.reading = false;
+        let again = std::mem::take(&mut self.again);
+        match outcome {
+            Ok(()) => {
+                if self.trouble.take().is_some() {
+                    tracing::info!(connection, state, "the state is known again");
+                }
+                self.failures = 0;
+                self.failing_since = None;
+                self.next_read = if again { at } else { after(at, self.every) };
+            }
+            Err(trouble) => {
+                // What is not known may have been otherwise.
+                self.known.gap = true;
+                let before = self.trouble.as_ref();
+                if before.is_none_or(|before| before.broken != trouble.broken) {
+                    let reason = &trouble.reason;
+                    if trouble.broken {
+                        tracing::error!(connection, state, reason, "the connection is broken: its state cannot be read");
+                    } else {
+                        tracing::warn!(connection, state, reason, "the state is not known; it is read again");
+                    }
+                }
+                let wait = if trouble.broken {
+                    PROBE.max(self.every)
+                } else if trouble.unavailable {
+                    self.every
+                } else {
+                    let longest = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(20)).min(LONGEST_BACKOFF);
+                    self.failures = self.failures.saturating_add(1);
+                    longest.mul_f64(fraction.clamp(0.1, 1.0)).max(trouble.retry_after.unwrap_or_default())
+                };
+                self.failing_since.get_or_insert(at);
+                self.trouble = Some(trouble);
+                self.next_read = after(at, wait);
+            }
+        }
+    }
+}
+
+fn after(at: Timestamp, by: Duration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// Takes in what a state is: the row, and the flows that it starts, in one transaction.
+async fn learn(
+    shared: &Arc<Shared>,
+    name: &(String, String),
+    value: &Value,
+    sent_at: Timestamp,
+    at: Timestamp,
+) -> Result<(), Refused> {
+    for _ in 0..TRIES {
+        let Some(learnt) = learnt(&shared.clockwork.inner(), name, value, sent_at, at)? else { return Ok(()) };
+        if learnt.events.is_empty() && learnt.book.is_empty() {
+            if let Some(reader) = shared.clockwork.inner().readers.get_mut(name) {
+                reader.known = learnt.known;
+            }
+            return Ok(());
+        }
+        match take_in(shared, &name.0, learnt.events, None, learnt.book.clone()).await {
+            Ok(_) => {
+                let mut inner = shared.clockwork.inner();
+                let of_state = state_key(name);
+                for change in learnt.book {
+                    let Some(row) = change.row else { continue };
+                    match inner.readers.get_mut(name).filter(|_| change.key == of_state) {
+                        Some(reader) => {
+                            reader.row = Some(row);
+                            reader.written_at = Some(at);
+                        }
+                        None => inner.wrote(&change.key, row),
+                    }
+                }
+                if let Some(reader) = inner.readers.get_mut(name) {
+                    reader.known = learnt.known;
+                }
+                return Ok(());
+            }
+            Err(Refused::Conflict) => read_again(shared, name, &learnt.book)?,
+            Err(refused) => return Err(refused),
+        }
+    }
+    Err(Refused::Conflict)
+}
+
+/// What follows from what a state is.
+struct Learnt {
+    known: fold::Known,
+    events: Vec<Incoming>,
+    book: Vec<BookChange>,
+}
+
+fn learnt(
+    inner: &Inner,
+    name: &(String, String),
+    value: &Value,
+    sent_at: Timestamp,
+    at: Timestamp,
+) -> Result<Option<Learnt>, StoreError> {
+    let Some(reader) = inner.readers.get(name) else { return Ok(None) };
+    let before = &reader.known;
+    let known = fold::known(before, value, at);
+    let (mut events, mut book) = (Vec::new(), Vec::new());
+    let mut waiting: Vec<(&BookKey, &super::Entry)> =
+        inner.entries.iter().filter(|(_, entry)| waits_for(&entry.item, name)).collect();
+    waiting.sort_by_key(|(key, _)| *key);
+    for (key, entry) in waiting {
+        let Item::State { rule, .. } = &entry.item else { continue };
+        let row: fold::Row = entry.row.read()?;
+        let (next, fired) = fold::advance(rule, &row, before, value, sent_at, at);
+        events.extend(fired.map(|fired| state_event(&key.owner, &entry.trigger, &fired, Some(value))));
+        if next != row {
+            book.push(change(key, Some(BookRow::of(&next, None)?), Before::Row(Some(entry.row.clone()))));
+        }
+    }
+    let same = before.value == known.value && reader.row.is_some();
+    let quiet = reader.written_at.is_some_and(|written| at.duration_since(written) < QUIET_COMMIT);
+    if !same || !quiet || !book.is_empty() {
+        book.push(change(&state_key(name), Some(BookRow::of(&known, None)?), Before::Row(reader.row.clone())));
+    }
+    Ok(Some(Learnt { known, events, book }))
+}
+
+fn waits_for(item: &Item, name: &(String, String)) -> bool {
+    matches!(item, Item::State { connection, rule } if *connection == name.0 && rule.state == name.1)
+}
+
+fn read_again(shared: &Shared, name: &(String, String), book: &[BookChange]) -> Result<(), StoreError> {
+    let of_state = state_key(name);
+    for change in book {
+        let row = shared.store.book_row(&change.key)?;
+        let mut inner = shared.clockwork.inner();
+        if change.key == of_state {
+            if let Some(reader) = inner.readers.get_mut(name) {
+                reader.row = row;
+            }
+        } else if let Some(row) = row {
+            inner.wrote(&change.key, row);
+        } else {
+            inner.remove(&change.key);
+            inner.stale = true;
+        }
+    }
+    Ok(())
+}
+
+/// What a state's query can read: its inputs, and the connection's settings.
+struct StateScope<'a> {
+    inputs: &'a [Value],
+    result: &'a Value,
+    connection: &'a LiveConnection,
+    now: Timestamp,
+}
+
+impl Scope for StateScope<'_> {
+    fn local(&self, local: u16) -> Value {
+        if local == 0 { self.result.clone() } else { Value::Missing }
+    }
+
+    fn input(&self, input: u16) -> Value {
+        self.inputs.get(usize::from(input)).cloned().unwrap_or_default()
+    }
+
+    fn env(&self, env: &Env) -> Value {
+        match env {
+            Env::Now | Env::SentAt => Value::Instant(self.now),
+            Env::Setting(name) => setting(self.connection, name),
+            _ => Value::Missing,
+        }
+    }
+}
+
+/// Asks the service what a state is.
+async fn ask(shared: &Shared, source: &StateSource, connection: &Arc<LiveConnection>, now: Timestamp) -> Result<Value, Trouble> {
+    let nothing = StateScope { inputs: &[], result: &Value::Missing, connection, now };
+    let inputs: Result<Vec<Value>, _> = source.args.iter().map(|arg| eval(arg, &nothing)).collect();
+    let inputs = inputs.map_err(|error| Trouble::new(error.to_string()))?;
+    let result = query(shared, &source.query, connection, inputs, now).await?;
+    let value = eval(&source.value, &StateScope { result: &result, ..nothing }).unwrap_or_default();
+    let is_member =
+        source.members.is_empty() || value.as_text().is_some_and(|text| source.members.iter().any(|member| member == text));
+    if value.is_missing() || !is_member {
+        let reason = match &value {
+            Value::Missing => "the service does not say what it is".to_owned(),
+            other => format!("`{}` is no value that is known of it", shorten(other)),
+        };
+        return Err(Trouble { unavailable: true, ..Trouble::new(reason) });
+    }
+    Ok(value)
+}
+
+fn shorten(value: &Value) -> String {
+    value.to_string().chars().filter(|c| !c.is_control()).take(40).collect()
+}
+
+async fn query(
+    shared: &Shared,
+    operation: &Arc<Operation>,
+    connection: &Arc<LiveConnection>,
+    inputs: Vec<Value>,
+    now: Timestamp,
+) -> Result<Value, Trouble> {
+    if let Some(services) = &shared.world.services {
+        let short = operation.name.rsplit('.').next().unwrap_or(&operation.name);
+        let name = connection.plan.name.clone();
+        let call = ServiceCall {
+            name: format!("{name}.{short}"),
+            connection: name,
+            operation: Arc::clone(operation),
+            inputs,
+            step: None,
+        };
+        return match services.perform(call).await {
+            journal::Outcome::Done { value, .. } => Ok(value),
+            journal::Outcome::NotDone { error, retry_after_ms, .. } => {
+                Err(Trouble { retry_after: retry_after_ms.map(Duration::from_millis), ..Trouble::new(error) })
+            }
+            journal::Outcome::Broken { error, .. } => Err(Trouble { broken: true, ..Trouble::new(error) }),
+            journal::Outcome::Unknown { error, .. } | journal::Outcome::Refused { error, .. } => Err(Trouble::new(error)),
+        };
+    }
+    let scope = StateScope { inputs: &inputs, result: &Value::Missing, connection, now };
+    let request = request::build(operation, connection, &scope).map_err(|error| {
+        let broken = matches!(error, request::RequestError::NoCredentials(_));
+        Trouble { broken, ..Trouble::new(error.to_string()) }
+    })?;
+    let options = &shared.options;
+    let answer = match shared.world.transport.send(request, options.timeout, options.max_answer).await {
+        Ok(answer) => answer,
+        Err(error @ (TransportError::NotConnected(_) | TransportError::NoAnswer(_) | TransportError::Refused(_))) => {
+            return Err(Trouble::new(error.to_string()));
+        }
+    };
+    match answer::read(operation, connection, &answer, &scope) {
+        answer::Outcome::Done(value) => Ok(value),
+        answer::Outcome::NotDone { error, retry_after, .. } => Err(Trouble { retry_after, ..Trouble::new(error) }),
+        answer::Outcome::Broken { error, .. } => Err(Trouble { broken: true, ..Trouble::new(error) }),
+        answer::Outcome::Unknown { error, .. } | answer::Outcome::Refused { error, .. } => Err(Trouble::new(error)),
+    }
+}

@@ -1,0 +1,175 @@
+//! What the engine itself has to say about flows, as events of the built-in connection `flow`.
+//!
+//! Each is written in the transaction of what it announces. Runs that such an event started announce nothing, and no flow
+//! hears of itself, so that nothing goes round.
+
+use bytes::Bytes;
+use flow_plan::{Expect, Rate};
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+
+use super::Shared;
+use super::accept::{Prepared, batch_of, prepare, settle, unknown_plans};
+use crate::event::{AcceptError, Incoming, Origin, Via};
+use crate::executor::Job;
+use crate::run::{Run, Status, Step, StepStatus};
+use crate::store::{RunUpdate, StoreError};
+use flow_functions::rfc3339;
+
+/// The connection that such events come from.
+pub(crate) const FLOW: &str = "flow";
+const ENGINE: &str = "engine";
+
+/// Causes may stand so deep behind each other; what is deeper starts nothing.
+pub(crate) const DEEPEST: u16 = 8;
+
+/// Something that happened to a run and is to be announced.
+#[derive(Debug, Clone)]
+pub(crate) struct Announcement {
+    dead: bool,
+    /// How many entries the journal had behind it: it happens once.
+    entries: u32,
+    at: Timestamp,
+    error: String,
+    step: Option<String>,
+    action: Option<String>,
+}
+
+/// Returns how many steps of a run have failed for good.
+fn failed(run: &Run) -> usize {
+    run.steps.iter().filter(|step| step.status == StepStatus::Failed).count()
+}
+
+/// What has to be known of a run before an entry is applied.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before {
+    failed: usize,
+    dead: bool,
+}
+
+impl Before {
+    pub(crate) fn of(run: &Run) -> Self {
+        Self { failed: failed(run), dead: run.status == Status::Dead }
+    }
+
+    /// Returns what the entry that was applied since is to be announced as.
+    pub(crate) fn announcement(self, job: &Job, at: Timestamp) -> Option<Announcement> {
+        let run = &job.run;
+        let made_by_the_engine = run.start.as_ref().is_some_and(|start| start.event.via == Via::Engine);
+        let died = run.status == Status::Dead && !self.dead;
+        let step_failed = failed(run) > self.failed;
+        if made_by_the_engine || !died && !step_failed {
+            return None;
+        }
+        let step = run.steps.iter().rev().find(|step| step.status == StepStatus::Failed).filter(|_| step_failed);
+        let action = step.and_then(|step| action_of(job, step));
+        let last = step.and_then(|step| step.attempts.last()).and_then(|attempt| attempt.error.clone());
+        // One that was handled leaves its reason with the flow's handler, or nowhere but at the step.
+        let error = if died { run.reason.clone() } else { last.or_else(|| run.handled.clone()) };
+        Some(Announcement {
+            dead: died,
+            entries: run.entries,
+            at,
+            error: error.unwrap_or_default(),
+            step: step.map(|step| step.path.clone()),
+            action,
+        })
+    }
+}
+
+fn action_of(job: &Job, step: &Step) -> Option<String> {
+    match job.flow.program.instrs.get(step.at as usize) {
+        Some(flow_plan::Instr::Call(call)) => Some(call.name.clone()),
+        _ => None,
+    }
+}
+
+/// Tells whether a live flow wants to hear of it.
+fn is_heard(shared: &Shared, kind: &str) -> bool {
+    shared.current().matcher.listens(FLOW, ENGINE, kind)
+}
+
+fn report(kind: &str, id: String, at: Timestamp, depth: u16, mut data: Json) -> Incoming {
+    if let Some(data) = data.as_object_mut() {
+        data.insert("at".to_owned(), Json::String(rfc3339(at)));
+    }
+    let payload = json!({ "type": kind, "id": id, "at": rfc3339(at), "data": data });
+    Incoming {
+        id,
+        source: ENGINE.to_owned(),
+        event_type: Some(kind.to_owned()),
+        occurred_at: Some(at),
+        payload: Bytes::from(payload.to_string()),
+        via: Via::Engine,
+        origin: Origin::Flow,
+        depth,
+        only_trigger: None,
+    }
+}
+
+/// Returns the event that says of a flow that it did not start as often as it should; `None` where nobody hears it.
+pub(crate) fn announce_silence(shared: &Shared, flow: &str, rule: &Expect, at: Timestamp) -> Option<Incoming> {
+    let within = match &rule.every {
+        Rate::Sliding(millis) => flow_plan::Duration::from_millis(i64::try_from(*millis).unwrap_or(i64::MAX)).to_string(),
+        Rate::Calendar { unit, .. } => format!("{unit:?}").to_lowercase(),
+    };
+    let count = rule.count;
+    let error = format!("it should have started at least {count} time{} per {within}", if count == 1 { "" } else { "s" });
+    tracing::error!(flow, "the flow is silent: {error}");
+    if !is_heard(shared, "silent") {
+        return None;
+    }
+    Some(report("silent", format!("{flow}@{}:silent", rfc3339(at)), at, 1, json!({ "flow": flow, "error": error })))
+}
+
+/// Returns the event that says of a flow that it was paused; `None` where nobody hears it.
+pub(crate) fn announce_pause(shared: &Shared, flow: &str, why: &str, at: Timestamp) -> Option<Incoming> {
+    if !is_heard(shared, "paused") {
+        return None;
+    }
+    Some(report("paused", format!("{flow}@{}:paused", rfc3339(at)), at, 1, json!({ "flow": flow, "error": why })))
+}
+
+/// Returns the events that a run's announcements are.
+pub(crate) fn events_of(shared: &Shared, job: &Job, announcements: &[Announcement]) -> Vec<Incoming> {
+    let Some(start) = job.run.start.as_deref() else { return Vec::new() };
+    let of = |what: &Announcement| {
+        // A step that nothing took over is told with the death of its run.
+        let kind = if what.dead { "dead" } else { "failed" };
+        is_heard(shared, kind).then(|| {
+            let mut data = json!({
+                "flow": job.flow.id,
+                "error": what.error,
+                "run": job.run.id(),
+                "event_id": start.event.id,
+                "trigger": start.trigger,
+                "connection": start.event.connection,
+            });
+            if let Some(data) = data.as_object_mut() {
+                data.extend(what.step.iter().map(|step| ("step".to_owned(), json!(step))));
+                data.extend(what.action.iter().map(|action| ("action".to_owned(), json!(action))));
+                data.extend(job.run.death.filter(|_| what.dead).map(|death| ("death".to_owned(), json!(death))));
+            }
+            let id = format!("{}:{}:{kind}", job.run.id(), what.entries);
+            report(kind, id, what.at, start.event.depth.saturating_add(1), data)
+        })
+    };
+    announcements.iter().filter_map(of).collect()
+}
+
+/// Writes what happened to a run together with the events that announce it, and what those start.
+pub(crate) async fn update(shared: &Shared, update: RunUpdate, events: Vec<Incoming>) -> Result<(), StoreError> {
+    if events.is_empty() {
+        return shared.store.update(vec![update]).await;
+    }
+    let current = shared.current();
+    let received_at = shared.world.clock.now();
+    let prepared: Result<Vec<Prepared>, AcceptError> =
+        events.into_iter().map(|event| prepare(shared, &current, FLOW, event, received_at)).collect();
+    let prepared = prepared.map_err(|error| StoreError::Io(error.to_string()))?;
+    let plans = unknown_plans(shared, &prepared);
+    let batch = batch_of(&prepared, FLOW, plans.clone(), None, Vec::new())?;
+    let accepted = shared.store.update_and_accept(vec![update], batch).await?;
+    settle(shared, prepared, accepted, &plans);
+    Ok(())
+}
