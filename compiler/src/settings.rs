@@ -34,4 +34,8 @@ pub struct ConnectionSettings {
     pub connector: String,
     /// Settings that are no secrets.
     pub values: BTreeMap<String, Value>,
+    /// `poll`, in milliseconds.
+    pub poll_ms: Option<u64>,
+    /// `poll = false`: nothing is read by itself.
+    pub never_polls: bool,
 }

@@ -61,7 +61,12 @@ pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_se
                 });
             }
         }
-        let mut given = ConnectionSettings { connector: connection.connector.clone(), ..ConnectionSettings::default() };
+        let mut given = ConnectionSettings {
+            connector: connection.connector.clone(),
+            poll_ms: connection.poll_ms,
+            never_polls: !connection.polls,
+            ..ConnectionSettings::default()
+        };
         for (key, value) in &connection.values {
             if connector.secrets.iter().any(|secret| secret.name == *key) {
                 match &value.value {

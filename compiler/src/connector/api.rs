@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use flow_grammar::span::Span;
-use flow_grammar::syntax::{self, Ident, MemberKind, NumberLit, Rate};
+use flow_grammar::syntax::{self, Ident, MemberKind, NumberLit, Rate, SourceLineKind};
 use flow_plan::ty::Type;
 use flow_plan::{self as plan, Currency, Expr, Value};
 
-use super::builtin::ENGINE_SOURCE;
 use super::wire::{Place, Scope};
 use super::{Cx, docs_line};
 use crate::catalog;
@@ -67,8 +66,12 @@ impl<'a> Cx<'a> {
             self.declare_api_line(&mut api, member);
         }
         // What asks nothing needs no address.
-        let asks = node.members.iter().any(|member| !matches!(&member.kind, MemberKind::Record(_) | MemberKind::Trigger(_) | MemberKind::Docs(_))
-            && !matches!(&member.kind, MemberKind::Source(source) if source.name.as_ref().is_some_and(|name| name.text == ENGINE_SOURCE)));
+        let asks = node.members.iter().any(|member| match &member.kind {
+            MemberKind::Operation(_) | MemberKind::State(_) | MemberKind::Auth(_) => true,
+            MemberKind::Source(source) => asks(source),
+            MemberKind::Trigger(trigger) => trigger.own_source.as_ref().is_some_and(asks),
+            _ => false,
+        }) || node.members.is_empty();
         if asks && !seen.contains_key("base") {
             let diagnostic = self.mistake(node.name.span, format!("`{}` does not say where its API is", node.name.text));
             self.push(diagnostic.help("add a line such as `base \"https://api.example.com\"`"));
@@ -241,4 +244,10 @@ impl<'a> Cx<'a> {
         }
         exponents
     }
+}
+
+/// Tells whether a source makes requests.
+fn asks(source: &syntax::Source) -> bool {
+    let requests = |line: &syntax::SourceLine| matches!(line.kind, SourceLineKind::Poll { .. } | SourceLineKind::Register { .. });
+    source.lines.iter().any(requests)
 }

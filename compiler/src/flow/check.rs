@@ -11,35 +11,17 @@ use flow_plan as plan;
 use flow_plan::ty::Type;
 
 use super::build::Builder;
+use super::event::{Slot, Starts};
 use super::expand::Fill;
 use super::fact::{Facts, Place, Root};
 use super::sends::Sends;
+use super::step::Awaited;
 use super::typed::Typed;
-use crate::catalog::{Catalog, Connector, Field, Record, Trigger};
+use crate::catalog::{Catalog, Connector, Field, Record};
 use crate::code::Code;
 use crate::connector::ENGINE;
 use crate::diagnostic::Diagnostic;
 use crate::settings::Settings;
-
-/// The event that starts the flow.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Event<'a> {
-    /// There is none: the steps of a connector.
-    None,
-    /// It is not known because of an earlier mistake.
-    Unknown,
-    /// An event of a trigger.
-    Known(Source<'a>),
-}
-
-/// A trigger with all that belongs to it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Source<'a> {
-    pub(super) connection: &'a str,
-    pub(super) connector: &'a Connector,
-    pub(super) trigger: &'a Trigger,
-    pub(super) record: &'a Record,
-}
 
 /// A name that the source gave to a value.
 #[derive(Debug, Clone)]
@@ -101,7 +83,9 @@ pub(super) struct Checker<'a> {
     pub(super) quiet_error: bool,
     /// The tree has parts that could not be read.
     pub(super) broken: bool,
-    pub(super) event: Event<'a>,
+    pub(super) starts: Starts<'a>,
+    /// The event that the `wait for` at hand awaits: bare names are its fields.
+    pub(super) awaited: Option<Awaited<'a>>,
     pub(super) frame: Frame<'a>,
     pub(super) setting: Setting,
     pub(super) bindings: Vec<Binding<'a>>,
@@ -109,7 +93,7 @@ pub(super) struct Checker<'a> {
     pub(super) facts: Facts<'a>,
     pub(super) build: Builder,
     /// The slots of the event's fields.
-    pub(super) reads: Vec<&'a Field>,
+    pub(super) reads: Vec<Slot<'a>>,
     pub(super) used: BTreeSet<String>,
     pub(super) fills: Vec<Fill>,
     /// Above 0: the step at hand was written by the compiler.
@@ -132,6 +116,8 @@ pub(super) struct Checker<'a> {
     pub(super) beside: Vec<crate::diagnostic::Edit>,
     /// Names that are out of scope, with the places that gave them.
     pub(super) gone: Vec<(Cow<'a, str>, Span)>,
+    /// How old the event may be, because of a dangerous step.
+    pub(super) fresh_ms: Option<u64>,
     pub(super) steps: super::step::StepContext<'a>,
 }
 
@@ -153,7 +139,8 @@ impl<'a> Checker<'a> {
             quiet: 0,
             quiet_error: false,
             broken: false,
-            event: Event::None,
+            starts: Starts::default(),
+            awaited: None,
             frame: Frame { first_binding: 0, own: None, sees_event: true, is_guard: false, source, block: None, depth: 0 },
             setting: Setting::Condition,
             bindings: Vec::new(),
@@ -174,6 +161,7 @@ impl<'a> Checker<'a> {
             negation: None,
             beside: Vec::new(),
             gone: Vec::new(),
+            fresh_ms: None,
             steps: super::step::StepContext::default(),
         }
     }
@@ -247,24 +235,15 @@ impl<'a> Checker<'a> {
     /// Returns the connection that a bare name means where a value is expected. The events of the flows themselves have a
     /// field of the name of their connection, which nobody has chosen: it is the field that is meant.
     pub(super) fn bare_connection(&self, name: &str) -> Option<(&'a str, &'a Connector)> {
-        self.connection(name).filter(|(connection, _)| *connection != ENGINE || self.event_field(name).is_none())
+        self.connection(name).filter(|(connection, _)| *connection != ENGINE || self.bare_field(name).is_none())
     }
 
-    /// Returns the field of the event.
-    pub(super) fn event_field(&self, name: &str) -> Option<&'a Field> {
-        match self.event {
-            Event::Known(source) if self.frame.sees_event => source.record.field(name),
-            Event::Known(_) | Event::None | Event::Unknown => None,
+    /// Returns the field that a bare name reaches where no binding and no connection has that name.
+    pub(super) fn bare_field(&self, name: &str) -> Option<&'a Field> {
+        match &self.awaited {
+            Some(awaited) => awaited.source.record.field(name),
+            None => self.event_field(name),
         }
-    }
-
-    /// Returns the slot of a field of the event.
-    pub(super) fn slot(&mut self, field: &'a Field) -> u16 {
-        let at = self.reads.iter().position(|known| std::ptr::eq(*known, field)).unwrap_or_else(|| {
-            self.reads.push(field);
-            self.reads.len() - 1
-        });
-        u16::try_from(at).unwrap_or(u16::MAX)
     }
 
     /// How a place is written here.
@@ -272,9 +251,10 @@ impl<'a> Checker<'a> {
         match place.root {
             Root::Event => {
                 let first = place.path.split(['.', '[']).next().unwrap_or_default();
-                if self.is_hidden(first) { format!("event.{}", place.path) } else { place.path.to_string() }
+                if self.awaited.is_some() || self.is_hidden(first) { format!("event.{}", place.path) } else { place.path.to_string() }
             }
             Root::Raw => format!("raw.{}", place.path),
+            Root::Awaited => place.path.to_string(),
             Root::Binding(id) => {
                 let name = self.bindings.iter().find(|binding| binding.id == id).map_or("", |binding| &binding.name);
                 if place.path.is_empty() { name.to_owned() } else { format!("{name}.{}", place.path) }

@@ -10,7 +10,7 @@ use flow_plan as plan;
 use flow_plan::Value;
 use flow_plan::ty::Type;
 
-use super::check::{Checker, Event, Frame, Setting};
+use super::check::{Checker, Frame, Setting};
 use super::step::Returns;
 use super::typed::{Typed, split};
 use crate::catalog::{Catalog, Connector, Operation, OperationBody, Record};
@@ -39,7 +39,7 @@ fn check<'a>(connector: &'a Connector, node: &syntax::Connector, source: &'a str
     for trigger in connector.triggers.values() {
         let Some(record) = connector.records.get(&trigger.record) else { continue };
         let mut checker = fresh();
-        checker.event = Event::Known(Checker::source_of(connector, trigger, record));
+        checker.starts.sources.push(Checker::source_of(connector, trigger, record));
         checker.guard(trigger, |_| None);
         diagnostics.append(&mut checker.diagnostics);
         for summary in &trigger.summaries {

@@ -23,6 +23,8 @@ pub(super) enum Root {
     Binding(u32),
     /// The raw payload.
     Raw,
+    /// The event that a `wait for` awaits.
+    Awaited,
 }
 
 impl<'a> Place<'a> {
@@ -54,6 +56,8 @@ pub(super) enum Fact<'a> {
     Present(Place<'a>),
     /// The money there has one of these currencies.
     Currency(Place<'a>, Rc<BTreeSet<Currency>>),
+    /// The event is of one of these triggers: their numbers, as a set.
+    Trigger(u64),
 }
 
 /// The facts at one point, innermost last.
@@ -97,15 +101,32 @@ impl<'a> Facts<'a> {
         // The newest is the narrowest: it was learned where the older ones held.
         self.known.iter().rev().find_map(|fact| match fact {
             Fact::Currency(known, currencies) if known == place => Some(currencies),
-            Fact::Currency(..) | Fact::Present(_) => None,
+            Fact::Currency(..) | Fact::Present(_) | Fact::Trigger(_) => None,
         })
     }
+
+    /// Returns the triggers that the event can be of, as a set.
+    pub(super) fn triggers(&self) -> u64 {
+        triggers(&self.known).unwrap_or(u64::MAX)
+    }
+}
+
+/// The triggers that the event can be of, where something is known about that.
+pub(super) fn triggers(facts: &[Fact<'_>]) -> Option<u64> {
+    facts
+        .iter()
+        .filter_map(|fact| match fact {
+            Fact::Trigger(set) => Some(*set),
+            Fact::Present(_) | Fact::Currency(..) => None,
+        })
+        .reduce(|left, right| left & right)
 }
 
 /// Tells whether one of the facts says that the place is there.
 pub(super) fn facts_have(facts: &[Fact<'_>], place: &Place<'_>) -> bool {
     facts.iter().any(|fact| match fact {
         Fact::Present(known) | Fact::Currency(known, _) => known.is_within(place),
+        Fact::Trigger(_) => false,
     })
 }
 
@@ -118,8 +139,9 @@ pub(super) fn common<'a>(left: Vec<Fact<'a>>, right: &[Fact<'a>]) -> Vec<Fact<'a
                 Fact::Currency(known, others) if *known == place => {
                     Some(Fact::Currency(place.clone(), Rc::new(currencies.union(others).copied().collect())))
                 }
-                Fact::Currency(..) | Fact::Present(_) => None,
+                Fact::Currency(..) | Fact::Present(_) | Fact::Trigger(_) => None,
             }),
+            Fact::Trigger(set) => triggers(right).map(|others| Fact::Trigger(set | others)),
         })
         .collect()
 }

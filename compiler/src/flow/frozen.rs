@@ -8,7 +8,8 @@ use flow_plan as plan;
 use flow_plan::{Expr, Value};
 
 use super::call::Target;
-use super::check::{Checker, Source};
+use super::check::Checker;
+use super::event::Source;
 use super::typed::Typed;
 use crate::lock::{Entry, one_line};
 

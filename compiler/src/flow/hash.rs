@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use flow_plan as plan;
-use flow_plan::{Condition, Expr, FieldShape, Instr, Limits, Operation, Program, TriggerUse};
+use flow_plan::{Condition, Expr, FieldShape, Instr, Limits, Operation, Program, StartKind, TriggerUse};
 use serde::Serialize;
 
 /// How many operations are remembered before those that are gone are forgotten.
@@ -32,12 +32,9 @@ struct Behaviour<'a> {
 
 /// Returns the hash of a flow. Names, docs, file and the texts of conditions are not part of it.
 pub(super) fn behaviour(flow: &mut plan::Flow) -> String {
-    let mut docs = Vec::new();
-    for instr in &mut flow.program.instrs {
-        if let Instr::Call(call) = instr {
-            docs.push(std::mem::take(&mut call.docs));
-        }
-    }
+    // What is only for people is taken out, and put back.
+    let mut words = Vec::new();
+    words_of(flow, &mut |word| words.push(std::mem::take(word)));
     let hash = plan::content_hash(&Behaviour {
         triggers: &flow.triggers,
         reads: &flow.reads,
@@ -46,13 +43,41 @@ pub(super) fn behaviour(flow: &mut plan::Flow) -> String {
         program: &flow.program,
         operations: flow.operations.iter().map(operation).collect(),
     });
-    let mut docs = docs.into_iter();
-    for instr in &mut flow.program.instrs {
-        if let Instr::Call(call) = instr {
-            call.docs = docs.next().unwrap_or_default();
+    let mut words = words.into_iter();
+    words_of(flow, &mut |word| *word = words.next().unwrap_or_default());
+    hash
+}
+
+/// Calls `each` with the doc comments of steps, and with the texts of conditions that are part of triggers and steps.
+fn words_of(flow: &mut plan::Flow, each: &mut dyn FnMut(&mut String)) {
+    for used in &mut flow.triggers {
+        if let StartKind::Absence(absence) = &mut used.kind {
+            absence.filter.iter_mut().for_each(|filter| texts_of(filter, each));
         }
     }
-    hash
+    for instr in &mut flow.program.instrs {
+        match instr {
+            Instr::Call(call) => each(&mut call.docs),
+            Instr::WaitFor(wait) => wait.condition.iter_mut().for_each(|condition| texts_of(condition, each)),
+            Instr::Set { .. }
+            | Instr::Jump(_)
+            | Instr::Unless { .. }
+            | Instr::Require(_)
+            | Instr::Each { .. }
+            | Instr::Next { .. }
+            | Instr::Wait(_)
+            | Instr::Stop { .. }
+            | Instr::Finish => {}
+        }
+    }
+}
+
+fn texts_of(condition: &mut Condition, each: &mut dyn FnMut(&mut String)) {
+    match condition {
+        Condition::All(parts) | Condition::Any(parts) => parts.iter_mut().for_each(|part| texts_of(part, each)),
+        Condition::Not(inner) => texts_of(inner, each),
+        Condition::Test { text, .. } => each(text),
+    }
 }
 
 /// Returns the hash of an operation, computed once.

@@ -3,7 +3,8 @@
 use flow_grammar::syntax::{self, Ident};
 use flow_plan as plan;
 
-use super::check::{Checker, Event, listed};
+use super::check::{Checker, listed};
+use super::event::{Bare, Event};
 use super::expr::function::{FUNCTIONS, PLANNED};
 use super::typed::Typed;
 use crate::catalog::{Connector, Record};
@@ -27,12 +28,12 @@ impl<'a> Checker<'a> {
             return;
         }
         let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("there is no `{text}` here"));
+        if self.shared_by_some(name) || self.field_of_nothing(name) {
+            return;
+        }
         let locals =
             self.bindings.get(self.frame.first_binding..).unwrap_or_default().iter().map(|binding| binding.name.as_ref());
-        let fields: &[crate::catalog::Field] = match self.event {
-            Event::Known(source) if self.frame.sees_event => &source.record.fields,
-            Event::Known(_) | Event::None | Event::Unknown => &[],
-        };
+        let fields = self.event_fields();
         let candidates = locals.chain(fields.iter().map(|field| field.name.as_str()));
         // `yes` for a truth can be nothing else.
         let meant_surely = meant.as_ref().is_some_and(|fix| fix.safe);
@@ -48,7 +49,7 @@ impl<'a> Checker<'a> {
             diagnostic = found.apply(diagnostic);
         } else if FUNCTIONS.iter().any(|function| function.name == text) {
             diagnostic = diagnostic.help(format!("`{text}` is a function: `{text}(…)`"));
-        } else if let Event::Known(source) = self.event {
+        } else if let Event::Known(source) = self.event() {
             diagnostic = diagnostic
                 .label(format!("no field of {}.{}, and no name given before", source.connection, source.trigger.name))
                 .help(format!("`flowc docs {}.{}` lists the fields", source.connection, source.trigger.name));
@@ -65,6 +66,57 @@ impl<'a> Checker<'a> {
         self.report(diagnostic);
     }
 
+    /// Reports a field that some of the flow's triggers have, or all with another type.
+    fn shared_by_some(&mut self, name: &Ident) -> bool {
+        if !matches!(self.event(), Event::Several) || !self.frame.sees_event {
+            return false;
+        }
+        let text = name.text.as_str();
+        let all: Vec<_> = self.possible().map(|(_, source)| (source, source.record.field(text))).collect();
+        let having: Vec<_> = all.iter().filter_map(|(source, field)| field.map(|field| (*source, field))).collect();
+        let Some((source, _)) = having.first().copied() else { return false };
+        let diagnostic = if having.len() == all.len() {
+            let types: Vec<String> =
+                having.iter().map(|(source, field)| format!("{} in {}", field.ty, source.path())).collect();
+            self.diagnostic(Code::E206, name.span, format!("`{text}` is not the same in every event"))
+                .label(types.join(", "))
+        } else {
+            let with: Vec<String> = having.iter().map(|(source, _)| source.path()).collect();
+            let without: Vec<String> =
+                all.iter().filter(|(_, field)| field.is_none()).map(|(source, _)| source.path()).collect();
+            self.diagnostic(Code::E206, name.span, format!("not every event of this flow has `{text}`"))
+                .label(format!("{} has it, {} does not", listed(&with, "and"), listed(&without, "and")))
+        };
+        let diagnostic = diagnostic.help(format!(
+            "ask first which trigger it was: `match trigger.name {{ \"{0}\" => …  else => … }}`, or `if trigger.name is \"{0}\" {{ … }}`",
+            source.trigger.name
+        ));
+        self.report(diagnostic);
+        true
+    }
+
+    /// Reports a field of an event that has none.
+    fn field_of_nothing(&mut self, name: &Ident) -> bool {
+        let Event::Bare(bare) = self.event() else { return false };
+        let awaited = self.starts.sources.first().filter(|source| source.record.field(&name.text).is_some());
+        let (message, label) = match (bare, awaited) {
+            (Bare::Absence, Some(source)) => (
+                format!("`{}` cannot be read: the event did not come", name.text),
+                format!("it is a field of {}, and this flow starts because there was none", source.path()),
+            ),
+            (Bare::Absence, None) => {
+                (format!("there is no `{}` here", name.text), "the event that starts this flow is one that did not come".to_owned())
+            }
+            (Bare::Clock, _) => (format!("there is no `{}` here", name.text), "the clock starts this flow, and has no fields".to_owned()),
+        };
+        let diagnostic = self
+            .diagnostic(Code::E201, name.span, message)
+            .label(label)
+            .help("ask a service for what is needed: `let x = …`; the instant of the start is `event.at`");
+        self.report(diagnostic);
+        true
+    }
+
     /// One line about a name in scope.
     fn about(&self, name: &str) -> String {
         if let Some(binding) = self.binding(name) {
@@ -76,7 +128,10 @@ impl<'a> Checker<'a> {
     /// Reports `event.x` without such a field.
     pub(super) fn unknown_event_field(&mut self, name: &Ident) {
         let text = name.text.as_str();
-        let Event::Known(source) = self.event else {
+        if self.shared_by_some(name) || self.field_of_nothing(name) {
+            return;
+        }
+        let Event::Known(source) = self.event() else {
             let diagnostic = self
                 .diagnostic(Code::E201, name.span, "there is no event here")
                 .help("the steps of a connector know their inputs only");
@@ -128,7 +183,7 @@ impl<'a> Checker<'a> {
 
     /// Where else a name would have been right.
     fn elsewhere(&self, name: &str) -> Option<Elsewhere> {
-        let Event::Known(source) = self.event else { return None };
+        let Event::Known(source) = self.event() else { return None };
         if self.frame.own.is_some() {
             return None;
         }

@@ -21,6 +21,10 @@ pub(super) enum Need<'t> {
     Field(&'t str),
     /// The list of a `for`.
     List,
+    /// A key of a limit: what tells events apart.
+    Key,
+    /// What a `wait until` waits for.
+    Wait,
     /// A result that is always there.
     Return,
 }
@@ -31,6 +35,8 @@ impl Need<'_> {
             Need::Text => "a text has no hole: everything in it must have a value".to_owned(),
             Need::Input(name) | Need::Field(name) => format!("`{name}` must always have a value"),
             Need::List => "a loop needs a list".to_owned(),
+            Need::Key => "events without it would share one limit, although they have nothing to do with each other".to_owned(),
+            Need::Wait => "the run would not know for what it waits".to_owned(),
             Need::Return => "the result is declared as always there".to_owned(),
         }
     }
@@ -82,7 +88,7 @@ impl<'a> Checker<'a> {
         let nested = is_operand(expr);
         // `0 USD` is a default in a text, but no amount to give to anybody.
         let is_amount = *value.ty == Type::Money && matches!(why, Need::Input(_));
-        if let Some(default) = example(value.ty.as_ref()).filter(|_| !is_amount) {
+        if let Some(default) = example(value.ty.as_ref()).filter(|_| !is_amount && !matches!(why, Need::Key)) {
             let (open, close) = if nested { ("(", ")") } else { ("", "") };
             diagnostic.fixes.push(Fix {
                 title: format!("`{text} else {default}`  (uses a default)"),
@@ -116,7 +122,7 @@ impl<'a> Checker<'a> {
 
     /// Returns the fix that lets only events start the flow where the place has a value.
     pub(super) fn present_in_where(&self, place: &Place<'_>) -> Option<Fix> {
-        if matches!(place.root, Root::Binding(_)) {
+        if matches!(place.root, Root::Binding(_) | Root::Awaited) {
             return None;
         }
         // In `where` no step's name hides a field.
@@ -127,7 +133,7 @@ impl<'a> Checker<'a> {
                     self.connections.contains_key(first) || super::expr::is_builtin(first) || super::check::is_reserved(first);
                 if hidden { format!("event.{}", place.path) } else { place.path.to_string() }
             }
-            Root::Raw | Root::Binding(_) => format!("raw.{}", place.path),
+            Root::Raw | Root::Binding(_) | Root::Awaited => format!("raw.{}", place.path),
         };
         self.extend_where(&format!("{text} is present"), "skips those events")
     }
@@ -181,7 +187,7 @@ impl<'a> Checker<'a> {
         {
             if self.setting == Setting::Steps {
                 diagnostic.fixes.extend(self.present_in_where(place));
-            } else if let (Some(subject), Some(condition)) = (&subject, self.filter_node()) {
+            } else if let (Some(subject), Some(condition), None) = (&subject, self.filter_node(), &self.awaited) {
                 // What is said first is known behind it.
                 let (open, close) = if is_loose(condition) { ("(", ")") } else { ("", "") };
                 diagnostic.fixes.push(Fix {

@@ -7,8 +7,10 @@
 mod build;
 mod call;
 mod check;
+mod clause;
 mod condition;
 mod connector;
+mod event;
 mod expand;
 mod expr;
 mod fact;
@@ -22,6 +24,8 @@ mod sends;
 mod show;
 mod slip;
 mod span;
+mod start;
+mod state;
 mod step;
 mod test;
 mod trigger;
@@ -31,16 +35,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flow_grammar::span::Span;
-use flow_grammar::syntax::{self, Clause, ClauseKind, ElseBranch, StepKind};
+use flow_grammar::syntax::{self, ElseBranch, StepKind};
 use flow_plan as plan;
-use flow_plan::{Condition, Instr};
+use flow_plan::Instr;
 
 use crate::catalog::{Catalog, Connector};
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::settings::Settings;
 use check::{Checker, Setting};
-use condition::Position;
+use clause::Said;
+use start::Started;
 use step::snake as step_name;
 
 pub use connector::check_connector;
@@ -87,8 +92,8 @@ fn run<'a>(ctx: &Context<'a>, node: &'a syntax::Flow) -> Outcome {
     if let Some(title) = &node.title {
         checker.check_secret(title);
     }
-    let trigger = checker.start(&node.start);
-    let filter = checker.clauses(&node.clauses);
+    let mut started = checker.start(node);
+    let said = checker.clauses(&node.clauses, &mut started);
     checker.setting = Setting::Steps;
     let body = checker.block(&node.body, String::new());
     checker.steps.outline = body.outline;
@@ -105,51 +110,10 @@ fn run<'a>(ctx: &Context<'a>, node: &'a syntax::Flow) -> Outcome {
             .help("a flow has room for 65,535 intermediate values; split it into several");
         checker.report(diagnostic);
     }
-    checker.finish(node, trigger, filter, on_error)
+    checker.finish(node, started, said, on_error)
 }
 
 impl<'a> Checker<'a> {
-    /// Checks the clauses; what the filter says is known in the steps.
-    fn clauses(&mut self, clauses: &[Clause]) -> Option<Condition> {
-        let mut filter = None;
-        for clause in clauses {
-            let (what, help) = match &clause.kind {
-                ClauseKind::Where(condition) => {
-                    let checked = self.condition(condition, Position::Positive);
-                    self.facts.learn(checked.when_true);
-                    filter = Some(match filter {
-                        None => checked.tree,
-                        Some(Condition::All(mut parts)) => {
-                            parts.push(checked.tree);
-                            Condition::All(parts)
-                        }
-                        Some(first) => Condition::All(vec![first, checked.tree]),
-                    });
-                    continue;
-                }
-                ClauseKind::Window { .. } => ("`N times within D`", "each event that matches starts the flow today"),
-                ClauseKind::Within(_) => ("`within D` of an event that does not come", "a flow starts with an event that comes"),
-                ClauseKind::Fresh(_) => {
-                    ("`fresh within D`", "a bound on the age can stand in `where`: `now - created_at < 30 seconds`")
-                }
-                ClauseKind::AtMost { .. } => ("`at most N per K per D`", "without it, each event that matches starts the flow"),
-                ClauseKind::OncePer(_) => {
-                    ("`once per K`", "an event starts the flow once in any case, however often it is delivered")
-                }
-                ClauseKind::OneAtATime(_) => ("`one at a time`", "without it, runs stand side by side"),
-                ClauseKind::Throttle { .. } => ("`throttle`", "what a service allows per second is kept in any case"),
-                ClauseKind::WhileRunning(_) => ("`while running`", "without it, runs stand side by side"),
-                ClauseKind::Missed { .. } => ("`missed`", "it belongs to schedules, which do not work yet either"),
-                ClauseKind::OnClockChange(_) => ("`on clock change`", "it belongs to schedules, which do not work yet either"),
-                ClauseKind::AcrossGaps(_) => ("`across gaps`", "it belongs to states, which do not work yet either"),
-                ClauseKind::Expect { .. } => ("`expect`", "`flowd status` shows when a flow last ran"),
-                ClauseKind::Unverified => ("`unverified`", "only verified webhooks are taken"),
-            };
-            self.unsupported(clause.span, what, &format!("take it out; {help}"));
-        }
-        filter
-    }
-
     /// A run must end in a time that can be waited for.
     fn check_count(&mut self, node: &syntax::Flow) {
         let (_, most) = self.steps.count.total();
@@ -171,7 +135,7 @@ impl<'a> Checker<'a> {
 
     /// A flow is there to do something.
     fn check_does_something(&mut self, node: &syntax::Flow) {
-        if does_something(&node.body) || self.broken || self.error_count() > 0 || matches!(self.event, check::Event::Unknown) {
+        if does_something(&node.body) || self.broken || self.error_count() > 0 || matches!(self.event(), event::Event::Unknown) {
             return;
         }
         let diagnostic = self
@@ -224,13 +188,13 @@ impl<'a> Checker<'a> {
     fn finish(
         mut self,
         node: &syntax::Flow,
-        trigger: Option<plan::TriggerUse>,
-        filter: Option<Condition>,
+        started: Started,
+        said: Said,
         on_error: Option<plan::ErrorHandler>,
     ) -> Outcome {
         self.diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
         let sound = !self.broken && !self.diagnostics.iter().any(Diagnostic::is_error);
-        let (Some(trigger), true) = (trigger, sound) else {
+        if started.triggers.is_empty() || !sound {
             let source = self.frame.source;
             self.without_echoes(node, source);
             return Outcome {
@@ -240,26 +204,28 @@ impl<'a> Checker<'a> {
                 expanded: None,
                 frozen: Vec::new(),
             };
-        };
+        }
         let frozen = self.freeze(node);
         let expanded = (!self.settings.quick)
             .then(|| expand::expand(node, std::mem::take(&mut self.fills), std::mem::take(&mut self.hoisted)));
+        let id = self.flow_id(node);
+        let mut triggers = started.triggers;
+        let reads = self.set_reads(&mut triggers);
+        let mut limits = said.limits;
+        limits.fresh_ms = limits.fresh_ms.or(self.fresh_ms);
         let (program, operations) = self.build.finish(on_error);
         let mut flow = plan::Flow {
-            id: node
-                .name
-                .as_ref()
-                .map_or_else(|| format!("{}:{}", self.file, plan::short_hash(&show::normalized(node))), |name| name.text.clone()),
+            id,
             name: node.name.as_ref().map(|name| name.text.clone()),
             title: node.title.as_ref().and_then(syntax::TextLit::plain),
             docs: node.docs.lines.join("\n"),
             file: self.file.to_string(),
             line: 0,
             hash: String::new(),
-            triggers: vec![trigger],
-            reads: self.reads.iter().map(|field| field.shape.clone()).collect(),
-            filter,
-            limits: plan::Limits::default(),
+            triggers,
+            reads,
+            filter: said.filter,
+            limits,
             program,
             operations,
             outline: std::mem::take(&mut self.steps.outline),
@@ -335,16 +301,22 @@ fn thousands(number: u64) -> String {
 
 /// Returns the action by which a flow causes its own event, where nothing on the way could keep it from doing so.
 fn starts_itself(flow: &plan::Flow) -> Option<String> {
-    let trigger = flow.triggers.first()?;
     let branches =
         flow.program.instrs.iter().any(|instr| matches!(instr, Instr::Unless { .. } | Instr::Require(_) | Instr::Stop { .. }));
-    if flow.filter.is_some() || trigger.guard.is_some() || branches {
+    if flow.filter.is_some() || !flow.limits.is_empty() || branches {
         return None;
     }
+    let causes = |operation: &plan::Operation, call: &plan::Call| {
+        flow.triggers.iter().any(|trigger| {
+            trigger.guard.is_none()
+                && trigger.kind == plan::StartKind::Event
+                && call.connection == trigger.connection
+                && operation.emits.iter().any(|event| event.rsplit('.').next() == Some(trigger.name.as_str()))
+        })
+    };
     flow.program.instrs.iter().find_map(|instr| {
         let Instr::Call(call) = instr else { return None };
         let operation = flow.operations.get(call.operation as usize)?;
-        let causes = operation.emits.iter().any(|event| event.rsplit('.').next() == Some(trigger.name.as_str()));
-        (causes && call.connection == trigger.connection).then(|| call.name.clone())
+        causes(operation, call).then(|| call.name.clone())
     })
 }

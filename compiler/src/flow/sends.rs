@@ -10,7 +10,9 @@ use flow_plan as plan;
 use flow_plan::ty::Type;
 use flow_plan::{Expr, Function};
 
-use super::check::{Checker, Event};
+use super::check::Checker;
+use super::event::{Slot, Source};
+use crate::catalog::Field;
 
 /// How deep records may lie within records when it is asked whether any part is personal.
 const DEPTH: usize = 8;
@@ -85,7 +87,7 @@ impl Sends {
     }
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
     /// Notes that a local has the result of an operation.
     pub(super) fn note_result(&mut self, local: u16, connection: &str, operation: &str, output: &Type) {
         let (connection, path) = (connection.to_owned(), operation.to_owned());
@@ -173,10 +175,13 @@ impl Checker<'_> {
         }
         match expr {
             Expr::Raw(path) => {
-                if let Event::Known(source) = self.event {
-                    let dot = if path.is_root() { "" } else { "." };
-                    into.insert(format!("{}.raw{dot}{path}", source.connection));
-                }
+                let dot = if path.is_root() { "" } else { "." };
+                into.extend(self.possible().map(|(_, source)| format!("{}.raw{dot}{path}", source.connection)));
+            }
+            // A field of several services.
+            Expr::Event(slot) => {
+                let mark = if self.reads.get(usize::from(*slot)).is_some_and(Slot::is_personal) { " (personal)" } else { "" };
+                into.extend(self.origins(*slot).map(|(source, field)| format!("{}.{}{mark}", source.connection, field.name)));
             }
             Expr::Local(local) => {
                 if let Some(Origin::Fields(fields)) = self.sends.origin(*local) {
@@ -188,17 +193,27 @@ impl Checker<'_> {
         }
     }
 
+    /// The fields that a slot is read from, of the triggers that are possible here.
+    fn origins(&self, slot: u16) -> impl Iterator<Item = (Source<'a>, &'a Field)> {
+        let slot = self.reads.get(usize::from(slot));
+        self.possible().filter_map(move |(at, source)| Some((source, slot?.fields.get(at).copied().flatten()?)))
+    }
+
     /// Returns the one value of a service that an expression is.
     fn known(&self, expr: &Expr) -> Option<Known> {
         match expr {
             Expr::Event(slot) => {
-                let (Event::Known(source), Some(field)) = (self.event, self.reads.get(usize::from(*slot))) else { return None };
+                let mut origins = self.origins(*slot);
+                let (source, field) = origins.next()?;
+                if origins.any(|(other, _)| other.connection != source.connection) {
+                    return None;
+                }
                 Some(Known {
                     connection: source.connection.to_owned(),
                     path: field.name.clone(),
                     whole: false,
                     ty: field.ty.required().clone(),
-                    personal: field.personal,
+                    personal: self.reads.get(usize::from(*slot)).is_some_and(Slot::is_personal),
                 })
             }
             Expr::Local(local) => match self.sends.origin(*local)? {

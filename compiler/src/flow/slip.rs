@@ -7,7 +7,8 @@ use flow_plan::ty::Type;
 use flow_plan::{Function, JsonPath, Value};
 use rust_decimal::Decimal;
 
-use super::check::{Checker, Event};
+use super::check::Checker;
+use super::event::Event;
 use super::typed::Typed;
 use crate::catalog::Field;
 use crate::code::Code;
@@ -22,11 +23,12 @@ impl<'a> Checker<'a> {
     pub(super) fn is_unknown_word(&self, name: &Ident) -> bool {
         self.frame.own.is_none()
             && !self.frame.is_guard
-            && matches!(self.event, Event::Known(_))
+            && matches!(self.event(), Event::Known(_) | Event::Several | Event::Bare(_))
             && self.binding(&name.text).is_none()
             && self.connection(&name.text).is_none()
-            && self.event_field(&name.text).is_none()
+            && self.bare_field(&name.text).is_none()
             && !super::expr::is_builtin(&name.text)
+            && name.text != "origin"
     }
 
     /// What a bare word was meant to be where a value of this type belongs.
@@ -52,7 +54,7 @@ impl<'a> Checker<'a> {
 
     /// `charge.amount`, `event.data.amount`, `stripe.charge_failed.amount`: the fields of the event have bare names.
     pub(super) fn long_way(&mut self, expr: &syntax::Expr, base: &syntax::Expr, name: &Ident) -> bool {
-        let Event::Known(source) = self.event else { return false };
+        let Event::Known(source) = self.event() else { return false };
         if self.frame.own.is_some() || self.frame.is_guard || self.event_field(&name.text).is_none() {
             return false;
         }
@@ -149,7 +151,7 @@ impl<'a> Checker<'a> {
 
     /// The money field of the event whose amount stands at a place of the raw payload.
     pub(super) fn money_behind(&self, value: &Typed<'a>) -> Option<&'a Field> {
-        let (plan::Expr::Raw(path), Event::Known(source)) = (&value.expr, self.event) else { return None };
+        let (plan::Expr::Raw(path), Event::Known(source)) = (&value.expr, self.event()) else { return None };
         source.record.fields.iter().find(|field| match &field.shape.shape {
             plan::Shape::Money { amount, unit: plan::MoneyUnit::Minor, .. } => ends_with(path, amount),
             _ => false,

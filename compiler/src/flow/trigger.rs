@@ -1,15 +1,16 @@
-//! `when`: the trigger with its options, its own condition and its key.
+//! A trigger by name, with its options, its own condition and its key.
 
 use std::collections::BTreeMap;
 
 use flow_grammar::span::Span;
-use flow_grammar::syntax::{self, Arg, Start, TriggerPattern, TriggerRef};
+use flow_grammar::syntax::{self, Arg, TriggerRef};
 use flow_plan as plan;
 use flow_plan::Value;
 use flow_plan::ty::Type;
 
-use super::check::{Checker, Event, Frame, Setting, Source, listed};
+use super::check::{Checker, Frame, Setting, listed};
 use super::condition::{Position, into_expr};
+use super::event::Source;
 use super::fit::Target;
 use super::typed::{Typed, split};
 use crate::catalog::{Connector, Input, Record, Trigger};
@@ -17,56 +18,6 @@ use crate::code::Code;
 use crate::suggest::nearest;
 
 impl<'a> Checker<'a> {
-    /// Checks what starts the flow; the event is known from here on.
-    pub(super) fn start(&mut self, start: &'a Start) -> Option<plan::TriggerUse> {
-        self.event = Event::Unknown;
-        let when = match start {
-            Start::When(when) => when,
-            Start::Every(every) => {
-                self.unsupported(
-                    every.span,
-                    "schedules (`every …`)",
-                    "a flow starts with an event today: `when stripe.charge_failed do …`",
-                );
-                return None;
-            }
-        };
-        let [pattern] = when.alternatives.as_slice() else {
-            for pattern in &when.alternatives {
-                if let TriggerPattern::Event(reference) = pattern {
-                    self.trigger(reference);
-                }
-            }
-            self.unsupported(when.span, "several triggers in one flow", "write one flow for each trigger, with the same steps");
-            return None;
-        };
-        match pattern {
-            TriggerPattern::Event(reference) => {
-                let source = self.trigger(reference)?;
-                self.event = Event::Known(source);
-                let options = self.options(reference, source);
-                self.own_condition(reference.span, source, options)
-            }
-            TriggerPattern::Absence(reference) => {
-                self.trigger(reference);
-                self.unsupported(
-                    reference.span,
-                    "`when no …` (an event that does not come)",
-                    "a flow starts with an event that comes: `when stripe.new_payment do …`",
-                );
-                None
-            }
-            TriggerPattern::State(state) => {
-                self.unsupported(
-                    state.span,
-                    "states (`is … for`, `becomes`, `rises above`, `drops below`)",
-                    "a flow starts with an event today: `when CONNECTION.EVENT do …`",
-                );
-                None
-            }
-        }
-    }
-
     /// Reports a part of the language that does not work yet.
     pub(super) fn unsupported(&mut self, span: Span, what: &str, help: &str) {
         let diagnostic = self
@@ -197,7 +148,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The options of a trigger, defaults included.
-    fn options(&mut self, reference: &TriggerRef, source: Source<'a>) -> BTreeMap<String, Value> {
+    pub(super) fn options(&mut self, reference: &TriggerRef, source: Source<'a>) -> BTreeMap<String, Value> {
         let mut options = BTreeMap::new();
         let trigger = source.trigger;
         let mut given: Vec<&str> = Vec::new();
@@ -329,7 +280,12 @@ impl<'a> Checker<'a> {
     }
 
     /// The trigger with its own condition and key, over the slots of this flow.
-    fn own_condition(&mut self, span: Span, source: Source<'a>, options: BTreeMap<String, Value>) -> Option<plan::TriggerUse> {
+    pub(super) fn own_condition(
+        &mut self,
+        span: Span,
+        source: Source<'a>,
+        options: BTreeMap<String, Value>,
+    ) -> plan::TriggerUse {
         let trigger = source.trigger;
         let (guard, dedupe) = if trigger.condition.is_some() || trigger.dedupe.is_some() {
             self.quiet += 1;
@@ -349,7 +305,7 @@ impl<'a> Checker<'a> {
         } else {
             (None, None)
         };
-        Some(plan::TriggerUse {
+        plan::TriggerUse {
             connection: source.connection.to_owned(),
             name: trigger.name.clone(),
             source: trigger.source.clone(),
@@ -359,7 +315,7 @@ impl<'a> Checker<'a> {
             dedupe,
             kind: plan::StartKind::Event,
             reads: Vec::new(),
-        })
+        }
     }
 
     /// Checks the condition and the key of a trigger. Its options are names; what `value` does not know is missing.

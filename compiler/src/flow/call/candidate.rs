@@ -6,7 +6,7 @@ use flow_grammar::span::Span;
 use flow_grammar::syntax::{Expr, ExprKind};
 use flow_plan::ty::{TextKind, Type};
 
-use super::super::check::{Checker, Event};
+use super::super::check::Checker;
 use super::super::fact::{Place, Root};
 use super::super::step_name;
 use super::super::typed::split;
@@ -114,10 +114,12 @@ impl<'a> Checker<'a> {
         let (want, _) = split(&input.ty);
         let span = Span::default();
         let mut found = Vec::new();
-        if let Event::Known(source) = self.event {
-            for field in &source.record.fields {
-                let (ty, optional) = split(&field.ty);
-                if ty != want || field.personal && !input.accepts_personal {
+        {
+            for field in self.event_fields() {
+                let (ty, _) = split(&field.ty);
+                let others = || self.possible().filter_map(|(_, source)| source.record.field(&field.name));
+                let optional = others().any(|field| split(&field.ty).1);
+                if ty != want || others().any(|field| field.personal) && !input.accepts_personal {
                     continue;
                 }
                 let place = Place { root: Root::Event, path: Cow::Borrowed(field.name.as_str()) };

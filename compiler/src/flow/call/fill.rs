@@ -7,7 +7,8 @@ use flow_grammar::syntax::{Arg, Call, Expr, ExprKind, Step, StepKind};
 use flow_plan::Instr;
 use flow_plan::ty::{TextKind, Type};
 
-use super::super::check::{Checker, Event, listed};
+use super::super::check::{Checker, listed};
+use super::super::event::Event;
 use super::super::expand::Fill;
 use super::super::fact::Root;
 use super::super::fit::words;
@@ -78,7 +79,7 @@ impl<'a> Checker<'a> {
             self.take(Found::Several(names), at, input, call, target, filled);
             return;
         }
-        if matches!(self.event, Event::Unknown) {
+        if matches!(self.event(), Event::Unknown) {
             return; // Reported already: the right trigger may well fill it in.
         }
         let names: Vec<&str> = members.iter().map(|(_, input)| input.name.as_str()).collect();
@@ -140,13 +141,13 @@ impl<'a> Checker<'a> {
 
     /// A required input that nothing fills in.
     pub(super) fn not_given(&mut self, input: &Input, call: &Call, target: Target<'a>) {
-        if matches!(self.event, Event::Unknown) {
+        if matches!(self.event(), Event::Unknown) {
             return; // Reported already: the right trigger may well fill it in.
         }
         let (ty, _) = split(&input.ty);
         let label = match ty {
             Type::Text(TextKind::Plain) | Type::Bool | Type::Int(_) | Type::Number | Type::Json => format!("it is {ty}"),
-            _ if matches!(self.event, Event::Known(_)) => format!("it is {ty}, and nothing in the event is one"),
+            _ if matches!(self.event(), Event::Known(_) | Event::Several) => format!("it is {ty}, and nothing in the event is one"),
             _ => format!("it is {ty}"),
         };
         let docs = if input.docs.is_empty() { String::new() } else { format!("{} ", input.docs) };

@@ -2,6 +2,7 @@
 
 mod args;
 mod candidate;
+mod dangerous;
 mod fill;
 mod perform;
 mod retry;
@@ -51,15 +52,7 @@ impl<'a> Checker<'a> {
             self.query_as_step(node, target);
             return false;
         }
-        if target.operation.dangerous.is_some() && !self.has_fresh() && self.quiet == 0 && self.frame.own.is_none() {
-            let diagnostic = self
-                .diagnostic(Code::E504, node.call.span, format!("`{}` must not act on an old event", target.name()))
-                .label("dangerous: it may come hours late, after a restart or an outage")
-                .help(
-                    "such a step needs `fresh within D` on its flow, which does not work yet; so it cannot be used in flows yet",
-                );
-            self.report(diagnostic);
-        }
+        self.check_dangerous(node, target);
         let args = self.arguments(&node.call, target);
         let path = self.next_path();
         let retry = node.retry.as_ref().and_then(|retry| self.retry(retry));
@@ -338,7 +331,7 @@ impl<'a> Checker<'a> {
                 self.report(diagnostic);
             }
             None if self.event_field(&name.text).is_some()
-                && matches!(self.event, super::check::Event::Known(source) if source.connection == connection) =>
+                && matches!(self.event(), super::event::Event::Known(source) if source.connection == connection) =>
             {
                 let diagnostic = self
                     .diagnostic(Code::E201, expr.span, format!("`{}` belongs to the event, not to the connection", name.text))

@@ -3,7 +3,8 @@
 use flow_grammar::span::Span;
 use flow_grammar::syntax::{Call, Expr, ExprKind, TextLit, TextPart};
 
-use super::super::check::{Checker, Event};
+use super::super::check::Checker;
+use super::super::event::Event;
 use super::Target;
 use super::fill::Filled;
 use super::write::{arg, expr, ident};
@@ -22,24 +23,40 @@ impl<'a> Checker<'a> {
             if is_given(at) || !input.summary || !input.is_required() {
                 continue;
             }
-            let chosen = match self.event {
-                Event::Known(source) if self.frame.own.is_none() => {
-                    source.connector.summaries(source.trigger).find_map(|summary| self.fitting(summary, input, call.span))
-                }
-                Event::Known(_) | Event::None | Event::Unknown => None,
-            };
+            let chosen = self.own_summaries().into_iter().find_map(|summary| self.fitting(summary, input, call.span));
             match chosen {
                 Some(value) => {
-                    let why = match self.event {
-                        Event::Known(source) => format!("the summary of {}.{}", source.connection, source.trigger.name),
-                        Event::None | Event::Unknown => "a summary".to_owned(),
+                    let why = match self.event() {
+                        Event::Known(source) => format!("the summary of {}", source.path()),
+                        Event::Several => "the summary that these events share".to_owned(),
+                        Event::None | Event::Unknown | Event::Bare(_) => "a summary".to_owned(),
                     };
                     filled.told.push((input.name.clone(), super::super::show::expr(&value), why));
                     filled.args.push((at, arg(&input.name, value, call.span)));
                 }
-                None if matches!(self.event, Event::Unknown) => {}
+                None if matches!(self.event(), Event::Unknown) => {}
                 None => self.not_given(input, call, target),
             }
+        }
+    }
+
+    /// The summaries of the event. Of several triggers those that all have: another would tell of the wrong event.
+    fn own_summaries(&self) -> Vec<&'a TextLit> {
+        if self.frame.own.is_some() {
+            return Vec::new();
+        }
+        match self.event() {
+            Event::Known(source) => source.connector.summaries(source.trigger).collect(),
+            Event::Several => {
+                let mut all = self.possible().map(|(_, source)| source);
+                let Some(first) = all.next() else { return Vec::new() };
+                let others: Vec<_> = all.collect();
+                let shared = |summary: &&TextLit| {
+                    others.iter().all(|other| other.connector.summaries(other.trigger).any(|one| std::ptr::eq(one, *summary)))
+                };
+                first.connector.summaries(first.trigger).filter(shared).collect()
+            }
+            Event::None | Event::Unknown | Event::Bare(_) => Vec::new(),
         }
     }
 

@@ -94,7 +94,7 @@ impl<'a> Checker<'a> {
         // A bare member of the enum, where nothing has that name or what has it is of another type.
         if let (Type::Enum { members, .. }, ExprKind::Name(name)) = (a.ty.as_ref(), right.kind.as_ref())
             && self.binding(&name.text).is_none()
-            && (members.contains(&name.text) || self.event_field(&name.text).is_none())
+            && (members.contains(&name.text) || self.bare_field(&name.text).is_none())
         {
             let ty = a.ty.clone();
             self.bare_member(right, name, &ty);
@@ -102,6 +102,9 @@ impl<'a> Checker<'a> {
         }
         let b = self.word_or_value(right, &a);
         if a.is_unknown() || b.is_unknown() {
+            return self.unknown_test();
+        }
+        if self.awaited_itself(left, &a, right, &b) {
             return self.unknown_test();
         }
         let mut facts = self.present(&a);
@@ -113,9 +116,16 @@ impl<'a> Checker<'a> {
         self.equality(expr, test, facts, wanted)
     }
 
-    fn equality(&mut self, expr: &syntax::Expr, test: plan::Expr, facts: Vec<Fact<'a>>, wanted: bool) -> Checked<'a> {
-        let (test, when_true, when_false) =
+    /// A test for equality with what is known where it holds and where it does not.
+    pub(super) fn equality(&mut self, expr: &syntax::Expr, test: plan::Expr, facts: Vec<Fact<'a>>, wanted: bool) -> Checked<'a> {
+        let triggers = self.triggers_where(&test);
+        let (test, mut when_true, mut when_false) =
             if wanted { (test, facts, Vec::new()) } else { (plan::Expr::Not(Box::new(test)), Vec::new(), facts) };
+        if let Some(set) = triggers {
+            let (holds, fails) = if wanted { (set, !set) } else { (!set, set) };
+            when_true.push(Fact::Trigger(holds));
+            when_false.push(Fact::Trigger(fails));
+        }
         Checked { tree: self.test(expr, test), when_true, when_false, partials: Vec::new() }
     }
 

@@ -111,9 +111,9 @@ impl<'a> Checker<'a> {
                 }
             }
         };
-        let (test, when_true, when_false) =
-            if wanted { (test, facts, Vec::new()) } else { (plan::Expr::Not(Box::new(test)), Vec::new(), facts) };
-        Checked { tree: self.test(expr, test), when_true, when_false, partials }
+        let mut checked = self.equality(expr, test, facts, wanted);
+        checked.partials = partials;
+        checked
     }
 
     /// `a in low..high`: two orderings in one.

@@ -8,7 +8,8 @@ use flow_plan::ty::Type;
 use flow_plan::{Env, JsonPath, Segment, Value};
 use rust_decimal::prelude::ToPrimitive;
 
-use super::super::check::{Checker, Event, listed};
+use super::super::check::{Checker, listed};
+use super::super::event::Event;
 use super::super::typed::{Typed, split};
 use crate::code::Code;
 use crate::suggest::nearest;
@@ -200,12 +201,12 @@ impl<'a> Checker<'a> {
         if let Some(field) = self.event_field(&name.text) {
             return self.read(field);
         }
-        let (env, ty) = match (name.text.as_str(), self.event) {
-            ("id", Event::Known(_)) => (Env::EventId, Type::text()),
-            ("at" | "occurred_at", Event::Known(_)) => (Env::EventAt, Type::DateTime),
-            ("received_at", Event::Known(_)) => (Env::ReceivedAt, Type::DateTime),
-            ("type", Event::Known(_)) => (Env::EventType, Type::text()),
-            (_, Event::Known(_) | Event::None) => {
+        let (env, ty) = match (name.text.as_str(), self.event()) {
+            ("id", Event::Known(_) | Event::Several | Event::Bare(_)) => (Env::EventId, Type::text()),
+            ("at" | "occurred_at", Event::Known(_) | Event::Several | Event::Bare(_)) => (Env::EventAt, Type::DateTime),
+            ("received_at", Event::Known(_) | Event::Several | Event::Bare(_)) => (Env::ReceivedAt, Type::DateTime),
+            ("type", Event::Known(_) | Event::Several) => (Env::EventType, Type::text()),
+            (_, Event::Known(_) | Event::Several | Event::Bare(_) | Event::None) => {
                 self.unknown_event_field(name);
                 return Typed::unknown();
             }
@@ -226,9 +227,18 @@ impl<'a> Checker<'a> {
 
     fn trigger_member(&mut self, name: &Ident) -> Typed<'a> {
         match name.text.as_str() {
-            "name" => Typed::new(plan::Expr::Env(Env::TriggerName), Type::text()),
+            "name" => {
+                let mut members: Vec<String> = Vec::new();
+                for (_, source) in self.possible() {
+                    if !members.contains(&source.trigger.name) {
+                        members.push(source.trigger.name.clone());
+                    }
+                }
+                let ty = if members.is_empty() { Type::text() } else { Type::Enum { members, open: false } };
+                Typed::new(plan::Expr::Env(Env::TriggerName), ty)
+            }
             // Reported already: the right trigger may well have it.
-            _ if matches!(self.event, Event::Unknown) => Typed::unknown(),
+            _ if matches!(self.event(), Event::Unknown) => Typed::unknown(),
             _ => self.unknown_member(name, "trigger", &["name"]),
         }
     }

@@ -7,7 +7,8 @@ use flow_plan as plan;
 use flow_plan::ty::Type;
 use flow_plan::{Env, JsonPath};
 
-use super::super::check::{Checker, Event};
+use super::super::check::Checker;
+use super::super::event::Event;
 use super::super::fact::{Place, Root};
 use super::super::typed::{Typed, split};
 use crate::catalog::Field;
@@ -29,10 +30,17 @@ impl<'a> Checker<'a> {
             self.report(diagnostic);
             return Typed::unknown();
         }
+        if let Some(found) = self.awaited_name(name) {
+            return found;
+        }
         if self.frame.is_guard && name.text == "type" {
             return Typed::new(plan::Expr::Env(Env::EventType), Type::text());
         }
         match name.text.as_str() {
+            "origin" if self.bare_field("origin").is_none() && self.frame.own.is_none() && !self.frame.is_guard => {
+                let members = vec!["external".to_owned(), "flow".to_owned()];
+                return Typed::new(plan::Expr::Env(Env::Origin), Type::Enum { members, open: false });
+            }
             "now" => return Typed::new(plan::Expr::Env(Env::Now), Type::DateTime),
             "raw" => return self.raw(JsonPath::default()),
             "event" | "run" | "trigger" | "env" if self.event_field(&name.text).is_none() => {
@@ -60,7 +68,7 @@ impl<'a> Checker<'a> {
         if let Some(field) = self.event_field(&name.text) {
             return self.read(field);
         }
-        if !matches!(self.event, Event::Unknown) || self.frame.own.is_some() {
+        if !matches!(self.event(), Event::Unknown) || self.frame.own.is_some() {
             self.unknown_name(name, None);
         }
         Typed::unknown()
@@ -89,7 +97,16 @@ impl<'a> Checker<'a> {
     pub(in crate::flow) fn read(&mut self, field: &'a Field) -> Typed<'a> {
         let slot = self.slot(field);
         let place = Place { root: Root::Event, path: Cow::Borrowed(field.name.as_str()) };
-        self.field_value(field, plan::Expr::Event(slot), place, false)
+        let others = || self.possible().filter_map(|(_, source)| source.record.field(&field.name));
+        let optional = others().any(|field| split(&field.ty).1);
+        let personal = others().any(|field| field.personal);
+        let one_currency = self.currency_place(field).is_some();
+        let mut typed = self.field_value(field, plan::Expr::Event(slot), place, optional);
+        typed.personal |= personal;
+        if !one_currency {
+            typed.currency_at = None;
+        }
+        typed
     }
 
     /// A field of a record: narrowed by what is known about its place.

@@ -22,7 +22,7 @@ impl<'a> Checker<'a> {
             (ExprKind::List(items), Type::List(item)) => self.list(items, Some((item, target))),
             (ExprKind::Object(fields), Type::Record(_) | Type::Map(_) | Type::Json) => self.object(fields, Some((want, target))),
             (ExprKind::Name(name), Type::Enum { .. })
-                if self.binding(&name.text).is_none() && self.event_field(&name.text).is_none() =>
+                if self.binding(&name.text).is_none() && self.bare_field(&name.text).is_none() =>
             {
                 self.bare_member(expr, name, want)
             }

@@ -6,6 +6,7 @@ use flow_plan::Value;
 use flow_plan::ty::Type;
 
 use super::super::check::{Checker, Setting, listed};
+use super::super::fact::Fact;
 use super::super::fit::Target;
 use super::super::typed::Typed;
 use super::Count;
@@ -38,6 +39,8 @@ impl<'a> Checker<'a> {
             self.build.set(local, value.expr.clone());
             plan::Expr::Local(local)
         };
+        // Inside an arm the event is of the triggers that it names.
+        let by_trigger = matches!(value.expr, plan::Expr::Env(plan::Env::TriggerName));
         let end = self.build.label();
         let mut seen: Vec<Value> = Vec::new();
         let mut has_else = false;
@@ -52,10 +55,18 @@ impl<'a> Checker<'a> {
             }
             let next = self.build.label();
             let mark = self.facts.mark();
+            let mut arm_triggers = None;
             if arm.patterns.is_empty() {
                 has_else = true;
+                if by_trigger {
+                    arm_triggers = Some(!self.triggers_named(&seen));
+                }
             } else {
+                let before = seen.len();
                 let choices = self.patterns(&value, arm, &mut seen);
+                if by_trigger {
+                    arm_triggers = Some(self.triggers_named(seen.get(before..).unwrap_or_default()));
+                }
                 let test = match <[plan::Expr; 1]>::try_from(choices) {
                     Ok([only]) => plan::Expr::Equal(Box::new(tested.clone()), Box::new(only)),
                     Err(several) => plan::Expr::OneOf(Box::new(tested.clone()), several),
@@ -65,6 +76,7 @@ impl<'a> Checker<'a> {
                     self.facts.learn_present(place.clone());
                 }
             }
+            self.facts.learn(arm_triggers.map(Fact::Trigger));
             let effect_before = self.effect_before;
             let done = self.block(&arm.body, format!("{path}.arm_{}.", at + 1));
             effect_within |= std::mem::replace(&mut self.effect_before, effect_before);

@@ -1,15 +1,18 @@
 //! Steps: one file per kind, and the blocks that hold them.
 
+mod awaited;
 mod branch;
 mod choice;
 mod repeat;
 mod simple;
+mod wait;
 
+pub(super) use awaited::Awaited;
 pub(super) use repeat::MOST as MOST_ROUNDS;
 pub(super) use simple::snake;
 
 use flow_grammar::span::Span;
-use flow_grammar::syntax::{Block, ClauseKind, Step, StepKind};
+use flow_grammar::syntax::{Block, Step, StepKind};
 use flow_plan as plan;
 use flow_plan::ty::Type;
 
@@ -92,6 +95,8 @@ pub(super) struct StepContext<'a> {
     pub(super) on_error: Option<(Label, u16)>,
     /// Where `return` of the composite operation around goes.
     pub(super) returns: Option<Returns<'a>>,
+    /// How long the run has waited before the step at hand, at least, in milliseconds.
+    pub(super) waited: u64,
     /// How often the step at hand runs at most, by the loops around it; 0 stands for once.
     pub(super) rounds: u64,
     /// The outermost loop that goes round too often: how often, how many calls that makes, and where its bound stands.
@@ -128,7 +133,9 @@ impl<'a> Checker<'a> {
         );
         let bindings = self.bindings.len();
         let mark = self.facts.mark();
+        let waited = self.steps.waited;
         let ends = self.all_steps(&block.steps);
+        self.steps.waited = waited;
         self.facts.reset(mark);
         if self.quiet == 0 && self.frame.own.is_none() {
             let left = self.bindings.get(bindings..).unwrap_or_default();
@@ -177,13 +184,17 @@ impl<'a> Checker<'a> {
             StepKind::Stop(reason) => self.stop_step(step, reason.as_ref()),
             StepKind::Return(value) => self.return_step(step, value.as_ref()),
             StepKind::Require(value) => self.require_step(step, value),
-            StepKind::Wait(_) | StepKind::WaitUntil { .. } => {
-                self.unsupported(step.span, "waiting", "the steps run one after the other at once; take the `wait` out");
-                false
-            }
-            StepKind::WaitFor { .. } => {
-                self.unsupported(step.span, "`wait for` an event", "write a second flow that starts with the awaited event");
-                false
+            StepKind::Wait(length) => self.wait_step(step, length),
+            StepKind::WaitUntil { at, zone } => self.wait_until_step(step, at, zone.as_ref()),
+            StepKind::WaitFor { pattern, condition, from_now, up_to, otherwise } => {
+                let node = awaited::WaitForNode {
+                    pattern,
+                    condition: condition.as_ref(),
+                    from_now: *from_now,
+                    up_to: up_to.as_ref(),
+                    otherwise: otherwise.as_ref(),
+                };
+                self.wait_for_step(step, node)
             }
             StepKind::Bad => {
                 self.broken = true;
@@ -222,10 +233,5 @@ impl<'a> Checker<'a> {
         }
         let span = Span { start: start.start, end: end.end };
         one_line(span.text(self.frame.source))
-    }
-
-    /// Tells whether the flow has a `fresh within`.
-    pub(super) fn has_fresh(&self) -> bool {
-        self.node.is_some_and(|node| node.clauses.iter().any(|clause| matches!(clause.kind, ClauseKind::Fresh(_))))
     }
 }

@@ -1,0 +1,201 @@
+//! `@dangerous` actions: never for an old event, nor for one that somebody has sent a second time.
+
+use flow_grammar::span::Span;
+use flow_grammar::syntax::{CallStep, ClauseKind, Start, StepKind};
+
+use super::super::check::{Checker, listed};
+use super::super::clause::Vouched;
+use super::super::event::Source;
+use super::Target;
+use crate::catalog::{Connector, Dangerous, Operation, OperationBody};
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+
+impl<'a> Checker<'a> {
+    /// Reports a dangerous action whose event may be old, or a copy.
+    pub(super) fn check_dangerous(&mut self, node: &CallStep, target: Target<'a>) {
+        let Some(flow) = self.node.filter(|_| self.quiet == 0 && self.frame.own.is_none()) else { return };
+        let Some(danger) = danger(target.connector, target.operation, 0) else { return };
+        let name = target.name();
+        let at = node.call.span;
+        let clause = |wanted: fn(&ClauseKind) -> bool| flow.clauses.iter().find(|clause| wanted(&clause.kind));
+        if let Some(clause) = clause(|kind| matches!(kind, ClauseKind::Unverified)) {
+            let diagnostic = self
+                .diagnostic(Code::E504, at, format!("`{name}` must not act on what anybody can send"))
+                .label("dangerous")
+                .also(clause.span, "these events are not verified")
+                .help("take `unverified` out, and set in flow.toml how the webhook is verified");
+            self.report(diagnostic);
+            return;
+        }
+        let events: Vec<Source<'a>> = self.starts.sources.iter().copied().filter(|_| self.starts.bare.is_none()).collect();
+        let copied: Vec<String> = events
+            .iter()
+            .filter(|source| matches!(self.vouched(**source), Vouched::Sent | Vouched::Nobody))
+            .map(Source::path)
+            .collect();
+        if !copied.is_empty() {
+            let diagnostic = self
+                .diagnostic(Code::E504, at, format!("`{name}` must not act on a copy of an old event"))
+                .label("dangerous")
+                .help(format!(
+                    "the signature of {} covers neither a time nor an id, so that whoever has recorded one could send it again; start with an event that is fetched from the service, or whose signature has a time (`stripe_signature`, `standard_webhooks`)",
+                    listed(&copied, "and")
+                ));
+            self.report(diagnostic);
+            return;
+        }
+        let fresh = match (&flow.start, self.starts.bare.is_some()) {
+            (Start::Every(_), _) => self.made_up_for(flow, danger, &name, at),
+            // The time in which flowd does not run is no silence.
+            (Start::When(_), true) => Some(danger.limit_ms),
+            (Start::When(_), false) => self.age(flow, danger, &name, at),
+        };
+        let Some(fresh) = fresh else { return };
+        if self.steps.waited > fresh {
+            let diagnostic = self
+                .diagnostic(Code::E504, at, format!("`{name}` would never be done"))
+                .label(format!("the flow has waited for {} before it", words(self.steps.waited)))
+                .help(format!("it must not act on an event that is older than {}: do it before the `wait`", words(fresh)));
+            self.report(diagnostic);
+        }
+        // What is late for the flow is late for each of its steps.
+        self.fresh_ms = Some(self.fresh_ms.map_or(fresh, |known| known.min(fresh)));
+    }
+
+    /// The bound on the age of the event.
+    fn age(&mut self, flow: &flow_grammar::syntax::Flow, danger: Dangerous, name: &str, at: Span) -> Option<u64> {
+        let fresh = flow.clauses.iter().find_map(|clause| match &clause.kind {
+            ClauseKind::Fresh(within) => Some(within),
+            _ => None,
+        });
+        let Some(within) = fresh else {
+            let text = format!("fresh within {}", words(danger.default_ms));
+            let diagnostic = self
+                .must_not_be_old(name, at)
+                .help(format!("say how old the event may be: such a step needs `fresh within D` on its flow, {} at most", words(danger.limit_ms)))
+                .fix(format!("`{text}`"), self.behind_conditions(flow), format!(" {text}"), false);
+            self.report(diagnostic);
+            return None;
+        };
+        let millis = u64::try_from(self.duration_value(within)?.approximate_millis()).unwrap_or(u64::MAX);
+        if millis > danger.limit_ms {
+            let limit = words(danger.limit_ms);
+            let diagnostic = self
+                .must_not_be_old(name, at)
+                .also(within.span, format!("its connector allows {limit} at most"))
+                .help("whoever stood before it then may be gone by now")
+                .fix(format!("`fresh within {limit}`"), within.span, limit, false);
+            self.report(diagnostic);
+            return None;
+        }
+        Some(millis)
+    }
+
+    /// A schedule: times that are made up for are late.
+    fn made_up_for(&mut self, flow: &flow_grammar::syntax::Flow, danger: Dangerous, name: &str, at: Span) -> Option<u64> {
+        let missed = flow.clauses.iter().find_map(|clause| match &clause.kind {
+            ClauseKind::Missed { policy, within } => Some((clause.span, policy.text.as_str(), within)),
+            _ => None,
+        });
+        match missed {
+            Some((_, "skip", _)) => return Some(danger.limit_ms),
+            Some((_, "latest", Some(within))) => {
+                let millis = u64::try_from(self.duration_value(within)?.approximate_millis()).unwrap_or(u64::MAX);
+                if millis <= danger.limit_ms {
+                    return Some(millis);
+                }
+            }
+            _ => {}
+        }
+        let diagnostic = self.must_not_be_old(name, at).help(format!(
+            "a time that was missed may be made up for {} later at most: say `missed skip`, or `missed latest within {}`",
+            words(danger.limit_ms),
+            words(danger.limit_ms)
+        ));
+        let (span, text) = match missed {
+            Some((span, ..)) => (span, "missed skip".to_owned()),
+            None => (self.behind_conditions(flow), " missed skip".to_owned()),
+        };
+        let diagnostic = diagnostic.fix("`missed skip`", span, text, false);
+        self.report(diagnostic);
+        None
+    }
+
+    fn must_not_be_old(&self, name: &str, at: Span) -> Diagnostic {
+        self.diagnostic(Code::E504, at, format!("`{name}` must not act on an old event"))
+            .label("dangerous: it may come hours late, after a restart or an outage")
+    }
+
+    /// Behind what starts the flow and its `where`.
+    fn behind_conditions(&self, flow: &flow_grammar::syntax::Flow) -> Span {
+        let start = match &flow.start {
+            Start::When(when) => when.span,
+            Start::Every(every) => every.span,
+        };
+        let last = flow.clauses.iter().filter(|clause| {
+            matches!(clause.kind, ClauseKind::Where(_) | ClauseKind::Window { .. } | ClauseKind::Within(_))
+        });
+        last.map(|clause| clause.span).max_by_key(|span| span.end).unwrap_or(start).after()
+    }
+}
+
+/// How dangerous an operation is: one of several steps is as dangerous as they are.
+fn danger(connector: &Connector, operation: &Operation, depth: usize) -> Option<Dangerous> {
+    if operation.dangerous.is_some() || depth > 8 {
+        return operation.dangerous;
+    }
+    let OperationBody::Steps(block) = &operation.body else { return None };
+    let mut all = Vec::new();
+    called(block, &mut all);
+    let own = all.iter().filter_map(|name| connector.operations.get(*name));
+    own.filter_map(|operation| danger(connector, operation, depth + 1)).min_by_key(|danger| danger.limit_ms)
+}
+
+/// The operations that steps call.
+fn called<'b>(block: &'b flow_grammar::syntax::Block, into: &mut Vec<&'b str>) {
+    for step in &block.steps {
+        match &step.kind {
+            StepKind::Call(call) => {
+                into.extend(call.call.path.last().map(|name| name.text.as_str()));
+                if let Some(block) = &call.on_error {
+                    called(block, into);
+                }
+            }
+            StepKind::If(node) => {
+                called(&node.then, into);
+                match &node.otherwise {
+                    Some(flow_grammar::syntax::ElseBranch::Block(block)) => called(block, into),
+                    Some(flow_grammar::syntax::ElseBranch::If(step)) => called_in(step, into),
+                    None => {}
+                }
+            }
+            StepKind::Match { arms, .. } => arms.iter().for_each(|arm| called(&arm.body, into)),
+            StepKind::For { body, .. } => called(body, into),
+            StepKind::WaitFor { otherwise, .. } => otherwise.iter().for_each(|block| called(block, into)),
+            StepKind::Let { .. }
+            | StepKind::Stop(_)
+            | StepKind::Return(_)
+            | StepKind::Require(_)
+            | StepKind::Wait(_)
+            | StepKind::WaitUntil { .. }
+            | StepKind::Bad => {}
+        }
+    }
+}
+
+fn called_in<'b>(step: &'b flow_grammar::syntax::Step, into: &mut Vec<&'b str>) {
+    if let StepKind::If(node) = &step.kind {
+        called(&node.then, into);
+        match &node.otherwise {
+            Some(flow_grammar::syntax::ElseBranch::Block(block)) => called(block, into),
+            Some(flow_grammar::syntax::ElseBranch::If(step)) => called_in(step, into),
+            None => {}
+        }
+    }
+}
+
+/// A length of time in words.
+fn words(millis: u64) -> String {
+    flow_plan::Duration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX)).to_string()
+}

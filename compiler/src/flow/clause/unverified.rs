@@ -1,0 +1,90 @@
+//! `unverified`: events that nobody vouches for.
+
+use flow_grammar::syntax::{Clause, ClauseKind};
+
+use super::super::check::Checker;
+use super::super::event::Source;
+use crate::code::Code;
+use flow_plan as plan;
+
+/// How it is known that an event is what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::flow) enum Vouched {
+    /// flowd reads it from the service, or makes it itself.
+    Read,
+    /// It comes with a signature over a time or a unique id: an old one that comes again is noticed.
+    Signed,
+    /// Its sender is known, and a copy of an old one would be believed.
+    Sent,
+    /// Anybody can send it.
+    Nobody,
+}
+
+impl<'a> Checker<'a> {
+    pub(super) fn unverified(&mut self, clause: &Clause) {
+        let events: Vec<Source<'a>> = self.starts.sources.clone();
+        if events.is_empty() || events.iter().any(|source| self.vouched(*source) == Vouched::Nobody) {
+            return;
+        }
+        let names: Vec<String> = events.iter().map(Source::path).collect();
+        let diagnostic = self
+            .diagnostic(Code::E112, clause.span, "these events are verified")
+            .label(format!("{} comes with a signature, or is fetched", super::super::check::listed(&names, "and")))
+            .help("`unverified` allows events of which nobody knows who sent them: take it out")
+            .fix("without it", clause.span, "", true);
+        self.report(diagnostic);
+    }
+
+    /// Events that anybody could send start a flow only where it says that this is meant.
+    pub(super) fn check_verified(&mut self, clauses: &[Clause]) {
+        if clauses.iter().any(|clause| matches!(clause.kind, ClauseKind::Unverified)) {
+            return;
+        }
+        let Some(source) = self.starts.sources.iter().copied().find(|source| self.vouched(*source) == Vouched::Nobody) else { return };
+        let Some(node) = self.node else { return };
+        let flow_grammar::syntax::Start::When(when) = &node.start else { return };
+        let end = clauses.last().map_or(when.span, |clause| clause.span).after();
+        let diagnostic = self
+            .diagnostic(Code::E805, when.span, format!("anybody can send `{}`", source.path()))
+            .label("its webhook is not verified: whoever knows the address can start this flow")
+            .help("set how it is verified in flow.toml, or say that this is meant")
+            .fix("`unverified`", end, " unverified", false);
+        self.report(diagnostic);
+    }
+
+    /// Returns how it is known that the events of a trigger are what they say.
+    pub(in crate::flow) fn vouched(&self, source: Source<'a>) -> Vouched {
+        let Some(found) = source.connector.sources.iter().find(|known| known.name == source.trigger.source) else {
+            // A state, or what flowd makes by itself.
+            return Vouched::Read;
+        };
+        let Some(webhook) = &found.webhook else { return Vouched::Read };
+        let scheme = match webhook.scheme.as_str() {
+            "chosen" => self.chosen(source, webhook).unwrap_or_default(),
+            fixed => fixed.to_owned(),
+        };
+        match scheme.as_str() {
+            // Both sign the time at which the message was sent.
+            "stripe_signature" | "standard_webhooks" => Vouched::Signed,
+            "none" => Vouched::Nobody,
+            "hmac_sha256" if webhook.params.contains_key("timestamp") => Vouched::Signed,
+            // The signature is over the body: what the body has in it is signed. Of a whole request the rest is not.
+            "hmac_sha256" if !webhook.whole && (found.envelope.id.is_some() || found.envelope.at.is_some()) => Vouched::Signed,
+            _ => Vouched::Sent,
+        }
+    }
+
+    /// The scheme that a setting of the connection names.
+    fn chosen(&self, source: Source<'a>, webhook: &plan::Webhook) -> Option<String> {
+        let value = match webhook.params.get("by")? {
+            plan::Expr::Const(value) => value.clone(),
+            plan::Expr::Env(plan::Env::Setting(name)) => {
+                let given = self.settings.connections.as_ref().and_then(|all| all.get(source.connection)?.values.get(name));
+                let declared = || source.connector.settings.iter().find(|setting| setting.name == *name)?.default.as_ref();
+                given.or_else(declared)?.clone()
+            }
+            _ => return None,
+        };
+        value.as_text().map(str::to_owned)
+    }
+}
