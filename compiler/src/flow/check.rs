@@ -251,7 +251,11 @@ impl<'a> Checker<'a> {
         match place.root {
             Root::Event => {
                 let first = place.path.split(['.', '[']).next().unwrap_or_default();
-                if self.awaited.is_some() || self.is_hidden(first) { format!("event.{}", place.path) } else { place.path.to_string() }
+                if self.awaited.is_some() || self.is_hidden(first) {
+                    format!("event.{}", place.path)
+                } else {
+                    place.path.to_string()
+                }
             }
             Root::Raw => format!("raw.{}", place.path),
             Root::Awaited => place.path.to_string(),

@@ -204,11 +204,8 @@ impl<'a> Checker<'a> {
 
     /// The shapes of the slots for one trigger, where they are others than those of the flow.
     pub(super) fn shapes_for(&self, trigger: usize, flow: &[FieldShape]) -> Vec<Option<FieldShape>> {
-        let own: Vec<Option<FieldShape>> = self
-            .reads
-            .iter()
-            .map(|slot| slot.fields.get(trigger).copied().flatten().map(|field| field.shape.clone()))
-            .collect();
+        let own: Vec<Option<FieldShape>> =
+            self.reads.iter().map(|slot| slot.fields.get(trigger).copied().flatten().map(|field| field.shape.clone())).collect();
         let differs = own.iter().zip(flow).any(|(own, flow)| own.as_ref() != Some(flow));
         if differs { own } else { Vec::new() }
     }
@@ -220,9 +217,8 @@ impl<'a> Checker<'a> {
             _ => None,
         };
         let own = place(field)?;
-        let agree = self.possible().all(|(_, source)| {
-            source.record.field(&field.name).is_none_or(|other| place(other) == Some(own))
-        });
+        let agree =
+            self.possible().all(|(_, source)| source.record.field(&field.name).is_none_or(|other| place(other) == Some(own)));
         agree.then_some(own)
     }
 }

@@ -76,16 +76,16 @@ impl<'a> Checker<'a> {
         let having: Vec<_> = all.iter().filter_map(|(source, field)| field.map(|field| (*source, field))).collect();
         let Some((source, _)) = having.first().copied() else { return false };
         let diagnostic = if having.len() == all.len() {
-            let types: Vec<String> =
-                having.iter().map(|(source, field)| format!("{} in {}", field.ty, source.path())).collect();
-            self.diagnostic(Code::E206, name.span, format!("`{text}` is not the same in every event"))
-                .label(types.join(", "))
+            let types: Vec<String> = having.iter().map(|(source, field)| format!("{} in {}", field.ty, source.path())).collect();
+            self.diagnostic(Code::E206, name.span, format!("`{text}` is not the same in every event")).label(types.join(", "))
         } else {
             let with: Vec<String> = having.iter().map(|(source, _)| source.path()).collect();
-            let without: Vec<String> =
-                all.iter().filter(|(_, field)| field.is_none()).map(|(source, _)| source.path()).collect();
-            self.diagnostic(Code::E206, name.span, format!("not every event of this flow has `{text}`"))
-                .label(format!("{} has it, {} does not", listed(&with, "and"), listed(&without, "and")))
+            let without: Vec<String> = all.iter().filter(|(_, field)| field.is_none()).map(|(source, _)| source.path()).collect();
+            self.diagnostic(Code::E206, name.span, format!("not every event of this flow has `{text}`")).label(format!(
+                "{} has it, {} does not",
+                listed(&with, "and"),
+                listed(&without, "and")
+            ))
         };
         let diagnostic = diagnostic.help(format!(
             "ask first which trigger it was: `match trigger.name {{ \"{0}\" => …  else => … }}`, or `if trigger.name is \"{0}\" {{ … }}`",
@@ -104,10 +104,13 @@ impl<'a> Checker<'a> {
                 format!("`{}` cannot be read: the event did not come", name.text),
                 format!("it is a field of {}, and this flow starts because there was none", source.path()),
             ),
-            (Bare::Absence, None) => {
-                (format!("there is no `{}` here", name.text), "the event that starts this flow is one that did not come".to_owned())
+            (Bare::Absence, None) => (
+                format!("there is no `{}` here", name.text),
+                "the event that starts this flow is one that did not come".to_owned(),
+            ),
+            (Bare::Clock, _) => {
+                (format!("there is no `{}` here", name.text), "the clock starts this flow, and has no fields".to_owned())
             }
-            (Bare::Clock, _) => (format!("there is no `{}` here", name.text), "the clock starts this flow, and has no fields".to_owned()),
         };
         let diagnostic = self
             .diagnostic(Code::E201, name.span, message)

@@ -185,13 +185,7 @@ impl<'a> Checker<'a> {
         });
     }
 
-    fn finish(
-        mut self,
-        node: &syntax::Flow,
-        started: Started,
-        said: Said,
-        on_error: Option<plan::ErrorHandler>,
-    ) -> Outcome {
+    fn finish(mut self, node: &syntax::Flow, started: Started, said: Said, on_error: Option<plan::ErrorHandler>) -> Outcome {
         self.diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
         let sound = !self.broken && !self.diagnostics.iter().any(Diagnostic::is_error);
         if started.triggers.is_empty() || !sound {

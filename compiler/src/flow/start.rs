@@ -199,11 +199,7 @@ impl<'a> Checker<'a> {
 
     /// What has been awaited, and did not come, has no fields: from here on the event is that of the silence. Returns the
     /// filter that is left to the flow itself.
-    pub(super) fn after_filter(
-        &mut self,
-        started: &mut Started,
-        filter: Option<plan::Condition>,
-    ) -> Option<plan::Condition> {
+    pub(super) fn after_filter(&mut self, started: &mut Started, filter: Option<plan::Condition>) -> Option<plan::Condition> {
         let [plan::TriggerUse { kind: plan::StartKind::Absence(absence), .. }] = started.triggers.as_mut_slice() else {
             return filter;
         };

@@ -267,7 +267,11 @@ impl<'a> Checker<'a> {
         };
         let text = written.span.text(self.frame.source).to_owned();
         let diagnostic = self
-            .diagnostic(Code::E705, written.span, format!("`{connection}` is read every {}, and not within {text}", words(every_ms)))
+            .diagnostic(
+                Code::E705,
+                written.span,
+                format!("`{connection}` is read every {}, and not within {text}", words(every_ms)),
+            )
             .label(format!("nothing is known between one reading and the next, {} later", words(every_ms)))
             .help(format!("{place}, or wait for longer: at least {}", words(every_ms)))
             .fix(format!("`for {}`", words(every_ms)), written.span, words(every_ms), false);

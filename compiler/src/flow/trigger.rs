@@ -280,12 +280,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The trigger with its own condition and key, over the slots of this flow.
-    pub(super) fn own_condition(
-        &mut self,
-        span: Span,
-        source: Source<'a>,
-        options: BTreeMap<String, Value>,
-    ) -> plan::TriggerUse {
+    pub(super) fn own_condition(&mut self, span: Span, source: Source<'a>, options: BTreeMap<String, Value>) -> plan::TriggerUse {
         let trigger = source.trigger;
         let (guard, dedupe) = if trigger.condition.is_some() || trigger.dedupe.is_some() {
             self.quiet += 1;

@@ -477,7 +477,7 @@ fn slips() {
             "when stripe.charge_failed do print(amount)",
             "when stripe.chrge_failed where amount > 100 USD do { kustomer.create_conversation(name: \"{amount} {id}\")  crm.add_note }",
             "when stripe.chrge_failed where event.amount > 100 USD and raw.x is 3 do { if currency(amount) is \"usd\" { crm.count(name: \"x\") } else { crm.count(name: \"y\") } }",
-            "when stripe.chrge_failed where trigger.name is \"x\" do { match status { \"failed\" => stop else => crm.count(name: \"{failure_code else \"x\"}\") } }",
+            "when stripe.chrge_failed where trigger.name is \"charge_failed\" do { match status { \"failed\" => stop else => crm.count(name: \"{failure_code else \"x\"}\") } }",
             "when stripe.charge_failed where failure_code == \"a\" && livemode do crm.count(name: \"x\")",
             "when stripe.charge_failed where amount > $100 do crm.count(name: \"x\")",
             "when stripe.charge_failed where amount > 100 bucks do crm.count(name: \"x\")",

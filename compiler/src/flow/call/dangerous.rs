@@ -73,7 +73,10 @@ impl<'a> Checker<'a> {
             let text = format!("fresh within {}", words(danger.default_ms));
             let diagnostic = self
                 .must_not_be_old(name, at)
-                .help(format!("say how old the event may be: such a step needs `fresh within D` on its flow, {} at most", words(danger.limit_ms)))
+                .help(format!(
+                    "say how old the event may be: such a step needs `fresh within D` on its flow, {} at most",
+                    words(danger.limit_ms)
+                ))
                 .fix(format!("`{text}`"), self.behind_conditions(flow), format!(" {text}"), false);
             self.report(diagnostic);
             return None;
@@ -133,9 +136,10 @@ impl<'a> Checker<'a> {
             Start::When(when) => when.span,
             Start::Every(every) => every.span,
         };
-        let last = flow.clauses.iter().filter(|clause| {
-            matches!(clause.kind, ClauseKind::Where(_) | ClauseKind::Window { .. } | ClauseKind::Within(_))
-        });
+        let last = flow
+            .clauses
+            .iter()
+            .filter(|clause| matches!(clause.kind, ClauseKind::Where(_) | ClauseKind::Window { .. } | ClauseKind::Within(_)));
         last.map(|clause| clause.span).max_by_key(|span| span.end).unwrap_or(start).after()
     }
 }

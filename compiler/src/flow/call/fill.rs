@@ -147,7 +147,9 @@ impl<'a> Checker<'a> {
         let (ty, _) = split(&input.ty);
         let label = match ty {
             Type::Text(TextKind::Plain) | Type::Bool | Type::Int(_) | Type::Number | Type::Json => format!("it is {ty}"),
-            _ if matches!(self.event(), Event::Known(_) | Event::Several) => format!("it is {ty}, and nothing in the event is one"),
+            _ if matches!(self.event(), Event::Known(_) | Event::Several) => {
+                format!("it is {ty}, and nothing in the event is one")
+            }
             _ => format!("it is {ty}"),
         };
         let docs = if input.docs.is_empty() { String::new() } else { format!("{} ", input.docs) };

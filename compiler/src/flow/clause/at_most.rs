@@ -9,8 +9,18 @@ use super::word::Choice;
 use crate::code::Code;
 
 const OTHERWISE: &[Choice<Otherwise>] = &[
-    Choice { word: "queue", means: Otherwise::Queue, also: &["wait", "delay", "queued", "hold"], docs: "they wait for their turn" },
-    Choice { word: "pause", means: Otherwise::Pause, also: &["stop", "paused", "disable"], docs: "the flow is paused, and that is announced" },
+    Choice {
+        word: "queue",
+        means: Otherwise::Queue,
+        also: &["wait", "delay", "queued", "hold"],
+        docs: "they wait for their turn",
+    },
+    Choice {
+        word: "pause",
+        means: Otherwise::Pause,
+        also: &["stop", "paused", "disable"],
+        docs: "the flow is paused, and that is announced",
+    },
 ];
 
 impl<'a> Checker<'a> {

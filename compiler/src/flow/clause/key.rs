@@ -75,7 +75,9 @@ impl<'a> Checker<'a> {
         let mut diagnostic = self
             .diagnostic(Code::E301, key.span, format!("`{text}` is no key: it is {}", value.type_name()))
             .label("a whole record, of which anything may change");
-        let own = self.record(&value.ty).and_then(|record| record.fields.iter().find(|field| field.roles.iter().any(|role| role == "key")));
+        let own = self
+            .record(&value.ty)
+            .and_then(|record| record.fields.iter().find(|field| field.roles.iter().any(|role| role == "key")));
         if let Some(field) = own {
             diagnostic = diagnostic.help("name the field of it that stays").fix(
                 format!("`{text}.{}`", field.name),

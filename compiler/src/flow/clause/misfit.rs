@@ -48,36 +48,28 @@ impl<'a> Checker<'a> {
                 "this flow starts with something that comes",
                 "`fresh within D` bounds the age of an event, `3 times within D` counts events; silence is `when no …  within D`",
             ),
-            ClauseKind::Window { .. } if kinds.clock => (
-                "the clock is not counted",
-                "each time of a schedule comes once",
-                "say in `every …` when the flow starts",
-            ),
-            ClauseKind::Window { .. } if kinds.absence => (
-                "a silence is not counted",
-                "the flow starts once for each silence",
-                "make the silence longer: `within D`",
-            ),
+            ClauseKind::Window { .. } if kinds.clock => {
+                ("the clock is not counted", "each time of a schedule comes once", "say in `every …` when the flow starts")
+            }
+            ClauseKind::Window { .. } if kinds.absence => {
+                ("a silence is not counted", "the flow starts once for each silence", "make the silence longer: `within D`")
+            }
             ClauseKind::Fresh(_) if kinds.clock => (
                 "a schedule has no events that come late",
                 "what was missed is another question",
                 "`missed latest within D` says how late a time may be made up for, `missed skip` that it is not",
             ),
-            ClauseKind::Fresh(_) if kinds.absence => (
-                "a silence is never old",
-                "the time in which flowd does not run is no silence",
-                "take it out",
-            ),
+            ClauseKind::Fresh(_) if kinds.absence => {
+                ("a silence is never old", "the time in which flowd does not run is no silence", "take it out")
+            }
             ClauseKind::Missed { .. } if !kinds.clock => (
                 "`missed` belongs to schedules",
                 "this flow does not start by the clock",
                 "events are never missed: what comes while flowd does not run is fetched; how old one may be is `fresh within D`",
             ),
-            ClauseKind::OnClockChange(_) if !kinds.clock => (
-                "`on clock change` belongs to schedules",
-                "this flow does not start by the clock",
-                "take it out",
-            ),
+            ClauseKind::OnClockChange(_) if !kinds.clock => {
+                ("`on clock change` belongs to schedules", "this flow does not start by the clock", "take it out")
+            }
             ClauseKind::AcrossGaps(_) if !kinds.state => (
                 "`across gaps` belongs to states that last: `when … is … for D`",
                 "this flow starts with an event, which has no gaps",
@@ -88,11 +80,9 @@ impl<'a> Checker<'a> {
                 "the state starts the flow at once",
                 "say for how long it has to last, `for 10 minutes`, or take this out",
             ),
-            ClauseKind::Unverified if !kinds.event => (
-                "`unverified` belongs to events that others send",
-                "nobody sends what starts this flow",
-                "take it out",
-            ),
+            ClauseKind::Unverified if !kinds.event => {
+                ("`unverified` belongs to events that others send", "nobody sends what starts this flow", "take it out")
+            }
             ClauseKind::Where(_)
             | ClauseKind::Window { .. }
             | ClauseKind::Within(_)
@@ -112,7 +102,8 @@ impl<'a> Checker<'a> {
             Start::When(when) => when.span,
             Start::Every(every) => every.span,
         };
-        let mut diagnostic = self.diagnostic(Code::E112, clause.span, what).label(why).also(start, "what starts the flow").help(help);
+        let mut diagnostic =
+            self.diagnostic(Code::E112, clause.span, what).label(why).also(start, "what starts the flow").help(help);
         match (&clause.kind, kinds) {
             (ClauseKind::Within(within), Kinds { event: true, .. }) => {
                 let text = within.span.text(self.frame.source);

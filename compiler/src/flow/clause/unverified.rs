@@ -40,7 +40,9 @@ impl<'a> Checker<'a> {
         if clauses.iter().any(|clause| matches!(clause.kind, ClauseKind::Unverified)) {
             return;
         }
-        let Some(source) = self.starts.sources.iter().copied().find(|source| self.vouched(*source) == Vouched::Nobody) else { return };
+        let Some(source) = self.starts.sources.iter().copied().find(|source| self.vouched(*source) == Vouched::Nobody) else {
+            return;
+        };
         let Some(node) = self.node else { return };
         let flow_grammar::syntax::Start::When(when) = &node.start else { return };
         let end = clauses.last().map_or(when.span, |clause| clause.span).after();

@@ -165,9 +165,12 @@ impl<'a> Checker<'a> {
             .diagnostic(Code::E201, name.span, format!("{} has no field `{text}`", source.path()))
             .label("inside `wait for` bare names are fields of the awaited event");
         if self.event_field(text).is_some() {
-            diagnostic = diagnostic
-                .help(format!("the event that started the run has one: `event.{text}`"))
-                .fix(format!("`event.{text}`"), name.span, format!("event.{text}"), true);
+            diagnostic = diagnostic.help(format!("the event that started the run has one: `event.{text}`")).fix(
+                format!("`event.{text}`"),
+                name.span,
+                format!("event.{text}"),
+                true,
+            );
         } else if let Some(found) = nearest(text, source.record.fields.iter().map(|field| field.name.as_str())) {
             diagnostic = diagnostic.help(format!("did you mean `{found}`?")).fix(format!("`{found}`"), name.span, found, true);
         } else {
@@ -243,9 +246,7 @@ fn before_else(step: Span, block: &Block, source: &str) -> Span {
 fn key_of(condition: &Condition, reads: &[&Field]) -> Option<(u16, plan::Expr)> {
     let mut found: Vec<(u16, plan::Expr)> = Vec::new();
     demanded(condition, &mut found);
-    let is_key = |slot: u16| {
-        reads.get(usize::from(slot)).is_some_and(|field| field.roles.iter().any(|role| role == "key"))
-    };
+    let is_key = |slot: u16| reads.get(usize::from(slot)).is_some_and(|field| field.roles.iter().any(|role| role == "key"));
     let best = found.iter().position(|(slot, _)| is_key(*slot)).unwrap_or(0);
     if best < found.len() { Some(found.swap_remove(best)) } else { None }
 }

@@ -69,8 +69,11 @@ impl<'a> Checker<'a> {
                 Some(plan::Wait::Until { at: value.expr, zone: None })
             }
             other => {
-                let mut diagnostic = self
-                    .diagnostic(Code::E301, at.span, format!("`wait until` takes a time of day or an instant, and not {}", value.type_name()));
+                let mut diagnostic = self.diagnostic(
+                    Code::E301,
+                    at.span,
+                    format!("`wait until` takes a time of day or an instant, and not {}", value.type_name()),
+                );
                 diagnostic = match other {
                     Type::Duration => diagnostic
                         .help("a length of time stands behind `wait` alone, and is written out: `wait 3 days`; or add it to an instant")
