@@ -76,6 +76,7 @@ codes! {
     E312 Error "more decimals than the currency has"
     W313 Warning "an amount that looks like cents"
     W314 Warning "a text that would never be equal: a slip, or in capitals"
+    E315 Error "a pattern of `format` that is not valid"
     E401 Error "an input that is required and not given"
     E402 Error "several values could fill in an input"
     W403 Advice "an event ends in the dead letters where a field is missing"

@@ -4,6 +4,7 @@
 
 mod effect;
 mod example;
+mod function;
 
 use std::fmt::Write;
 
@@ -12,13 +13,21 @@ use flow_plan::{Expr, Value};
 use crate::catalog::{Catalog, Connector, Field, Input, Operation, OperationBody, Record, Trigger};
 use crate::suggest::nearest;
 
+pub use function::functions_reference;
+
 /// Returns the page for `stripe`, `stripe.charge_failed`, `stripe.create_customer`, `stripe.Charge` or
-/// `stripe.charge_failed.amount`; the index for the empty path; `None` where there is no such thing.
+/// `stripe.charge_failed.amount`, for `functions`, `functions.round` or `round`; the index for the empty path; `None` where
+/// there is no such thing.
 pub fn docs(catalog: &Catalog, path: &str) -> Option<String> {
     let parts: Vec<&str> = path.trim().split('.').filter(|part| !part.is_empty()).collect();
     match parts.as_slice() {
         [] => Some(index(catalog)),
-        [connector] => catalog.connectors.get(*connector).map(|connector| connector_page(connector)),
+        [name] => match catalog.connectors.get(*name) {
+            Some(connector) => Some(connector_page(connector)),
+            None if *name == "functions" => Some(function::index()),
+            None => flow_functions::find(name).map(function::page),
+        },
+        ["functions", name] if !catalog.connectors.contains_key("functions") => flow_functions::find(name).map(function::page),
         [connector, name] => {
             let connector = catalog.connectors.get(*connector)?;
             if let Some(trigger) = connector.triggers.get(*name) {
@@ -41,6 +50,10 @@ pub fn docs(catalog: &Catalog, path: &str) -> Option<String> {
 /// Returns the paths that are near to one that has no page: what was probably meant comes first.
 pub fn docs_candidates(catalog: &Catalog, path: &str) -> Vec<String> {
     let (connector, name) = path.trim().split_once('.').unwrap_or((path.trim(), ""));
+    let of_function = if connector == "functions" { name } else { path.trim() };
+    if let Some(function) = function::near(of_function) {
+        return vec![format!("functions.{function}")];
+    }
     let connectors = catalog.connectors.keys().map(String::as_str);
     let mut candidates: Vec<String> = Vec::new();
     let Some(known) = nearest(connector, connectors).and_then(|near| catalog.connectors.get(near)) else {
@@ -83,6 +96,7 @@ fn index(catalog: &Catalog) -> String {
         );
     }
     out.push_str("\n`flowc docs NAME` shows one of them; a connector of your own lies beside the flows.\n");
+    out.push_str("`flowc docs functions` lists what can be computed with values.\n");
     out
 }
 

@@ -15,6 +15,8 @@ pub struct Spec {
     pub form: Form,
     /// What it takes.
     pub params: &'static [Param],
+    /// What the items of its list must be, or what is asked of them; nothing in particular where there is none.
+    pub items: &'static [Kind],
     /// What it gives where all that it needs is there.
     pub gives: Gives,
     /// The result can be missing even then.
@@ -153,10 +155,12 @@ pub enum Kind {
     Bool,
     /// A list of anything.
     List,
-    /// A map or a record.
+    /// A map.
     Map,
-    /// Anything that is no list and no map.
+    /// Anything that is no list, map or record.
     Single,
+    /// Anything.
+    Anything,
     /// A condition about each item, which is called `it`.
     Condition,
     /// A value of each item, which is called `it`.
@@ -182,7 +186,8 @@ impl Kind {
             Kind::Bool => "`true` or `false`",
             Kind::List => "a list",
             Kind::Map => "a map",
-            Kind::Single => "one value",
+            Kind::Single => "a single value",
+            Kind::Anything => "anything",
             Kind::Condition => "a condition about `it`",
             Kind::About => "something of `it`",
             Kind::Zone => "a time zone",
@@ -203,7 +208,8 @@ impl Kind {
             Kind::Bool => "bool",
             Kind::List => "list<T>",
             Kind::Map => "map<T>",
-            Kind::Single => "anything",
+            Kind::Single => "single",
+            Kind::Anything => "anything",
             Kind::Condition => "condition about it",
             Kind::About => "value of it",
             Kind::Zone => "zone",
@@ -288,12 +294,13 @@ impl Spec {
             if at > 0 {
                 out.push_str(", ");
             }
-            let types: Vec<&str> = param.takes.iter().map(|kind| kind.type_name()).collect();
+            // `min(a, b)` is told of in its text.
+            let takes = if param.given == Given::More { &[Kind::List] } else { param.takes };
+            let types: Vec<&str> = takes.iter().map(|kind| kind.type_name()).collect();
             let types = types.join(" | ");
             let more = match param.given {
-                Given::Always => "",
+                Given::Always | Given::More => "",
                 Given::Maybe | Given::Zone => "?",
-                Given::More => "…",
             };
             if types == param.name || matches!(param.takes, [Kind::Condition | Kind::About]) {
                 let _ = write!(out, "{types}{more}");
@@ -301,7 +308,12 @@ impl Spec {
                 let _ = write!(out, "{}: {types}{more}", param.name);
             }
         }
-        let _ = write!(out, ") -> {}{}", self.gives.type_name(), if self.may_fail { "?" } else { "" });
+        let gives = self.gives.type_name();
+        let _ = match (self.may_fail, gives.contains('|')) {
+            (false, _) => write!(out, ") -> {gives}"),
+            (true, false) => write!(out, ") -> {gives}?"),
+            (true, true) => write!(out, ") -> ({gives})?"),
+        };
         out
     }
 

@@ -10,6 +10,7 @@ mod config;
 mod docs;
 mod examples;
 mod fmt;
+mod functions;
 mod inline;
 mod kill;
 mod lock;

@@ -5,7 +5,6 @@ use flow_plan as plan;
 
 use super::check::{Checker, listed};
 use super::event::{Bare, Event};
-use super::expr::function::{FUNCTIONS, PLANNED};
 use super::typed::Typed;
 use crate::catalog::{Connector, Record};
 use crate::code::Code;
@@ -35,9 +34,22 @@ impl<'a> Checker<'a> {
             self.bindings.get(self.frame.first_binding..).unwrap_or_default().iter().map(|binding| binding.name.as_ref());
         let fields = self.event_fields();
         let candidates = locals.chain(fields.iter().map(|field| field.name.as_str()));
+        let of_item =
+            self.binding("it").map(|it| it.ty.clone()).filter(|ty| self.item_fields(ty).iter().any(|field| field == text));
         // `yes` for a truth can be nothing else.
         let meant_surely = meant.as_ref().is_some_and(|fix| fix.safe);
-        if let Some(found) = nearest(text, candidates).filter(|_| !meant_surely).map(str::to_owned) {
+        if of_item.is_some() {
+            diagnostic = diagnostic.help(format!("did you mean `it.{text}`, the field of the item at hand?")).fix(
+                format!("`it.{text}`"),
+                name.span,
+                format!("it.{text}"),
+                true,
+            );
+        } else if text == "it" {
+            diagnostic = diagnostic
+                .label("`it` is the item at hand, and there is none")
+                .help("it stands within a function over a list: `filter(list, it.amount > 10 USD)`");
+        } else if let Some(found) = nearest(text, candidates).filter(|_| !meant_surely).map(str::to_owned) {
             let found = if text == found { format!("`{found}`") } else { found };
             diagnostic = diagnostic.help(format!("did you mean `{found}`?{}", self.about(&found))).fix(
                 format!("`{found}`"),
@@ -47,8 +59,8 @@ impl<'a> Checker<'a> {
             );
         } else if let Some(found) = self.elsewhere(text) {
             diagnostic = found.apply(diagnostic);
-        } else if FUNCTIONS.iter().any(|function| function.name == text) {
-            diagnostic = diagnostic.help(format!("`{text}` is a function: `{text}(…)`"));
+        } else if let Some(spec) = flow_functions::find(text) {
+            diagnostic = diagnostic.help(format!("`{text}` is a function: `{}`", spec.signature()));
         } else if let Event::Known(source) = self.event() {
             diagnostic = diagnostic
                 .label(format!("no field of {}.{}, and no name given before", source.connection, source.trigger.name))
@@ -336,63 +348,6 @@ impl<'a> Checker<'a> {
         self.report(diagnostic);
     }
 
-    /// Reports a function that does not exist.
-    pub(super) fn unknown_function(&mut self, name: &Ident, call: &syntax::Call) {
-        let text = name.text.as_str();
-        if text == "now" {
-            let mut diagnostic = self.diagnostic(Code::E201, call.span, "`now` is a value, not a function");
-            if call.args.is_empty() {
-                diagnostic = diagnostic.fix("`now`", call.span, "now", true);
-            }
-            self.report(diagnostic);
-            return;
-        }
-        if let Some(known) = alias(text) {
-            let docs = FUNCTIONS.iter().find(|function| function.name == known).map_or("", |function| function.docs);
-            let diagnostic = self
-                .diagnostic(Code::E201, name.span, format!("there is no function `{text}`"))
-                .help(format!("`{known}` gives {docs}"))
-                .fix(format!("`{known}`"), name.span, known, text != "count");
-            self.report(diagnostic);
-            return;
-        }
-        if PLANNED.contains(&text) {
-            let names: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
-            let diagnostic = self
-                .diagnostic(Code::E190, name.span, format!("not supported yet: the function `{text}`"))
-                .help(format!("there are {}", listed(&names, "and")));
-            self.report(diagnostic);
-            return;
-        }
-        let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("there is no function `{text}`"));
-        if let Some(found) = nearest(text, FUNCTIONS.iter().map(|function| function.name)) {
-            let docs = FUNCTIONS.iter().find(|function| function.name == found).map_or("", |function| function.docs);
-            diagnostic =
-                diagnostic.help(format!("did you mean `{found}`: {docs}?")).fix(format!("`{found}`"), name.span, found, true);
-        } else {
-            let having: Vec<String> = self
-                .connections
-                .iter()
-                .filter(|(_, connector)| connector.operations.get(text).is_some_and(|op| !op.internal))
-                .map(|(connection, _)| format!("{connection}.{text}"))
-                .collect();
-            if let [only] = having.as_slice() {
-                diagnostic = diagnostic.help(format!("operations are named with their connection: `{only}`")).fix(
-                    format!("`{only}`"),
-                    name.span,
-                    only.clone(),
-                    true,
-                );
-            } else if having.is_empty() {
-                let names: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
-                diagnostic = diagnostic.help(format!("there are {}", listed(&names, "and")));
-            } else {
-                diagnostic = diagnostic.help(format!("operations are named with their connection: {}", listed(&having, "or")));
-            }
-        }
-        self.report(diagnostic);
-    }
-
     /// `any(100, 90)`: limits without their currencies.
     pub(super) fn any_without_currencies(&mut self, call: &syntax::Call) {
         let mut diagnostic = self
@@ -431,17 +386,4 @@ fn describe(ty: &plan::ty::Type, docs: &str) -> String {
 /// The first line of a doc comment.
 pub(super) fn first_line(docs: &str) -> &str {
     docs.lines().next().unwrap_or("")
-}
-
-/// What others call a function of the language.
-pub(super) fn alias(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "len" | "size" | "count" | "strlen" => "length",
-        "lowercase" | "to_lower" | "tolower" | "toLowerCase" | "downcase" => "lower",
-        "uppercase" | "to_upper" | "toupper" | "toUpperCase" | "upcase" => "upper",
-        "strip" => "trim",
-        "sha256" => "hash",
-        "timestamp" => "unix",
-        _ => return None,
-    })
 }

@@ -175,7 +175,9 @@ impl<'a> Checker<'a> {
         }
         let subject = partial.place.as_ref().map(|place| self.spell(place));
         let named = subject.clone().unwrap_or_else(|| partial.text.clone());
-        let (message, label) = if partial.missing {
+        let (message, label) = if partial.missing && subject.is_none() {
+            (format!("`{}` cannot be decided where something in it is missing", partial.text), "neither true nor false then")
+        } else if partial.missing {
             (format!("`{}` cannot be decided where `{named}` is missing", partial.text), "neither true nor false then")
         } else {
             (format!("`{}` cannot be decided for another currency", partial.text), "neither true nor false then")
@@ -187,7 +189,10 @@ impl<'a> Checker<'a> {
         {
             if self.setting == Setting::Steps {
                 diagnostic.fixes.extend(self.present_in_where(place));
-            } else if let (Some(subject), Some(condition), None) = (&subject, self.filter_node(), &self.awaited) {
+            } else if let (Some(subject), Some(condition), None) = (&subject, self.filter_node(), &self.awaited)
+                // Within a function over a list the question stands there, not before the whole condition.
+                && !matches!(place.root, Root::Binding(_))
+            {
                 // What is said first is known behind it.
                 let (open, close) = if is_loose(condition) { ("(", ")") } else { ("", "") };
                 diagnostic.fixes.push(Fix {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flow_plan as plan;
 use flow_plan::ty::Type;
-use flow_plan::{Expr, Function};
+use flow_plan::{Each, Expr, Function};
 
 use super::check::Checker;
 use super::event::{Slot, Source};
@@ -98,11 +98,11 @@ impl<'a> Checker<'a> {
 
     /// Notes what a local is made of.
     pub(super) fn note_local(&mut self, local: u16, value: &Expr) {
-        let origin = match self.known(value) {
+        let origin = match self.known(value, None) {
             Some(known) => Origin::Value(known),
             None => {
                 let mut fields = BTreeSet::new();
-                self.collect(value, &mut fields);
+                self.collect(value, None, &mut fields);
                 Origin::Fields(fields)
             }
         };
@@ -129,7 +129,7 @@ impl<'a> Checker<'a> {
             return;
         }
         let mut fields = BTreeSet::new();
-        self.collect(value, &mut fields);
+        self.collect(value, None, &mut fields);
         // What a service is told of itself is no news.
         let own = format!("{connection}.");
         fields.retain(|field| !field.starts_with(&own));
@@ -167,8 +167,9 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn collect(&self, expr: &Expr, into: &mut BTreeSet<String>) {
-        if let Some(known) = self.known(expr) {
+    /// `it` is the item at hand within a function over a list, where it is known.
+    fn collect(&self, expr: &Expr, it: Option<&Known>, into: &mut BTreeSet<String>) {
+        if let Some(known) = self.known(expr, it) {
             let mark = if known.personal || self.holds_personal(&known.ty) { " (personal)" } else { "" };
             into.insert(format!("{}.{}{mark}", known.connection, known.path));
             return;
@@ -188,8 +189,18 @@ impl<'a> Checker<'a> {
                     into.extend(fields.iter().cloned());
                 }
             }
+            // Which items are chosen, and in which order they come, is no part of them.
+            Expr::ForEach(Each::Filter | Each::Sort, list, _) => self.collect(list, it, into),
+            // Of the items goes only what is asked of them.
+            Expr::ForEach(Each::Any | Each::All | Each::Count | Each::Map, list, asked) => match self.known(list, it) {
+                Some(list) => self.collect(asked, Some(&list.item()), into),
+                None => {
+                    self.collect(list, it, into);
+                    self.collect(asked, None, into);
+                }
+            },
             // What has no origin of its own has that of its parts.
-            other => other.each_part(&mut |part| self.collect(part, into)),
+            other => other.each_part(&mut |part| self.collect(part, it, into)),
         }
     }
 
@@ -200,8 +211,10 @@ impl<'a> Checker<'a> {
     }
 
     /// Returns the one value of a service that an expression is.
-    fn known(&self, expr: &Expr) -> Option<Known> {
+    fn known(&self, expr: &Expr, it: Option<&Known>) -> Option<Known> {
         match expr {
+            Expr::It => it.cloned(),
+            Expr::ForEach(Each::Filter | Each::Sort, list, _) => self.known(list, it),
             Expr::Event(slot) => {
                 let mut origins = self.origins(*slot);
                 let (source, field) = origins.next()?;
@@ -221,7 +234,7 @@ impl<'a> Checker<'a> {
                 Origin::Fields(_) => None,
             },
             Expr::Field(inner, name) => {
-                let known = self.known(inner)?;
+                let known = self.known(inner, it)?;
                 if let Some(record) = self.record(&known.ty) {
                     let field = record.field(name)?;
                     return Some(known.member(name, field.ty.required().clone(), field.personal));
@@ -235,13 +248,13 @@ impl<'a> Checker<'a> {
                 };
                 Some(known.member(name, ty, false))
             }
-            Expr::Index(inner, _) => Some(self.known(inner)?.item()),
+            Expr::Index(inner, _) => Some(self.known(inner, it)?.item()),
             Expr::Call(Function::First | Function::Last, args) => match args.as_slice() {
-                [list] => Some(self.known(list)?.item()),
+                [list] => Some(self.known(list, it)?.item()),
                 _ => None,
             },
-            Expr::Call(Function::Reverse | Function::Unique | Function::Slice, args) => self.known(args.first()?),
-            Expr::Require { value, .. } => self.known(value),
+            Expr::Call(Function::Reverse | Function::Unique | Function::Slice, args) => self.known(args.first()?, it),
+            Expr::Require { value, .. } => self.known(value, it),
             _ => None,
         }
     }

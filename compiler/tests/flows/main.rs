@@ -1,5 +1,6 @@
 //! Flows: what is said about mistakes, and what becomes of sound ones.
 
+mod functions;
 mod harness;
 mod listing;
 

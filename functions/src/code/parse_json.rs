@@ -10,6 +10,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Code,
     form: Form::Call(Function::ParseJson),
     params: &[Param::new("text", &[Kind::Text])],
+    items: &[],
     gives: Gives::Json,
     may_fail: true,
     keeps_personal: true,

@@ -11,6 +11,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Code,
     form: Form::Call(Function::PercentEncode),
     params: &[Param::new("text", &[Kind::Text])],
+    items: &[],
     gives: Gives::Text,
     may_fail: false,
     keeps_personal: true,

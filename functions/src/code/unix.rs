@@ -11,6 +11,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Code,
     form: Form::Call(Function::Unix),
     params: &[Param::new("at", &[Kind::Instant])],
+    items: &[],
     gives: Gives::Whole,
     may_fail: false,
     keeps_personal: false,

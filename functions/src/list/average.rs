@@ -12,6 +12,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::List,
     form: Form::Of(Function::Average, Each::Map),
     params: &[Param::new("list", &[Kind::List]), Param::maybe("value", &[Kind::About])],
+    items: &[Kind::Number, Kind::Money],
     gives: Gives::Average,
     may_fail: true,
     keeps_personal: true,

@@ -9,6 +9,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::List,
     form: Form::ForEach(Each::Count),
     params: &[Param::new("list", &[Kind::List]), Param::maybe("condition", &[Kind::Condition])],
+    items: &[],
     gives: Gives::Whole,
     may_fail: false,
     keeps_personal: false,

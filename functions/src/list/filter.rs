@@ -9,6 +9,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::List,
     form: Form::ForEach(Each::Filter),
     params: &[Param::new("list", &[Kind::List]), Param::new("condition", &[Kind::Condition])],
+    items: &[],
     gives: Gives::Items,
     may_fail: false,
     keeps_personal: true,

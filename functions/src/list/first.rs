@@ -10,6 +10,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::List,
     form: Form::Of(Function::First, Each::Filter),
     params: &[Param::new("list", &[Kind::List]), Param::maybe("condition", &[Kind::Condition])],
+    items: &[],
     gives: Gives::Item,
     may_fail: true,
     keeps_personal: true,

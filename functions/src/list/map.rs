@@ -9,6 +9,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::List,
     form: Form::ForEach(Each::Map),
     params: &[Param::new("list", &[Kind::List]), Param::new("value", &[Kind::About])],
+    items: &[],
     gives: Gives::Asked,
     may_fail: false,
     keeps_personal: true,

@@ -10,6 +10,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::List,
     form: Form::Call(Function::Reverse),
     params: &[Param::new("list", &[Kind::List])],
+    items: &[],
     gives: Gives::Items,
     may_fail: false,
     keeps_personal: true,

@@ -9,6 +9,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::List,
     form: Form::ForEach(Each::Sort),
     params: &[Param::new("list", &[Kind::List]), Param::maybe("value", &[Kind::About])],
+    items: &[Kind::Single],
     gives: Gives::Items,
     may_fail: false,
     keeps_personal: true,

@@ -11,6 +11,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::List,
     form: Form::Of(Function::Sum, Each::Map),
     params: &[Param::new("list", &[Kind::List]), Param::maybe("value", &[Kind::About])],
+    items: &[Kind::Number, Kind::Money],
     gives: Gives::Sum,
     may_fail: false,
     keeps_personal: true,

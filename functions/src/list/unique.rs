@@ -13,6 +13,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::List,
     form: Form::Call(Function::Unique),
     params: &[Param::new("list", &[Kind::List])],
+    items: &[],
     gives: Gives::Items,
     may_fail: false,
     keeps_personal: true,

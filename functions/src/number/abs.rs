@@ -10,6 +10,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Number,
     form: Form::Call(Function::Abs),
     params: &[Param::new("value", &[Kind::Number, Kind::Money, Kind::Duration])],
+    items: &[],
     gives: Gives::Same,
     may_fail: false,
     keeps_personal: true,

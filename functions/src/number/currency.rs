@@ -10,6 +10,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Number,
     form: Form::Call(Function::CurrencyCode),
     params: &[Param::new("money", &[Kind::Money])],
+    items: &[],
     gives: Gives::Text,
     may_fail: false,
     keeps_personal: true,

@@ -10,6 +10,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Number,
     form: Form::Call(Function::Money),
     params: &[Param::new("number", &[Kind::Number]), Param::new("currency", &[Kind::Text])],
+    items: &[],
     gives: Gives::Money,
     may_fail: true,
     keeps_personal: true,

@@ -10,6 +10,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Number,
     form: Form::Call(Function::Number),
     params: &[Param::new("text", &[Kind::Text])],
+    items: &[],
     gives: Gives::Number,
     may_fail: true,
     keeps_personal: true,

@@ -12,6 +12,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Number,
     form: Form::Call(Function::Round),
     params: &[Param::new("value", &[Kind::Number, Kind::Money]), Param::maybe("digits", &[Kind::Whole])],
+    items: &[],
     gives: Gives::Rounded,
     may_fail: false,
     keeps_personal: true,
@@ -21,7 +22,7 @@ pub(crate) static SPEC: Spec = Spec {
         Example("round(2.345, 2)", "2.34"),
         Example("round(2.5)", "2"),
         Example("round(3.5)", "4"),
-        Example("round(10.005 USD)", "10 USD"),
+        Example("round(9.99 USD * 0.19)", "1.90 USD"),
         Example("round(1250, -2)", "1200"),
     ],
 };

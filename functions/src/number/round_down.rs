@@ -12,6 +12,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Number,
     form: Form::Call(Function::RoundDown),
     params: &[Param::new("value", &[Kind::Number, Kind::Money]), Param::maybe("digits", &[Kind::Whole])],
+    items: &[],
     gives: Gives::Rounded,
     may_fail: false,
     keeps_personal: true,

@@ -12,12 +12,13 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Number,
     form: Form::Call(Function::RoundUp),
     params: &[Param::new("value", &[Kind::Number, Kind::Money]), Param::maybe("digits", &[Kind::Whole])],
+    items: &[],
     gives: Gives::Rounded,
     may_fail: false,
     keeps_personal: true,
     brief: "the next greater number with so many decimals",
     docs: "What fits already stays. `digits` are the decimals that stay, none where it is left out; with money, those of its currency. With a negative one, tens or hundreds are rounded: `-2` gives whole hundreds.",
-    examples: &[Example("round_up(2.1)", "3"), Example("round_up(-2.9)", "-2"), Example("round_up(10.001 USD)", "10.01 USD")],
+    examples: &[Example("round_up(2.1)", "3"), Example("round_up(-2.9)", "-2"), Example("round_up(10 USD * 0.3333)", "3.34 USD")],
 };
 
 pub(crate) fn call(args: Args<'_>) -> Option<Value> {

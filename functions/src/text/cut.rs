@@ -10,6 +10,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Text,
     form: Form::Call(Function::CutCharacters),
     params: &[Param::new("text", &[Kind::Text]), Param::new("most", &[Kind::Whole])],
+    items: &[],
     gives: Gives::Text,
     may_fail: false,
     keeps_personal: true,

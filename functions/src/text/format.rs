@@ -15,6 +15,7 @@ pub(crate) static SPEC: Spec = Spec {
         Param::new("pattern", &[Kind::Pattern]),
         Param::zone(),
     ],
+    items: &[],
     gives: Gives::Text,
     may_fail: false,
     keeps_personal: true,

@@ -13,6 +13,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Text,
     form: Form::Call(Function::Join),
     params: &[Param::new("list", &[Kind::List]), Param::maybe("with", &[Kind::Text])],
+    items: &[Kind::Single],
     gives: Gives::Text,
     may_fail: false,
     keeps_personal: true,

@@ -11,6 +11,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Text,
     form: Form::Call(Function::Length),
     params: &[Param::new("value", &[Kind::Text, Kind::List, Kind::Map])],
+    items: &[],
     gives: Gives::Whole,
     may_fail: false,
     keeps_personal: false,

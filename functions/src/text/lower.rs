@@ -10,6 +10,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Text,
     form: Form::Call(Function::Lower),
     params: &[Param::new("text", &[Kind::Text])],
+    items: &[],
     gives: Gives::Text,
     may_fail: false,
     keeps_personal: true,

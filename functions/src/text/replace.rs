@@ -11,6 +11,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Text,
     form: Form::Call(Function::Replace),
     params: &[Param::new("text", &[Kind::Text]), Param::new("find", &[Kind::Text]), Param::new("with", &[Kind::Text])],
+    items: &[],
     gives: Gives::Text,
     may_fail: false,
     keeps_personal: true,

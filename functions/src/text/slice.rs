@@ -14,6 +14,7 @@ pub(crate) static SPEC: Spec = Spec {
         Param::new("from", &[Kind::Whole]),
         Param::maybe("to", &[Kind::Whole]),
     ],
+    items: &[],
     gives: Gives::Same,
     may_fail: false,
     keeps_personal: true,

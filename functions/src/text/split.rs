@@ -10,6 +10,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Text,
     form: Form::Call(Function::Split),
     params: &[Param::new("text", &[Kind::Text]), Param::new("by", &[Kind::Text])],
+    items: &[],
     gives: Gives::Texts,
     may_fail: false,
     keeps_personal: true,

@@ -10,6 +10,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Time,
     form: Form::Call(Function::DateOf),
     params: &[Param::new("at", &[Kind::Instant]), Param::zone()],
+    items: &[],
     gives: Gives::Date,
     may_fail: false,
     keeps_personal: true,

@@ -11,6 +11,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Time,
     form: Form::Call(Function::DaysBetween),
     params: &[Param::new("from", &[Kind::Date, Kind::Instant]), Param::new("to", &[Kind::Date, Kind::Instant]), Param::zone()],
+    items: &[],
     gives: Gives::Whole,
     may_fail: false,
     keeps_personal: false,

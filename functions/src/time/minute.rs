@@ -11,6 +11,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Time,
     form: Form::Call(Function::Minute),
     params: &[Param::new("at", &[Kind::Instant, Kind::Time]), Param::zone()],
+    items: &[],
     gives: Gives::Whole,
     may_fail: false,
     keeps_personal: false,

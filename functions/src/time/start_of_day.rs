@@ -10,6 +10,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Time,
     form: Form::Call(Function::StartOfDay),
     params: &[Param::new("at", &[Kind::Instant, Kind::Date]), Param::zone()],
+    items: &[],
     gives: Gives::Instant,
     may_fail: false,
     keeps_personal: true,

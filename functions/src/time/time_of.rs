@@ -10,6 +10,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Time,
     form: Form::Call(Function::TimeOf),
     params: &[Param::new("at", &[Kind::Instant]), Param::zone()],
+    items: &[],
     gives: Gives::Time,
     may_fail: false,
     keeps_personal: true,

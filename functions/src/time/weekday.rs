@@ -11,6 +11,7 @@ pub(crate) static SPEC: Spec = Spec {
     subject: Subject::Time,
     form: Form::Call(Function::Weekday),
     params: &[Param::new("at", &[Kind::Instant, Kind::Date]), Param::zone()],
+    items: &[],
     gives: Gives::Weekday,
     may_fail: false,
     keeps_personal: false,

@@ -376,6 +376,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::operand
         | Rule::primary
         | Rule::arg_colon
+        | Rule::arg_in
         | Rule::test_line
         | Rule::count_times
         | Rule::connector_member

@@ -290,7 +290,9 @@ impl Printer<'_> {
     fn arg(&mut self, arg: &Arg) {
         self.inline_comments(arg.span.start);
         if let Some(ident) = &arg.name {
-            self.write(&format!("{}: ", name(ident)));
+            // Here the word is not reserved.
+            let written = if ident.text == "in" { "in".to_owned() } else { name(ident) };
+            self.write(&format!("{written}: "));
         }
         self.expr(&arg.value);
     }

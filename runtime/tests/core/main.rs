@@ -9,6 +9,7 @@ mod effects;
 mod engine;
 mod evaluation;
 mod fixture;
+mod items;
 mod limits;
 mod lost;
 mod matching;

@@ -168,7 +168,7 @@ impl<'a> Checker<'a> {
 
     /// A value that stands as a condition: it must be `true` or `false`.
     fn bare(&mut self, expr: &syntax::Expr, position: Position) -> Checked<'a> {
-        let value = self.value(expr);
+        let (value, mut partials) = self.value_at(expr, position);
         if let (ExprKind::Bool(false), 0) = (expr.kind.as_ref(), self.quiet) {
             let diagnostic = self
                 .diagnostic(Code::E701, expr.span, "`false` never holds")
@@ -184,7 +184,6 @@ impl<'a> Checker<'a> {
                 return self.unknown_test();
             }
         }
-        let mut partials = Vec::new();
         if value.optional && *value.ty == Type::Bool {
             let text = self.text_of(expr);
             let partial = Partial {
@@ -209,6 +208,17 @@ impl<'a> Checker<'a> {
         }
         let when_true = self.present(&value);
         Checked { tree: self.test(expr, value.expr), when_true, when_false: Vec::new(), partials }
+    }
+
+    /// A value that is true or false. What `any` and `all` ask is a condition at the place where they stand.
+    fn value_at(&mut self, expr: &syntax::Expr, position: Position) -> (Typed<'a>, Vec<Partial<'a>>) {
+        match expr.kind.as_ref() {
+            ExprKind::Call(call) => match self.called_function(call) {
+                Some(spec) => self.function(expr, call, spec, position),
+                None => (self.value(expr), Vec::new()),
+            },
+            _ => (self.value(expr), Vec::new()),
+        }
     }
 
     fn not_a_condition(&mut self, expr: &syntax::Expr, value: &Typed<'a>) {

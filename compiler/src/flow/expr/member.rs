@@ -98,6 +98,9 @@ impl<'a> Checker<'a> {
             typed.personal |= personal;
             return typed;
         }
+        if let Some(part) = self.calendar_part(expr, value.clone(), name) {
+            return part;
+        }
         let ty = match value.ty.as_ref() {
             Type::Unknown => return Typed::unknown(),
             Type::Json => Type::Json,
@@ -116,20 +119,12 @@ impl<'a> Checker<'a> {
                     return Typed::unknown();
                 }
             },
-            Type::DateTime if matches!(name.text.as_str(), "time" | "date" | "weekday" | "hour" | "day") => {
-                let diagnostic = self
-                    .diagnostic(Code::E190, expr.span, format!("not supported yet: `{}`", self.text_of(expr)))
-                    .label("the time on the clocks of a place")
-                    .help("instants can be compared with each other today: `now - created_at > 3 hours`");
-                self.report(diagnostic);
-                return Typed::unknown();
-            }
             Type::Money if matches!(name.text.as_str(), "currency" | "amount") => {
                 let of = self.text_of(base);
                 let help = if name.text == "currency" {
                     format!("the code of its currency is `currency({of})`, in lower case")
                 } else {
-                    format!("compare the money itself, with its currency: `{of} > 100 USD`")
+                    format!("compare the money itself, with its currency: `{of} > 100 USD`; its number alone is `amount({of})`")
                 };
                 let mut diagnostic = self.diagnostic(Code::E201, name.span, "money has no fields").help(help);
                 if name.text == "currency" {
@@ -159,17 +154,14 @@ impl<'a> Checker<'a> {
                 let mut diagnostic = self
                     .diagnostic(Code::E201, name.span, format!("`{}` has no field `{}`", self.text_of(base), name.text))
                     .label(format!("it is {}", value.type_name()));
-                let function = super::function::find(&name.text)
-                    .map(|function| function.name)
-                    .or_else(|| super::super::hint::alias(&name.text))
-                    .filter(|_| matches!(value.ty.as_ref(), Type::Text(_) | Type::List(_)));
+                let function = super::function::of_value(&name.text, &value.ty);
                 if let Some(function) = function {
                     let fixed = format!("{function}({})", self.text_of(base));
                     diagnostic =
                         diagnostic.help("functions stand before their value").fix(format!("`{fixed}`"), expr.span, fixed, false);
                 } else if let Type::List(_) = value.ty.as_ref() {
                     diagnostic = diagnostic.help(format!(
-                        "go through it: `for item in {} up to 10 {{ … item.{} … }}`",
+                        "ask each item: `map({0}, it.{1})`; or go through it: `for item in {0} up to 10 {{ … item.{1} … }}`",
                         self.text_of(base),
                         name.text
                     ));

@@ -55,13 +55,23 @@ impl<'a> Checker<'a> {
                 (Some(first), None) => {
                     let first = first.clone();
                     let value = self.value(item);
-                    self.expect(value, &first, item, &Target::Item)
+                    if matches!((first.as_ref(), value.ty.as_ref()), (Type::Int(_), Type::Number)) {
+                        // `[1, 2.5]` is a list of numbers.
+                        ty = Some(Cow::Owned(Type::Number));
+                        value
+                    } else {
+                        self.expect(value, &first, item, &Target::Item)
+                    }
                 }
                 (None, _) => self.value(item),
             };
             // A list leaves out what is missing.
             personal |= value.personal || self.holds_personal(&value.ty);
-            ty.get_or_insert_with(|| value.ty.clone());
+            ty.get_or_insert_with(|| match value.ty.as_ref() {
+                // The bounds of one item are not those of the others.
+                Type::Int(_) => Cow::Owned(Type::Int(None)),
+                _ => value.ty.clone(),
+            });
             parts.push(value.expr);
         }
         let expr = match constants(&parts) {
