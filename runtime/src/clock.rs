@@ -31,7 +31,6 @@ use crate::store::{Before, BookChange, BookKey, BookRow, StoreError};
 use flow_functions::rfc3339;
 
 pub(crate) use absence::key as absence_key;
-pub(crate) use expect::{TALLY, tally_key};
 pub(crate) use pass::run;
 pub(crate) use read::observe;
 pub(crate) use sync::live_until;

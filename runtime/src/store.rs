@@ -28,8 +28,12 @@ use crate::journal::Entry;
 use crate::world::BoxFuture;
 
 pub use book::{Before, BookChange, BookKey, BookRow, DueRows};
+pub(crate) use book::{STARTS, starts_key};
 pub use memory::{Faults, MemoryStore};
-pub use records::{AcceptBatch, AcceptedEvent, EventQuery, NewEvent, NewRun, NewStart, Pruned, RunHead, RunQuery, RunUpdate};
+pub use records::{
+    AcceptBatch, AcceptedEvent, EventQuery, Follows, FollowsFrom, NewEvent, NewRun, NewStart, Pruned, RunHead, RunQuery,
+    RunUpdate,
+};
 pub use records::{Admission, AwaitKind, AwaitedBy, PruneBite, PruneFrom, StoredEvent, Turn, Waiting};
 pub use redb::RedbStore;
 

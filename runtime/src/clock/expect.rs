@@ -7,11 +7,6 @@ use flow_schedule::period;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::store::BookKey;
-
-/// The kind of rows in which starts are counted.
-pub(crate) const TALLY: &str = "tally";
-
 /// How a flow is watched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Row {
@@ -24,11 +19,6 @@ pub(super) struct Row {
 
 pub(super) fn key(rule: &Expect) -> String {
     super::rule_key(rule)
-}
-
-/// Returns the name of the row in which the starts of a flow are counted.
-pub(crate) fn tally_key(flow: &str) -> BookKey {
-    BookKey::new(TALLY, flow, "")
 }
 
 /// Returns when the flow is silent unless it starts before. `starts` are its last starts, oldest first.

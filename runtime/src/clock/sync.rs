@@ -9,12 +9,11 @@ use flow_schedule::period;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    ABSENCE, ALIVE, Clockwork, EXPECT, Entry, Inner, Item, Reader, SCHEDULE, STATE, STATE_START, TALLY, absence, expect, fold,
-    schedule, tally_key,
+    ABSENCE, ALIVE, Clockwork, EXPECT, Entry, Inner, Item, Reader, SCHEDULE, STATE, STATE_START, absence, expect, fold, schedule,
 };
 use crate::engine::Shared;
 use crate::live::{Live, LiveConnection};
-use crate::store::{AcceptBatch, Before, BookChange, BookKey, BookRow, StoreError};
+use crate::store::{AcceptBatch, Before, BookChange, BookKey, BookRow, STARTS, StoreError, starts_key};
 
 /// No interval is shorter.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -113,7 +112,7 @@ struct Stored {
 
 fn load(shared: &Shared, now: Timestamp) -> Result<Stored, StoreError> {
     let mut rows = HashMap::new();
-    for kind in [SCHEDULE, ABSENCE, EXPECT, STATE, STATE_START, TALLY] {
+    for kind in [SCHEDULE, ABSENCE, EXPECT, STATE, STATE_START, STARTS] {
         rows.extend(shared.store.book(kind, None)?);
     }
     let alive = shared.store.book_row(&alive_key())?.and_then(|row| row.read().ok());
@@ -160,7 +159,7 @@ pub(super) async fn sync(shared: &Arc<Shared>, now: Timestamp) -> Result<(), Sto
     if let Some(stored) = &stored {
         let tallied = |key: &BookKey| live.flows.iter().any(|flow| flow.id == key.owner && flow.limits.expect.is_some());
         let is_wanted = |key: &BookKey| match key.kind {
-            TALLY => tallied(key),
+            STARTS => tallied(key),
             STATE => states.contains_key(&(key.owner.clone(), key.key.clone())),
             _ => wanted.contains_key(key),
         };
@@ -219,7 +218,7 @@ fn differences(
     // An expectation that is gone takes what was counted for it with it.
     let expects = |flow: &str| wanted.keys().any(|key| key.kind == EXPECT && key.owner == flow);
     let uncounted: Vec<BookKey> =
-        gone.iter().filter(|key| key.kind == EXPECT && !expects(&key.owner)).map(|key| tally_key(&key.owner)).collect();
+        gone.iter().filter(|key| key.kind == EXPECT && !expects(&key.owner)).map(|key| starts_key(&key.owner)).collect();
     gone.extend(uncounted);
     (new, gone)
 }
@@ -292,7 +291,7 @@ fn expect_moved(rule: &flow_plan::Expect, known: &expect::Row, starts: &[Timesta
 
 /// Returns the last starts of a flow, oldest first.
 pub(super) fn tally(shared: &Shared, flow: &str) -> Result<Vec<Timestamp>, StoreError> {
-    shared.store.book_row(&tally_key(flow))?.map_or_else(|| Ok(Vec::new()), |row| row.read())
+    shared.store.book_row(&starts_key(flow))?.map_or_else(|| Ok(Vec::new()), |row| row.read())
 }
 
 pub(super) fn state_key(name: &(String, String)) -> BookKey {

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use flow_plan::Flow;
 use jiff::Timestamp;
 
-use super::announce::DEEPEST;
+use super::announce::{self, DEEPEST};
 use super::{Current, Engine, Shared, locked};
 use crate::clock;
 use crate::event::{AcceptError, Accepted, Cursor, Incoming, Via};
@@ -18,7 +18,7 @@ use crate::limit::Limited;
 use crate::matcher::{Group, MatchedFlow, MatchedStart};
 use crate::run::{Run, apply};
 use crate::store::{
-    AcceptBatch, AcceptedEvent, Admission, BookChange, BookKey, NewEvent, NewRun, NewStart, StoreError, StoredEvent,
+    AcceptBatch, AcceptedEvent, Admission, BookChange, BookKey, Follows, NewEvent, NewRun, NewStart, StoreError, StoredEvent,
 };
 
 impl Engine {
@@ -98,6 +98,8 @@ pub(super) struct Prepared {
     known: bool,
     /// The silences that it ends.
     ends: Vec<BookKey>,
+    /// The events that follow from what becomes of its runs, run by run.
+    follows: Vec<Prepared>,
 }
 
 async fn accept(
@@ -145,7 +147,7 @@ pub(super) fn batch_of(
     cursor: Option<(String, Cursor)>,
     mut book: Vec<BookChange>,
 ) -> Result<AcceptBatch, StoreError> {
-    for event in prepared {
+    for event in prepared.iter().flat_map(|event| event.follows.iter().chain([event])) {
         for key in &event.ends {
             book.push(clock::silence_ended(key, event.new.event.received_at)?);
         }
@@ -167,6 +169,7 @@ pub(super) fn settle(
 ) -> Vec<Accepted> {
     let mut results = Vec::with_capacity(accepted.len());
     let (mut ready, mut begun) = (Vec::new(), false);
+    let mut followed = Vec::new();
     for (event, accepted) in prepared.into_iter().zip(accepted) {
         let counter = if accepted.duplicate { &shared.counters.duplicates } else { &shared.counters.events };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -178,6 +181,8 @@ pub(super) fn settle(
                 begun |= admitted(shared, job, admission, received_at, &mut runs, &mut ready);
             }
         }
+        followed
+            .extend(event.follows.into_iter().zip(accepted.followed).filter_map(|(event, accepted)| Some((event, accepted?))));
         if accepted.awaited {
             shared.offers.store(true, Ordering::SeqCst);
             shared.touch();
@@ -190,6 +195,10 @@ pub(super) fn settle(
     if !ready.is_empty() {
         shared.counters.runs.fetch_add(ready.len() as u64, Ordering::Relaxed);
         crate::executor::enqueue(shared, ready);
+    }
+    if !followed.is_empty() {
+        let (events, accepted) = followed.into_iter().unzip();
+        settle(shared, events, accepted, plans);
     }
     results
 }
@@ -281,6 +290,7 @@ pub(super) fn prepare(
     let mut starts = Vec::new();
     let mut jobs = Vec::new();
     let mut ends = Vec::new();
+    let mut follows = Vec::new();
     if !nothing_new && incoming.depth > DEEPEST {
         let id = &incoming.id;
         tracing::error!(connection, id, "flows cause each other's events, {DEEPEST} deep: this one starts none");
@@ -292,7 +302,7 @@ pub(super) fn prepare(
             skip.extend(flows_of(shared, known.seq).map_err(|error| refused(&error))?);
         }
         for start in payload.starts(&head, settings, incoming.only_trigger.as_deref(), &skip) {
-            let (start, started) = begin(shared, &head, start);
+            let (start, started) = begin(shared, current, &head, start, &mut follows)?;
             starts.push(start);
             jobs.push(started);
         }
@@ -311,7 +321,7 @@ pub(super) fn prepare(
         depth: incoming.depth,
         payload: incoming.payload,
     };
-    Ok(Prepared { id: incoming.id, new: NewEvent { event, starts }, jobs, known: nothing_new, ends })
+    Ok(Prepared { id: incoming.id, new: NewEvent { event, starts }, jobs, known: nothing_new, ends, follows })
 }
 
 /// The flow that an event of the engine's own is about: it does not hear of itself.
@@ -346,7 +356,13 @@ fn paused(shared: &Shared) -> HashSet<String> {
 }
 
 /// Begins the runs of a start: pure, so a start that turns out to be known leaves nothing behind.
-fn begin(shared: &Shared, event: &EventHead, start: MatchedStart) -> (NewStart, Vec<Job>) {
+fn begin(
+    shared: &Shared,
+    current: &Current,
+    event: &EventHead,
+    start: MatchedStart,
+    follows: &mut Vec<Prepared>,
+) -> Result<(NewStart, Vec<Job>), AcceptError> {
     let key = key::start_key(&event.connection, &start.identity, &start.key);
     let mut runs = Vec::with_capacity(start.flows.len());
     let mut jobs = Vec::with_capacity(start.flows.len());
@@ -360,16 +376,25 @@ fn begin(shared: &Shared, event: &EventHead, start: MatchedStart) -> (NewStart, 
         let mut run = Run::default();
         apply(&flow, &mut run, &entry);
         let seq = shared.next_run();
-        runs.push(NewRun { head: head_of(&flow, &run, seq), entries: vec![entry], limited });
-        jobs.push(Job::new(flow, run, seq));
+        let (head, tally) = (head_of(&flow, &run, seq), flow.limits.expect.as_ref().map(|expect| expect.count));
+        let job = Job::new(flow, run, seq);
+        let mut of_run = Vec::new();
+        for (from, report) in announce::of_start(shared, &job, event.received_at) {
+            let report = prepare(shared, current, announce::FLOW, report, event.received_at)?;
+            of_run.push(Follows { from, event: report.new.clone() });
+            follows.push(report);
+        }
+        runs.push(NewRun { head, entries: vec![entry], limited, tally, follows: of_run });
+        jobs.push(job);
     }
-    (NewStart { trigger: start.trigger, key, runs }, jobs)
+    Ok((NewStart { trigger: start.trigger, key, runs }, jobs))
 }
 
 pub(super) fn unknown_plans(shared: &Shared, prepared: &[Prepared]) -> Vec<Arc<Flow>> {
     let stored = locked(&shared.stored_plans);
     let mut plans: Vec<Arc<Flow>> = Vec::new();
-    for job in prepared.iter().flat_map(|event| event.jobs.iter().flatten()) {
+    let all = prepared.iter().flat_map(|event| event.follows.iter().chain([event]));
+    for job in all.flat_map(|event| event.jobs.iter().flatten()) {
         if !stored.contains(&job.flow.hash) && !plans.iter().any(|plan| plan.hash == job.flow.hash) {
             plans.push(Arc::clone(&job.flow));
         }

@@ -4,7 +4,7 @@
 //! hears of itself, so that nothing goes round.
 
 use bytes::Bytes;
-use flow_plan::{Expect, Rate};
+use flow_plan::{CalendarUnit, Expect, Otherwise, Rate};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
@@ -13,7 +13,7 @@ use super::accept::{Prepared, batch_of, prepare, settle, unknown_plans};
 use crate::event::{AcceptError, Incoming, Origin, Via};
 use crate::executor::Job;
 use crate::run::{Run, Status, Step, StepStatus};
-use crate::store::{RunUpdate, StoreError};
+use crate::store::{FollowsFrom, RunUpdate, StoreError};
 use flow_functions::rfc3339;
 
 /// The connection that such events come from.
@@ -107,14 +107,24 @@ fn report(kind: &str, id: String, at: Timestamp, depth: u16, mut data: Json) -> 
     }
 }
 
+/// `3 times per day`.
+fn often(count: u32, every: &Rate) -> String {
+    let within = match every {
+        Rate::Sliding(millis) => flow_plan::Duration::from_millis(i64::try_from(*millis).unwrap_or(i64::MAX)).to_string(),
+        Rate::Calendar { unit, .. } => match unit {
+            CalendarUnit::Day => "day",
+            CalendarUnit::Week => "week",
+            CalendarUnit::Month => "month",
+            CalendarUnit::Year => "year",
+        }
+        .to_owned(),
+    };
+    format!("{count} time{} per {within}", if count == 1 { "" } else { "s" })
+}
+
 /// Returns the event that says of a flow that it did not start as often as it should; `None` where nobody hears it.
 pub(crate) fn announce_silence(shared: &Shared, flow: &str, rule: &Expect, at: Timestamp) -> Option<Incoming> {
-    let within = match &rule.every {
-        Rate::Sliding(millis) => flow_plan::Duration::from_millis(i64::try_from(*millis).unwrap_or(i64::MAX)).to_string(),
-        Rate::Calendar { unit, .. } => format!("{unit:?}").to_lowercase(),
-    };
-    let count = rule.count;
-    let error = format!("it should have started at least {count} time{} per {within}", if count == 1 { "" } else { "s" });
+    let error = format!("it should have started at least {}", often(rule.count, &rule.every));
     tracing::error!(flow, "the flow is silent: {error}");
     if !is_heard(shared, "silent") {
         return None;
@@ -122,12 +132,29 @@ pub(crate) fn announce_silence(shared: &Shared, flow: &str, rule: &Expect, at: T
     Some(report("silent", format!("{flow}@{}:silent", rfc3339(at)), at, 1, json!({ "flow": flow, "error": error })))
 }
 
-/// Returns the event that says of a flow that it was paused; `None` where nobody hears it.
-pub(crate) fn announce_pause(shared: &Shared, flow: &str, why: &str, at: Timestamp) -> Option<Incoming> {
-    if !is_heard(shared, "paused") {
-        return None;
+/// Returns what is to be said of a run that is about to begin, should it come to that: it is dead from the start, or a limit
+/// pauses its flow.
+pub(super) fn of_start(shared: &Shared, job: &Job, at: Timestamp) -> Vec<(FollowsFrom, Incoming)> {
+    let mut reports = Vec::new();
+    if !job.run.status.is_active() {
+        let death = Before::of(&Run::default()).announcement(job, at);
+        reports.extend(
+            death
+                .iter()
+                .flat_map(|death| events_of(shared, job, std::slice::from_ref(death)))
+                .map(|event| (FollowsFrom::Birth, event)),
+        );
     }
-    Some(report("paused", format!("{flow}@{}:paused", rfc3339(at)), at, 1, json!({ "flow": flow, "error": why })))
+    let pausing = job.flow.limits.at_most.iter().find(|limit| limit.otherwise == Otherwise::Pause);
+    if let Some(limit) = pausing
+        && is_heard(shared, "paused")
+    {
+        let flow = &job.flow.id;
+        let error = format!("it started more than {}, and its limit says `otherwise pause`", often(limit.count, &limit.every));
+        let report = report("paused", format!("{flow}@{}:paused", rfc3339(at)), at, 1, json!({ "flow": flow, "error": error }));
+        reports.push((FollowsFrom::Pause, report));
+    }
+    reports
 }
 
 /// Returns the events that a run's announcements are.

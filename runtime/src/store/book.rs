@@ -118,6 +118,26 @@ pub(super) fn change(to: &mut dyn Write, changes: &[BookChange]) -> Result<(), S
     changes.iter().try_for_each(|change| put(to, &change.key, change.row.as_ref()))
 }
 
+/// Returns the name of the row that holds the last starts of a flow: a list of instants, oldest first.
+pub(crate) fn starts_key(flow: &str) -> BookKey {
+    BookKey::new(STARTS, flow, "")
+}
+
+/// The kind of rows with the last starts of a flow.
+pub(crate) const STARTS: &str = "starts";
+
+/// Counts a start of a flow; its `most` last ones are kept.
+pub(super) fn count_start(to: &mut dyn Write, flow: &str, at: Timestamp, most: u32) -> Result<(), StoreError> {
+    let key = starts_key(flow);
+    let mut starts: Vec<Timestamp> = get(to, &key)?.map_or_else(|| Ok(Vec::new()), |row| row.read())?;
+    starts.push(at);
+    // A clock may have gone back.
+    starts.sort_unstable();
+    let surplus = starts.len().saturating_sub(usize::try_from(most).unwrap_or(usize::MAX));
+    starts.drain(..surplus);
+    put(to, &key, Some(&BookRow::of(&starts, None)?))
+}
+
 /// Returns the rows of a kind, or those of one owner.
 pub(super) fn rows(from: &dyn Read, kind: &'static str, owner: Option<&str>) -> Result<Vec<(BookKey, BookRow)>, StoreError> {
     let of_kind = Key::of(b'b').text(kind);

@@ -215,6 +215,28 @@ pub struct NewRun {
     pub entries: Vec<Entry>,
     /// What the limits of its flow have to know; `None` where it has none.
     pub limited: Option<Box<Limited>>,
+    /// So many of the flow's last starts are kept, this one among them, for whoever expects them.
+    pub tally: Option<u32>,
+    /// What the engine has to say of it, should it come to that.
+    pub follows: Vec<Follows>,
+}
+
+/// An event that follows from what becomes of a run that was to begin.
+#[derive(Debug, Clone)]
+pub struct Follows {
+    /// From what.
+    pub from: FollowsFrom,
+    /// The event.
+    pub event: NewEvent,
+}
+
+/// From what an event follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FollowsFrom {
+    /// The run began; by its first entry it is dead.
+    Birth,
+    /// The flow was paused by its limit.
+    Pause,
 }
 
 /// What became of a run that was to begin.
@@ -249,6 +271,8 @@ pub struct AcceptedEvent {
     pub admissions: Vec<Vec<Admission>>,
     /// Somebody may wait for it: it is to be offered.
     pub awaited: bool,
+    /// What became of the events that follow, run by run; `None` where it did not come to that.
+    pub followed: Vec<Option<AcceptedEvent>>,
 }
 
 /// New entries of a run.

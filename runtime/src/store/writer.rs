@@ -10,7 +10,9 @@ use tokio::sync::oneshot;
 
 use super::backend::{Backend, Read, Write};
 use super::put::{encode, put_plan, put_run, put_unlimited};
-use super::records::{AcceptBatch, AcceptedEvent, Admission, NewEvent, NewStart, PruneBite, Pruned, RunUpdate, Turn};
+use super::records::{
+    AcceptBatch, AcceptedEvent, Admission, FollowsFrom, NewEvent, NewStart, PruneBite, Pruned, RunUpdate, Turn,
+};
 use super::{StoreError, admit, awaited, book, prune, query, tables};
 use crate::world::BoxFuture;
 
@@ -315,6 +317,7 @@ fn accept(to: &mut dyn Write, batch: &AcceptBatch) -> Result<Vec<AcceptedEvent>,
         };
         asked = Some((connection, any_awaits));
         let event = accept_event(to, new, any_awaits)?;
+        any_run |= event.followed.iter().flatten().any(|event| !event.admissions.is_empty());
         any_run |= event.admissions.iter().flatten().any(|run| matches!(run, Admission::Started { .. } | Admission::Held { .. }));
         accepted.push(event);
     }
@@ -359,6 +362,7 @@ fn accept_event(to: &mut dyn Write, new: &NewEvent, any_awaits: bool) -> Result<
     }
     let mut started = Vec::with_capacity(new.starts.len());
     let mut admissions = Vec::with_capacity(new.starts.len());
+    let mut followed = Vec::new();
     for start in &new.starts {
         let offered = known.as_ref().is_some_and(|known| known.triggers.contains(&start.trigger));
         let begins = !offered && to.get(&tables::start(&start.key))?.is_none();
@@ -367,17 +371,27 @@ fn accept_event(to: &mut dyn Write, new: &NewEvent, any_awaits: bool) -> Result<
             to.put(&tables::start(&start.key), &at.as_millisecond().to_be_bytes())?;
             to.put(&tables::start_at(at, &start.key), &[])?;
         }
-        admissions.push(if begins { begin_runs(to, start)? } else { Vec::new() });
+        if begins {
+            admissions.push(begin_runs(to, start, &mut followed)?);
+        } else {
+            admissions.push(Vec::new());
+            followed.extend(start.runs.iter().flat_map(|run| &run.follows).map(|_| None));
+        }
         started.push(begins);
     }
-    Ok(AcceptedEvent { duplicate: known.is_some(), started, admissions, awaited })
+    Ok(AcceptedEvent { duplicate: known.is_some(), started, admissions, awaited, followed })
 }
 
-fn begin_runs(to: &mut dyn Write, start: &NewStart) -> Result<Vec<Admission>, StoreError> {
+fn begin_runs(
+    to: &mut dyn Write,
+    start: &NewStart,
+    followed: &mut Vec<Option<AcceptedEvent>>,
+) -> Result<Vec<Admission>, StoreError> {
     let mut admissions = Vec::with_capacity(start.runs.len());
     for run in &start.runs {
         // The id is computed: after a start that was forgotten for its age it is there already.
-        let admission = if query::run(to, &run.head.id)?.is_some() {
+        let is_there = query::run(to, &run.head.id)?.is_some();
+        let admission = if is_there {
             Admission::Started { cancelled: None }
         } else if let Some(limited) = &run.limited {
             admit::admit(to, run, limited)?
@@ -387,6 +401,22 @@ fn begin_runs(to: &mut dyn Write, start: &NewStart) -> Result<Vec<Admission>, St
         };
         if let Admission::Dropped(reason) | Admission::Paused(reason) = &admission {
             to.put(&tables::drop_of(run.head.event, &run.head.flow), reason.as_bytes())?;
+        }
+        let begins = !is_there && matches!(admission, Admission::Started { .. } | Admission::Held { .. });
+        if let Some(most) = run.tally.filter(|_| begins) {
+            book::count_start(to, &run.head.flow, run.head.started_at, most)?;
+        }
+        for follows in &run.follows {
+            let happened = match follows.from {
+                FollowsFrom::Birth => begins && !matches!(admission, Admission::Held { .. }),
+                FollowsFrom::Pause => matches!(admission, Admission::Paused(_)),
+            };
+            followed.push(if happened {
+                let any_awaits = awaited::any(to, &follows.event.event.connection)?;
+                Some(accept_event(to, &follows.event, any_awaits)?)
+            } else {
+                None
+            });
         }
         admissions.push(admission);
     }

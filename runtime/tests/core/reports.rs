@@ -43,8 +43,9 @@ fn bench(flows: Vec<plan::Flow>) -> Bench {
 }
 
 fn payload(bench: &Bench) -> serde_json::Value {
-    let event = bench.engine.events(&EventQuery { limit: 1, ..EventQuery::default() }).unwrap().remove(0);
-    assert_eq!((event.connection.as_str(), event.depth), ("flow", 1));
+    let query = EventQuery { connection: Some("flow".to_owned()), limit: 1, ..EventQuery::default() };
+    let event = bench.engine.events(&query).unwrap().remove(0);
+    assert_eq!((event.depth, event.origin), (1, flow_runtime::event::Origin::Flow));
     serde_json::from_slice(&event.payload).unwrap()
 }
 
@@ -132,4 +133,91 @@ async fn causes_do_not_go_deeper_than_eight() {
         let accepted = bench.engine.accept("svc", vec![event], None).await.unwrap().remove(0);
         assert_eq!(accepted.runs.len(), runs, "{depth} deep");
     }
+}
+
+#[tokio::test]
+async fn a_run_that_is_dead_from_the_start_is_told_with_the_event_that_began_it() {
+    let bench = bench(vec![flow("f", vec![op("set", Effect::Set)]), listener("l", "dead")]);
+    bench.send("evt_1", &EVENT.replace("12050", "\"x\"")).await;
+    bench.pass(Duration::from_secs(60)).await;
+    assert_eq!(bench.started("l").len(), 1);
+    assert_eq!(payload(&bench)["data"]["death"], "misfit");
+    assert_eq!(bench.service.requests("set").len(), 1, "the listener's");
+    bench.send("evt_1", &EVENT.replace("12050", "\"x\"")).await;
+    bench.pass(Duration::from_secs(60)).await;
+    assert_eq!(bench.started("l").len(), 1);
+}
+
+#[tokio::test]
+async fn a_limit_that_pauses_its_flow_is_told() {
+    let mut limited = flow("f", vec![op("set", Effect::Set)]);
+    limited.limits.at_most = vec![plan::AtMost {
+        count: 2,
+        per: Vec::new(),
+        every: plan::Rate::Sliding(3_600_000),
+        otherwise: plan::Otherwise::Pause,
+    }];
+    rehash(&mut limited);
+    let bench = bench(vec![limited, listener("l", "paused")]);
+    for n in 0..5 {
+        bench.send(&format!("evt_{n}"), EVENT).await;
+        bench.pass(Duration::from_secs(10)).await;
+    }
+    assert_eq!((bench.started("f").len(), bench.started("l").len()), (2, 1));
+    assert_eq!(payload(&bench)["data"]["flow"], "f");
+    assert!(bench.engine.paused_since("f").is_some());
+}
+
+fn expecting(count: u32, every: plan::Rate) -> plan::Flow {
+    let mut flow = flow("f", vec![op("set", Effect::Set)]);
+    flow.limits.expect = Some(plan::Expect { count, every });
+    rehash(&mut flow);
+    flow
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn a_flow_that_does_not_start_as_often_as_it_should_is_told_once_per_period() {
+    let bench = bench(vec![expecting(2, plan::Rate::Sliding(3_600_000)), listener("l", "silent")]);
+    bench.pass(HOUR - Duration::from_secs(1)).await;
+    assert_eq!(bench.started("l").len(), 0);
+    bench.pass(Duration::from_secs(1)).await;
+    assert_eq!(bench.started("l").len(), 1);
+    assert!(payload(&bench)["data"]["error"].as_str().unwrap().contains("at least 2 times per 1 hour"));
+    // Two in each hour are enough, one is not.
+    for n in 0..8 {
+        bench.pass(HOUR / 2 - Duration::from_secs(60)).await;
+        bench.send(&format!("evt_{n}"), EVENT).await;
+    }
+    assert_eq!(bench.started("l").len(), 1);
+    for n in 8..11 {
+        bench.pass(HOUR * 3 / 4).await;
+        bench.send(&format!("evt_{n}"), EVENT).await;
+    }
+    assert!(bench.started("l").len() >= 2, "{}", bench.started("l").len());
+}
+
+#[tokio::test]
+async fn a_day_is_judged_at_its_end_and_not_while_nobody_listened() {
+    let day = plan::Rate::Calendar { unit: plan::CalendarUnit::Day, zone: "UTC".to_owned() };
+    let store = Arc::new(MemoryStore::new().unwrap());
+    let (clock, service) = (ManualClock::new(), Arc::new(Service::default()));
+    let live = || reported(vec![expecting(1, day.clone()), listener("l", "silent")]);
+    let bench = Bench::with_live(Arc::clone(&store) as _, live(), Arc::clone(&clock), Arc::clone(&service));
+    // The rest of the first day is no whole day.
+    bench.pass(HOUR * 13).await;
+    assert_eq!(bench.started("l").len(), 0);
+    bench.send("evt_1", EVENT).await;
+    bench.pass(HOUR * 24).await;
+    assert_eq!(bench.started("l").len(), 0);
+    bench.pass(HOUR * 24).await;
+    assert_eq!(bench.started("l"), ["f@2026-11-25T00:00:00.000Z:silent"]);
+    bench.engine.stop(Duration::ZERO).await;
+    clock.set(at("2026-11-29T20:00:00Z"));
+    let bench = Bench::with_live(store as _, live(), clock, service);
+    bench.pass(HOUR * 6).await;
+    assert_eq!(bench.started("l").len(), 1, "nobody was there");
+    bench.pass(HOUR * 24).await;
+    assert_eq!(bench.started("l").len(), 2);
 }

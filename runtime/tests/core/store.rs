@@ -80,7 +80,11 @@ fn new(event: StoredEvent, head: RunHead) -> NewEvent {
     let entries = vec![Entry::new(event.received_at, What::Started(Box::new(start)))];
     NewEvent {
         event,
-        starts: vec![NewStart { trigger: "happened".to_owned(), key, runs: vec![NewRun { head, entries, limited: None }] }],
+        starts: vec![NewStart {
+            trigger: "happened".to_owned(),
+            key,
+            runs: vec![NewRun { head, entries, limited: None, tally: None, follows: Vec::new() }],
+        }],
     }
 }
 
