@@ -18,6 +18,7 @@ pub mod limit;
 pub mod live;
 pub mod matcher;
 mod poll;
+mod register;
 pub mod request;
 pub mod retry;
 pub mod run;

@@ -18,6 +18,7 @@ use crate::admin::{self, Admin, State, bind_socket};
 use crate::engine::{Engine, EngineOptions};
 use crate::live::Live;
 use crate::poll::Polls;
+use crate::register::{OnSecret, Registered, Registrar};
 use crate::secret::Secret;
 use crate::server::counters::Counters;
 use crate::server::listen::{self, Listener};
@@ -145,6 +146,8 @@ pub struct Service {
     engine: Engine,
     server: Arc<Server>,
     polls: Arc<Polls>,
+    registered: Registered,
+    registrar: Registrar,
     addresses: Addresses,
     /// Which file the socket is.
     socket: Option<(u64, u64)>,
@@ -217,8 +220,22 @@ impl Service {
         let counters = Arc::new(Counters::default());
         let readiness = Readiness::new(store);
         let limits = options.limits;
-        let server = Server::new(engine.clone(), Arc::clone(&world.clock), limits.clone(), Arc::clone(&counters), readiness);
+        let registered = Registrar::known(&options.store_path);
+        let clock = Arc::clone(&world.clock);
+        let server = Server::new(engine.clone(), clock, limits.clone(), Arc::clone(&counters), readiness, &registered);
         let server = Arc::new(server);
+        let on_secret: OnSecret = {
+            let (engine, server, registered) = (engine.clone(), Arc::clone(&server), registered.clone());
+            Arc::new(move || server.swap(Routes::new(&engine.live(), &registered)))
+        };
+        let registrar = Registrar::start(
+            options.store_path.clone(),
+            options.public_url.clone(),
+            world.clone(),
+            engine.live(),
+            registered.clone(),
+            on_secret,
+        );
         let polls = Arc::new(Polls::new(engine.clone(), world.clone()));
         let state = Arc::new(State {
             engine: engine.clone(),
@@ -254,6 +271,8 @@ impl Service {
             engine,
             server,
             polls,
+            registered,
+            registrar,
             socket: identity(&addresses.socket),
             addresses,
             folder: folder.clone(),
@@ -283,10 +302,11 @@ impl Service {
 
     /// Puts another version live. Between two events: each is taken in under the one or the other.
     pub fn swap(&self, live: Live) {
-        let routes = Routes::new(&live);
+        let routes = Routes::new(&live, &self.registered);
         self.engine.swap(live);
         self.server.swap(routes);
         self.polls.swap(&self.engine.live());
+        self.registrar.swap(self.engine.live());
     }
 
     /// Stops: no new events, then steps in flight end or stay as an intent, then the admin API goes. The store is free
@@ -297,6 +317,7 @@ impl Service {
         info!("flowd stops");
         let begun = Instant::now();
         self.stop_server.send_replace(true);
+        self.registrar.stop().await;
         self.polls.stop().await;
         // Webhooks that are on their way in are answered before the engine closes.
         ended(tasks.server).await;

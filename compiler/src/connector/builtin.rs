@@ -16,6 +16,7 @@ pub(super) const ENGINE_SOURCE: &str = "engine";
 /// Name, file and source of each.
 const SOURCES: &[(&str, &str, &str)] = &[
     (ENGINE, "connectors/flow.flow", include_str!("../../../connectors/flow.flow")),
+    ("http", "connectors/http.flow", include_str!("../../../connectors/http.flow")),
     ("kustomer", "connectors/kustomer.flow", include_str!("../../../connectors/kustomer.flow")),
     ("stripe", "connectors/stripe.flow", include_str!("../../../connectors/stripe.flow")),
 ];
@@ -75,6 +76,7 @@ macro_rules! fixtures {
 }
 
 fixtures! {
+    "http.received",
     "flow.dead",
     "flow.failed",
     "flow.paused",

@@ -31,6 +31,7 @@ const SCHEMES: &[(&str, &[(&str, bool)])] = &[
     ),
     ("standard_webhooks", &[("secret", true), ("tolerance", false)]),
     ("token", &[("secret", true), ("header", false), ("query", false)]),
+    ("none", &[]),
     // One of the others, by a setting.
     (
         "chosen",

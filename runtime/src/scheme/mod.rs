@@ -102,7 +102,15 @@ impl Verifier {
     /// # Errors
     /// Where it is not known, or its secret or a parameter is missing.
     pub fn new(webhook: &Webhook, connection: &LiveConnection) -> Result<Self, SchemeError> {
-        let params = Params { webhook, connection };
+        Self::with_secret(webhook, connection, None)
+    }
+
+    /// Prepares the scheme with a secret that the daemon has obtained itself, where there is one.
+    ///
+    /// # Errors
+    /// As [`Verifier::new`].
+    pub fn with_secret(webhook: &Webhook, connection: &LiveConnection, secret: Option<&Secret>) -> Result<Self, SchemeError> {
+        let params = Params { webhook, connection, obtained: secret };
         let chosen;
         let scheme = match webhook.scheme.as_str() {
             "chosen" => {
@@ -113,11 +121,21 @@ impl Verifier {
         };
         match scheme {
             "token" => Token::new(&params).map(Verifier::Token),
-            "none" if webhook.scheme == "chosen" => Ok(Verifier::None),
+            "none" => Ok(Verifier::None),
             "stripe_signature" => StripeSignature::new(&params).map(Verifier::StripeSignature),
             "hmac_sha256" => HmacSha256::new(&params).map(Verifier::HmacSha256),
             "standard_webhooks" => StandardWebhooks::new(&params).map(Verifier::StandardWebhooks),
             other => Err(SchemeError::Unknown(other.to_owned())),
+        }
+    }
+
+    /// Returns the header and the parameter of the address that hold a secret, which nobody else is to see.
+    pub(crate) fn secret_places(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Verifier::Token(scheme) => scheme.places(),
+            Verifier::StripeSignature(_) | Verifier::HmacSha256(_) | Verifier::StandardWebhooks(_) | Verifier::None => {
+                (None, None)
+            }
         }
     }
 
@@ -155,6 +173,7 @@ impl Verifier {
 pub(crate) struct Params<'a> {
     webhook: &'a Webhook,
     connection: &'a LiveConnection,
+    obtained: Option<&'a Secret>,
 }
 
 impl Scope for Params<'_> {
@@ -169,7 +188,10 @@ impl Scope for Params<'_> {
 impl<'a> Params<'a> {
     fn secret(&self) -> Result<&'a Secret, SchemeError> {
         let expr = self.webhook.params.get("secret").ok_or(SchemeError::Parameter("secret"))?;
-        secret_of(expr, self.connection).filter(|secret| !secret.expose().is_empty()).ok_or(SchemeError::NoSecret)
+        self.obtained
+            .or_else(|| secret_of(expr, self.connection))
+            .filter(|secret| !secret.expose().is_empty())
+            .ok_or(SchemeError::NoSecret)
     }
 
     fn value(&self, name: &str) -> Value {

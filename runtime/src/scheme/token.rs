@@ -37,6 +37,13 @@ impl Token {
         Ok(Self { secret: params.secret()?.clone(), place })
     }
 
+    pub(super) fn places(&self) -> (Option<&str>, Option<&str>) {
+        match &self.place {
+            Place::Header(name) => (Some(name), None),
+            Place::Query(name) => (None, Some(name)),
+        }
+    }
+
     /// `query` is that of the address, as it came.
     pub(super) fn verify(&self, headers: &HeaderMap, query: &str) -> Result<Verified, SignatureError> {
         let given = match &self.place {

@@ -12,6 +12,7 @@ mod ready;
 pub(crate) mod respond;
 mod routes;
 mod webhook;
+mod whole;
 
 pub(crate) use envelope::{EnvelopeReader, Misread};
 pub use limits::Limits;

@@ -7,7 +7,10 @@ use flow_plan::Source;
 
 use super::envelope::EnvelopeReader;
 use crate::live::{Live, LiveConnection};
+use crate::register::Registered;
+use crate::request::secret_of;
 use crate::scheme::{SchemeError, Verifier};
+use crate::secret::Secret;
 
 /// The connections that take webhooks, prepared once per plan.
 #[derive(Debug, Default)]
@@ -24,15 +27,17 @@ pub(crate) struct SourceRoute {
     pub(crate) verifier: Result<Verifier, SchemeError>,
     /// Where the parts of a payload are.
     pub(crate) envelope: EnvelopeReader,
+    /// The payload is the whole request.
+    pub(crate) whole: bool,
     triggers: Vec<String>,
     warned: AtomicBool,
 }
 
 impl Routes {
     /// Prepares the connections of a plan.
-    pub(crate) fn new(live: &Live) -> Self {
+    pub(crate) fn new(live: &Live, registered: &Registered) -> Self {
         let connections = live.connections.iter().map(|(name, connection)| {
-            let sources = connection.plan.sources.iter().filter_map(|source| SourceRoute::new(connection, source));
+            let sources = connection.plan.sources.iter().flat_map(|source| SourceRoute::all(connection, source, registered));
             (name.clone(), sources.collect())
         });
         Self { connections: connections.collect() }
@@ -45,13 +50,25 @@ impl Routes {
 }
 
 impl SourceRoute {
-    fn new(connection: &LiveConnection, source: &Source) -> Option<Self> {
+    /// A source has one route for each secret that its deliveries may be signed with: while a webhook is replaced there are two.
+    fn all(connection: &LiveConnection, source: &Source, registered: &Registered) -> Vec<Self> {
+        let named = source.webhook.as_ref().and_then(|webhook| webhook.params.get("secret"));
+        let given = named.and_then(|expr| secret_of(expr, connection)).is_some_and(|secret| !secret.expose().is_empty());
+        let obtained = if given { Vec::new() } else { registered.secrets(&connection.plan.name, &source.name) };
+        if obtained.is_empty() {
+            return Self::new(connection, source, None).into_iter().collect();
+        }
+        obtained.iter().filter_map(|secret| Self::new(connection, source, Some(secret))).collect()
+    }
+
+    fn new(connection: &LiveConnection, source: &Source, secret: Option<&Secret>) -> Option<Self> {
         let webhook = source.webhook.as_ref()?;
         let identity = source.poll.as_ref().map(|poll| poll.seen.as_slice()).unwrap_or_default();
         Some(Self {
             name: source.name.clone(),
-            verifier: Verifier::new(webhook, connection),
+            verifier: Verifier::with_secret(webhook, connection, secret),
             envelope: EnvelopeReader::new(&source.envelope, identity),
+            whole: webhook.whole,
             triggers: source.triggers.keys().cloned().collect(),
             warned: AtomicBool::new(false),
         })

@@ -18,8 +18,10 @@ use super::memory::{FREE, Held, Memory};
 use super::ready::Readiness;
 use super::respond::{Answer, HttpError, json};
 use super::routes::{Routes, SourceRoute};
+use super::whole::{self, Whole};
 use crate::engine::Engine;
 use crate::event::{AcceptError, Accepted, Incoming, Via};
+use crate::register::Registered;
 use crate::scheme::{SignatureError, Verifier};
 use crate::world::Clock;
 
@@ -35,8 +37,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(engine: Engine, clock: Arc<dyn Clock>, limits: Limits, counters: Arc<Counters>, ready: Readiness) -> Self {
-        let routes = RwLock::new(Arc::new(Routes::new(&engine.live())));
+    pub(crate) fn new(
+        engine: Engine,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+        counters: Arc<Counters>,
+        ready: Readiness,
+        registered: &Registered,
+    ) -> Self {
+        let routes = RwLock::new(Arc::new(Routes::new(&engine.live(), registered)));
         let memory = Memory::new(&limits);
         Self { engine, clock, routes, limits, counters, memory, ready }
     }
@@ -62,10 +71,11 @@ impl Server {
         };
         let query = head.uri.query().unwrap_or_default();
         let routes = self.routes();
-        let (connection, sources, trigger) = match self.admit(&head.method, head.uri.path(), &head.headers, &routes) {
-            Ok(found) => found,
-            Err(error) => return Err(early(error, body)),
-        };
+        let Admitted { connection, sources, trigger, path } =
+            match self.admit(&head.method, head.uri.path(), &head.headers, &routes) {
+                Ok(found) => found,
+                Err(error) => return Err(early(error, body)),
+            };
         // What no body can make good is not worth reading one.
         let now = self.clock.now();
         if let Err(error) = self.verify(connection, &sources, |verifier| verifier.precheck(&head.headers, query, now)) {
@@ -76,6 +86,13 @@ impl Server {
         let now = self.clock.now();
         let (source, verified) =
             self.verify(connection, &sources, |verifier| verifier.verify(&head.headers, query, &body, now))?;
+        let body = match (&source.verifier, source.whole) {
+            (Ok(verifier), true) => {
+                let whole = Whole { headers: &head.headers, path, query, body: &body, verifier, verified: &verified, now };
+                whole.payload()?
+            }
+            _ => body,
+        };
         let read = source.envelope.read(&body, verified.id).map_err(|misread| match misread {
             Misread::Malformed(reason) => HttpError::bad_request("malformed", reason),
             Misread::Refused(reason) => HttpError::bad_request("refused", reason),
@@ -103,7 +120,7 @@ impl Server {
         path: &'a str,
         headers: &HeaderMap,
         routes: &'a Routes,
-    ) -> Result<(&'a str, Vec<&'a SourceRoute>, Option<&'a str>), HttpError> {
+    ) -> Result<Admitted<'a>, HttpError> {
         let address = path.strip_prefix("/v1/webhooks/").ok_or_else(|| HttpError::not_found("there is nothing here"))?;
         let (connection, rest) = address.split_once('/').map_or((address, None), |(name, rest)| (name, Some(rest)));
         if method != Method::POST {
@@ -123,7 +140,8 @@ impl Server {
             Some(rest) => {
                 let drawn: Vec<_> = sources.iter().filter(|source| source.has_trigger(rest)).collect();
                 if drawn.is_empty() {
-                    (sources.iter().filter(|source| source.name == rest).collect(), None)
+                    // A source of whole requests takes any address: the segment is part of the message.
+                    (sources.iter().filter(|source| source.name == rest || source.whole).collect(), None)
                 } else {
                     (drawn, Some(rest))
                 }
@@ -133,8 +151,8 @@ impl Server {
             let message = "this connection has no such trigger";
             return Err(HttpError::new(StatusCode::NOT_FOUND, "unknown_trigger", message));
         }
-        check_type(headers)?;
-        Ok((connection, sources, trigger))
+        check_type(headers, sources.iter().all(|source| source.whole))?;
+        Ok(Admitted { connection, sources, trigger, path: rest.unwrap_or_default() })
     }
 
     fn too_large(&self) -> HttpError {
@@ -250,15 +268,36 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// JSON alone is taken, as it is; a sender that does not say what it sends is believed to send JSON.
-fn check_type(headers: &HeaderMap) -> Result<(), HttpError> {
+/// What may go on to the body.
+struct Admitted<'a> {
+    connection: &'a str,
+    sources: Vec<&'a SourceRoute>,
+    /// The one trigger that the address narrows to.
+    trigger: Option<&'a str>,
+    /// What stands in the address behind the connection.
+    path: &'a str,
+}
+
+/// Returns what kind of body the sender says it is, without parameters.
+pub(super) fn essence(headers: &HeaderMap) -> Option<&str> {
+    let given = headers.get(CONTENT_TYPE)?;
+    Some(given.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim())
+}
+
+/// JSON alone is taken, as it is; a sender that does not say what it sends is believed to send JSON. Of whole requests forms
+/// and texts are taken too.
+fn check_type(headers: &HeaderMap, whole: bool) -> Result<(), HttpError> {
     let unsupported = |message| HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_type", message);
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding.as_bytes() != b"identity") {
         return Err(unsupported("compressed bodies are not taken"));
     }
-    let Some(given) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    let essence = given.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(unsupported("the body must be application/json")) }
+    let Some(essence) = essence(headers) else { return Ok(()) };
+    match whole {
+        true if whole::is_readable(essence) => Ok(()),
+        true => Err(unsupported("the body must be JSON, a form or plain text")),
+        false if essence.eq_ignore_ascii_case("application/json") => Ok(()),
+        false => Err(unsupported("the body must be application/json")),
+    }
 }
 
 async fn read_body(mut body: Receiving, headers: &HeaderMap, memory: &mut Held<'_>, limits: &Limits) -> Result<Bytes, HttpError> {
