@@ -262,11 +262,11 @@ impl Keeper {
         record.old.extend(record.current.take());
         record.current = Some(Made { id, url: intent.url, events: intent.events, secret: secret.map(Into::into) });
         record.intent = None;
-        self.folder.write(key, record).map_err(Failed)?;
+        // The service may deliver at once. Until it is written down, the intent would find the same webhook again.
         if self.registered.learn(key, record) {
             (self.on_secret)();
         }
-        Ok(())
+        self.folder.write(key, record).map_err(Failed)
     }
 
     /// Removes what was replaced: it was made here, and its deliveries would come twice.

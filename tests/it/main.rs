@@ -17,3 +17,4 @@ mod lock;
 mod look;
 mod reload;
 mod retry;
+mod wire;
