@@ -37,7 +37,7 @@ fn at(second: i64) -> Timestamp {
 /// A project of one connector under one name.
 fn compile(name: &str, connector: &str, values: &[(&str, &str)], sources: &[&str]) -> flow_compiler::compile::Compilation {
     let values = values.iter().map(|(name, value)| ((*name).to_owned(), Value::text(*value))).collect();
-    let settings = ConnectionSettings { connector: connector.to_owned(), values };
+    let settings = ConnectionSettings { connector: connector.to_owned(), values, ..ConnectionSettings::default() };
     let connections = Some(BTreeMap::from([(name.to_owned(), settings)]));
     let mut compiler = Compiler::new(Settings { connections, timezone: Some("UTC".to_owned()), ..Settings::default() });
     for (at, source) in sources.iter().enumerate() {
@@ -425,9 +425,8 @@ impl Remote for Door {
     }
 }
 
-/// What makes an action dangerous is a matter of the compiler; here it is performed.
 fn door(flow: &str) -> Live {
-    let compilation = compile("door", "lock", &[("device", "D")], &[&LOCK.replace(" @dangerous", ""), flow]);
+    let compilation = compile("door", "lock", &[("device", "D")], &[LOCK, flow]);
     let mut door = connection(&compilation, "door", &[("api_key", "api-key"), ("secret_key", SECRET_KEY)]);
     door.polls = flow.contains("when door.");
     let connections = BTreeMap::from([("door".to_owned(), Arc::new(door))]);
@@ -483,7 +482,7 @@ async fn a_command_that_came_to_nothing_is_sent_again_where_it_sets() {
 
 #[tokio::test]
 async fn an_unlock_that_is_not_confirmed_is_a_matter_for_a_person() {
-    let flow = "when door.locked do door.unlock\n";
+    let flow = "when door.locked fresh within 30 seconds do door.unlock\n";
     let mut bench = Bench::start(Door { drops: 9, ..Door::new("locked") }, without_polls(door(flow))).await;
     bench.send("history", "1", "locked", change(1, 7, 1_795_000_000_000, None)).await;
     bench.until("the run ends", |_| bench.runs().iter().any(|run| run["status"] == "dead")).await;
@@ -496,7 +495,7 @@ async fn an_unlock_that_is_not_confirmed_is_a_matter_for_a_person() {
 #[tokio::test]
 async fn a_restart_between_command_and_confirmation() {
     for (flow, event, commands, end) in
-        [(LOCK_AGAIN, "unlocked", 2, "done"), ("when door.locked do door.unlock\n", "locked", 1, "dead")]
+        [(LOCK_AGAIN, "unlocked", 2, "done"), ("when door.locked fresh within 30 seconds do door.unlock\n", "locked", 1, "dead")]
     {
         let mut bench = Bench::start(Door { slow: 99, ..Door::new("moved") }, without_polls(door(flow))).await;
         let code = if event == "locked" { 7 } else { 8 };
@@ -638,7 +637,7 @@ fn acme(flow: &str) -> Live {
 }
 
 const PAID: &str = "when billing.invoice_paid do billing.send_reminder(invoice: id)\n";
-const BOTH: &str = "when billing.invoice_paid do billing.send_reminder(invoice: id)\nwhen billing.invoice_failed do billing.send_reminder(invoice: id)\n";
+const BOTH: &str = "when billing.invoice_paid or billing.invoice_failed do billing.send_reminder(invoice: id)\n";
 
 fn signed(secret: &str, body: &str, second: i64) -> String {
     use hmac::{KeyInit, Mac};

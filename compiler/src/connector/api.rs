@@ -65,19 +65,13 @@ impl<'a> Cx<'a> {
             }
             self.declare_api_line(&mut api, member);
         }
-        // What asks nothing needs no address. A connector that does nothing at all is not finished.
-        let asks = |member: &syntax::Member| match &member.kind {
-            MemberKind::Operation(_) => true,
-            MemberKind::Source(source) | MemberKind::Trigger(syntax::Trigger { own_source: Some(source), .. }) => {
-                let asks = |kind: &SourceLineKind| {
-                    matches!(kind, SourceLineKind::Poll { .. } | SourceLineKind::Register { .. } | SourceLineKind::Unregister(_))
-                };
-                source.lines.iter().any(|line| asks(&line.kind))
-            }
+        // What asks nothing needs no address.
+        let asks = node.members.iter().any(|member| match &member.kind {
+            MemberKind::Operation(_) | MemberKind::State(_) | MemberKind::Auth(_) => true,
+            MemberKind::Source(source) => asks(source),
+            MemberKind::Trigger(trigger) => trigger.own_source.as_ref().is_some_and(asks),
             _ => false,
-        };
-        let listens = node.members.iter().any(|member| matches!(&member.kind, MemberKind::Source(_)));
-        let asks = !listens || node.members.iter().any(asks);
+        }) || node.members.is_empty();
         if asks && !seen.contains_key("base") {
             let diagnostic = self.mistake(node.name.span, format!("`{}` does not say where its API is", node.name.text));
             self.push(diagnostic.help("add a line such as `base \"https://api.example.com\"`"));
