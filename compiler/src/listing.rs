@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use flow_plan::{Condition, Flow, Outline};
+use flow_plan::{Condition, Flow, Outline, Schedule, StartKind};
 use serde_json::{Value as Json, json};
 
 /// Longer steps are cut in the listing; the document has them whole.
@@ -22,7 +22,12 @@ fn flow_json(flow: &Flow) -> Json {
         .map(|trigger| {
             let options: serde_json::Map<String, Json> =
                 trigger.options.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
-            json!({ "connection": trigger.connection, "trigger": trigger.name, "types": trigger.types, "options": options })
+            let mut json =
+                json!({ "connection": trigger.connection, "trigger": trigger.name, "types": trigger.types, "options": options });
+            if let (StartKind::Schedule(schedule), Some(json)) = (&trigger.kind, json.as_object_mut()) {
+                json.insert("schedule".into(), schedule_json(schedule));
+            }
+            json
         })
         .collect();
     let reads: Vec<Json> = flow
@@ -46,6 +51,15 @@ fn flow_json(flow: &Flow) -> Json {
         "steps": flow.outline.iter().map(step_json).collect::<Vec<_>>(),
         "calls": { "min": flow.calls.0, "max": flow.calls.1 },
         "sends": flow.sends.iter().map(|send| json!({ "to": send.to, "fields": send.fields })).collect::<Vec<_>>(),
+    })
+}
+
+fn schedule_json(schedule: &Schedule) -> Json {
+    json!({
+        "text": flow_schedule::explain(schedule),
+        "zone": schedule.zone,
+        "missed": flow_schedule::missed(&schedule.missed),
+        "on_clock_change": flow_schedule::clock_change(schedule),
     })
 }
 
@@ -102,6 +116,14 @@ fn write_flow(out: &mut String, flow: &Flow) -> std::fmt::Result {
         flow.hash.get(..12).unwrap_or(&flow.hash)
     )?;
     for trigger in &flow.triggers {
+        if let StartKind::Schedule(schedule) = &trigger.kind {
+            let explained = flow_schedule::explain(schedule);
+            writeln!(out, "  every  {}", explained.strip_prefix("every ").unwrap_or(&explained))?;
+            let change =
+                flow_schedule::clock_change(schedule).map(|word| format!(", on clock change {word}")).unwrap_or_default();
+            writeln!(out, "         missed {}{change}", flow_schedule::missed(&schedule.missed))?;
+            continue;
+        }
         let options: Vec<String> = trigger.options.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let options = if options.is_empty() { String::new() } else { format!("({})", options.join(", ")) };
         writeln!(out, "  when   {}.{}{options}  <- {}", trigger.connection, trigger.name, trigger.types.join(", "))?;

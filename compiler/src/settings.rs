@@ -13,6 +13,9 @@ pub struct Settings {
     pub currency: Option<Currency>,
     /// `location`: latitude and longitude.
     pub location: Option<(f64, f64)>,
+    /// The day on which the sources are checked, for what is said of coming days; `None` where nobody will look. The compiler
+    /// itself has no clock.
+    pub today: Option<jiff::civil::Date>,
     /// `public_url` of the server.
     pub public_url: Option<String>,
     /// The connections of flow.toml by name. `None` without a flow.toml: each connector is there under its own name.

@@ -143,6 +143,7 @@ fn evaluate(function: &Function, args: Args<'_>) -> Option<Value> {
         Function::Minute => time::minute::call(args),
         Function::DaysBetween => time::days_between::call(args),
         Function::StartOfDay => time::start_of_day::call(args),
+        Function::Shift => time::shift::call(args),
         Function::Iso => code::iso::call(args),
         Function::Unix => code::unix::call(args),
         Function::Hash => code::hash::call(args),

@@ -312,6 +312,8 @@ pub enum Function {
     DaysBetween,
     /// `start_of_day(instant or date, zone)`.
     StartOfDay,
+    /// An instant and a duration, whose days and months count in the zone: `now + 3 days`, as the compiler writes it.
+    Shift,
     /// `year(instant or date, zone)`.
     Year,
     /// `month(instant or date, zone)`.

@@ -16,7 +16,7 @@ mod zone;
 
 pub use change::{Change, changes};
 pub use cron::{Cron, CronError, CronMistake};
-pub use explain::explain;
+pub use explain::{clock_change, explain, missed, unit};
 pub use instants::{Instants, instants, next};
 pub use interval::interval;
 pub use span::{after, before, next_time, on_clock, period, showing};

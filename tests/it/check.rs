@@ -125,7 +125,6 @@ fn any_bytes_get_a_clear_answer() {
 #[test]
 fn what_does_not_work_yet_is_said() {
     for text in [
-        "every day at 22:30 in \"Asia/Tokyo\" do kustomer.create_conversation(customer: \"c\", name: \"n\")\n",
         "when stripe.charge_failed at most once per customer per day do kustomer.create_conversation\n",
         "when stripe.charge_failed do { wait 3 days kustomer.create_conversation }\n",
         "when stripe.charge_failed or stripe.new_payment do kustomer.create_conversation\n",
@@ -260,7 +259,7 @@ fn help_of_every_command() {
     let folder = project(&[]);
     let mut text = String::new();
     for (program, commands) in [
-        ("flowc", &["", "check", "fmt", "plan", "expand", "lock", "explain", "docs"][..]),
+        ("flowc", &["", "check", "fmt", "plan", "next", "expand", "lock", "explain", "docs"][..]),
         (
             "flowd",
             &[

@@ -15,6 +15,7 @@ mod inline;
 mod kill;
 mod lock;
 mod look;
+mod next;
 mod reload;
 mod retry;
 mod wire;

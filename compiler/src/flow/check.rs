@@ -84,6 +84,8 @@ pub(super) struct Checker<'a> {
     /// The tree has parts that could not be read.
     pub(super) broken: bool,
     pub(super) starts: Starts<'a>,
+    /// The zone that a schedule names for itself, and so for what its flow reads from a clock.
+    pub(super) clock_zone: Option<String>,
     /// The event that the `wait for` at hand awaits: bare names are its fields.
     pub(super) awaited: Option<Awaited<'a>>,
     pub(super) frame: Frame<'a>,
@@ -140,6 +142,7 @@ impl<'a> Checker<'a> {
             quiet_error: false,
             broken: false,
             starts: Starts::default(),
+            clock_zone: None,
             awaited: None,
             frame: Frame { first_binding: 0, own: None, sees_event: true, is_guard: false, source, block: None, depth: 0 },
             setting: Setting::Condition,

@@ -108,7 +108,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Reports a field of an event that has none.
-    fn field_of_nothing(&mut self, name: &Ident) -> bool {
+    pub(in crate::flow) fn field_of_nothing(&mut self, name: &Ident) -> bool {
         let Event::Bare(bare) = self.event() else { return false };
         let awaited = self.starts.sources.first().filter(|source| source.record.field(&name.text).is_some());
         let (message, label) = match (bare, awaited) {

@@ -19,6 +19,7 @@ mod frozen;
 mod hash;
 mod hint;
 mod mend;
+mod schedule;
 mod secret;
 mod sends;
 mod show;
@@ -201,7 +202,15 @@ impl<'a> Checker<'a> {
         }
         let frozen = self.freeze(node);
         let expanded = (!self.settings.quick)
-            .then(|| expand::expand(node, std::mem::take(&mut self.fills), std::mem::take(&mut self.hoisted)));
+            .then(|| expand::expand(node, std::mem::take(&mut self.fills), std::mem::take(&mut self.hoisted)))
+            .map(|mut expanded| {
+                for trigger in &started.triggers {
+                    if let plan::StartKind::Schedule(schedule) = &trigger.kind {
+                        schedule::written_out(&mut expanded, schedule);
+                    }
+                }
+                expanded
+            });
         let id = self.flow_id(node);
         let mut triggers = started.triggers;
         let reads = self.set_reads(&mut triggers);

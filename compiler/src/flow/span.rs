@@ -100,6 +100,14 @@ impl<'a> Checker<'a> {
         found
     }
 
+    /// Returns the name of the zone of the flow: that which its schedule names, or that of the project.
+    pub(super) fn zone_here(&mut self, at: flow_grammar::span::Span, why: &str) -> Option<String> {
+        match self.clock_zone.clone() {
+            Some(zone) => Some(zone),
+            None => self.zone_for(at, InZone::Project, why),
+        }
+    }
+
     /// Returns the zone that a text names, reporting one that does not exist.
     pub(super) fn zone_of(&mut self, text: &TextLit) -> Option<String> {
         let Some(name) = text.plain() else {

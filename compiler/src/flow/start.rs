@@ -36,12 +36,10 @@ impl<'a> Checker<'a> {
                 _ => self.alternatives(node, when),
             },
             Start::Every(every) => {
-                self.unsupported(
-                    every.span,
-                    "schedules (`every …`)",
-                    "a flow starts with an event today: `when stripe.charge_failed do …`",
-                );
-                Started::default()
+                self.starts.unknown = false;
+                self.starts.bare = Some(Bare::Clock);
+                let id = self.flow_id(node);
+                Started { triggers: self.every(every, id).into_iter().collect() }
             }
         }
     }

@@ -6,3 +6,4 @@ mod listing;
 
 mod mistakes;
 mod plans;
+mod schedules;

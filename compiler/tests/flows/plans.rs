@@ -115,7 +115,7 @@ fn branches_and_loops() {
         r#"
 flow branches
   when crm.person_updated
-  where not (score in 10..20) and (level is "gold" or city in ["Paris", "Lyon"]) and now - 3 days < now
+  where not (score in 10..20) and (level is "gold" or city in ["Paris", "Lyon"]) and now - 72 hours < now
   do {
     let half = score / 2
     if half > 10 { stop } else if half > 5 and email is present {
@@ -243,7 +243,7 @@ fn programs_with_a_word_missing() {
     let sources = [
         "flow f when stripe.charge_failed where amount > any(100 USD, 90 EUR) and not (failure_code in [\"a\"] or livemode) do kustomer.create_conversation(name: \"a {failure_message else \"b\"}\", priority: 3) as c on error { stop because \"x {error.message}\" }",
         "when stripe.new_payment where customer is present do { let buyer = stripe.find_customer(id: customer) if buyer is present and buyer.balance > 5 USD { crm.count(name: \"x\") } match failure_code { \"a\" | \"b\" => crm.count(name: \"y\", by: 3 - 1) else => stop } for r in stripe.list_refunds(charge: id) up to 20 { chat.post_message(channel: \"#a\", text: \"{r.id}: {r.amount / 2}\") } stripe.create_refund(charge: id) retry 6 times over 2 hours } on error { crm.count(name: \"z\") }",
-        "when crm.person_created(imported: true, level: \"gold\") where now - 3 days < now and city matches \"^P\" and level in [\"gold\", \"basic\"] do crm.add_note(person: id, title: \"x\", labels: [\"a\", city else \"b\"], data: { a: { b: score }, level })",
+        "when crm.person_created(imported: true, level: \"gold\") where now - 72 hours < now and city matches \"^P\" and level in [\"gold\", \"basic\"] do crm.add_note(person: id, title: \"x\", labels: [\"a\", city else \"b\"], data: { a: { b: score }, level })",
     ];
     let mut project = Project::new();
     for source in sources {

@@ -6,6 +6,7 @@ pub(crate) mod days_between;
 pub(crate) mod hour;
 pub(crate) mod minute;
 pub(crate) mod month;
+pub(crate) mod shift;
 pub(crate) mod start_of_day;
 pub(crate) mod time_of;
 pub(crate) mod weekday;

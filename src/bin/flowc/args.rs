@@ -18,6 +18,7 @@ const EXAMPLES: &str = "Examples:
   flowc check shop.flow -         check a file, and standard input
   flowc fmt --diff                show what the formatter would change
   flowc test                      run the tests beside the flows
+  flowc next lock_up_at_night     when a schedule comes next
   flowc explain E302              what a code means and how to mend it
   flowc docs stripe.charge_failed the fields of a trigger
 
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Fmt(Fmt),
     /// Show the execution plans
     Plan(Plan),
+    /// Show when a schedule comes next
+    Next(Next),
     /// Run the tests that stand beside flows
     Test(Test),
     /// Print flows with everything written out that the compiler filled in
@@ -127,6 +130,32 @@ pub(crate) struct Fmt {
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) paths: Paths,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = PlanFormat::Human)]
+    pub(crate) format: PlanFormat,
+}
+
+/// `flowc next`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowc next lock_up_at_night
+  flowc next lock_up_at_night --count 3 --from 2026-03-28
+  flowc next flows/home.flow:12             a flow without a name, by its place
+  flowc next standup flows/ --format json
+
+Times are those on the clocks of the schedule, with their distance from UTC, then in UTC.
+Where a change of the clock touches one of them, that is said.")]
+pub(crate) struct Next {
+    /// The flow: its name, `file:line`, or a file that has only one
+    pub(crate) flow: String,
+    #[command(flatten)]
+    pub(crate) paths: Paths,
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) count: u16,
+    /// From when on: an instant, or a date or time on the clocks of the schedule
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) from: Option<String>,
     /// How to print
     #[arg(long, value_enum, default_value_t = PlanFormat::Human)]
     pub(crate) format: PlanFormat,

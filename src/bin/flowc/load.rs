@@ -126,6 +126,7 @@ fn load_one(project: &Project, paths: &[PathBuf], stdin: bool, want: Want) -> Re
     settings.freeze = want.freeze || want.locked;
     settings.quick = !want.everything;
     settings.verdict_only = want.verdict_only;
+    settings.today = Some(jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date());
     compiler.set_settings(settings);
     let compilation = compiler.compile();
     diagnostics.extend(compilation.diagnostics().into_iter().filter(|diagnostic| selected.contains(&diagnostic.file)));

@@ -48,6 +48,7 @@ fn run(command: &Command) -> Exit {
         Command::Fmt(fmt) => commands::fmt::run(fmt),
         Command::Test(test) => commands::test::run(test),
         Command::Plan(plan) => commands::plan::run(plan),
+        Command::Next(next) => commands::next::run(next),
         Command::Expand(paths) => commands::expand::run(paths),
         Command::Lock(lock) => commands::lock::run(lock),
         Command::Explain(explain) => Ok(commands::explain::run(explain)),

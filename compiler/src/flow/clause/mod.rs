@@ -20,6 +20,7 @@ use flow_plan::{Condition, Limits};
 
 use super::check::Checker;
 use super::condition::Position;
+use super::span::InZone;
 use super::start::Started;
 
 pub(super) use unverified::Vouched;
@@ -83,13 +84,15 @@ impl<'a> Checker<'a> {
         filter
     }
 
-    /// A length of time; days and months of it are those of the project's zone.
+    /// A length of time; days and months of it are those of the project's zone, or of that which a schedule names.
     pub(super) fn project_span(&mut self, length: &flow_grammar::syntax::DurationLit) -> Option<plan::Span> {
-        self.span(length, super::span::InZone::Project)
+        let zone = self.clock_zone.clone();
+        self.span(length, zone.as_deref().map_or(InZone::Project, InZone::Written))
     }
 
-    /// The time of a rate; its days and months are those of the project's zone.
+    /// The time of a rate; its days and months are those of the project's zone, or of that which a schedule names.
     fn project_rate(&mut self, rate: &flow_grammar::syntax::Rate) -> Option<plan::Rate> {
-        self.rate(rate, super::span::InZone::Project)
+        let zone = self.clock_zone.clone();
+        self.rate(rate, zone.as_deref().map_or(InZone::Project, InZone::Written))
     }
 }

@@ -99,13 +99,37 @@ impl<'a> Checker<'a> {
         let currency_at = if one_currency { a.currency_at.or(b.currency_at) } else { None };
         let optional = a.optional || b.optional || !one_currency || !divides;
         let personal = a.personal || b.personal;
-        let mut typed = Typed::new(plan::Expr::Arithmetic(how, Box::new(a.expr), Box::new(b.expr)), ty);
+        let calculated = match (x, y) {
+            (Kind::Instant, Kind::Duration) | (Kind::Duration, Kind::Instant) => {
+                let (at, by, span) = if x == Kind::Instant { (a, b, right.span) } else { (b, a, left.span) };
+                match self.shifted(how, at, by, span) {
+                    Some(shifted) => shifted,
+                    None => return Typed::unknown(),
+                }
+            }
+            _ => plan::Expr::Arithmetic(how, Box::new(a.expr), Box::new(b.expr)),
+        };
+        let mut typed = Typed::new(calculated, ty);
         if *typed.ty == Type::Money {
             typed.currencies = currencies;
             typed.currency_at = currency_at;
         }
         typed.failed = failed;
         typed.optional(optional).personal(personal)
+    }
+
+    /// An instant with a duration. Days and months count in the zone of the flow; a length that is exact needs none.
+    fn shifted(&mut self, how: Arithmetic, at: Typed<'a>, by: Typed<'a>, span: Span) -> Option<plan::Expr> {
+        let exact = matches!(by.as_const(), Some(Value::Duration(length)) if length.months == 0 && length.days == 0);
+        if exact {
+            return Some(plan::Expr::Arithmetic(how, Box::new(at.expr), Box::new(by.expr)));
+        }
+        let zone = self.zone_here(span, "days, weeks and months are counted by the calendar of a place")?;
+        let length = match how {
+            Arithmetic::Subtract => plan::Expr::Negate(Box::new(by.expr)),
+            Arithmetic::Add | Arithmetic::Multiply | Arithmetic::Divide => by.expr,
+        };
+        Some(plan::Expr::Call(plan::Function::Shift, vec![at.expr, length, plan::Expr::Const(Value::text(zone))]))
     }
 
     fn join(&mut self, (left, a): (&syntax::Expr, Typed<'a>), (right, b): (&syntax::Expr, Typed<'a>)) -> Typed<'a> {

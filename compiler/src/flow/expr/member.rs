@@ -159,6 +159,12 @@ impl<'a> Checker<'a> {
                     let fixed = format!("{function}({})", self.text_of(base));
                     diagnostic =
                         diagnostic.help("functions stand before their value").fix(format!("`{fixed}`"), expr.span, fixed, false);
+                } else if *value.ty == Type::DateTime {
+                    let known = ["date", "time", "weekday", "hour", "minute", "day", "month", "year"];
+                    diagnostic = diagnostic.help(format!("an instant has {}", listed(&known, "and")));
+                    if let Some(found) = nearest(&name.text, known) {
+                        diagnostic = diagnostic.fix(format!("`{found}`"), name.span, found, false);
+                    }
                 } else if let Type::List(_) = value.ty.as_ref() {
                     diagnostic = diagnostic.help(format!(
                         "ask each item: `map({0}, it.{1})`; or go through it: `for item in {0} up to 10 {{ … item.{1} … }}`",

@@ -42,7 +42,12 @@ impl<'a> Checker<'a> {
                 return Typed::new(plan::Expr::Env(Env::Origin), Type::Enum { members, open: false });
             }
             "now" => return Typed::new(plan::Expr::Env(Env::Now), Type::DateTime),
-            "raw" => return self.raw(JsonPath::default()),
+            "raw" => {
+                if matches!(self.event(), Event::Bare(_)) && self.field_of_nothing(name) {
+                    return Typed::unknown();
+                }
+                return self.raw(JsonPath::default());
+            }
             "event" | "run" | "trigger" | "env" if self.event_field(&name.text).is_none() => {
                 if name.text == "env" {
                     self.unsupported(

@@ -6,5 +6,6 @@ pub(crate) mod expand;
 pub(crate) mod explain;
 pub(crate) mod fmt;
 pub(crate) mod lock;
+pub(crate) mod next;
 pub(crate) mod plan;
 pub(crate) mod test;

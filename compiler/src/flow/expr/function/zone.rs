@@ -71,6 +71,10 @@ impl<'a> Checker<'a> {
     }
 
     fn project_zone(&mut self, expr: &syntax::Expr, spec: &'static Spec) -> Option<Typed<'a>> {
+        if let Some(zone) = &self.clock_zone {
+            return Some(Typed::constant(Value::text(zone.as_str()), Type::text()));
+        }
+        self.frozen.timezone.set(true);
         if let Some(zone) = &self.settings.timezone {
             return Some(Typed::constant(Value::text(zone.as_str()), Type::text()));
         }
