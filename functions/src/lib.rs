@@ -11,7 +11,7 @@ mod bytes;
 mod code;
 mod habit;
 mod list;
-mod number;
+mod numbers;
 mod order;
 pub mod pattern;
 mod spec;
@@ -62,14 +62,14 @@ pub static ALL: &[&Spec] = &[
     &list::sort::SPEC,
     &list::reverse::SPEC,
     &list::unique::SPEC,
-    &number::round::SPEC,
-    &number::round_up::SPEC,
-    &number::round_down::SPEC,
-    &number::abs::SPEC,
-    &number::number::SPEC,
-    &number::amount::SPEC,
-    &number::currency::SPEC,
-    &number::money::SPEC,
+    &numbers::round::SPEC,
+    &numbers::round_up::SPEC,
+    &numbers::round_down::SPEC,
+    &numbers::abs::SPEC,
+    &numbers::number::SPEC,
+    &numbers::amount::SPEC,
+    &numbers::currency::SPEC,
+    &numbers::money::SPEC,
     &time::date_of::SPEC,
     &time::time_of::SPEC,
     &time::year::SPEC,
@@ -125,14 +125,14 @@ fn evaluate(function: &Function, args: Args<'_>) -> Option<Value> {
         Function::Average => list::average::call(args),
         Function::Min => list::min::call(args),
         Function::Max => list::max::call(args),
-        Function::Round => number::round::call(args),
-        Function::RoundUp => number::round_up::call(args),
-        Function::RoundDown => number::round_down::call(args),
-        Function::Abs => number::abs::call(args),
-        Function::Number => number::number::call(args),
-        Function::Amount => number::amount::call(args),
-        Function::Money => number::money::call(args),
-        Function::CurrencyCode => number::currency::call(args),
+        Function::Round => numbers::round::call(args),
+        Function::RoundUp => numbers::round_up::call(args),
+        Function::RoundDown => numbers::round_down::call(args),
+        Function::Abs => numbers::abs::call(args),
+        Function::Number => numbers::number::call(args),
+        Function::Amount => numbers::amount::call(args),
+        Function::Money => numbers::money::call(args),
+        Function::CurrencyCode => numbers::currency::call(args),
         Function::DateOf => time::date_of::call(args),
         Function::TimeOf => time::time_of::call(args),
         Function::Year => time::year::call(args),

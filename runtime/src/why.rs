@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flow_plan::{Condition, Expr, FieldShape, Flow, TriggerUse, Value};
+use flow_plan::{Condition, Each, Expr, FieldShape, Flow, TriggerUse, Value};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -226,6 +226,27 @@ fn read(view: &FlowView<'_>, slot: u16, field: &FieldShape, personal: bool) -> R
     Read { name: field.name.clone(), value: shown.to_json() }
 }
 
+/// Which item of a list decides.
+fn of_items(view: &FlowView<'_>, expr: &Expr, list: &Expr, asked: &Expr) -> Option<String> {
+    let items = match view.eval(list) {
+        Value::List(items) => items,
+        _ => return Some("missing".to_owned()),
+    };
+    if let Expr::ForEach(Each::Any, ..) = expr {
+        return Some(match items.len() {
+            0 => "the list is empty".to_owned(),
+            1 => "not for its one item".to_owned(),
+            many => format!("for none of its {many} items"),
+        });
+    }
+    // What is asked is asked of one item after the other, as lists of one.
+    let failing = items.iter().position(|item| {
+        let one = Expr::Const(Value::List(vec![item.clone()].into()));
+        view.eval(&Expr::ForEach(Each::All, Box::new(one), Box::new(asked.clone()))) != Value::Bool(true)
+    })?;
+    Some(format!("not for item {} of {}", failing + 1, items.len()))
+}
+
 /// Why a test does not hold, where its values alone do not say it.
 fn because(view: &FlowView<'_>, expr: &Expr) -> Option<String> {
     let sides: Vec<Value> = match expr {
@@ -244,6 +265,7 @@ fn because(view: &FlowView<'_>, expr: &Expr) -> Option<String> {
             vec![view.eval(left), view.eval(right)]
         }
         Expr::OneOf(value, _) | Expr::Matches(value, _) => vec![view.eval(value)],
+        Expr::ForEach(Each::Any | Each::All, list, asked) => return of_items(view, expr, list, asked),
         _ => return None,
     };
     if sides.iter().any(Value::is_missing) {

@@ -8,7 +8,10 @@ use flow_compiler::settings::Settings;
 use flow_plan::{Instr, Value};
 use flow_runtime::eval::{self, Nothing};
 
+use crate::support::daemon::{Daemon, toml};
 use crate::support::program::flowc;
+use crate::support::recorder::Recorder;
+use crate::support::stripe;
 
 /// Returns the values of expressions, as a run would compute them.
 fn values(expressions: &[&str]) -> Result<Vec<Value>, String> {
@@ -103,4 +106,23 @@ fn flowc_docs_tells_of_functions() {
         assert_eq!(outcome.code, 2, "{outcome:?}");
         assert!(outcome.err.contains(meant), "{outcome:?}");
     }
+}
+
+#[test]
+fn a_daemon_computes_with_functions_and_why_names_the_item_that_decides() {
+    let server = Recorder::kustomer();
+    let text = "flow parts\n  when stripe.charge_failed\n  where all(split(id, \"_\"), length(it) > 1)\n  do kustomer.create_conversation(customer: \"5f1\", name: \"never\")\n\
+                flow told\n  when stripe.charge_failed\n  where any(split(id, \"_\"), it is \"ch\")\n  do kustomer.create_conversation(\n    customer: \"5f1\",\n    name: \"{format(amount, \"#,##0.00 CCC\")}, {join(map(split(id, \"_\"), upper(it)), \"+\")}\",\n  )\n";
+    let daemon = Daemon::start(&[("flow.toml", &toml(&server.url)), ("a.flow", text)]);
+    stripe::post(&daemon.server, &stripe::charge_failed("1", 123_450, "usd", None).to_string());
+    daemon.settled(1);
+    let sent = server.arrived();
+    assert!(
+        sent.iter().any(|request| request.line().contains("conversations") && request.json()["name"] == "1,234.50 USD, CH+1")
+    );
+    let why = daemon.ask(&["why", "evt_1"]);
+    let flows = why["flows"].as_array().unwrap();
+    let parts = flows.iter().find(|flow| flow["flow"] == "parts").unwrap();
+    assert_eq!(parts["reason"], "`all(split(id, \"_\"), length(it) > 1)` does not hold: not for item 2 of 2", "{why:#}");
+    assert_eq!(parts["clauses"][0]["values"][0]["name"], "id");
 }

@@ -111,8 +111,7 @@ fn read(pattern: &str) -> Result<Form, Problem> {
     if let Some(at) = pattern.find('%')
         && pattern.get(at..).is_some_and(|rest| rest.ends_with(['f', 'd', 's']) && rest.len() <= 5)
     {
-        let decimals: usize =
-            pattern.chars().filter(char::is_ascii_digit).filter_map(|digit| digit.to_digit(10)).last().map_or(0, |n| n as usize);
+        let decimals: usize = pattern.chars().filter_map(|digit| digit.to_digit(10)).next_back().map_or(0, |n| n as usize);
         let instead = if decimals == 0 { "0".to_owned() } else { format!("0.{}", "0".repeat(decimals)) };
         return Err(Problem::new("a pattern shows its digits", "`0.00` is a number with two decimals").instead(instead));
     }

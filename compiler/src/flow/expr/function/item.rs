@@ -277,7 +277,7 @@ fn bare_names<'e>(expr: &'e syntax::Expr, into: &mut Vec<&'e syntax::Ident>) {
     match expr.kind.as_ref() {
         ExprKind::Name(name) => into.push(name),
         ExprKind::Field(inner, _) | ExprKind::Not(inner) | ExprKind::Negate(inner) | ExprKind::Paren(inner) => {
-            bare_names(inner, into)
+            bare_names(inner, into);
         }
         ExprKind::Binary(_, _, left, right) | ExprKind::Else(left, right) => {
             bare_names(left, into);

@@ -16,7 +16,7 @@ impl<'a> Checker<'a> {
         let of_first = first.map_or(Type::Unknown, |value| value.ty.as_ref().clone());
         let ty = match spec.gives {
             Gives::Same => same(of_first),
-            Gives::Rounded => rounded(of_first, values),
+            Gives::Rounded => rounded(&of_first, values),
             Gives::Items | Gives::Asked | Gives::Item | Gives::Sum | Gives::Average => of_first,
             fixed => of_kind(fixed),
         };
@@ -43,7 +43,7 @@ impl<'a> Checker<'a> {
         match spec.gives {
             Gives::Items => (Type::List(Box::new(item.clone())), spec.may_fail),
             Gives::Asked => (Type::List(Box::new(about.clone())), spec.may_fail),
-            Gives::Item => (same_item(about), spec.may_fail),
+            Gives::Item => (about.clone(), spec.may_fail),
             Gives::Sum => match about {
                 // Of no amounts, or amounts of two currencies, there is none.
                 Type::Money => (Type::Money, true),
@@ -70,13 +70,8 @@ fn same(ty: Type) -> Type {
     }
 }
 
-/// One of several values stays what it is.
-fn same_item(ty: &Type) -> Type {
-    ty.clone()
-}
-
 /// A number without decimals is a whole one.
-fn rounded(ty: Type, values: &[Valued<'_, '_>]) -> Type {
+fn rounded(ty: &Type, values: &[Valued<'_, '_>]) -> Type {
     let whole = match values.get(1).map(|(_, digits)| digits.as_const()) {
         None => true,
         Some(Some(Value::Number(digits))) => digits.is_zero() || digits.is_sign_negative(),

@@ -16,7 +16,7 @@ use crate::code::Code;
 pub(super) enum Found<'a> {
     /// None is needed for these values.
     Needless,
-    Zone(Typed<'a>),
+    Zone(Box<Typed<'a>>),
     /// There is none, and that was reported.
     Reported,
 }
@@ -45,9 +45,9 @@ impl<'a> Checker<'a> {
                 self.report(diagnostic);
                 Found::Reported
             }
-            Some(arg) => self.written_zone(arg).map_or(Found::Reported, Found::Zone),
+            Some(arg) => self.written_zone(arg).map_or(Found::Reported, |zone| Found::Zone(Box::new(zone))),
             None if !needed => Found::Needless,
-            None => self.project_zone(expr, spec).map_or(Found::Reported, Found::Zone),
+            None => self.project_zone(expr, spec).map_or(Found::Reported, |zone| Found::Zone(Box::new(zone))),
         }
     }
 
