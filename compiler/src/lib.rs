@@ -12,6 +12,7 @@ pub mod connector;
 pub mod diagnostic;
 pub mod docs;
 pub mod flow;
+pub mod graph;
 pub mod listing;
 pub mod lock;
 pub mod report;

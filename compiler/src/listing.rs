@@ -198,7 +198,8 @@ fn write_condition(out: &mut String, condition: &Condition, lead: &str, indent: 
     }
 }
 
-fn condition_text(condition: &Condition) -> String {
+/// Returns a condition in one line.
+pub(crate) fn condition_text(condition: &Condition) -> String {
     let join = |parts: &[Condition], word: &str| parts.iter().map(condition_text).collect::<Vec<_>>().join(word);
     match condition {
         Condition::All(parts) => format!("({})", join(parts, " and ")),

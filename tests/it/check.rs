@@ -255,11 +255,25 @@ fn files_of_one_name_in_two_projects_keep_their_places() {
 }
 
 #[test]
+fn a_graph_goes_to_standard_output() {
+    let folder = project(&[("a.flow", ONE_LINER)]);
+    let svg = flowc(folder.path(), &["graph"]);
+    assert!(svg.code == 0 && svg.err.is_empty() && svg.out.starts_with("<svg ") && svg.out.ends_with("</svg>\n"), "{svg:?}");
+    let mermaid = flowc_with(folder.path(), &["graph", "-", "--format", "mermaid"], ONE_LINER.as_bytes());
+    assert!(
+        mermaid.code == 0 && mermaid.out.starts_with("flowchart LR\n") && mermaid.out.contains("charge_failed"),
+        "{mermaid:?}"
+    );
+    let broken = flowc_with(folder.path(), &["graph", "-"], b"when stripe.charge_faild do kustomer.create_conversation");
+    assert!(broken.code == 1 && broken.out.is_empty() && broken.err.contains("E201"), "{broken:?}");
+}
+
+#[test]
 fn help_of_every_command() {
     let folder = project(&[]);
     let mut text = String::new();
     for (program, commands) in [
-        ("flowc", &["", "check", "fmt", "plan", "next", "expand", "lock", "explain", "docs"][..]),
+        ("flowc", &["", "check", "fmt", "plan", "next", "expand", "lock", "graph", "explain", "docs"][..]),
         (
             "flowd",
             &[

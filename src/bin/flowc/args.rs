@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Expand(Paths),
     /// Write flow.lock: what the compiler filled in, frozen
     Lock(Lock),
+    /// Draw flows, services and their ties
+    Graph(Graph),
     /// Explain a diagnostic code
     Explain(Explain),
     /// Show what connectors offer
@@ -201,6 +203,31 @@ pub(crate) struct Lock {
     /// Projects: files or folders
     #[arg(default_value = ".")]
     pub(crate) paths: Vec<PathBuf>,
+}
+
+/// `flowc graph`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowc graph > flows.svg
+  flowc graph shop.flow --format mermaid
+
+The picture shows what starts each flow on the left and what it does on the right; where personal data
+goes is marked, and what an action causes again leads back as a dashed line.")]
+pub(crate) struct Graph {
+    #[command(flatten)]
+    pub(crate) paths: Paths,
+    /// How to draw
+    #[arg(long, value_enum, default_value_t = GraphFormat::Svg)]
+    pub(crate) format: GraphFormat,
+}
+
+/// The formats of `graph`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// A picture that needs nothing else
+    Svg,
+    /// A Mermaid flowchart, for pages that draw it themselves
+    Mermaid,
 }
 
 /// `flowc explain`.

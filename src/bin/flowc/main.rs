@@ -51,6 +51,7 @@ fn run(command: &Command) -> Exit {
         Command::Next(next) => commands::next::run(next),
         Command::Expand(paths) => commands::expand::run(paths),
         Command::Lock(lock) => commands::lock::run(lock),
+        Command::Graph(graph) => commands::graph::run(graph),
         Command::Explain(explain) => Ok(commands::explain::run(explain)),
         Command::Docs(docs) => commands::docs::run(docs),
     };

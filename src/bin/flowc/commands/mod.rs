@@ -5,6 +5,7 @@ pub(crate) mod docs;
 pub(crate) mod expand;
 pub(crate) mod explain;
 pub(crate) mod fmt;
+pub(crate) mod graph;
 pub(crate) mod lock;
 pub(crate) mod next;
 pub(crate) mod plan;
