@@ -14,6 +14,7 @@ use crate::code::Code;
 use crate::connector;
 use crate::diagnostic::{Diagnostic, Fix, Label};
 use crate::flow;
+use crate::lint::{self, Rules};
 use crate::lock;
 use crate::report::Sources;
 use crate::settings::{ConnectionSettings, Settings};
@@ -57,6 +58,8 @@ pub struct Unit {
     /// What is wrong with the file by itself.
     pub diagnostics: Vec<Diagnostic>,
     used_connections: BTreeSet<String>,
+    /// What the checks over all flows need of each sound flow.
+    summaries: Vec<lint::Summary>,
     /// The comments that silence something.
     allows: Allows,
     /// The sound tests; none where only a verdict is wanted.
@@ -65,6 +68,13 @@ pub struct Unit {
     tested: Vec<syntax::Ident>,
     /// The names of all flows, broken ones included.
     names: BTreeSet<String>,
+}
+
+impl Unit {
+    /// Returns the file for the checks over all flows.
+    pub fn rules<'a>(&'a self, name: &'a Arc<str>, text: &'a str) -> lint::File<'a> {
+        lint::File { name, text, flows: &self.summaries }
+    }
 }
 
 /// Two flows of one name.
@@ -347,10 +357,26 @@ impl Compiler {
             connections,
             catalog: self.catalog.clone(),
         };
-        // The checks over all flows of the project add what they find here.
-        let whole = self.lost_tests();
+        let mut whole = self.lost_tests();
+        whole.extend(self.rules(&compilation));
         compilation.whole = Arc::new(self.allowed(&mut compilation, whole));
         compilation
+    }
+
+    /// The checks over all flows of the project.
+    fn rules(&self, compilation: &Compilation) -> Vec<Diagnostic> {
+        let text = |file: &Arc<str>| self.files.get(file).map_or("", |state| &*state.text);
+        let rules = Rules::new(
+            compilation.units.iter().map(|(file, unit)| unit.rules(file, text(file))),
+            &compilation.connections,
+            &self.settings,
+        );
+        let mut found: Vec<Diagnostic> = rules.errors().into_iter().map(|problem| problem.diagnostic).collect();
+        // Of two flows of one name it is said already that there are two.
+        if !self.settings.errors_only && compilation.duplicates.is_empty() {
+            found.extend(rules.warnings());
+        }
+        found
     }
 
     /// Takes out what comments allow; adds those that allow what is not there.
@@ -365,7 +391,7 @@ impl Compiler {
         found.retain(|one| !is_allowed(one));
         Arc::make_mut(&mut compilation.connector_diagnostics).retain(|one| !is_allowed(one));
         // Beside an error it is not known what else would be found.
-        let sound = compilation.is_sound() && !found.iter().any(Diagnostic::is_error);
+        let sound = !self.settings.errors_only && compilation.is_sound() && !found.iter().any(Diagnostic::is_error);
         for (file, allows) in allows.iter().filter(|_| sound) {
             let source = self.files.get(*file).map_or("", |state| &*state.text);
             found.extend(allows.unused(file, source, !self.settings.quick));
@@ -479,6 +505,7 @@ fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
                 unit.diagnostics.extend(outcome.diagnostics);
                 unit.used_connections.extend(outcome.used_connections);
                 unit.expanded.extend(outcome.expanded);
+                unit.summaries.extend(outcome.summary);
                 if let Some(mut flow) = outcome.flow {
                     flow.line = line_of(&index, context.source, node);
                     unit.heads.push(Head {

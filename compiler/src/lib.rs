@@ -13,6 +13,7 @@ pub mod diagnostic;
 pub mod docs;
 pub mod flow;
 pub mod graph;
+pub mod lint;
 pub mod listing;
 pub mod lock;
 pub mod report;

@@ -1,12 +1,16 @@
 //! What flow.toml says to the compiler.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use flow_grammar::span::Span;
 use flow_plan::{Currency, Value};
 
 /// The project's settings, as far as the compiler needs them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Settings {
+    /// The name of flow.toml, for what is wrong there; `None` without one.
+    pub file: Option<Arc<str>>,
     /// `timezone`: an IANA name.
     pub timezone: Option<String>,
     /// `currency` for money literals without one.
@@ -24,6 +28,8 @@ pub struct Settings {
     pub quick: bool,
     /// Keep nothing but what is wrong: neither trees nor plans.
     pub verdict_only: bool,
+    /// Look for errors only over all flows together: what runs needs no warnings.
+    pub errors_only: bool,
     /// `--strict`: nothing is filled in from a field that can be missing (E302 instead of a `require`).
     pub strict: bool,
     /// Keep what is filled in, for flow.lock.
@@ -37,8 +43,12 @@ pub struct ConnectionSettings {
     pub connector: String,
     /// Settings that are no secrets.
     pub values: BTreeMap<String, Value>,
+    /// Where each secret comes from, as a text that is equal for equal sources; never the secret.
+    pub secrets: BTreeMap<String, String>,
     /// `poll`, in milliseconds.
     pub poll_ms: Option<u64>,
     /// `poll = false`: nothing is read by itself.
     pub never_polls: bool,
+    /// Where it stands in flow.toml.
+    pub span: Span,
 }

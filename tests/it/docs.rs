@@ -74,7 +74,10 @@ fn every_block_of_the_reference_does_what_the_page_says() {
                     expected.push((at + 1, code.to_owned(), words.trim_end().trim_end_matches('"').to_owned()));
                 }
             }
-            let found = diagnostics(&source, settings.get(&heading).map_or("", String::as_str));
+            let mut found = diagnostics(&source, settings.get(&heading).map_or("", String::as_str));
+            // The examples of a section stand side by side: they are alternatives, not one rule set.
+            let is_subject = expected.iter().any(|(_, code, _)| code == "W702");
+            found.retain(|one| is_subject || one["code"] != "W702");
             let place = format!("{} ## {heading}", entry.path().display());
             assert_eq!(found.len(), expected.len(), "{place}\n{source}\n{found:#?}");
             for (diagnostic, (line, code, words)) in found.iter().zip(&expected) {

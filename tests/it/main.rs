@@ -18,4 +18,5 @@ mod look;
 mod next;
 mod reload;
 mod retry;
+mod rules;
 mod wire;

@@ -65,6 +65,7 @@ pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_se
             connector: connection.connector.clone(),
             poll_ms: connection.poll_ms,
             never_polls: !connection.polls,
+            span: connection.span,
             ..ConnectionSettings::default()
         };
         for (key, value) in &connection.values {
@@ -101,13 +102,25 @@ pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_se
                 );
             }
         }
+        given.secrets = connection.secrets.iter().map(|(key, (_, reference))| (key.clone(), source_of(reference))).collect();
         settings.insert(name.clone(), given);
     }
+    config.settings.file = Some(file.clone());
     // Without a table of connections each connector is there under its own name, as without a flow.toml.
     if config.settings.connections.is_some() {
         config.settings.connections = Some(settings);
     }
     diagnostics
+}
+
+/// Where a secret comes from: equal for equal sources.
+fn source_of(reference: &SecretRef) -> String {
+    match reference {
+        SecretRef::Env(name) => format!("env {name}"),
+        SecretRef::File(path) => format!("file {path}"),
+        SecretRef::Credential(name) => format!("credential {name}"),
+        SecretRef::Literal(text) => format!("literal {}", flow_plan::short_hash(text)),
+    }
 }
 
 fn unknown(file: &Arc<str>, span: flow_grammar::span::Span, key: &str, connector: &Connector) -> Diagnostic {

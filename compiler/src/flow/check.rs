@@ -21,6 +21,7 @@ use crate::catalog::{Catalog, Connector, Field, Record};
 use crate::code::Code;
 use crate::connector::ENGINE;
 use crate::diagnostic::Diagnostic;
+use crate::lint::Holds;
 use crate::settings::Settings;
 
 /// A name that the source gave to a value.
@@ -93,6 +94,8 @@ pub(super) struct Checker<'a> {
     pub(super) bindings: Vec<Binding<'a>>,
     next_binding: u32,
     pub(super) facts: Facts<'a>,
+    /// What the conditions around say.
+    pub(super) known: Holds,
     pub(super) build: Builder,
     /// The slots of the event's fields.
     pub(super) reads: Vec<Slot<'a>>,
@@ -149,6 +152,7 @@ impl<'a> Checker<'a> {
             bindings: Vec::new(),
             next_binding: 0,
             facts: Facts::default(),
+            known: Holds::default(),
             build: Builder::default(),
             reads: Vec::new(),
             used: BTreeSet::new(),

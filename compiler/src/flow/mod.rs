@@ -43,6 +43,7 @@ use flow_plan::Instr;
 use crate::catalog::{Catalog, Connector};
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
+use crate::lint;
 use crate::settings::Settings;
 use check::{Checker, Setting};
 use clause::Said;
@@ -72,6 +73,8 @@ pub struct Context<'a> {
 pub struct Outcome {
     /// The plan; `None` where there are errors. Its `line` is left 0: whoever has the index of the file's lines sets it.
     pub flow: Option<plan::Flow>,
+    /// What the checks over all flows need of it; `None` where there are errors.
+    pub summary: Option<lint::Summary>,
     /// What is wrong or worth knowing, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
     /// The connections that the flow names.
@@ -194,6 +197,7 @@ impl<'a> Checker<'a> {
             self.without_echoes(node, source);
             return Outcome {
                 flow: None,
+                summary: None,
                 diagnostics: self.diagnostics,
                 used_connections: self.used,
                 expanded: None,
@@ -239,27 +243,18 @@ impl<'a> Checker<'a> {
             },
             sends: self.sends.finish(),
         };
-        if let Some(action) = starts_itself(&flow) {
-            let event =
-                flow.triggers.first().map(|trigger| format!("{}.{}", trigger.connection, trigger.name)).unwrap_or_default();
-            let start = match &node.start {
-                syntax::Start::When(when) => when.span,
-                syntax::Start::Every(every) => every.span,
-            };
-            let mut diagnostics = self.diagnostics;
-            diagnostics.push(
-                Diagnostic::new(Code::E703, self.file, node.body.span, "this flow starts itself for ever")
-                    .label(format!("`{action}` causes {event}"))
-                    .also(start, "which starts it again")
-                    .help("a condition has to tell what the flow itself does from what others do")
-                    .advise("`where …` with a condition that does not hold for what the flow makes"),
-            );
-            return Outcome { flow: None, diagnostics, used_connections: self.used, expanded: None, frozen: Vec::new() };
-        }
+        let summary = lint::summary(&flow, node, self.frame.source);
         if !self.settings.verdict_only {
             flow.hash = hash::behaviour(&mut flow);
         }
-        Outcome { flow: Some(flow), diagnostics: self.diagnostics, used_connections: self.used, expanded, frozen }
+        Outcome {
+            flow: Some(flow),
+            summary: Some(summary),
+            diagnostics: self.diagnostics,
+            used_connections: self.used,
+            expanded,
+            frozen,
+        }
     }
 }
 
@@ -290,7 +285,7 @@ fn if_does_something(node: &syntax::IfStep) -> bool {
 }
 
 /// A number as people read it: 10,000.
-fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -300,26 +295,4 @@ fn thousands(number: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-/// Returns the action by which a flow causes its own event, where nothing on the way could keep it from doing so.
-fn starts_itself(flow: &plan::Flow) -> Option<String> {
-    let branches =
-        flow.program.instrs.iter().any(|instr| matches!(instr, Instr::Unless { .. } | Instr::Require(_) | Instr::Stop { .. }));
-    if flow.filter.is_some() || !flow.limits.is_empty() || branches {
-        return None;
-    }
-    let causes = |operation: &plan::Operation, call: &plan::Call| {
-        flow.triggers.iter().any(|trigger| {
-            trigger.guard.is_none()
-                && trigger.kind == plan::StartKind::Event
-                && call.connection == trigger.connection
-                && operation.emits.iter().any(|event| event.rsplit('.').next() == Some(trigger.name.as_str()))
-        })
-    };
-    flow.program.instrs.iter().find_map(|instr| {
-        let Instr::Call(call) = instr else { return None };
-        let operation = flow.operations.get(call.operation as usize)?;
-        causes(operation, call).then(|| call.name.clone())
-    })
 }

@@ -129,7 +129,9 @@ fn load_one(project: &Project, paths: &[PathBuf], stdin: bool, want: Want) -> Re
     settings.today = Some(jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date());
     compiler.set_settings(settings);
     let compilation = compiler.compile();
-    diagnostics.extend(compilation.diagnostics().into_iter().filter(|diagnostic| selected.contains(&diagnostic.file)));
+    let is_config = |file: &Arc<str>| configured.file.as_ref().is_some_and(|(name, _)| name == file);
+    let found = compilation.diagnostics().into_iter();
+    diagnostics.extend(found.filter(|one| selected.contains(&one.file) || is_config(&one.file)));
     // Beside an error it would be noise: the broken flow may be the one that uses it.
     let sound = config_sound && compilation.is_sound() && !diagnostics.iter().any(Diagnostic::is_error);
     if sound && let Some((name, text)) = &configured.file {

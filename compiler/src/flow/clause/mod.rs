@@ -35,6 +35,7 @@ pub(super) struct Said {
 impl<'a> Checker<'a> {
     /// Checks the clauses; what the filter says is known in the keys of the limits and in the steps.
     pub(super) fn clauses(&mut self, clauses: &'a [Clause], started: &mut Started) -> Said {
+        self.know_guard(started);
         let filter = self.filter(clauses);
         let filter = self.after_filter(started, filter);
         let mut said = Said { filter, limits: Limits::default() };
@@ -71,6 +72,9 @@ impl<'a> Checker<'a> {
         for clause in clauses {
             let ClauseKind::Where(condition) = &clause.kind else { continue };
             let checked = self.condition(condition, Position::Positive);
+            let holds = self.never(condition, &checked.tree);
+            self.never_by_trigger(condition, &holds);
+            self.know(&holds);
             self.facts.learn(checked.when_true);
             filter = Some(match filter {
                 None => checked.tree,

@@ -2,12 +2,16 @@
 
 use flow_grammar::syntax::{Block, ElseBranch, IfStep, Step, StepKind};
 
+use flow_plan as plan;
+
 use super::super::check::{Checker, Setting};
 use super::super::condition::{Checked, Position, into_expr};
 use super::super::fact::{Fact, facts_have};
 use super::super::mend::Partial;
 use super::Count;
+use crate::code::Code;
 use crate::diagnostic::{Edit, Fix};
+use crate::lint::Holds;
 
 impl<'a> Checker<'a> {
     pub(super) fn if_step(&mut self, step: &Step, node: &IfStep, path: &str, kind: &str) -> bool {
@@ -33,13 +37,18 @@ impl<'a> Checker<'a> {
     ) -> bool {
         let Checked { tree, when_true, when_false, partials } = condition;
         let (otherwise, end) = (self.build.label(), self.build.label());
-        self.build.unless(into_expr(tree), otherwise);
+        let test = into_expr(tree);
+        let (yes, no) = self.ways(node, &test);
+        let around = self.known.clone();
+        self.build.unless(test, otherwise);
+        self.know(&yes);
         let mark = self.facts.mark();
         self.facts.learn(when_true.iter().cloned());
         let effect_before = self.effect_before;
         let then = self.block(&node.then, format!("{path}.then."));
         let effect_within = std::mem::replace(&mut self.effect_before, effect_before);
         self.facts.reset(mark);
+        self.known = around.clone();
         let head = self.heading(step, node.condition.span);
         let head = if kind == "else" { format!("else {head}") } else { head };
         self.note(path, kind, head, then.outline);
@@ -52,6 +61,7 @@ impl<'a> Checker<'a> {
             }
             self.build.here(otherwise);
             self.facts.learn(when_false.iter().cloned());
+            self.know(&no);
             let else_path = format!("{path}.else");
             (other_ends, other_count) = match branch {
                 ElseBranch::Block(block) => {
@@ -66,6 +76,7 @@ impl<'a> Checker<'a> {
                 ElseBranch::If(nested) => self.else_if(nested, &partials, &else_path),
             };
             self.facts.reset(mark);
+            self.known = around;
         } else {
             self.build.here(otherwise);
         }
@@ -73,11 +84,51 @@ impl<'a> Checker<'a> {
         self.build.here(end);
         self.steps.count = self.steps.count.then(then.count.or(other_count));
         if then.ends && !other_ends {
+            self.know(&no);
             self.facts.learn(when_false);
         } else if other_ends && !then.ends {
+            self.know(&yes);
             self.facts.learn(when_true);
         }
         then.ends && other_ends
+    }
+
+    /// Returns what holds on the two ways, reporting one that is never taken.
+    fn ways(&mut self, node: &IfStep, test: &plan::Expr) -> (Holds, Holds) {
+        if self.quiet > 0 || self.frame.own.is_some() {
+            return (Holds::default(), Holds::default());
+        }
+        let (yes, no) = (self.holds_where(test, true), self.holds_where(test, false));
+        if self.is_silent(node.condition.span) {
+            return (yes, no);
+        }
+        let text = self.text_of(&node.condition);
+        if yes.is_never() {
+            let diagnostic = self
+                .diagnostic(Code::E701, node.condition.span, "this condition never holds")
+                .label("no value fits all of it")
+                .help("`and` wants everything at once; if either will do, write `or`");
+            self.report(diagnostic);
+        } else if self.is_excluded(&yes) {
+            let diagnostic = self
+                .diagnostic(Code::W707, node.then.span, "this is never reached")
+                .label("nothing comes here")
+                .also(node.condition.span, "this never holds here")
+                .help(format!("`where` and the conditions around it leave nothing for which `{text}` holds"));
+            self.report(diagnostic);
+        } else if let (Some(branch), true) = (&node.otherwise, self.is_excluded(&no)) {
+            let span = match branch {
+                ElseBranch::Block(block) => block.span,
+                ElseBranch::If(step) => step.span,
+            };
+            let diagnostic = self
+                .diagnostic(Code::W707, span, "this is never reached")
+                .label("nothing comes here")
+                .also(node.condition.span, "this always holds here")
+                .help(format!("`where` and the conditions around it leave nothing for which `{text}` does not hold"));
+            self.report(diagnostic);
+        }
+        (yes, no)
     }
 
     fn else_if(&mut self, nested: &Step, partials: &[Partial<'a>], path: &str) -> (bool, Count) {

@@ -42,6 +42,7 @@ impl<'a> Checker<'a> {
         // Inside an arm the event is of the triggers that it names.
         let by_trigger = matches!(value.expr, plan::Expr::Env(plan::Env::TriggerName));
         let end = self.build.label();
+        let before = self.known.clone();
         let mut seen: Vec<Value> = Vec::new();
         let mut has_else = false;
         let mut effect_within = false;
@@ -56,6 +57,7 @@ impl<'a> Checker<'a> {
             let next = self.build.label();
             let mark = self.facts.mark();
             let mut arm_triggers = None;
+            let (around, mut rest) = (self.known.clone(), None);
             if arm.patterns.is_empty() {
                 has_else = true;
                 if by_trigger {
@@ -71,7 +73,13 @@ impl<'a> Checker<'a> {
                     Ok([only]) => plan::Expr::Equal(Box::new(tested.clone()), Box::new(only)),
                     Err(several) => plan::Expr::OneOf(Box::new(tested.clone()), several),
                 };
+                let (taken, left) = (self.holds_where(&test, true), self.holds_where(&test, false));
+                if self.is_excluded(&taken) && !self.is_silent(arm.span) {
+                    self.unreachable_arm(arm, "`where` and the conditions around it leave out these values");
+                }
+                rest = Some(left);
                 self.build.unless(test, next);
+                self.know(&taken);
                 if let Some(place) = &value.place {
                     self.facts.learn_present(place.clone());
                 }
@@ -81,6 +89,10 @@ impl<'a> Checker<'a> {
             let done = self.block(&arm.body, format!("{path}.arm_{}.", at + 1));
             effect_within |= std::mem::replace(&mut self.effect_before, effect_before);
             self.facts.reset(mark);
+            self.known = around;
+            if let Some(rest) = rest {
+                self.know(&rest);
+            }
             if !done.ends {
                 self.build.jump(end);
             }
@@ -102,6 +114,7 @@ impl<'a> Checker<'a> {
             });
         }
         self.effect_before |= effect_within;
+        self.known = before;
         self.build.here(end);
         if !value.is_unknown() {
             self.check_covered(step, subject, &value, &seen, has_else, arms);
@@ -110,7 +123,7 @@ impl<'a> Checker<'a> {
         self.note(&path, "match", text, outline);
         let count = count.unwrap_or_default();
         self.steps.count = self.steps.count.then(if has_else { count } else { count.or(Count::default()) });
-        all_end && has_else && !arms.is_empty()
+        all_end && (has_else || covers_all(&value, &seen)) && !arms.is_empty()
     }
 
     /// The patterns of an arm, each of which no earlier one takes.
@@ -223,5 +236,19 @@ impl<'a> Checker<'a> {
             safe: false,
         });
         self.report(diagnostic);
+    }
+}
+
+/// Tells whether the arms take every value without an `else`.
+fn covers_all(value: &Typed<'_>, seen: &[Value]) -> bool {
+    if value.optional {
+        return false;
+    }
+    match value.ty.as_ref() {
+        Type::Enum { members, open: false } => {
+            members.iter().all(|member| seen.iter().any(|value| value.as_text() == Some(member)))
+        }
+        Type::Bool => seen.contains(&Value::Bool(true)) && seen.contains(&Value::Bool(false)),
+        _ => false,
     }
 }

@@ -134,9 +134,11 @@ impl<'a> Checker<'a> {
         let bindings = self.bindings.len();
         let mark = self.facts.mark();
         let waited = self.steps.waited;
+        let known = self.known.clone();
         let ends = self.all_steps(&block.steps);
         self.steps.waited = waited;
         self.facts.reset(mark);
+        self.known = known;
         if self.quiet == 0 && self.frame.own.is_none() {
             let left = self.bindings.get(bindings..).unwrap_or_default();
             self.gone.extend(left.iter().filter(|b| b.span.start < b.span.end).map(|b| (b.name.clone(), b.span)));

@@ -1,0 +1,41 @@
+use crate::project::{codes, group, said, snapshot};
+
+#[test]
+fn circles() {
+    group(
+        "circles",
+        &[
+            "when crm.person_updated do crm.set_level(person: id, level: \"gold\")",
+            "when crm.person_created(imported: true) do crm.create_person(email: \"a@example.com\")",
+            "when kustomer.conversation_updated do crm.set_level(person: \"1\", level: \"gold\")\n\
+             when crm.person_updated do kustomer.update_conversation(conversation: \"2\", priority: 3)",
+            "flow a when crm.person_updated do { crm.count(name: \"x\") kustomer.update_conversation(conversation: \"2\", priority: 3) }\n\
+             flow b when kustomer.conversation_updated do kustomer.create_conversation(customer: \"5f1\", name: \"n\")\n\
+             flow c when kustomer.conversation_created do crm.set_level(person: \"1\", level: \"gold\")\n\
+             flow d when crm.person_updated do crm.count(name: \"y\")",
+        ],
+    );
+}
+
+#[test]
+fn a_circle_leads_through_files() {
+    let said = said(&[
+        ("a.flow", "flow first when kustomer.conversation_updated do crm.set_level(person: \"1\", level: \"gold\")"),
+        ("b.flow", "\n\nwhen crm.person_updated do kustomer.update_conversation(conversation: \"2\", priority: 3)"),
+    ]);
+    snapshot("circle_through_files", &said);
+}
+
+#[test]
+fn what_may_stop_it_breaks_a_circle() {
+    for source in [
+        "when crm.person_updated where level is not \"gold\" do crm.set_level(person: id, level: \"gold\")",
+        "when crm.person_updated do { if score > 3 { crm.set_level(person: id, level: \"gold\") } }",
+        "when crm.person_updated do { if score > 3 { stop } crm.set_level(person: id, level: \"gold\") }",
+        "when crm.person_updated do { for tag in tags up to 2 { crm.set_level(person: id, level: \"gold\") } }",
+        "when crm.person_created(imported: false) do crm.create_person(email: \"a@example.com\")",
+        "when crm.person_updated do crm.create_person(email: \"a@example.com\")",
+    ] {
+        assert!(codes(source).is_empty(), "{source}: {:?}", codes(source));
+    }
+}

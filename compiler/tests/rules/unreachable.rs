@@ -1,0 +1,48 @@
+use crate::project::{codes, group};
+
+#[test]
+fn conditions_that_cannot_hold() {
+    group(
+        "never",
+        &[
+            "when crm.person_updated where level is not \"basic\" and level is not \"gold\" and level is not \"platinum\" do crm.count(name: \"x\")",
+            "when crm.person_updated where (score > 10 or level is \"gold\") and score < 3 and level is \"basic\" do crm.count(name: \"x\")",
+            "when crm.person_updated where score > 3 and score < 4 do crm.count(name: \"x\")",
+            "when crm.person_created(imported: false) where score <= 0 do crm.count(name: \"x\")",
+            "when stripe.charge_failed where customer_email starts with \"a\" and customer_email is \"b@example.com\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where description contains \"vip\" and not (description contains \"v\") do crm.count(name: \"x\")",
+            "when stripe.charge_failed where amount in 1 USD..5 USD and amount > 5 USD do crm.count(name: \"x\")",
+            "when stripe.charge_failed where metadata is missing and metadata.plan is \"x\" do crm.count(name: \"x\")",
+            "when stripe.charge_failed where (risk_score else 0) > 5 and risk_score is missing do crm.count(name: \"x\")",
+        ],
+    );
+}
+
+#[test]
+fn steps_that_are_never_reached() {
+    group(
+        "unreachable",
+        &[
+            "when crm.person_updated where score > 10 do { if score < 5 { crm.count(name: \"x\") } crm.count(name: \"y\") }",
+            "when crm.person_updated where score > 10 do { if score > 5 { crm.count(name: \"x\") } else { crm.count(name: \"y\") } }",
+            "when crm.person_updated do { if score > 10 { stop } if score > 20 { crm.count(name: \"x\") } else { crm.count(name: \"y\") } }",
+            "when crm.person_updated where level is not \"gold\" do { match level { \"gold\" => crm.count(name: \"x\") else => crm.count(name: \"y\") } }",
+            "when crm.person_updated do { match level { \"gold\" => stop \"basic\" => stop \"platinum\" => stop } crm.count(name: \"y\") }",
+            "when crm.person_updated do { match level { \"gold\" => { if level is \"basic\" { crm.count(name: \"x\") } } else => crm.count(name: \"y\") } }",
+        ],
+    );
+}
+
+#[test]
+fn what_can_be_so_is_let_alone() {
+    for source in [
+        "when crm.person_updated where score > 10 do { if score > 15 { crm.count(name: \"x\") } else { crm.count(name: \"y\") } }",
+        "when stripe.charge_failed where amount > 100 USD or amount < 50 EUR do { if amount < 50 EUR { crm.count(name: \"x\") } }",
+        "when crm.person_updated where score is not 5 do { if score is 6 { crm.count(name: \"x\") } }",
+        "when crm.person_updated where tags contains \"a\" and tags contains \"b\" do crm.count(name: \"x\")",
+        "when stripe.charge_failed where description matches \"^a\" and description matches \"z$\" do crm.count(name: \"x\")",
+        "when stripe.charge_failed where amount_refunded < amount and amount > 5 USD do crm.count(name: \"x\")",
+    ] {
+        assert!(codes(source).is_empty(), "{source}: {:?}", codes(source));
+    }
+}
