@@ -208,3 +208,33 @@ fn a_restart_in_the_middle_of_an_edit_goes_on_with_the_last_sound_version() {
     becomes(&daemon, &["mended"]);
     assert!(daemon.ask(&["status"])["broken"].as_array().is_some_and(Vec::is_empty));
 }
+
+#[test]
+fn an_edit_by_which_flows_would_start_each_other_for_ever_does_not_go_live() {
+    let update = "when kustomer.conversation_created do kustomer.update_conversation(conversation: id, priority: 3)\n";
+    let note = |name: &str| {
+        format!("flow b when kustomer.conversation_updated do kustomer.{name}(customer: \"5f1\", name: \"Follow-up\")\n")
+    };
+    let harmless = "flow b when kustomer.conversation_updated do kustomer.add_note(conversation: id, text: \"changed\")\n";
+    let daemon = Daemon::start(&[
+        ("flow.toml", &toml("http://127.0.0.1:9")),
+        ("a.flow", &format!("flow a {update}")),
+        ("b.flow", harmless),
+    ]);
+    becomes(&daemon, &["a", "b"]);
+    let before = daemon.get("flows");
+    let path = daemon.path().join("b.flow");
+    std::fs::write(&path, note("create_conversation")).unwrap();
+    let status = eventually("the circle is reported", || {
+        Some(daemon.ask(&["status"])).filter(|status| status["broken"].as_array().is_some_and(|broken| !broken.is_empty()))
+    });
+    assert_eq!(status["broken"][0]["file"], "b.flow", "{status:#}");
+    assert!(status["broken"][0]["report"].as_str().unwrap().contains("E703"), "{status:#}");
+    assert_eq!(daemon.get("flows")["flows"][1]["hash"], before["flows"][1]["hash"], "the flow of before goes on");
+
+    std::fs::write(&path, harmless.replace("changed", "changed again")).unwrap();
+    eventually("the mended version is live", || {
+        let mended = daemon.ask(&["status"])["broken"].as_array().is_some_and(Vec::is_empty);
+        (mended && daemon.get("flows")["flows"][1]["hash"] != before["flows"][1]["hash"]).then_some(())
+    });
+}

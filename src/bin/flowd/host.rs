@@ -9,6 +9,7 @@ use flow::project::{Project, ProjectError, ReadError, read_settled};
 use flow::secrets;
 use flow_compiler::compile::{Compilation, Compiler, Unit};
 use flow_compiler::config::{self, Config, ConnectionConfig};
+use flow_compiler::lint::Rules;
 use flow_compiler::lock::{self, Lock, Scope};
 use flow_compiler::report::{self, Sources, Style};
 use flow_compiler::settings::Settings;
@@ -173,7 +174,7 @@ impl Host {
 
     /// The daemon shows no advice, and what is filled in is of interest only where it is compared.
     fn settings(&self) -> Settings {
-        Settings { quick: true, freeze: self.lock.is_some(), ..self.config.settings.clone() }
+        Settings { quick: true, errors_only: true, freeze: self.lock.is_some(), ..self.config.settings.clone() }
     }
 
     /// Takes flow.lock as it is now. One that cannot be read changes nothing but a report.
@@ -214,6 +215,7 @@ impl Host {
     pub(crate) fn reload(&mut self, changed: Option<&BTreeSet<PathBuf>>) -> Result<Reloaded, ProjectError> {
         let toml_changed =
             changed.is_none_or(|paths| paths.iter().any(|path| path.file_name().is_some_and(|name| name == "flow.toml")));
+        let before = toml_changed.then(|| self.config.clone());
         if toml_changed {
             self.reload_config();
         }
@@ -239,7 +241,10 @@ impl Host {
                 }
             }
         }
-        let compilation = self.compiler.compile();
+        let mut compilation = self.compiler.compile();
+        if let Some(before) = before {
+            self.without_spent_quota(&mut compilation, before);
+        }
         let mut reloaded = self.settle(&compilation);
         reloaded.later = self.only_at_start();
         Ok(reloaded)
@@ -308,6 +313,29 @@ impl Host {
         self.config_errors = diagnostics;
     }
 
+    /// A flow.toml by which polls would use up a quota changes nothing but a report.
+    fn without_spent_quota(&mut self, compilation: &mut Compilation, before: Config) {
+        let spent = |compilation: &Compilation| -> Vec<Diagnostic> {
+            compilation.errors().filter(|one| one.code == Code::E705).cloned().collect()
+        };
+        let found = spent(compilation);
+        if found.is_empty() {
+            return;
+        }
+        let after = std::mem::replace(&mut self.config, before);
+        self.compiler.set_settings(self.settings());
+        let again = self.compiler.compile();
+        if spent(&again).is_empty() {
+            self.config_errors.extend(found);
+            *compilation = again;
+        } else {
+            // Not its doing.
+            self.config = after;
+            self.compiler.set_settings(self.settings());
+            *compilation = self.compiler.compile();
+        }
+    }
+
     /// Returns the keys of flow.toml that differ from what the daemon started with and that it reads only then.
     fn only_at_start(&self) -> Vec<&'static str> {
         let (now, then) = (&self.config, &self.started_with);
@@ -345,6 +373,7 @@ impl Host {
                 }
             }
             found.extend(self.without_collisions(&mut next));
+            found.extend(self.without_harm(&mut next, compilation));
             self.texts.retain(|name, _| next.contains_key(name));
             for (name, text) in self.compiler.sources() {
                 let taken = next.get(&name).zip(compilation.units.get(&name)).is_some_and(|(next, now)| Arc::ptr_eq(next, now));
@@ -374,6 +403,45 @@ impl Host {
         let (mut live, notes) = self.live();
         live.broken.clone_from(&broken);
         Reloaded { live, broken, notes, later: Vec::new() }
+    }
+
+    /// Takes files out of what is to go live that would start each other for ever or use up a quota: those that changed
+    /// stay at their last sound version.
+    fn without_harm(&self, next: &mut BTreeMap<Arc<str>, Arc<Unit>>, compilation: &Compilation) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        let now = self.compiler.sources();
+        loop {
+            let text = |file: &Arc<str>, unit: &Arc<Unit>| {
+                let is_new = compilation.units.get(file).is_some_and(|new| Arc::ptr_eq(new, unit));
+                let texts = if is_new { &now } else { &self.texts };
+                texts.get(file).map_or("", |text| &**text)
+            };
+            let files = next.iter().map(|(file, unit)| unit.rules(file, text(file, unit)));
+            let problems = Rules::new(files, &self.connections, &self.config.settings).errors();
+            let unchanged = |file: &Arc<str>| {
+                let live = next.get(file).zip(self.sound.get(file));
+                live.is_some_and(|(next, sound)| Arc::ptr_eq(next, sound))
+            };
+            let changed = problems.into_iter().find_map(|problem| {
+                let changed: Vec<Arc<str>> = problem.files.iter().filter(|file| !unchanged(file)).cloned().collect();
+                (!changed.is_empty()).then_some((problem.diagnostic, changed))
+            });
+            let Some((mut diagnostic, changed)) = changed else { return found };
+            for file in &changed {
+                match self.sound.get(file) {
+                    Some(sound) => next.insert(file.clone(), sound.clone()),
+                    None => next.remove(file),
+                };
+            }
+            // Said of a file that stays as it was; the places are those of the text that does not go live.
+            if let (false, Some(file)) = (changed.contains(&diagnostic.file), changed.first()) {
+                diagnostic.file = file.clone();
+                diagnostic.span = Span::default();
+                diagnostic.labels.clear();
+                diagnostic.fixes.clear();
+            }
+            found.push(diagnostic);
+        }
     }
 
     /// Takes files out of what is to go live that bring a name which another file has: the newcomer stays at its last
