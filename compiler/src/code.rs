@@ -100,6 +100,7 @@ codes! {
     E701 Error "a condition that cannot hold"
     W702 Warning "two flows that do the same for one event"
     E703 Error "flows that start each other for ever"
+    W704 Warning "a `once per` that another flow does not keep"
     E705 Error "polling that cannot do what is asked of it"
     W705 Warning "polls that leave few of the calls that there are"
     W706 Warning "a connection that no flow uses"

@@ -114,6 +114,10 @@ impl<'a> Rules<'a> {
         self.files.get(at.file).map(|file| file.name)
     }
 
+    fn text(&self, at: FlowAt, span: Span) -> &'a str {
+        self.files.get(at.file).map_or("", |file| span.text(file.text))
+    }
+
     /// How a flow is called: `` `vip` (flows/a.flow:3) ``.
     fn called(&self, at: FlowAt) -> String {
         let Some(summary) = self.flow(at) else { return String::new() };

@@ -1,4 +1,4 @@
-//! W702: two flows that do the same for one event.
+//! W702: two flows that do the same for one event. W704: one of them does it once only, and the other does not know.
 //!
 //! Flows are grouped by event and action with its arguments, and compared within a group only. A flow is compared with a
 //! bounded number of the others: those that ask for the same text in the same field, and some of those that do not.
@@ -187,6 +187,7 @@ pub(super) fn known<'f>(fields: impl Iterator<Item = &'f FieldShape>) -> Vec<Kno
 #[derive(Clone, Copy)]
 struct Said<'r> {
     at: FlowAt,
+    summary: &'r Summary,
     act: &'r Act,
 }
 
@@ -197,10 +198,13 @@ fn earliest<'r>(first: &Entry<'r>, second: &Entry<'r>) -> (Said<'r>, Said<'r>) {
         (other.when == first.act.when && act.when == second.act.when).then_some((other, act))
     };
     let (other, act) = second.summary.acts.iter().find_map(same).unwrap_or((first.act, second.act));
-    (Said { at: first.at, act: other }, Said { at: second.at, act })
+    (Said { at: first.at, summary: first.summary, act: other }, Said { at: second.at, summary: second.summary, act })
 }
 
 fn report(rules: &Rules<'_>, (first, second): (Said<'_>, Said<'_>), example: &str) -> Diagnostic {
+    if first.summary.once.is_some() || second.summary.once.is_some() {
+        return shadowed(rules, first, second, example);
+    }
     let other = rules.called(first.at);
     let mut diagnostic =
         Diagnostic::new(Code::W702, &rules.name(second.at), second.act.span, "two flows do the same for one event")
@@ -209,6 +213,26 @@ fn report(rules: &Rules<'_>, (first, second): (Said<'_>, Said<'_>), example: &st
             .advise("`where …` in one of them, so that it leaves the other's events out; or one flow instead of two");
     if first.at.file == second.at.file {
         diagnostic = diagnostic.also(first.act.span, "the first time");
+    }
+    diagnostic
+}
+
+/// One of the two has `once per`, and that does not hold for the other.
+fn shadowed(rules: &Rules<'_>, first: Said<'_>, second: Said<'_>, example: &str) -> Diagnostic {
+    // Said at the flow that does not remember, or at the second where both do.
+    let first_is_free = second.summary.once.is_some() && first.summary.once.is_none();
+    let (free, bound) = if first_is_free { (first, second) } else { (second, first) };
+    let clause = bound.summary.once.map_or("once per …", |span| rules.text(bound.at, span));
+    let other = rules.called(bound.at);
+    let why = if free.summary.once.is_some() { "each of the two remembers for itself" } else { "this flow does not remember" };
+    let message = format!("`{clause}` of another flow does not hold for this one");
+    let mut diagnostic = Diagnostic::new(Code::W704, &rules.name(free.at), free.act.span, message)
+        .label(format!("`{}` again, with the same inputs: {why}", free.act.name))
+        .help(format!("{other} does it `{clause}`; both start with {example}"))
+        .advise("one flow instead of two, with `or` in its `where`")
+        .advise("`where …` in one of them, so that it leaves the other's events out");
+    if let (Some(span), true) = (bound.summary.once, free.at.file == bound.at.file) {
+        diagnostic = diagnostic.also(span, "this is kept by its own flow only");
     }
     diagnostic
 }

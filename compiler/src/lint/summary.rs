@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use flow_grammar::span::Span;
-use flow_grammar::syntax::{self, Block, ElseBranch, IfStep, Step, StepKind};
+use flow_grammar::syntax::{self, Block, ClauseKind, ElseBranch, IfStep, Step, StepKind};
 use flow_plan as plan;
 use flow_plan::{Effect, Expr, FieldShape, Instr, StartKind};
 
@@ -30,6 +30,8 @@ pub struct Summary {
     pub(super) is_bounded: bool,
     /// Not every event that matches counts for itself: `3 times within 1 hour`.
     pub(super) has_window: bool,
+    /// `once per …`.
+    pub(super) once: Option<Span>,
     /// Connections and sources of the events that it awaits.
     pub(super) listens: Vec<(String, Listens)>,
 }
@@ -118,6 +120,9 @@ pub(crate) fn summary(flow: &plan::Flow, node: &syntax::Flow, source: &str) -> S
             || limits.at_most.iter().any(|limit| limit.otherwise != plan::Otherwise::Queue)
             || matches!(limits.while_running, Some(plan::WhileRunning::Skip | plan::WhileRunning::Restart)),
         has_window: limits.window.is_some(),
+        once: limits.once_per.as_ref().and_then(|_| {
+            node.clauses.iter().find_map(|clause| matches!(clause.kind, ClauseKind::OncePer(_)).then_some(clause.span))
+        }),
         listens,
     };
     summary.fields = claimed(&summary, flow);

@@ -6,6 +6,10 @@ fn circles() {
         "circles",
         &[
             "when crm.person_updated do crm.set_level(person: id, level: \"gold\")",
+            "when crm.person_updated where origin is \"flow\" do crm.set_level(person: id, level: \"gold\")",
+            "when crm.person_updated at most 3 per id per hour otherwise queue do crm.set_level(person: id, level: \"gold\")",
+            "when crm.person_updated or crm.person_created(imported: true) do crm.set_level(person: id, level: \"gold\")",
+            "when crm.person_updated throttle to 3 per minute do crm.set_level(person: id, level: \"gold\")",
             "when crm.person_created(imported: true) do crm.create_person(email: \"a@example.com\")",
             "when kustomer.conversation_updated do crm.set_level(person: \"1\", level: \"gold\")\n\
              when crm.person_updated do kustomer.update_conversation(conversation: \"2\", priority: 3)",
@@ -35,6 +39,13 @@ fn what_may_stop_it_breaks_a_circle() {
         "when crm.person_updated do { for tag in tags up to 2 { crm.set_level(person: id, level: \"gold\") } }",
         "when crm.person_created(imported: false) do crm.create_person(email: \"a@example.com\")",
         "when crm.person_updated do crm.create_person(email: \"a@example.com\")",
+        "when crm.person_updated where origin is \"external\" do crm.set_level(person: id, level: \"gold\")",
+        "when crm.person_updated where origin is not \"flow\" do crm.set_level(person: id, level: \"gold\")",
+        "when crm.person_updated at most 3 per id per hour do crm.set_level(person: id, level: \"gold\")",
+        "when crm.person_updated once per id do crm.set_level(person: id, level: \"gold\")",
+        "when crm.person_updated 3 times within 1 hour do crm.set_level(person: id, level: \"gold\")",
+        "when crm.person_updated while running skip do crm.set_level(person: id, level: \"gold\")",
+        "when crm.person_updated do { wait 3 hours crm.set_level(person: id, level: \"gold\") }",
     ] {
         assert!(codes(source).is_empty(), "{source}: {:?}", codes(source));
     }

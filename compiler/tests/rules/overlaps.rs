@@ -128,3 +128,13 @@ fn what_is_meant_can_be_allowed() {
     let allowed = text.replacen("\nwhen", "\n# allow W702: both are wanted\nwhen", 1);
     assert!(codes(&allowed).is_empty(), "{:?}", codes(&allowed));
 }
+
+#[test]
+fn a_flow_does_not_know_what_another_remembers() {
+    let once = "flow once when stripe.charge_failed where customer is present once per customer do crm.count(name: \"x\")";
+    let free = "flow free when stripe.charge_failed where livemode do crm.count(name: \"x\")";
+    let both = "flow both when stripe.charge_failed where livemode once per id do crm.count(name: \"x\")";
+    group("once", &[&format!("{once}\n{free}"), &format!("{free}\n{once}"), &format!("{once}\n{both}")]);
+    let window = "flow window when stripe.charge_failed where livemode 3 times within 1 hour do crm.count(name: \"x\")";
+    assert!(codes(&format!("{free}\n{window}")).is_empty(), "not every event counts for itself");
+}
