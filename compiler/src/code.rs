@@ -62,6 +62,7 @@ codes! {
     E204 Error "an option, input or setting that does not exist"
     E205 Error "an input or option given twice"
     E206 Error "a field that the triggers of a flow do not share"
+    W207 Warning "a field that the service has given up"
     E301 Error "a value of another type than its place expects"
     E302 Error "a value that can be missing where one is needed"
     E303 Error "a comparison that may not be possible, in a place where that matters"

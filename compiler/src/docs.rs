@@ -10,7 +10,7 @@ use std::fmt::Write;
 
 use flow_plan::{Expr, Value};
 
-use crate::catalog::{Catalog, Connector, Field, Input, Operation, OperationBody, Record, Trigger};
+use crate::catalog::{Catalog, Connector, Field, Input, Operation, OperationBody, Record, State, Trigger};
 use crate::suggest::nearest;
 
 pub use function::functions_reference;
@@ -35,6 +35,9 @@ pub fn docs(catalog: &Catalog, path: &str) -> Option<String> {
             }
             if let Some(operation) = connector.operations.get(*name).filter(|operation| !operation.internal) {
                 return Some(operation_page(catalog, connector, operation));
+            }
+            if let Some(state) = connector.states.get(*name) {
+                return Some(state_page(connector, state));
             }
             connector.records.get(*name).map(|record| record_page(connector, record))
         }
@@ -82,7 +85,14 @@ pub fn docs_candidates(catalog: &Catalog, path: &str) -> Vec<String> {
 fn names(connector: &Connector) -> impl Iterator<Item = &str> {
     let operations =
         connector.operations.values().filter(|operation| !operation.internal).map(|operation| operation.name.as_str());
-    connector.triggers.keys().map(String::as_str).chain(operations).chain(connector.records.keys().map(String::as_str))
+    let states = connector.states.keys().map(String::as_str);
+    connector
+        .triggers
+        .keys()
+        .map(String::as_str)
+        .chain(operations)
+        .chain(states)
+        .chain(connector.records.keys().map(String::as_str))
 }
 
 fn index(catalog: &Catalog) -> String {
@@ -123,6 +133,19 @@ fn connector_page(connector: &Connector) -> String {
             line(&mut out, &setting.name, &sentence(&what, &setting.docs));
         }
     }
+    let limits = [
+        connector.api.limit.as_ref().map(|limit| (limit.count, limit.per_ms, "so fast at most")),
+        connector.api.quota.as_ref().map(|quota| (quota.count, quota.per_ms, "in all, polls included")),
+    ];
+    if limits.iter().any(Option::is_some) {
+        out.push_str("\n## How much may be asked\n\n");
+        for (count, per_ms, what) in limits.into_iter().flatten() {
+            let _ = writeln!(out, "- {count} requests in {}, {what}", length(per_ms));
+        }
+        if let Some(secret) = connector.api.quota.as_ref().and_then(|quota| quota.shared_by.as_ref()) {
+            let _ = write!(out, "\nConnections with the same `{secret}` share what there is.\n");
+        }
+    }
     section(&mut out, "Triggers", connector.triggers.values().map(|trigger| (trigger.name.as_str(), trigger.docs.as_str())));
     let of_kind = |action: bool| {
         public(connector)
@@ -131,8 +154,28 @@ fn connector_page(connector: &Connector) -> String {
     };
     section(&mut out, "Actions", of_kind(true));
     section(&mut out, "Queries", of_kind(false));
+    let states = connector.states.values().map(|state| (state.name.as_str(), state.docs.as_str()));
+    section(&mut out, "States", states);
     section(&mut out, "Records", connector.records.values().map(|record| (record.name.as_str(), record.docs.as_str())));
     let _ = write!(out, "\n`flowc docs {}.NAME` shows one of them.\n", connector.name);
+    out
+}
+
+fn length(ms: u64) -> String {
+    flow_plan::Duration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX)).to_string()
+}
+
+fn state_page(connector: &Connector, state: &State) -> String {
+    let source = &state.source;
+    let mut out = format!("# {}.{} (state)\n\n{}\n", connector.name, state.name, state.docs);
+    let _ = write!(out, "\n## Value\n\n{}\n", state.ty);
+    let _ = write!(
+        out,
+        "\nIt is read by `{}` every {}, unless `poll` in flow.toml says otherwise. ",
+        source.query.name,
+        length(source.every_ms)
+    );
+    out.push_str("Where that fails, or tells anything else, it is unavailable, and nothing that waits for it starts.\n");
     out
 }
 

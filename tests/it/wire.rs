@@ -705,3 +705,100 @@ async fn a_webhook_with_a_secret_of_its_own_is_left_alone() {
     assert_eq!(bench.remote.lock().unwrap().posts, 0);
     bench.stop().await;
 }
+
+// ------------------------------------------------------------------------------------------------ any sender
+
+/// Nobody is asked.
+struct Silent;
+
+impl Remote for Silent {
+    fn answer(&mut self, request: &HttpRequest, _: Timestamp) -> (u16, Json) {
+        panic!("{} {}", request.method, request.url)
+    }
+}
+
+const RECEIVED: &str =
+    "when courier.received where body.kind is \"arrived\" do { let said = \"{id} {path else \"-\"}\" stop because said }\n";
+
+async fn courier(values: &[(&str, &str)], flow: &str) -> Bench<Silent> {
+    let compilation = compile("courier", "http", values, &[flow]);
+    let courier = connection(&compilation, "courier", &[("webhook_secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]);
+    let connections = BTreeMap::from([("courier".to_owned(), Arc::new(courier))]);
+    Bench::start(Silent, Live { flows: compilation.flows().cloned().collect(), connections, broken: Vec::new() }).await
+}
+
+impl Bench<Silent> {
+    fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> u16 {
+        let server = self.service.as_ref().unwrap().addresses().server.clone();
+        tokio::task::block_in_place(|| crate::support::http::send(&server, "POST", path, headers, body.as_bytes()).status)
+    }
+
+    fn payloads(&self) -> Vec<Json> {
+        let query = flow_runtime::store::EventQuery { limit: 100, ..Default::default() };
+        let mut events = self.store.events(&query).unwrap();
+        events.sort_by_key(|event| event.seq);
+        events.iter().map(|event| serde_json::from_slice(&event.payload).unwrap()).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_that_signs_an_id_and_a_time() {
+    let mut bench = courier(&[("verify", "standard_webhooks")], RECEIVED).await;
+    let body = r#"{"kind":"arrived","stop":12}"#;
+    let send = |id: &str, second: i64, path: &str| {
+        use base64::Engine;
+        use hmac::{KeyInit, Mac};
+        let key = base64::engine::general_purpose::STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let mut mac = <hmac::Hmac<sha2::Sha256> as KeyInit>::new_from_slice(&key).unwrap();
+        mac.update(format!("{id}.{second}.{body}").as_bytes());
+        let signature = format!("v1,{}", base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes()));
+        let second = second.to_string();
+        let headers = [("webhook-id", id), ("webhook-timestamp", &second), ("webhook-signature", &signature), ("cookie", "c=1")];
+        bench.post(path, &headers, body)
+    };
+    let now = bench.clock.now().as_second();
+    assert_eq!(send("msg_1", now - 20, "/v1/webhooks/courier"), 200);
+    assert_eq!(send("msg_1", now - 20, "/v1/webhooks/courier"), 200, "a copy is known");
+    assert_eq!(send("msg_2", now - 301, "/v1/webhooks/courier"), 401, "an old one is not taken");
+    assert_eq!(send("msg_3", now, "/v1/webhooks/courier/door/2"), 200);
+    assert_eq!(bench.post("/v1/webhooks/courier", &[], body), 401);
+    bench.until("both end", |_| bench.runs().iter().filter(|run| run["status"] == "stopped").count() == 2).await;
+    let payloads = bench.payloads();
+    assert_eq!(payloads.len(), 2);
+    assert_eq!(payloads[0]["body"]["stop"], 12);
+    assert_eq!(payloads[0]["at"], format!("{:.3}", at(now - 20)));
+    assert_eq!(payloads[0]["headers"].get("cookie"), None);
+    assert_eq!((payloads[1]["id"].as_str(), payloads[1]["path"].as_str()), (Some("msg_3"), Some("door/2")));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_that_repeats_a_secret() {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let mut bench = courier(&[("verify", "token"), ("query", "key")], RECEIVED).await;
+    let path = format!("/v1/webhooks/courier?key={secret}&a=1&a=2");
+    assert_eq!(bench.post(&path, &[("content-type", "application/x-www-form-urlencoded")], "kind=arrived&note=a+b"), 200);
+    assert_eq!(bench.post("/v1/webhooks/courier?key=wrong", &[], "{}"), 401);
+    assert_eq!(bench.post("/v1/webhooks/courier", &[("authorization", secret)], "{}"), 401);
+    assert_eq!(bench.post(&path, &[("content-type", "image/png")], "{}"), 415);
+    assert_eq!(bench.post(&path, &[("idempotency-key", "k1"), ("content-type", "text/plain")], "hello"), 200);
+    let payloads = bench.payloads();
+    assert_eq!(payloads[0]["body"], json!({ "kind": "arrived", "note": "a b" }));
+    assert_eq!(payloads[0]["query"], json!({ "a": ["1", "2"] }));
+    assert_eq!((&payloads[1]["body"], &payloads[1]["id"]), (&json!("hello"), &json!("k1")));
+    assert!(!payloads.iter().any(|payload| payload.to_string().contains(secret)), "the token is not stored");
+    bench.stop().await;
+    let mut bench = courier(&[("verify", "token")], RECEIVED).await;
+    assert_eq!(bench.post("/v1/webhooks/courier", &[("authorization", &format!("Bearer {secret}"))], "{}"), 200);
+    assert_eq!(bench.payloads()[0]["headers"].get("authorization"), None);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_vouches_where_flow_toml_and_the_flow_say_so() {
+    let flow = RECEIVED.replace(" do {", " unverified do {");
+    let mut bench = courier(&[("verify", "none")], &flow).await;
+    assert_eq!(bench.post("/v1/webhooks/courier", &[], r#"{"kind":"arrived"}"#), 200);
+    bench.until("it runs", |_| bench.runs().iter().any(|run| run["status"] == "stopped")).await;
+    bench.stop().await;
+}

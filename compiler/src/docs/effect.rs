@@ -28,6 +28,18 @@ pub(super) fn in_words(connector: &Connector, operation: &Operation) -> String {
 }
 
 fn of_request(connector: &Connector, operation: &Plan) -> String {
+    let class = of_class(connector, operation);
+    match &operation.confirm {
+        None => class,
+        Some(confirm) => {
+            let within = Duration::from_millis(i64::try_from(confirm.up_to_ms).unwrap_or(i64::MAX));
+            let query = &confirm.query.name;
+            format!("The answer says no more than \"accepted\": it is done once `{query}` says so, within {within}. {class}")
+        }
+    }
+}
+
+fn of_class(connector: &Connector, operation: &Plan) -> String {
     match &operation.effect {
         Effect::Read => "It changes nothing, so it is tried again freely, and asked once per run.".to_owned(),
         Effect::Set => "Twice is as good as once, so it is tried again freely.".to_owned(),

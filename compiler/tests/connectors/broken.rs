@@ -196,3 +196,83 @@ fn nothing_panics() {
         }
     }
 }
+
+#[test]
+fn signatures() {
+    let lock = |lines: &str| {
+        format!(
+            "  record Bolt {{ state: locked | unlocked  at: datetime unix }}\n  query status() -> Bolt {{ GET \"/state\" }}\n  \
+             query far(id: text) -> Bolt {{ GET \"/state/{{id}}\" }}\n  action lock(note: text?) {{ POST \"/cmd\" json {{ note }} effect set {lines} }}"
+        )
+    };
+    let cases = [
+        "sign { sign: note }",
+        "sign { jsn.sign: \"x\" }",
+        "sign { form.sign: \"x\" }",
+        "sign { note }",
+        "sign { json.sign: sha256(body) }",
+        "sign { json.sign: aes_cmac(token, le32(sent_at)) }",
+        "sign { json.sign: hex(slice(bytes(note else \"\"), 4, 1)) }",
+        "sign { json.sign: hex(le32(note)) }",
+        "sign { json.sign: md5_sorted(token, body) }",
+        "sign { json.sign: hex(md5(bdy)) }",
+        "sign { json.sign: \"x\", json.sign: \"y\" }",
+        "confirm status every 30 seconds up to 15 seconds where state is \"locked\"",
+        "confirm stats every 3 seconds up to 15 seconds where state is \"locked\"",
+        "confirm far every 3 seconds up to 15 seconds where state is \"locked\"",
+        "confirm lock every 3 seconds up to 15 seconds where state is \"locked\"",
+        "confirm status every 3 seconds up to 15 seconds where bolt is \"locked\"",
+        "confirm status every 3 seconds up to 15 seconds where state is \"locked\" and at >= token",
+    ];
+    let cases: Vec<String> = cases.iter().map(|case| lock(case)).collect();
+    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+    snapshots("signatures", &cases);
+}
+
+#[test]
+fn states() {
+    let cases = [
+        "state bolt: locked | unlocked",
+        "state bolt: locked | unlocked from query status",
+        "state bolt: locked | unlocked from query status().stat",
+        "state bolt: locked | open from query status().state",
+        "state bolt: number from query status().state",
+        "state bolt: locked | unlocked from query far().state",
+        "state bolt: locked | unlocked from query far(id: region).state",
+        "state bolt: locked | unlocked from query steps().state",
+        "state bolt: locked | unlocked from query 7",
+        "state status: locked | unlocked from query status().state",
+        "state bolt: locked | unlocked | unknown from query status().state every 0 seconds",
+    ];
+    let cases = cases.map(|case| {
+        format!(
+            "  record Bolt {{ state: locked | unlocked  at: datetime unix }}\n  query status() -> Bolt {{ GET \"/state\" }}\n  \
+             query far(id: text) -> Bolt {{ GET \"/state/{{id}}\" }}\n  query steps() -> Bolt {{ return status() }}\n  {case}"
+        )
+    });
+    snapshots("states", &cases.each_ref().map(String::as_str));
+}
+
+#[test]
+fn codes_and_changes() {
+    let source = |lines: &str, types: &str| {
+        format!(
+            "  record Bolt {{ at: datetime unix }}\n  query status() -> Bolt {{ GET \"/state\" }}\n  source log {{ \
+             poll GET \"/log\" {lines} }}\n  trigger turned: Bolt from log {types}"
+        )
+    };
+    let cases = [
+        source(
+            "when status.at changes items \"\" order oldest by \"at\" unix seen (\"id\", \"at\") codes \"type\" { locked: 1, 1 } collapse same",
+            "\"locked\"",
+        ),
+        source("every 1 minute seen \"id\" codes \"type\" { locked: 1 } collapse same", "\"locked\""),
+        source("every 1 minute seen \"id\" codes \"type\" { locked: 1 }", "\"lockd\""),
+        source("every 1 minute seen \"id\" type \"kind\" codes \"type\" { locked: 1 }", "\"locked\""),
+        source("every 1 minute seen \"id\" order oldest by \"at\" codes \"type\" { locked: 1 } collapse all", "\"locked\""),
+        source("when status.att changes seen \"id\"", ""),
+        source("when stats.at changes seen \"id\"", ""),
+        source("every 1 minute seen \"id\" unregister DELETE \"/hooks/{id}\"", ""),
+    ];
+    snapshots("codes_and_changes", &cases.each_ref().map(String::as_str));
+}

@@ -62,23 +62,23 @@ impl<'a> Checker<'a> {
         };
         let Some(webhook) = &found.webhook else { return Vouched::Read };
         let scheme = match webhook.scheme.as_str() {
-            "chosen" => self.chosen(source, webhook).unwrap_or_default(),
+            "chosen" => self.param(source, webhook, "by").unwrap_or_default(),
             fixed => fixed.to_owned(),
         };
         match scheme.as_str() {
             // Both sign the time at which the message was sent.
             "stripe_signature" | "standard_webhooks" => Vouched::Signed,
             "none" => Vouched::Nobody,
-            "hmac_sha256" if webhook.params.contains_key("timestamp") => Vouched::Signed,
+            "hmac_sha256" if self.param(source, webhook, "timestamp").is_some() => Vouched::Signed,
             // The signature is over the body: what the body has in it is signed. Of a whole request the rest is not.
             "hmac_sha256" if !webhook.whole && (found.envelope.id.is_some() || found.envelope.at.is_some()) => Vouched::Signed,
             _ => Vouched::Sent,
         }
     }
 
-    /// The scheme that a setting of the connection names.
-    fn chosen(&self, source: Source<'a>, webhook: &plan::Webhook) -> Option<String> {
-        let value = match webhook.params.get("by")? {
+    /// The text of a parameter of the scheme, which a setting of the connection may give or leave out.
+    fn param(&self, source: Source<'a>, webhook: &plan::Webhook, name: &str) -> Option<String> {
+        let value = match webhook.params.get(name)? {
             plan::Expr::Const(value) => value.clone(),
             plan::Expr::Env(plan::Env::Setting(name)) => {
                 let given = self.settings.connections.as_ref().and_then(|all| all.get(source.connection)?.values.get(name));

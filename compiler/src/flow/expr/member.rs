@@ -83,6 +83,10 @@ impl<'a> Checker<'a> {
                 self.unknown_field(expr, name, record, &value);
                 return Typed::unknown();
             };
+            if let Some((_, instead)) = &field.deprecated {
+                let other = instead.as_deref().and_then(|name| record.field(name));
+                self.check_deprecated(field, other, name.span);
+            }
             let (optional, failed, personal) = (value.optional, value.failed, value.personal);
             let mut typed = match place {
                 Some(place) => {
@@ -197,6 +201,7 @@ impl<'a> Checker<'a> {
             return Typed::new(plan::Expr::Env(Env::EventId), Type::text());
         }
         if let Some(field) = self.event_field(&name.text) {
+            self.check_deprecated_event(field, name.span);
             return self.read(field);
         }
         let (env, ty) = match (name.text.as_str(), self.event()) {

@@ -1,6 +1,7 @@
 //! Values: one function per kind of expression, dispatched here.
 
 mod arithmetic;
+mod deprecated;
 pub(super) mod function;
 mod literal;
 mod member;

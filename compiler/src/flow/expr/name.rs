@@ -71,6 +71,7 @@ impl<'a> Checker<'a> {
             _ => {}
         }
         if let Some(field) = self.event_field(&name.text) {
+            self.check_deprecated_event(field, name.span);
             return self.read(field);
         }
         if !matches!(self.event(), Event::Unknown) || self.frame.own.is_some() {
