@@ -23,6 +23,7 @@ pub struct Faults(Arc<Mutex<Fault>>);
 #[derive(Debug, Default)]
 struct Fault {
     commits: u64,
+    refused: u64,
     fails_from: Option<u64>,
 }
 
@@ -43,9 +44,15 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).commits
     }
 
+    /// Returns how many commits failed.
+    pub fn refused(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).refused
+    }
+
     fn commit(&self) -> Result<(), StoreError> {
         let mut fault = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if fault.fails_from.is_some_and(|from| fault.commits >= from) {
+            fault.refused += 1;
             return Err(StoreError::Io("no space left on device".to_owned()));
         }
         fault.commits += 1;

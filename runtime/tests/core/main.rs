@@ -4,6 +4,7 @@
 
 mod absence;
 mod crash;
+mod crash_limits;
 mod decoding;
 mod effects;
 mod engine;
