@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use flow_plan::{Env, FieldShape, JsonPath, Value};
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use super::job::{Job, load};
@@ -67,7 +68,7 @@ async fn offer_all(shared: &Arc<Shared>) -> Result<(), StoreError> {
 /// Offers an event to the runs that wait for its like.
 async fn offer(shared: &Arc<Shared>, event: &StoredEvent) -> Result<(), StoreError> {
     for (id, kind) in shared.store.await_kinds(&event.connection, &event.source)? {
-        if !is_of(event, &kind.trigger, &kind.types) {
+        if !kind.is_of(event) {
             continue;
         }
         let key = match &kind.field {
@@ -86,9 +87,8 @@ async fn offer(shared: &Arc<Shared>, event: &StoredEvent) -> Result<(), StoreErr
         loop {
             let runs = shared.store.awaiting(by, key.as_ref(), after.as_deref(), PORTION)?;
             let Some(last) = runs.last().cloned() else { break };
-            for run in &runs {
-                deliver(shared, run, event).await?;
-            }
+            // Together, so that they share commits.
+            try_join_all(runs.iter().map(|run| deliver(shared, run, event))).await?;
             after = Some(last);
         }
     }
@@ -105,7 +105,10 @@ async fn deliver(shared: &Arc<Shared>, run: &str, event: &StoredEvent) -> Result
         perform::rest(shared, &mut job);
         match job.write(shared).await {
             Ok(()) => {
-                if shared.queue().claim_or_note(run) {
+                if shared.queue().queued() >= shared.options.queue {
+                    // It is found in the store when there is room.
+                    shared.rescan.store(true, Ordering::SeqCst);
+                } else if shared.queue().claim_or_note(run) {
                     perform::put_back(shared, job, true);
                     shared.touch();
                 }
@@ -173,7 +176,7 @@ fn came(shared: &Shared, job: &Job, event: &StoredEvent) -> Option<Came> {
     let used = &wait.trigger;
     let is_candidate = event.seq > awaits.after
         && (event.connection == used.connection && event.source == used.source)
-        && is_of(event, &used.name, &used.types)
+        && event.is_of(&used.name, &used.types)
         // What came behind the bound came too late, whenever it is looked at.
         && job.run.wake_at().is_none_or(|until| event.received_at <= until);
     if !is_candidate {
@@ -190,10 +193,6 @@ fn came(shared: &Shared, job: &Job, event: &StoredEvent) -> Option<Came> {
     }
     let is_it = job.run.is_awaited(&job.flow, wait, &slots, head.now());
     is_it.then(|| Came { seq: event.seq, id: event.id.clone(), slots })
-}
-
-fn is_of(event: &StoredEvent, trigger: &String, types: &[String]) -> bool {
-    event.triggers.contains(trigger) && (types.is_empty() || event.event_type.as_ref().is_some_and(|name| types.contains(name)))
 }
 
 /// Returns where in its payload the object of an event lies.

@@ -15,6 +15,7 @@ use crate::answer;
 use crate::engine::Shared;
 use crate::eval::{Scope, eval};
 use crate::journal::{Outcome, What};
+use crate::limit;
 use crate::request::{self, RequestError};
 use crate::run::{Effect, Run, Status, Step, operation, shorten};
 use crate::store::StoreError;
@@ -41,9 +42,15 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
         job.record(now, What::Intent);
         written = write(shared, &mut job).await;
         let Some(Effect::Send { find }) = job.run.pending().first().cloned().filter(|_| written) else { break };
-        let (outcome, ms) = attempt(shared, &job, find).await;
-        tried = true;
-        feed_back(shared, &lane, &outcome);
+        let (outcome, ms) = match too_old(shared, &job) {
+            Some(error) => (Outcome::NotDone { status: None, error, retry_after_ms: None }, 0),
+            None => {
+                tried = true;
+                let attempted = attempt(shared, &job, find).await;
+                feed_back(shared, &lane, &attempted.0);
+                attempted
+            }
+        };
         let jitter = jitter(shared);
         job.record(shared.world.clock.now(), What::Ended { ms, outcome, jitter });
         // The result goes into the store with the next step's intent where that follows at once.
@@ -61,6 +68,12 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
     }
     shared.queue().end_turn(&lane);
     put_back(shared, job, written);
+}
+
+/// Looks once more right before the request is sent: the process may have stood still since the intent was written.
+fn too_old(shared: &Shared, job: &Job) -> Option<String> {
+    let start = job.run.start.as_ref()?;
+    limit::too_old(&job.flow.limits, &start.event, shared.world.clock.now())
 }
 
 /// Freezes the inputs of the steps that begin, as long as they are of this lane, and the waits.

@@ -116,6 +116,9 @@ impl Run {
         retry_after_ms: Option<u64>,
         jitter: u32,
     ) {
+        if self.stop_if_too_old(flow, at) {
+            return;
+        }
         let (Some(effect), Some(call)) = (effect_at(flow, self.at), self.call(flow)) else { return };
         let Some(step) = self.steps.last_mut() else { return };
         let policy = Policy::of(call.retry.as_ref(), effect);

@@ -49,17 +49,6 @@ pub(super) fn subscribe(
     Ok(())
 }
 
-/// Tells whether anybody awaits an event of a connection.
-pub(super) fn any(from: &dyn Write, connection: &str) -> Result<bool, StoreError> {
-    let prefix = Key::of(b'u').text(connection);
-    let mut any = false;
-    from.scan(&prefix, &prefix.end(), false, &mut |_, _| {
-        any = true;
-        Ok(false)
-    })?;
-    Ok(any)
-}
-
 /// Returns what kinds of waits there are for events of a source, with their ids.
 pub(super) fn kinds(from: &dyn Read, connection: &str, source: &str) -> Result<Vec<(String, AwaitKind)>, StoreError> {
     let prefix = Key::of(b'u').text(connection).text(source);

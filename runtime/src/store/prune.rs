@@ -48,6 +48,7 @@ fn prune_runs(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> Re
         }
         Ok(true)
     })?;
+    keep_number(from, "last_run", old.last().map(|head| head.seq))?;
     for head in old {
         for number in 0..head.entries {
             from.remove(&tables::journal(&head.id, number))?;
@@ -80,6 +81,7 @@ fn prune_events(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> 
         }
         Ok(true)
     })?;
+    keep_number(from, "last_event", old.last().map(|(seq, ..)| *seq))?;
     for (seq, id, connection) in old {
         from.remove(&tables::event(seq))?;
         from.remove(&tables::event_index(&id, &connection))?;
@@ -89,6 +91,14 @@ fn prune_events(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> 
         pruned.events += 1;
     }
     Ok(next)
+}
+
+/// Remembers the highest number that was removed: numbers order what waits, so that none is given twice.
+fn keep_number(to: &mut dyn Write, name: &str, removed: Option<u64>) -> Result<(), StoreError> {
+    let Some(removed) = removed else { return Ok(()) };
+    let key = tables::meta(name);
+    let known = to.get(&key)?.and_then(|bytes| number_at(&bytes, 0)).unwrap_or(0);
+    if removed > known { to.put(&key, &removed.to_be_bytes()) } else { Ok(()) }
 }
 
 fn keys_of(from: &dyn Write, prefix: &Key) -> Result<Vec<Vec<u8>>, StoreError> {

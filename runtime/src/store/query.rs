@@ -194,7 +194,11 @@ pub(super) fn last_numbers(from: &dyn Read) -> Result<(u64, u64), StoreError> {
         })?;
         Ok::<u64, StoreError>(last)
     };
-    Ok((last(b'e')?, last(b'o')?))
+    let removed = |name: &str| {
+        let number = from.get(&tables::meta(name))?.and_then(|bytes| number_at(&bytes, 0)).unwrap_or(0);
+        Ok::<u64, StoreError>(number)
+    };
+    Ok((last(b'e')?.max(removed("last_event")?), last(b'o')?.max(removed("last_run")?)))
 }
 
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {

@@ -47,6 +47,12 @@ pub struct StoredEvent {
 }
 
 impl StoredEvent {
+    /// Tells whether it is one of a trigger, and of one of these types where there are any.
+    pub fn is_of(&self, trigger: &String, types: &[String]) -> bool {
+        let is_of_type = |name: &String| types.contains(name);
+        self.triggers.contains(trigger) && (types.is_empty() || self.event_type.as_ref().is_some_and(is_of_type))
+    }
+
     /// Returns what a run knows of it beside the payload.
     pub fn head(&self) -> EventHead {
         EventHead {
@@ -158,6 +164,11 @@ pub struct AwaitKind {
 }
 
 impl AwaitKind {
+    /// Tells whether an event of the source is one of them.
+    pub fn is_of(&self, event: &StoredEvent) -> bool {
+        event.is_of(&self.trigger, &self.types)
+    }
+
     /// Returns a short name.
     pub fn id(&self) -> String {
         flow_plan::short_hash(&flow_plan::content_hash(self))

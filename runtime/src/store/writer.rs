@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::backend::{Backend, Read, Write};
 use super::put::{encode, put_plan, put_run, put_unlimited};
 use super::records::{
-    AcceptBatch, AcceptedEvent, Admission, FollowsFrom, NewEvent, NewStart, PruneBite, Pruned, RunUpdate, Turn,
+    AcceptBatch, AcceptedEvent, Admission, AwaitKind, FollowsFrom, NewEvent, NewStart, PruneBite, Pruned, RunUpdate, Turn,
 };
 use super::{StoreError, admit, awaited, book, prune, query, tables};
 use crate::world::BoxFuture;
@@ -307,16 +307,16 @@ fn settle(to: &mut dyn Write, run: &str, entries: u32) -> Result<Reply, StoreErr
 fn accept(to: &mut dyn Write, batch: &AcceptBatch) -> Result<Vec<AcceptedEvent>, StoreError> {
     let mut accepted = Vec::with_capacity(batch.events.len());
     let mut any_run = false;
-    // The events of a batch come from one connection, nearly always; asked again only where they do not.
-    let mut asked: Option<(&str, bool)> = None;
+    // The events of a batch come from one source, nearly always; asked again only where they do not.
+    let mut awaits: Option<((&str, &str), Vec<AwaitKind>)> = None;
     for new in &batch.events {
-        let connection = new.event.connection.as_str();
-        let any_awaits = match asked {
-            Some((known, any)) if known == connection => any,
-            _ => awaited::any(to, connection)?,
+        let source = (new.event.connection.as_str(), new.event.source.as_str());
+        let kinds = match awaits.take() {
+            Some((known, kinds)) if known == source => kinds,
+            _ => kinds_of(to, source)?,
         };
-        asked = Some((connection, any_awaits));
-        let event = accept_event(to, new, any_awaits)?;
+        let event = accept_event(to, new, kinds.iter().any(|kind| kind.is_of(&new.event)))?;
+        awaits = Some((source, kinds));
         any_run |= event.followed.iter().flatten().any(|event| !event.admissions.is_empty());
         any_run |= event.admissions.iter().flatten().any(|run| matches!(run, Admission::Started { .. } | Admission::Held { .. }));
         accepted.push(event);
@@ -333,14 +333,19 @@ fn accept(to: &mut dyn Write, batch: &AcceptBatch) -> Result<Vec<AcceptedEvent>,
     Ok(accepted)
 }
 
-/// `any_awaits`: some run waits for an event of the connection.
-fn accept_event(to: &mut dyn Write, new: &NewEvent, any_awaits: bool) -> Result<AcceptedEvent, StoreError> {
+/// Returns which events of a source runs wait for.
+fn kinds_of(from: &dyn Write, source: (&str, &str)) -> Result<Vec<AwaitKind>, StoreError> {
+    Ok(awaited::kinds(from, source.0, source.1)?.into_iter().map(|(_, kind)| kind).collect())
+}
+
+/// `is_awaited`: some run waits for an event like this one.
+fn accept_event(to: &mut dyn Write, new: &NewEvent, is_awaited: bool) -> Result<AcceptedEvent, StoreError> {
     let index = tables::event_index(&new.event.id, &new.event.connection);
     let known = match to.get(&index)?.as_deref().and_then(|seq| tables::number_at(seq, 0)) {
         Some(seq) => query::event(to, seq)?,
         None => None,
     };
-    let mut awaited = any_awaits;
+    let mut awaited = is_awaited;
     match &known {
         None => {
             to.put(&tables::event(new.event.seq), &encode_event(&new.event)?)?;
@@ -412,8 +417,9 @@ fn begin_runs(
                 FollowsFrom::Pause => matches!(admission, Admission::Paused(_)),
             };
             followed.push(if happened {
-                let any_awaits = awaited::any(to, &follows.event.event.connection)?;
-                Some(accept_event(to, &follows.event, any_awaits)?)
+                let event = &follows.event.event;
+                let is_awaited = kinds_of(to, (&event.connection, &event.source))?.iter().any(|kind| kind.is_of(event));
+                Some(accept_event(to, &follows.event, is_awaited)?)
             } else {
                 None
             });

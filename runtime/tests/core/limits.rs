@@ -58,6 +58,8 @@ impl Life {
     }
 
     async fn restart(self) -> Self {
+        // Nothing is under way: what a restart does to a request is told elsewhere.
+        self.bench.engine.settled().await;
         let (bench, store) = restart(self.bench, &self.store, self.flows.clone()).await;
         Self { bench, store, ..self }
     }
@@ -359,6 +361,36 @@ async fn what_is_too_old_neither_starts_nor_goes_on() {
     assert_eq!(found["status"], "stopped", "{found}");
     assert!(found["reason"].as_str().unwrap().starts_with("the event is too old"), "{found}");
     assert!(tried >= 1 && life.effects() == 0, "{tried}");
+}
+
+#[tokio::test]
+async fn what_grows_old_between_intent_and_request_is_not_sent() {
+    let mut life = Life::new(limited(Limits { fresh_ms: Some(30_000), ..Limits::default() }));
+    life.bench.engine.settled().await;
+    let faults = life.store.faults();
+    faults.fail_after(1);
+    let run = life.send("a").await.unwrap();
+    while faults.refused() == 0 {
+        tokio::task::yield_now().await;
+        std::thread::yield_now();
+    }
+    // The intent is decided, and the disk refuses it for a minute.
+    faults.heal();
+    life.bench.clock.set(at("2026-11-22T12:01:00Z"));
+    loop {
+        tokio::select! {
+            biased;
+            () = life.bench.engine.settled() => break,
+            () = tokio::task::yield_now() => {
+                std::thread::yield_now();
+                if let Some(next) = life.bench.clock.next().filter(|next| *next < at("2026-11-22T12:10:00Z")) {
+                    life.bench.clock.set(next);
+                }
+            }
+        }
+    }
+    assert_eq!(life.status(&run).await, "stopped");
+    assert_eq!(life.bench.service.requests("set").len(), 0);
 }
 
 #[tokio::test]

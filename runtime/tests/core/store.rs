@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flow_plan::{Effect, Value};
+use flow_plan::{Effect, Limits, Value};
 use flow_runtime::event::{Cursor, Via};
-use flow_runtime::journal::{Entry, EventHead, Outcome, Start, What};
+use flow_runtime::journal::{Awaits, Came, Entry, EventHead, Outcome, Start, Waits, What};
 use flow_runtime::key;
+use flow_runtime::limit::{LimitKey, Limited};
 use flow_runtime::run::{Run, Status, apply};
 use flow_runtime::store::{
-    AcceptBatch, Before, BookChange, BookKey, BookRow, EventQuery, MemoryStore, NewEvent, NewRun, NewStart, PruneBite, PruneFrom,
-    RedbStore, RunHead, RunQuery, RunUpdate, Store, StoreError, StoredEvent, Waiting,
+    AcceptBatch, Admission, AwaitKind, AwaitedBy, Before, BookChange, BookKey, BookRow, EventQuery, MemoryStore, NewEvent,
+    NewRun, NewStart, PruneBite, PruneFrom, RedbStore, RunHead, RunQuery, RunUpdate, Store, StoreError, StoredEvent, Turn,
+    Waiting,
 };
 use jiff::Timestamp;
 
@@ -253,21 +255,200 @@ async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> 
     assert_eq!(pruned.starts, 2);
 }
 
+/// Runs with limits, waits and turns. It ends with what was written still there after `reopen`.
+async fn limits_conform(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> Box<dyn Store>) {
+    let noon = at("2026-11-22T12:00:00Z");
+    let mut turned = flow("f", vec![op("set", Effect::Set)]);
+    turned.limits = Limits { one_at_a_time: Some(Vec::new()), once_per: Some(Vec::new()), ..Limits::default() };
+    let turned = Arc::new(turned);
+    let batch = |number: u64, once: u8| {
+        let event = event(number, &format!("evt_{number}"), noon);
+        let head = head(number, &format!("run_{number}"), &event, Status::Running);
+        let mut new = new(event, head);
+        let key = |hash: u8| LimitKey { hash: [hash; 16], text: " for customer c".to_owned() };
+        let run = &mut new.starts[0].runs[0];
+        run.head.waits.limited = true;
+        run.limited = Some(Box::new(Limited {
+            flow: Arc::clone(&turned),
+            too_old: None,
+            happened: noon,
+            window: None,
+            once: Some(key(once)),
+            at_most: Vec::new(),
+            turn: Some(key(0)),
+            throttle: None,
+        }));
+        AcceptBatch { events: vec![new], ..AcceptBatch::default() }
+    };
+    let accepted = store.accept(batch(1, 1)).await.unwrap();
+    assert_eq!(accepted[0].admissions, [[Admission::Started { cancelled: None }]]);
+    assert_eq!(store.accept(batch(1, 1)).await.unwrap()[0].admissions, [[]; 1]);
+    let accepted = store.accept(batch(2, 1)).await.unwrap();
+    let reason = "once per customer c: run_1 was started for it".to_owned();
+    assert_eq!(accepted[0].admissions, [[Admission::Dropped(reason.clone())]]);
+    assert_eq!(store.drops(2).unwrap(), [("f".to_owned(), reason)]);
+    assert_eq!(store.run("run_2"), Ok(None));
+    for number in [3, 4] {
+        let accepted = store.accept(batch(number, u8::try_from(number).unwrap())).await.unwrap();
+        assert_eq!(accepted[0].admissions, [[Admission::Held { until: None, cancelled: None }]]);
+    }
+    let held = store.run("run_3").unwrap().unwrap();
+    assert_eq!((held.status, held.waits.held, held.wake_at), (Status::Waiting, true, None));
+    assert_eq!(held.reason.as_deref(), Some("waits for its turn behind run_1"));
+    assert!(matches!(&store.journal("run_3").unwrap()[0].what, What::Started(start) if start.held.is_some()));
+    assert_eq!((store.counts(), store.active(None, 10).unwrap()), (Ok((3, 0)), vec!["run_1".to_owned()]));
+    // The end of the first is the turn of the next, in the same transaction.
+    assert_eq!(store.turns(), []);
+    let ended = RunHead {
+        status: Status::Done,
+        ended_at: Some(noon),
+        entries: 2,
+        waits: Waiting { limited: true, ..Waiting::default() },
+        ..head(1, "run_1", &event(1, "evt_1", noon), Status::Running)
+    };
+    let entries = vec![Entry::new(noon, What::Woken)];
+    store.update(vec![RunUpdate { head: ended, entries: entries.clone() }]).await.unwrap();
+    assert_eq!(store.turns(), [Turn { run: "run_3".to_owned(), at: None }]);
+    assert_eq!(store.turns(), [], "told once");
+    let store = reopen(store);
+    assert_eq!(store.active(None, 10).unwrap(), ["run_3"], "found again by who was not told");
+    let mut next = store.run("run_3").unwrap().unwrap();
+    assert!(next.waits.attention);
+    // One that is cancelled in the line is passed over, and gives back what it used up.
+    let mut cancelled = store.run("run_4").unwrap().unwrap();
+    (cancelled.status, cancelled.ended_at, cancelled.entries) = (Status::Cancelled, Some(noon), 2);
+    cancelled.waits.held = false;
+    store.update(vec![RunUpdate { head: cancelled, entries: entries.clone() }]).await.unwrap();
+    assert_eq!(store.accept(batch(5, 4)).await.unwrap()[0].admissions, [[Admission::Held { until: None, cancelled: None }]]);
+    (next.status, next.ended_at, next.entries) = (Status::Stopped, Some(noon), 2);
+    (next.waits.attention, next.waits.held) = (false, false);
+    store.update(vec![RunUpdate { head: next, entries }]).await.unwrap();
+    assert_eq!(store.turns(), [Turn { run: "run_5".to_owned(), at: None }]);
+}
+
+/// Runs that await events.
+async fn awaits_conform(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> Box<dyn Store>) {
+    let noon = at("2026-11-22T12:00:00Z");
+    let batch = |number: u64, connection: &str| {
+        let event = StoredEvent { connection: connection.to_owned(), ..event(number, &format!("evt_{number}"), noon) };
+        AcceptBatch { events: vec![NewEvent { event, starts: Vec::new() }], ..AcceptBatch::default() }
+    };
+    let own = event(1, "evt_1", noon);
+    let running = head(1, "run_1", &own, Status::Running);
+    let begun = AcceptBatch { events: vec![new(own.clone(), running.clone())], ..AcceptBatch::default() };
+    assert!(!store.accept(begun).await.unwrap()[0].awaited);
+    assert!(!store.accept(batch(2, "svc")).await.unwrap()[0].awaited);
+    // It begins to wait, and has not looked through what came before.
+    let kind = AwaitKind { trigger: "happened".to_owned(), types: Vec::new(), field: None };
+    let by = AwaitedBy { connection: "svc".to_owned(), source: "events".to_owned(), kind: kind.clone(), key: Some([7; 16]) };
+    let waits = Waiting { attention: true, awaits: Some(Box::new(by.clone())), ..Waiting::default() };
+    let waiting = RunHead { status: Status::Waiting, entries: 2, waits, ..running };
+    let entry = |what| vec![Entry::new(noon, what)];
+    let began = What::Waits(Waits { until: None, awaits: Some(Awaits { after: 1, key: None }) });
+    store.update(vec![RunUpdate { head: waiting.clone(), entries: entry(began) }]).await.unwrap();
+    assert_eq!(store.active(None, 10).unwrap(), ["run_1"]);
+    let (before, next) = store.events_after(1, ("svc", "events"), 10).unwrap();
+    assert_eq!((before.iter().map(|event| event.seq).collect::<Vec<_>>(), next), (vec![2], None));
+    assert_eq!(store.events_after(0, ("svc", "events"), 1).unwrap().1, Some(1), "in portions");
+    assert_eq!(store.settle("run_1", 1).await, Err(StoreError::Conflict));
+    store.settle("run_1", 2).await.unwrap();
+    assert_eq!((store.active(None, 10).unwrap(), store.counts()), (Vec::new(), Ok((1, 0))));
+    // What comes now is marked, where it is of the kind.
+    assert!(store.accept(batch(3, "svc")).await.unwrap()[0].awaited);
+    assert!(!store.accept(batch(3, "svc")).await.unwrap()[0].awaited, "it was known");
+    assert!(!store.accept(batch(4, "other")).await.unwrap()[0].awaited);
+    let store = reopen(store);
+    assert_eq!(store.to_offer(10).unwrap(), [3]);
+    assert_eq!(store.await_kinds("svc", "events").unwrap(), [(kind.id(), kind.clone())]);
+    assert_eq!(store.await_kinds("other", "events").unwrap(), []);
+    let (id, found) = (kind.id(), ["run_1".to_owned()]);
+    let of = ("svc", "events", id.as_str());
+    assert_eq!(store.awaiting(of, Some(&[7; 16]), None, 10).unwrap(), found);
+    assert_eq!(store.awaiting(of, Some(&[8; 16]), None, 10).unwrap(), [""; 0]);
+    assert_eq!(store.awaiting(of, None, None, 10).unwrap(), [""; 0]);
+    assert_eq!(store.awaiting(of, Some(&[7; 16]), Some("run_1"), 10).unwrap(), [""; 0]);
+    store.offered(vec![3]).await.unwrap();
+    assert_eq!(store.to_offer(10).unwrap(), [0u64; 0]);
+    // It came: nothing is left of the wait.
+    let on = RunHead { status: Status::Running, entries: 3, waits: Waiting::default(), ..waiting };
+    let came = What::Came(Came { seq: 3, id: "evt_3".to_owned(), slots: Vec::new() });
+    store.update(vec![RunUpdate { head: on, entries: entry(came) }]).await.unwrap();
+    assert_eq!(store.await_kinds("svc", "events").unwrap(), []);
+    assert!(!store.accept(batch(5, "svc")).await.unwrap()[0].awaited);
+    // Numbers are given once, though what had them is removed.
+    let bite = PruneBite { before: at("2027-01-01T00:00:00Z"), starts_before: noon, from: PruneFrom::default(), limit: 100 };
+    store.prune(bite).await.unwrap();
+    assert_eq!(store.event(5), Ok(None));
+    assert_eq!(store.last_numbers().unwrap().0, 5);
+}
+
 #[tokio::test]
 async fn memory_conforms() {
+    limits_conform(Box::new(MemoryStore::new().unwrap()), |store| store).await;
+    awaits_conform(Box::new(MemoryStore::new().unwrap()), |store| store).await;
     conforms(Box::new(MemoryStore::new().unwrap()), |store| store).await;
 }
 
 #[tokio::test]
 async fn redb_conforms() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store");
-    let store = RedbStore::open(&path).unwrap();
-    conforms(Box::new(store), |store| {
-        drop(store);
-        Box::new(RedbStore::open(&path).unwrap())
-    })
-    .await;
+    let open = |name: &str| -> Box<dyn Store> { Box::new(RedbStore::open(&folder.path().join(name)).unwrap()) };
+    let again = |name: &'static str| {
+        move |store: Box<dyn Store>| {
+            drop(store);
+            open(name)
+        }
+    };
+    conforms(open("a"), again("a")).await;
+    limits_conform(open("b"), again("b")).await;
+    awaits_conform(open("c"), again("c")).await;
+}
+
+/// Changes the file of a store that is closed.
+fn edit(folder: &std::path::Path, change: impl FnOnce(&mut redb::Table<'_, &'static [u8], &'static [u8]>)) {
+    let database = redb::Database::open(folder.join("flow.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    change(&mut transaction.open_table(redb::TableDefinition::new("flow")).unwrap());
+    transaction.commit().unwrap();
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_version_is_copied_and_brought_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let noon = at("2026-11-22T12:00:00Z");
+    let first = event(1, "evt_1", noon);
+    {
+        let store = RedbStore::open(folder.path()).unwrap();
+        let running = head(1, "run_a", &first, Status::Running);
+        let batch = AcceptBatch { events: vec![new(first.clone(), running.clone())], ..AcceptBatch::default() };
+        store.accept(batch).await.unwrap();
+        let waiting = RunHead { status: Status::Waiting, wake_at: Some(noon), entries: 2, ..running };
+        store.update(vec![RunUpdate { head: waiting, entries: vec![Entry::new(noon, What::Woken)] }]).await.unwrap();
+    }
+    // As the first version wrote it: those that wait among the active ones.
+    edit(folder.path(), |table| {
+        table.remove(&[b"g".as_slice(), &1u64.to_be_bytes()].concat()[..]).unwrap();
+        table.remove(b"mwaiting\0".as_slice()).unwrap();
+        table.insert(b"arun_a\0".as_slice(), b"".as_slice()).unwrap();
+        table.insert(b"mversion\0".as_slice(), 1u32.to_be_bytes().as_slice()).unwrap();
+    });
+    std::fs::write(folder.path().join("version"), "1\n").unwrap();
+    let before = std::fs::read(folder.path().join("flow.redb")).unwrap();
+    for _ in 0..2 {
+        let store = RedbStore::open(folder.path()).unwrap();
+        assert_eq!(store.active(None, 10).unwrap(), [""; 0]);
+        assert_eq!(store.counts(), Ok((1, 0)));
+        assert_eq!(store.due(noon, 10).unwrap().0, ["run_a"]);
+        assert_eq!(store.event(1).unwrap().as_ref(), Some(&first));
+        assert_eq!(store.journal("run_a").unwrap().len(), 2);
+    }
+    assert_eq!(std::fs::read(folder.path().join("flow.redb.v1")).unwrap(), before);
+    assert_eq!(std::fs::read_to_string(folder.path().join("version")).unwrap().trim(), "2");
+    // The power went behind the copy, before anything else.
+    std::fs::remove_file(folder.path().join("flow.redb.v1")).unwrap();
+    std::fs::write(folder.path().join("flow.redb"), &before).unwrap();
+    let store = RedbStore::open(folder.path()).unwrap();
+    assert_eq!((store.active(None, 10).unwrap(), store.counts()), (Vec::new(), Ok((1, 0))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
