@@ -269,11 +269,21 @@ fn a_graph_goes_to_standard_output() {
 }
 
 #[test]
+fn shells_get_their_completions() {
+    let folder = project(&[]);
+    for (shell, part) in [("bash", "_flowc()"), ("zsh", "#compdef flowc"), ("fish", "complete -c flowc")] {
+        let outcome = flowc(folder.path(), &["completions", shell]);
+        assert!(outcome.code == 0 && outcome.out.contains(part) && outcome.out.contains("deny-warnings"), "{shell} {outcome:?}");
+    }
+    assert_eq!(flowc(folder.path(), &["completions", "tcsh"]).code, 2);
+}
+
+#[test]
 fn help_of_every_command() {
     let folder = project(&[]);
     let mut text = String::new();
     for (program, commands) in [
-        ("flowc", &["", "check", "fmt", "plan", "next", "expand", "lock", "graph", "explain", "docs"][..]),
+        ("flowc", &["", "check", "fmt", "plan", "next", "expand", "lock", "graph", "completions", "explain", "docs"][..]),
         (
             "flowd",
             &[

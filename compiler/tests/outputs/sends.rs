@@ -126,6 +126,11 @@ fn personal_data_does_not_pass_inside_of_something_else() {
         "let e = shop.email_of(id: buyer)\ndesk.count(name: e)",
         "let e = shop.email_of(id: buyer)\nlet f = \"{e}\"\ndesk.count(name: f)",
         "for b in shop.list_buyers(level: \"x\") up to 3 { desk.count(name: b.email else \"\") }",
+        "let b = shop.list_buyers(level: \"x\")\ndesk.count(name: join(map(b, it.email), \", \"))",
+        "let b = shop.list_buyers(level: \"x\")\nlet n = map(b, it.name)\ndesk.count(name: n[0] else \"\")",
+        "let b = shop.list_buyers(level: \"x\")\nlet g = filter(b, it.level is \"x\")\ndesk.count(name: first(g).email else \"\")",
+        "desk.count(name: replace(email else \"\", \"@\", \"\"))",
+        "desk.count(name: split(email else \"\", \"@\")[0] else \"\")",
         "for b in shop.list_buyers(level: \"x\") up to 3 { desk.count(name: \"x\", data: b) }",
     ] {
         let source = format!("when shop.ordered do {{\n{steps}\n}}\n");
@@ -136,6 +141,7 @@ fn personal_data_does_not_pass_inside_of_something_else() {
     for steps in [
         "desk.count(name: \"x\", data: total)",
         "desk.count(name: address.city else \"\")",
+        "let b = shop.list_buyers(level: \"x\")\ndesk.count(name: join(map(b, it.level), \", \"))",
         "for line in lines up to 3 { desk.count(name: line.sku) }",
         "let b = shop.find_buyer(id: buyer)\ndesk.count(name: b.home.city else \"\")",
     ] {

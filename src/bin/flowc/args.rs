@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Lock(Lock),
     /// Draw flows, services and their ties
     Graph(Graph),
+    /// Write completions for a shell
+    Completions(Completions),
     /// Explain a diagnostic code
     Explain(Explain),
     /// Show what connectors offer
@@ -228,6 +230,18 @@ pub(crate) enum GraphFormat {
     Svg,
     /// A Mermaid flowchart, for pages that draw it themselves
     Mermaid,
+}
+
+/// `flowc completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowc completions bash > ~/.local/share/bash-completion/completions/flowc
+  flowc completions zsh > ~/.zfunc/_flowc
+  flowc completions fish > ~/.config/fish/completions/flowc.fish")]
+pub(crate) struct Completions {
+    /// For which shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// `flowc explain`.

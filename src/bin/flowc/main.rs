@@ -52,6 +52,7 @@ fn run(command: &Command) -> Exit {
         Command::Expand(paths) => commands::expand::run(paths),
         Command::Lock(lock) => commands::lock::run(lock),
         Command::Graph(graph) => commands::graph::run(graph),
+        Command::Completions(completions) => Ok(commands::completions::run(completions)),
         Command::Explain(explain) => Ok(commands::explain::run(explain)),
         Command::Docs(docs) => commands::docs::run(docs),
     };

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod docs;
 pub(crate) mod expand;
 pub(crate) mod explain;
