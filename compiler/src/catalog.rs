@@ -282,6 +282,8 @@ pub struct Operation {
     pub dangerous: Option<Dangerous>,
     /// `@internal`: used by other operations of the connector only.
     pub internal: bool,
+    /// `@among(labels)`: its result is one of the texts that this input lists.
+    pub among: Option<String>,
     /// Groups of inputs of which at least one must be given.
     pub one_of: Vec<Vec<String>>,
     /// Triggers of its own connector that it causes.

@@ -1,6 +1,8 @@
 //! Plans for people and programs: what `flowc plan` prints. The form of `--format json` is a contract.
 
 use std::collections::{BTreeMap, BTreeSet};
+mod start;
+
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -24,8 +26,14 @@ fn flow_json(flow: &Flow) -> Json {
                 trigger.options.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
             let mut json =
                 json!({ "connection": trigger.connection, "trigger": trigger.name, "types": trigger.types, "options": options });
-            if let (StartKind::Schedule(schedule), Some(json)) = (&trigger.kind, json.as_object_mut()) {
-                json.insert("schedule".into(), schedule_json(schedule));
+            let when = match &trigger.kind {
+                StartKind::Absence(absence) => Some(("absence", Json::String(start::absence(trigger, absence)))),
+                StartKind::State(state) => Some(("state", Json::String(start::state(trigger, state)))),
+                StartKind::Schedule(schedule) => Some(("schedule", schedule_json(schedule))),
+                StartKind::Event => None,
+            };
+            if let (Some((kind, what)), Some(json)) = (when, json.as_object_mut()) {
+                json.insert(kind.into(), what);
             }
             json
         })
@@ -47,7 +55,8 @@ fn flow_json(flow: &Flow) -> Json {
         "hash": flow.hash,
         "triggers": triggers,
         "reads": reads,
-        "filter": flow.filter.as_ref().map(condition_json),
+        "filter": filter(flow).map(condition_json),
+        "limits": start::limits(flow),
         "steps": flow.outline.iter().map(step_json).collect::<Vec<_>>(),
         "calls": { "min": flow.calls.0, "max": flow.calls.1 },
         "sends": flow.sends.iter().map(|send| json!({ "to": send.to, "fields": send.fields })).collect::<Vec<_>>(),
@@ -60,6 +69,16 @@ fn schedule_json(schedule: &Schedule) -> Json {
         "zone": schedule.zone,
         "missed": flow_schedule::missed(&schedule.missed),
         "on_clock_change": flow_schedule::clock_change(schedule),
+    })
+}
+
+/// Which events: those that start the flow, or those that end the silence that does.
+fn filter(flow: &Flow) -> Option<&Condition> {
+    flow.filter.as_ref().or_else(|| {
+        flow.triggers.iter().find_map(|trigger| match &trigger.kind {
+            StartKind::Absence(absence) => absence.filter.as_ref(),
+            StartKind::Event | StartKind::State(_) | StartKind::Schedule(_) => None,
+        })
     })
 }
 
@@ -126,10 +145,24 @@ fn write_flow(out: &mut String, flow: &Flow) -> std::fmt::Result {
         }
         let options: Vec<String> = trigger.options.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let options = if options.is_empty() { String::new() } else { format!("({})", options.join(", ")) };
+        match &trigger.kind {
+            StartKind::Absence(absence) => {
+                writeln!(out, "  when   {}", start::absence(trigger, absence))?;
+                continue;
+            }
+            StartKind::State(state) => {
+                writeln!(out, "  when   {}", start::state(trigger, state))?;
+                continue;
+            }
+            StartKind::Event | StartKind::Schedule(_) => {}
+        }
         writeln!(out, "  when   {}.{}{options}  <- {}", trigger.connection, trigger.name, trigger.types.join(", "))?;
     }
-    if let Some(filter) = &flow.filter {
+    if let Some(filter) = filter(flow) {
         write_condition(out, filter, "  where  ", 9)?;
+    }
+    for (at, limit) in start::limits(flow).iter().enumerate() {
+        writeln!(out, "  {:<7}{limit}", if at == 0 { "limits" } else { "" })?;
     }
     let reads: Vec<String> =
         flow.reads.iter().map(|read| format!("{}{}", read.name, if read.optional { "?" } else { "" })).collect();

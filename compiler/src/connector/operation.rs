@@ -20,6 +20,7 @@ use crate::code::Code;
 struct Marks {
     dangerous: Option<catalog::Dangerous>,
     internal: bool,
+    among: Option<String>,
     one_of: Vec<Vec<String>>,
 }
 
@@ -61,6 +62,7 @@ impl<'a> Cx<'a> {
             output: output.map_or(Type::Nothing, |output| output.ty),
             dangerous: marks.dangerous,
             internal: marks.internal,
+            among: marks.among,
             one_of: marks.one_of,
             emits,
             body,
@@ -73,6 +75,7 @@ impl<'a> Cx<'a> {
             match attribute.name.text.as_str() {
                 "dangerous" => marks.dangerous = Some(self.dangerous(attribute)),
                 "internal" => marks.internal = true,
+                "among" => marks.among = self.among(attribute, inputs),
                 "one_of" => {
                     let names: Vec<&Ident> = attribute
                         .args
@@ -90,11 +93,37 @@ impl<'a> Cx<'a> {
                 }
                 other => {
                     let message = format!("there is no attribute `@{other}` of an operation");
-                    self.unknown(attribute.name.span, message, other, ["dangerous", "internal", "one_of"]);
+                    self.unknown(attribute.name.span, message, other, ["among", "dangerous", "internal", "one_of"]);
                 }
             }
         }
         marks
+    }
+
+    /// `@among(labels)`: the input that lists what the result can be.
+    fn among(&mut self, attribute: &Attribute, inputs: &[catalog::Input]) -> Option<String> {
+        let name = match attribute.args.as_slice() {
+            [arg] => match arg.value.kind.as_ref() {
+                ExprKind::Name(name) => Some(name),
+                _ => None,
+            },
+            _ => None,
+        };
+        let Some(name) = name else {
+            let diagnostic = self.mistake(attribute.span, "`@among` takes the name of an input");
+            self.push(diagnostic.help("the one that lists what the result can be: `@among(labels)`"));
+            return None;
+        };
+        let Some(input) = inputs.iter().find(|input| input.name == name.text) else {
+            let known: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+            self.unknown(name.span, format!("there is no input `{}`", name.text), &name.text, known);
+            return None;
+        };
+        if !matches!(input.ty.required(), Type::List(item) if matches!(item.as_ref(), Type::Text(_))) {
+            self.push(self.mistake(name.span, format!("`{}` lists no texts: it is {}", name.text, input.ty)));
+            return None;
+        }
+        Some(input.name.clone())
     }
 
     /// `@dangerous`, `@dangerous(default: 30 seconds, limit: 5 minutes)`.

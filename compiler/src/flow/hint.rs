@@ -221,9 +221,6 @@ impl<'a> Checker<'a> {
 
     /// Reports a connection that does not exist.
     pub(super) fn unknown_connection(&mut self, name: &Ident) {
-        if self.event_is_unknown_builtin(name) {
-            return;
-        }
         let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("there is no connection `{}`", name.text));
         let of_connector: Vec<&str> = self
             .connections
@@ -263,17 +260,6 @@ impl<'a> Checker<'a> {
             diagnostic = diagnostic.help(help);
         }
         self.report(diagnostic);
-    }
-
-    /// `flow.dead`, `ai.classify`: parts of the language that do not work yet.
-    fn event_is_unknown_builtin(&mut self, name: &Ident) -> bool {
-        let (what, help) = match name.text.as_str() {
-            "ai" => ("the `ai` steps", "decide with `match` on a field of the event, or with `contains`"),
-            _ => return false,
-        };
-        let diagnostic = self.diagnostic(Code::E190, name.span, format!("not supported yet: {what}")).help(help);
-        self.report(diagnostic);
-        true
     }
 
     /// Reports an operation or trigger that a connector does not have.

@@ -261,17 +261,12 @@ impl<'a> Checker<'a> {
 /// Tells whether a block has an action, or an end.
 fn does_something(block: &syntax::Block) -> bool {
     block.steps.iter().any(|step| match &step.kind {
-        StepKind::Let { .. } | StepKind::Require(_) => false,
+        StepKind::Let { .. } | StepKind::Require(_) | StepKind::Wait(_) | StepKind::WaitUntil { .. } => false,
+        StepKind::WaitFor { otherwise, .. } => otherwise.as_ref().is_some_and(does_something),
         StepKind::If(node) => if_does_something(node),
         StepKind::Match { arms, .. } => arms.iter().any(|arm| does_something(&arm.body)),
         StepKind::For { body, .. } => does_something(body),
-        StepKind::Call(_)
-        | StepKind::Stop(_)
-        | StepKind::Return(_)
-        | StepKind::Wait(_)
-        | StepKind::WaitUntil { .. }
-        | StepKind::WaitFor { .. }
-        | StepKind::Bad => true,
+        StepKind::Call(_) | StepKind::Stop(_) | StepKind::Return(_) | StepKind::Bad => true,
     })
 }
 

@@ -37,6 +37,14 @@ impl Project {
         project
     }
 
+    /// Adds the connectors of a source.
+    pub(crate) fn and(mut self, source: &str) -> Self {
+        let parsed = flow_grammar::parse(source);
+        let found = self.declare(source, &parsed, "more.flow");
+        assert!(parsed.errors.is_empty() && found.is_empty(), "{:#?} {found:#?}", parsed.errors);
+        self
+    }
+
     pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut project = Self::new();
         change(&mut project.settings);

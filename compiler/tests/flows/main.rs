@@ -7,3 +7,4 @@ mod listing;
 mod mistakes;
 mod plans;
 mod schedules;
+mod starting;

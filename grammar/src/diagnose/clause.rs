@@ -29,9 +29,9 @@ pub(crate) fn flow(source: &str, flow: &Flow, errors: &mut Vec<SyntaxError>) {
     }
 }
 
-/// Whether both say the same kind of thing, and only one may. Limits may be several.
+/// Whether both say the same kind of thing, and only one may. A flow may have a limit per day and one per customer.
 fn repeats(first: &Clause, second: &Clause) -> bool {
-    let several = matches!(second.kind, ClauseKind::AtMost { .. } | ClauseKind::Throttle { .. } | ClauseKind::Expect { .. });
+    let several = matches!(second.kind, ClauseKind::AtMost { .. });
     !several && discriminant(&first.kind) == discriminant(&second.kind)
 }
 

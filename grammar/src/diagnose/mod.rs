@@ -10,6 +10,7 @@ mod clause;
 mod expected;
 mod habit;
 mod hidden;
+mod limit;
 mod lines;
 mod literal;
 mod look;
@@ -46,6 +47,7 @@ fn explain(source: &str, place: Rule, previous: Option<Span>, bad: Span) -> Synt
     let mut error = hidden::find(&look)
         .or_else(|| money::find(&look))
         .or_else(|| text::quotes(&look))
+        .or_else(|| limit::find(&look))
         .or_else(|| meant::find(&look))
         .or_else(|| text::open(&look))
         .or_else(|| text::inside(&look))

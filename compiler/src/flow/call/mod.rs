@@ -9,6 +9,8 @@ mod retry;
 mod summary;
 mod write;
 
+use std::borrow::Cow;
+
 use flow_grammar::span::Span;
 use flow_grammar::syntax::{self, Call, CallStep, Step};
 use flow_plan as plan;
@@ -32,6 +34,25 @@ impl Target<'_> {
     pub(super) fn name(&self) -> String {
         format!("{}.{}", self.connection, self.operation.name)
     }
+}
+
+/// The type of an answer that is one of the labels that were given: where they are written out, `match` has to cover them.
+fn labels(target: Target<'_>, args: &[Typed<'_>]) -> Option<Type> {
+    let among = target.operation.among.as_ref()?;
+    let at = target.operation.inputs.iter().position(|input| input.name == *among)?;
+    let items: Vec<plan::Value> = match &args.get(at)?.expr {
+        plan::Expr::Const(plan::Value::List(items)) => items.to_vec(),
+        plan::Expr::List(items) => items
+            .iter()
+            .map(|item| match item {
+                plan::Expr::Const(value) => Some(value.clone()),
+                _ => None,
+            })
+            .collect::<Option<_>>()?,
+        _ => return None,
+    };
+    let members = items.iter().map(|item| item.as_text().map(str::to_owned)).collect::<Option<Vec<_>>>()?;
+    (!members.is_empty()).then_some(Type::Enum { members, open: false })
 }
 
 /// What a place wants of a call.
@@ -190,11 +211,12 @@ impl<'a> Checker<'a> {
         self.steps.queries += 1;
         let path = if self.steps.queries > 1 { format!("{path}.query_{}", self.steps.queries) } else { path };
         let args = self.arguments(call, target);
+        let labels = labels(target, &args);
         let text = self.show(call, expr.span);
         let result = self.perform(target, args, path, text, String::new(), true);
         let (ty, optional) = split(&target.operation.output);
         match result {
-            Some(local) => Typed::with(plan::Expr::Local(local), std::borrow::Cow::Borrowed(ty))
+            Some(local) => Typed::with(plan::Expr::Local(local), labels.map_or(Cow::Borrowed(ty), Cow::Owned))
                 .optional(optional)
                 .personal(self.sends.is_personal(local)),
             None => Typed::unknown(),

@@ -1,0 +1,55 @@
+use std::path::Path;
+
+use crate::{compile, errors, folder, texts};
+
+/// Checks a program, expands it, and checks and expands what came out.
+fn check_whole(name: &str, text: &str) {
+    let first = compile(&[(name, text)]);
+    assert_eq!(errors(&first), Vec::<String>::new(), "{text}");
+    let unit = &first.units[name];
+    assert_eq!(unit.flows.len(), unit.flow_count, "{name}");
+    let expanded =
+        |unit: &flow_compiler::compile::Unit| unit.expanded.iter().map(flow_grammar::print_flow).collect::<Vec<_>>().join("\n\n");
+    let once = expanded(unit);
+    let second = compile(&[(name, &once)]);
+    assert_eq!(errors(&second), Vec::<String>::new(), "{once}");
+    assert_eq!(expanded(&second.units[name]), once);
+    let hashes = |unit: &flow_compiler::compile::Unit| -> Vec<String> {
+        // A flow without a name has its id in the type of its own event, and the id is of its text.
+        unit.flows.iter().filter(|flow| flow.name.is_some()).map(|flow| flow.hash.clone()).collect()
+    };
+    assert_eq!(hashes(unit), hashes(&second.units[name]), "{once}");
+}
+
+#[test]
+fn programs_of_the_fixtures() {
+    let mut plans = String::new();
+    for (name, text) in texts(&folder().join("programs")) {
+        assert_eq!(flow_grammar::format(&text).as_deref(), Ok(text.as_str()), "{name}");
+        check_whole(&name, &text);
+        plans.push_str(&flow_compiler::listing::human(&compile(&[(&name, &text)]).flows().cloned().collect::<Vec<_>>()));
+        plans.push_str("\n────\n");
+    }
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => "snapshots" }, {
+        insta::assert_snapshot!("programs", plans);
+    });
+}
+
+/// The programs of the definition itself, where it is at hand.
+#[test]
+fn programs_of_the_definition() {
+    let definition = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/language.md");
+    let Ok(text) = std::fs::read_to_string(definition) else { return };
+    let programs = text.split("\n## ").find(|section| section.starts_with("2.")).unwrap();
+    let mut seen = 0;
+    for block in programs.split("```").skip(1).step_by(2) {
+        let parsed = flow_grammar::parse(block);
+        let only_flows = parsed.file.items.iter().all(|item| matches!(item, flow_grammar::syntax::Item::Flow(_)));
+        if !only_flows || !parsed.errors.is_empty() {
+            continue; // Tests and connectors have tests of their own.
+        }
+        seen += 1;
+        check_whole("definition.flow", block);
+    }
+    assert!(seen >= 9, "{seen}");
+}
