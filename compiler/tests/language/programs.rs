@@ -27,7 +27,13 @@ fn programs_of_the_fixtures() {
     for (name, text) in texts(&folder().join("programs")) {
         assert_eq!(flow_grammar::format(&text).as_deref(), Ok(text.as_str()), "{name}");
         check_whole(&name, &text);
-        plans.push_str(&flow_compiler::listing::human(&compile(&[(&name, &text)]).flows().cloned().collect::<Vec<_>>()));
+        let flows: Vec<_> = compile(&[(&name, &text)]).flows().cloned().collect();
+        let mut listing = flow_compiler::listing::human(&flows);
+        for flow in &flows {
+            // What a plan is made of has tests of its own.
+            listing = listing.replace(&flow.hash[..12], "…");
+        }
+        plans.push_str(&listing);
         plans.push_str("\n────\n");
     }
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => "snapshots" }, {
