@@ -165,6 +165,8 @@ fn mistakes() {
         "every 1.5 days",
         "every 5 minutes in \"Europe/Paris\"",
         "every 90 minutes at 9:00",
+        "every 1 day at 9:00",
+        "every 2 weeks on monday at 9:00",
         "every day at 25:00",
         "every day at 24:00",
         "every day at 09:00, 09:00",

@@ -10,6 +10,42 @@ use crate::error::{Fix, SyntaxError};
 use crate::grammar::Rule;
 use crate::span::Span;
 
+/// `every 90 minutes at 9:00`: an interval goes on by itself.
+fn interval_at_a_time(look: &Look<'_>) -> Option<SyntaxError> {
+    let at = look.found;
+    let every = look.last_of(at, &["every", "do"]).filter(|i| look.word(*i) == "every")?;
+    // `at` begins a clause as well, so the parser stops behind it; `on` is not expected at all.
+    let joint = if look.word(at) == "on" { at } else { at.checked_sub(1)? };
+    let last = joint + 1;
+    let behind = match look.word(joint) {
+        "at" => look.kind(last) == Some(Kind::Time) || matches!(look.word(last), "sunrise" | "sunset"),
+        "on" => !matches!(look.word(last), "clock" | "error" | ""),
+        _ => false,
+    };
+    let is_interval = look.word(every + 1).starts_with(|c: char| c.is_ascii_digit());
+    if !behind || !is_interval || joint < every + 3 {
+        return None;
+    }
+    let ends = |word: &str| {
+        matches!(word, "" | "do" | "in" | "where" | "missed" | "while" | "one" | "once" | "throttle" | "expect" | "across")
+    };
+    let end = (last..look.tokens.len()).take_while(|at| !ends(look.word(*at))).last().unwrap_or(last);
+    let span = look.span(joint).to(look.span(end));
+    let length = look.span(every + 1).to(look.span(joint - 1)).text(look.source);
+    let said = span.text(look.source);
+    let of_day = matches!(length, "1 day" | "24 hours" | "24h" | "1 days");
+    let mut error = SyntaxError::new("E604", span, format!("`every {length}` and `{said}`: which of them?"))
+        .label("an interval is counted from one start to the next, and has no day or time of its own")
+        .help(format!(
+            "a time of day is `every day at 09:00`, a day of the week `every monday at 09:00`; for the interval leave `{said}` out"
+        ));
+    if of_day {
+        let length = look.span(every + 1).to(look.span(joint - 1));
+        error = error.guess("`every day`", length, "day");
+    }
+    Some(error.guess(format!("only `every {length}`"), Span { start: look.span(joint - 1).end, end: span.end }, ""))
+}
+
 /// Small words that are forgotten or doubled.
 pub(super) fn small(look: &Look<'_>) -> Option<SyntaxError> {
     let at = look.found;
@@ -54,6 +90,9 @@ pub(super) fn small(look: &Look<'_>) -> Option<SyntaxError> {
             "add `,`",
             ",",
         ));
+    }
+    if let Some(error) = interval_at_a_time(look) {
+        return Some(error);
     }
     let schedule = look.last_of(at, &["every", "at", "do"]).is_some_and(|i| look.word(i) == "every");
     if look.kind(at) == Some(Kind::Time) && schedule {
