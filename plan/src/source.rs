@@ -19,6 +19,10 @@ pub struct Source {
     pub envelope: Envelope,
     /// The event types of each trigger of the connector that draws from this source: trigger name → types.
     pub triggers: BTreeMap<String, Vec<String>>,
+    /// Where in the object the key of each trigger's record is, the first that is present: trigger name → paths. An event
+    /// that one of our own actions caused is known by it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, Vec<JsonPath>>,
     /// How its webhook is registered with the service; `None` where that is done by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub register: Option<Box<Register>>,

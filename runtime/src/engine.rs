@@ -5,6 +5,7 @@
 
 mod accept;
 mod announce;
+mod causes;
 mod control;
 mod queries;
 
@@ -29,6 +30,7 @@ use crate::world::World;
 
 pub(crate) use accept::{Refused, take_in};
 pub(crate) use announce::{Announcement, Before as BeforeEntry, FLOW, announce_silence, events_of, update};
+pub(crate) use causes::{Touched, changes as changes_of_causes, touched};
 pub use control::{CancelOutcome, RetryOutcome};
 pub use queries::{ConnectionState, Stats};
 
@@ -89,6 +91,8 @@ pub(crate) struct Shared {
     queue: Mutex<Queue>,
     /// What starts flows without an event from outside.
     pub(crate) clockwork: Clockwork,
+    /// What our own actions touched a moment ago.
+    pub(crate) causes: Mutex<causes::Causes>,
     /// Something changed that the executor may have waited for.
     pub(crate) changed: Notify,
     /// The executor has nothing to do until an instant to come.
@@ -125,6 +129,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(options.concurrency)),
             clockwork: Clockwork::default(),
+            causes: Mutex::new(causes::load(&*store)?),
             store,
             world,
             options,

@@ -82,9 +82,19 @@ impl<'a> Cx<'a> {
                 .filter(|trigger| trigger.source == name.text)
                 .map(|trigger| (trigger.name.clone(), trigger.types.clone()))
                 .collect();
-            sources.push(self.source(name, source, drawn));
+            let keys = drawn.keys().filter_map(|name| Some((name.clone(), self.key_of(&triggers.get(name)?.record)?))).collect();
+            sources.push(Source { keys, ..self.source(name, source, drawn) });
         }
         sources
+    }
+
+    /// Returns where the key of a record is; `None` where it has none, or one made of several.
+    fn key_of(&self, record: &str) -> Option<Vec<JsonPath>> {
+        let record = self.records.get(record)?.as_ref()?;
+        let mut keys = record.fields.iter().filter(|field| field.roles.iter().any(|role| role == "key"));
+        let key = keys.next().filter(|_| keys.next().is_none())?;
+        let paths: Vec<_> = key.shape.from.iter().map(|from| from.path.clone()).collect();
+        (!paths.is_empty()).then_some(paths)
     }
 
     fn source(&mut self, name: &'a Ident, node: &'a syntax::Source, triggers: BTreeMap<String, Vec<String>>) -> Source {
@@ -155,7 +165,7 @@ impl<'a> Cx<'a> {
         self.check_codes(node, &envelope, &triggers, lines.order.is_some());
         let register = self.register(register, unregister, seen.contains_key("webhook")).map(Box::new);
         let poll = poll.map(|(request, every_ms)| self.poll(request, every_ms, lines, &envelope));
-        Source { name: name.text.clone(), webhook, poll, envelope, triggers, register }
+        Source { name: name.text.clone(), webhook, poll, envelope, triggers, keys: BTreeMap::new(), register }
     }
 
     fn poll_line(&mut self, line: &SourceLine, lines: &mut PollLines) {

@@ -8,9 +8,9 @@ use flow_plan::Flow;
 use jiff::Timestamp;
 
 use super::announce::{self, DEEPEST};
-use super::{Current, Engine, Shared, locked};
+use super::{Current, Engine, Shared, causes, locked};
 use crate::clock;
-use crate::event::{AcceptError, Accepted, Cursor, Incoming, Via};
+use crate::event::{AcceptError, Accepted, Cursor, Incoming, Origin, Via};
 use crate::executor::{Job, head_of};
 use crate::journal::{Entry, EventHead, Start, What};
 use crate::key;
@@ -251,7 +251,7 @@ pub(super) fn prepare(
     shared: &Shared,
     current: &Current,
     connection: &str,
-    incoming: Incoming,
+    mut incoming: Incoming,
     received_at: Timestamp,
 ) -> Result<Prepared, AcceptError> {
     let live = current.live.connections.get(connection);
@@ -271,6 +271,12 @@ pub(super) fn prepare(
         Some(only) => triggers.into_iter().filter(|name| name == only).collect(),
         None => triggers,
     };
+    if incoming.origin == Origin::External
+        && let Some(depth) = causes::cause(shared, connection, source, &triggers, &incoming.payload, received_at)
+    {
+        incoming.origin = Origin::Flow;
+        incoming.depth = incoming.depth.max(depth);
+    }
     let known = known_event(shared, connection, &incoming.id).map_err(|error| refused(&error))?;
     let nothing_new = known.as_ref().is_some_and(|known| triggers.iter().all(|trigger| known.triggers.contains(trigger)));
     let head = EventHead {

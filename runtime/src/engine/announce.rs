@@ -8,12 +8,12 @@ use flow_plan::{CalendarUnit, Expect, Otherwise, Rate};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use super::Shared;
 use super::accept::{Prepared, batch_of, prepare, settle, unknown_plans};
+use super::{Shared, causes};
 use crate::event::{AcceptError, Incoming, Origin, Via};
 use crate::executor::Job;
 use crate::run::{Run, Status, Step, StepStatus};
-use crate::store::{FollowsFrom, RunUpdate, StoreError};
+use crate::store::{BookChange, FollowsFrom, RunUpdate, StoreError};
 use flow_functions::rfc3339;
 
 /// The connection that such events come from.
@@ -184,9 +184,14 @@ pub(crate) fn events_of(shared: &Shared, job: &Job, announcements: &[Announcemen
     announcements.iter().filter_map(of).collect()
 }
 
-/// Writes what happened to a run together with the events that announce it, and what those start.
-pub(crate) async fn update(shared: &Shared, update: RunUpdate, events: Vec<Incoming>) -> Result<(), StoreError> {
-    if events.is_empty() {
+/// Writes what happened to a run together with the events that announce it, what those start, and what it touched.
+pub(crate) async fn update(
+    shared: &Shared,
+    update: RunUpdate,
+    events: Vec<Incoming>,
+    touched: Vec<BookChange>,
+) -> Result<(), StoreError> {
+    if events.is_empty() && touched.is_empty() {
         return shared.store.update(vec![update]).await;
     }
     let current = shared.current();
@@ -195,8 +200,9 @@ pub(crate) async fn update(shared: &Shared, update: RunUpdate, events: Vec<Incom
         events.into_iter().map(|event| prepare(shared, &current, FLOW, event, received_at)).collect();
     let prepared = prepared.map_err(|error| StoreError::Io(error.to_string()))?;
     let plans = unknown_plans(shared, &prepared);
-    let batch = batch_of(&prepared, FLOW, plans.clone(), None, Vec::new())?;
+    let batch = batch_of(&prepared, FLOW, plans.clone(), None, touched.clone())?;
     let accepted = shared.store.update_and_accept(vec![update], batch).await?;
+    causes::noted(shared, &touched);
     settle(shared, prepared, accepted, &plans);
     Ok(())
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use flow_plan::{Flow, WaitFor};
 use jiff::Timestamp;
 
-use crate::engine::{self, Announcement, BeforeEntry, Shared};
+use crate::engine::{self, Announcement, BeforeEntry, Shared, Touched};
 use crate::journal::{Awaits, Entry, What};
 use crate::key::value_key;
 use crate::limit;
-use crate::run::{Run, apply, replay};
+use crate::run::{Run, apply, operation, replay};
 use crate::store::{AwaitKind, AwaitedBy, RunHead, RunUpdate, StoreError, Waiting};
 
 /// A run in memory.
@@ -21,22 +21,37 @@ pub(crate) struct Job {
     unwritten: Vec<Entry>,
     /// What of it is to be announced.
     announcements: Vec<Announcement>,
+    /// What its actions touched.
+    touched: Vec<Touched>,
 }
 
 impl Job {
     /// Returns a job whose journal is written.
     pub(crate) fn new(flow: Arc<Flow>, run: Run, seq: u64) -> Self {
-        Self { flow, run, seq, unwritten: Vec::new(), announcements: Vec::new() }
+        Self { flow, run, seq, unwritten: Vec::new(), announcements: Vec::new(), touched: Vec::new() }
     }
 
     /// Applies an entry, to be written with the next [`Job::write`].
     pub(crate) fn record(&mut self, at: Timestamp, what: What) {
         let entry = Entry::new(at, what);
         let before = BeforeEntry::of(&self.run);
+        let touched = self.touches(&entry.what);
+        self.touched.extend(touched);
         apply(&self.flow, &mut self.run, &entry);
         self.unwritten.push(entry);
         let announcement = before.announcement(self, at);
         self.announcements.extend(announcement);
+    }
+
+    /// What the step at hand touches, where its operation causes events of its own service.
+    fn touches(&self, what: &What) -> Vec<Touched> {
+        let Some(call) = self.run.call(&self.flow) else { return Vec::new() };
+        match (operation(&self.flow, call), self.run.current()) {
+            (Some(operation), Some(step)) if !operation.emits.is_empty() => {
+                engine::touched(&call.connection, operation, &step.inputs, what)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Returns the entries that are not written.
@@ -55,8 +70,11 @@ impl Job {
         head.waits.attention = head.waits.awaits.is_some() && self.unwritten.iter().any(begins_to_await);
         let wake_at = head.wake_at;
         let events = engine::events_of(shared, self, &self.announcements);
-        engine::update(shared, RunUpdate { head, entries: self.unwritten.clone() }, events).await?;
+        let depth = self.run.start.as_ref().map_or(0, |start| start.event.depth);
+        let touched = engine::changes_of_causes(shared, &self.touched, depth, shared.world.clock.now())?;
+        engine::update(shared, RunUpdate { head, entries: self.unwritten.clone() }, events, touched).await?;
         self.unwritten.clear();
+        self.touched.clear();
         self.announcements.clear();
         if let Some(at) = wake_at {
             shared.queue().timer_at(at);

@@ -313,6 +313,7 @@ pub(crate) fn connection(name: &str) -> LiveConnection {
             ("happened".to_owned(), vec!["happened".to_owned()]),
             ("failed".to_owned(), vec!["happened".to_owned(), "other".to_owned()]),
         ]),
+        keys: BTreeMap::from([("happened".to_owned(), vec![path("id")])]),
         register: None,
     };
     LiveConnection {

@@ -221,3 +221,62 @@ async fn a_day_is_judged_at_its_end_and_not_while_nobody_listened() {
     bench.pass(HOUR * 24).await;
     assert_eq!(bench.started("l").len(), 2);
 }
+
+fn event(object: &str) -> String {
+    EVENT.replace("\"ch_1\"", &format!("\"{object}\""))
+}
+
+/// A flow whose action causes `svc.happened`, for the record that it is given and for the one that it makes.
+fn causing() -> plan::Flow {
+    let mut causes = op("set", Effect::Set);
+    causes.emits = vec!["svc.happened".to_owned()];
+    let mut flow = flow("f", vec![causes]);
+    flow.reads[1] = field("id", plan::Shape::Token, true);
+    rehash(&mut flow);
+    flow
+}
+
+#[tokio::test]
+async fn what_our_own_actions_cause_is_known_as_such() {
+    let store = Arc::new(MemoryStore::new().unwrap());
+    let (clock, service) = (ManualClock::new(), Arc::new(Service::default()));
+    let bench = Bench::with_live(Arc::clone(&store) as _, reported(vec![causing()]), Arc::clone(&clock), Arc::clone(&service));
+    let origin = |bench: &Bench, id: &str| {
+        let event = bench.engine.event(id).unwrap().remove(0);
+        (event.origin == flow_runtime::event::Origin::Flow, event.depth)
+    };
+    bench.send("first", &event("rec_1")).await;
+    bench.pass(Duration::from_secs(5)).await;
+    assert_eq!(origin(&bench, "first"), (false, 0));
+    bench.send("echo", &event("rec_1")).await;
+    bench.send("other", &event("rec_2")).await;
+    bench.send("made", &event("set-1")).await;
+    assert_eq!(origin(&bench, "echo"), (true, 1), "of the record that the action was given");
+    assert_eq!(origin(&bench, "other"), (false, 0));
+    assert_eq!(origin(&bench, "made"), (true, 1), "of the record that it made");
+    bench.pass(Duration::from_secs(5)).await;
+    // The echo's own run touched it again, one deeper; and a restart forgets nothing.
+    bench.engine.stop(Duration::ZERO).await;
+    let rest = Arc::new(store.copy().unwrap());
+    let bench = Bench::with_live(rest as _, reported(vec![causing()]), clock, service);
+    bench.send("again", &event("rec_1")).await;
+    assert_eq!(origin(&bench, "again"), (true, 2));
+    bench.pass(Duration::from_secs(20 * 60)).await;
+    bench.send("late", &event("rec_1")).await;
+    assert_eq!(origin(&bench, "late"), (false, 0), "too late to be ours");
+}
+
+#[tokio::test]
+async fn a_flow_that_causes_its_own_events_stops_at_a_depth_of_eight() {
+    let bench = Bench::with_live(
+        Arc::new(MemoryStore::new().unwrap()),
+        reported(vec![causing()]),
+        ManualClock::new(),
+        Arc::new(Service::default()),
+    );
+    for n in 0..20 {
+        bench.send(&format!("evt_{n}"), &event("rec_1")).await;
+        bench.pass(Duration::from_secs(5)).await;
+    }
+    assert_eq!(bench.started("f").len(), 9);
+}

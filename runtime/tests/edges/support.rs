@@ -183,6 +183,7 @@ pub(crate) fn source(every: Option<Duration>) -> Source {
             ("paid".to_owned(), vec!["invoice.paid".to_owned()]),
             ("failed".to_owned(), vec!["invoice.failed".to_owned(), "invoice.late".to_owned()]),
         ]),
+        keys: BTreeMap::new(),
         register: None,
     }
 }
