@@ -15,9 +15,13 @@ pub enum StartKind {
     /// Each event that matches.
     #[default]
     Event,
-    /// `every …`. Connection `time`, source `schedule`. The event's own time is the due instant.
+    /// `every …`. Connection `time`, source `schedule`. The event's own time is the due instant, and its payload
+    /// `{ "due": …, "missed": … }`: the instant, and whether the daemon did not run then. A flow that is paused passes its
+    /// instants over, whatever `missed` says.
     Schedule(Box<Schedule>),
-    /// `when no … within D`. The connection is that of the awaited event, the source is `absence`.
+    /// `when no … within D`. The connection is that of the awaited event, the source is `absence`. The event's own time is
+    /// when the silence had lasted long enough, and its payload `{ "since": …, "seen": … }`: since when it is counted, and
+    /// when the last awaited event was received, or null.
     Absence(Box<Absence>),
     /// `when front_door is unlocked for 10 minutes`. The source is `state`.
     State(Box<StateStart>),
@@ -36,7 +40,7 @@ pub struct Absence {
     pub within: Span,
 }
 
-/// A state that starts a flow.
+/// A state that starts a flow. Changes before the flow was first live with this rule do not count.
 ///
 /// The payload of its event is `{ "value": …, "was": …, "since": … }`: what the state is now, what it was known to be before
 /// (left out where that is not known), both as [`Value::to_json`] writes them, and since when it is so, in RFC 3339.

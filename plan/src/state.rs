@@ -17,7 +17,8 @@ pub struct StateSource {
     pub args: Vec<Expr>,
     /// The value in the query's result, which is [`Expr::Local`] 0; missing is unavailable.
     pub value: Expr,
-    /// The members, where it is an enum; empty otherwise. A value that is none of them is unavailable.
+    /// The members, where it is an enum; empty otherwise. A value that is none of them is unavailable, and so is what says
+    /// so itself: `unknown`, `unavailable`.
     pub members: Vec<String>,
     /// The interval in milliseconds at which it is read, unless flow.toml says otherwise.
     pub every_ms: u64,

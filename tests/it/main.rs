@@ -6,6 +6,7 @@ mod support;
 
 mod accept;
 mod check;
+mod clock;
 mod config;
 mod docs;
 mod examples;

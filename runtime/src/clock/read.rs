@@ -26,6 +26,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
 const PROBE: Duration = Duration::from_secs(300);
 /// What is the same as before is written so often, so that the disk is not woken for nothing.
 const QUIET_COMMIT: SignedDuration = SignedDuration::from_mins(5);
+/// What a service says of a state that it does not know itself.
+const UNKNOWN: &[&str] = &["unknown", "unavailable"];
 /// A row that somebody else changed is read again so often.
 const TRIES: u32 = 4;
 
@@ -319,9 +321,10 @@ async fn ask(shared: &Shared, source: &StateSource, connection: &Arc<LiveConnect
     let value = eval(&source.value, &StateScope { result: &result, ..nothing }).unwrap_or_default();
     let is_member =
         source.members.is_empty() || value.as_text().is_some_and(|text| source.members.iter().any(|member| member == text));
-    if value.is_missing() || !is_member {
+    let says_nothing = value.as_text().is_some_and(|text| UNKNOWN.contains(&text));
+    if value.is_missing() || says_nothing || !is_member {
         let reason = match &value {
-            Value::Missing => "the service does not say what it is".to_owned(),
+            _ if value.is_missing() || says_nothing => "the service does not say what it is".to_owned(),
             other => format!("`{}` is no value that is known of it", shorten(other)),
         };
         return Err(Trouble { unavailable: true, ..Trouble::new(reason) });

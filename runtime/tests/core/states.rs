@@ -29,7 +29,8 @@ fn with_states(flows: Vec<plan::Flow>) -> Live {
             every_ms: 60_000,
         }
     };
-    device.plan.states = vec![source("door", Shape::Token, &["locked", "unlocked"]), source("heat", Shape::Number, &[])];
+    device.plan.states =
+        vec![source("door", Shape::Token, &["locked", "unlocked", "unknown"]), source("heat", Shape::Number, &[])];
     live.connections.insert("svc".to_owned(), Arc::new(device));
     live
 }
@@ -80,7 +81,9 @@ async fn a_change_between_known_values_starts_the_flow() {
     let bench = bench(vec![waits("f", "door", StateOp::Becomes, Value::text("unlocked"), None, Gaps::Verify)], &service);
     bench.pass(MINUTE * 2).await;
     assert_eq!(bench.started("f"), Vec::<String>::new(), "what it was at first sight is no change");
-    for (value, minutes) in [(LOCKED, 2), (None, 20), (Some("\"jammed\""), 2), (Some("null"), 2), (LOCKED, 20)] {
+    for (value, minutes) in
+        [(LOCKED, 2), (None, 20), (Some("\"jammed\""), 2), (Some("null"), 2), (Some("\"unknown\""), 2), (LOCKED, 20)]
+    {
         service.says("door", value);
         bench.pass(MINUTE * minutes).await;
     }
