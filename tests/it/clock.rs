@@ -41,7 +41,7 @@ fn door() -> (Arc<AtomicBool>, Recorder) {
 
 fn project(device: &Recorder, flows: &str) -> Daemon {
     let toml = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.device]\nbase_url = \"{}\"\npoll = \"100 ms\"\n",
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.device]\nbase_url = \"{}\"\npoll = \"1 second\"\n[connections.stripe]\nwebhook_secret = {{ env = \"TEST_WEBHOOK_SECRET\" }}\n",
         device.url
     );
     Daemon::start(&[("flow.toml", &toml), ("device.flow", DEVICE), ("main.flow", flows)])
