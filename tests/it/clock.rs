@@ -48,7 +48,7 @@ fn project(device: &Recorder, flows: &str) -> Daemon {
 }
 
 fn events_of(daemon: &Daemon, connection: &str) -> Vec<Value> {
-    let events = daemon.get(&format!("/api/v1/events?connection={connection}&limit=500"));
+    let events = daemon.get(&format!("events?connection={connection}&limit=500"));
     events["events"].as_array().cloned().unwrap_or_default()
 }
 
@@ -57,7 +57,7 @@ fn a_door_locks_itself_across_a_kill() {
     let (open, device) = door();
     let flows = "flow auto_lock\n  when device.door is \"unlocked\" for 2 seconds\n  across gaps verify\n  do device.lock\n";
     let mut daemon = project(&device, flows);
-    let state = |daemon: &Daemon| daemon.get("/api/v1/connections")["connections"][0]["states"][0].clone();
+    let state = |daemon: &Daemon| daemon.get("connections")["connections"][0]["states"][0].clone();
     eventually("the state is known", || (state(&daemon)["value"] == "locked").then_some(()));
     assert_eq!(device.count("POST", "/lock"), 0);
     open.store(true, Ordering::SeqCst);
@@ -71,7 +71,7 @@ fn a_door_locks_itself_across_a_kill() {
     eventually("it is seen", || (state(&daemon)["value"] == "locked").then_some(()));
     assert!(state(&daemon)["since"].as_str() > since.as_str());
     assert!(daemon.tell(&["status"]).out.contains("door locked"));
-    assert_eq!(daemon.get("/api/v1/flows")["flows"][0]["clock"][0]["kind"], "state");
+    assert_eq!(daemon.get("flows")["flows"][0]["clock"][0]["kind"], "state");
     assert_eq!(device.count("POST", "/lock"), 1);
 }
 
@@ -81,7 +81,7 @@ fn an_interval_keeps_its_beat_across_a_kill() {
     let mut daemon = project(&device, "flow beat\n  every 1 second\n  missed all\n  do device.lock\n");
     let beats = |daemon: &Daemon| events_of(daemon, "time");
     eventually("it beats", || (beats(&daemon).len() >= 2).then_some(()));
-    assert!(!daemon.get("/api/v1/flows")["flows"][0]["clock"][0]["next_at"].is_null());
+    assert!(!daemon.get("flows")["flows"][0]["clock"][0]["next_at"].is_null());
     daemon.kill();
     daemon.launch();
     let before = beats(&daemon).len();
