@@ -10,7 +10,6 @@ mod file;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -89,7 +88,7 @@ impl Registrar {
 
     /// Begins. Without a public address nothing is registered.
     pub(crate) fn start(
-        store: PathBuf,
+        store: &std::path::Path,
         public_url: Option<String>,
         world: World,
         live: Arc<Live>,
@@ -99,7 +98,7 @@ impl Registrar {
         let (sender, receiver) = watch::channel(live);
         let task = public_url.map(|public_url| {
             let keeper =
-                Keeper { folder: Folder::new(&store), public_url, world, registered, on_secret, failing: BTreeSet::new() };
+                Keeper { folder: Folder::new(store), public_url, world, registered, on_secret, failing: BTreeSet::new() };
             tokio::spawn(keeper.run(receiver))
         });
         Self { live: sender, task: Mutex::new(task) }

@@ -229,7 +229,7 @@ impl Service {
             Arc::new(move || server.swap(Routes::new(&engine.live(), &registered)))
         };
         let registrar = Registrar::start(
-            options.store_path.clone(),
+            &options.store_path,
             options.public_url.clone(),
             world.clone(),
             engine.live(),

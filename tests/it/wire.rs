@@ -367,6 +367,8 @@ struct Door {
     /// After how many reads a command has reached the lock.
     slow: usize,
     underway: Option<(&'static str, usize)>,
+    /// The cloud says no.
+    refuses: bool,
     /// Every request: what it was.
     seen: Vec<String>,
     commands: Vec<Json>,
@@ -381,6 +383,7 @@ impl Door {
             drops: 0,
             slow: 1,
             underway: None,
+            refuses: false,
             seen: Vec::new(),
             commands: Vec::new(),
         }
@@ -399,6 +402,9 @@ impl Remote for Door {
             let body: Json = serde_json::from_slice(&request.body).unwrap();
             self.commands.push(body.clone());
             self.seen.push("command".to_owned());
+            if self.refuses {
+                return (200, json!({ "statusCode": 404, "message": "no such device" }));
+            }
             if self.drops > 0 {
                 self.drops -= 1;
             } else {
@@ -572,6 +578,34 @@ async fn one_act_of_several_records_fires_once() {
         bench.runs()
     );
     bench.stop().await;
+}
+
+/// What is a success for HTTP and none for the service.
+#[tokio::test]
+async fn a_command_that_is_refused_is_not_tried_again() {
+    let mut bench = Bench::start(Door { refuses: true, ..Door::new("unlocked") }, without_polls(door(LOCK_AGAIN))).await;
+    bench.send("history", "1", "unlocked", change(1, 8, 1_795_000_000_000, None)).await;
+    bench.until("the run ends", |_| bench.runs().iter().any(|run| run["status"] == "dead")).await;
+    assert!(bench.runs()[0].to_string().contains("no such device"), "{:?}", bench.runs());
+    let remote = bench.remote.lock().unwrap();
+    assert_eq!((remote.commands.len(), remote.count("status")), (1, 0));
+    drop(remote);
+    bench.stop().await;
+}
+
+/// Tests beside the flows are given such events without knowing of numbers.
+#[test]
+fn inline_tests_of_a_lock() {
+    let test = r#"
+test "the door is locked again" {
+  given lock.unlocked { by: "app" }
+  expect lock.lock once with { note: "again, by app" }
+}
+"#;
+    let flow = LOCK_AGAIN.replace("door.", "lock.");
+    let folder = crate::support::program::project(&[("main.flow", &format!("{LOCK}\n{flow}{test}"))]);
+    let outcome = crate::support::program::flowc(folder.path(), &["test"]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
 }
 
 // ------------------------------------------------------------------------------------------------ registration

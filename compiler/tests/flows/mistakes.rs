@@ -512,3 +512,18 @@ fn slips() {
         ],
     );
 }
+
+/// What a service has given up is said where a flow reads it, and the fix is safe where the other field is of one type.
+#[test]
+fn deprecated_fields() {
+    const SHOP: &str = "connector shop \"Shop\" { secret key  record Order { id: id<Order> @key  kind: text? @deprecated(\"2.3\", use: \"category\")  category: text?  size: text? @deprecated(\"2.4\", use: \"count\")  count: int?  old: text? @deprecated(\"1.0\") }  source events { webhook verify hmac_sha256(header: \"X\", secret: key) id \"id\" }  trigger ordered: Order from events }";
+    let flows = [
+        "when shop.ordered where kind is \"gift\" do crm.count(name: id)",
+        "when shop.ordered do { let category = \"none\" crm.count(name: kind else category) }",
+        "when shop.ordered do crm.count(name: \"{event.kind else \"-\"}\")",
+        "when shop.ordered where size is present do crm.count(name: id)",
+        "when shop.ordered where old is present do crm.count(name: id)",
+    ];
+    let cases: Vec<String> = flows.iter().map(|flow| format!("{SHOP}\n{flow}")).collect();
+    group("deprecated_fields", &cases.iter().map(String::as_str).collect::<Vec<_>>());
+}

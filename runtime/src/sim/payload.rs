@@ -45,7 +45,7 @@ pub(super) fn make(event: &GivenEvent, now: Timestamp, number: u32, count: u32) 
                 (None, None) => None,
             }
         }
-        None => None,
+        None => coded(&mut document, event)?,
     };
     let id = format!("evt_test_{number}");
     if let Some(path) = &envelope.id {
@@ -76,6 +76,23 @@ pub(super) fn make(event: &GivenEvent, now: Timestamp, number: u32, count: u32) 
     }
     set(&mut document, &envelope.object, object)?;
     Ok(Made { id, event_type, payload: Bytes::from(document.to_string()) })
+}
+
+/// The event type of a source that has numbers for types: what the payload says, else the first number of the one wanted.
+fn coded(document: &mut Json, event: &GivenEvent) -> Result<Option<String>, String> {
+    let Some(codes) = &event.envelope.codes else { return Ok(None) };
+    let told = at(document, &codes.path).and_then(Json::as_i64);
+    let known =
+        told.and_then(|told| codes.types.iter().find(|(_, numbers)| numbers.contains(&told)).map(|(name, _)| name.clone()));
+    if let Some(known) = known.filter(|known| event.types.is_empty() || event.types.contains(known)) {
+        return Ok(Some(known));
+    }
+    if let Some(wanted) = &event.event_type
+        && let Some(number) = codes.types.get(wanted).and_then(|numbers| numbers.first())
+    {
+        set(document, &codes.path, Json::from(*number))?;
+    }
+    Ok(event.event_type.clone())
 }
 
 /// Takes the text of a recorded payload in.

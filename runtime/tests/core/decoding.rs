@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flow_plan::{Currency, Expr, FieldShape, FieldSource, MoneyUnit, Shape, TimeFormat, Value};
+use flow_plan::{Currency, Expr, FieldShape, FieldSource, MoneyUnit, Shape, TimeFormat, Value, Writing};
 use flow_runtime::decode::{decode, decode_record};
 use flow_runtime::eval::path_get;
 use flow_runtime::scan::{PathSet, ScanError};
@@ -50,6 +50,8 @@ fn instants_in_all_formats() {
     assert_eq!(reads(TimeFormat::UnixAuto, "1795348800").as_ref(), Ok(&expected));
     assert_eq!(reads(TimeFormat::UnixAuto, "1795348800000").as_ref(), Ok(&expected));
     assert_eq!(reads(TimeFormat::Iso, "\"2026-11-22T13:00:00+01:00\"").as_ref(), Ok(&expected));
+    assert_eq!(reads(TimeFormat::UnixMicros, "1795348800000000").as_ref(), Ok(&expected));
+    assert_eq!(reads(TimeFormat::Rfc2822, "\"Sun, 22 Nov 2026 12:00:00 +0000\"").as_ref(), Ok(&expected));
     assert!(reads(TimeFormat::Iso, "\"yesterday\"").is_err());
     assert!(reads(TimeFormat::Unix, "99999999999999999999").is_err());
     assert_eq!(decode(&Shape::Date, &json("\"2026-11-22\"")), Ok(Value::Date("2026-11-22".parse().unwrap())));
@@ -189,4 +191,30 @@ proptest! {
         paths.insert(&path("a.b"));
         drop(paths.scan(&bytes));
     }
+}
+
+#[test]
+fn texts_that_are_written_in_another_way() {
+    let reads = |writing, text: &str| decode(&Shape::Written(writing), &json(text));
+    assert_eq!(reads(Writing::Base64, "\"d2ViYXBp\""), Ok(Value::text("webapi")));
+    assert_eq!(reads(Writing::Base64, "\"44OJ44Op44GI44KC44KT\""), Ok(Value::text("ドラえもん")));
+    // A typed identifier instead of a text.
+    assert_eq!(reads(Writing::Base64, "\"Df/+\""), Ok(Value::text("0dfffe")));
+    assert!(reads(Writing::Base64, "\"not base64!\"").is_err());
+    assert_eq!(reads(Writing::Hex, "\"6869\""), Ok(Value::text("hi")));
+    assert_eq!(reads(Writing::Lower, "\"USD\""), Ok(Value::text("usd")));
+    assert_eq!(reads(Writing::Upper, "\"usd\""), Ok(Value::text("USD")));
+    assert_eq!(reads(Writing::Text, "7001"), Ok(Value::text("7001")));
+    assert_eq!(reads(Writing::Base64, "null"), Ok(Value::Missing));
+}
+
+#[test]
+fn times_durations_and_lists_in_one_text() {
+    assert_eq!(decode(&Shape::Time, &json("\"22:30\"")), Ok(Value::Time("22:30".parse().unwrap())));
+    let seconds = |text: &str| decode(&Shape::Duration(1000), &json(text));
+    assert_eq!(seconds("90"), Ok(Value::Duration(flow_plan::Duration::from_millis(90_000))));
+    assert_eq!(seconds("\"1.5\""), Ok(Value::Duration(flow_plan::Duration::from_millis(1_500))));
+    assert!(seconds("\"soon\"").is_err());
+    let tags = Shape::Commas(Box::new(Shape::Text));
+    assert_eq!(decode(&tags, &json("\"a, b,,c\"")), decode(&tags, &json("[\"a\",\"b\",\"c\"]")));
 }
