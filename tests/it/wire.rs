@@ -37,7 +37,13 @@ fn at(second: i64) -> Timestamp {
 /// A project of one connector under one name.
 fn compile(name: &str, connector: &str, values: &[(&str, &str)], sources: &[&str]) -> flow_compiler::compile::Compilation {
     let values = values.iter().map(|(name, value)| ((*name).to_owned(), Value::text(*value))).collect();
-    let settings = ConnectionSettings { connector: connector.to_owned(), values, ..ConnectionSettings::default() };
+    let settings = ConnectionSettings {
+        connector: connector.to_owned(),
+        values,
+        // Within the quota of a lock.
+        poll_ms: Some(3_600_000),
+        ..ConnectionSettings::default()
+    };
     let connections = Some(BTreeMap::from([(name.to_owned(), settings)]));
     let mut compiler = Compiler::new(Settings { connections, timezone: Some("UTC".to_owned()), ..Settings::default() });
     for (at, source) in sources.iter().enumerate() {
@@ -603,7 +609,8 @@ test "the door is locked again" {
 }
 "#;
     let flow = LOCK_AGAIN.replace("door.", "lock.");
-    let folder = crate::support::program::project(&[("main.flow", &format!("{LOCK}\n{flow}{test}"))]);
+    let lock = LOCK.replace("quota 1000 per month", "quota 100_000 per month");
+    let folder = crate::support::program::project(&[("main.flow", &format!("{lock}\n{flow}{test}"))]);
     let outcome = crate::support::program::flowc(folder.path(), &["test"]);
     assert_eq!(outcome.code, 0, "{outcome:?}");
 }
