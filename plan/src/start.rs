@@ -92,19 +92,21 @@ pub struct Limits {
     /// `fresh within D`, in milliseconds: neither start nor step for an event that is older, by its own time or by receipt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fresh_ms: Option<u64>,
-    /// `3 times within 1 hour per K`: each N-th event within the time starts the flow, and the count begins anew.
+    /// `3 times within 1 hour per K`: each N-th event within the time starts the flow, and the count begins anew. What
+    /// counts is when the events happened, by the service's own time, and never later than their receipt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
-    /// `once per K`: remembered for good.
+    /// `once per K`: remembered for good. Used up by runs that begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub once_per: Option<Vec<Expr>>,
-    /// `at most N per K per D`.
+    /// `at most N per K per D`. Counted at the time of receipt; used up by runs that begin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at_most: Vec<AtMost>,
-    /// `one at a time per K`: the others wait, in the order of arrival; without a key for the whole flow.
+    /// `one at a time per K`: the others wait, in the order of arrival; without a key for the whole flow. A dead run has no
+    /// turn; one that is tried again takes its place by its arrival, so that it is the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_at_a_time: Option<Vec<Expr>>,
-    /// `while running …`.
+    /// `while running …`: of the whole flow, or of the key where there is `one at a time per K`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub while_running: Option<WhileRunning>,
     /// `throttle to N per D`: starts are delayed.

@@ -20,4 +20,5 @@ mod next;
 mod reload;
 mod retry;
 mod rules;
+mod waits;
 mod wire;

@@ -38,6 +38,9 @@ fn page(run: &Json) -> String {
             out.push_str(&format!("  {label:8} {value}\n"));
         }
     }
+    for wait in list(run, "waits") {
+        out.push_str(&format!("\n  wait {}\n", waited(wait)));
+    }
     for step in list(run, "steps") {
         out.push_str(&format!("\n  {}  {}  {}\n", text(step, "path"), text(step, "call"), text(step, "status")));
         if let Some(inputs) = step["input"].as_object() {
@@ -63,6 +66,22 @@ fn page(run: &Json) -> String {
         }
     }
     out
+}
+
+/// A wait in one line: what it is for, since when, until when, and how it ended.
+fn waited(wait: &Json) -> String {
+    let (awaits, until, event) = (text(wait, "for"), instant(wait, "until"), text(wait, "event"));
+    let mut line = if awaits.is_empty() { String::new() } else { format!("for {awaits}  ") };
+    line.push_str(&format!("since {}", instant(wait, "began_at")));
+    if !until.is_empty() {
+        line.push_str(&format!("  until {until}"));
+    }
+    match (wait["ended_at"].is_null(), event.is_empty()) {
+        (true, _) => {}
+        (false, true) => line.push_str(&format!("  over {}", instant(wait, "ended_at"))),
+        (false, false) => line.push_str(&format!("  ended by {event} {}", instant(wait, "ended_at"))),
+    }
+    line
 }
 
 fn shown(value: &Json) -> String {

@@ -1,0 +1,129 @@
+//! Limits and waits in a real flowd that is killed, started again, and given other files.
+
+use serde_json::Value;
+
+use crate::support::daemon::{Daemon, toml};
+use crate::support::recorder::{Recorder, kustomer};
+use crate::support::{eventually, stripe};
+
+fn start(server: &Recorder, flows: &str) -> Daemon {
+    let toml = format!("timezone = \"Europe/Paris\"\n{}", toml(&server.url));
+    Daemon::start(&[("flow.toml", &toml), ("main.flow", flows)])
+}
+
+fn post(daemon: &Daemon, id: &str, cents: i64, email: &str) {
+    let answer = stripe::post(&daemon.server, &stripe::charge_failed(id, cents, "usd", Some(email)).to_string());
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+fn of_flow(daemon: &Daemon, flow: &str) -> Vec<Value> {
+    daemon.runs().into_iter().filter(|run| run["flow"] == flow).collect()
+}
+
+fn with_status(daemon: &Daemon, flow: &str, status: &str) -> Value {
+    eventually(&format!("a run of {flow} is {status}"), || of_flow(daemon, flow).into_iter().find(|run| run["status"] == status))
+}
+
+#[test]
+fn a_wait_goes_on_after_kill_9() {
+    let server = Recorder::kustomer();
+    let mut daemon = start(
+        &server,
+        "flow long\n  when stripe.charge_failed\n  where amount > 100\n  do {\n    wait 3 days\n    kustomer.create_conversation\n  }\n\n\
+         flow short\n  when stripe.charge_failed\n  where amount > 100\n  do {\n    wait 2 seconds\n    kustomer.create_conversation\n  }\n",
+    );
+    post(&daemon, "1", 20_000, "a@example.com");
+    let before = with_status(&daemon, "long", "waiting");
+    daemon.kill();
+    daemon.launch();
+    with_status(&daemon, "short", "done");
+    assert_eq!(server.count("POST", "/v1/conversations"), 1);
+    let after = with_status(&daemon, "long", "waiting");
+    assert_eq!(after, before, "neither later nor earlier");
+    assert!(after["reason"].as_str().unwrap().starts_with("waits until "), "{after}");
+    // What people see.
+    let run = after["id"].as_str().unwrap();
+    let listed = daemon.tell(&["runs", "--status", "waiting"]);
+    assert!(listed.out.contains(run) && listed.out.contains("waits until "), "{listed:?}");
+    let shown = daemon.tell(&["show", run]);
+    assert!(shown.out.contains("\n  wait since "), "{shown:?}");
+    let refused = daemon.tell(&["retry", run]);
+    assert!(refused.err.contains("it has not failed"), "{refused:?}");
+    assert_eq!(daemon.tell(&["cancel", run]).code, 0);
+    with_status(&daemon, "long", "cancelled");
+}
+
+#[test]
+fn an_awaited_event_is_found_after_kill_9() {
+    let server = Recorder::kustomer();
+    let mut daemon = start(
+        &server,
+        "flow follows\n  when stripe.charge_failed\n  where amount > 100 and customer_email is present\n  do {\n    wait for stripe.charge_failed\n      where amount < 50 and customer_email is event.customer_email\n      up to 2 days\n      else { stop because \"nothing came\" }\n    kustomer.create_conversation\n  }\n",
+    );
+    post(&daemon, "1", 20_000, "a@example.com");
+    let waiting = with_status(&daemon, "follows", "waiting");
+    assert!(waiting["reason"].as_str().unwrap().starts_with("waits for stripe.charge_failed until "), "{waiting}");
+    daemon.kill();
+    daemon.launch();
+    post(&daemon, "2", 1_000, "b@example.com");
+    post(&daemon, "3", 1_000, "a@example.com");
+    let done = with_status(&daemon, "follows", "done");
+    let whole = daemon.get(&format!("runs/{}", done["id"].as_str().unwrap()));
+    assert_eq!(whole["waits"][0]["event"], "evt_3", "{whole:#}");
+    let shown = daemon.tell(&["show", done["id"].as_str().unwrap()]);
+    assert!(shown.out.contains("ended by evt_3"), "{shown:?}");
+    assert_eq!(server.count("POST", "/v1/conversations"), 1);
+}
+
+#[test]
+fn limits_outlast_a_kill_and_edits() {
+    let server = Recorder::kustomer();
+    let daily = "flow daily\n  when stripe.charge_failed\n  where amount > 100 and customer_email is present\n  at most once per customer_email per day\n  do kustomer.create_conversation\n";
+    let mut daemon = start(&server, daily);
+    post(&daemon, "1", 20_000, "a@example.com");
+    with_status(&daemon, "daily", "done");
+    daemon.kill();
+    daemon.launch();
+    post(&daemon, "2", 20_000, "a@example.com");
+    // Another flow is added.
+    let other = "flow other\n  when stripe.charge_failed\n  where amount > 1_000_000\n  do kustomer.create_conversation\n";
+    std::fs::write(daemon.path().join("other.flow"), other).unwrap();
+    eventually("the other flow is live", || {
+        let flows = daemon.get("flows");
+        flows["flows"].as_array().is_some_and(|flows| flows.len() == 2).then_some(())
+    });
+    post(&daemon, "3", 20_000, "a@example.com");
+    post(&daemon, "4", 20_000, "b@example.com");
+    eventually("the other customer's run", || (of_flow(&daemon, "daily").len() == 2).then_some(()));
+    for event in ["evt_2", "evt_3"] {
+        let why = daemon.tell(&["why", event]);
+        assert!(why.out.contains("at most 1 per day for customer_email a…@example.com: this one is beyond it"), "{why:?}");
+    }
+}
+
+#[test]
+fn turns_are_kept_in_order_across_a_kill() {
+    // Until the service works again, nothing of the first run's step is done.
+    let server = Recorder::start(|_, _| Some((503, Value::Null)));
+    let mut daemon = start(
+        &server,
+        "flow turns\n  when stripe.charge_failed\n  where amount > 100 and customer_email is present\n  one at a time per customer_email\n  do kustomer.create_conversation\n",
+    );
+    for id in ["1", "2", "3"] {
+        post(&daemon, id, 20_000, "a@example.com");
+    }
+    let held = |daemon: &Daemon| of_flow(daemon, "turns").iter().filter(|run| run["held"] == true).count();
+    assert_eq!(held(&daemon), 2);
+    daemon.kill();
+    daemon.launch();
+    assert_eq!(held(&daemon), 2);
+    server.answer(|request, _| Some(kustomer(request)));
+    let runs = eventually("all have run", || {
+        Some(of_flow(&daemon, "turns")).filter(|runs| runs.iter().all(|run| run["status"] == "done"))
+    });
+    let mut ended: Vec<(&str, &str)> =
+        runs.iter().map(|run| (run["ended_at"].as_str().unwrap(), run["event"].as_str().unwrap())).collect();
+    ended.sort_unstable();
+    let order: Vec<&str> = ended.iter().map(|(_, event)| *event).collect();
+    assert_eq!(order, ["evt_1", "evt_2", "evt_3"]);
+}
