@@ -26,12 +26,14 @@ use Happens::{Comes, Passes};
 /// What has become of everything.
 #[derive(Debug, PartialEq)]
 struct Outcome {
-    /// Each event with the statuses of the runs that it started, and why it did not start the flow.
-    events: Vec<(String, Vec<(String, String)>, Vec<String>)>,
+    events: Vec<OfEvent>,
     /// How often each operation had its effect.
     effects: Vec<usize>,
     paused: bool,
 }
+
+/// An event with the runs that it started, their statuses, and what `why` says of it.
+type OfEvent = (String, Vec<(String, String)>, Vec<String>);
 
 struct Daemon {
     bench: Bench,
