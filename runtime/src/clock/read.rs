@@ -87,9 +87,19 @@ pub(super) fn want(shared: &Shared, connection: &str, state: &str, now: Timestam
 /// Has a state read now, because something says that it changed.
 pub(crate) fn observe(shared: &Shared, connection: &str, state: &str) -> bool {
     let now = shared.world.clock.now();
-    let known = shared.clockwork.inner().readers.contains_key(&(connection.to_owned(), state.to_owned()));
+    let known = match shared.clockwork.inner().readers.get_mut(&(connection.to_owned(), state.to_owned())) {
+        Some(reader) => {
+            if reader.reading {
+                reader.again = true;
+            } else if !reader.trouble.as_ref().is_some_and(|trouble| trouble.broken) {
+                // A service that has something to say is there again, whatever the last reading came to.
+                reader.next_read = reader.next_read.min(now);
+            }
+            true
+        }
+        None => false,
+    };
     if known {
-        want(shared, connection, state, now);
         shared.clockwork.wake(shared);
     }
     known
