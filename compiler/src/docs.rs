@@ -285,6 +285,9 @@ fn input_line(out: &mut String, input: &Input) {
 }
 
 fn result(operation: &Operation) -> String {
+    if let Some(input) = &operation.among {
+        return format!("One of `{input}`.");
+    }
     match &operation.output {
         flow_plan::ty::Type::Nothing => "Nothing.".to_owned(),
         flow_plan::ty::Type::Optional(inner) => format!("{inner}, or nothing where there is none."),

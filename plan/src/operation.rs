@@ -153,6 +153,9 @@ pub struct Answer {
     pub first: Option<Expr>,
     /// A success that is none: the step is refused where this holds.
     pub refused_when: Option<Expr>,
+    /// The result is one of the items of this input, an index into [`Operation::inputs`]; anything else does not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_of: Option<u16>,
 }
 
 /// The effect class: what may be repeated.

@@ -166,7 +166,7 @@ fn result(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, scop
             _ => return Err(Unfit::Because(format!("a list is expected at `{}`", rule.at))),
         };
     }
-    match (shape, found) {
+    let value = match (shape, found) {
         (None, _) => Ok(Value::Missing),
         (Some(_), Value::Missing) if rule.optional => Ok(Value::Missing),
         // "Accepted" at times has no body, and a record of which nothing is required needs none.
@@ -176,7 +176,13 @@ fn result(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, scop
         (Some(_), Value::Missing) if rule.at.is_root() => Err(Unfit::Because("it is empty".to_owned())),
         (Some(_), Value::Missing) => Err(Unfit::Because(format!("`{}` is missing", rule.at))),
         (Some(shape), found) => decode(shape, &found).map_err(|misfit| Unfit::Because(misfit.to_string())),
+    }?;
+    if let Some(input) = rule.item_of.filter(|_| !value.is_missing())
+        && !matches!(scope.input(input), Value::List(items) if items.contains(&value))
+    {
+        return Err(Unfit::Because("it is none of the texts that were to choose from".to_owned()));
     }
+    Ok(value)
 }
 
 /// The paths of an answer, beside what the request could read. No secret is compared with what a service sends.

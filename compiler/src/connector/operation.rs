@@ -49,7 +49,9 @@ impl<'a> Cx<'a> {
         let (body, emits) = match &node.body {
             syntax::OperationBody::Steps(block) => (OperationBody::Steps(Arc::new(block.clone())), Vec::new()),
             syntax::OperationBody::Http(http) => {
-                let operation = self.http(node, http, &inputs, output.as_ref(), &mut marks);
+                let mut operation = self.http(node, http, &inputs, output.as_ref(), &mut marks);
+                operation.answer.item_of =
+                    marks.among.as_ref().and_then(|name| inputs.iter().position(|input| input.name == *name)?.try_into().ok());
                 let emits = operation.emits.iter().filter_map(|name| Some(name.split_once('.')?.1.to_owned())).collect();
                 (OperationBody::Http(Arc::new(operation)), emits)
             }
@@ -193,6 +195,7 @@ impl<'a> Cx<'a> {
             none_when: None,
             first: None,
             refused_when: None,
+            item_of: None,
         };
         let connector = self.node.name.text.as_str();
         let mut effect = None;

@@ -260,6 +260,12 @@ fn record(call: &ServiceCall, step: &ServiceStep, at: Timestamp) -> Call {
 /// What a service answers of itself: nothing to a query that may find nothing, else what it was given and plain values.
 fn plain_answer(operation: &Operation, call: &Call, number: u32, now: Timestamp) -> Value {
     let Some(shape) = &operation.answer.shape else { return Value::Missing };
+    if let Some(input) = operation.answer.item_of {
+        return match call.inputs.get(usize::from(input)) {
+            Some((_, Value::List(items))) => items.first().cloned().unwrap_or_default(),
+            _ => Value::Missing,
+        };
+    }
     if call.reads && operation.answer.optional {
         return Value::Missing;
     }

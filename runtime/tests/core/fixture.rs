@@ -393,6 +393,7 @@ pub(crate) fn op(name: &str, effect: Effect) -> plan::Operation {
             none_when: None,
             first: None,
             refused_when: None,
+            item_of: None,
         },
         effect,
         retry_on: Vec::new(),

@@ -81,6 +81,7 @@ pub(crate) fn operation(request: Request) -> Operation {
             none_when: None,
             first: None,
             refused_when: None,
+            item_of: None,
         },
         effect: Effect::Read,
         retry_on: Vec::new(),
