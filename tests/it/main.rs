@@ -17,6 +17,7 @@ mod kill;
 mod lock;
 mod look;
 mod next;
+mod programs;
 mod reload;
 mod retry;
 mod rules;
