@@ -183,7 +183,7 @@ impl<'a> Checker<'a> {
     /// Behind the `where`, or where it would stand.
     fn behind_where(&self, node: &syntax::Flow, start: Span) -> Span {
         let last = node.clauses.iter().filter(|clause| matches!(clause.kind, ClauseKind::Where(_))).map(|clause| clause.span);
-        last.last().unwrap_or(start).after()
+        last.max_by_key(|span| span.end).unwrap_or(start).after()
     }
 
     fn absence_among_others(&mut self, when: &When, reference: &TriggerRef) {
