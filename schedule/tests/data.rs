@@ -1,5 +1,7 @@
 //! The cases that are given from outside, where they are at hand.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use flow_plan::{ClockChange, DayTime, Days, Missed, Rule, Schedule};
 use flow_schedule::{Cron, next, zone};
 use jiff::Timestamp;

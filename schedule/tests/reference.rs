@@ -1,5 +1,7 @@
 //! Schedules against a slow and obvious reference: the clock is looked at minute by minute.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "in a test a panic is the report")]
+
 use std::collections::{BTreeSet, HashMap};
 
 use flow_plan::{ClockChange, DayTime, Days, Missed, MonthDay, Rule, Schedule};
@@ -66,15 +68,13 @@ fn times() -> impl Strategy<Value = (BTreeSet<i8>, BTreeSet<i8>)> {
 }
 
 fn day_test() -> impl Strategy<Value = (String, String, DayTest)> {
+    let any = || "*".to_owned();
     prop_oneof![
-        Just(("*".to_owned(), "*".to_owned(), DayTest::Each)),
-        numbers(0, 6).prop_map(|days| ("*".to_owned(), text(&days), DayTest::Weekdays(days))),
-        numbers(1, 31).prop_map(|days| (text(&days), "*".to_owned(), DayTest::Days(days))),
-        (numbers(1, 31), numbers(0, 6)).prop_map(|(days, weekdays)| (
-            text(&days),
-            text(&weekdays),
-            DayTest::Either(days, weekdays)
-        )),
+        3 => Just((any(), any(), DayTest::Each)),
+        1 => numbers(0, 6).prop_map(move |days| (any(), text(&days), DayTest::Weekdays(days))),
+        1 => numbers(1, 31).prop_map(move |days| (text(&days), any(), DayTest::Days(days))),
+        1 => (numbers(1, 31), numbers(0, 6))
+            .prop_map(|(days, weekdays)| (text(&days), text(&weekdays), DayTest::Either(days, weekdays))),
     ]
 }
 
@@ -133,17 +133,17 @@ fn changes() -> impl Strategy<Value = ClockChange> {
 fn place() -> impl Strategy<Value = (&'static str, Timestamp)> {
     let places: Vec<(&'static str, &'static str)> =
         PLACES.iter().flat_map(|(zone, instants)| instants.iter().map(|at| (*zone, *at))).collect();
-    (prop::sample::select(places), -3_000..3_000i64).prop_map(|((zone, at), minutes)| {
+    (prop::sample::select(places), -2_000..200i64).prop_map(|((zone, at), minutes)| {
         let at: Timestamp = at.parse().unwrap();
         (zone, at.checked_add(SignedDuration::from_mins(minutes)).unwrap())
     })
 }
 
-/// All instants in the four days behind `after`, found by looking at the clock in each minute.
+/// All instants in the two days behind `after`, found by looking at the clock in each minute.
 fn reference(case: &Case, change: ClockChange, zone: &Zone, after: Timestamp) -> Vec<Timestamp> {
     let minute = SignedDuration::from_mins(1);
-    let first = after.checked_sub(SignedDuration::from_hours(72)).unwrap();
-    let walk: Vec<(Timestamp, DateTime)> = (0..1440 * 8)
+    let first = after.checked_sub(SignedDuration::from_hours(36)).unwrap();
+    let walk: Vec<(Timestamp, DateTime)> = (0..1440 * 4)
         .map(|step| {
             let at = first.checked_add(minute.checked_mul(step).unwrap()).unwrap();
             (at, zone.to_datetime(at))
@@ -180,13 +180,13 @@ fn reference(case: &Case, change: ClockChange, zone: &Zone, after: Timestamp) ->
             found.push(*at);
         }
     }
-    let end = after.checked_add(SignedDuration::from_hours(96)).unwrap();
+    let end = after.checked_add(SignedDuration::from_hours(48)).unwrap();
     found.retain(|at| *at <= end);
     found
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// What is computed is what one sees who looks at the clock all the time.
     #[test]
@@ -203,7 +203,7 @@ proptest! {
             missed: Missed::Skip,
             clock_change: change,
         };
-        let end = after.checked_add(SignedDuration::from_hours(96)).unwrap();
+        let end = after.checked_add(SignedDuration::from_hours(48)).unwrap();
         let computed: Vec<Timestamp> = instants(&schedule, after, after).take_while(|at| *at <= end).collect();
         prop_assert_eq!(computed, reference(&case, change, &zone, after));
     }

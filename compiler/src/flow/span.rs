@@ -66,7 +66,7 @@ impl<'a> Checker<'a> {
                     "a rate is `per minute`, `per hour`, `per day`, `per week`, `per month`, or over a duration: `per 24 hours`",
                 );
                 let units = ["second", "minute", "hour", "day", "week", "month", "year"];
-                if let Some(found) = crate::suggest::nearest(&unit.text, units.into_iter()) {
+                if let Some(found) = crate::suggest::nearest(&unit.text, units) {
                     diagnostic = diagnostic.fix(format!("`{found}`"), unit.span, found, true);
                 }
                 self.report(diagnostic);

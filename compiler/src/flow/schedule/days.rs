@@ -1,7 +1,7 @@
 //! The days of a schedule: `weekday`, `monday, thursday`, `month on last day`, `year on 24 december`.
 
 use flow_grammar::span::Span;
-use flow_grammar::syntax::{Every, Ident, OnDay};
+use flow_grammar::syntax::{Ident, OnDay};
 use flow_plan::{Days, MonthDay};
 
 use super::super::check::Checker;
@@ -39,7 +39,7 @@ struct Named {
 
 impl<'a> Checker<'a> {
     /// The days of a rule.
-    pub(super) fn days(&mut self, every: &Every, units: &[Ident], on: &[OnDay]) -> Option<Vec<Days>> {
+    pub(super) fn days(&mut self, units: &[Ident], on: &[OnDay]) -> Option<Vec<Days>> {
         let unit = units.first()?;
         match unit.text.as_str() {
             "day" => {
@@ -92,7 +92,7 @@ impl<'a> Checker<'a> {
             }
             _ => {
                 let days = all_weekdays(units)?;
-                self.weekday_on(every, units, on)?;
+                self.weekday_on(units, on)?;
                 Some(vec![Days::Weekday(days)])
             }
         }
@@ -151,7 +151,7 @@ impl<'a> Checker<'a> {
     }
 
     /// `every monday on 15`: two rules in one.
-    fn weekday_on(&mut self, every: &Every, units: &[Ident], on: &[OnDay]) -> Option<()> {
+    fn weekday_on(&mut self, units: &[Ident], on: &[OnDay]) -> Option<()> {
         let Some(entry) = on.first() else { return Some(()) };
         let unit = units.first()?;
         let text = entry.span.text(self.frame.source).to_owned();
@@ -176,7 +176,6 @@ impl<'a> Checker<'a> {
                 .help("for both at once, take the day of the month and test the other: `where now.weekday is \"monday\"`")
                 .fix("`every month`", whole, "month", false);
         }
-        let _ = every;
         self.report(diagnostic);
         None
     }
@@ -248,8 +247,9 @@ impl<'a> Checker<'a> {
         match day {
             Some(day) if months <= 1 => Some(Named { month: in_month, day }),
             Some(_) | None => {
-                if let ([only], Some(day)) = (rest.as_slice(), rest.first().and_then(|word| weekday(word))) {
-                    let _ = day;
+                if let [only] = rest.as_slice()
+                    && weekday(only).is_some()
+                {
                     let diagnostic = self
                         .diagnostic(Code::E604, entry.span, format!("which {only} of the month?"))
                         .help(format!("each one is `every {only}`; one of them is `first {only}` or `last {only}`"))

@@ -40,7 +40,7 @@ impl<'a> Checker<'a> {
             self.clock_zone = Some(self.zone_of(text)?);
         }
         let rule = match &every.kind {
-            EveryKind::Interval(length) => self.interval(every, length)?,
+            EveryKind::Interval(length) => self.interval(length)?,
             EveryKind::Cron(text) => self.cron(text)?,
             EveryKind::Calendar { units, on, at } => self.calendar(every, units, on, at)?,
         };
@@ -81,7 +81,7 @@ impl<'a> Checker<'a> {
         })
     }
 
-    fn interval(&mut self, every: &Every, length: &DurationLit) -> Option<Rule> {
+    fn interval(&mut self, length: &DurationLit) -> Option<Rule> {
         let value = self.duration_value(length)?;
         let millis = value.approximate_millis();
         let written = length.span.text(self.frame.source);
@@ -100,7 +100,6 @@ impl<'a> Checker<'a> {
         } else {
             return Some(Rule::Interval(value));
         };
-        let _ = every;
         self.report(diagnostic);
         None
     }
@@ -130,7 +129,7 @@ impl<'a> Checker<'a> {
                 Some(Rule::Hourly { minutes: self.minutes(at)? })
             }
             _ => {
-                let days = self.days(every, units, on)?;
+                let days = self.days(units, on)?;
                 let times = self.day_times(every, units, on, at)?;
                 Some(Rule::Calendar { days, times })
             }
