@@ -5,37 +5,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::support::page::{Block, blocks};
 use crate::support::program::{flowc, flowc_with, project};
 
-/// A block of a page: the heading above it, its language, its text.
-struct Block {
-    heading: String,
-    language: String,
-    text: String,
-}
-
-fn blocks(page: &str) -> Vec<Block> {
-    let mut found: Vec<Block> = Vec::new();
-    let mut heading = String::new();
-    let mut open = false;
-    for line in page.lines() {
-        if let Some(language) = line.strip_prefix("```") {
-            open = !open;
-            if open {
-                found.push(Block { heading: heading.clone(), language: language.to_owned(), text: String::new() });
-            }
-        } else if open {
-            let block = found.last_mut().unwrap();
-            block.text.push_str(line);
-            block.text.push('\n');
-        } else if let Some(title) = line.strip_prefix("## ") {
-            heading = title.to_owned();
-        }
-    }
-    found
-}
-
-fn diagnostics(source: &str, settings: &str) -> Vec<Value> {
+pub(crate) fn diagnostics(source: &str, settings: &str) -> Vec<Value> {
     checked(source, settings, &["check", "-", "--format", "json"])
 }
 

@@ -7,6 +7,7 @@ mod support;
 mod accept;
 mod check;
 mod clock;
+mod commands;
 mod config;
 mod docs;
 mod examples;
