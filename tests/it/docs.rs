@@ -103,15 +103,3 @@ fn every_code_has_a_page_with_a_wrong_and_a_right_program() {
 fn pedantic(source: &str) -> Vec<Value> {
     checked(source, "", &["check", "-", "--format", "json", "--pedantic"])
 }
-
-#[test]
-fn the_readme_shows_a_program_that_checks() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let flows: Vec<String> =
-        blocks(&readme).into_iter().filter(|block| block.language == "flow").map(|block| block.text).collect();
-    assert!(!flows.is_empty());
-    for text in flows {
-        assert!(diagnostics(&text, "").is_empty(), "{text}");
-    }
-    assert_eq!(flowc(Path::new("."), &["--version"]).code, 0);
-}
