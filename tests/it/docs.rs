@@ -47,7 +47,9 @@ fn every_block_of_the_reference_does_what_the_page_says() {
                     expected.push((at + 1, code.to_owned(), words.trim_end().trim_end_matches('"').to_owned()));
                 }
             }
-            let mut found = diagnostics(&source, settings.get(&heading).map_or("", String::as_str));
+            // Settings before the first heading hold for the whole page.
+            let settings = settings.get(&heading).or_else(|| settings.get("")).map_or("", String::as_str);
+            let mut found = diagnostics(&source, settings);
             // The examples of a section stand side by side: they are alternatives, not one rule set.
             let is_subject = expected.iter().any(|(_, code, _)| code == "W702");
             found.retain(|one| is_subject || one["code"] != "W702");
@@ -59,7 +61,7 @@ fn every_block_of_the_reference_does_what_the_page_says() {
                 assert!(diagnostic.to_string().contains(words.as_str()), "{place}: `{words}` is not in {diagnostic:#}");
             }
             if source.contains("test \"") && expected.is_empty() {
-                let folder = project(&[("main.flow", &source)]);
+                let folder = project(&[("main.flow", &source), ("flow.toml", settings)]);
                 let outcome = flowc(folder.path(), &["test"]);
                 assert!(outcome.code == 0 && !outcome.out.contains("\n0 passed"), "{place}\n{}", outcome.out);
             }

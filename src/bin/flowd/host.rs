@@ -540,7 +540,12 @@ impl Host {
             };
             if acts {
                 for_requests.iter().for_each(|secret| need(secret, "its actions need it"));
-            } else if listens && !for_requests.is_empty() && !for_webhooks.is_empty() {
+            } else if listens
+                && !for_requests.is_empty()
+                && !for_webhooks.is_empty()
+                // One of the two would do: where it is wanted and cannot be read, that was said above.
+                && !for_requests.iter().any(|secret| config.secrets.contains_key(&secret.name))
+            {
                 for_webhooks.iter().for_each(|secret| need(secret, "webhooks need it"));
             }
             polls = polls && for_requests.is_empty();
