@@ -328,14 +328,15 @@ impl Varying {
         }
         let bare = word.trim_end_matches([':', '.', '-']);
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let is_shape = |shape: &str| {
-            bare.len() == shape.len()
+        let begins = |shape: &str| {
+            bare.len() >= shape.len()
                 && bare
                     .bytes()
                     .zip(shape.bytes())
                     .all(|(byte, like)| if like == b'0' { byte.is_ascii_digit() } else { byte == like })
         };
-        let kind = if is_shape("0000-00-00T00:00:00.000Z") {
+        let is_shape = |shape: &str| bare.len() == shape.len() && begins(shape);
+        let kind = if begins("0000-00-00T00:00:00") && bare.ends_with('Z') {
             "an instant"
         } else if is_shape("0000-00-00") {
             "a day"

@@ -61,9 +61,7 @@ fn each_has_a_plan() {
     assert!(flows.iter().all(steps), "{plan:#}");
     let human = flowc(folder.path(), &["plan", "money.flow", "house.flow"]);
     assert_eq!(human.code, 0);
-    for words in
-        ["day at 22:30", "at most 1 per customer per day", "wait for stripe.invoice_paid", "no stripe.new_payment"]
-    {
+    for words in ["day at 22:30", "at most 1 per customer per day", "wait for stripe.invoice_paid", "no stripe.new_payment"] {
         assert!(human.out.contains(words), "`{words}` is not in\n{}", human.out);
     }
 }
