@@ -1,7 +1,7 @@
 //! The commands on pages of documentation, given as a reader gives them, and what they print.
 //!
 //! A page is followed from top to bottom in a folder of its own. A block with a file name behind its language is that
-//! file from there on; of a block `sh` the lines are given that begin with `flowc`, `flowd` or `curl`; the block
+//! file from there on; of a block `sh` the lines are given that begin with `flowc`, `flowd`, `curl` or `cat`; the block
 //! `output` behind it is what they print. `UPDATE=1` writes what they print now into the page. What differs each
 //! time (instants, addresses, ids, milliseconds) may differ, and stands for itself in the commands that follow.
 
@@ -161,7 +161,7 @@ impl Reader {
 
     /// Gives the commands of a block, and returns what they print unless there is none among them.
     fn give(&mut self, block: &Block, expected: Option<&str>) -> Option<String> {
-        let ours = |line: &&str| ["flowc", "flowd", "curl"].contains(&line.split(' ').next().unwrap_or_default());
+        let ours = |line: &&str| ["flowc", "flowd", "curl", "cat"].contains(&line.split(' ').next().unwrap_or_default());
         let lines: Vec<&str> = block.text.lines().filter(ours).collect();
         if lines.is_empty() {
             return None;
@@ -172,7 +172,7 @@ impl Reader {
         loop {
             let told: String = lines.iter().map(|line| self.line(line)).collect();
             let Some(expected) = expected else { return Some(told) };
-            // Without a daemon nothing differs but how long it takes.
+            // Without a daemon nothing differs but how long it takes and the hash of a plan.
             let live = self.daemon.is_some();
             let (shown, is) = (Varying::of(expected, live), Varying::of(&told, live));
             if shown.text == is.text {
@@ -322,6 +322,11 @@ impl Varying {
             self.text.push_str(" <milliseconds>");
             return;
         }
+        let hexadecimal = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if !self.live && self.text.ends_with("plan ") && word.len() == 12 && hexadecimal(word) {
+            self.text.push_str("<a plan>");
+            return;
+        }
         if !self.live {
             self.text.push_str(word);
             return;
@@ -345,7 +350,7 @@ impl Varying {
         } else if bare.strip_prefix("127.0.0.1:").is_some_and(digits) {
             "an address"
         } else if ["run_", "evt_", "ch_", "cus_"].iter().any(|prefix| bare.len() > 16 && bare.starts_with(prefix))
-            || (matches!(bare.len(), 12 | 24) && bare.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+            || (matches!(bare.len(), 12 | 24) && hexadecimal(bare))
         {
             "an id"
         } else {
