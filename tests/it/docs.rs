@@ -105,3 +105,37 @@ fn every_code_has_a_page_with_a_wrong_and_a_right_program() {
 fn pedantic(source: &str) -> Vec<Value> {
     checked(source, "", &["check", "-", "--format", "json", "--pedantic"])
 }
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![root.join("README.md")];
+    for folder in ["docs/language", "docs/tutorial"] {
+        pages.extend(std::fs::read_dir(root.join(folder)).unwrap().flatten().map(|entry| entry.path()));
+    }
+    let mut links = 0;
+    for page in &pages {
+        let text = std::fs::read_to_string(page).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target) {
+            if target.contains("://") {
+                continue;
+            }
+            links += 1;
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(file.exists(), "{}: {target}", page.display());
+            if !anchor.is_empty() {
+                let text = std::fs::read_to_string(&file).unwrap();
+                let found = text.lines().filter_map(|line| line.strip_prefix("## ")).any(|title| slug(title) == anchor);
+                assert!(found, "{}: {target}", page.display());
+            }
+        }
+    }
+    assert!(links > 50, "{links}");
+}
+
+/// What a heading is called in a link.
+fn slug(title: &str) -> String {
+    let kept = title.chars().filter(|character| character.is_alphanumeric() || " -_".contains(*character));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
