@@ -123,17 +123,26 @@ fn any_bytes_get_a_clear_answer() {
 }
 
 #[test]
-fn what_does_not_work_yet_is_said() {
-    for text in [
-        "when stripe.charge_failed at most once per customer per day do kustomer.create_conversation\n",
-        "when stripe.charge_failed do { wait 3 days kustomer.create_conversation }\n",
-        "when stripe.charge_failed or stripe.new_payment do kustomer.create_conversation\n",
-        "test \"t\" { given stripe.charge_failed { amount: 1 USD } expect no kustomer.create_conversation }\n",
+fn settings_of_flow_toml_can_be_read_and_secrets_cannot() {
+    let toml = "timezone = \"Europe/Paris\"\n[server]\npublic_url = \"https://hooks.example.org\"\n[connections.stripe]\n[connections.kustomer]\norg = \"acme\"\napi_key = { env = \"TEST_KUSTOMER_KEY\" }\n";
+    let with = |text: &str| {
+        let flow = format!("when stripe.charge_failed do kustomer.create_conversation(name: \"{text}\", customer: \"c\")\n");
+        let folder = project(&[("flow.toml", toml), ("a.flow", &flow)]);
+        flowc(folder.path(), &["check"])
+    };
+    let fine = with("{env.timezone} {env.public_url} {env.kustomer.org}");
+    assert_eq!(fine.code, 0, "{}", fine.err);
+    for (text, words) in [
+        ("{env.currency}", "flow.toml does not say what `currency` is"),
+        ("{env.kustomer.api_key}", "`api_key` is a secret of `kustomer`"),
+        ("{env.kustomer.orgg}", "fix: `org`"),
+        ("{env.kustomer}", "which setting of `kustomer`?"),
+        ("{env.HOME}", "variables of the environment are read by flow.toml alone"),
+        ("{env}", "`env` is no value by itself"),
     ] {
-        let folder = project(&[("a.flow", text)]);
-        let outcome = flowc(folder.path(), &["check"]);
+        let outcome = with(text);
         assert_eq!(outcome.code, 1, "{text} {outcome:?}");
-        assert!(outcome.err.contains("E190") && outcome.err.contains("not supported yet"), "{text} {}", outcome.err);
+        assert!(outcome.err.contains(words), "{text} {}", outcome.err);
     }
 }
 

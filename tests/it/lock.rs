@@ -53,7 +53,11 @@ fn a_project_is_locked_and_checked_against_it() {
     assert_eq!(flowc(path, &["lock"]).err.trim(), "flow.lock: 1 flow, changed");
     assert_eq!(locked(path, &[]), []);
 
-    std::fs::write(path.join("b.flow"), "flow b\n  when stripe.charge_failed\n  do kustomer.create_conversation\n").unwrap();
+    std::fs::write(
+        path.join("b.flow"),
+        "flow b\n  when stripe.new_dispute\n  do kustomer.create_conversation(name: \"b\", customer: \"c\")\n",
+    )
+    .unwrap();
     assert_eq!(locked(path, &[]), one("E405", "b.flow", 1));
     flowc(path, &["lock"]);
     std::fs::remove_file(path.join("b.flow")).unwrap();
@@ -82,7 +86,9 @@ fn a_broken_project_keeps_its_lock() {
 
 #[test]
 fn single_files_share_the_lock_of_their_folder() {
-    let named = |name: &str| format!("flow {name}\n  when stripe.charge_failed\n  do kustomer.create_conversation\n");
+    // Three flows that do not do the same.
+    let named =
+        |name: &str| format!("flow {name}\n  when stripe.charge_failed\n  do kustomer.create_conversation(name: \"{name}\")\n");
     let folder = project(&[("a.flow", &named("a")), ("b.flow", &named("b")), ("c.flow", &named("c"))]);
     for file in ["a.flow", "b.flow", "c.flow"] {
         assert_eq!(flowc(folder.path(), &["lock", file]).code, 0);

@@ -18,15 +18,6 @@ use crate::code::Code;
 use crate::suggest::nearest;
 
 impl<'a> Checker<'a> {
-    /// Reports a part of the language that does not work yet.
-    pub(super) fn unsupported(&mut self, span: Span, what: &str, help: &str) {
-        let diagnostic = self
-            .diagnostic(Code::E190, span, format!("not supported yet: {what}"))
-            .label("this is part of the language, but nothing would happen")
-            .help(help);
-        self.report(diagnostic);
-    }
-
     /// Finds the trigger that a path names.
     pub(super) fn trigger(&mut self, reference: &TriggerRef) -> Option<Source<'a>> {
         let (connection_name, name) = match reference.path.as_slice() {

@@ -10,6 +10,8 @@
 //!     customer (the key of `customer`) = customer.id
 //! ```
 
+#![expect(clippy::result_large_err, reason = "one error ends the reading of the file")]
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 

@@ -53,9 +53,12 @@ pub struct MadeCall {
     requests: BTreeMap<(String, String), u32>,
 }
 
+/// What a call is known by: the run, the place in the flow and the counters of the loops around it.
+type Place<'c> = (&'c str, &'c str, &'c [u32]);
+
 /// Puts requests together to the calls of the flow's author.
 pub(super) fn made(calls: &[Call]) -> Vec<MadeCall> {
-    let mut made: Vec<((&str, &str, &[u32]), MadeCall)> = Vec::new();
+    let mut made: Vec<(Place<'_>, MadeCall)> = Vec::new();
     for call in calls {
         let part = call.parts_of.first();
         let path = part.map_or(call.path.as_str(), |part| part.path.as_str());

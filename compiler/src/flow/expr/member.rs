@@ -31,13 +31,7 @@ impl<'a> Checker<'a> {
                 "event" => return self.event_member(name),
                 "run" if !self.frame.is_guard => return self.run_member(name),
                 "trigger" if !self.frame.is_guard => return self.trigger_member(name),
-                "env" => {
-                    let diagnostic = self
-                        .diagnostic(Code::E190, expr.span, "not supported yet: `env`")
-                        .help("settings from outside cannot be read in a flow yet; write the value itself");
-                    self.report(diagnostic);
-                    return Typed::unknown();
-                }
+                "env" if self.event_field("env").is_none() => return self.env_setting(expr, name),
                 "raw" => {}
                 "error" if self.event_field("error").is_none() => {
                     let diagnostic = self
@@ -66,6 +60,12 @@ impl<'a> Checker<'a> {
                     }
                 }
             }
+        }
+        if let Some(connection) = super::env::connection_of(base)
+            && self.binding("env").is_none()
+            && self.event_field("env").is_none()
+        {
+            return self.env_of_connection(expr, connection, name);
         }
         let value = self.value(base);
         self.member(value, expr, base, name)

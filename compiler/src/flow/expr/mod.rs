@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod deprecated;
+mod env;
 pub(super) mod function;
 mod literal;
 mod member;

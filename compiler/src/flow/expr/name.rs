@@ -49,17 +49,10 @@ impl<'a> Checker<'a> {
                 return self.raw(JsonPath::default());
             }
             "event" | "run" | "trigger" | "env" if self.event_field(&name.text).is_none() => {
-                if name.text == "env" {
-                    self.unsupported(
-                        name.span,
-                        "`env`",
-                        "settings from outside cannot be read in a flow; write the value itself",
-                    );
-                    return Typed::unknown();
-                }
                 let example = match name.text.as_str() {
                     "event" => "`event.id`",
                     "run" => "`run.id`, `run.flow`",
+                    "env" => "`env.timezone`, `env.kustomer.org`",
                     _ => "`trigger.name`",
                 };
                 let diagnostic = self
