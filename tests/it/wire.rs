@@ -155,7 +155,7 @@ fn parameters_are_signed_as_they_are_sent() {
         let inputs = vec![Value::text(text("method")), fields];
         let made =
             build(&operation(&compilation, "shop", "send"), &shop, &Attempt(inputs, at(case["unix_seconds"].as_i64().unwrap())));
-        let sent: BTreeMap<String, String> = pairs(&String::from_utf8(made.unwrap().body.to_vec()).unwrap());
+        let sent: BTreeMap<String, String> = pairs(std::str::from_utf8(&made.unwrap().body).unwrap());
         let expected = pairs(case["expect"]["query"].as_str().unwrap());
         assert_eq!(sent, expected, "{}", case["name"]);
         cases += 1;
@@ -470,11 +470,10 @@ async fn an_accepted_command_is_done_once_the_state_says_so() {
     let run = &bench.runs()[0];
     assert_eq!(run["steps"][0]["output"]["state"], "locked", "{run}");
     assert_eq!(run["steps"][0]["attempts"].as_array().unwrap().len(), 1);
-    let remote = bench.remote.lock().unwrap();
-    assert_eq!(remote.commands.len(), 1);
-    assert_eq!(remote.commands[0]["history"], "YWdhaW4sIGJ5IHNvbWVib2R5");
-    assert!(!run.to_string().contains(remote.commands[0]["sign"].as_str().unwrap()), "a signature is never stored");
-    drop(remote);
+    let commands = bench.remote.lock().unwrap().commands.clone();
+    assert_eq!(commands.len(), 1);
+    assert_eq!(commands[0]["history"], "YWdhaW4sIGJ5IHNvbWVib2R5");
+    assert!(!run.to_string().contains(commands[0]["sign"].as_str().unwrap()), "a signature is never stored");
     bench.stop().await;
 }
 
@@ -560,7 +559,7 @@ async fn one_act_of_several_records_fires_once() {
     }
     bench.launch(door(flow)).await;
     let looks = bench.remote.lock().unwrap().count("history");
-    bench.until("the records were read again", |door| door.count("history") >= looks + 1).await;
+    bench.until("the records were read again", |door| door.count("history") > looks).await;
     // A new act, in seconds as some answers have it, listed oldest first.
     let now = bench.clock.now().as_second();
     {
@@ -593,9 +592,11 @@ async fn a_command_that_is_refused_is_not_tried_again() {
     bench.send("history", "1", "unlocked", change(1, 8, 1_795_000_000_000, None)).await;
     bench.until("the run ends", |_| bench.runs().iter().any(|run| run["status"] == "dead")).await;
     assert!(bench.runs()[0].to_string().contains("no such device"), "{:?}", bench.runs());
-    let remote = bench.remote.lock().unwrap();
-    assert_eq!((remote.commands.len(), remote.count("status")), (1, 0));
-    drop(remote);
+    let (commands, asked) = {
+        let remote = bench.remote.lock().unwrap();
+        (remote.commands.len(), remote.count("status"))
+    };
+    assert_eq!((commands, asked), (1, 0));
     bench.stop().await;
 }
 
