@@ -1,5 +1,7 @@
 //! Whole programs, as the definition of the language has them: they check, format and expand to themselves, and lower.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod programs;
 mod starts;
 mod waits;
