@@ -1,5 +1,7 @@
 //! Whatever comes in, a function gives a value of a bounded size, and gives it soon.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
