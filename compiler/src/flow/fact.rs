@@ -56,6 +56,8 @@ pub(super) enum Fact<'a> {
     Present(Place<'a>),
     /// The money there has one of these currencies.
     Currency(Place<'a>, Rc<BTreeSet<Currency>>),
+    /// There is no value.
+    Missing(Place<'a>),
     /// The event is of one of these triggers: their numbers, as a set.
     Trigger(u64),
 }
@@ -101,8 +103,13 @@ impl<'a> Facts<'a> {
         // The newest is the narrowest: it was learned where the older ones held.
         self.known.iter().rev().find_map(|fact| match fact {
             Fact::Currency(known, currencies) if known == place => Some(currencies),
-            Fact::Currency(..) | Fact::Present(_) | Fact::Trigger(_) => None,
+            Fact::Currency(..) | Fact::Present(_) | Fact::Missing(_) | Fact::Trigger(_) => None,
         })
+    }
+
+    /// Tells whether the place is known to have no value.
+    pub(super) fn is_missing(&self, place: &Place<'_>) -> bool {
+        self.known.iter().any(|fact| matches!(fact, Fact::Missing(known) if known == place))
     }
 
     /// Returns the triggers that the event can be of, as a set.
@@ -117,7 +124,7 @@ pub(super) fn triggers(facts: &[Fact<'_>]) -> Option<u64> {
         .iter()
         .filter_map(|fact| match fact {
             Fact::Trigger(set) => Some(*set),
-            Fact::Present(_) | Fact::Currency(..) => None,
+            Fact::Present(_) | Fact::Missing(_) | Fact::Currency(..) => None,
         })
         .reduce(|left, right| left & right)
 }
@@ -126,7 +133,7 @@ pub(super) fn triggers(facts: &[Fact<'_>]) -> Option<u64> {
 pub(super) fn facts_have(facts: &[Fact<'_>], place: &Place<'_>) -> bool {
     facts.iter().any(|fact| match fact {
         Fact::Present(known) | Fact::Currency(known, _) => known.is_within(place),
-        Fact::Trigger(_) => false,
+        Fact::Missing(_) | Fact::Trigger(_) => false,
     })
 }
 
@@ -135,11 +142,12 @@ pub(super) fn common<'a>(left: Vec<Fact<'a>>, right: &[Fact<'a>]) -> Vec<Fact<'a
     left.into_iter()
         .filter_map(|fact| match fact {
             Fact::Present(place) => facts_have(right, &place).then_some(Fact::Present(place)),
+            Fact::Missing(_) => right.contains(&fact).then_some(fact),
             Fact::Currency(place, currencies) => right.iter().find_map(|other| match other {
                 Fact::Currency(known, others) if *known == place => {
                     Some(Fact::Currency(place.clone(), Rc::new(currencies.union(others).copied().collect())))
                 }
-                Fact::Currency(..) | Fact::Present(_) | Fact::Trigger(_) => None,
+                Fact::Currency(..) | Fact::Present(_) | Fact::Missing(_) | Fact::Trigger(_) => None,
             }),
             Fact::Trigger(set) => triggers(right).map(|others| Fact::Trigger(set | others)),
         })

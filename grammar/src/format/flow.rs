@@ -87,9 +87,17 @@ impl Printer<'_> {
             from = to;
         }
         placed.sort_by_key(|placed| rank(&placed.clause.kind));
-        for placed in placed {
+        for (at, placed) in placed.into_iter().enumerate() {
             self.at(placed.from);
-            self.line_for(placed.clause.span.start, false);
+            let begin = placed.clause.span.start;
+            // `when no … within 6 hours` is one thought.
+            let belongs = at == 0 && matches!(placed.clause.kind, ClauseKind::Within(_));
+            if belongs && !self.has_comments(Span { start: placed.from.min(begin), end: begin }) {
+                self.skip_to(begin);
+                self.write(" ");
+            } else {
+                self.line_for(begin, false);
+            }
             self.clause(placed.clause);
             self.inline_comments(placed.to);
         }

@@ -123,6 +123,9 @@ impl<'a> Checker<'a> {
                     continue;
                 }
                 let place = Place { root: Root::Event, path: Cow::Borrowed(field.name.as_str()) };
+                if self.facts.is_missing(&place) {
+                    continue;
+                }
                 found.push(Candidate {
                     expr: self.event_expr(&field.name, span),
                     text: self.spell(&place),
@@ -135,6 +138,9 @@ impl<'a> Checker<'a> {
         }
         for binding in self.bindings.iter().filter(|binding| binding.failed.is_none()) {
             let place = Place { root: Root::Binding(binding.id), path: Cow::Borrowed("") };
+            if self.facts.is_missing(&place) {
+                continue;
+            }
             let optional = binding.optional && !self.facts.is_present(&place);
             let name = expr(ExprKind::Name(ident(&binding.name, span)), span);
             if *binding.ty == *want {

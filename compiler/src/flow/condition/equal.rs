@@ -29,10 +29,12 @@ impl<'a> Checker<'a> {
             self.report(diagnostic);
         }
         let facts: Vec<Fact<'a>> = self.present(&typed);
+        // What needs a value is not filled in from where there is none.
+        let none: Vec<Fact<'a>> = typed.place.iter().cloned().map(Fact::Missing).collect();
         let present = plan::Expr::IsPresent(Box::new(typed.expr));
         let test = if wanted { present } else { plan::Expr::Not(Box::new(present)) };
         let tree = self.test(expr, test);
-        let (when_true, when_false) = if wanted { (facts, Vec::new()) } else { (Vec::new(), facts) };
+        let (when_true, when_false) = if wanted { (facts, none) } else { (none, facts) };
         Checked { tree, when_true, when_false, partials: Vec::new() }
     }
 

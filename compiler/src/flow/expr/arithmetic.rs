@@ -1,5 +1,7 @@
 //! `+ - * /` and the sign.
 
+use std::rc::Rc;
+
 use std::borrow::Cow;
 
 use flow_grammar::span::Span;
@@ -76,6 +78,13 @@ impl<'a> Checker<'a> {
                 one_currency |= p.len() == 1 && p == q;
             }
             if !one_currency {
+                // Where the sum is there at all, it has the currency of both.
+                currencies = match (&a.currencies, &b.currencies) {
+                    (Some(p), Some(q)) => Some(Rc::new(p.intersection(q).copied().collect())),
+                    (known, None) | (None, known) => known.clone(),
+                };
+            }
+            if how == Arithmetic::Divide {
                 currencies = None;
             }
         }

@@ -110,7 +110,7 @@ impl<'a> Checker<'a> {
         };
         let key = condition.as_ref().and_then(|condition| key_of(condition, &reads));
         let about_the_run = |fact: &Fact<'a>| match fact {
-            Fact::Present(place) | Fact::Currency(place, _) => place.root != Root::Awaited,
+            Fact::Present(place) | Fact::Missing(place) | Fact::Currency(place, _) => place.root != Root::Awaited,
             Fact::Trigger(_) => true,
         };
         let wait = plan::WaitFor {

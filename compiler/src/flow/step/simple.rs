@@ -1,11 +1,14 @@
 //! `let`, `stop`, `return`, `require`.
 
+use std::borrow::Cow;
+
 use flow_grammar::syntax::{BinaryOp, Expr, ExprKind, Ident, Step};
 use flow_plan as plan;
 use flow_plan::ty::Type;
 use flow_plan::{Instr, Value};
 
 use super::super::check::Checker;
+use super::super::fact::{Fact, Place, Root};
 use super::super::fit::Target;
 use super::super::mend::Need;
 use super::super::typed::{Typed, split};
@@ -30,7 +33,12 @@ impl<'a> Checker<'a> {
             self.note_local(local, &typed.expr);
             self.build.set(local, std::mem::replace(&mut typed.expr, plan::Expr::Local(local)));
         }
-        self.bind(name.text.clone(), name.span, typed);
+        let currencies = typed.currencies.clone().filter(|_| !typed.optional);
+        let id = self.bind(name.text.clone(), name.span, typed);
+        if let Some(currencies) = currencies {
+            let place = Place { root: Root::Binding(id), path: Cow::Borrowed("") };
+            self.facts.learn([Fact::Currency(place, currencies)]);
+        }
         false
     }
 
