@@ -12,7 +12,7 @@ use flow_runtime::transport::{FastRandom, ReqwestTransport, SystemClock};
 use flow_runtime::world::World;
 use flow_sandbox::Sandbox;
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
@@ -33,6 +33,11 @@ pub(crate) async fn run(args: Run) -> Exit {
         }
     } else {
         None
+    };
+    // Before anything is told of the daemon: a signal that comes as soon as it says that it is ready must not end it.
+    let mut signals = match Signals::receive() {
+        Ok(signals) => signals,
+        Err(error) => return Exit::Usage(format!("signals cannot be received: {error}")),
     };
     let project = match Project::of(&args.project) {
         Ok(project) => project,
@@ -98,9 +103,13 @@ pub(crate) async fn run(args: Run) -> Exit {
     }
     notify(&[NotifyState::Ready]);
     if args.once {
-        once(&service, began).await;
+        tokio::select! {
+            () = once(&service, began) => {}
+            _ = signals.terminate.recv() => {}
+            _ = signals.interrupt.recv() => {}
+        }
     } else {
-        serve(host, &service, changes, reload_receiver).await;
+        serve(host, &service, signals, changes, reload_receiver).await;
     }
     notify(&[NotifyState::Stopping]);
     service.stop().await;
@@ -183,19 +192,32 @@ pub(crate) fn options(host: &Host, reload: mpsc::UnboundedSender<Asked>) -> Serv
     }
 }
 
+/// The signals that mean something to a daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn receive() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Waits for changes and signals until it is to stop.
 async fn serve(
     mut host: Host,
     service: &Service,
+    signals: Signals,
     mut changes: mpsc::UnboundedReceiver<Changed>,
     mut asked: mpsc::UnboundedReceiver<Asked>,
 ) {
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
-    else {
-        error!("signals cannot be received");
-        return;
-    };
+    let Signals { mut terminate, mut interrupt, mut hang_up } = signals;
     let mut watchdog = watchdog();
     let mut watched = true;
     loop {
