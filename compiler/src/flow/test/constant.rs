@@ -136,17 +136,11 @@ impl<'a> Checker<'a> {
             return Err(());
         };
         let (Some(date), Some(time)) = (self.calendar_date(expr.span, date), self.clock(time)) else { return Err(()) };
-        let (name, span) = match zone {
-            Some(zone) => (self.plain(zone, "a time zone").ok_or(())?, zone.span),
-            None => (self.settings.timezone.clone().unwrap_or_else(|| "UTC".to_owned()), expr.span),
+        let name = match zone {
+            Some(zone) => self.zone_of(zone).ok_or(())?,
+            None => self.settings.timezone.clone().unwrap_or_else(|| "UTC".to_owned()),
         };
-        let Some(zone) = flow_schedule::zone(&name) else {
-            let diagnostic = self
-                .diagnostic(Code::E601, span, format!("there is no time zone `{name}`"))
-                .help("zones are written as region and city: \"Europe/Paris\", \"America/New_York\", \"Asia/Tokyo\", or \"UTC\"");
-            self.report(diagnostic);
-            return Err(());
-        };
+        let zone = flow_schedule::zone(&name).ok_or(())?;
         date.to_datetime(time).to_zoned(zone).map(|at| Some(at.timestamp())).map_err(|_| ())
     }
 }
