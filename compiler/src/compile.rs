@@ -414,7 +414,15 @@ impl Compiler {
                     Some(found) => {
                         diagnostic.help(format!("did you mean `{found}`?")).fix(format!("`{found}`"), name.span, found, true)
                     }
-                    None => diagnostic.help("only a flow with a name can be tested alone: `flow NAME` before it"),
+                    None if names.is_empty() => {
+                        diagnostic.help("only a flow with a name can be tested alone: `flow NAME` before it")
+                    }
+                    None => {
+                        let known: Vec<String> = names.iter().take(6).map(|name| format!("`{name}`")).collect();
+                        let more = if names.len() > known.len() { ", …" } else { "" };
+                        let are = if names.len() == 1 { "the flow with a name is" } else { "the flows with a name are" };
+                        diagnostic.help(format!("{are} {}{more}", known.join(", ")))
+                    }
                 }
             })
             .collect()
@@ -530,13 +538,62 @@ fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
                 }
             }
             // Connectors are declared before; what was no item has its diagnostic among the syntax errors.
-            syntax::Item::Connector(_) | syntax::Item::Bad(_) => {}
+            syntax::Item::Bad(span) => unit.flow_count += usize::from(is_meant_as_flow(context.source, *span)),
+            syntax::Item::Connector(_) => {}
         }
     }
     unit.allows = Allows::of(context.file, context.source, parsed);
     unit.allows.silence(&mut unit.diagnostics);
     unit.diagnostics.append(&mut unit.allows.diagnostics);
+    for item in &parsed.file.items {
+        if let syntax::Item::Flow(node) = item {
+            drop_consequences(context.source, &parsed.errors, node.span, &mut unit.diagnostics);
+        }
+    }
     unit
+}
+
+/// Leaves out what is said about a flow only because a part of it could not be read: one cause, one diagnostic.
+///
+/// What needs the whole (is every value covered, is this reached, is the wait bounded) is not known, and what touches the
+/// unreadable part is another word about the same slip.
+fn drop_consequences(
+    source: &str,
+    errors: &[flow_grammar::SyntaxError],
+    flow: flow_grammar::span::Span,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let within = |span: flow_grammar::span::Span| flow.start <= span.start && span.end <= flow.end;
+    let unread: Vec<&flow_grammar::SyntaxError> = errors.iter().filter(|error| within(error.span)).collect();
+    if unread.is_empty() {
+        return;
+    }
+    let is_syntax = |one: &Diagnostic| unread.iter().any(|error| error.span == one.span && one.code.as_str() == error.code);
+    diagnostics.retain(|one| {
+        if !within(one.span) || is_syntax(one) {
+            return true;
+        }
+        let needs_all = matches!(one.code, Code::E305 | Code::E609 | Code::W707);
+        // A flow as a whole is not what touches it.
+        let touches = one.span != flow
+            && unread.iter().any(|error| {
+                let between = |a: u32, b: u32| source.get(a as usize..b as usize).is_none_or(|gap| gap.trim().is_empty());
+                between(one.span.end, error.span.start) && between(error.span.end, one.span.start)
+            });
+        !needs_all && !touches
+    });
+}
+
+/// Whether text that is no item was meant as a flow, and not as a test or a connector, or as the end of the item before.
+fn is_meant_as_flow(source: &str, bad: flow_grammar::span::Span) -> bool {
+    let text = bad.text(source);
+    let first = text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+    let begins_line = bad.start == 0 || source.as_bytes().get(bad.start as usize - 1) == Some(&b'\n');
+    match first.to_ascii_lowercase().as_str() {
+        "when" | "every" | "flow" => true,
+        "test" | "connector" | "" => false,
+        _ => begins_line && text.split_whitespace().any(|word| word == "do"),
+    }
 }
 
 /// A syntax error as a diagnostic.

@@ -1,10 +1,14 @@
 //! "Did you mean": the nearest of the names that would have been right.
 
-/// Returns the candidate nearest to `name`, within a third of its length (at least one edit), swaps counting one.
+/// Returns the candidate nearest to `name`, within a third of its length, swaps counting one.
 ///
 /// Candidates are of the right kind already; a tie goes to the first.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (name.chars().count() / 3).max(1);
+    // One letter of two is half of the word: that is no slip, but another name.
+    if name.chars().count() < 3 {
+        return None;
+    }
+    let limit = name.chars().count() / 3;
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         let distance = distance(name, candidate, limit);
@@ -55,5 +59,8 @@ mod tests {
         assert_eq!(nearest("custmer_email", names), Some("customer_email"));
         assert_eq!(nearest("temperature", names), None);
         assert_eq!(nearest("x", names), None);
+        assert_eq!(nearest("b", ["a", "ab"]), None);
+        assert_eq!(nearest("id", ["is"]), None);
+        assert_eq!(nearest("ids", ["id"]), Some("id"));
     }
 }

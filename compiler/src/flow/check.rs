@@ -291,7 +291,21 @@ impl<'a> Checker<'a> {
 
 /// Joins the lines of a text by single blanks.
 pub(super) fn one_line(text: &str) -> String {
-    if text.contains(['\n', '\t', '\r']) { text.split_whitespace().collect::<Vec<_>>().join(" ") } else { text.to_owned() }
+    if !text.contains(['\n', '\t', '\r']) {
+        return text.to_owned();
+    }
+    let mut joined = String::with_capacity(text.len());
+    for line in text.lines() {
+        let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        if words.starts_with([')', ']']) && joined.ends_with(',') {
+            joined.pop();
+        }
+        if !joined.is_empty() && !words.is_empty() && !joined.ends_with(['(', '[']) && !words.starts_with([')', ']']) {
+            joined.push(' ');
+        }
+        joined.push_str(&words);
+    }
+    joined
 }
 
 /// The words that can be names only in backticks or behind a dot.

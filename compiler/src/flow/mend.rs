@@ -77,7 +77,16 @@ impl<'a> Checker<'a> {
         if let Some(call) = value.failed {
             return self.after_failure(&text, value, expr, call);
         }
-        let label = if value.docs.is_empty() { value.type_name() } else { format!("{}  - {}", value.type_name(), value.docs) };
+        // What is calculated has no place of its own: the sum of two amounts is there where they have one currency.
+        let is_sum =
+            *value.ty == Type::Money && matches!(expr.kind.as_ref(), ExprKind::Binary(BinaryOp::Add | BinaryOp::Subtract, ..));
+        let label = if is_sum {
+            format!("{}  - amounts of different currencies have no sum", value.type_name())
+        } else if value.docs.is_empty() {
+            value.type_name()
+        } else {
+            format!("{}  - {}", value.type_name(), value.docs)
+        };
         let mut diagnostic =
             self.diagnostic(Code::E302, expr.span, format!("`{text}` can be missing here")).label(label).help(why.help());
         if let Some(place) = &value.place

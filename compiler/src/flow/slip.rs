@@ -54,8 +54,16 @@ impl<'a> Checker<'a> {
 
     /// `charge.amount`, `event.data.amount`, `stripe.charge_failed.amount`: the fields of the event have bare names.
     pub(super) fn long_way(&mut self, expr: &syntax::Expr, base: &syntax::Expr, name: &Ident) -> bool {
-        let Event::Known(source) = self.event() else { return false };
-        if self.frame.own.is_some() || self.frame.is_guard || self.event_field(&name.text).is_none() {
+        let awaited = self.awaited.as_ref().map(|awaited| awaited.source);
+        let source = match (awaited, self.event()) {
+            (Some(source), _) | (None, Event::Known(source)) => source,
+            _ => return false,
+        };
+        let has_field = match awaited {
+            Some(source) => source.record.field(&name.text).is_some(),
+            None => self.event_field(&name.text).is_some(),
+        };
+        if self.frame.own.is_some() || self.frame.is_guard || !has_field {
             return false;
         }
         let mut path = Vec::new();
@@ -72,6 +80,8 @@ impl<'a> Checker<'a> {
         };
         let is_event = match root.text.as_str() {
             "raw" | "run" | "env" | "error" => return false,
+            // Behind `event.` stands the event that started the run.
+            "trigger" | "event" if awaited.is_some() => return false,
             "trigger" => path.is_empty(),
             "event" => match path.last() {
                 Some(first) if self.event_field(first).is_none() => true,
@@ -102,11 +112,19 @@ impl<'a> Checker<'a> {
             return false;
         }
         let text = self.text_of(expr);
-        let written = if self.is_hidden(&name.text) { format!("event.{}", name.text) } else { name.text.clone() };
+        let written =
+            if awaited.is_none() && self.is_hidden(&name.text) { format!("event.{}", name.text) } else { name.text.clone() };
+        let help = if awaited.is_some() {
+            format!(
+                "in this condition `{written}` is that of the awaited event; that of the event that started the run is behind `event.`"
+            )
+        } else {
+            format!("`{written}` is that of the event that starts the flow")
+        };
         let diagnostic = self
             .diagnostic(Code::E201, expr.span, format!("there is no `{text}`, but there is `{written}`"))
             .label("the fields of the event stand by themselves")
-            .help(format!("`{written}` is that of the event that starts the flow"))
+            .help(help)
             .fix(format!("`{written}`"), expr.span, written, true);
         self.report(diagnostic);
         true

@@ -164,9 +164,21 @@ pub(super) async fn command(state: &Arc<State>, command: Command, params: Option
 
 fn events(state: &State, params: &Params) -> Result<Json, HttpError> {
     let limit = params.limit()?;
+    // As flows write it: `stripe.charge_failed` is a trigger of one connection.
+    let trigger = params.text("trigger");
+    let (of, trigger) = match trigger.as_deref().and_then(|trigger| trigger.split_once('.')) {
+        Some((connection, name)) => (Some(connection.to_owned()), Some(name.to_owned())),
+        None => (None, trigger),
+    };
+    let connection = params.text("connection");
+    if let (Some(connection), Some(of)) = (&connection, &of)
+        && connection != of
+    {
+        return Ok(json!({ "events": [], "next": null }));
+    }
     let query = EventQuery {
-        connection: params.text("connection"),
-        trigger: params.text("trigger"),
+        connection: connection.or(of),
+        trigger,
         since: params.instant("since", state.world.clock.now())?,
         before: params.number("after")?,
         limit,

@@ -44,6 +44,11 @@ async fn flows_events_and_runs_are_shown() {
     let first = get(&daemon, "/api/v1/events?limit=3&connection=acme&trigger=paid&since=1h").await.json();
     assert_eq!(first["events"].as_array().unwrap().len(), 3);
     assert_eq!(first["events"][0]["id"], "evt/4 ?");
+    // A trigger may be named as flows name it.
+    let whole = get(&daemon, "/api/v1/events?limit=3&trigger=acme.paid&since=1h").await.json();
+    assert_eq!(whole["events"], first["events"]);
+    let none = get(&daemon, "/api/v1/events?trigger=acme.paid&connection=other").await.json();
+    assert_eq!(none["events"].as_array().unwrap().len(), 0);
     let next = format!("/api/v1/events?limit=3&after={}", first["next"].as_str().unwrap());
     let second = get(&daemon, &next).await.json();
     assert_eq!((second["events"].as_array().unwrap().len(), &second["next"]), (2, &serde_json::Value::Null));

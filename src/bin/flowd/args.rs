@@ -207,7 +207,7 @@ pub(crate) struct Events {
     /// Only of this connection
     #[arg(long)]
     pub(crate) connection: Option<String>,
-    /// Only of this trigger
+    /// Only of this trigger, as in `charge_failed` or `stripe.charge_failed`
     #[arg(long)]
     pub(crate) trigger: Option<String>,
     #[command(flatten)]

@@ -165,6 +165,13 @@ impl<'a> Checker<'a> {
                     input.name.clone(),
                     true,
                 );
+            } else if let Some(input) = described_as(&name.text, inputs) {
+                diagnostic = diagnostic.help(format!("did you mean `{}`? {}", input.name, input.docs).trim_end().to_owned()).fix(
+                    format!("`{}`", input.name),
+                    name.span,
+                    input.name.clone(),
+                    false,
+                );
             } else if inputs.is_empty() {
                 diagnostic = diagnostic.help("it has no inputs");
             } else {
@@ -214,6 +221,24 @@ impl<'a> Checker<'a> {
         diagnostic.fixes.push(Fix { title: format!("`{}`", titles.join(", ")), edits, safe: false });
         self.report(diagnostic);
     }
+}
+
+/// The one input whose description uses this word.
+fn described_as<'i>(word: &str, inputs: &'i [Input]) -> Option<&'i Input> {
+    let word = word.to_lowercase().replace('_', " ");
+    let says = |input: &&Input| {
+        let docs = input.docs.to_lowercase();
+        word.len() > 2
+            && docs.match_indices(&word).any(|(at, found)| {
+                let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+                let before = docs.get(..at).and_then(|text| text.chars().next_back());
+                let behind = docs.get(at + found.len()..).and_then(|text| text.chars().next());
+                !letter(before) && !letter(behind)
+            })
+    };
+    let is_it = |input: &&Input| input.docs.trim_end_matches('.').to_lowercase().strip_prefix("the ") == Some(&word);
+    let mut found = inputs.iter().filter(says);
+    inputs.iter().find(is_it).or_else(|| found.next().filter(|_| found.next().is_none()))
 }
 
 fn personal_help(target: Target<'_>) -> String {

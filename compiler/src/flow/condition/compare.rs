@@ -6,7 +6,7 @@ use std::rc::Rc;
 use flow_grammar::span::Span;
 use flow_grammar::syntax::{self, ExprKind};
 use flow_plan as plan;
-use flow_plan::ty::Type;
+use flow_plan::ty::{TextKind, Type};
 use flow_plan::{Currency, Order, Value};
 use rust_decimal::Decimal;
 
@@ -319,6 +319,15 @@ impl<'a> Checker<'a> {
                         format!("length({})", self.text_of(left)),
                         false,
                     )
+            }
+            (Type::Text(TextKind::Id(connector, record)), Type::Text(TextKind::Id(other, thing)))
+                if (connector, record) != (other, thing) =>
+            {
+                diagnostic.message =
+                    format!("`{}` and `{}` are ids of different things", self.text_of(left), self.text_of(right));
+                diagnostic.help(format!(
+                    "the id of a `{connector}.{record}` is never that of a `{other}.{thing}`: compare ids of one thing, or what both have, such as an email address"
+                ))
             }
             (Type::Text(_) | Type::Enum { .. }, Type::Text(_) | Type::Enum { .. }) => diagnostic
                 .help("texts have no order; compare with `is`, `contains`, `starts with`, `matches` or `in [\"a\", \"b\"]`"),

@@ -4,6 +4,7 @@ mod compare;
 mod equal;
 mod member;
 mod never;
+mod several;
 
 use flow_grammar::syntax::{self, BinaryOp, ExprKind, IsTest};
 use flow_plan as plan;
@@ -143,6 +144,9 @@ impl<'a> Checker<'a> {
     }
 
     fn or(&mut self, left: &syntax::Expr, right: &syntax::Expr, position: Position) -> Checked<'a> {
+        if self.bare_values_behind_or(left, right) {
+            return self.unknown_test();
+        }
         self.negation = None;
         let mut left = self.condition(left, position);
         let mark = self.facts.mark();

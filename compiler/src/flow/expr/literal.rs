@@ -169,7 +169,7 @@ impl<'a> Checker<'a> {
 
     pub(super) fn date_time(&mut self, span: Span, date: &str, time: &TimeLit) -> Typed<'a> {
         let (Some(date), Some(time)) = (self.calendar_date(span, date), self.clock(time)) else { return Typed::unknown() };
-        let why = "the time on the clocks of a place: it is another instant in each";
+        let why = "the time on the clocks of a place: it is another instant in each zone";
         let Some(zone) = self.zone_for(span, InZone::Project, why) else { return Typed::unknown() };
         match flow_schedule::showing(date.to_datetime(time), Some(&zone)) {
             Some(at) => Typed::constant(Value::Instant(at), Type::DateTime),

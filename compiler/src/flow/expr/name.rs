@@ -21,6 +21,10 @@ impl<'a> Checker<'a> {
         }
         if let Some((connection, connector)) = self.bare_connection(&name.text) {
             self.uses(connection);
+            // An event that is not known may have a field of that name.
+            if matches!(self.event(), Event::Unknown) && self.frame.own.is_none() {
+                return Typed::unknown();
+            }
             let diagnostic = self
                 .diagnostic(Code::E301, name.span, format!("`{connection}` is a connection, not a value"))
                 .label(format!("{} itself", connector.title))

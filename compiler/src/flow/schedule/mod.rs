@@ -247,9 +247,9 @@ impl<'a> Checker<'a> {
             Rule::Interval(_) => "days and weeks are counted by the calendar of a place",
             Rule::Cron(_) => "cron rules go by the clocks of a place",
             Rule::Calendar { times, .. } if times.iter().any(|time| matches!(time, plan::DayTime::Clock { .. })) => {
-                "this time comes at another instant in each"
+                "it is this time at another instant in each zone"
             }
-            Rule::Calendar { .. } | Rule::Hourly { .. } => "a day begins at another instant in each",
+            Rule::Calendar { .. } | Rule::Hourly { .. } => "a day begins at another instant in each zone",
         };
         let diagnostic = self
             .diagnostic(Code::E603, every.span, "in which time zone?")

@@ -45,6 +45,8 @@ impl<'a> Checker<'a> {
         let before = self.known.clone();
         let mut seen: Vec<Value> = Vec::new();
         let mut has_else = false;
+        // An arm for a value that is a slip was meant for one of those that would be said to have none.
+        let mut unread = false;
         let mut effect_within = false;
         let mut all_end = true;
         let mut count: Option<Count> = None;
@@ -66,6 +68,7 @@ impl<'a> Checker<'a> {
             } else {
                 let before = seen.len();
                 let choices = self.patterns(&value, arm, &mut seen);
+                unread |= choices.len() < arm.patterns.len();
                 if by_trigger {
                     arm_triggers = Some(self.triggers_named(seen.get(before..).unwrap_or_default()));
                 }
@@ -116,7 +119,7 @@ impl<'a> Checker<'a> {
         self.effect_before |= effect_within;
         self.known = before;
         self.build.here(end);
-        if !value.is_unknown() {
+        if !value.is_unknown() && !unread {
             self.check_covered(step, subject, &value, &seen, has_else, arms);
         }
         let text = self.heading(step, subject.span);

@@ -1,6 +1,6 @@
 //! `wait 3 days`, `wait until 09:00 in "Europe/Paris"`.
 
-use flow_grammar::syntax::{DurationLit, Expr, Step, TextLit};
+use flow_grammar::syntax::{DurationLit, Expr, ExprKind, Step, TextLit};
 use flow_plan as plan;
 use flow_plan::Instr;
 use flow_plan::ty::Type;
@@ -78,7 +78,10 @@ impl<'a> Checker<'a> {
                     Type::Duration => diagnostic
                         .help("a length of time stands behind `wait` alone, and is written out: `wait 3 days`; or add it to an instant")
                         .fix(format!("`wait until now + {text}`"), at.span, format!("now + {text}"), false),
-                    Type::Date => diagnostic.help("a day begins at midnight: `wait until 2026-11-22 00:00`"),
+                    Type::Date if matches!(at.kind.as_ref(), ExprKind::Date(_)) => diagnostic
+                        .help(format!("a day begins at midnight: `wait until {text} 00:00`"))
+                        .fix(format!("`wait until {text} 00:00`"), at.span, format!("{text} 00:00"), false),
+                    Type::Date => diagnostic.help("a day has no time: which instant of it is meant?"),
                     Type::Bool => diagnostic.help(
                         "a condition is not waited for: what makes it true is an event, `wait for stripe.invoice_paid where …`",
                     ),
