@@ -201,6 +201,11 @@ fn joined_condition(look: &Look<'_>) -> Option<SyntaxError> {
     Some(if look.word(compares) == "is" { guess(error) } else { fix(error) })
 }
 
+/// Whether a word begins a line of a test.
+pub(super) fn begins_test_line(word: &str) -> bool {
+    matches!(word, "given" | "after" | "expect")
+}
+
 /// A missing comma, or a sign between steps that is none.
 pub(super) fn separator(look: &Look<'_>) -> Option<SyntaxError> {
     let at = look.found;
@@ -208,6 +213,8 @@ pub(super) fn separator(look: &Look<'_>) -> Option<SyntaxError> {
     let word = look.word(at);
     let open = look.open_bracket(at).map(|open| look.word(open));
     let begins_value = match look.kind(at) {
+        // In a test the next line begins: what is missing is the closing brace.
+        Some(Kind::Word) if look.place == Rule::only_tests && begins_test_line(word) && look.word(at + 1) != ":" => false,
         Some(Kind::Word) => !is_reserved(word) || matches!(word, "not" | "true" | "false"),
         Some(Kind::Number | Kind::Time | Kind::Text) => true,
         Some(Kind::Sign) => matches!(word, "{" | "["),
@@ -350,7 +357,7 @@ pub(super) fn late_clause(look: &Look<'_>) -> Option<SyntaxError> {
         _ => false,
     };
     let behind_do = look.last_of(at, &["do"]);
-    if !clause || look.expects(is_clause) || !look.place_is_flow() {
+    if !clause || look.expects(is_clause) || !look.place_is_flow() || look.place == Rule::only_tests {
         return None;
     }
     let span = look.span(at);

@@ -19,6 +19,7 @@ mod missing;
 mod money;
 mod shape;
 mod similar;
+mod slip;
 mod text;
 mod token;
 mod top;
@@ -47,6 +48,7 @@ fn explain(source: &str, place: Rule, previous: Option<Span>, bad: Span) -> Synt
     let mut error = hidden::find(&look)
         .or_else(|| money::find(&look))
         .or_else(|| text::quotes(&look))
+        .or_else(|| slip::find(&look))
         .or_else(|| limit::find(&look))
         .or_else(|| meant::find(&look))
         .or_else(|| text::open(&look))

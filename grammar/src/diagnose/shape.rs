@@ -4,7 +4,7 @@ use super::amount::amount;
 use super::expected::{is_clause, is_value, phrase};
 use super::habit::step_word;
 use super::look::{Look, is_reserved};
-use super::missing::{late_clause, missing_braces, missing_do, separator, small};
+use super::missing::{begins_test_line, late_clause, missing_braces, missing_do, separator, small};
 use super::similar::nearest;
 use super::token::Kind;
 use super::top::short;
@@ -188,7 +188,11 @@ fn brackets(look: &Look<'_>) -> Option<SyntaxError> {
         _ => ("}", Rule::rbrace),
     };
     let wrong = matches!(word, ")" | "]" | "}") && word != closing;
-    let ends = look.token(at).is_none() || wrong || look.begins_line(at) || is_reserved(word);
+    let ends = look.token(at).is_none()
+        || wrong
+        || look.begins_line(at)
+        || is_reserved(word)
+        || look.place == Rule::only_tests && begins_test_line(word);
     if !ends || !(look.expects_rule(rule) || wrong || look.token(at).is_none()) {
         return None;
     }

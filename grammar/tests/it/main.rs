@@ -8,4 +8,5 @@ mod forms;
 mod hostile;
 mod mistakes;
 mod props;
+mod slips;
 mod support;
