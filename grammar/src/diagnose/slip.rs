@@ -158,11 +158,11 @@ fn place(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     let text = span.text(look.source);
     let message = "a time zone stands behind `in`, as a text";
     if behind_in {
-        let error = instead(span, message, &format!("\"{text}\""));
+        let form = format!("\"{text}\"");
         return Some(if text.contains('/') {
-            error
+            instead(span, message, &form)
         } else {
-            error.help(format!(
+            perhaps(span, message, &form).help(format!(
                 "write `in` and a region with a city, such as \"Europe/Paris\", in quotes; \"{text}\" may be a city of it"
             ))
         });
@@ -172,7 +172,7 @@ fn place(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
 
 /// `every day at 9:00 when stripe.charge_failed`.
 fn two_starts(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
-    let every = schedule(look, at)?;
+    let every = schedule(look, at.checked_sub(1)?)?;
     if look.word(at) != "when" || look.begins_line(at) {
         return None;
     }
@@ -385,7 +385,7 @@ fn bare_unit(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         inserting(
             SyntaxError::new("E111", look.span(at), "a duration begins with its number")
                 .label(format!("how many {unit}s?"))
-                .help(format!("write `{before} 1 {unit}`")),
+                .help(format!("write `{}{before} 1 {unit}`", if before == "to" { "up " } else { "" })),
             look,
             "add `1`",
             " 1",
