@@ -45,10 +45,14 @@ fn clause(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     let span = look.span(at);
     let number_next = look.kind(at + 1) == Some(Kind::Number) || matches!(look.word(at + 1), "once" | "twice");
     let error = |message: &str| SyntaxError::new("E108", span, message).label(format!("`{word}` is not part of Flow"));
+    let count = look.word(at + 1);
+    let time = if look.word(at + 2) == "per" { look.word(at + 3) } else { "hour" };
     match word {
         "max" | "maximum" | "limit" | "upto" if number_next => Some(
             error("a limit of starts is written `at most`")
-                .help("`at most 3 per hour` leaves out what is more; `throttle to 3 per hour` lets it wait")
+                .help(format!(
+                    "`at most {count} per {time}` leaves out what is more; `throttle to {count} per {time}` lets it wait"
+                ))
                 .fix("replace it by `at most`", span, "at most"),
         ),
         "min" | "minimum" if number_next => {
@@ -60,7 +64,9 @@ fn clause(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         }
         "ratelimit" | "rate_limit" | "rate" if number_next => Some(
             error("a bound on how fast a flow starts is written `throttle to`")
-                .help("`throttle to 10 per minute` lets the others wait; `at most 10 per minute` leaves them out")
+                .help(format!(
+                    "`throttle to {count} per {time}` lets the others wait; `at most {count} per {time}` leaves them out"
+                ))
                 .guess("replace it by `throttle to`", span, "throttle to"),
         ),
         "cooldown" | "debounce" if number_next => {

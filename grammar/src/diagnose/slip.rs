@@ -2,7 +2,7 @@
 //! `retry never`, `once per id for 30 days`.
 
 use super::amount::currency_of;
-use super::expected::is_clause;
+use super::expected::{is_clause, is_step};
 use super::look::{Look, is_reserved};
 use super::shape::inserting;
 use super::token::Kind;
@@ -31,6 +31,7 @@ pub(super) fn find(look: &Look<'_>) -> Option<SyntaxError> {
         .or_else(|| address(look, at))
         .or_else(|| early_quote(look, at))
         .or_else(|| wait(look, at))
+        .or_else(|| inner_do(look, at))
 }
 
 /// `form` replaces `span`, and means the same.
@@ -538,6 +539,21 @@ fn wait(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         ),
         _ => None,
     }
+}
+
+/// `do { do a.b }`.
+fn inner_do(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
+    if look.word(at) != "do" || look.place != Rule::only_steps || !look.expects(is_step) {
+        return None;
+    }
+    let span = look.span(at);
+    let whole = Span { start: span.start, end: look.span(at + 1).start.max(span.end) };
+    Some(
+        SyntaxError::new("E102", span, "`do` stands once, before the steps of the flow")
+            .label("a step needs none of its own")
+            .help("each step begins with the name of its connection")
+            .fix("remove `do`", whole, ""),
+    )
 }
 
 fn is_day(word: &str) -> bool {

@@ -27,6 +27,8 @@ const SLIPS: &[&str] = &[
     "when stripe.charge_failed one per day do a.b",
     "when stripe.charge_failed at most 1x per day do a.b",
     "when stripe.charge_failed at most 3x per day do a.b",
+    "when stripe.charge_failed max 3 per day do a.b",
+    "when stripe.charge_failed limit 5 per hour do a.b",
     "when stripe.charge_failed 3 times within hour do a.b",
     "when stripe.charge_failed do a.b retry 6x",
     "when stripe.charge_failed do a.b retry over 2 hours",
@@ -46,6 +48,8 @@ const SLIPS: &[&str] = &[
     "when a.b do { wait for c.d where id is event.id up to 3 days as m stop }",
     "when a.b do { wait for c.d up to week stop }",
     "when a.b do { wait hour stop }",
+    "when a.b do { do c.d(x: 1) }",
+    "when a.b do {\n  do c.d(x: 1)\n  do e.f\n}",
     "test \"x\" {\n  given a.b { amount: 500 USD\n  expect c.d once\n}",
     "test \"x\" { given a.b { amount: 500 USD expect c.d once }",
 ];

@@ -25,7 +25,7 @@ impl<'a> Checker<'a> {
         let mut order = Vec::with_capacity(call.args.len());
         let mut sound = true;
         for arg in &call.args {
-            match self.input_of(arg, target) {
+            match self.input_of(arg, call, target) {
                 Some(at) => match given.get_mut(at) {
                     Some(slot @ None) => {
                         *slot = Some(arg);
@@ -144,7 +144,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The input that an argument is for.
-    fn input_of(&mut self, arg: &Arg, target: Target<'a>) -> Option<usize> {
+    fn input_of(&mut self, arg: &Arg, call: &Call, target: Target<'a>) -> Option<usize> {
         let inputs = &target.operation.inputs;
         let Some(name) = &arg.name else {
             if inputs.len() == 1 {
@@ -165,7 +165,7 @@ impl<'a> Checker<'a> {
                     input.name.clone(),
                     true,
                 );
-            } else if let Some(input) = described_as(&name.text, inputs) {
+            } else if let Some(input) = described_as(&name.text, inputs).filter(|input| !is_named(call, input)) {
                 diagnostic = diagnostic.help(format!("did you mean `{}`? {}", input.name, input.docs).trim_end().to_owned()).fix(
                     format!("`{}`", input.name),
                     name.span,
@@ -221,6 +221,10 @@ impl<'a> Checker<'a> {
         diagnostic.fixes.push(Fix { title: format!("`{}`", titles.join(", ")), edits, safe: false });
         self.report(diagnostic);
     }
+}
+
+fn is_named(call: &Call, input: &Input) -> bool {
+    call.args.iter().any(|arg| arg.name.as_ref().is_some_and(|name| name.text == input.name))
 }
 
 /// The one input whose description uses this word.
