@@ -148,7 +148,7 @@ fn place(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     let behind_in = look.word_before(at, 1) == "in" && look.expects_rule(Rule::text);
     let behind_time = at.checked_sub(1).is_some_and(|before| look.kind(before) == Some(Kind::Time));
     let name = |at: usize| look.kind(at) == Some(Kind::Word) && !is_reserved(look.word(at));
-    if !name(at) || !behind_in && !(behind_time && look.word(at + 1) == "/") {
+    if !(name(at) && (behind_in || behind_time && look.word(at + 1) == "/")) {
         return None;
     }
     let mut last = at;
