@@ -91,6 +91,7 @@ pub struct Duplicate {
 /// A sound flow, as far as the others have to know it.
 #[derive(Debug)]
 struct Head {
+    /// Empty where only a verdict is wanted and no other flow of the file could be the same.
     id: String,
     named: bool,
     line: u32,
@@ -326,7 +327,7 @@ impl Compiler {
         let mut units = BTreeMap::new();
         for (file, state) in &self.files {
             let Some(unit) = &state.unit else { continue };
-            for head in &unit.heads {
+            for head in unit.heads.iter().filter(|head| !head.id.is_empty()) {
                 if let Some(other) = first.insert(&head.id, (file, head)) {
                     duplicates.push(Duplicate {
                         file: file.clone(),
@@ -504,6 +505,7 @@ fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
     let mut unit =
         Unit { diagnostics: parsed.errors.iter().map(|error| from_syntax(context.file, error)).collect(), ..Unit::default() };
     let index = LineIndex::new(context.source);
+    let mut nameless: Vec<(u64, usize, &syntax::Flow)> = Vec::new();
     for item in &parsed.file.items {
         match item {
             syntax::Item::Flow(node) => {
@@ -513,6 +515,9 @@ fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
                 unit.diagnostics.extend(outcome.diagnostics);
                 unit.used_connections.extend(outcome.used_connections);
                 unit.expanded.extend(outcome.expanded);
+                if let (true, Some(summary)) = (node.name.is_none(), &outcome.summary) {
+                    nameless.push((summary.alike, unit.heads.len(), node));
+                }
                 unit.summaries.extend(outcome.summary);
                 if let Some(mut flow) = outcome.flow {
                     flow.line = line_of(&index, context.source, node);
@@ -540,6 +545,15 @@ fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
             // Connectors are declared before; what was no item has its diagnostic among the syntax errors.
             syntax::Item::Bad(span) => unit.flow_count += usize::from(is_meant_as_flow(context.source, *span)),
             syntax::Item::Connector(_) => {}
+        }
+    }
+    if context.settings.tells_apart_only() {
+        // To write a flow in its canonical form takes as long as to check it: only for those that may be the same.
+        nameless.sort_by_key(|(alike, ..)| *alike);
+        for (_, at, node) in nameless.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1).flatten() {
+            if let Some(head) = unit.heads.get_mut(*at) {
+                head.id = flow::nameless_id(context.file, node);
+            }
         }
     }
     unit.allows = Allows::of(context.file, context.source, parsed);

@@ -36,6 +36,13 @@ pub struct Settings {
     pub freeze: bool,
 }
 
+impl Settings {
+    /// Tells whether the ids of flows without a name serve to find those that stand there twice, and for nothing else.
+    pub(crate) fn tells_apart_only(&self) -> bool {
+        self.verdict_only && !self.freeze
+    }
+}
+
 /// A connection of flow.toml.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConnectionSettings {

@@ -94,7 +94,7 @@ impl<'a> Checker<'a> {
     }
 
     /// What a connector's own steps do is its own affair, and what is only tried counts for nothing.
-    fn freezes(&self) -> bool {
+    pub(super) fn freezes(&self) -> bool {
         self.settings.freeze && self.quiet == 0 && self.frame.depth == 0 && self.frame.own.is_none()
     }
 }

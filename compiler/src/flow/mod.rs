@@ -258,6 +258,11 @@ impl<'a> Checker<'a> {
     }
 }
 
+/// Returns the id of a flow without a name: it is the same as long as the flow says the same.
+pub(crate) fn nameless_id(file: &str, node: &syntax::Flow) -> String {
+    format!("{file}:{}", plan::short_hash(&show::normalized(node)))
+}
+
 /// Tells whether a block has an action, or an end.
 fn does_something(block: &syntax::Block) -> bool {
     block.steps.iter().any(|step| match &step.kind {

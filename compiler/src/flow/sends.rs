@@ -90,6 +90,9 @@ impl Sends {
 impl<'a> Checker<'a> {
     /// Notes that a local has the result of an operation.
     pub(super) fn note_result(&mut self, local: u16, connection: &str, operation: &str, output: &Type) {
+        if self.is_verdict_only() {
+            return;
+        }
         let (connection, path) = (connection.to_owned(), operation.to_owned());
         let known =
             Known { connection, path, whole: true, ty: output.required().clone(), personal: self.sends.is_personal(local) };
@@ -98,6 +101,9 @@ impl<'a> Checker<'a> {
 
     /// Notes what a local is made of.
     pub(super) fn note_local(&mut self, local: u16, value: &Expr) {
+        if self.is_verdict_only() {
+            return;
+        }
         let origin = match self.known(value, None) {
             Some(known) => Origin::Value(known),
             None => {
@@ -111,6 +117,9 @@ impl<'a> Checker<'a> {
 
     /// Notes that a local has an item of a list.
     pub(super) fn note_item(&mut self, local: u16, list: &Expr) {
+        if self.is_verdict_only() {
+            return;
+        }
         self.note_local(local, list);
         if let Some((_, Origin::Value(known))) = self.sends.locals.last_mut() {
             *known = known.clone().item();

@@ -48,7 +48,8 @@ impl<'a> Checker<'a> {
     pub(super) fn flow_id(&self, node: &syntax::Flow) -> String {
         match &node.name {
             Some(name) => name.text.clone(),
-            None => format!("{}:{}", self.file, plan::short_hash(&super::show::normalized(node))),
+            None if self.settings.tells_apart_only() => String::new(),
+            None => super::nameless_id(self.file, node),
         }
     }
 

@@ -111,7 +111,7 @@ fn lets_through(when: &Dnf, summary: &Summary) -> bool {
                     Leaf::Origin => claim.domain.contains(&flow_plan::Value::text("flow")) == Some(true),
                     Leaf::Field(_) => {
                         let field = summary.fields.iter().find(|(key, _)| *key == claim.key);
-                        field.is_some_and(|(_, field)| Domain::declared(field) == claim.domain)
+                        field.is_some_and(|(_, field)| Domain::declared(field) == *claim.domain)
                     }
                     Leaf::Outside | Leaf::Moment | Leaf::Other => false,
                 })

@@ -41,8 +41,8 @@ pub(super) fn check(rules: &Rules<'_>) -> Vec<Diagnostic> {
         if summary.has_window {
             continue;
         }
-        for start in &summary.starts {
-            for act in &summary.acts {
+        for start in summary.starts.iter().filter(|start| is_tellable(&start.when)) {
+            for act in summary.acts.iter().filter(|act| is_tellable(&act.when)) {
                 let Some(key) = act.key else { continue };
                 let mut hasher = DefaultHasher::new();
                 (&start.event, key).hash(&mut hasher);
@@ -144,6 +144,12 @@ fn pins(when: &Dnf) -> Option<(Key, Vec<Arc<str>>)> {
         }
         (texts.len() <= MOST_PINS).then_some((claim.key, texts))
     })
+}
+
+/// Tells whether an example event could be made for it at all: most of what is done behind a question to a service is not
+/// compared with thousands of others of its kind for nothing.
+fn is_tellable(when: &Dnf) -> bool {
+    when.exact && when.cubes.iter().any(witness::is_about_events)
 }
 
 /// Returns an event that fits both.

@@ -38,7 +38,8 @@ pub(super) enum Leaf {
 pub(super) struct Claim {
     pub(super) key: Key,
     pub(super) leaf: Leaf,
-    pub(super) domain: Domain,
+    /// Shared: claims are copied from alternative to alternative, and seldom changed.
+    pub(super) domain: Arc<Domain>,
 }
 
 /// A test that is not looked into, and its answer.
@@ -105,12 +106,18 @@ impl Dnf {
         self.cubes.is_empty()
     }
 
+    /// Tells whether nothing is asked.
+    pub(super) fn is_always(&self) -> bool {
+        self.exact && matches!(self.cubes.as_slice(), [only] if only.is_trivial())
+    }
+
     /// Returns where both hold. Beyond the bound the second is left out.
     pub(super) fn and(&self, other: &Self) -> Self {
-        if let ([only], true) = (other.cubes.as_slice(), other.exact)
-            && only.is_trivial()
-        {
+        if other.is_always() {
             return self.clone();
+        }
+        if self.is_always() {
+            return other.clone();
         }
         if self.cubes.len().saturating_mul(other.cubes.len()) > MOST_CUBES * MOST_CUBES {
             return Self { cubes: self.cubes.clone(), exact: false };
@@ -159,7 +166,7 @@ impl Cube {
                     if domain.is_empty() {
                         return None;
                     }
-                    claims.push(Claim { key: x.key, leaf: x.leaf, domain });
+                    claims.push(Claim { key: x.key, leaf: x.leaf, domain: Arc::new(domain) });
                     a.next();
                     b.next();
                 }
@@ -181,7 +188,7 @@ impl Cube {
     }
 
     fn claim(key: Key, leaf: Leaf, domain: Domain) -> Option<Self> {
-        (!domain.is_empty()).then(|| Self { claims: vec![Claim { key, leaf, domain }], atoms: Vec::new() })
+        (!domain.is_empty()).then(|| Self { claims: vec![Claim { key, leaf, domain: Arc::new(domain) }], atoms: Vec::new() })
     }
 }
 
@@ -202,6 +209,11 @@ impl<'f> Reader<'f> {
         &mut self.keys
     }
 
+    /// Returns the keys, to look at.
+    pub(super) fn known_keys(&self) -> &Keys<'f> {
+        &self.keys
+    }
+
     /// Returns when a condition holds.
     pub(super) fn condition(&self, condition: &Condition) -> Dnf {
         self.tree(condition, true)
@@ -220,11 +232,9 @@ impl<'f> Reader<'f> {
     #[expect(clippy::unused_self, reason = "reads as a part of the walk")]
     fn all(&self, parts: impl Iterator<Item = Dnf>, conjunction: bool) -> Dnf {
         if conjunction {
-            let mut together = Dnf::always();
-            for part in parts {
-                together = together.and(&part);
-            }
-            together
+            let mut parts = parts;
+            let first = parts.next().unwrap_or_else(Dnf::always);
+            parts.fold(first, |together, part| together.and(&part))
         } else {
             parts.fold(Dnf::never(), Dnf::or)
         }

@@ -1,14 +1,13 @@
 //! What a flow is to the others: what starts it, what it surely does, what that causes, and what bounds it.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use flow_grammar::span::Span;
 use flow_grammar::syntax::{self, Block, ClauseKind, ElseBranch, IfStep, Step, StepKind};
 use flow_plan as plan;
-use flow_plan::{Effect, Expr, FieldShape, Instr, StartKind};
+use flow_plan::{Condition, Effect, Expr, FieldShape, Instr, StartKind};
 
 use super::key::Key;
 use super::solve::{Dnf, Reader};
@@ -34,6 +33,8 @@ pub struct Summary {
     pub(super) once: Option<Span>,
     /// Connections and sources of the events that it awaits.
     pub(super) listens: Vec<(String, Listens)>,
+    /// A hash that is the same for flows that say the same, and seldom for others.
+    pub(crate) alike: u64,
 }
 
 /// What of a connection a flow listens to.
@@ -105,7 +106,13 @@ pub(crate) fn summary(flow: &plan::Flow, node: &syntax::Flow, source: &str) -> S
             listens.extend(listened(&wait.trigger));
         }
     }
-    let acts = walk.acts;
+    let Walk { acts, reader, .. } = walk;
+    let mut alike = DefaultHasher::new();
+    if let Some(filter) = &flow.filter {
+        feed_condition(&reader, filter, &mut alike);
+    }
+    starts.iter().for_each(|start| start.event.hash(&mut alike));
+    acts.iter().for_each(|act| (act.key, &act.name).hash(&mut alike));
     let limits = &flow.limits;
     let (head, when) = spans(node, source);
     let mut summary = Summary {
@@ -124,9 +131,19 @@ pub(crate) fn summary(flow: &plan::Flow, node: &syntax::Flow, source: &str) -> S
             node.clauses.iter().find_map(|clause| matches!(clause.kind, ClauseKind::OncePer(_)).then_some(clause.span))
         }),
         listens,
+        alike: alike.finish(),
     };
     summary.fields = claimed(&summary, flow);
     summary
+}
+
+fn feed_condition(reader: &Reader<'_>, condition: &Condition, to: &mut DefaultHasher) {
+    std::mem::discriminant(condition).hash(to);
+    match condition {
+        Condition::All(parts) | Condition::Any(parts) => parts.iter().for_each(|part| feed_condition(reader, part, to)),
+        Condition::Not(inner) => feed_condition(reader, inner, to),
+        Condition::Test { expr, .. } => reader.known_keys().feed(expr, to),
+    }
 }
 
 /// The fields that the conditions are about.
@@ -186,7 +203,7 @@ struct Walk<'f> {
     node: &'f syntax::Flow,
     reader: Reader<'f>,
     /// `None` where the only step is the call.
-    places: Option<Places>,
+    places: Option<Places<'f>>,
     acts: Vec<Act>,
     /// The branches around, hashed.
     context: Vec<Key>,
@@ -203,7 +220,7 @@ impl Walk<'_> {
                     let key = self.reader.keys().of(value);
                     self.define(*local, key);
                 }
-                Instr::Require(value) => at.when = at.when.and(&self.present(value)),
+                Instr::Require(value) => self.require(value, &mut at.when),
                 Instr::Call(call) => {
                     self.call(call, &at);
                     if call.on_error.is_some() {
@@ -273,15 +290,18 @@ impl Walk<'_> {
         }
     }
 
-    /// What a value needs that must not be missing.
-    fn present(&self, value: &Expr) -> Dnf {
-        let mut found = Dnf::always();
+    /// Takes in what a value needs that must not be missing.
+    fn require(&self, value: &Expr, when: &mut Dnf) {
+        let mut found: Option<Dnf> = None;
         value.walk(&mut |part| {
             if let Expr::Require { value, .. } = part {
-                found = found.and(&self.reader.expr(&Expr::IsPresent(value.clone()), true));
+                let present = self.reader.expr(&Expr::IsPresent(value.clone()), true);
+                found = Some(found.take().map_or_else(|| present.clone(), |found| found.and(&present)));
             }
         });
-        found
+        if let Some(found) = found {
+            *when = when.and(&found);
+        }
     }
 
     fn call(&mut self, call: &plan::Call, at: &At) {
@@ -295,12 +315,12 @@ impl Walk<'_> {
         }
         let mut when = at.when.clone();
         for arg in &call.args {
-            when = when.and(&self.present(&arg.value));
+            self.require(&arg.value, &mut when);
         }
         self.acts.push(Act {
             key: known.then_some(key),
             span: self.places.as_ref().map_or(self.node.body.span, |places| places.span(call, &self.node.body)),
-            name: written(call).1,
+            name: format!("{}.{}", call.connection, Written::of(call).action),
             connection: call.connection.clone(),
             operation: operation.clone(),
             when,
@@ -339,20 +359,19 @@ impl Walk<'_> {
 ///
 /// Calls that the compiler fills in take a number too, so that the number of a step does not say which step of the text it
 /// is; but the calls of one action come in the order of the text.
-struct Places {
-    /// By action as written: the steps that perform it, in order.
-    steps: BTreeMap<String, Vec<String>>,
+struct Places<'f> {
+    /// The steps that perform actions, in order, each once.
+    steps: Vec<Written<'f>>,
 }
 
-impl Places {
-    fn of(flow: &plan::Flow) -> Self {
-        let mut steps: BTreeMap<String, Vec<String>> = BTreeMap::new();
+impl<'f> Places<'f> {
+    fn of(flow: &'f plan::Flow) -> Self {
+        let mut steps: Vec<Written<'f>> = Vec::with_capacity(flow.program.instrs.len());
         for instr in &flow.program.instrs {
             let Instr::Call(call) = instr else { continue };
-            let (step, name) = written(call);
-            let known = steps.entry(name).or_default();
-            if !step.contains("on_error") && !known.iter().any(|known| known == step) {
-                known.push(step.to_owned());
+            let written = Written::of(call);
+            if !written.step.contains("on_error") && !steps.contains(&written) {
+                steps.push(written);
             }
         }
         Self { steps }
@@ -360,16 +379,35 @@ impl Places {
 
     /// Returns where a call stands; the whole block where it was filled in.
     fn span(&self, call: &plan::Call, body: &Block) -> Span {
-        let (step, name) = written(call);
-        let number = self.steps.get(&name).and_then(|steps| steps.iter().position(|known| known == step));
+        let written = Written::of(call);
+        let mut same = self.steps.iter().filter(|known| known.same_action(&written));
+        let Some(number) = same.position(|known| known.step == written.step) else { return body.span };
         let mut found = Vec::new();
-        in_block(body, &name, &mut found);
-        number.and_then(|number| found.get(number)).copied().unwrap_or(body.span)
+        in_block(body, &written, &mut found);
+        found.get(number).copied().unwrap_or(body.span)
     }
 }
 
 /// The step of a call, and how the flow writes it: a request of a composite action stands there under the action's name.
-fn written(call: &plan::Call) -> (&str, String) {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Written<'f> {
+    step: &'f str,
+    connection: &'f str,
+    action: &'f str,
+}
+
+impl<'f> Written<'f> {
+    fn of(call: &'f plan::Call) -> Self {
+        let (step, action) = step_and_action(call);
+        Self { step, connection: &call.connection, action }
+    }
+
+    fn same_action(&self, other: &Written<'_>) -> bool {
+        self.action == other.action && self.connection == other.connection
+    }
+}
+
+fn step_and_action(call: &plan::Call) -> (&str, &str) {
     let is_place = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_digit())
             || matches!(part, "then" | "else" | "each" | "on_error")
@@ -379,23 +417,23 @@ fn written(call: &plan::Call) -> (&str, String) {
     for part in call.path.split('.') {
         if !is_place(part) {
             let step = call.path.get(..end).unwrap_or_default();
-            return (step.trim_end_matches('.'), format!("{}.{part}", call.connection));
+            return (step.trim_end_matches('.'), part);
         }
         end += part.len() + 1;
     }
-    (&call.path, call.name.clone())
+    (&call.path, call.name.rsplit('.').next().unwrap_or_default())
 }
 
 /// The calls of this name in a block, in the order of the text. Those of error handlers are not among them.
-fn in_block(block: &Block, name: &str, into: &mut Vec<Span>) {
+fn in_block(block: &Block, name: &Written<'_>, into: &mut Vec<Span>) {
     block.steps.iter().for_each(|step| in_step(step, name, into));
 }
 
-fn in_step(step: &Step, name: &str, into: &mut Vec<Span>) {
+fn in_step(step: &Step, name: &Written<'_>, into: &mut Vec<Span>) {
     match &step.kind {
         StepKind::Call(node) => {
             let path = node.call.path.iter().map(|part| part.text.as_str());
-            if path.eq(name.split('.')) {
+            if path.eq([name.connection, name.action]) {
                 into.push(node.call.span);
             }
         }
@@ -413,7 +451,7 @@ fn in_step(step: &Step, name: &str, into: &mut Vec<Span>) {
     }
 }
 
-fn in_if(node: &IfStep, name: &str, into: &mut Vec<Span>) {
+fn in_if(node: &IfStep, name: &Written<'_>, into: &mut Vec<Span>) {
     in_block(&node.then, name, into);
     match &node.otherwise {
         Some(ElseBranch::Block(block)) => in_block(block, name, into),

@@ -15,10 +15,16 @@ const USUAL: [&str; 6] = ["USD", "EUR", "GBP", "JPY", "CHF", "KWD"];
 /// A field that claims are about, known by the key of its claims.
 pub(super) type Known<'f> = (Key, &'f FieldShape);
 
+/// Tells whether the cube asks for nothing that no event says: the answer of a service, or a test that is not looked into.
+pub(super) fn is_about_events(cube: &Cube) -> bool {
+    cube.atoms.iter().all(|atom| atom.leaf == Leaf::Outside)
+        && cube.claims.iter().all(|claim| !matches!(claim.leaf, Leaf::Other | Leaf::Moment))
+}
+
 /// Returns a value for each field that the cube is about; [`Value::Missing`] where it has to be missing. `None` where
 /// none can be made, or where it would not be sure that it is one.
 pub(super) fn build(cube: &Cube, fields: &[Known<'_>]) -> Option<Vec<(String, Value)>> {
-    if cube.atoms.iter().any(|atom| atom.leaf != Leaf::Outside) {
+    if !is_about_events(cube) {
         return None;
     }
     let mut claimed: Vec<(&FieldShape, &Domain)> = Vec::with_capacity(cube.claims.len());

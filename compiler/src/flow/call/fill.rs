@@ -96,8 +96,10 @@ impl<'a> Checker<'a> {
         match found {
             Found::One(candidate) => {
                 let Some(value) = self.sure(&candidate, input, call, target, filled) else { return };
-                let why = candidate.why(split(&input.ty).0);
-                filled.told.push((input.name.clone(), super::super::show::expr(&value), why));
+                if self.freezes() {
+                    let why = candidate.why(split(&input.ty).0);
+                    filled.told.push((input.name.clone(), super::super::show::expr(&value), why));
+                }
                 filled.args.push((at, arg(&input.name, value, call.span)));
             }
             Found::Resolver(way) => {
@@ -107,13 +109,15 @@ impl<'a> Checker<'a> {
                 self.synthetic += 1;
                 self.step(&step);
                 self.synthetic -= 1;
-                let text = flow_grammar::print::print_step(&step);
-                let why = format!("the resolver of {} from {}", way.record_name(), words(split(&way.input.ty).0));
-                filled.told.push(("do first".to_owned(), text.trim().to_owned(), why));
-                filled.before.push(step);
                 let value = field(expr(ExprKind::Name(ident(&name, call.span)), call.span), way.key, call.span);
-                let why = format!("what `{name}` is known by");
-                filled.told.push((input.name.clone(), super::super::show::expr(&value), why));
+                if self.freezes() {
+                    let text = flow_grammar::print::print_step(&step);
+                    let why = format!("the resolver of {} from {}", way.record_name(), words(split(&way.input.ty).0));
+                    filled.told.push(("do first".to_owned(), text.trim().to_owned(), why));
+                    let why = format!("what `{name}` is known by");
+                    filled.told.push((input.name.clone(), super::super::show::expr(&value), why));
+                }
+                filled.before.push(step);
                 filled.args.push((at, arg(&input.name, value, call.span)));
             }
             Found::Several(names) => {

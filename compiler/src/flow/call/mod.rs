@@ -225,7 +225,7 @@ impl<'a> Checker<'a> {
 
     /// A query in one line.
     fn show(&self, call: &Call, span: Span) -> String {
-        if self.frame.block.is_some() {
+        if self.frame.block.is_some() || self.is_verdict_only() {
             // The `let` around it is what people see.
             return String::new();
         }

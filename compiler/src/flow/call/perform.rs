@@ -31,7 +31,7 @@ impl<'a> Checker<'a> {
         docs: String,
         wanted: bool,
     ) -> Option<u16> {
-        if self.frame.own.is_none() && !self.settings.verdict_only {
+        if self.frame.own.is_none() && !self.is_verdict_only() {
             self.steps.invocations.push(plan::Invocation {
                 path: path.clone(),
                 name: target.name(),
@@ -46,19 +46,20 @@ impl<'a> Checker<'a> {
                 result
             }
             OperationBody::Steps(block) => {
-                let name = target.name();
                 let docs = if docs.is_empty() { self.steps.docs.clone() } else { docs };
                 let outer = std::mem::replace(&mut self.steps.docs, docs);
                 let (result, outline) = self.inline(target, block, args, &path);
                 self.steps.docs = outer;
-                self.steps.outline.push(plan::Outline {
-                    path,
-                    kind: "call".to_owned(),
-                    text,
-                    call: Some(name),
-                    effect: None,
-                    steps: outline,
-                });
+                if !self.is_verdict_only() {
+                    self.steps.outline.push(plan::Outline {
+                        path,
+                        kind: "call".to_owned(),
+                        text,
+                        call: Some(target.name()),
+                        effect: None,
+                        steps: outline,
+                    });
+                }
                 Some(result)
             }
         }
@@ -76,8 +77,10 @@ impl<'a> Checker<'a> {
         docs: String,
     ) {
         let name = target.name();
-        for arg in &args {
-            self.note_send(target.connection, &target.operation.name, &arg.expr);
+        if !self.is_verdict_only() {
+            for arg in &args {
+                self.note_send(target.connection, &target.operation.name, &arg.expr);
+            }
         }
         if let Some(result) = result {
             self.note_result(result, target.connection, &target.operation.name, &target.operation.output);
@@ -86,20 +89,21 @@ impl<'a> Checker<'a> {
                 self.build.set(result, Expr::Const(Value::Missing));
             }
         }
-        let effect = effect_word(&operation.effect);
         if !matches!(operation.effect, Effect::Read) {
             self.effect_before = true;
         }
         let number = self.build.operation(operation);
         let args = args.into_iter().map(|arg| CallArg { value: arg.expr, personal: arg.personal }).collect();
-        self.steps.outline.push(plan::Outline {
-            path: path.clone(),
-            kind: "call".to_owned(),
-            text,
-            call: Some(name.clone()),
-            effect: Some(effect.to_owned()),
-            steps: Vec::new(),
-        });
+        if !self.is_verdict_only() {
+            self.steps.outline.push(plan::Outline {
+                path: path.clone(),
+                kind: "call".to_owned(),
+                text,
+                call: Some(name.clone()),
+                effect: Some(effect_word(&operation.effect).to_owned()),
+                steps: Vec::new(),
+            });
+        }
         self.steps.count = self.steps.count.then(Count::call());
         self.build.push(Instr::Call(Box::new(plan::Call {
             path,
@@ -149,6 +153,7 @@ impl<'a> Checker<'a> {
             self.bind(input.name.as_str(), Span::default(), value);
         }
         if self.frame.own.is_none()
+            && !self.is_verdict_only()
             && let Some(invocation) = self.steps.invocations.last_mut()
         {
             let given = self.bindings.get(first_binding..).unwrap_or_default();

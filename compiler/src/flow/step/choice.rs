@@ -102,6 +102,9 @@ impl<'a> Checker<'a> {
             self.build.here(next);
             all_end &= done.ends;
             count = Some(count.map_or(done.count, |before| before.or(done.count)));
+            if self.is_verdict_only() {
+                continue;
+            }
             let head = if arm.patterns.is_empty() {
                 "else".to_owned()
             } else {

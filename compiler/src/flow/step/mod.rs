@@ -211,14 +211,25 @@ impl<'a> Checker<'a> {
         format!("{}{}", self.path, self.steps.number)
     }
 
+    /// Tells whether nobody will look at the plan: then nothing is noted that is only for people.
+    pub(super) fn is_verdict_only(&self) -> bool {
+        self.settings.verdict_only
+    }
+
     /// Notes a step for people.
     pub(super) fn note(&mut self, path: &str, kind: &str, text: String, steps: Vec<plan::Outline>) {
+        if self.is_verdict_only() {
+            return;
+        }
         let outline = plan::Outline { path: path.to_owned(), kind: kind.to_owned(), text, call: None, effect: None, steps };
         self.steps.outline.push(outline);
     }
 
-    /// The first line of a step, up to `end` where it is the source's own.
+    /// The first line of a step, up to `end` where it is the source's own; nothing where nobody will read it.
     pub(super) fn heading(&self, step: &Step, end: Span) -> String {
+        if self.is_verdict_only() {
+            return String::new();
+        }
         match self.frame.block {
             Some(block) => super::show::remembered(block, step),
             None => {

@@ -45,6 +45,8 @@ pub(crate) fn run(args: &Check) -> Result<Exit, ProjectError> {
             }
         }
     }
+    // The process ends here: to take a large project apart piece by piece would be a part of what people wait for.
+    std::mem::forget(loaded);
     Ok(if errors > 0 || (args.deny_warnings && warnings > 0) { Exit::Problems } else { Exit::Well })
 }
 
