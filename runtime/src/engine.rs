@@ -8,6 +8,7 @@ mod announce;
 mod causes;
 mod control;
 mod queries;
+mod settled;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -96,7 +97,7 @@ pub(crate) struct Shared {
     /// Something changed that the executor may have waited for.
     pub(crate) changed: Notify,
     /// The executor has nothing to do until an instant to come.
-    pub(crate) settled: tokio::sync::watch::Sender<bool>,
+    pub(crate) settled: settled::Settled,
     pub(crate) stopping: AtomicBool,
     /// A write failed: runs may be in the store that nobody performs.
     pub(crate) rescan: AtomicBool,
@@ -135,7 +136,7 @@ impl Engine {
             options,
             current: RwLock::new(Arc::new(Current { live: Arc::new(live), matcher })),
             changed: Notify::new(),
-            settled: tokio::sync::watch::Sender::new(false),
+            settled: settled::Settled::default(),
             stopping: AtomicBool::new(false),
             rescan: AtomicBool::new(false),
             offers: AtomicBool::new(true),
@@ -210,10 +211,12 @@ impl Engine {
         let clock = Arc::clone(&shared.world.clock);
         let until = clock.now().checked_add(bound).unwrap_or(Timestamp::MAX);
         let drained = async {
-            let mut changed = shared.settled.subscribe();
-            while shared.queue().in_flight() > 0 {
-                // The sender lives as long as the engine.
-                drop(changed.changed().await);
+            loop {
+                let told = shared.settled.told();
+                if shared.queue().in_flight() == 0 {
+                    return;
+                }
+                told.await;
             }
         };
         tokio::select! {
@@ -238,9 +241,7 @@ impl Engine {
 
     /// Returns when nothing is left to do until an instant to come: for tests with a clock of their own.
     pub async fn settled(&self) {
-        let mut settled = self.shared.settled.subscribe();
-        // The sender lives as long as the engine.
-        drop(settled.wait_for(|settled| *settled).await);
+        self.shared.settled.wait().await;
     }
 }
 
@@ -256,7 +257,7 @@ impl Shared {
     /// Tells the executor that something changed.
     pub(crate) fn touch(&self) {
         let queue = self.queue();
-        self.settled.send_replace(false);
+        self.settled.tell(false);
         drop(queue);
         self.changed.notify_one();
     }

@@ -152,14 +152,14 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             let queue = shared.queue();
             let offers = shared.offers.load(Ordering::SeqCst) && queue.offer_from.is_none();
             if queue.is_idle() && !offers {
-                shared.settled.send_replace(true);
+                shared.settled.tell(true);
             }
         }
         tokio::select! {
             () = changed => {}
             () = shared.world.clock.sleep_until(next) => {}
         }
-        shared.settled.send_replace(false);
+        shared.settled.tell(false);
     }
 }
 
@@ -392,7 +392,7 @@ pub(crate) async fn retain(shared: Arc<Shared>) {
     loop {
         let now = shared.world.clock.now();
         shared.queue().pruning = true;
-        shared.settled.send_replace(false);
+        shared.settled.tell(false);
         if let Err(error) = prune(&shared, now).await {
             tracing::warn!(%error, "old runs and events could not be removed");
         }

@@ -21,6 +21,10 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
     /// Returns when the instant is reached.
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'_, ()>;
+    /// Tells whether it can be set, or stand still while the machine sleeps: then it has to be looked at now and then.
+    fn can_jump(&self) -> bool {
+        true
+    }
 }
 
 /// The network.

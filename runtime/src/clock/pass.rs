@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn run(shared: Arc<Shared>) {
     loop {
         shared.queue().clock_works = true;
-        shared.settled.send_replace(false);
+        shared.settled.tell(false);
         let now = shared.world.clock.now();
         let next = if shared.is_stopping() { None } else { look(&shared, now).await };
         let changed = shared.clockwork.changed.notified();
@@ -79,7 +79,7 @@ async fn work(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>,
     }
     read::begin_due(shared, now);
     heartbeat(shared, now).await?;
-    Ok(shared.clockwork.inner().next(now))
+    Ok(shared.clockwork.inner().next(now, shared.world.clock.can_jump()))
 }
 
 impl super::Inner {
@@ -90,14 +90,14 @@ impl super::Inner {
         due
     }
 
-    fn next(&self, now: Timestamp) -> Option<Timestamp> {
+    fn next(&self, now: Timestamp, can_jump: bool) -> Option<Timestamp> {
         if self.entries.is_empty() {
             return None;
         }
         let due = self.due.first().map(|(at, _)| *at);
         let read = self.readers.values().filter(|reader| !reader.reading).map(|reader| reader.next_read).min();
         // A clock that is set, and a machine that slept, are noticed by looking.
-        due.into_iter().chain(read).chain([later(now, LOOK)]).min()
+        due.into_iter().chain(read).chain(can_jump.then(|| later(now, LOOK))).min()
     }
 }
 
@@ -270,6 +270,9 @@ async fn expected(
 
 /// A clock that was set, or a machine that slept: a time in which nothing was seen.
 async fn notice_jump(shared: &Arc<Shared>, now: Timestamp) -> Result<(), Refused> {
+    if !shared.world.clock.can_jump() {
+        return Ok(());
+    }
     let (before, waits) = {
         let mut inner = shared.clockwork.inner();
         let waits = !inner.entries.is_empty();

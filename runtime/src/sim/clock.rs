@@ -62,6 +62,11 @@ impl Clock for VirtualClock {
     fn sleep_until(&self, until: Timestamp) -> BoxFuture<'_, ()> {
         Box::pin(Sleep { clock: self, until, number: None })
     }
+
+    /// It goes from one thing that happens to the next; days of nothing are one step.
+    fn can_jump(&self) -> bool {
+        false
+    }
 }
 
 /// Somebody who waits; whoever is dropped waits no more.
