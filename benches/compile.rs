@@ -2,33 +2,20 @@
 //!
 //!     cargo bench --bench compile
 
+#[path = "support/flows.rs"]
+mod flows;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flow_compiler::compile::Compiler;
 use flow_compiler::settings::Settings;
-
-fn sources(flows: usize) -> Vec<(String, String)> {
-    let per_file = 100.min(flows);
-    (0..flows / per_file)
-        .map(|file| {
-            let text: String = (0..per_file)
-                .map(|at| {
-                    format!(
-                        "when stripe.charge_failed where amount > {} do kustomer.create_conversation\n",
-                        100 + file * per_file + at
-                    )
-                })
-                .collect();
-            (format!("flows/{file:03}.flow"), text)
-        })
-        .collect()
-}
+use flows::Kind;
 
 fn parse(c: &mut Criterion) {
     let mut group = c.benchmark_group("parse");
     for flows in [1, 100, 10_000] {
-        let sources = sources(flows);
+        let sources = flows::project(Kind::Overlap, flows);
         group.throughput(Throughput::Elements(flows as u64));
         group.sample_size(if flows > 1000 { 10 } else { 100 });
         group.bench_function(format!("{flows} flows"), |bencher| {
@@ -40,11 +27,12 @@ fn parse(c: &mut Criterion) {
 
 fn check(c: &mut Criterion) {
     let mut group = c.benchmark_group("check");
-    for flows in [1, 100, 10_000] {
-        let sources = sources(flows);
+    let sets = [1, 100, 10_000].map(|flows| (Kind::Overlap, flows));
+    for (kind, flows) in sets.into_iter().chain([(Kind::Lines, 10_000), (Kind::Mixed, 10_000)]) {
+        let sources = flows::project(kind, flows);
         group.throughput(Throughput::Elements(flows as u64));
         group.sample_size(if flows > 1000 { 10 } else { 50 });
-        group.bench_function(format!("{flows} flows"), |bencher| {
+        group.bench_function(format!("{flows} flows, {kind:?}"), |bencher| {
             bencher.iter(|| {
                 let mut compiler = Compiler::new(Settings::default());
                 for (name, text) in &sources {
@@ -60,7 +48,7 @@ fn check(c: &mut Criterion) {
 }
 
 fn reload(c: &mut Criterion) {
-    let sources = sources(10_000);
+    let sources = flows::project(Kind::Overlap, 10_000);
     let mut compiler = Compiler::new(Settings::default());
     for (name, text) in &sources {
         compiler.set(name, text.as_str());

@@ -5,3 +5,4 @@ mod overlaps;
 mod project;
 mod quotas;
 mod unreachable;
+mod verdict;
