@@ -18,8 +18,8 @@ fn a_flow_that_is_there_twice_is_found_by_a_verdict_too() {
     let cases = [
         // The same, laid out in another way.
         (
-            "when crm.person_updated where score > 1 and level is gold do crm.count(name: \"x\")\n\
-             when crm.person_updated\n  where score > 1   and level is gold # the same\n  do crm.count(name: \"x\",)\n",
+            "when crm.person_updated where score > 1 and level is \"gold\" do crm.count(name: \"x\")\n\
+             when crm.person_updated\n  where score > 1   and level is \"gold\" # the same\n  do crm.count(name: \"x\",)\n",
             1,
         ),
         // What differs is the condition, the input, the trigger, the clause.
@@ -39,6 +39,10 @@ fn a_flow_that_is_there_twice_is_found_by_a_verdict_too() {
         let quick = said(source, Settings { verdict_only: true, quick: true, ..Settings::default() });
         let whole = said(source, Settings { quick: true, ..Settings::default() });
         assert_eq!(quick, whole, "{source}");
-        assert_eq!(whole.iter().filter(|one| one.contains("the same flow is there twice")).count(), twice, "{source}\n{whole:#?}");
+        assert_eq!(
+            whole.iter().filter(|one| one.contains("the same flow is there twice")).count(),
+            twice,
+            "{source}\n{whole:#?}"
+        );
     }
 }
