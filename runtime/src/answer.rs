@@ -227,7 +227,7 @@ fn json_body(answer: &HttpAnswer) -> Result<Value, String> {
     if answer.body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Value::Missing);
     }
-    let json: serde_json::Value = serde_json::from_slice(&answer.body).map_err(|_| "it is not JSON".to_owned())?;
+    let json: serde_json::Value = crate::json::read(&answer.body).map_err(|_| "it is not JSON".to_owned())?;
     Ok(Value::from_json(&json))
 }
 

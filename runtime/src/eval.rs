@@ -433,8 +433,8 @@ fn negate(value: &Value) -> Value {
 fn shift_instant(at: jiff::Timestamp, by: flow_plan::Duration) -> Option<Value> {
     let mut at = at;
     if by.months != 0 || by.days != 0 {
-        let span = jiff::Span::new().try_months(by.months).ok()?.try_days(by.days).ok()?;
-        at = at.to_zoned(jiff::tz::TimeZone::UTC).checked_add(span).ok()?.timestamp();
+        let (months, days) = calendar(by)?;
+        at = at.to_zoned(jiff::tz::TimeZone::UTC).checked_add(months).ok()?.checked_add(days).ok()?.timestamp();
     }
     at.checked_add(jiff::SignedDuration::from_millis(by.millis)).ok().map(Value::Instant)
 }
@@ -444,6 +444,12 @@ fn shift_date(date: jiff::civil::Date, by: flow_plan::Duration) -> Option<Value>
     if by.millis != 0 {
         return None;
     }
-    let span = jiff::Span::new().try_months(by.months).ok()?.try_days(by.days).ok()?;
-    date.checked_add(span).ok().map(Value::Date)
+    let (months, days) = calendar(by)?;
+    date.checked_add(months).ok()?.checked_add(days).ok().map(Value::Date)
+}
+
+/// The months and the days of a duration. They are apart since a span of jiff has one sign: a month less a day would be
+/// a month and a day back.
+fn calendar(by: flow_plan::Duration) -> Option<(jiff::Span, jiff::Span)> {
+    Some((jiff::Span::new().try_months(by.months).ok()?, jiff::Span::new().try_days(by.days).ok()?))
 }

@@ -13,6 +13,7 @@ pub mod event;
 pub(crate) mod executor;
 pub mod form;
 pub mod journal;
+pub mod json;
 pub mod key;
 pub mod limit;
 pub mod live;

@@ -247,7 +247,7 @@ impl Keeper {
                 return Err(Failed(answer::error_text(connection, &answer)));
             }
         }
-        let body = serde_json::from_slice(&answer.body).map_or(Value::Missing, |json| Value::from_json(&json));
+        let body = crate::json::read(&answer.body).map_or(Value::Missing, |json| Value::from_json(&json));
         let secret = register.secret_at.as_ref().and_then(|path| word(&body, path));
         if register.secret_at.is_some() && secret.is_none() {
             return Err(Failed("the answer holds no secret".to_owned()));

@@ -99,8 +99,8 @@ impl Scanned<'_> {
     /// Returns the value of a path by its number; missing where it is absent or null.
     pub fn value(&self, leaf: usize) -> Value {
         let Some(raw) = self.found.get(leaf).copied().flatten() else { return Value::Missing };
-        // The scan has validated it.
-        serde_json::from_str::<serde_json::Value>(raw.get()).map_or(Value::Missing, |json| Value::from_json(&json))
+        // The scan has validated it, all but halves of characters.
+        crate::json::read::<serde_json::Value>(raw.get().as_bytes()).map_or(Value::Missing, |json| Value::from_json(&json))
     }
 
     /// Returns the JSON text of a path by its number.

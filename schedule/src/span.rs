@@ -39,12 +39,11 @@ fn shift(at: Timestamp, span: &Span, sign: i64) -> Option<Timestamp> {
     let Duration { months, days, millis } = span.length;
     let mut shifted = at;
     if months != 0 || days != 0 {
-        let calendar = jiff::Span::new()
-            .try_months(i64::from(months) * sign)
-            .and_then(|calendar| calendar.try_days(i64::from(days) * sign))
-            .ok()?;
+        // One after the other, since a span of jiff has one sign: a month less a day would be a month and a day back.
+        let months = jiff::Span::new().try_months(i64::from(months) * sign).ok()?;
+        let days = jiff::Span::new().try_days(i64::from(days) * sign).ok()?;
         let zone = zone_of(span.zone.as_deref());
-        shifted = first_showing(&zone, zone.to_datetime(at).checked_add(calendar).ok()?)?;
+        shifted = first_showing(&zone, zone.to_datetime(at).checked_add(months).ok()?.checked_add(days).ok()?)?;
     }
     shifted.checked_add(jiff::SignedDuration::from_millis(millis.checked_mul(sign)?)).ok()
 }

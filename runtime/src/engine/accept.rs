@@ -335,7 +335,7 @@ fn about(incoming: &Incoming) -> Option<String> {
     if incoming.via != Via::Engine {
         return None;
     }
-    let payload: serde_json::Value = serde_json::from_slice(&incoming.payload).ok()?;
+    let payload: serde_json::Value = crate::json::read(&incoming.payload).ok()?;
     payload.pointer("/data/flow")?.as_str().map(str::to_owned)
 }
 

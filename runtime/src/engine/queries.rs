@@ -239,7 +239,7 @@ impl StoredEvent {
             "via": self.via,
         });
         if let (true, Some(object)) = (with_payload, json.as_object_mut()) {
-            let payload = serde_json::from_slice(&self.payload).unwrap_or(Json::Null);
+            let payload = crate::json::read(&self.payload).unwrap_or(Json::Null);
             object.insert("payload".to_owned(), payload);
         }
         json

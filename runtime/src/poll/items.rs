@@ -180,8 +180,8 @@ pub(super) fn collapse(items: Vec<Item>, envelope: &Envelope) -> Vec<Item> {
 
 /// Returns a payload with the time of another.
 fn with_time_of(payload: &[u8], other: &[u8], at: &JsonPath) -> Option<Bytes> {
-    let mut json: Json = serde_json::from_slice(payload).ok()?;
-    let other: Json = serde_json::from_slice(other).ok()?;
+    let mut json: Json = crate::json::read(payload).ok()?;
+    let other: Json = crate::json::read(other).ok()?;
     let place = at.0.iter().try_fold(&mut json, |json, segment| member_mut(json, segment))?;
     *place = at.0.iter().try_fold(&other, member)?.clone();
     Some(Bytes::from(json.to_string()))

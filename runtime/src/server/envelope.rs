@@ -12,7 +12,7 @@ use crate::scan::{PathSet, ScanError, Scanned};
 
 /// An envelope with its paths prepared.
 #[derive(Debug, Clone)]
-pub(crate) struct EnvelopeReader {
+pub struct EnvelopeReader {
     envelope: Envelope,
     paths: PathSet,
     id: Option<usize>,
@@ -25,15 +25,18 @@ pub(crate) struct EnvelopeReader {
 
 /// What an envelope says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Read {
-    pub(crate) id: String,
-    pub(crate) event_type: Option<String>,
-    pub(crate) at: Option<Timestamp>,
+pub struct Read {
+    /// The event's id; never empty.
+    pub id: String,
+    /// The event type, where it has one.
+    pub event_type: Option<String>,
+    /// When it happened, where it says so.
+    pub at: Option<Timestamp>,
 }
 
 /// Why a payload is not taken. Both texts are for the sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Misread {
+pub enum Misread {
     /// It is not as the connector says.
     Malformed(&'static str),
     /// The connector refuses payloads of this kind.
@@ -45,7 +48,7 @@ const LONGEST_ID: usize = 512;
 
 impl EnvelopeReader {
     /// Prepares an envelope. `identity` stands for the id where the envelope has none.
-    pub(crate) fn new(envelope: &Envelope, identity: &[JsonPath]) -> Self {
+    pub fn new(envelope: &Envelope, identity: &[JsonPath]) -> Self {
         let mut paths = PathSet::default();
         let id = envelope.id.as_ref().map(|path| paths.insert(path));
         let event_type = envelope.event_type.as_ref().map(|path| paths.insert(path));
@@ -63,7 +66,10 @@ impl EnvelopeReader {
     }
 
     /// Reads a payload. `signed_id` is the id that the signature covers, for payloads without one.
-    pub(crate) fn read(&self, payload: &Bytes, signed_id: Option<String>) -> Result<Read, Misread> {
+    ///
+    /// # Errors
+    /// Where it is not as the connector says, or is refused by it.
+    pub fn read(&self, payload: &Bytes, signed_id: Option<String>) -> Result<Read, Misread> {
         if payload.trim_ascii_start().first() != Some(&b'{') {
             return Err(Misread::Malformed("the body is not a JSON object"));
         }
@@ -125,7 +131,7 @@ fn type_of(codes: &Codes, value: &Value) -> Result<String, Misread> {
 /// Texts as they are, numbers as they were written; null is no text.
 fn scalar(json: &str) -> String {
     match json.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(json).unwrap_or_default(),
+        Some(b'"') => crate::json::read(json.as_bytes()).unwrap_or_default(),
         Some(b'n') | None => String::new(),
         Some(_) => json.to_owned(),
     }

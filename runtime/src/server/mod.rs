@@ -4,7 +4,7 @@
 //! written on hyper directly, since a router would cost more than the five addresses that there are.
 
 pub(crate) mod counters;
-mod envelope;
+pub mod envelope;
 mod limits;
 pub(crate) mod listen;
 mod memory;

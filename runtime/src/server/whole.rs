@@ -87,7 +87,7 @@ impl Whole<'_> {
         if essence == "text/plain" {
             return Ok(Json::String(text.to_owned()));
         }
-        serde_json::from_str(text).map_err(|_| HttpError::bad_request("malformed", "the body is not valid JSON"))
+        crate::json::read(text.as_bytes()).map_err(|_| HttpError::bad_request("malformed", "the body is not valid JSON"))
     }
 }
 

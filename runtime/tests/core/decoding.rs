@@ -154,6 +154,16 @@ fn of_a_key_that_comes_twice_the_last_wins() {
     assert_eq!(scanned.value(a), Value::Missing);
 }
 
+/// Services cut texts, and with them characters in two.
+#[test]
+fn half_a_character_costs_no_field_and_no_event() {
+    let mut paths = PathSet::default();
+    let (preview, whole) = (paths.insert(&path("data.preview")), paths.insert(&path("data")));
+    let scanned = paths.scan(br#"{"data":{"preview":"Hello \ud83d"},"other":"\ude00"}"#).unwrap();
+    assert_eq!(scanned.value(preview), Value::text("Hello \u{FFFD}"));
+    assert_eq!(scanned.value(whole), Value::record([("preview".into(), Value::text("Hello \u{FFFD}"))]));
+}
+
 fn any_json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),

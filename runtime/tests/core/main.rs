@@ -15,6 +15,7 @@ mod limits;
 mod lost;
 mod matching;
 mod model;
+mod reference;
 mod replay;
 mod reports;
 mod schedules;
