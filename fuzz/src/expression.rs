@@ -43,6 +43,8 @@ const TEXTS: &[&str] = &[
 
 const CURRENCIES: &[&str] = &["USD", "EUR", "JPY", "KWD", "XXQ"];
 
+const ARITHMETIC: [Arithmetic; 4] = [Arithmetic::Add, Arithmetic::Subtract, Arithmetic::Multiply, Arithmetic::Divide];
+
 const ZONES: &[&str] = &["UTC", "Asia/Tokyo", "Europe/Paris", "Australia/Lord_Howe", "Pacific/Apia", "nowhere"];
 
 const FUNCTIONS: &[Function] = &[
@@ -154,7 +156,13 @@ fn duration(draw: &mut Draw<'_>) -> Duration {
 
 /// A value; lists and records are `deep` deep at most.
 pub(crate) fn value(draw: &mut Draw<'_>, deep: u32) -> Value {
-    match draw.below(if deep == 0 { 11 } else { 14 }) {
+    let kind = draw.below(if deep == 0 { 11 } else { 14 });
+    of_kind(kind, draw, deep)
+}
+
+/// A value of one of 14 kinds, of which the last three hold others.
+fn of_kind(kind: usize, draw: &mut Draw<'_>, deep: u32) -> Value {
+    match kind {
         0 => Value::Missing,
         1 => Value::Bool(draw.byte() % 2 == 0),
         2 | 3 => Value::Number(decimal(draw)),
@@ -172,16 +180,8 @@ pub(crate) fn value(draw: &mut Draw<'_>, deep: u32) -> Value {
         10 => Value::Duration(duration(draw)),
         11 | 12 => {
             // Mostly of one kind, as lists are.
-            let alike = draw.below(4) > 0;
-            let kind = draw.0;
-            let items = draw.some(4, |draw| match (alike, kind.first()) {
-                (true, Some(kind)) => {
-                    let bytes: Vec<u8> = std::iter::once(*kind).chain(draw.0.iter().copied().take(12)).collect();
-                    draw.0 = draw.0.get(2..).unwrap_or_default();
-                    value(&mut Draw(&bytes), 0)
-                }
-                _ => value(draw, deep - 1),
-            });
+            let kind = draw.below(28);
+            let items = draw.some(4, |draw| if kind < 11 { of_kind(kind, draw, 0) } else { value(draw, deep.saturating_sub(1)) });
             Value::List(items.into_iter().filter(|item| !item.is_missing()).collect::<Vec<_>>().into())
         }
         _ => Value::record(draw.some(3, |draw| (std::sync::Arc::from(draw.one(&["a", "b", "c"])), value(draw, deep - 1)))),
@@ -199,7 +199,7 @@ pub(crate) fn expr(draw: &mut Draw<'_>, deep: u32, loops: u32) -> Expr {
     let next = |draw: &mut Draw<'_>| Box::new(expr(draw, deep - 1, loops));
     let several = |draw: &mut Draw<'_>| draw.some(3, |draw| expr(draw, deep - 1, loops));
     let order = |draw: &mut Draw<'_>| draw.one(&[Order::Less, Order::LessEq, Order::Greater, Order::GreaterEq]);
-    match draw.below(33) {
+    match draw.below(37) {
         0 => Expr::Not(next(draw)),
         1 => Expr::And(several(draw)),
         2 => Expr::Or(several(draw)),
@@ -219,10 +219,7 @@ pub(crate) fn expr(draw: &mut Draw<'_>, deep: u32, loops: u32) -> Expr {
         15 => Expr::StartsWith(next(draw), next(draw)),
         16 => Expr::EndsWith(next(draw), next(draw)),
         17 => Expr::Matches(next(draw), PATTERNS[draw.below(PATTERNS.len())].0.to_owned()),
-        18..=20 => {
-            let how = [Arithmetic::Add, Arithmetic::Subtract, Arithmetic::Multiply, Arithmetic::Divide];
-            Expr::Arithmetic(draw.one(&how), next(draw), next(draw))
-        }
+        18..=20 => Expr::Arithmetic(draw.one(&ARITHMETIC), next(draw), next(draw)),
         21 => Expr::Negate(next(draw)),
         22 => Expr::Else(next(draw), next(draw)),
         23 => Expr::Require { value: next(draw), what: draw.one(&["a", "b"]).to_owned() },
@@ -246,6 +243,26 @@ pub(crate) fn expr(draw: &mut Draw<'_>, deep: u32, loops: u32) -> Expr {
             }
             args.push(Expr::Const(Value::text(draw.one(ZONES))));
             Expr::Call(function, args)
+        }
+        // What belongs together: two of a kind, a time and a length, an amount and a number.
+        33 => {
+            let kind = draw.below(14);
+            let sides = [of_kind(kind, draw, 1), of_kind(kind, draw, 1)].map(|side| Box::new(Expr::Const(side)));
+            let [left, right] = sides;
+            match draw.below(3) {
+                0 => Expr::Equal(left, right),
+                1 => Expr::Arithmetic(draw.one(&ARITHMETIC), left, right),
+                _ => Expr::Compare(order(draw), left, right),
+            }
+        }
+        34 | 35 => {
+            let (left, right) = draw.one(&[(7, 10), (9, 10), (10, 9), (6, 2), (2, 6), (6, 6)]);
+            let [left, right] = [of_kind(left, draw, 0), of_kind(right, draw, 0)].map(|side| Box::new(Expr::Const(side)));
+            Expr::Arithmetic(draw.one(&ARITHMETIC), left, right)
+        }
+        36 => {
+            let of_list = draw.below(18);
+            Expr::Call(FUNCTIONS[of_list].clone(), vec![Expr::Const(of_kind(11, draw, 1))])
         }
         _ => Expr::Call(FUNCTIONS[draw.below(FUNCTIONS.len())].clone(), several(draw)),
     }

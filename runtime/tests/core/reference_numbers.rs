@@ -34,11 +34,13 @@ pub(super) fn multiply_numbers(a: Decimal, b: Decimal) -> Option<Decimal> {
 /// Money by a number: as many decimals as the currency has, or as the amount had; half to even.
 pub(super) fn divide_money(money: &Money, by: Decimal) -> Option<Money> {
     let decimals = u32::from(money.currency.decimals()).max(money.amount.normalize().scale());
-    let (above, below, _) = aligned(money.amount, by)?;
-    if below == 0 {
+    if by.is_zero() {
         return None;
     }
-    let exact = above.checked_mul(10i128.checked_pow(decimals)?).and_then(|above| number(half_even(above, below), decimals));
+    let exact = aligned(money.amount, by).and_then(|(above, below, _)| {
+        let above = above.checked_mul(10i128.checked_pow(decimals)?)?;
+        number(half_even(above, below), decimals)
+    });
     let amount = match exact {
         Some(amount) => amount,
         None => {
