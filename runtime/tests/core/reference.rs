@@ -15,10 +15,13 @@ mod numbers;
 use functions::function;
 use numbers::{add_days, add_months, add_numbers, civil_at, divide_money, instant_at, multiply_numbers};
 
+/// What a pattern says of a text.
+type Meaning = fn(&str) -> bool;
+
 /// Patterns whose meaning can be said in another way, for [`Expr::Matches`].
-pub(crate) const PATTERNS: &[(&str, fn(&str) -> bool)] = &[
-    ("^a", |text| text.chars().next() == Some('a')),
-    ("b$", |text| text.chars().last() == Some('b')),
+pub(crate) const PATTERNS: &[(&str, Meaning)] = &[
+    ("^a", |text| text.starts_with('a')),
+    ("b$", |text| text.ends_with('b')),
     ("a", |text| text.chars().any(|letter| letter == 'a')),
     ("^[ab]*$", |text| text.chars().all(|letter| letter == 'a' || letter == 'b')),
     ("(", |_| false),
