@@ -164,7 +164,7 @@ pub(crate) fn value(draw: &mut Draw<'_>, deep: u32) -> Value {
 fn of_kind(kind: usize, draw: &mut Draw<'_>, deep: u32) -> Value {
     match kind {
         0 => Value::Missing,
-        1 => Value::Bool(draw.byte() % 2 == 0),
+        1 => Value::Bool(draw.below(2) == 0),
         2 | 3 => Value::Number(decimal(draw)),
         4 | 5 => Value::text(draw.one(TEXTS)),
         6 => {

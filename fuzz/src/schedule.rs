@@ -129,7 +129,7 @@ fn days(draw: &mut Draw<'_>) -> Days {
 
 fn time(draw: &mut Draw<'_>) -> DayTime {
     if draw.below(3) == 0 {
-        return DayTime::Sun { rise: draw.byte() % 2 == 0, offset_ms: draw.whole() };
+        return DayTime::Sun { rise: draw.below(2) == 0, offset_ms: draw.whole() };
     }
     DayTime::Clock { hour: draw.byte() % 25, minute: draw.byte() % 61, second: draw.byte() % 61 }
 }
