@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use flow_grammar::span::LineIndex;
+use flow_grammar::span::{LineIndex, Span};
 use flow_grammar::{Parsed, syntax};
 use flow_plan as plan;
 use rayon::prelude::*;
@@ -307,7 +307,12 @@ impl Compiler {
                 continue;
             }
             seen.insert(name.text.clone(), (file.clone(), name.span));
-            let (declared, diagnostics) = connector::declare(file, text, node);
+            let (declared, mut diagnostics) = connector::declare(file, text, node);
+            if !diagnostics.is_empty()
+                && let Some(parsed) = self.files.get(file).and_then(|state| state.parsed.as_ref())
+            {
+                without_consequences(node.members.iter().map(|member| member.span), parsed, &mut diagnostics);
+            }
             self.connector_diagnostics.extend(diagnostics);
             // A connector of the project wins over a built-in one of its name: it is a copy that somebody changed.
             catalog.connectors.insert(declared.name.clone(), Arc::new(declared));
@@ -556,6 +561,25 @@ fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
             }
         }
     }
+    // What one edit mends is one mistake, however often its value is used.
+    let mut seen = Vec::new();
+    unit.diagnostics.retain(|one| {
+        let Some(fix) = one.fixes.first().filter(|fix| one.code == Code::E302 && !fix.edits.is_empty()) else { return true };
+        let known = seen.contains(&(one.message.clone(), fix.edits.clone()));
+        if !known {
+            seen.push((one.message.clone(), fix.edits.clone()));
+        }
+        !known
+    });
+    if !parsed.errors.is_empty() {
+        let items = parsed.file.items.iter().map(|item| match item {
+            syntax::Item::Flow(node) => node.span,
+            syntax::Item::Test(node) => node.span,
+            syntax::Item::Connector(node) => node.span,
+            syntax::Item::Bad(span) => *span,
+        });
+        without_consequences(items, parsed, &mut unit.diagnostics);
+    }
     unit.allows = Allows::of(context.file, context.source, parsed);
     unit.allows.silence(&mut unit.diagnostics);
     unit.diagnostics.append(&mut unit.allows.diagnostics);
@@ -608,6 +632,26 @@ fn is_meant_as_flow(source: &str, bad: flow_grammar::span::Span) -> bool {
         "test" | "connector" | "" => false,
         _ => begins_line && text.split_whitespace().any(|word| word == "do"),
     }
+}
+
+/// Leaves out what follows from text that could not be read: what is said to be missing may well stand in there.
+fn without_consequences(places: impl Iterator<Item = Span>, parsed: &Parsed, diagnostics: &mut Vec<Diagnostic>) {
+    let inside = |outer: Span, inner: Span| outer.start <= inner.start && inner.end <= outer.end;
+    let unread: Vec<Span> = places.filter(|place| parsed.errors.iter().any(|error| inside(*place, error.span))).collect();
+    diagnostics.retain(|one| {
+        let missing = matches!(one.code, Code::E401 | Code::E609 | Code::E820 | Code::W707);
+        // The same place cannot be read, and is then found to be no name either.
+        let again = matches!(one.code, Code::E201 | Code::E505)
+            && parsed.errors.iter().any(|error| {
+                error.fixes.iter().any(|fix| fix.safe && fix.edits.iter().any(|(span, _)| inside(*span, one.span)))
+                    || inside(error.span, one.span)
+            });
+        // `x = 5` was read as far as `x`.
+        let cut = one.code == Code::E301
+            && one.message.ends_with("is no condition")
+            && parsed.errors.iter().any(|error| error.span.start >= one.span.end && error.span.start - one.span.end <= 1);
+        !(cut || missing && unread.iter().any(|place| inside(*place, one.span)) || again)
+    });
 }
 
 /// A syntax error as a diagnostic.

@@ -1,5 +1,6 @@
 //! Requests: path, query, headers, body.
 
+use flow_grammar::span::Span;
 use flow_grammar::syntax::{self, TextPart};
 use flow_plan::{Body, Encoding, Expr, PathPart, QueryField, Request, Value};
 
@@ -47,8 +48,27 @@ impl Cx<'_> {
         Some(Body { encoding, value: self.wire_value(&node.value, scope) })
     }
 
+    /// `"/orders/:id"`: the form of other tools, which would be sent as it stands.
+    fn colon_in_path(&mut self, text: &syntax::TextLit) {
+        let written = text.span.text(self.source);
+        let Some((before, rest)) = written.split_once("/:") else { return };
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        if name.is_empty() {
+            return;
+        }
+        let start = text.span.start as usize + before.len() + 1;
+        let span = Span::new(start, start + 1 + name.len());
+        let diagnostic = self
+            .mistake(span, format!("`:{name}` would be sent as it stands"))
+            .label("a value in a path is written in braces")
+            .help(format!("write `{{{name}}}`"))
+            .fix(format!("`{{{name}}}`"), span, format!("{{{name}}}"), true);
+        self.push(diagnostic);
+    }
+
     /// The path; what stands behind `?` goes to the query.
     fn address(&mut self, text: &syntax::TextLit, query: &mut Vec<QueryField>, scope: &Scope<'_>) -> Vec<PathPart> {
+        self.colon_in_path(text);
         if !matches!(text.parts.first(), Some(TextPart::Text(begin)) if begin.starts_with('/')) {
             let diagnostic = self.mistake(text.span, "a path begins with `/`");
             self.push(diagnostic.help("it stands behind the `base` of the connector"));

@@ -292,6 +292,15 @@ impl Cx<'_> {
                 fields: Vec::new(),
             });
         }
+        if let Some(meant) = meant(&name.text) {
+            let diagnostic = self
+                .diagnostic(Code::E201, name.span, format!("there is no type `{}`", name.text))
+                .label("comes from another language")
+                .help(format!("here it is `{meant}`"))
+                .fix(format!("`{meant}`"), name.span, meant, true);
+            self.push(diagnostic);
+            return Type::Unknown;
+        }
         let known: Vec<&str> = self.record_nodes.keys().copied().chain(NAMES.iter().copied()).collect();
         self.unknown(name.span, format!("there is no type `{}`", name.text), &name.text, known);
         Type::Unknown
@@ -321,4 +330,18 @@ impl Cx<'_> {
         }
         Type::Enum { members, open }
     }
+}
+
+/// What a type of other languages is called here.
+fn meant(name: &str) -> Option<&'static str> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "string" | "str" | "varchar" | "char" | "uuid" => "text",
+        "boolean" => "bool",
+        "integer" | "long" | "bigint" | "i64" | "i32" => "int",
+        "decimal" | "float" | "double" | "numeric" | "f64" => "number",
+        "timestamp" | "instant" => "datetime",
+        "object" | "any" | "dict" | "hash" => "json",
+        "uri" => "url",
+        _ => return None,
+    })
 }

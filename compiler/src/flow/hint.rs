@@ -45,6 +45,8 @@ impl<'a> Checker<'a> {
                 format!("it.{text}"),
                 true,
             );
+        } else if let Some(about) = time_word(text).filter(|_| !meant_surely) {
+            diagnostic = diagnostic.label("no field, and no name given before").help(about);
         } else if text == "it" {
             diagnostic = diagnostic
                 .label("`it` is the item at hand, and there is none")
@@ -221,7 +223,25 @@ impl<'a> Checker<'a> {
 
     /// Reports a connection that does not exist.
     pub(super) fn unknown_connection(&mut self, name: &Ident) {
+        if self.bare_field(&name.text).is_some() || self.binding(&name.text).is_some() {
+            let text = &name.text;
+            let diagnostic = self
+                .diagnostic(Code::E201, name.span, format!("`{text}` is a value, and values have no methods"))
+                .label("what stands behind its dot with `(…)` would be an action or query of a connection")
+                .help(format!(
+                    "functions stand before their value: `lower({text})`, `length({text})`; whether there is one is asked with `{text} is present`"
+                ));
+            self.report(diagnostic);
+            return;
+        }
         let mut diagnostic = self.diagnostic(Code::E201, name.span, format!("there is no connection `{}`", name.text));
+        if matches!(name.text.as_str(), "time" | "clock" | "now" | "date" | "today" | "weekday" | "sun") {
+            let diagnostic = diagnostic
+                .label("no service has the time")
+                .help("a flow that the clock starts begins with `every`: `every day at 09:00`; a condition asks `where now.time in 08:00..18:00`");
+            self.report(diagnostic);
+            return;
+        }
         let of_connector: Vec<&str> = self
             .connections
             .iter()
@@ -372,4 +392,23 @@ fn describe(ty: &plan::ty::Type, docs: &str) -> String {
 /// The first line of a doc comment.
 pub(super) fn first_line(docs: &str) -> &str {
     docs.lines().next().unwrap_or("")
+}
+
+/// Words for times and waits that are no values.
+fn time_word(text: &str) -> Option<&'static str> {
+    Some(match text {
+        "time" | "hour" | "weekday" | "today" | "date" => {
+            "the time at which the event came is `now`: `now.time in 08:00..18:00`, `now.weekday is \"monday\"`, `date_of(now)`"
+        }
+        "tomorrow" | "yesterday" | "tonight" | "midnight" | "noon" => {
+            "instants are counted from `now`: `now + 24 hours`; `wait until 09:00` waits for the next time that the clock shows that"
+        }
+        "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday" => {
+            "a day of the week is a text, and asked for with `now.weekday is \"monday\"`; `wait until 09:00` waits for a time of day, `every monday at 09:00` starts a flow"
+        }
+        "wait" | "await" => {
+            "waiting is a step of its own: `wait for stripe.invoice_paid where id is event.id up to 3 days`, without `let`"
+        }
+        _ => return None,
+    })
 }

@@ -122,7 +122,10 @@ impl<'a> Checker<'a> {
         if connector.triggers.contains_key(&name.text) {
             let diagnostic = self
                 .diagnostic(Code::E505, name.span, format!("`{connection}.{}` is an event: it happens, and is not so", name.text))
-                .help(format!("it stands alone behind `when`: `when {connection}.{}`", name.text));
+                .help(format!(
+                    "it stands alone behind `when`: `when {connection}.{0}`; that it does not come is `when no {connection}.{0} within 6 hours`",
+                    name.text
+                ));
             self.report(diagnostic);
             return;
         }
@@ -168,6 +171,10 @@ impl<'a> Checker<'a> {
         let expr = &pattern.value;
         let value = match (expr.kind.as_ref(), &state.ty) {
             (ExprKind::Name(name), Type::Enum { members, .. }) => return self.state_member(name, connection, state, members),
+            (ExprKind::Not(not), Type::Enum { members, .. }) => {
+                self.not_a_member(expr, not, connection, members);
+                return None;
+            }
             (ExprKind::Name(name), Type::Bool) => {
                 let fix = self.word_as(name, &Type::Bool, "");
                 let mut diagnostic = self
@@ -196,6 +203,20 @@ impl<'a> Checker<'a> {
             self.no_plain_value(expr, "a plain value is expected here");
         }
         found
+    }
+
+    /// `front_door is not locked`: what it is then is named.
+    fn not_a_member(&mut self, expr: &syntax::Expr, not: &syntax::Expr, connection: &str, members: &[String]) {
+        let written = self.text_of(not);
+        let others: Vec<&String> = members.iter().filter(|member| **member != written.trim_matches('"')).collect();
+        let mut diagnostic = self
+            .diagnostic(Code::E301, expr.span, format!("what `{connection}` is, and not what it is not, starts a flow"))
+            .label(format!("it is one of {}", listed(members, "or")));
+        diagnostic = match others.as_slice() {
+            [only] => diagnostic.help(format!("write `is {only}`")).fix(format!("`{only}`"), expr.span, only.as_str(), false),
+            _ => diagnostic.help("name the value, and join several flows' starts with `or`"),
+        };
+        self.report(diagnostic);
     }
 
     fn no_plain_value(&mut self, expr: &syntax::Expr, message: &str) {

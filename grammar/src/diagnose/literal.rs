@@ -170,12 +170,27 @@ pub(crate) fn method(source: &str, call: &Call) -> Option<SyntaxError> {
             | "strip"
             | "trim"
     );
+    let foreign = foreign || matches!(last.text.as_str(), "forEach" | "isEmpty" | "equals" | "concat" | "size");
     foreign.then(|| {
         let end = before.last().map_or(first.span.end, |name| name.span.end);
         let value = Span { start: first.span.start, end };
-        let form = method_form(&last.text, value.text(source));
-        SyntaxError::new("E108", last.span, "functions are called with the value, not on it")
+        let mut form = method_form(&last.text, value.text(source));
+        let only = match call.args.as_slice() {
+            [only] if only.name.is_none() => Some(only.value.span.text(source)),
+            _ => None,
+        };
+        // The form stands for any text; the one that was written is better.
+        let whole = match (only, form.contains("\"…\"")) {
+            (Some(text), true) => {
+                form = form.replace("\"…\"", text);
+                true
+            }
+            (None, false) => call.args.is_empty() && !form.contains('…'),
+            _ => false,
+        };
+        let error = SyntaxError::new("E108", last.span, "functions are called with the value, not on it")
             .label("values have fields, but no methods")
-            .help(format!("write `{form}`"))
+            .help(format!("write `{form}`"));
+        if whole { error.guess(format!("write `{form}`"), call.span, form) } else { error }
     })
 }

@@ -17,6 +17,7 @@ mod look;
 mod meant;
 mod missing;
 mod money;
+mod phrase;
 mod shape;
 mod similar;
 mod slip;
@@ -49,6 +50,7 @@ fn explain(source: &str, place: Rule, previous: Option<Span>, bad: Span) -> Synt
         .or_else(|| money::find(&look))
         .or_else(|| text::quotes(&look))
         .or_else(|| slip::find(&look))
+        .or_else(|| phrase::find(&look))
         .or_else(|| limit::find(&look))
         .or_else(|| meant::find(&look))
         .or_else(|| text::open(&look))

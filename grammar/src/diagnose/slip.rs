@@ -204,6 +204,11 @@ fn spoken(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     while plain(last + 1) && !matches!(look.word(last + 1), "within" | "at" | "once" | "one" | "throttle" | "missed" | "expect") {
         last += 1;
     }
+    // `front_door changes to unlocked`: what a state does has words of its own.
+    let change = ["changes", "changed", "turns", "turned", "goes", "gets", "switches", "went", "from"];
+    if !article && (change.contains(&look.word(first + 1)) || look.word(first) == "state") {
+        return None;
+    }
     // `front_door unlocked for`: a state, which has words of its own.
     if !article && last == first + 1 && matches!(look.word(last + 1), "for" | "do") {
         return None;
@@ -494,7 +499,7 @@ fn wait(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     if look.lone_word() == Some(at.wrapping_sub(1)) && look.word_before(at, 1) == "wait" {
         let value = look.value_at(at)?;
         let text = value.text(look.source);
-        if look.kind(at) != Some(Kind::Word) || currency_of(text).is_some() {
+        if look.kind(at) != Some(Kind::Word) || currency_of(text).is_some() || look.kind(at + 1) == Some(Kind::Number) {
             return None;
         }
         let form = format!("until now + {text}");

@@ -23,6 +23,24 @@ pub(crate) fn fixtures() -> Vec<(String, String)> {
     out
 }
 
+/// Returns programs of the repository that are right: the fixtures, the examples, and those of other tests.
+pub(crate) fn programs() -> Vec<(String, String)> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut out = fixtures();
+    for folder in ["examples", "tests/fixtures/programs", "tests/fixtures/language/programs"] {
+        let mut found: Vec<(String, String)> = fs::read_dir(root.join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|ext| ext == "flow"))
+            .map(|path| (format!("{folder}/{}", path.file_name().unwrap().to_string_lossy()), fs::read_to_string(path).unwrap()))
+            .collect();
+        found.sort();
+        assert!(!found.is_empty(), "{folder}");
+        out.extend(found);
+    }
+    out
+}
+
 /// Returns what one item says, wherever it stands.
 pub(crate) fn item_text(item: &Item) -> String {
     match item {

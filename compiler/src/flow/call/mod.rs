@@ -320,7 +320,10 @@ impl<'a> Checker<'a> {
                 )
                 .label("it stands behind `when`");
             diagnostic = match causing.as_slice() {
-                [] => diagnostic.help("behind `do` stands an action"),
+                [] => diagnostic.help(format!(
+                    "behind `do` stands an action; a run waits for an event with `wait for {connection}.{} … up to 3 days`",
+                    name.text
+                )),
                 several => diagnostic.help(format!("what causes it is {}", super::check::listed(several, "or"))),
             };
             self.report(diagnostic);

@@ -83,6 +83,13 @@ impl<'a> Checker<'a> {
         }
         let a = self.value(left);
         self.beside.clear();
+        // One cause: what is compared with a connection is a value of its state, and not known as a name.
+        if let (ExprKind::Name(whole), ExprKind::Name(_)) = (left.kind.as_ref(), right.kind.as_ref())
+            && a.is_unknown()
+            && self.connection(&whole.text).is_some()
+        {
+            return self.unknown_test();
+        }
         if let ExprKind::Any(limits) = right.kind.as_ref() {
             return match self.limits(limits) {
                 Some(limits) if *a.ty == Type::Money => {

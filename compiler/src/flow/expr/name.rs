@@ -25,12 +25,19 @@ impl<'a> Checker<'a> {
             if matches!(self.event(), Event::Unknown) && self.frame.own.is_none() {
                 return Typed::unknown();
             }
+            let query = connector.operations.values().find(|op| !op.action && !op.internal);
+            let query = query.map_or_else(|| "…".to_owned(), |query| query.name.clone());
+            let help = if connector.states.is_empty() {
+                format!("name one of its queries behind it: `{connection}.…(…)`; a field of that name is `event.{connection}`")
+            } else {
+                format!(
+                    "a condition is about the event; a state starts a flow, as in `when {connection} becomes …`, and what it is now is asked in a step: `let now_is = {connection}.{query}(…)`"
+                )
+            };
             let diagnostic = self
                 .diagnostic(Code::E301, name.span, format!("`{connection}` is a connection, not a value"))
                 .label(format!("{} itself", connector.title))
-                .help(format!(
-                    "name one of its queries behind it: `{connection}.…(…)`; a field of that name is `event.{connection}`"
-                ));
+                .help(help);
             self.report(diagnostic);
             return Typed::unknown();
         }

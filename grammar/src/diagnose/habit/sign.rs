@@ -249,11 +249,19 @@ pub(super) fn assignment(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         let name = look.word_before(at, 1);
         let value = look.value_at(at + 1).map_or("value", |span| span.text(look.source));
         return (at == look.found).then(|| {
-            habit(look, span, "an input is given with `:`".to_owned()).help(format!("write `{name}: {value}`")).fix(
-                "replace `=` by `:`",
-                Span { start: look.gap(at).start, end: span.end },
-                ":",
-            )
+            let mut error = habit(look, span, "an input is given with `:`".to_owned()).help(format!("write `{name}: {value}`"));
+            // Who writes one so writes all of them so.
+            let open = look.open_bracket(at);
+            let edits = (at..look.tokens.len())
+                .filter(|i| look.word(*i) == "=" && look.open_bracket(*i) == open)
+                .filter(|i| matches!(look.word_before(*i, 2), "(" | ","))
+                .map(|i| {
+                    let blank = if look.adjacent(i) { ": " } else { ":" };
+                    (Span { start: look.gap(i).start, end: look.span(i).end }, blank.to_owned())
+                })
+                .collect();
+            error.fixes.push(crate::error::Fix { title: "replace `=` by `:`".to_owned(), edits, safe: true });
+            error
         });
     }
     if at != look.found {
@@ -282,13 +290,23 @@ pub(super) fn assignment(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     if starts && (at == 1 || look.begins_line(at - 1) || matches!(look.word_before(at, 2), "{" | "do" | "then" | "}" | ")")) {
         let value = look.value_at(at + 1).map_or("value", |span| span.text(look.source));
         let place = look.span(at - 1);
-        return Some(
-            habit(look, span, "a value is named with `let`".to_owned()).help(format!("write `let {name} = {value}`")).fix(
-                "add `let`",
-                Span { start: place.start, end: place.start },
-                "let ",
-            ),
-        );
+        let error = habit(look, span, "a value is named with `let`".to_owned());
+        // A query is named so, an action is not: which it is is not known here.
+        if let Some(call) = look.value_at(at + 1).filter(|_| value.contains('.') && value.ends_with(')')) {
+            return Some(
+                error
+                    .help(format!(
+                        "write `let {name} = …` for what a query or function gives, and `… as {name}` for what an action gives"
+                    ))
+                    .guess(format!("write `let {name} = {value}`"), Span { start: place.start, end: place.start }, "let ")
+                    .guess(format!("write `{value} as {name}`"), place.to(call), format!("{value} as {name}")),
+            );
+        }
+        return Some(error.help(format!("write `let {name} = {value}`")).fix(
+            "add `let`",
+            Span { start: place.start, end: place.start },
+            "let ",
+        ));
     }
     None
 }
@@ -320,6 +338,10 @@ pub(in super::super) fn method_form(name: &str, value: &str) -> String {
         "trim" | "strip" => format!("trim({value})"),
         "length" | "size" | "len" | "count" => format!("length({value})"),
         "toString" | "to_s" => format!("\"{{{value}}}\""),
+        "isEmpty" => format!("{value} is missing"),
+        "equals" => format!("{value} is \"…\""),
+        "concat" => format!("{value} + \"…\""),
+        "forEach" | "each" => format!("for item in {value} up to 20 {{ … }}"),
         "toFixed" => format!("round({value}, 2)"),
         other => format!("{other}({value}, …)"),
     }
