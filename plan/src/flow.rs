@@ -189,6 +189,9 @@ pub struct Call {
     pub on_error: Option<ErrorHandler>,
     /// The counters of the loops around it, outermost first: part of its key.
     pub loops: Vec<u16>,
+    /// `@dangerous`: it is never made after a start of the daemon for an event from before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dangerous: bool,
     /// The doc comment, or "".
     pub docs: String,
 }

@@ -44,7 +44,7 @@ const STATE_START: &str = "state_start";
 const ALIVE: &str = "alive";
 
 /// The connection of schedules.
-const TIME: &str = "time";
+pub(crate) const TIME: &str = "time";
 
 /// While there is anything to wait for the clock is looked at so often, so that a jump of it, or a machine that slept, is
 /// noticed.

@@ -88,6 +88,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) world: World,
     pub(crate) options: EngineOptions,
+    /// When it was started.
+    pub(crate) started_at: Timestamp,
     current: RwLock<Arc<Current>>,
     queue: Mutex<Queue>,
     /// What starts flows without an event from outside.
@@ -127,6 +129,7 @@ impl Engine {
         let paused = store.paused()?.into_iter().collect();
         let cursors = store.cursors()?.into_iter().map(|(connection, source, cursor)| ((connection, source), cursor)).collect();
         let matcher = Arc::new(Matcher::build(&live, None));
+        let started_at = world.clock.now();
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(options.concurrency)),
             clockwork: Clockwork::default(),
@@ -134,6 +137,7 @@ impl Engine {
             store,
             world,
             options,
+            started_at,
             current: RwLock::new(Arc::new(Current { live: Arc::new(live), matcher })),
             changed: Notify::new(),
             settled: settled::Settled::default(),

@@ -67,6 +67,11 @@ pub enum What {
         /// Although the outcome of the last attempt is unknown.
         force: bool,
     },
+    /// It must not go on: a dangerous step for an event from before the daemon's start.
+    TooLate {
+        /// Why, for people.
+        reason: String,
+    },
     /// Somebody cancelled the run.
     Cancelled,
     /// Performing the run panicked: our own bug.
@@ -167,8 +172,9 @@ impl EventHead {
     /// Returns what `now` is in conditions: the due instant of what the clock makes, else the time of receipt.
     pub fn now(&self) -> Timestamp {
         match self.via {
-            Via::Clock => self.occurred_at.unwrap_or(self.received_at),
-            Via::Webhook | Via::Poll | Via::Engine => self.received_at,
+            // A state's own time says how old the change may be, not what the clock shows.
+            Via::Clock if self.connection == crate::clock::TIME => self.occurred_at.unwrap_or(self.received_at),
+            Via::Clock | Via::Webhook | Via::Poll | Via::Engine => self.received_at,
         }
     }
 }

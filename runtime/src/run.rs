@@ -253,6 +253,7 @@ pub fn apply(flow: &plan::Flow, run: &mut Run, entry: &Entry) -> Vec<Effect> {
         What::Superseded { by } => run.superseded(by, entry.at),
         What::Woken => run.wake(flow, entry.at),
         What::Retried { force } => run.retry(flow, *force, entry.at),
+        What::TooLate { reason } => run.too_late(reason, entry.at),
         What::Cancelled => run.cancel(entry.at),
         What::Crashed { message } => run.crash(message, entry.at),
     }
@@ -522,6 +523,15 @@ impl Run {
         if self.status.is_active() {
             self.cancel(at);
             self.reason = Some(superseded_by(by));
+        }
+    }
+
+    fn too_late(&mut self, reason: &str, at: Timestamp) {
+        if self.status.is_active() {
+            if let Some(step) = self.steps.last_mut().filter(|step| step.status != StepStatus::Done) {
+                step.status = StepStatus::Cancelled;
+            }
+            self.finish(Status::Stopped, Some(reason.to_owned()), at);
         }
     }
 

@@ -121,6 +121,7 @@ impl<'t> Simulation<'t> {
 
     async fn perform(&mut self, test: &plan::Test) -> Result<TestReport, Trouble> {
         let mut failures = Vec::new();
+        let mut covered = expectation::Covered::default();
         self.settle().await;
         for (at, step) in test.steps.iter().enumerate() {
             let done = match &step.what {
@@ -140,7 +141,9 @@ impl<'t> Simulation<'t> {
                     self.pass(until).await
                 }
                 TestAction::Calls { target, times, with } => {
-                    failures.extend(expectation::calls(at, &self.script.calls(), target, *times, with));
+                    let calls = self.script.calls();
+                    covered.by(&calls, target, *times, with);
+                    failures.extend(expectation::calls(at, &calls, target, *times, with));
                     Ok(())
                 }
                 TestAction::Run { status, reason } => {
@@ -155,7 +158,7 @@ impl<'t> Simulation<'t> {
         let calls = self.script.calls();
         let runs = self.runs()?;
         let told = failures.iter().filter_map(|failure| failure.step).collect::<Vec<_>>();
-        failures.extend(expectation::nothing_else(test, &calls, &runs, &told));
+        failures.extend(expectation::nothing_else(test, &calls, &covered, &runs, &told));
         Ok(TestReport { failures, calls: expectation::made(&calls) })
     }
 
@@ -232,7 +235,9 @@ impl<'t> Simulation<'t> {
                 }
             }
         }
-        Err(format!("more than {MOST_MOMENTS} things happened: something goes round without an end"))
+        Err(format!(
+            "more than {MOST_MOMENTS} things happened: it is longer than a test can follow, or something goes round without an end"
+        ))
     }
 
     /// Lets everything happen that needs no time.

@@ -93,7 +93,8 @@ pub(super) fn advance(
     let changed = seen_before.filter(|before| !holds(rule, before));
     let mut stretch = match &row.stretch {
         // The time counts from when the state was known again.
-        Some(known) if before.gap && rule.gaps == Gaps::Restart => Some(Stretch { since: at, fired: false, ..known.clone() }),
+        // A flow that was started for the stretch is not started for it again.
+        Some(known) if before.gap && rule.gaps == Gaps::Restart && !known.fired => Some(Stretch { since: at, ..known.clone() }),
         Some(known) => Some(known.clone()),
         None => {
             // That it is so suffices for `is`; all others need to have seen it become so.
@@ -108,6 +109,11 @@ pub(super) fn advance(
         if rule.lasting.is_none() || due <= sent_at {
             // What had to be read again first is due when that was done.
             let due = if rule.gaps == Gaps::Assume { due } else { due.max(sent_at) };
+            // What changed while nobody looked may have changed right after the last look: so old is the event.
+            let due = match before.observed.filter(|_| before.gap && rule.lasting.is_none()) {
+                Some(seen) => due.min(seen),
+                None => due,
+            };
             fired = Some(Fired { at: due, since: stretch.since, was: stretch.was.clone() });
             stretch.fired = true;
         }

@@ -39,6 +39,11 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
             job.record(now, What::Parked { error: error.clone() });
             break;
         }
+        if let Some(reason) = from_before(shared, &job) {
+            tracing::warn!(flow = job.flow.id, run = job.run.id(), reason, "a dangerous step is not performed");
+            job.record(now, What::TooLate { reason });
+            break;
+        }
         job.record(now, What::Intent);
         written = write(shared, &mut job).await;
         let Some(Effect::Send { find }) = job.run.pending().first().cloned().filter(|_| written) else { break };
@@ -68,6 +73,15 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
     }
     shared.queue().end_turn(&lane);
     put_back(shared, job, written);
+}
+
+/// A dangerous step is not performed for an event from before the daemon's start: what holds a door open may have passed
+/// while nobody looked, and a run that is taken up again may have been at this step before.
+fn from_before(shared: &Shared, job: &Job) -> Option<String> {
+    let call = job.run.call(&job.flow).filter(|call| call.dangerous)?;
+    let start = job.run.start.as_ref()?;
+    (start.event.received_at < shared.started_at)
+        .then(|| format!("`{}` is dangerous, and the event is from before the daemon was started", call.name))
 }
 
 /// Looks once more right before the request is sent: the process may have stood still since the intent was written.

@@ -134,6 +134,24 @@ fn often(count: u32) -> String {
     }
 }
 
+/// How often each call had its effect when a line expected it: by the place of the call among those made.
+#[derive(Debug, Default)]
+pub(super) struct Covered(BTreeMap<usize, u32>);
+
+impl Covered {
+    /// Notes the calls that an `expect` line speaks of; one that expects none speaks of none.
+    pub(super) fn by(&mut self, calls: &[Call], target: &str, times: Option<u32>, with: &[(String, Value)]) {
+        if times == Some(0) {
+            return;
+        }
+        for (at, call) in made(calls).iter().enumerate() {
+            if call.name == target && differences(call, with).is_empty() {
+                self.0.insert(at, call.times);
+            }
+        }
+    }
+}
+
 /// Checks `expect dead "…"` and its like.
 pub(super) fn run(step: usize, runs: &[RunHead], expected: ExpectedStatus, reason: Option<&str>) -> Option<Failure> {
     if runs.iter().any(|run| ended_so(run, expected, reason)) {
@@ -165,21 +183,23 @@ fn status_of(expected: ExpectedStatus) -> Status {
     }
 }
 
-/// Nothing else may have happened, unless the test says that it may: no action that no line mentions, no dead run. `told`
-/// are the lines that did not hold.
-pub(super) fn nothing_else(test: &Test, calls: &[Call], runs: &[RunHead], told: &[usize]) -> Vec<Failure> {
-    let mut mentioned = Vec::new();
+/// Nothing else may have happened, unless the test says that it may: no action that no line speaks of, none again after the
+/// last line that does, no dead run. `told` are the lines that did not hold.
+pub(super) fn nothing_else(test: &Test, calls: &[Call], covered: &Covered, runs: &[RunHead], told: &[usize]) -> Vec<Failure> {
     let mut deaths: Vec<Option<&str>> = Vec::new();
     let mut death_told = false;
+    // A line that did not hold has said what is wrong with its calls.
+    let mut named: Vec<&str> = Vec::new();
     for (at, step) in test.steps.iter().enumerate() {
         match &step.what {
             TestAction::Else { anything: true } => return Vec::new(),
-            TestAction::Calls { target, .. } => mentioned.push(target.as_str()),
+            TestAction::Calls { target, .. } if told.contains(&at) => named.push(target),
             TestAction::Run { status: ExpectedStatus::Dead, reason } => {
                 deaths.push(reason.as_deref());
                 death_told |= told.contains(&at);
             }
-            TestAction::Run { .. }
+            TestAction::Calls { .. }
+            | TestAction::Run { .. }
             | TestAction::Else { anything: false }
             | TestAction::Event(_)
             | TestAction::State { .. }
@@ -189,12 +209,27 @@ pub(super) fn nothing_else(test: &Test, calls: &[Call], runs: &[RunHead], told: 
             | TestAction::After(_) => {}
         }
     }
+    let expected = |name: &str| {
+        test.steps
+            .iter()
+            .any(|step| matches!(&step.what, TestAction::Calls { target, times, .. } if target == name && *times != Some(0)))
+    };
     let mut failures: Vec<Failure> = Vec::new();
-    for call in made(calls) {
-        if call.reads || call.filled_in || mentioned.contains(&call.name.as_str()) {
+    for (at, call) in made(calls).iter().enumerate() {
+        let known = covered.0.get(&at).copied();
+        if call.reads || call.filled_in || named.contains(&call.name.as_str()) || known.is_some_and(|times| times >= call.times) {
             continue;
         }
-        let message = format!("{} was called, and no line expects it", call.name);
+        let message = match known {
+            Some(_) => format!("{} had its effect again after it was expected, and no line expects it", call.name),
+            None if expected(&call.name) => {
+                format!(
+                    "{} was called another time, behind the lines about it or with other values, and no line expects it",
+                    call.name
+                )
+            }
+            None => format!("{} was called, and no line expects it", call.name),
+        };
         if !failures.iter().any(|failure| failure.message == message) {
             failures.push(Failure { step: None, message, differences: Vec::new() });
         }

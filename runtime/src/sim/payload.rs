@@ -109,6 +109,13 @@ pub fn read_file(event: &mut GivenEvent, text: &str, file: &str) -> Result<(), S
         let wanted = event.types.join("` or `");
         return Err(format!("`{file}` holds `{found}`, and `{}.{}` is made by `{wanted}`", event.connection, event.trigger));
     }
+    if let Some(path) = &event.envelope.event_type
+        && !event.types.is_empty()
+        && text_at(&document, path).is_none()
+    {
+        let wanted = event.types.join("` or `");
+        return Err(format!("`{file}` does not say at `{path}` what happened; it would be `{wanted}`"));
+    }
     event.payload = Payload::Text(text.to_owned());
     Ok(())
 }

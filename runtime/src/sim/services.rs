@@ -93,7 +93,15 @@ impl Script {
     }
 
     pub(super) fn set_state(&self, connection: &str, state: &str, value: &Value) {
-        self.inner().states.insert((connection.to_owned(), state.to_owned()), value.clone());
+        let mut inner = self.inner();
+        // What was said before of the query that tells it counts no more.
+        let states = self.connections.get(connection).map_or(&[][..], |known| &known.plan.states);
+        if let Some(source) = states.iter().find(|known| known.name == state) {
+            let short = source.query.name.rsplit('.').next().unwrap_or_default();
+            let query = format!("{connection}.{short}");
+            inner.answers.retain(|answer| !answer.by.contains(&query));
+        }
+        inner.states.insert((connection.to_owned(), state.to_owned()), value.clone());
     }
 
     /// Returns the calls that had their effect, and the queries that were answered, in order.
@@ -104,6 +112,21 @@ impl Script {
     fn do_it(&self, call: &ServiceCall) -> Outcome {
         let mut inner = self.inner();
         let Some(step) = &call.step else {
+            let fault = inner.fault_of(&call.name);
+            let refused = || "no answer came (the test made the call fail)".to_owned();
+            match fault {
+                Some(Fault::Status(status)) => return self.refuse(call, status),
+                Some(Fault::NotConnected) => {
+                    return Outcome::NotDone { status: None, error: refused(), retry_after_ms: None };
+                }
+                Some(Fault::TimeoutBeforeEffect | Fault::TimeoutAfterEffect) => {
+                    return Outcome::Unknown { status: None, error: refused() };
+                }
+                None => {}
+            }
+            if let Some(answer) = inner.answers.iter().find(|answer| answer.by.contains(&call.name)) {
+                return Outcome::Done { status: Some(200), value: answer.value.clone() };
+            }
             // A state is read: what the test says of it, as its query would tell it.
             let value = self.told_by(&inner.states, call).unwrap_or_default();
             return Outcome::Done { status: Some(200), value };
@@ -178,6 +201,15 @@ impl Inner {
                     || !call.reads && call.parts_of.iter().any(|part| part.name == fault.target)
                     || call.parts_of.iter().any(|part| part.name == fault.target && part.path == call.path))
         })?;
+        if let Some(left) = &mut concerned.left {
+            *left -= 1;
+        }
+        Some(concerned.fault)
+    }
+
+    /// Takes the first scripted fault of a query that no run asks.
+    fn fault_of(&mut self, name: &str) -> Option<Fault> {
+        let concerned = self.faults.iter_mut().find(|fault| fault.left != Some(0) && fault.target == name)?;
         if let Some(left) = &mut concerned.left {
             *left -= 1;
         }

@@ -423,6 +423,7 @@ pub(crate) fn call(number: usize, operation: u32) -> plan::Call {
         retry: None,
         on_error: None,
         loops: Vec::new(),
+        dangerous: false,
         docs: String::new(),
     }
 }

@@ -145,7 +145,7 @@ impl<'a> Checker<'a> {
 }
 
 /// How dangerous an operation is: one of several steps is as dangerous as they are.
-fn danger(connector: &Connector, operation: &Operation, depth: usize) -> Option<Dangerous> {
+pub(super) fn danger(connector: &Connector, operation: &Operation, depth: usize) -> Option<Dangerous> {
     if operation.dangerous.is_some() || depth > 8 {
         return operation.dangerous;
     }

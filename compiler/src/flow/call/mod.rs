@@ -89,7 +89,11 @@ impl<'a> Checker<'a> {
         let calls = self.build.mark();
         let used = node.name.is_some();
         let text = self.heading(step, node.call.span);
+        let dangerous = dangerous::danger(target.connector, target.operation, 0).is_some();
+        let outer_danger = self.steps.dangerous;
+        self.steps.dangerous |= dangerous;
         let result = self.perform(target, args, path.clone(), text, step.docs.lines.join("\n"), used);
+        self.steps.dangerous = outer_danger;
         self.steps.retry = outer_retry;
         self.steps.on_error = outer_handler;
         if let Some(retry) = &node.retry {

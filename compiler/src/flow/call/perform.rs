@@ -115,6 +115,7 @@ impl<'a> Checker<'a> {
             retry: self.steps.retry.clone(),
             on_error: self.steps.on_error.map(|(label, error)| Builder::handler(label, error)),
             loops: self.loops.clone(),
+            dangerous: self.steps.dangerous && !matches!(operation.effect, Effect::Read),
             docs: if docs.is_empty() { self.steps.docs.clone() } else { docs },
         })));
     }

@@ -89,6 +89,8 @@ pub(super) struct StepContext<'a> {
     pub(super) queries: u32,
     /// The doc comment of the composite step around.
     pub(super) docs: String,
+    /// The action at hand, or the one around it, is dangerous.
+    pub(super) dangerous: bool,
     /// `retry` of the composite action around.
     pub(super) retry: Option<plan::Retry>,
     /// `on error` of the composite action around.

@@ -57,6 +57,10 @@ pub(crate) fn run(args: &Test) -> Result<Exit, ProjectError> {
     if all == 0 && args.format == TestFormat::Human {
         output::err("there are no tests here; one is written beside a flow: `test \"…\" for flow NAME { given …  expect … }`");
     }
+    if all > 0 && ran.is_empty() {
+        let filter = args.filter.as_deref().unwrap_or_default();
+        return Ok(Exit::Usage(format!("no test has `{}` in its title", flow::terminal::printable(filter))));
+    }
     Ok(if ran.iter().all(Ran::passed) { Exit::Well } else { Exit::Problems })
 }
 
@@ -64,6 +68,11 @@ fn perform(project: &Loaded, mut test: plan::Test) -> Ran {
     let began = Instant::now();
     let outcome = read_files(&project.root, &mut test).and_then(|()| {
         let flows = flows_of(project, &test);
+        if flows.is_empty() {
+            let message =
+                "it tests nothing: there is no flow in its file; say which one is meant, `for flow NAME` behind the title";
+            return Err(Trouble { step: None, message: message.to_owned() });
+        }
         sim::run(&test, &flows, &project.compilation.connections)
     });
     Ran { test, outcome, took: began.elapsed() }
