@@ -436,7 +436,7 @@ impl Compiler {
 
     /// Two flows of one name, or the same nameless flow twice.
     fn twice(&self, (file, head): (&Arc<str>, &Head), (other_file, other): (&Arc<str>, &Head)) -> Diagnostic {
-        let span = self.flow_span(file, head);
+        let span = head.span;
         let place = format!("{other_file}:{}", other.line);
         match head.named {
             true => {
@@ -444,28 +444,11 @@ impl Compiler {
                 let diagnostic = Diagnostic::new(Code::E202, file, span, format!("there are two flows named `{name}`")).help(
                     format!("the other one is at {place}; history, limits and metrics belong to the name, so each needs its own"),
                 );
-                if other_file == file { diagnostic.also(self.flow_span(file, other), "the first one") } else { diagnostic }
+                if other_file == file { diagnostic.also(other.span, "the first one") } else { diagnostic }
             }
             false => Diagnostic::new(Code::E202, file, span, "the same flow is there twice")
                 .help(format!("the other one is at {place}: take one out, or give each a name: `flow NAME` before it")),
         }
-    }
-
-    fn flow_span(&self, file: &Arc<str>, head: &Head) -> flow_grammar::span::Span {
-        let Some(state) = self.files.get(file) else { return flow_grammar::span::Span::default() };
-        let index = LineIndex::new(&state.text);
-        let parsed = state.parsed.clone().unwrap_or_else(|| Arc::new(flow_grammar::parse(&state.text)));
-        parsed
-            .file
-            .items
-            .iter()
-            .find_map(|item| match item {
-                syntax::Item::Flow(node) if line_of(&index, &state.text, node) == head.line => {
-                    Some(node.name.as_ref().map_or_else(|| first_line(&state.text, node.span), |name| name.span))
-                }
-                _ => None,
-            })
-            .unwrap_or_default()
     }
 
     /// Returns the connections that flow.toml names and no flow uses, for a warning there.
