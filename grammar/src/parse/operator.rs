@@ -122,6 +122,8 @@ impl<'s> Builder<'s> {
                 && before.strength() == COMPARISON
             {
                 self.errors.push(diagnose::comparisons(self.source, *before_span, span));
+            } else if let Some(before) = row.values.last().and_then(|(value, _)| word_behind(value, self.source)) {
+                self.errors.push(diagnose::comparisons(self.source, before, span));
             }
         }
         row.push_op(op, span);
@@ -210,4 +212,15 @@ fn infix_of(text: &str) -> Op {
         },
     };
     Op::Binary(op)
+}
+
+/// Returns where `is present` and the like stand, where the value is such a comparison: they are applied at once, so that no
+/// operator is left waiting that would tell.
+fn word_behind(value: &Expr, source: &str) -> Option<Span> {
+    let ExprKind::Is { value: inner, test: IsTest::Present | IsTest::Missing | IsTest::Empty, .. } = &*value.kind else {
+        return None;
+    };
+    let (from, to) = (inner.span.end as usize, value.span.end as usize);
+    let words = source.get(from..to)?;
+    Some(Span::new(to - words.trim_start().len(), to))
 }

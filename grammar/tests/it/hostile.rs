@@ -91,6 +91,20 @@ fn long_chains_are_one_error() {
     assert_eq!(parsed.file.items.len(), 2);
 }
 
+/// `is present` compares as any other operator does, and its canonical form would be another tree.
+#[test]
+fn a_comparison_behind_is_present_is_one_in_a_row() {
+    for behind in ["in \"E\"", "is present", "is 1", "> 2", "contains 3"] {
+        for before in ["x is present", "x.y is not missing", "not x is empty", "x + 1 is missing"] {
+            let parsed = parse(&format!("when a.b where {before} {behind} do c.d"));
+            let codes: Vec<&str> = parsed.errors.iter().map(|error| error.code).collect();
+            assert_eq!(codes, ["E114"], "{before} {behind}");
+        }
+    }
+    let fine = "when a.b where (x is present) is true and not y is present or x is missing and z in [1] do c.d";
+    assert_eq!(parse(fine).errors, []);
+}
+
 /// Time grows with the length of the text, whatever is in it.
 #[test]
 fn hostile_texts_take_linear_time() {
