@@ -224,6 +224,7 @@ impl Engine {
             }
         };
         tokio::select! {
+            biased;
             () = drained => {}
             () = clock.sleep_until(until) => {
                 tracing::warn!(steps = shared.queue().in_flight(), "stopped with steps in flight; the next start goes on from their intent");

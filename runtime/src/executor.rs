@@ -156,6 +156,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
         }
         tokio::select! {
+            biased;
             () = changed => {}
             () = shared.world.clock.sleep_until(next) => {}
         }

@@ -7,6 +7,7 @@ mod admit;
 mod awaited;
 mod backend;
 mod book;
+mod in_turns;
 mod memory;
 mod migrate;
 mod prune;
@@ -29,6 +30,7 @@ use crate::world::BoxFuture;
 
 pub use book::{Before, BookChange, BookKey, BookRow, DueRows};
 pub(crate) use book::{STARTS, starts_key};
+pub use in_turns::Pace;
 pub use memory::{Faults, MemoryStore};
 pub use records::{
     AcceptBatch, AcceptedEvent, EventQuery, Follows, FollowsFrom, NewEvent, NewRun, NewStart, Pruned, RunHead, RunQuery,

@@ -30,6 +30,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         shared.touch();
         match next {
             Some(next) => tokio::select! {
+                biased;
                 () = changed => {}
                 () = shared.world.clock.sleep_until(next) => {}
             },

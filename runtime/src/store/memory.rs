@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::StoreError;
 use super::backend::{Backend, Each, Read, Write};
+use super::in_turns::Pace;
 use super::writer::{Db, store_over_db};
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -74,6 +75,18 @@ impl MemoryStore {
         let faults = Faults::default();
         let backend = Memory { map: RwLock::default(), faults: faults.clone() };
         Self { db: Db::at_once(backend), faults }
+    }
+
+    /// Returns an empty store that is written by a task of the runtime that uses it, when `pace` lets it.
+    pub fn in_turns(pace: Arc<dyn Pace>) -> Self {
+        let faults = Faults::default();
+        let backend = Arc::new(Memory { map: RwLock::default(), faults: faults.clone() });
+        Self { db: Db::in_turns(backend, pace), faults }
+    }
+
+    /// Returns the same store as the next process finds it, when this one is gone with its runtime.
+    pub fn reopened(&self, pace: Arc<dyn Pace>) -> Self {
+        Self { db: Db::in_turns(Arc::clone(&self.db.backend), pace), faults: self.faults.clone() }
     }
 
     /// Returns a store with what this one holds now: what a power cut would leave.

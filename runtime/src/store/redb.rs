@@ -8,11 +8,12 @@ use std::io::{ErrorKind, Read as _, Seek, Write as _};
 use std::ops::Bound;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
 use super::backend::{Backend, Each, Read, Write};
+use super::in_turns::Pace;
 use super::writer::{Db, store_over_db};
 use super::{StoreError, VERSION, migrate, tables};
 
@@ -39,6 +40,19 @@ impl RedbStore {
     /// # Errors
     /// Where another process has it open, a newer version wrote it, or the disk refuses.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        Self::open_with(folder, None)
+    }
+
+    /// Opens the store in a folder without a thread: it is written by a task of the runtime that uses it, when `pace` lets
+    /// it.
+    ///
+    /// # Errors
+    /// As [`RedbStore::open`].
+    pub fn open_in_turns(folder: &Path, pace: Arc<dyn Pace>) -> Result<Self, StoreError> {
+        Self::open_with(folder, Some(pace))
+    }
+
+    fn open_with(folder: &Path, pace: Option<Arc<dyn Pace>>) -> Result<Self, StoreError> {
         make_folder(folder)?;
         let lock = lock(folder)?;
         let found = check_version(folder)?;
@@ -56,7 +70,8 @@ impl RedbStore {
             create(folder)?;
         }
         let place = Place::new(folder, &lock)?;
-        let store = Self::over(Box::new(move || builder().open(&file).map_err(|error| storage(error.into()))), Some(place))?;
+        let open = Box::new(move || builder().open(&file).map_err(|error| storage(error.into())));
+        let store = Self::over(open, Some(place), pace)?;
         Ok(Self { _lock: Some(lock), ..store })
     }
 
@@ -69,10 +84,10 @@ impl RedbStore {
     ) -> Result<Self, StoreError> {
         let open = move || builder().create_with_backend(open().map_err(io)?).map_err(|error| storage(error.into()));
         initialise(&open()?)?;
-        Self::over(Box::new(open), None)
+        Self::over(Box::new(open), None, None)
     }
 
-    fn over(open: Open, place: Option<Place>) -> Result<Self, StoreError> {
+    fn over(open: Open, place: Option<Place>, pace: Option<Arc<dyn Pace>>) -> Result<Self, StoreError> {
         let database = open()?;
         let redb = Redb { database: RwLock::new(Some(database)), open, place };
         let mut found = None;
@@ -88,7 +103,11 @@ impl RedbStore {
                     redb.write(&mut |to| migrate::migrate(to))?;
                     tracing::info!(from = found, to = VERSION, "the store was brought up to this version");
                 }
-                Ok(Self { db: Db::new(redb)?, _lock: None })
+                let db = match pace {
+                    Some(pace) => Db::in_turns(Arc::new(redb), pace),
+                    None => Db::new(redb)?,
+                };
+                Ok(Self { db, _lock: None })
             }
             None => Err(StoreError::Corrupted("it has no version".to_owned())),
         }

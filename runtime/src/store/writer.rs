@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::backend::{Backend, Read, Write};
+use super::in_turns::{InTurns, Pace};
 use super::put::{encode, put_plan, put_run, put_unlimited};
 use super::records::{
     AcceptBatch, AcceptedEvent, Admission, AwaitKind, FollowsFrom, NewEvent, NewStart, PruneBite, Pruned, RunUpdate, Turn,
@@ -30,11 +31,12 @@ pub(super) struct Db<B> {
     trouble: Arc<Mutex<Option<StoreError>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     at_once: bool,
+    in_turns: Option<Arc<InTurns<B>>>,
     turns: Arc<Turns>,
 }
 
 /// Runs that got their turn in a transaction that is committed, until somebody asks.
-type Turns = Mutex<Vec<Turn>>;
+pub(super) type Turns = Mutex<Vec<Turn>>;
 
 enum Operation {
     Accept(Box<AcceptBatch>),
@@ -53,7 +55,7 @@ enum Reply {
     Pruned(Pruned),
 }
 
-struct Job {
+pub(super) struct Job {
     operation: Operation,
     reply: oneshot::Sender<Result<Reply, StoreError>>,
 }
@@ -75,7 +77,8 @@ impl<B: Backend> Db<B> {
             .name("flow-store".to_owned())
             .spawn(move || write_all(&*writer, &waiting, health, &woken))
             .map_err(|error| StoreError::Io(error.to_string()))?;
-        Ok(Self { backend, jobs: Some(jobs), trouble, thread: Mutex::new(Some(thread)), at_once: false, turns })
+        let thread = Mutex::new(Some(thread));
+        Ok(Self { backend, jobs: Some(jobs), trouble, thread, at_once: false, in_turns: None, turns })
     }
 
     /// A store without a thread: each write is made at once, by whoever wants it. For backends that take no time.
@@ -86,8 +89,17 @@ impl<B: Backend> Db<B> {
             trouble: Arc::default(),
             thread: Mutex::default(),
             at_once: true,
+            in_turns: None,
             turns: Arc::default(),
         }
+    }
+
+    /// A store without a thread, written by a task of the runtime that uses it, when `pace` lets it: what happens in it
+    /// happens in one order, which `pace` decides.
+    pub(super) fn in_turns(backend: Arc<B>, pace: Arc<dyn Pace>) -> Self {
+        let turns = Arc::<Turns>::default();
+        let in_turns = Some(Arc::new(InTurns::new(Arc::clone(&backend), Arc::clone(&turns), pace)));
+        Self { backend, jobs: None, trouble: Arc::default(), thread: Mutex::default(), at_once: false, in_turns, turns }
     }
 
     /// Tells whether writes can be relied on.
@@ -115,6 +127,10 @@ impl<B: Backend> Db<B> {
             return Box::pin(std::future::ready(reply));
         }
         let (reply, answer) = oneshot::channel();
+        if let Some(in_turns) = &self.in_turns {
+            in_turns.submit(Job { operation, reply });
+            return Box::pin(async move { answer.await.unwrap_or(Err(StoreError::Closed)) });
+        }
         let sent = match &self.jobs {
             Some(jobs) => jobs.try_send(Job { operation, reply }).map_err(|error| match error {
                 std::sync::mpsc::TrySendError::Full(_) => StoreError::Io("too many writes wait".to_owned()),
@@ -209,38 +225,44 @@ fn write_all<B: Backend>(backend: &B, waiting: &Receiver<Job>, mut health: Healt
             jobs.push(job);
         }
         together = jobs.len();
-        let (mut replies, mut woken) = (Vec::new(), Vec::new());
-        let committed = backend.check().and_then(|()| {
-            backend.write(&mut |transaction| {
-                replies.clear();
-                woken.clear();
-                for job in &jobs {
-                    // A conflict is found before anything is written, so it concerns its own job alone.
-                    match perform(transaction, &job.operation, &mut woken) {
-                        Err(StoreError::Conflict) => replies.push(Err(StoreError::Conflict)),
-                        Ok(reply) => replies.push(Ok(reply)),
-                        Err(error) => return Err(error),
-                    }
-                }
-                Ok(())
-            })
+        let count = jobs.len();
+        commit(backend, jobs, turns, |committed| match committed {
+            Ok(()) => health.succeeded(backend),
+            Err(error) => health.failed(error, count),
         });
-        match &committed {
-            Ok(()) => {
-                add(turns, std::mem::take(&mut woken));
-                health.succeeded(backend);
+    }
+}
+
+/// Makes what some jobs want in one transaction, and answers them. `told` hears what came of it before they do.
+pub(super) fn commit<B: Backend>(backend: &B, jobs: Vec<Job>, turns: &Turns, told: impl FnOnce(&Result<(), StoreError>)) {
+    let (mut replies, mut woken) = (Vec::new(), Vec::new());
+    let committed = backend.check().and_then(|()| {
+        backend.write(&mut |transaction| {
+            replies.clear();
+            woken.clear();
+            for job in &jobs {
+                // A conflict is found before anything is written, so it concerns its own job alone.
+                match perform(transaction, &job.operation, &mut woken) {
+                    Err(StoreError::Conflict) => replies.push(Err(StoreError::Conflict)),
+                    Ok(reply) => replies.push(Ok(reply)),
+                    Err(error) => return Err(error),
+                }
             }
-            Err(error) => health.failed(error, jobs.len()),
-        }
-        let mut replies = replies.into_iter();
-        for job in jobs {
-            let reply = match &committed {
-                Ok(()) => replies.next().unwrap_or(Err(StoreError::Closed)),
-                Err(error) => Err(error.clone()),
-            };
-            // Nobody waits any more where the receiver is gone.
-            drop(job.reply.send(reply));
-        }
+            Ok(())
+        })
+    });
+    if committed.is_ok() {
+        add(turns, woken);
+    }
+    told(&committed);
+    let mut replies = replies.into_iter();
+    for job in jobs {
+        let reply = match &committed {
+            Ok(()) => replies.next().unwrap_or(Err(StoreError::Closed)),
+            Err(error) => Err(error.clone()),
+        };
+        // Nobody waits any more where the receiver is gone.
+        drop(job.reply.send(reply));
     }
 }
 
