@@ -10,7 +10,7 @@ mod control;
 mod queries;
 mod settled;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -106,7 +106,6 @@ pub(crate) struct Shared {
     /// There may be events in the store that are to be offered to runs that wait.
     pub(crate) offers: AtomicBool,
     plans: Mutex<HashMap<String, Arc<Flow>>>,
-    stored_plans: Mutex<HashSet<String>>,
     paused: RwLock<HashMap<String, Timestamp>>,
     /// By flow, from and until: for `why`.
     past_pauses: Mutex<HashMap<String, VecDeque<(Timestamp, Timestamp)>>>,
@@ -145,7 +144,6 @@ impl Engine {
             rescan: AtomicBool::new(false),
             offers: AtomicBool::new(true),
             plans: Mutex::default(),
-            stored_plans: Mutex::default(),
             paused: RwLock::new(paused),
             past_pauses: Mutex::default(),
             cursors: Mutex::new(cursors),

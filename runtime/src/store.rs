@@ -40,7 +40,7 @@ pub use records::{Admission, AwaitKind, AwaitedBy, PruneBite, PruneFrom, StoredE
 pub use redb::RedbStore;
 
 /// The version of what this program writes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -22,5 +22,6 @@ mod programs;
 mod reload;
 mod retry;
 mod rules;
+mod stores;
 mod waits;
 mod wire;

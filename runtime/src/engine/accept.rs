@@ -126,8 +126,7 @@ async fn accept(
         shared.counters.duplicates.fetch_add(prepared.len() as u64, Ordering::Relaxed);
         return Ok(prepared.into_iter().map(|event| Accepted { id: event.id, duplicate: true, runs: Vec::new() }).collect());
     }
-    let plans = unknown_plans(shared, &prepared);
-    let batch = batch_of(&prepared, connection, plans.clone(), cursor.clone(), book)?;
+    let batch = batch_of(&prepared, connection, cursor.clone(), book)?;
     let accepted = shared.store.accept(batch).await.map_err(|error| {
         // The commit may have reached the disk although it failed: then its runs are found there.
         shared.rescan.store(true, Ordering::SeqCst);
@@ -136,14 +135,13 @@ async fn accept(
     if let Some((source, cursor)) = cursor {
         locked(&shared.cursors).insert((connection.to_owned(), source), cursor);
     }
-    Ok(settle(shared, prepared, accepted, &plans))
+    Ok(settle(shared, prepared, accepted))
 }
 
 /// Returns what is written for events.
 pub(super) fn batch_of(
     prepared: &[Prepared],
     connection: &str,
-    plans: Vec<Arc<Flow>>,
     cursor: Option<(String, Cursor)>,
     mut book: Vec<BookChange>,
 ) -> Result<AcceptBatch, StoreError> {
@@ -154,21 +152,16 @@ pub(super) fn batch_of(
     }
     Ok(AcceptBatch {
         events: prepared.iter().map(|event| event.new.clone()).collect(),
-        plans,
+        plans: plans_of(prepared),
         cursor: cursor.map(|(source, cursor)| (connection.to_owned(), source, cursor)),
         book,
     })
 }
 
 /// Gives the runs of events that are durable their turns.
-pub(super) fn settle(
-    shared: &Shared,
-    prepared: Vec<Prepared>,
-    accepted: Vec<AcceptedEvent>,
-    plans: &[Arc<Flow>],
-) -> Vec<Accepted> {
+pub(super) fn settle(shared: &Shared, prepared: Vec<Prepared>, accepted: Vec<AcceptedEvent>) -> Vec<Accepted> {
     let mut results = Vec::with_capacity(accepted.len());
-    let (mut ready, mut begun) = (Vec::new(), false);
+    let mut ready = Vec::new();
     let mut followed = Vec::new();
     for (event, accepted) in prepared.into_iter().zip(accepted) {
         let counter = if accepted.duplicate { &shared.counters.duplicates } else { &shared.counters.events };
@@ -178,7 +171,7 @@ pub(super) fn settle(
         let mut runs = Vec::new();
         for (jobs, admissions) in event.jobs.into_iter().zip(accepted.admissions) {
             for (job, admission) in jobs.into_iter().zip(admissions) {
-                begun |= admitted(shared, job, admission, received_at, &mut runs, &mut ready);
+                admitted(shared, job, admission, received_at, &mut runs, &mut ready);
             }
         }
         followed
@@ -189,21 +182,18 @@ pub(super) fn settle(
         }
         results.push(Accepted { id: event.id, duplicate: accepted.duplicate, runs });
     }
-    if begun {
-        locked(&shared.stored_plans).extend(plans.iter().map(|plan| plan.hash.clone()));
-    }
     if !ready.is_empty() {
         shared.counters.runs.fetch_add(ready.len() as u64, Ordering::Relaxed);
         crate::executor::enqueue(shared, ready);
     }
     if !followed.is_empty() {
         let (events, accepted) = followed.into_iter().unzip();
-        settle(shared, events, accepted, plans);
+        settle(shared, events, accepted);
     }
     results
 }
 
-/// Does what an admission asks for. Returns whether there is a run now.
+/// Does what an admission asks for.
 fn admitted(
     shared: &Shared,
     job: Job,
@@ -211,14 +201,13 @@ fn admitted(
     received_at: Timestamp,
     runs: &mut Vec<String>,
     ready: &mut Vec<Job>,
-) -> bool {
+) {
     let (run, flow) = (job.run.id().to_owned(), job.flow.id.clone());
     match admission {
         Admission::Started { cancelled } => {
             shared.was_superseded(cancelled.as_deref(), &run);
             runs.push(run);
             ready.push(job);
-            true
         }
         Admission::Held { until, cancelled } => {
             shared.was_superseded(cancelled.as_deref(), &run);
@@ -229,16 +218,9 @@ fn admitted(
             }
             shared.counters.runs.fetch_add(1, Ordering::Relaxed);
             runs.push(run);
-            true
         }
-        Admission::Dropped(reason) => {
-            tracing::debug!(flow, reason, "the event does not start the flow");
-            false
-        }
-        Admission::Paused(reason) => {
-            shared.pause_by_limit(&flow, &reason, received_at);
-            false
-        }
+        Admission::Dropped(reason) => tracing::debug!(flow, reason, "the event does not start the flow"),
+        Admission::Paused(reason) => shared.pause_by_limit(&flow, &reason, received_at),
     }
 }
 
@@ -396,12 +378,12 @@ fn begin(
     Ok((NewStart { trigger: start.trigger, key, runs }, jobs))
 }
 
-pub(super) fn unknown_plans(shared: &Shared, prepared: &[Prepared]) -> Vec<Arc<Flow>> {
-    let stored = locked(&shared.stored_plans);
+/// Returns the plans of all that may begin: which of them are in the store already the store knows.
+fn plans_of(prepared: &[Prepared]) -> Vec<Arc<Flow>> {
     let mut plans: Vec<Arc<Flow>> = Vec::new();
     let all = prepared.iter().flat_map(|event| event.follows.iter().chain([event]));
     for job in all.flat_map(|event| event.jobs.iter().flatten()) {
-        if !stored.contains(&job.flow.hash) && !plans.iter().any(|plan| plan.hash == job.flow.hash) {
+        if !plans.iter().any(|plan| plan.hash == job.flow.hash) {
             plans.push(Arc::clone(&job.flow));
         }
     }

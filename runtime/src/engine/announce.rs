@@ -8,7 +8,7 @@ use flow_plan::{CalendarUnit, Expect, Otherwise, Rate};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use super::accept::{Prepared, batch_of, prepare, settle, unknown_plans};
+use super::accept::{Prepared, batch_of, prepare, settle};
 use super::{Shared, causes};
 use crate::event::{AcceptError, Incoming, Origin, Via};
 use crate::executor::Job;
@@ -199,10 +199,9 @@ pub(crate) async fn update(
     let prepared: Result<Vec<Prepared>, AcceptError> =
         events.into_iter().map(|event| prepare(shared, &current, FLOW, event, received_at)).collect();
     let prepared = prepared.map_err(|error| StoreError::Io(error.to_string()))?;
-    let plans = unknown_plans(shared, &prepared);
-    let batch = batch_of(&prepared, FLOW, plans.clone(), None, touched.clone())?;
+    let batch = batch_of(&prepared, FLOW, None, touched.clone())?;
     let accepted = shared.store.update_and_accept(vec![update], batch).await?;
     causes::noted(shared, &touched);
-    settle(shared, prepared, accepted, &plans);
+    settle(shared, prepared, accepted);
     Ok(())
 }

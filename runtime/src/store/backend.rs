@@ -9,6 +9,10 @@ pub(super) type Each<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<bool, Store
 pub(super) trait Read {
     /// Returns the value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Tells whether there is a key.
+    fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
+        Ok(self.get(key)?.is_some())
+    }
     /// Goes through `from..to`, upwards or downwards.
     fn scan(&self, from: &[u8], to: &[u8], downwards: bool, each: Each<'_>) -> Result<(), StoreError>;
 }

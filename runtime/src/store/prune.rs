@@ -1,10 +1,11 @@
 //! Taking out what is too old, a little at a time.
 //!
-//! Finished runs go with their journals, then events that no run refers to, then the keys of starts. Dead and active
-//! runs stay, with their events.
+//! Finished runs go with their journals, and the last run of a plan takes the plan with it; then events that no run refers
+//! to, then the keys of starts. Dead and active runs stay, with their events.
 
 use super::StoreError;
 use super::backend::Write;
+use super::put::count_plan;
 use super::records::{PruneBite, PruneFrom, Pruned, RunHead};
 use super::tables::{self, Key, LETTER, instant_at, number_at};
 use super::{admit, query};
@@ -57,6 +58,11 @@ fn prune_runs(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> Re
         from.remove(&tables::run_of_flow(&head.flow, head.seq))?;
         from.remove(&tables::run_of_event(head.event, &head.id))?;
         from.remove(&tables::run(&head.id))?;
+        // One that is live comes again with the next run that begins with it.
+        if count_plan(from, &head.plan, -1)? == 0 {
+            from.remove(&tables::plan(&head.plan))?;
+            pruned.plans += 1;
+        }
         pruned.runs += 1;
     }
     Ok(next)

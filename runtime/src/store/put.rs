@@ -64,6 +64,7 @@ pub(super) fn put_unlimited(
         to.put(&tables::run_order(head.seq), head.id.as_bytes())?;
         to.put(&tables::run_of_flow(&head.flow, head.seq), head.id.as_bytes())?;
         to.put(&tables::run_of_event(head.event, &head.id), &[])?;
+        count_plan(to, &head.plan, 1)?;
     }
     if let Some(at) = head.wake_at {
         to.put(&tables::timer(at, &head.id), &[])?;
@@ -99,12 +100,25 @@ fn count_waiting(to: &mut dyn Write, change: i64) -> Result<(), StoreError> {
     to.put(&key, &count.saturating_add_signed(change).to_be_bytes())
 }
 
+/// Keeps a plan, where a run began with it and it is not there yet.
 pub(super) fn put_plan(to: &mut dyn Write, flow: &plan::Flow) -> Result<(), StoreError> {
     let key = tables::plan(&flow.hash);
-    if to.get(&key)?.is_none() {
+    if !to.has(&key)? && to.has(&tables::plan_runs(&flow.hash))? {
         to.put(&key, &encode(flow)?)?;
     }
     Ok(())
+}
+
+/// Counts the runs that are kept of a plan. Returns how many there are now.
+pub(super) fn count_plan(to: &mut dyn Write, hash: &str, change: i64) -> Result<u64, StoreError> {
+    let key = tables::plan_runs(hash);
+    let count = to.get(&key)?.and_then(|bytes| number_at(&bytes, 0)).unwrap_or(0).saturating_add_signed(change);
+    if count == 0 {
+        to.remove(&key)?
+    } else {
+        to.put(&key, &count.to_be_bytes())?
+    }
+    Ok(count)
 }
 
 pub(super) fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {

@@ -345,6 +345,8 @@ pub struct Pruned {
     pub runs: usize,
     /// Events removed.
     pub events: usize,
+    /// Plans removed, whose last run has gone.
+    pub plans: usize,
     /// Keys of starts removed.
     pub starts: usize,
     /// Rows of limits removed that said nothing any more.

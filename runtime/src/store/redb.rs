@@ -100,7 +100,7 @@ impl RedbStore {
             Some(found) if found > VERSION => Err(StoreError::Newer { found }),
             Some(found) => {
                 if found < VERSION {
-                    redb.write(&mut |to| migrate::migrate(to))?;
+                    redb.write(&mut |to| migrate::migrate(to, found))?;
                     tracing::info!(from = found, to = VERSION, "the store was brought up to this version");
                 }
                 let db = match pace {
@@ -239,6 +239,10 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Read for Reading<'_, T> {
         Ok(self.0.get(key).map_err(|error| storage(error.into()))?.map(|value| value.value().to_vec()))
     }
 
+    fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
+        Ok(self.0.get(key).map_err(|error| storage(error.into()))?.is_some())
+    }
+
     fn scan(&self, from: &[u8], to: &[u8], downwards: bool, each: Each<'_>) -> Result<(), StoreError> {
         if from >= to {
             return Ok(());
@@ -260,6 +264,10 @@ struct Writing<'t>(redb::Table<'t, &'static [u8], &'static [u8]>);
 impl Read for Writing<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Reading(&self.0).get(key)
+    }
+
+    fn has(&self, key: &[u8]) -> Result<bool, StoreError> {
+        Reading(&self.0).has(key)
     }
 
     fn scan(&self, from: &[u8], to: &[u8], downwards: bool, each: Each<'_>) -> Result<(), StoreError> {

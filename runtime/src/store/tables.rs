@@ -13,6 +13,7 @@
 //! | `v` | event number, run id | |
 //! | `j` | run id, number | entry |
 //! | `p` | hash | plan |
+//! | `P` | hash of a plan | how many runs are kept that began with it |
 //! | `w` | instant, run id | |
 //! | `a` | run id of an active run | |
 //! | `d` | run number of a dead run | run id |
@@ -154,6 +155,10 @@ pub(super) fn journal(run: &str, number: u32) -> Key {
 
 pub(super) fn plan(hash: &str) -> Key {
     Key::of(b'p').text(hash)
+}
+
+pub(super) fn plan_runs(hash: &str) -> Key {
+    Key::of(b'P').text(hash)
 }
 
 pub(super) fn timer(at: Timestamp, run: &str) -> Key {

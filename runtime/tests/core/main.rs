@@ -21,4 +21,5 @@ mod reports;
 mod schedules;
 mod states;
 mod store;
+mod versions;
 mod waits;

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 use crate::fixture::{at, flow, op};
 
-fn event(seq: u64, id: &str, received_at: Timestamp) -> StoredEvent {
+pub(crate) fn event(seq: u64, id: &str, received_at: Timestamp) -> StoredEvent {
     StoredEvent {
         seq,
         id: id.to_owned(),
@@ -36,7 +36,7 @@ fn event(seq: u64, id: &str, received_at: Timestamp) -> StoredEvent {
     }
 }
 
-fn head(seq: u64, id: &str, event: &StoredEvent, status: Status) -> RunHead {
+pub(crate) fn head(seq: u64, id: &str, event: &StoredEvent, status: Status) -> RunHead {
     RunHead {
         id: id.to_owned(),
         seq,
@@ -57,7 +57,7 @@ fn head(seq: u64, id: &str, event: &StoredEvent, status: Status) -> RunHead {
     }
 }
 
-fn new(event: StoredEvent, head: RunHead) -> NewEvent {
+pub(crate) fn new(event: StoredEvent, head: RunHead) -> NewEvent {
     let start = Start {
         run: head.id.clone(),
         replay: 0,
@@ -95,6 +95,10 @@ fn change(key: &BookKey, row: Option<&BookRow>, before: Before) -> BookChange {
 }
 
 /// Rows of the book: found by kind, owner and instant, and changed in the transaction of what they belong to, or not at all.
+fn under(plan: &flow_plan::Flow, head: RunHead) -> RunHead {
+    RunHead { plan: plan.hash.clone(), ..head }
+}
+
 async fn book_conforms(store: &dyn Store, at: jiff::Timestamp) {
     let [one, two, other] = [("f", "a"), ("f", "b"), ("fg", "a")].map(|(owner, key)| BookKey::new("test", owner, key));
     let row = |text: &str, due| BookRow::of(&text, due).unwrap();
@@ -149,7 +153,7 @@ async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> 
     let first = event(1, "evt_1", noon);
     let cursor = Cursor { cursor: Some("c".to_owned()), ..Cursor::default() };
     let batch = AcceptBatch {
-        events: vec![new(first.clone(), head(1, "run_a", &first, Status::Running))],
+        events: vec![new(first.clone(), under(&plan, head(1, "run_a", &first, Status::Running)))],
         plans: vec![Arc::clone(&plan)],
         cursor: Some(("svc".to_owned(), "events".to_owned(), cursor.clone())),
         ..AcceptBatch::default()
@@ -176,8 +180,12 @@ async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> 
     assert_eq!(accepted[0].started, [false]);
     assert_eq!(store.run("run_b"), Ok(None));
     // Timers and indexes follow the heads.
-    let mut waiting =
-        RunHead { status: Status::Waiting, wake_at: Some(later(5)), entries: 2, ..head(1, "run_a", &first, Status::Running) };
+    let mut waiting = RunHead {
+        status: Status::Waiting,
+        wake_at: Some(later(5)),
+        entries: 2,
+        ..under(&plan, head(1, "run_a", &first, Status::Running))
+    };
     let entries = vec![Entry::new(later(1), What::Woken)];
     store.update(vec![RunUpdate { head: waiting.clone(), entries: entries.clone() }]).await.unwrap();
     assert_eq!(store.due(later(4), 10).unwrap(), (Vec::new(), Some(later(5))));
@@ -253,6 +261,37 @@ async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> 
     assert_eq!(again[0].started, [false]);
     let pruned = store.prune(PruneBite { starts_before: later(100), ..bite(10, PruneFrom::default()) }).await.unwrap();
     assert_eq!(pruned.starts, 2);
+}
+
+/// A plan is there as long as runs are that began with it.
+async fn plans_conform(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> Box<dyn Store>) {
+    let noon = at("2026-11-22T12:00:00Z");
+    let later = |minutes: u64| noon.checked_add(Duration::from_secs(minutes * 60)).unwrap();
+    let plans = ["set", "other"].map(|name| Arc::new(flow("f", vec![op(name, Effect::Set)])));
+    let accept = |seq: u64, plan: &Arc<flow_plan::Flow>, status: Status| {
+        let event = event(seq, &format!("evt_{seq}"), later(seq));
+        let head = under(plan, head(seq, &format!("run_{seq}"), &event, status));
+        let events = vec![new(event, head)];
+        store.accept(AcceptBatch { events, plans: plans.to_vec(), ..AcceptBatch::default() })
+    };
+    let prune = |minutes: u64| {
+        let from = PruneFrom::default();
+        store.prune(PruneBite { before: later(minutes), starts_before: noon, from, limit: 100 })
+    };
+    let has = |store: &dyn Store, at: usize| store.plan(&plans[at].hash).unwrap().is_some();
+    for (seq, plan, status) in [(1, 0, Status::Done), (2, 0, Status::Done), (3, 1, Status::Done), (4, 1, Status::Running)] {
+        assert!(!accept(seq, &plans[plan], status).await.unwrap()[0].duplicate);
+        // One that nothing began with is not kept.
+        assert_eq!((has(&*store, 0), has(&*store, 1)), (true, seq > 2));
+    }
+    let removed = prune(2).await.unwrap();
+    assert_eq!((removed.runs, removed.plans, has(&*store, 0)), (1, 0, true), "another run is left");
+    let removed = prune(60).await.unwrap();
+    assert_eq!((removed.runs, removed.plans), (2, 1));
+    assert_eq!((has(&*store, 0), has(&*store, 1)), (false, true), "one is not at its end");
+    accept(5, &plans[0], Status::Running).await.unwrap();
+    let store = reopen(store);
+    assert_eq!((has(&*store, 0), has(&*store, 1)), (true, true), "it comes again with the next run");
 }
 
 /// Runs with limits, waits and turns. It ends with what was written still there after `reopen`.
@@ -386,6 +425,7 @@ async fn awaits_conform(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store
 async fn memory_conforms() {
     limits_conform(Box::new(MemoryStore::new().unwrap()), |store| store).await;
     awaits_conform(Box::new(MemoryStore::new().unwrap()), |store| store).await;
+    plans_conform(Box::new(MemoryStore::new().unwrap()), |store| store).await;
     conforms(Box::new(MemoryStore::new().unwrap()), |store| store).await;
 }
 
@@ -402,53 +442,7 @@ async fn redb_conforms() {
     conforms(open("a"), again("a")).await;
     limits_conform(open("b"), again("b")).await;
     awaits_conform(open("c"), again("c")).await;
-}
-
-/// Changes the file of a store that is closed.
-fn edit(folder: &std::path::Path, change: impl FnOnce(&mut redb::Table<'_, &'static [u8], &'static [u8]>)) {
-    let database = redb::Database::open(folder.join("flow.redb")).unwrap();
-    let transaction = database.begin_write().unwrap();
-    change(&mut transaction.open_table(redb::TableDefinition::new("flow")).unwrap());
-    transaction.commit().unwrap();
-}
-
-#[tokio::test]
-async fn a_store_of_the_first_version_is_copied_and_brought_up() {
-    let folder = tempfile::tempdir().unwrap();
-    let noon = at("2026-11-22T12:00:00Z");
-    let first = event(1, "evt_1", noon);
-    {
-        let store = RedbStore::open(folder.path()).unwrap();
-        let running = head(1, "run_a", &first, Status::Running);
-        let batch = AcceptBatch { events: vec![new(first.clone(), running.clone())], ..AcceptBatch::default() };
-        store.accept(batch).await.unwrap();
-        let waiting = RunHead { status: Status::Waiting, wake_at: Some(noon), entries: 2, ..running };
-        store.update(vec![RunUpdate { head: waiting, entries: vec![Entry::new(noon, What::Woken)] }]).await.unwrap();
-    }
-    // As the first version wrote it: those that wait among the active ones.
-    edit(folder.path(), |table| {
-        table.remove(&[b"g".as_slice(), &1u64.to_be_bytes()].concat()[..]).unwrap();
-        table.remove(b"mwaiting\0".as_slice()).unwrap();
-        table.insert(b"arun_a\0".as_slice(), b"".as_slice()).unwrap();
-        table.insert(b"mversion\0".as_slice(), 1u32.to_be_bytes().as_slice()).unwrap();
-    });
-    std::fs::write(folder.path().join("version"), "1\n").unwrap();
-    let before = std::fs::read(folder.path().join("flow.redb")).unwrap();
-    for _ in 0..2 {
-        let store = RedbStore::open(folder.path()).unwrap();
-        assert_eq!(store.active(None, 10).unwrap(), [""; 0]);
-        assert_eq!(store.counts(), Ok((1, 0)));
-        assert_eq!(store.due(noon, 10).unwrap().0, ["run_a"]);
-        assert_eq!(store.event(1).unwrap().as_ref(), Some(&first));
-        assert_eq!(store.journal("run_a").unwrap().len(), 2);
-    }
-    assert_eq!(std::fs::read(folder.path().join("flow.redb.v1")).unwrap(), before);
-    assert_eq!(std::fs::read_to_string(folder.path().join("version")).unwrap().trim(), "2");
-    // The power went behind the copy, before anything else.
-    std::fs::remove_file(folder.path().join("flow.redb.v1")).unwrap();
-    std::fs::write(folder.path().join("flow.redb"), &before).unwrap();
-    let store = RedbStore::open(folder.path()).unwrap();
-    assert_eq!((store.active(None, 10).unwrap(), store.counts()), (Vec::new(), Ok((1, 0))));
+    plans_conform(open("d"), again("d")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -477,18 +471,6 @@ fn a_second_opener_is_refused_and_told_who() {
     }
     drop(store);
     assert!(RedbStore::open(folder.path()).is_ok());
-}
-
-#[test]
-fn a_newer_store_is_refused_untouched() {
-    let folder = tempfile::tempdir().unwrap();
-    drop(RedbStore::open(folder.path()).unwrap());
-    std::fs::write(folder.path().join("version"), "9\n").unwrap();
-    let before = std::fs::read(folder.path().join("flow.redb")).unwrap();
-    let refused = RedbStore::open(folder.path()).err().unwrap();
-    assert_eq!(refused, StoreError::Newer { found: 9 });
-    assert!(!refused.is_retryable());
-    assert_eq!(std::fs::read(folder.path().join("flow.redb")).unwrap(), before);
 }
 
 #[test]
