@@ -113,10 +113,9 @@ pub(super) fn put_plan(to: &mut dyn Write, flow: &plan::Flow) -> Result<(), Stor
 pub(super) fn count_plan(to: &mut dyn Write, hash: &str, change: i64) -> Result<u64, StoreError> {
     let key = tables::plan_runs(hash);
     let count = to.get(&key)?.and_then(|bytes| number_at(&bytes, 0)).unwrap_or(0).saturating_add_signed(change);
-    if count == 0 {
-        to.remove(&key)?
-    } else {
-        to.put(&key, &count.to_be_bytes())?
+    match count {
+        0 => to.remove(&key)?,
+        _ => to.put(&key, &count.to_be_bytes())?,
     }
     Ok(count)
 }
