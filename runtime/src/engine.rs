@@ -269,8 +269,13 @@ impl Shared {
         self.stopping.load(Ordering::SeqCst)
     }
 
+    /// Tells since when a flow is paused.
+    pub(crate) fn paused_since(&self, flow: &str) -> Option<Timestamp> {
+        self.paused.read().unwrap_or_else(PoisonError::into_inner).get(flow).copied()
+    }
+
     pub(crate) fn pauses(&self, flow: &str) -> Pauses {
-        let since = self.paused.read().unwrap_or_else(PoisonError::into_inner).get(flow).copied();
+        let since = self.paused_since(flow);
         let over = locked(&self.past_pauses).get(flow).map(|past| past.iter().copied().collect()).unwrap_or_default();
         Pauses { since, over }
     }

@@ -432,14 +432,13 @@ struct Fired {
 }
 
 impl Payload<'_, '_> {
-    /// Returns what the event starts. A flow starts once for an event, by the first of its triggers that fires; flows of
-    /// `skip` do not start.
+    /// Returns what the event starts. A flow starts once for an event, by the first of its triggers that fires; flows that `skip` names do not start: it is asked only of those that would.
     pub fn starts(
         &self,
         event: &EventHead,
         settings: &BTreeMap<String, Value>,
         only_trigger: Option<&str>,
-        skip: &HashSet<String>,
+        skip: &dyn Fn(&str) -> bool,
     ) -> Vec<MatchedStart> {
         let mut starts: Vec<MatchedStart> = Vec::new();
         let mut fired: HashMap<&str, Fired> = HashMap::new();
@@ -469,7 +468,7 @@ impl Payload<'_, '_> {
                 Some(filter) => view.verdict(filter),
                 None => Some(true),
             };
-            if matches == Some(false) || skip.contains(&listener.flow.flow.id) {
+            if matches == Some(false) || skip(&listener.flow.flow.id) {
                 continue;
             }
             started.insert(&listener.flow.flow.id);

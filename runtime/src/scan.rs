@@ -1,14 +1,17 @@
 //! One pass over a payload that takes out the wanted paths, without building a tree of the rest.
 //!
 //! The whole document is validated: its UTF-8, its syntax and its depth. Of a key that comes twice the last wins, as it
-//! does for everybody who builds a tree.
+//! does for everybody who builds a tree. The time is linear in the payload, whatever it holds.
+
+mod paths;
+mod reader;
 
 use std::collections::HashMap;
-use std::fmt;
 
-use flow_plan::{JsonPath, Segment, Value};
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use flow_plan::{JsonPath, Value, parse_decimal};
+
+use paths::Node;
+use reader::{Place, Reader};
 
 /// How deep a payload may nest.
 pub const MAX_DEPTH: usize = 100;
@@ -33,23 +36,25 @@ pub enum ScanError {
 }
 
 /// The paths to take out: a tree of their segments.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct PathSet {
-    root: Node,
+    /// The first is the root. The number of a path is that of its node.
+    nodes: Vec<Node>,
     leaves: HashMap<JsonPath, usize>,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Node {
-    leaf: Option<usize>,
-    keys: HashMap<String, Node>,
-    indices: HashMap<usize, Node>,
+impl Default for PathSet {
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()], leaves: HashMap::new() }
+    }
 }
 
 /// What a scan found.
 #[derive(Debug)]
 pub struct Scanned<'a> {
-    found: Vec<Option<&'a RawValue>>,
+    text: &'a str,
+    /// By node.
+    places: Vec<Place>,
 }
 
 impl PathSet {
@@ -58,17 +63,20 @@ impl PathSet {
         if let Some(leaf) = self.leaves.get(path) {
             return *leaf;
         }
-        let leaf = self.leaves.len();
-        self.leaves.insert(path.clone(), leaf);
-        let mut node = &mut self.root;
+        let mut at = 0;
         for segment in &path.0 {
-            node = match segment {
-                Segment::Key(key) => node.keys.entry(key.clone()).or_default(),
-                Segment::Index(index) => node.indices.entry(*index).or_default(),
-            };
+            let next = self.nodes.len();
+            let Some(node) = self.nodes.get_mut(at) else { break };
+            at = node.child(segment, next);
+            if at == next {
+                self.nodes.push(Node::default());
+            }
         }
-        node.leaf = Some(leaf);
-        leaf
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.is_leaf = true;
+        }
+        self.leaves.insert(path.clone(), at);
+        at
     }
 
     /// Returns the number of a path.
@@ -82,175 +90,33 @@ impl PathSet {
     /// Where it is no JSON, or nests too deeply.
     pub fn scan<'a>(&self, payload: &'a [u8]) -> Result<Scanned<'a>, ScanError> {
         let text = std::str::from_utf8(payload).map_err(|_| ScanError::Encoding)?;
-        if depth(payload) > MAX_DEPTH {
-            return Err(ScanError::Depth);
-        }
-        let mut found = vec![None; self.leaves.len()];
-        let mut reader = serde_json::Deserializer::from_str(text);
-        Take { node: &self.root, found: &mut found, parts: false }
-            .deserialize(&mut reader)
-            .and_then(|()| reader.end())
-            .map_err(|error| ScanError::Syntax { line: error.line(), column: error.column() })?;
-        Ok(Scanned { found })
+        let places = Reader::new(text, &self.nodes).document()?;
+        Ok(Scanned { text, places })
     }
 }
 
-impl Scanned<'_> {
+impl<'a> Scanned<'a> {
     /// Returns the value of a path by its number; missing where it is absent or null.
     pub fn value(&self, leaf: usize) -> Value {
-        let Some(raw) = self.found.get(leaf).copied().flatten() else { return Value::Missing };
-        // The scan has validated it, all but halves of characters.
-        crate::json::read::<serde_json::Value>(raw.get().as_bytes()).map_or(Value::Missing, |json| Value::from_json(&json))
-    }
-
-    /// Returns the JSON text of a path by its number.
-    pub fn raw(&self, leaf: usize) -> Option<&str> {
-        self.found.get(leaf).copied().flatten().map(RawValue::get)
-    }
-}
-
-/// Counts brackets outside of texts.
-fn depth(payload: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_text, mut escaped) = (0usize, 0usize, false, false);
-    for byte in payload {
-        if in_text {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_text = false,
-                _ => {}
+        let Some(json) = self.raw(leaf) else { return Value::Missing };
+        let plain = match json.as_bytes() {
+            [b'"', text @ .., b'"'] if !text.contains(&b'\\') => json.get(1..json.len() - 1).map(Value::text),
+            [b'-' | b'0'..=b'9', rest @ ..] if !rest.iter().any(|byte| matches!(byte, b'e' | b'E')) => {
+                parse_decimal(json).map(Value::Number)
             }
-            continue;
-        }
-        match byte {
-            b'"' => in_text = true,
-            b'{' | b'[' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
-/// Takes what a node wants out of the value at hand.
-struct Take<'n, 'f, 'de> {
-    node: &'n Node,
-    found: &'f mut Vec<Option<&'de RawValue>>,
-    /// The node's own leaf is taken already; only the parts are wanted.
-    parts: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for Take<'_, '_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let Some(leaf) = self.node.leaf.filter(|_| !self.parts) else { return deserializer.deserialize_any(self) };
-        let raw = <&'de RawValue as serde::Deserialize>::deserialize(deserializer)?;
-        if raw.get() != "null" {
-            self.found[leaf] = Some(raw);
-        }
-        if self.node.keys.is_empty() && self.node.indices.is_empty() {
-            return Ok(());
-        }
-        // The path is wanted as a whole and in parts: the parts are taken out of its own text.
-        let mut reader = serde_json::Deserializer::from_str(raw.get());
-        Take { parts: true, ..self }.deserialize(&mut reader).map_err(serde::de::Error::custom)
-    }
-}
-
-impl<'de> Visitor<'de> for Take<'_, '_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON")
+            b"true" => Some(Value::Bool(true)),
+            b"false" => Some(Value::Bool(false)),
+            _ => None,
+        };
+        plain.unwrap_or_else(|| {
+            // The scan has validated it, all but halves of characters.
+            crate::json::read::<serde_json::Value>(json.as_bytes()).map_or(Value::Missing, |json| Value::from_json(&json))
+        })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(node) = map.next_key_seed(Find(self.node))? {
-            match node {
-                Some(node) => {
-                    clear(node, self.found);
-                    map.next_value_seed(Take { node, found: self.found, parts: false })?;
-                }
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let mut at = 0;
-        loop {
-            let more = match self.node.indices.get(&at) {
-                Some(node) => seq.next_element_seed(Take { node, found: self.found, parts: false })?.is_some(),
-                None => seq.next_element::<IgnoredAny>()?.is_some(),
-            };
-            if !more {
-                return Ok(());
-            }
-            at += 1;
-        }
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-/// Forgets what an earlier value of the same key had.
-fn clear(node: &Node, found: &mut [Option<&RawValue>]) {
-    if let Some(leaf) = node.leaf {
-        found[leaf] = None;
-    }
-    for inner in node.keys.values().chain(node.indices.values()) {
-        clear(inner, found);
-    }
-}
-
-/// Reads a key and finds the node that wants it.
-struct Find<'n>(&'n Node);
-
-impl<'n, 'de> DeserializeSeed<'de> for Find<'n> {
-    type Value = Option<&'n Node>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'n> Visitor<'_> for Find<'n> {
-    type Value = Option<&'n Node>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.keys.get(key))
+    /// Returns the JSON text of a path by its number; nothing where it is absent or null.
+    pub fn raw(&self, leaf: usize) -> Option<&'a str> {
+        let place = self.places.get(leaf)?;
+        self.text.get(place.start..place.end).filter(|text| !text.is_empty())
     }
 }

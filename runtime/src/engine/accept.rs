@@ -1,6 +1,7 @@
 //! Taking events in.
 
-use std::collections::{BTreeMap, HashSet};
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -245,8 +246,9 @@ pub(super) fn prepare(
         .map(|source| source.triggers.iter().filter(|(_, types)| is_of_type(types)).map(|(name, _)| name.clone()).collect())
         .unwrap_or_default();
     // A payload that nobody listens to is validated all the same, so that what is kept can be read.
-    let nobody = Arc::new(Group::default());
-    let group = current.matcher.group_of(connection, &incoming.source, incoming.event_type.as_deref()).unwrap_or(&nobody);
+    let nobody = OnceCell::new();
+    let group = current.matcher.group_of(connection, &incoming.source, incoming.event_type.as_deref());
+    let group = group.unwrap_or_else(|| nobody.get_or_init(|| Arc::new(Group::default())));
     let triggers: Vec<String> = match &incoming.only_trigger {
         // What the clock makes is no event of the connector's.
         Some(only) if incoming.via == Via::Clock => vec![only.clone()],
@@ -284,11 +286,14 @@ pub(super) fn prepare(
         tracing::error!(connection, id, "flows cause each other's events, {DEEPEST} deep: this one starts none");
     } else if !nothing_new {
         ends = payload.watched(&head, settings);
-        let mut skip = paused(shared);
-        skip.extend(about(&incoming));
-        if let Some(known) = &known {
-            skip.extend(flows_of(shared, known.seq).map_err(|error| refused(&error))?);
-        }
+        let about = about(&incoming);
+        let before = match &known {
+            Some(known) => flows_of(shared, known.seq).map_err(|error| refused(&error))?,
+            None => Vec::new(),
+        };
+        let skip = |flow: &str| {
+            about.as_deref() == Some(flow) || before.iter().any(|known| known == flow) || shared.paused_since(flow).is_some()
+        };
         for start in payload.starts(&head, settings, incoming.only_trigger.as_deref(), &skip) {
             let (start, started) = begin(shared, current, &head, start, &mut follows)?;
             starts.push(start);
@@ -337,10 +342,6 @@ fn flows_of(shared: &Shared, event: u64) -> Result<Vec<String>, StoreError> {
     }
     flows.extend(shared.store.drops(event)?.into_iter().map(|(flow, _)| flow));
     Ok(flows)
-}
-
-fn paused(shared: &Shared) -> HashSet<String> {
-    shared.paused.read().unwrap_or_else(std::sync::PoisonError::into_inner).keys().cloned().collect()
 }
 
 /// Begins the runs of a start: pure, so a start that turns out to be known leaves nothing behind.

@@ -167,6 +167,6 @@ impl Engine {
 
     /// Tells since when a flow is paused.
     pub fn paused_since(&self, flow: &str) -> Option<jiff::Timestamp> {
-        self.shared.paused.read().unwrap_or_else(PoisonError::into_inner).get(flow).copied()
+        self.shared.paused_since(flow)
     }
 }

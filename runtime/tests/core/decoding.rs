@@ -164,6 +164,49 @@ fn half_a_character_costs_no_field_and_no_event() {
     assert_eq!(scanned.value(whole), Value::record([("preview".into(), Value::text("Hello \u{FFFD}"))]));
 }
 
+/// By its grammar a name may have such a half as well, and the event is as good as any.
+#[test]
+fn half_a_character_in_a_key_costs_no_event() {
+    let mut paths = PathSet::default();
+    let (amount, whole, odd) =
+        (paths.insert(&path("data.amount")), paths.insert(&path("data")), paths.insert(&path("data.\u{FFFD}")));
+    let text = br#"{"\ud800":{"\udc00x":[1]},"data":{"amount":5,"\ud83d":1,"\udfff":2,"am\u006funt":7}}"#;
+    let scanned = paths.scan(text).unwrap();
+    assert_eq!(scanned.value(amount), json("7"), "the last of a key wins, however it is written");
+    assert_eq!(scanned.value(odd), json("2"), "halves are all one character, so the last of them wins");
+    assert_eq!(scanned.value(whole), json("{\"amount\":7,\"\u{FFFD}\":2}"));
+}
+
+/// What would hurt if the time grew with more than the size: keys without end, the same key again and again, depth.
+#[test]
+fn hostile_payloads_are_read_or_refused() {
+    let mut paths = PathSet::default();
+    let leaves: Vec<_> = (0..200).map(|number| paths.insert(&path(&format!("data.object.f{number}.g")))).collect();
+    let keys: String = (0..150_000).map(|number| format!("\"k{number}\":0,")).collect();
+    let text = format!("{{{keys}\"data\":{{\"object\":{{\"f7\":{{\"g\":1}}}}}}}}");
+    let scanned = paths.scan(text.as_bytes()).unwrap();
+    assert_eq!(leaves.iter().filter(|leaf| scanned.raw(**leaf).is_some()).count(), 1);
+    let again = "\"data\":{\"object\":{\"f1\":{\"g\":1},\"f2\":{\"g\":2}}},".repeat(30_000);
+    let text = format!("{{{again}\"data\":{{\"object\":{{\"f2\":{{\"g\":3}}}}}}}}");
+    let scanned = paths.scan(text.as_bytes()).unwrap();
+    assert_eq!((scanned.value(leaves[1]), scanned.value(leaves[2])), (Value::Missing, json("3")));
+    let nested = |levels: usize| format!("{}1{}", "{\"data\":".repeat(levels), "}".repeat(levels));
+    assert!(paths.scan(nested(100).as_bytes()).is_ok());
+    assert_eq!(paths.scan(nested(101).as_bytes()).unwrap_err(), ScanError::Depth);
+    let arrays = |levels: usize| format!("{{\"other\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+    assert!(paths.scan(arrays(99).as_bytes()).is_ok());
+    assert_eq!(paths.scan(arrays(100).as_bytes()).unwrap_err(), ScanError::Depth);
+    let digits = "9".repeat(1 << 20);
+    assert!(paths.scan(format!("[{digits},{digits}.{digits}e-{digits}]").as_bytes()).is_ok());
+}
+
+#[test]
+fn what_is_no_json_is_told_with_its_place() {
+    let told = |text: &str| PathSet::default().scan(text.as_bytes()).unwrap_err().to_string();
+    assert_eq!(told("{\n  \"a\": 1,\n  \"b\" 2\n}"), "it is not JSON (line 3, column 7)");
+    assert_eq!(told("[1,"), "it is not JSON (line 1, column 3)");
+}
+
 fn any_json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
@@ -193,6 +236,28 @@ proptest! {
         for (path, leaf) in leaves {
             prop_assert_eq!(scanned.value(leaf), path_get(&tree, &path), "{} in {}", path, text);
         }
+    }
+
+    /// It takes what the library takes, and nothing else.
+    #[test]
+    fn the_scan_takes_json_and_nothing_else(
+        json in any_json(),
+        pretty in any::<bool>(),
+        at in any::<prop::sample::Index>(),
+        put in prop::sample::select(vec!["", "0", "-", ".", "e", "E+", "\\", "\\u12aF", "\\ud800", "\"", "\n", "\u{1}", "{", "}", "[", "]", ":", ",", " ", "null", "tru", "é"]),
+        take in 0usize..2,
+    ) {
+        let mut text = if pretty { serde_json::to_string_pretty(&json).unwrap() } else { json.to_string() }.into_bytes();
+        let at = at.index(text.len() + 1);
+        let end = (at + take).min(text.len());
+        text.splice(at..end, put.bytes());
+        let mut paths = PathSet::default();
+        for wanted in ["", "a", "a.b", "[1].a", "b[0]"] {
+            paths.insert(&path(wanted));
+        }
+        let known = serde_json::from_slice::<serde::de::IgnoredAny>(&text).is_ok() && std::str::from_utf8(&text).is_ok();
+        prop_assert_eq!(paths.scan(&text).is_ok(), known, "{}", String::from_utf8_lossy(&text));
+        prop_assert_eq!(PathSet::default().scan(&text).is_ok(), known, "{}", String::from_utf8_lossy(&text));
     }
 
     #[test]
