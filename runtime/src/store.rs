@@ -6,7 +6,9 @@
 mod admit;
 mod awaited;
 mod backend;
+mod birth;
 mod book;
+mod disk;
 mod in_turns;
 mod memory;
 mod migrate;
@@ -30,6 +32,7 @@ use crate::world::BoxFuture;
 
 pub use book::{Before, BookChange, BookKey, BookRow, DueRows};
 pub(crate) use book::{STARTS, starts_key};
+pub use disk::{Disk, OpenFile};
 pub use in_turns::Pace;
 pub use memory::{Faults, MemoryStore};
 pub use records::{

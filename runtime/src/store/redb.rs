@@ -1,35 +1,25 @@
 //! The store on disk: one redb file in a folder of its own.
-//!
-//! The file is made under another name, synced, and renamed, so that a power cut during the first start leaves either no
-//! store or a whole one. A lock file says who has it open.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Seek, Write as _};
+use std::io;
 use std::ops::Bound;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use redb::{BackendError, Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
 use super::backend::{Backend, Each, Read, Write};
+use super::disk::{Disk, Folder, OpenFile, failed};
 use super::in_turns::Pace;
 use super::writer::{Db, store_over_db};
-use super::{StoreError, VERSION, migrate, tables};
+use super::{StoreError, VERSION, birth, migrate, tables};
 
 const TABLE: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("flow");
-const FILE: &str = "flow.redb";
-const NEW_FILE: &str = "flow.redb.new";
-const LOCK: &str = "lock";
-const VERSION_FILE: &str = "version";
-/// A store of an earlier version is kept under this name and its version's number.
-const COPY: &str = "flow.redb.v";
+/// The name of the file.
+pub(super) const FILE: &str = "flow.redb";
 
 /// The store on disk.
 pub struct RedbStore {
     db: Db<Redb>,
-    /// Held as long as the store is open.
-    _lock: Option<File>,
 }
 
 store_over_db!(RedbStore);
@@ -40,7 +30,7 @@ impl RedbStore {
     /// # Errors
     /// Where another process has it open, a newer version wrote it, or the disk refuses.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        Self::open_with(folder, None)
+        Self::on(Arc::new(Folder::take(folder)?))
     }
 
     /// Opens the store in a folder without a thread: it is written by a task of the runtime that uses it, when `pace` lets
@@ -49,68 +39,23 @@ impl RedbStore {
     /// # Errors
     /// As [`RedbStore::open`].
     pub fn open_in_turns(folder: &Path, pace: Arc<dyn Pace>) -> Result<Self, StoreError> {
-        Self::open_with(folder, Some(pace))
+        Self::on_in_turns(Arc::new(Folder::take(folder)?), pace)
     }
 
-    fn open_with(folder: &Path, pace: Option<Arc<dyn Pace>>) -> Result<Self, StoreError> {
-        make_folder(folder)?;
-        let lock = lock(folder)?;
-        let found = check_version(folder)?;
-        let file = folder.join(FILE);
-        remove_if_there(&folder.join(NEW_FILE))?;
-        let is_new = !file.try_exists().map_err(io)?;
-        // The first version wrote its number last, so that a power cut could leave a store without one.
-        let found = found.unwrap_or(if is_new { VERSION } else { 1 });
-        if found < VERSION {
-            copy(folder, found)?;
-        }
-        // From here on a program of an earlier version leaves the file alone.
-        write_version(folder)?;
-        if is_new {
-            create(folder)?;
-        }
-        let place = Place::new(folder, &lock)?;
-        let open = Box::new(move || builder().open(&file).map_err(|error| storage(error.into())));
-        let store = Self::over(open, Some(place), pace)?;
-        Ok(Self { _lock: Some(lock), ..store })
-    }
-
-    /// Opens a store over any backend of redb; `open` is called again after a failure of the disk.
+    /// Opens the store on a disk of any kind.
     ///
     /// # Errors
     /// As [`RedbStore::open`].
-    pub fn with_backend<S: StorageBackend>(
-        open: impl Fn() -> std::io::Result<S> + Send + Sync + 'static,
-    ) -> Result<Self, StoreError> {
-        let open = move || builder().create_with_backend(open().map_err(io)?).map_err(|error| storage(error.into()));
-        initialise(&open()?)?;
-        Self::over(Box::new(open), None, None)
+    pub fn on(disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
+        Ok(Self { db: Db::new(Redb::on(disk)?)? })
     }
 
-    fn over(open: Open, place: Option<Place>, pace: Option<Arc<dyn Pace>>) -> Result<Self, StoreError> {
-        let database = open()?;
-        let redb = Redb { database: RwLock::new(Some(database)), open, place };
-        let mut found = None;
-        redb.read(&mut |from| {
-            found = from.get(&tables::meta("version"))?;
-            Ok(())
-        })?;
-        let found = found.and_then(|bytes| bytes.try_into().ok().map(u32::from_be_bytes));
-        match found {
-            Some(found) if found > VERSION => Err(StoreError::Newer { found }),
-            Some(found) => {
-                if found < VERSION {
-                    redb.write(&mut |to| migrate::migrate(to, found))?;
-                    tracing::info!(from = found, to = VERSION, "the store was brought up to this version");
-                }
-                let db = match pace {
-                    Some(pace) => Db::in_turns(Arc::new(redb), pace),
-                    None => Db::new(redb)?,
-                };
-                Ok(Self { db, _lock: None })
-            }
-            None => Err(StoreError::Corrupted("it has no version".to_owned())),
-        }
+    /// As [`RedbStore::open_in_turns`], on a disk of any kind.
+    ///
+    /// # Errors
+    /// As [`RedbStore::open`].
+    pub fn on_in_turns(disk: Arc<dyn Disk>, pace: Arc<dyn Pace>) -> Result<Self, StoreError> {
+        Ok(Self { db: Db::in_turns(Arc::new(Redb::on(disk)?), pace) })
     }
 }
 
@@ -123,53 +68,103 @@ fn builder() -> redb::Builder {
     builder
 }
 
-type Open = Box<dyn Fn() -> Result<Database, StoreError> + Send + Sync>;
+/// What redb has to be given is no box.
+#[derive(Debug)]
+struct Opened(OpenFile);
+
+impl StorageBackend for Opened {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.0.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.query_lock_range(start, end)
+    }
+}
+
+/// Makes the database in an empty file.
+pub(super) fn create(file: OpenFile) -> Result<(), StoreError> {
+    let database = builder().create_with_backend(Opened(file)).map_err(|error| storage(error.into()))?;
+    initialise(&database)?;
+    database.close().map_err(|error| storage(error.into()))
+}
+
+fn open(disk: &dyn Disk) -> Result<Database, StoreError> {
+    let file = disk.open(FILE).map_err(failed)?;
+    if file.len().map_err(failed)? == 0 {
+        return Err(StoreError::Corrupted(format!("`{FILE}` is empty")));
+    }
+    builder().create_with_backend(Opened(file)).map_err(|error| storage(error.into()))
+}
 
 struct Redb {
     /// `None` after a failure of the disk, until it can be opened again: redb refuses all work after one.
     database: RwLock<Option<Database>>,
-    open: Open,
-    /// Where the files are, for a store that has any.
-    place: Option<Place>,
+    disk: Arc<dyn Disk>,
 }
 
-/// The files of a store, by which it notices that somebody removed or replaced them.
-struct Place {
-    folder: PathBuf,
-    database: Identity,
-    lock: Identity,
-}
-
-/// Device and inode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity(u64, u64);
-
-impl Place {
-    fn new(folder: &Path, lock: &File) -> Result<Self, StoreError> {
-        let database = fs::metadata(folder.join(FILE)).map(|found| Identity::of(&found)).map_err(io)?;
-        let lock = lock.metadata().map(|found| Identity::of(&found)).map_err(io)?;
-        Ok(Self { folder: folder.to_owned(), database, lock })
-    }
-
-    /// Looks, each time: two look-ups of a name are nothing beside a commit, and an event that was answered while nobody
-    /// looked would be lost.
-    fn check(&self) -> Result<(), StoreError> {
-        let is_there = |name: &str, known: Identity| match fs::metadata(self.folder.join(name)) {
-            Ok(found) => Identity::of(&found) == known,
-            // Of a disk that answers nothing the write itself will say what is wrong.
-            Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
-        };
-        if is_there(FILE, self.database) && is_there(LOCK, self.lock) {
+impl Redb {
+    /// Opens what is on a disk, or makes it, and brings it up to this version.
+    fn on(disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
+        birth::prepare(&*disk)?;
+        let database = open(&*disk)?;
+        disk.watch(FILE).map_err(failed)?;
+        let redb = Self { database: RwLock::new(Some(database)), disk };
+        let mut found = None;
+        redb.read(&mut |from| {
+            found = from.get(&tables::meta("version"))?;
             Ok(())
-        } else {
-            Err(StoreError::Gone { folder: self.folder.display().to_string() })
+        })?;
+        match found.and_then(|bytes| bytes.try_into().ok().map(u32::from_be_bytes)) {
+            Some(found) if found > VERSION => return Err(StoreError::Newer { found }),
+            Some(found) if found < VERSION => {
+                redb.write(&mut |to| migrate::migrate(to, found))?;
+                tracing::info!(from = found, to = VERSION, "the store was brought up to this version");
+            }
+            Some(_) => {}
+            None => return Err(StoreError::Corrupted("it has no version".to_owned())),
         }
-    }
-}
-
-impl Identity {
-    fn of(found: &fs::Metadata) -> Self {
-        Self(found.dev(), found.ino())
+        Ok(redb)
     }
 }
 
@@ -185,7 +180,7 @@ impl Redb {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         if database.is_none() {
             self.check()?;
-            *database = Some((self.open)()?);
+            *database = Some(open(&*self.disk)?);
             tracing::debug!("the store is open again");
         }
         Ok(())
@@ -208,7 +203,7 @@ impl Redb {
 
 impl Backend for Redb {
     fn check(&self) -> Result<(), StoreError> {
-        self.place.as_ref().map_or(Ok(()), Place::check)
+        self.disk.check()
     }
 
     fn read(&self, work: &mut dyn FnMut(&dyn Read) -> Result<(), StoreError>) -> Result<(), StoreError> {
@@ -296,115 +291,6 @@ fn initialise(database: &Database) -> Result<(), StoreError> {
         }
     }
     transaction.commit().map_err(|error| storage(error.into()))
-}
-
-/// Makes the file under another name and renames it when it is whole and synced.
-fn create(folder: &Path) -> Result<(), StoreError> {
-    let new = folder.join(NEW_FILE);
-    // Made before redb opens it, so that it is never readable by others.
-    drop(private_file(&new)?);
-    let database = builder().create(&new).map_err(|error| storage(error.into()))?;
-    initialise(&database)?;
-    drop(database);
-    OpenOptions::new().write(true).open(&new).and_then(|file| file.sync_all()).map_err(io)?;
-    fs::rename(&new, folder.join(FILE)).map_err(io)?;
-    sync_folder(folder)
-}
-
-/// Beside the database, so that a file of a newer version is refused without being opened, which might repair it.
-fn check_version(folder: &Path) -> Result<Option<u32>, StoreError> {
-    match fs::read_to_string(folder.join(VERSION_FILE)) {
-        Ok(text) => match text.trim().parse::<u32>() {
-            Ok(found) if found > VERSION => Err(StoreError::Newer { found }),
-            Ok(found) => Ok(Some(found)),
-            Err(_) => Err(StoreError::Corrupted(format!("`{VERSION_FILE}` holds no number"))),
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io(error)),
-    }
-}
-
-/// Keeps the store as an earlier version left it, whole or not at all.
-fn copy(folder: &Path, version: u32) -> Result<(), StoreError> {
-    let new = folder.join(format!("{COPY}{version}.new"));
-    let mut to = private_file(&new)?;
-    let mut from = File::open(folder.join(FILE)).map_err(io)?;
-    std::io::copy(&mut from, &mut to).and_then(|_| to.sync_all()).map_err(io)?;
-    fs::rename(&new, folder.join(format!("{COPY}{version}"))).map_err(io)?;
-    sync_folder(folder)?;
-    tracing::info!(version, copy = format!("{COPY}{version}"), "the store is of an earlier version; a copy of it is kept");
-    Ok(())
-}
-
-fn write_version(folder: &Path) -> Result<(), StoreError> {
-    let path = folder.join(VERSION_FILE);
-    if check_version(folder)? == Some(VERSION) {
-        return Ok(());
-    }
-    let new = folder.join("version.new");
-    let mut file = private_file(&new)?;
-    file.write_all(format!("{VERSION}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
-    fs::rename(&new, &path).map_err(io)?;
-    sync_folder(folder)
-}
-
-fn lock(folder: &Path) -> Result<File, StoreError> {
-    let path: PathBuf = folder.join(LOCK);
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let mut file = private(&mut options).open(&path).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let by = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-            return Err(StoreError::Held { folder: folder.display().to_string(), by });
-        }
-        Err(fs::TryLockError::Error(error)) => return Err(io(error)),
-    }
-    let pid = format!("{}\n", std::process::id());
-    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(pid.as_bytes())).map_err(io)?;
-    Ok(file)
-}
-
-fn make_folder(folder: &Path) -> Result<(), StoreError> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(io)?;
-    folder.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_folder)
-}
-
-fn private_file(path: &Path) -> Result<File, StoreError> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(true);
-    private(&mut options).open(path).map_err(io)
-}
-
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
-}
-
-fn remove_if_there(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(error)),
-        _ => Ok(()),
-    }
-}
-
-fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn io(error: std::io::Error) -> StoreError {
-    StoreError::Io(error.to_string())
 }
 
 /// Any error of redb, which converts all of its own into one.

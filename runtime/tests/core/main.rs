@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by failing there")]
 
 mod absence;
+mod birth;
 mod crash;
 mod crash_limits;
 mod decoding;
+mod disk;
 mod effects;
 mod engine;
 mod evaluation;

@@ -17,6 +17,7 @@ use flow_runtime::store::{
 };
 use jiff::Timestamp;
 
+use crate::disk::{SimDisk, Unsynced};
 use crate::fixture::{at, flow, op};
 
 pub(crate) fn event(seq: u64, id: &str, received_at: Timestamp) -> StoredEvent {
@@ -496,143 +497,31 @@ fn files_are_private() {
     }
 }
 
-/// A file in memory that refuses to be synced from a certain write on, and survives being closed.
-#[derive(Debug, Clone, Default)]
-struct Disk {
-    bytes: Arc<std::sync::Mutex<Vec<u8>>>,
-    full: Arc<std::sync::atomic::AtomicBool>,
-}
-
-impl Disk {
-    fn refuse(&self, full: bool) {
-        self.full.store(full, std::sync::atomic::Ordering::SeqCst);
-    }
-
-    fn check(&self) -> std::io::Result<()> {
-        match self.full.load(std::sync::atomic::Ordering::SeqCst) {
-            true => Err(std::io::Error::new(std::io::ErrorKind::StorageFull, "no space left on device")),
-            false => Ok(()),
-        }
-    }
-}
-
-impl redb::StorageBackend for Disk {
-    fn len(&self) -> std::io::Result<u64> {
-        Ok(self.bytes.lock().unwrap().len() as u64)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        let at = usize::try_from(offset).unwrap();
-        out.copy_from_slice(&self.bytes.lock().unwrap()[at..at + out.len()]);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> std::io::Result<()> {
-        self.check()?;
-        self.bytes.lock().unwrap().resize(usize::try_from(len).unwrap(), 0);
-        Ok(())
-    }
-
-    fn sync_data(&self) -> std::io::Result<()> {
-        self.check()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        self.check()?;
-        let at = usize::try_from(offset).unwrap();
-        self.bytes.lock().unwrap()[at..at + data.len()].copy_from_slice(data);
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_full_disk_is_an_error_and_room_mends_it() {
-    let disk = Disk::default();
-    let opened = disk.clone();
-    let store = RedbStore::with_backend(move || Ok(opened.clone())).unwrap();
+    let disk = SimDisk::default();
+    let store = RedbStore::on(Arc::new(disk.clone())).unwrap();
     let batch = |number: u64| {
         let event = event(number, &format!("evt_{number}"), at("2026-11-22T12:00:00Z"));
         let head = head(number, &format!("run_{number}"), &event, Status::Running);
         AcceptBatch { events: vec![new(event, head)], ..AcceptBatch::default() }
     };
     store.accept(batch(1)).await.unwrap();
-    disk.refuse(true);
+    disk.refuse_all(std::io::ErrorKind::StorageFull);
     for _ in 0..3 {
         let refused = store.accept(batch(2)).await.unwrap_err();
         assert!(refused.is_retryable(), "{refused}");
     }
-    disk.refuse(false);
+    disk.heal();
     assert!(!store.accept(batch(2)).await.unwrap()[0].duplicate);
     assert_eq!(store.counts(), Ok((2, 0)));
     assert_eq!(store.journal("run_1").unwrap().len(), 1);
 }
 
-/// A disk that loses power: what was not synced is kept, lost or torn, page by page.
-#[derive(Debug, Clone, Default)]
-struct Platter(Arc<std::sync::Mutex<Sectors>>);
-
-#[derive(Debug, Default)]
-struct Sectors {
-    now: Vec<u8>,
-    synced: Vec<u8>,
-    syncs: u64,
-}
-
-impl Platter {
-    /// Returns what a power cut would leave, one of many ways.
-    fn cut(&self, seed: u64) -> Platter {
-        let sectors = self.0.lock().unwrap();
-        let mut left = sectors.synced.clone();
-        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        if !random.is_multiple_of(3) {
-            left.resize(sectors.now.len(), 0);
-        }
-        for (at, sector) in sectors.now.chunks(512).enumerate() {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let range = at * 512..(at * 512 + sector.len()).min(left.len());
-            if random >> 63 == 0 && range.start < range.end {
-                left[range.clone()].copy_from_slice(&sector[..range.len()]);
-            }
-        }
-        Platter(Arc::new(std::sync::Mutex::new(Sectors { now: left.clone(), synced: left, syncs: 0 })))
-    }
-}
-
-impl redb::StorageBackend for Platter {
-    fn len(&self) -> std::io::Result<u64> {
-        Ok(self.0.lock().unwrap().now.len() as u64)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        let at = usize::try_from(offset).unwrap();
-        out.copy_from_slice(&self.0.lock().unwrap().now[at..at + out.len()]);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> std::io::Result<()> {
-        self.0.lock().unwrap().now.resize(usize::try_from(len).unwrap(), 0);
-        Ok(())
-    }
-
-    fn sync_data(&self) -> std::io::Result<()> {
-        let mut sectors = self.0.lock().unwrap();
-        sectors.synced = sectors.now.clone();
-        sectors.syncs += 1;
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        let at = usize::try_from(offset).unwrap();
-        self.0.lock().unwrap().now[at..at + data.len()].copy_from_slice(data);
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn what_was_accepted_survives_a_power_cut_at_any_instant() {
-    let platter = Platter::default();
-    let opened = platter.clone();
-    let store = RedbStore::with_backend(move || Ok(opened.clone())).unwrap();
+    let disk = SimDisk::default();
+    let store = RedbStore::on(Arc::new(disk.clone())).unwrap();
     for number in 1..=25 {
         let event = event(number, &format!("evt_{number}"), at("2026-11-22T12:00:00Z"));
         let head = head(number, &format!("run_{number}"), &event, Status::Running);
@@ -642,8 +531,7 @@ async fn what_was_accepted_survives_a_power_cut_at_any_instant() {
         let next_head = self::head(number + 100, &format!("run_{}", number + 100), &next, Status::Running);
         let on_its_way = store.accept(AcceptBatch { events: vec![new(next, next_head)], ..AcceptBatch::default() });
         for seed in 0..4 {
-            let left = platter.cut(number * 31 + seed);
-            let rest = RedbStore::with_backend(move || Ok(left.clone())).unwrap();
+            let rest = RedbStore::on(Arc::new(disk.after_cut(Unsynced::of(number * 32 + seed)))).unwrap();
             for earlier in 1..=number {
                 assert_eq!(rest.journal(&format!("run_{earlier}")).unwrap().len(), 1, "{earlier} of {number}");
                 assert!(rest.event(earlier).unwrap().is_some());

@@ -15,20 +15,21 @@ use jiff::Timestamp;
 use crate::fixture::{at, flow, op};
 use crate::store::{event, head, new};
 
-type Table<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
+pub(crate) type Table<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
 
-/// Changes the file of a store that is closed, and says which version it is.
-fn doctor(folder: &Path, version: u32, change: impl FnOnce(&mut Table<'_>)) {
+/// Changes a store that is closed, and says which version it is.
+pub(crate) fn doctor(database: &redb::Database, version: u32, change: impl FnOnce(&mut Table<'_>)) {
+    let transaction = database.begin_write().unwrap();
     {
-        let database = redb::Database::open(folder.join("flow.redb")).unwrap();
-        let transaction = database.begin_write().unwrap();
-        {
-            let mut table = transaction.open_table(redb::TableDefinition::new("flow")).unwrap();
-            change(&mut table);
-            table.insert(b"mversion\0".as_slice(), version.to_be_bytes().as_slice()).unwrap();
-        }
-        transaction.commit().unwrap();
+        let mut table = transaction.open_table(redb::TableDefinition::new("flow")).unwrap();
+        change(&mut table);
+        table.insert(b"mversion\0".as_slice(), version.to_be_bytes().as_slice()).unwrap();
     }
+    transaction.commit().unwrap();
+}
+
+fn doctor_file(folder: &Path, version: u32, change: impl FnOnce(&mut Table<'_>)) {
+    doctor(&redb::Database::open(folder.join("flow.redb")).unwrap(), version, change);
     fs::write(folder.join("version"), format!("{version}\n")).unwrap();
 }
 
@@ -77,7 +78,7 @@ async fn is_brought_up(version: u32, doctored: impl FnOnce(&mut Table<'_>)) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let (noon, first, plan) = written(folder).await;
-    doctor(folder, version, doctored);
+    doctor_file(folder, version, doctored);
     let before = fs::read(folder.join("flow.redb")).unwrap();
     let copy = folder.join(format!("flow.redb.v{version}"));
     for _ in 0..2 {
@@ -134,7 +135,7 @@ fn a_newer_store_is_refused_untouched() {
     assert!(!refused.is_retryable());
     assert_eq!(fs::read(folder.path().join("flow.redb")).unwrap(), before);
     // A file that came without its number, as from a backup of the file alone, says it itself.
-    doctor(folder.path(), 9, |_| {});
+    doctor_file(folder.path(), 9, |_| {});
     fs::write(folder.path().join("version"), format!("{VERSION}\n")).unwrap();
     assert_eq!(RedbStore::open(folder.path()).err(), Some(StoreError::Newer { found: 9 }));
 }
