@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flow::project::Project;
+use flow::project::{Project, ProjectError};
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::body::Bytes;
@@ -32,9 +32,23 @@ pub(crate) fn store_path(project: &Project, configured: Option<&str>) -> PathBuf
     }
 }
 
+/// Where the project of the system's service lies.
+const SYSTEM: &str = "/etc/flow";
+
+/// Returns the project that is meant: where no other is named and this folder is none, that of the system's service.
+fn project_of(path: &Path) -> Result<Project, ProjectError> {
+    let here = Project::of(path)?;
+    let named = path != Path::new(".");
+    let system = Path::new(SYSTEM);
+    if named || here.toml.is_some() || here.root.join(".flow").exists() || !system.join("flow.toml").is_file() {
+        return Ok(here);
+    }
+    Project::of(system)
+}
+
 /// Asks the daemon of the project. `path` is below `/api/v1/` and already encoded.
 pub(crate) async fn ask(client: &Client, method: &str, path: &str) -> Result<Answer, Exit> {
-    let project = Project::of(&client.project).map_err(|error| Exit::Usage(error.to_string()))?;
+    let project = project_of(&client.project).map_err(|error| Exit::Usage(error.to_string()))?;
     let configured = project.config(true).map_err(|error| Exit::Usage(error.to_string()))?;
     let store = store_path(&project, configured.config.store_path.as_deref());
     request(&store, method, path).await.map_err(|reason| {
