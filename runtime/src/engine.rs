@@ -8,6 +8,7 @@ mod announce;
 mod causes;
 mod control;
 mod queries;
+mod replay;
 mod settled;
 
 use std::collections::{HashMap, VecDeque};
@@ -29,11 +30,12 @@ use crate::store::{Store, StoreError};
 use crate::why::Pauses;
 use crate::world::World;
 
-pub(crate) use accept::{Refused, take_in};
-pub(crate) use announce::{Announcement, Before as BeforeEntry, FLOW, announce_silence, events_of, update};
+pub(crate) use accept::{Refused, about, take_in};
+pub(crate) use announce::{Announcement, Before as BeforeEntry, DEEPEST, FLOW, announce_silence, events_of, update};
 pub(crate) use causes::{Touched, changes as changes_of_causes, touched};
 pub use control::{CancelOutcome, RetryOutcome};
 pub use queries::{ConnectionState, Stats};
+pub use replay::ReplayError;
 
 /// How the engine works.
 #[derive(Debug, Clone)]

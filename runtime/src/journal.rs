@@ -86,8 +86,11 @@ pub enum What {
 pub struct Start {
     /// The run's id.
     pub run: String,
-    /// 0, or the number of the replay.
+    /// 0, or how often its event had started the flow before: `flowd replay --again`.
     pub replay: u32,
+    /// It was started by `flowd replay`, from an event that was in the store.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
     /// The event.
     pub event: EventHead,
     /// The trigger that fired.

@@ -20,6 +20,7 @@ pub mod live;
 pub mod matcher;
 mod poll;
 mod register;
+pub mod replay;
 pub mod request;
 pub mod retry;
 pub mod run;

@@ -17,6 +17,7 @@ mod put;
 mod query;
 mod records;
 mod redb;
+mod replay;
 mod tables;
 mod turns;
 mod writer;
@@ -30,14 +31,15 @@ use crate::event::Cursor;
 use crate::journal::Entry;
 use crate::world::BoxFuture;
 
+pub(crate) use admit::kept_by_pause;
 pub use book::{Before, BookChange, BookKey, BookRow, DueRows};
 pub(crate) use book::{STARTS, starts_key};
 pub use disk::{Disk, OpenFile};
 pub use in_turns::Pace;
 pub use memory::{Faults, MemoryStore};
 pub use records::{
-    AcceptBatch, AcceptedEvent, EventQuery, Follows, FollowsFrom, NewEvent, NewRun, NewStart, Pruned, RunHead, RunQuery,
-    RunUpdate,
+    AcceptBatch, AcceptedEvent, EventQuery, Follows, FollowsFrom, NewEvent, NewRun, NewStart, Pruned, ReplayBatch, ReplayStart,
+    Replayed, RunHead, RunQuery, RunUpdate,
 };
 pub use records::{Admission, AwaitKind, AwaitedBy, PruneBite, PruneFrom, StoredEvent, Turn, Waiting};
 pub use redb::RedbStore;
@@ -109,6 +111,9 @@ pub trait Store: Send + Sync {
     /// Removes a little of what is too old, and says where to go on.
     fn prune(&self, bite: PruneBite) -> BoxFuture<'static, Result<Pruned, StoreError>>;
 
+    /// Offers stored events once more to flows, in one transaction: what began already is left out, and said so.
+    fn replay(&self, batch: ReplayBatch) -> BoxFuture<'static, Result<Vec<Replayed>, StoreError>>;
+
     /// Notes that a run has looked through the events before its wait: from here on it only waits. Fails with
     /// [`StoreError::Conflict`] where it has not `entries` entries.
     fn settle(&self, run: &str, entries: u32) -> BoxFuture<'static, Result<(), StoreError>>;
@@ -159,6 +164,8 @@ pub trait Store: Send + Sync {
     /// to go on.
     fn events_after(&self, after: u64, source: (&str, &str), limit: usize)
     -> Result<(Vec<StoredEvent>, Option<u64>), StoreError>;
+    /// Returns the events from a number on, oldest first, at most `limit`.
+    fn events_from(&self, from: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
     /// Returns the flows that an event did not start because of their limits, and why.
     fn drops(&self, event: u64) -> Result<Vec<(String, String)>, StoreError>;
     /// Returns a plan by its hash.

@@ -185,6 +185,17 @@ fn explain(
     Why { flow: flow.id.clone(), trigger: used.name.clone(), ran: run.map(|run| run.id.clone()), reason, clauses }
 }
 
+/// Returns the first leaf by which the condition of a flow fails for an event; `None` where it holds, or is not known to fail.
+/// Personal values are shortened.
+pub(crate) fn failing(flow: &Flow, view: &FlowView<'_>) -> Option<Clause> {
+    let filter = flow.filter.as_ref()?;
+    let whole = clause(flow, view, filter, false);
+    if whole.holds != Some(false) {
+        return None;
+    }
+    first_false(std::slice::from_ref(&whole)).cloned()
+}
+
 /// The first leaf that makes the whole fail.
 fn first_false(clauses: &[Clause]) -> Option<&Clause> {
     let failed = clauses.iter().find(|clause| clause.holds == Some(false))?;

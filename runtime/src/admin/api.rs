@@ -8,7 +8,8 @@ use serde_json::{Value as Json, json};
 use super::State;
 use super::params::{Params, segments};
 use super::views;
-use crate::engine::{CancelOutcome, RetryOutcome};
+use crate::engine::{CancelOutcome, ReplayError, RetryOutcome};
+use crate::replay::{ReplayPlace, ReplayQuery};
 use crate::run::{RetryRefusal, Status};
 use crate::server::respond::HttpError;
 use crate::store::{EventQuery, RunQuery, StoreError, StoredEvent};
@@ -41,6 +42,7 @@ pub(super) enum Command {
     Retry(String),
     Cancel(String),
     Reload,
+    Replay,
 }
 
 impl Route {
@@ -65,6 +67,7 @@ impl Route {
                 ["dead"] => Self::Query(Query::Dead),
                 ["connections"] => Self::Query(Query::Connections),
                 ["reload"] => Self::Command(Command::Reload),
+                ["replay"] => Self::Command(Command::Replay),
                 ["openapi.json"] => Self::Query(Query::OpenApi),
                 _ => return Err(HttpError::not_found("there is no such address; see /api/v1/openapi.json")),
             },
@@ -153,12 +156,44 @@ pub(super) async fn command(state: &Arc<State>, command: Command, params: Option
                 }
             }
         }
+        Command::Replay => replayed(state, params).await,
         Command::Reload => {
             no_params()?;
             let reload = state.reload.clone().ok_or_else(|| HttpError::not_found("this daemon cannot reload"))?;
             reload().await.map_err(|message| HttpError::new(StatusCode::CONFLICT, "reload_failed", message))?;
             Ok(views::reloaded(state))
         }
+    }
+}
+
+/// Offers the next stored events to a flow once more.
+async fn replayed(state: &State, params: Option<&str>) -> Result<Json, HttpError> {
+    let params = Params::read(params, &["flow", "since", "until", "event", "again", "dry_run", "after"])?;
+    let place = |text: String| {
+        ReplayPlace::parse(&text)
+            .ok_or_else(|| HttpError::bad_request("bad_parameter", "`after` must be what `next` of the part before says"))
+    };
+    let from = params.text("after").map(place).transpose()?;
+    // A time ago is so long before the replay began, in each of its parts.
+    let now = from.map_or_else(|| state.world.clock.now(), |from| from.began_at);
+    let query = ReplayQuery {
+        flow: params.text("flow").ok_or_else(|| HttpError::bad_request("bad_parameter", "`flow` is needed"))?,
+        since: params.instant("since", now)?,
+        until: params.instant("until", now)?,
+        event: params.text("event"),
+        again: params.flag("again")?,
+        dry_run: params.flag("dry_run")?,
+        from,
+    };
+    if query.since.is_none() && query.event.is_none() {
+        return Err(HttpError::bad_request("bad_parameter", "`since` or `event` is needed"));
+    }
+    match state.engine.replay(&query).await {
+        Ok(bite) => Ok(bite.to_json(&query)),
+        Err(error @ (ReplayError::NoFlow | ReplayError::NoEvent)) => Err(HttpError::not_found(error.to_string())),
+        Err(error @ ReplayError::Paused) => Err(HttpError::new(StatusCode::CONFLICT, "paused", error.to_string())),
+        Err(error @ ReplayError::Stopping) => Err(HttpError::unavailable("stopping", error.to_string(), 5)),
+        Err(ReplayError::Store(error)) => Err(unwritable(&error)),
     }
 }
 

@@ -50,14 +50,9 @@ impl Params {
         }
     }
 
-    /// An instant in RFC 3339, or a time ago: `90 s`, `2h`.
+    /// An instant in RFC 3339, a day in UTC, or a time ago: `90 s`, `2h`, `7d`.
     pub(super) fn instant(&self, name: &'static str, now: Timestamp) -> Result<Option<Timestamp>, HttpError> {
-        let Some(text) = self.0.get(name) else { return Ok(None) };
-        if let Ok(at) = text.parse::<Timestamp>() {
-            return Ok(Some(at));
-        }
-        let ago = text.parse::<jiff::SignedDuration>().ok().and_then(|ago| now.checked_sub(ago).ok());
-        ago.map(Some).ok_or_else(|| bad(name, "an instant such as 2026-11-22T08:00:00Z, or a time ago such as 2h"))
+        self.0.get(name).map(|text| instant(name, text, now)).transpose()
     }
 
     pub(super) fn number(&self, name: &'static str) -> Result<Option<u64>, HttpError> {
@@ -71,6 +66,25 @@ impl Params {
             Some(_) => Err(bad("limit", "a number from 1 to 1000")),
         }
     }
+}
+
+/// Reads an instant in RFC 3339, a day, which begins in UTC, or a time ago.
+pub(super) fn instant(name: &'static str, text: &str, now: Timestamp) -> Result<Timestamp, HttpError> {
+    let text = text.trim();
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    let day = || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|day| day.timestamp());
+    let ago = || {
+        let span = text.parse::<jiff::Span>().ok()?.abs();
+        // As times in flow.toml: a day has 24 hours, a month has no length.
+        let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
+        now.checked_sub(length).ok()
+    };
+    // A date is no length of time, though it begins with digits.
+    let is_day = text.len() == 10 && text.as_bytes().get(4) == Some(&b'-');
+    let found = if is_day { day() } else { ago() };
+    found.ok_or_else(|| bad(name, "an instant such as 2026-11-22T08:00:00Z, a day such as 2026-11-22, or a time ago such as 2h or 7d"))
 }
 
 fn bad(name: &'static str, expected: &str) -> HttpError {

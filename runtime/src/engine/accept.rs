@@ -195,7 +195,7 @@ pub(super) fn settle(shared: &Shared, prepared: Vec<Prepared>, accepted: Vec<Acc
 }
 
 /// Does what an admission asks for.
-fn admitted(
+pub(super) fn admitted(
     shared: &Shared,
     job: Job,
     admission: Admission,
@@ -286,7 +286,7 @@ pub(super) fn prepare(
         tracing::error!(connection, id, "flows cause each other's events, {DEEPEST} deep: this one starts none");
     } else if !nothing_new {
         ends = payload.watched(&head, settings);
-        let about = about(&incoming);
+        let about = about(incoming.via, &incoming.payload);
         let before = match &known {
             Some(known) => flows_of(shared, known.seq).map_err(|error| refused(&error))?,
             None => Vec::new(),
@@ -295,7 +295,8 @@ pub(super) fn prepare(
             about.as_deref() == Some(flow) || before.iter().any(|known| known == flow) || shared.paused_since(flow).is_some()
         };
         for start in payload.starts(&head, settings, incoming.only_trigger.as_deref(), &skip) {
-            let (start, started) = begin(shared, current, &head, start, &mut follows)?;
+            let live = Beginning { at: head.received_at, replay: None };
+            let (start, started) = begin(shared, current, &head, start, live, &mut follows)?;
             starts.push(start);
             jobs.push(started);
         }
@@ -318,11 +319,11 @@ pub(super) fn prepare(
 }
 
 /// The flow that an event of the engine's own is about: it does not hear of itself.
-fn about(incoming: &Incoming) -> Option<String> {
-    if incoming.via != Via::Engine {
+pub(crate) fn about(via: Via, payload: &[u8]) -> Option<String> {
+    if via != Via::Engine {
         return None;
     }
-    let payload: serde_json::Value = crate::json::read(&incoming.payload).ok()?;
+    let payload: serde_json::Value = crate::json::read(payload).ok()?;
     payload.pointer("/data/flow")?.as_str().map(str::to_owned)
 }
 
@@ -344,32 +345,44 @@ fn flows_of(shared: &Shared, event: u64) -> Result<Vec<String>, StoreError> {
     Ok(flows)
 }
 
+/// How the runs of a start begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beginning {
+    /// When.
+    pub(super) at: Timestamp,
+    /// The number of the replay, where it is one.
+    pub(super) replay: Option<u32>,
+}
+
 /// Begins the runs of a start: pure, so a start that turns out to be known leaves nothing behind.
-fn begin(
+pub(super) fn begin(
     shared: &Shared,
     current: &Current,
     event: &EventHead,
     start: MatchedStart,
+    Beginning { at, replay }: Beginning,
     follows: &mut Vec<Prepared>,
 ) -> Result<(NewStart, Vec<Job>), AcceptError> {
     let key = key::start_key(&event.connection, &start.identity, &start.key);
     let mut runs = Vec::with_capacity(start.flows.len());
     let mut jobs = Vec::with_capacity(start.flows.len());
     for MatchedFlow { flow, slots, raw, misfit } in start.flows {
-        let id = key::run_id(&flow.id, &event.connection, &start.identity, &start.key, 0);
+        let number = replay.unwrap_or(0);
+        let id = key::run_id(&flow.id, &event.connection, &start.identity, &start.key, number);
         let trigger = start.trigger.clone();
-        let began = Start { run: id, replay: 0, event: event.clone(), trigger, slots, raw, misfit, held: None };
+        let (replayed, event) = (replay.is_some(), event.clone());
+        let began = Start { run: id, replay: number, replayed, event, trigger, slots, raw, misfit, held: None };
         // What does not fit has no keys. It is dead from the start, which is never dropped.
-        let limited = if began.misfit.is_some() { None } else { Limited::of(&flow, &began) };
-        let entry = Entry::new(event.received_at, What::Started(Box::new(began)));
+        let limited = if began.misfit.is_some() { None } else { Limited::of(&flow, &began, at) };
+        let entry = Entry::new(at, What::Started(Box::new(began)));
         let mut run = Run::default();
         apply(&flow, &mut run, &entry);
         let seq = shared.next_run();
         let (head, tally) = (head_of(&flow, &run, seq), flow.limits.expect.as_ref().map(|expect| expect.count));
         let job = Job::new(flow, run, seq);
         let mut of_run = Vec::new();
-        for (from, report) in announce::of_start(shared, &job, event.received_at) {
-            let report = prepare(shared, current, announce::FLOW, report, event.received_at)?;
+        for (from, report) in announce::of_start(shared, &job, at) {
+            let report = prepare(shared, current, announce::FLOW, report, at)?;
             of_run.push(Follows { from, event: report.new.clone() });
             follows.push(report);
         }
@@ -381,9 +394,17 @@ fn begin(
 
 /// Returns the plans of all that may begin: which of them are in the store already the store knows.
 fn plans_of(prepared: &[Prepared]) -> Vec<Arc<Flow>> {
+    plans_with([], prepared)
+}
+
+/// As [`plans_of`], for runs that are to begin as well.
+pub(super) fn plans_with<'a>(
+    jobs: impl IntoIterator<Item = &'a Job>,
+    prepared: impl IntoIterator<Item = &'a Prepared>,
+) -> Vec<Arc<Flow>> {
     let mut plans: Vec<Arc<Flow>> = Vec::new();
-    let all = prepared.iter().flat_map(|event| event.follows.iter().chain([event]));
-    for job in all.flat_map(|event| event.jobs.iter().flatten()) {
+    let all = prepared.into_iter().flat_map(|event| event.follows.iter().chain([event]));
+    for job in jobs.into_iter().chain(all.flat_map(|event| event.jobs.iter().flatten())) {
         if !plans.iter().any(|plan| plan.hash == job.flow.hash) {
             plans.push(Arc::clone(&job.flow));
         }

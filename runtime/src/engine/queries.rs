@@ -221,6 +221,7 @@ impl RunHead {
             "ended_at": self.ended_at.map(rfc3339),
             "retry_at": self.wake_at.map(rfc3339),
             "held": self.waits.held,
+            "replay": self.replay,
         })
     }
 }

@@ -127,6 +127,7 @@ pub(crate) fn head_of(flow: &Flow, run: &Run, seq: u64) -> RunHead {
         ended_at: run.ended_at,
         wake_at: run.wake_at(),
         entries: run.entries,
+        replay: start.filter(|start| start.replayed).map(|start| start.replay),
         waits: Waiting {
             limited: limit::holds_runs(&flow.limits),
             held: run.is_held(),

@@ -75,11 +75,14 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
     put_back(shared, job, written);
 }
 
-/// A dangerous step is not performed for an event from before the daemon's start: what holds a door open may have passed
-/// while nobody looked, and a run that is taken up again may have been at this step before.
+/// A dangerous step is not performed in a replay, nor for an event from before the daemon's start: what holds a door open
+/// may have passed while nobody looked, and a run that is taken up again may have been at this step before.
 fn from_before(shared: &Shared, job: &Job) -> Option<String> {
     let call = job.run.call(&job.flow).filter(|call| call.dangerous)?;
     let start = job.run.start.as_ref()?;
+    if start.replayed {
+        return Some(format!("`{}` is dangerous, and the run is a replay", call.name));
+    }
     (start.event.received_at < shared.started_at)
         .then(|| format!("`{}` is dangerous, and the event is from before the daemon was started", call.name))
 }

@@ -41,10 +41,9 @@ pub struct LimitKey {
 }
 
 impl Limited {
-    /// Evaluates the keys; `None` for a flow without limits of its starts.
-    pub fn of(flow: &Arc<Flow>, start: &Start) -> Option<Box<Self>> {
+    /// Evaluates the keys for a start at `at`; `None` for a flow without limits of its starts.
+    pub fn of(flow: &Arc<Flow>, start: &Start, at: Timestamp) -> Option<Box<Self>> {
         let limits = &flow.limits;
-        let at = start.event.received_at;
         let key = |per: &[Expr]| LimitKey::of(flow, start, per);
         let turn = match (super::busy(limits), &limits.one_at_a_time) {
             (Some(_), Some(per)) => Some(key(per)),
@@ -54,7 +53,7 @@ impl Limited {
         let limited = Self {
             flow: Arc::clone(flow),
             too_old: super::too_old(limits, &start.event, at),
-            happened: start.event.occurred_at.map_or(at, |occurred| occurred.min(at)),
+            happened: start.event.occurred_at.map_or(start.event.received_at, |occurred| occurred.min(start.event.received_at)),
             window: limits.window.as_ref().map(|window| key(&window.per)),
             once: limits.once_per.as_ref().map(|per| key(per)),
             at_most: limits.at_most.iter().map(|limit| key(&limit.per)).collect(),

@@ -30,6 +30,9 @@ pub fn to_json(flow: &Flow, run: &Run, personal: bool) -> Json {
         put("trigger", run.start.as_ref().map(|start| start.trigger.clone()));
         put("connection", run.start.as_ref().map(|start| start.event.connection.clone()));
         put("retry_at", run.wake_at().map(rfc3339));
+        if let Some(start) = run.start.as_ref().filter(|start| start.replayed) {
+            object.insert("replay".to_owned(), json!(start.replay));
+        }
         if run.is_held() {
             object.insert("held".to_owned(), Json::Bool(true));
         }

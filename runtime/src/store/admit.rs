@@ -32,6 +32,17 @@ pub(super) fn tally_ends(value: &[u8]) -> i64 {
     number_at(value, 0).unwrap_or(0).cast_signed()
 }
 
+/// Why an event does not start a flow that its limit has paused a moment before.
+const WHILE_PAUSED: &str = "the flow was paused when it came";
+/// How the reason of the event ends by which a limit pauses its flow.
+const AND_PAUSES: &str = "and the flow says `otherwise pause`";
+
+/// Tells whether what is kept with an event of a flow that it did not start says that the flow was paused: then the event
+/// has not been decided about.
+pub(crate) fn kept_by_pause(reason: &str) -> bool {
+    reason == WHILE_PAUSED || reason.ends_with(AND_PAUSES)
+}
+
 fn instant(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
 }
@@ -43,7 +54,7 @@ pub(super) fn admit(to: &mut dyn Write, run: &NewRun, limited: &Limited) -> Resu
     let pauses = flow.limits.at_most.iter().any(|limit| limit.otherwise == Otherwise::Pause);
     if pauses && to.get(&tables::paused(&flow.id))?.is_some() {
         // By an event that was taken in a moment before.
-        return Ok(Admission::Dropped("the flow was paused when it came".to_owned()));
+        return Ok(Admission::Dropped(WHILE_PAUSED.to_owned()));
     }
     if let Some(reason) = &limited.too_old {
         return Ok(Admission::Dropped(reason.clone()));
@@ -166,7 +177,7 @@ fn window(to: &mut dyn Write, limited: &Limited, now: Timestamp) -> Result<Optio
 /// Pauses the flow, as a person could.
 fn pause(to: &mut dyn Write, flow: &str, limit: &str, at: Timestamp) -> Result<Admission, StoreError> {
     to.put(&tables::paused(flow), &at.as_millisecond().to_be_bytes())?;
-    Ok(Admission::Paused(format!("{limit}: this one is beyond it, and the flow says `otherwise pause`")))
+    Ok(Admission::Paused(format!("{limit}: this one is beyond it, {AND_PAUSES}")))
 }
 
 /// Passes what is left between a run that has its turn and its beginning: `at most … otherwise queue`, and the throttle,

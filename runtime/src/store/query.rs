@@ -50,6 +50,18 @@ pub(super) fn events(from: &dyn Read, query: &EventQuery) -> Result<Vec<StoredEv
     Ok(found)
 }
 
+/// Returns the events from a number on, oldest first, at most `limit`.
+pub(super) fn events_from(from: &dyn Read, first: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+    let mut found = Vec::new();
+    from.scan(&tables::event(first), &Key::of(b'e').end(), false, &mut |_, value| {
+        if found.len() < limit {
+            found.push(decode_event(value)?);
+        }
+        Ok(found.len() < limit)
+    })?;
+    Ok(found)
+}
+
 pub(super) fn runs_of_event(from: &dyn Read, seq: u64) -> Result<Vec<String>, StoreError> {
     let prefix = Key::of(b'v').number(seq);
     let mut found = Vec::new();

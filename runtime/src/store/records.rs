@@ -102,6 +102,9 @@ pub struct RunHead {
     pub wake_at: Option<Timestamp>,
     /// How many entries its journal has.
     pub entries: u32,
+    /// It was started by `flowd replay`: 0, or how often its event had started the flow before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<u32>,
     /// What it waits for beside an instant.
     #[serde(default, skip_serializing_if = "Waiting::is_nothing")]
     pub waits: Waiting,
@@ -248,6 +251,42 @@ pub enum FollowsFrom {
     Birth,
     /// The flow was paused by its limit.
     Pause,
+}
+
+/// Starts by events that are in the store already, in one transaction.
+#[derive(Debug, Clone, Default)]
+pub struct ReplayBatch {
+    /// The starts.
+    pub starts: Vec<ReplayStart>,
+    /// Plans that may not be in the store yet.
+    pub plans: Vec<Arc<plan::Flow>>,
+}
+
+/// A start by an event that is in the store already.
+#[derive(Debug, Clone)]
+pub struct ReplayStart {
+    /// The number of the event.
+    pub event: u64,
+    /// What it starts.
+    pub start: NewStart,
+    /// It may have started the flow before.
+    pub again: bool,
+}
+
+/// What became of a start by an event that is in the store already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replayed {
+    /// The event is in the store no more.
+    Gone,
+    /// It has started the flow already: the run.
+    Known(String),
+    /// The limits of the flow have decided.
+    Admitted {
+        /// For each of its runs, what became of it.
+        admissions: Vec<Admission>,
+        /// What became of the events that follow; `None` where it did not come to that.
+        followed: Vec<Option<AcceptedEvent>>,
+    },
 }
 
 /// What became of a run that was to begin.

@@ -12,9 +12,10 @@ use super::backend::{Backend, Read, Write};
 use super::in_turns::{InTurns, Pace};
 use super::put::{encode, put_plan, put_run, put_unlimited};
 use super::records::{
-    AcceptBatch, AcceptedEvent, Admission, AwaitKind, FollowsFrom, NewEvent, NewStart, PruneBite, Pruned, RunUpdate, Turn,
+    AcceptBatch, AcceptedEvent, Admission, AwaitKind, FollowsFrom, NewEvent, NewStart, PruneBite, Pruned, ReplayBatch, Replayed,
+    RunUpdate, Turn,
 };
-use super::{StoreError, admit, awaited, book, prune, query, tables};
+use super::{StoreError, admit, awaited, book, prune, query, replay, tables};
 use crate::world::BoxFuture;
 
 /// At most so many operations share one transaction.
@@ -47,12 +48,14 @@ enum Operation {
     /// A run has looked through the events before its wait: with so many entries it only waits from here on.
     Settle(String, u32),
     Offered(Vec<u64>),
+    Replay(Box<ReplayBatch>),
 }
 
 enum Reply {
     Nothing,
     Accepted(Vec<AcceptedEvent>),
     Pruned(Pruned),
+    Replayed(Vec<Replayed>),
 }
 
 pub(super) struct Job {
@@ -293,6 +296,7 @@ fn perform(to: &mut dyn Write, operation: &Operation, woken: &mut Vec<Turn>) -> 
             Ok(Reply::Nothing)
         }
         Operation::Prune(bite) => prune::prune(to, bite).map(Reply::Pruned),
+        Operation::Replay(batch) => replay::replay(to, batch).map(Reply::Replayed),
         Operation::Settle(run, entries) => settle(to, run, *entries),
         Operation::Offered(events) => {
             for event in events {
@@ -409,7 +413,7 @@ fn accept_event(to: &mut dyn Write, new: &NewEvent, is_awaited: bool) -> Result<
     Ok(AcceptedEvent { duplicate: known.is_some(), started, admissions, awaited, followed })
 }
 
-fn begin_runs(
+pub(super) fn begin_runs(
     to: &mut dyn Write,
     start: &NewStart,
     followed: &mut Vec<Option<AcceptedEvent>>,
@@ -489,7 +493,7 @@ impl<B: Backend> Db<B> {
         Box::pin(async move {
             match reply.await? {
                 Reply::Accepted(accepted) => Ok(accepted),
-                Reply::Nothing | Reply::Pruned(_) => Err(StoreError::Closed),
+                Reply::Nothing | Reply::Pruned(_) | Reply::Replayed(_) => Err(StoreError::Closed),
             }
         })
     }
@@ -507,7 +511,17 @@ impl<B: Backend> Db<B> {
         Box::pin(async move {
             match reply.await? {
                 Reply::Pruned(pruned) => Ok(pruned),
-                Reply::Nothing | Reply::Accepted(_) => Err(StoreError::Closed),
+                Reply::Nothing | Reply::Accepted(_) | Reply::Replayed(_) => Err(StoreError::Closed),
+            }
+        })
+    }
+
+    pub(super) fn replay(&self, batch: ReplayBatch) -> BoxFuture<'static, Result<Vec<Replayed>, StoreError>> {
+        let reply = self.submit(Operation::Replay(Box::new(batch)));
+        Box::pin(async move {
+            match reply.await? {
+                Reply::Replayed(replayed) => Ok(replayed),
+                Reply::Nothing | Reply::Accepted(_) | Reply::Pruned(_) => Err(StoreError::Closed),
             }
         })
     }
@@ -567,6 +581,12 @@ macro_rules! store_over_db {
             ) -> $crate::world::BoxFuture<'static, Result<$crate::store::Pruned, $crate::store::StoreError>> {
                 self.db.prune(bite)
             }
+            fn replay(
+                &self,
+                batch: $crate::store::ReplayBatch,
+            ) -> $crate::world::BoxFuture<'static, Result<Vec<$crate::store::Replayed>, $crate::store::StoreError>> {
+                self.db.replay(batch)
+            }
             fn settle(
                 &self,
                 run: &str,
@@ -606,6 +626,13 @@ macro_rules! store_over_db {
                 limit: usize,
             ) -> Result<(Vec<$crate::store::StoredEvent>, Option<u64>), $crate::store::StoreError> {
                 self.db.read(|from| $crate::store::awaited::events_after(from, after, source, limit))
+            }
+            fn events_from(
+                &self,
+                from: u64,
+                limit: usize,
+            ) -> Result<Vec<$crate::store::StoredEvent>, $crate::store::StoreError> {
+                self.db.read(|reader| $crate::store::query::events_from(reader, from, limit))
             }
             fn drops(&self, event: u64) -> Result<Vec<(String, String)>, $crate::store::StoreError> {
                 self.db.read(|from| $crate::store::query::drops(from, event))

@@ -70,6 +70,7 @@ fn start() -> Entry {
     let start = Start {
         run: "run_x".to_owned(),
         replay: 0,
+        replayed: false,
         event,
         trigger: "happened".to_owned(),
         slots,

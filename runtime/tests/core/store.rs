@@ -54,6 +54,7 @@ pub(crate) fn head(seq: u64, id: &str, event: &StoredEvent, status: Status) -> R
         ended_at: (!status.is_active()).then_some(event.received_at),
         wake_at: None,
         entries: 1,
+        replay: None,
         waits: Waiting::default(),
     }
 }
@@ -62,6 +63,7 @@ pub(crate) fn new(event: StoredEvent, head: RunHead) -> NewEvent {
     let start = Start {
         run: head.id.clone(),
         replay: 0,
+        replayed: false,
         event: EventHead {
             seq: event.seq,
             id: event.id.clone(),

@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Retry(Retry),
     /// Cancel a run
     Cancel(OneRun),
+    /// Offer stored events to a flow once more
+    Replay(Replay),
     /// Stop starting runs of a flow
     Pause(OneFlow),
     /// Start runs of a paused flow again
@@ -197,6 +199,49 @@ pub(crate) struct Retry {
     /// Retry even where it will fail again
     #[arg(long)]
     pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// `flowd replay`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowd replay --flow big_failed_charge --since 7d --dry-run     what would start, and what would not, and why
+  flowd replay --flow big_failed_charge --since 2026-11-20 --until 2026-11-22
+  flowd replay --flow dunning --event evt_1Q8…                   one event
+  flowd replay --flow dunning --event evt_1Q8… --again           although it has started the flow: effects are made again
+
+An event that has started the flow, or that a limit of the flow kept from it, is passed over unless `--again` is said.
+Limits of the flow apply as of now, `fresh within` counts from now, and a dangerous action (an unlock) is never made.
+Ctrl-C stops between two parts; given again, the command goes on with what is left.")]
+pub(crate) struct Replay {
+    /// The flow: its name, or what `flowd flows` calls it
+    #[arg(long)]
+    pub(crate) flow: String,
+    /// Events received since: an instant (RFC 3339), a day (UTC), or a time ago such as `7d` or `2 hours`
+    #[arg(long, required_unless_present = "event")]
+    pub(crate) since: Option<String>,
+    /// Events received before
+    #[arg(long, conflicts_with = "event")]
+    pub(crate) until: Option<String>,
+    /// Only this event, by the service's own id
+    #[arg(long, conflicts_with = "since")]
+    pub(crate) event: Option<String>,
+    /// Also events that have started the flow: each gets another run, and its effects are made again under new keys
+    #[arg(long)]
+    pub(crate) again: bool,
+    /// Only say what would become of each event
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Start without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Go on where a replay was broken off, as it said
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) after: Option<String>,
+    /// Show so many events of each kind
+    #[arg(long, default_value_t = 5)]
+    pub(crate) examples: usize,
     #[command(flatten)]
     pub(crate) client: Client,
 }

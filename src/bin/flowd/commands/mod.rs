@@ -5,6 +5,7 @@ mod check_config;
 mod demo;
 mod events;
 mod flows;
+mod replay;
 mod run;
 mod runs;
 mod sandbox;
@@ -31,6 +32,7 @@ pub(crate) async fn dispatch(command: Command) -> Exit {
         Command::Why(args) => why::run(&args).await,
         Command::Retry(args) => act::retry(&args).await,
         Command::Cancel(one) => act::cancel(&one).await,
+        Command::Replay(args) => replay::run(&args).await,
         Command::Pause(one) => act::pause(&one).await,
         Command::Resume(one) => act::resume(&one).await,
     };

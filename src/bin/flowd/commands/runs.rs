@@ -44,10 +44,19 @@ fn listed(json: &Json, none: &str) -> String {
                 text(run, "id"),
                 text(run, "status"),
                 text(run, "flow"),
-                text(run, "event"),
+                event(run),
                 text(run, "reason"),
             ]
         })
         .collect();
     if rows.is_empty() { none.to_owned() } else { table(&["STARTED (UTC)", "RUN", "STATUS", "FLOW", "EVENT", "REASON"], &rows) }
+}
+
+/// The event, and that it was replayed where it was.
+fn event(run: &Json) -> String {
+    match run["replay"].as_u64() {
+        None => text(run, "event"),
+        Some(0) => format!("{} (replay)", text(run, "event")),
+        Some(number) => format!("{} (replay {number})", text(run, "event")),
+    }
 }

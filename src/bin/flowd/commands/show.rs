@@ -28,6 +28,7 @@ fn page(run: &Json) -> String {
         ("flow", text(run, "flow")),
         ("plan", text(run, "plan").chars().take(12).collect()),
         ("event", text(run, "event")),
+        ("replay", replayed(run)),
         ("started", instant(run, "started_at")),
         ("ended", instant(run, "ended_at")),
         ("reason", text(run, "reason")),
@@ -66,6 +67,15 @@ fn page(run: &Json) -> String {
         }
     }
     out
+}
+
+/// How a run came to be that `flowd replay` started.
+fn replayed(run: &Json) -> String {
+    match run["replay"].as_u64() {
+        None => String::new(),
+        Some(0) => "the event was offered once more, and had not started the flow before".to_owned(),
+        Some(number) => format!("number {number}: the event had started the flow before"),
+    }
 }
 
 /// A wait in one line: what it is for, since when, until when, and how it ended.
