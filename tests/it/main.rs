@@ -20,6 +20,7 @@ mod look;
 mod next;
 mod programs;
 mod reload;
+mod replay;
 mod retry;
 mod rules;
 mod stores;

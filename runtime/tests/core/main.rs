@@ -19,6 +19,7 @@ mod matching;
 mod model;
 mod reference;
 mod replay;
+mod replays;
 mod reports;
 mod schedules;
 mod states;

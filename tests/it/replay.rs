@@ -1,0 +1,94 @@
+//! Stored events offered once more with `flowd replay`, and tried against an edited flow with `flowd backtest`.
+
+use serde_json::Value;
+
+use crate::support::daemon::{Daemon, toml};
+use crate::support::recorder::Recorder;
+use crate::support::{eventually, stripe};
+
+fn big(limit: u32) -> String {
+    format!("flow big\n  when stripe.charge_failed\n  where amount > {limit} USD\n  do kustomer.create_conversation\n")
+}
+
+/// A daemon with `big` over a limit, to which failed charges of these amounts came.
+fn daemon(kustomer: &str, limit: u32, amounts: &[i64]) -> Daemon {
+    let daemon = Daemon::start(&[("flow.toml", &toml(kustomer)), ("a.flow", &big(limit))]);
+    for (at, amount) in amounts.iter().enumerate() {
+        let body = stripe::charge_failed(&(at + 1).to_string(), amount * 100, "usd", Some("ada@example.com")).to_string();
+        assert_eq!(stripe::post(&daemon.server, &body).status, 200);
+    }
+    daemon
+}
+
+/// Saves another version of the flow and waits until it is live.
+fn edit(daemon: &Daemon, text: &str) {
+    let hash = |daemon: &Daemon| daemon.get("flows")["flows"][0]["hash"].clone();
+    let before = hash(daemon);
+    std::fs::write(daemon.path().join("a.flow"), text).unwrap();
+    eventually("the edited flow is live", || (hash(daemon) != before).then_some(()));
+}
+
+fn verdicts(answer: &Value) -> Vec<(String, String)> {
+    let of = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
+    let mut found: Vec<_> =
+        answer["events"].as_array().unwrap().iter().map(|event| (of(event, "event"), of(event, "verdict"))).collect();
+    found.sort();
+    found
+}
+
+fn pair(event: &str, verdict: &str) -> (String, String) {
+    (event.to_owned(), verdict.to_owned())
+}
+
+#[test]
+fn a_mended_condition_makes_up_for_what_it_missed() {
+    let kustomer = Recorder::kustomer();
+    let daemon = daemon(&kustomer.url, 1000, &[50, 150, 2000]);
+    daemon.settled(1);
+    edit(&daemon, &big(100));
+
+    let args = ["replay", "--flow", "big", "--since", "1 hour"];
+    let dry = daemon.ask(&[&args[..], &["--dry-run"]].concat());
+    let expected = [pair("evt_1", "condition"), pair("evt_2", "starts"), pair("evt_3", "already_started")];
+    assert_eq!(verdicts(&dry), expected, "{dry:#}");
+    let told = daemon.tell(&[&args[..], &["--dry-run"]].concat());
+    assert!(told.out.contains("no  amount > 100 USD  (amount = 50.00 USD)"), "{told:?}");
+    let asked = daemon.tell(&args);
+    assert_eq!(asked.code, 2, "without a terminal nobody can be asked: {asked:?}");
+    assert!(asked.err.contains("1 run of big would be started") && asked.err.contains("--yes"), "{asked:?}");
+    assert_eq!(daemon.runs().len(), 1);
+
+    let done = daemon.ask(&[&args[..], &["--yes"]].concat());
+    assert_eq!(done["verdicts"]["started"], 1, "{done:#}");
+    let run = daemon.settled(2).iter().find(|run| run["event"] == "evt_2").cloned().unwrap();
+    assert_eq!((&run["status"], &run["replay"]), (&Value::from("done"), &Value::from(0)), "{run:#}");
+    assert!(daemon.tell(&["runs"]).out.contains("evt_2 (replay)"));
+    assert!(daemon.tell(&["show", run["id"].as_str().unwrap()]).out.contains("offered once more"));
+
+    let twice = daemon.ask(&[&args[..], &["--yes"]].concat());
+    assert_eq!(twice["verdicts"]["started"], Value::Null, "{twice:#}");
+    assert_eq!(kustomer.count("POST", "/v1/conversations"), 2);
+    let unknown = daemon.tell(&["replay", "--flow", "small", "--since", "7d", "--dry-run"]);
+    assert_eq!((unknown.code, unknown.err.contains("there is no such flow")), (1, true), "{unknown:?}");
+    let nonsense = daemon.tell(&["replay", "--flow", "big", "--since", "yesterday", "--dry-run"]);
+    assert_eq!((nonsense.code, nonsense.err.contains("a day such as")), (1, true), "{nonsense:?}");
+}
+
+#[test]
+fn again_makes_the_effects_again_and_says_so() {
+    let kustomer = Recorder::kustomer();
+    let daemon = daemon(&kustomer.url, 100, &[150]);
+    daemon.settled(1);
+    let args = ["replay", "--flow", "big", "--event", "evt_1", "--again"];
+    let asked = daemon.tell(&args);
+    assert_eq!(asked.code, 2, "{asked:?}");
+    assert!(asked.err.contains("AGAIN, under new idempotency keys"), "{asked:?}");
+    let done = daemon.ask(&[&args[..], &["--yes"]].concat());
+    assert_eq!(verdicts(&done), [pair("evt_1", "started")], "{done:#}");
+    daemon.settled(2);
+    let of = |request: &crate::support::recorder::Arrived| request.json()["externalId"].clone();
+    let keys: Vec<Value> =
+        kustomer.arrived().iter().filter(|one| one.line() == "POST /v1/conversations").map(of).collect();
+    assert!(keys.len() == 2 && keys[0] != keys[1], "{keys:?}");
+    assert!(daemon.tell(&["runs"]).out.contains("evt_1 (replay 1)"));
+}
