@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod answer;
+pub mod backtest;
 mod clock;
 pub mod decode;
 pub mod engine;

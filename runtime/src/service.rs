@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::info;
 
 use crate::admin::{self, Admin, State, bind_socket};
+use crate::backtest::Edited;
 use crate::engine::{Engine, EngineOptions};
 use crate::live::Live;
 use crate::poll::Polls;
@@ -28,6 +29,9 @@ use crate::world::{BoxFuture, World};
 
 /// Compiles the project anew and swaps it in; an error is for whoever asked.
 pub type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// Compiles an edited file within its project, and changes nothing; an error is the reports on what is wrong with it.
+pub type Trial = Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<Edited, Vec<String>>> + Send + Sync>;
 
 /// How the daemon runs.
 #[derive(Clone)]
@@ -50,6 +54,8 @@ pub struct ServiceOptions {
     pub drain: Duration,
     /// What `reload` does.
     pub reload: Option<Reload>,
+    /// What compiles a file for a backtest.
+    pub trial: Option<Trial>,
     /// The version, as the API shows it.
     pub version: String,
 }
@@ -67,6 +73,7 @@ impl ServiceOptions {
             engine: EngineOptions::default(),
             drain: Duration::from_secs(20),
             reload: None,
+            trial: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -243,6 +250,8 @@ impl Service {
             polls: Arc::clone(&polls),
             counters,
             reload: options.reload,
+            trial: options.trial,
+            backtests: Semaphore::new(1),
             addresses: addresses.clone(),
             public_url: options.public_url,
             version: options.version,

@@ -21,9 +21,11 @@ use crate::engine::{Engine, EngineOptions};
 use crate::event::{Incoming, Origin, Via};
 use crate::live::{Live, LiveConnection};
 use crate::store::{MemoryStore, Store};
-use crate::world::{BoxFuture, HttpAnswer, HttpRequest, Random, Transport, TransportError, World};
-use clock::VirtualClock;
+use crate::world::{BoxFuture, HttpAnswer, HttpRequest, Random, Services, Transport, TransportError, World};
 use services::Script;
+
+pub(crate) use clock::VirtualClock;
+pub(crate) use services::Maker;
 
 pub use expectation::{Difference, Failure, MadeCall};
 pub use payload::read_file;
@@ -224,16 +226,8 @@ impl<'t> Simulation<'t> {
             let now = self.clock.instant();
             return Err(format!("it is {now} already: the lines of a test stand in the order of time"));
         }
-        for _ in 0..MOST_MOMENTS {
-            self.settle().await;
-            match self.clock.next().filter(|next| *next <= until) {
-                Some(next) => self.clock.set(next),
-                None => {
-                    self.clock.set(until);
-                    self.settle().await;
-                    return Ok(());
-                }
-            }
+        if pass(&self.engine, &self.clock, until).await {
+            return Ok(());
         }
         Err(format!(
             "more than {MOST_MOMENTS} things happened: it is longer than a test can follow, or something goes round without an end"
@@ -242,15 +236,43 @@ impl<'t> Simulation<'t> {
 
     /// Lets everything happen that needs no time.
     async fn settle(&self) {
-        // Whoever was woken by the clock is asked once before the engine is: then it says that it is at work.
-        for _ in 0..4 {
-            tokio::task::yield_now().await;
-        }
-        self.engine.settled().await;
+        settle(&self.engine).await;
     }
 }
 
-fn live_connection(plan: &plan::Connection) -> LiveConnection {
+/// Lets everything happen in a simulated engine that needs no time.
+pub(crate) async fn settle(engine: &Engine) {
+    // Whoever was woken by the clock is asked once before the engine is: then it says that it is at work.
+    for _ in 0..4 {
+        tokio::task::yield_now().await;
+    }
+    engine.settled().await;
+}
+
+/// Lets time pass in a simulated engine until an instant, from one thing that happens to the next. `false`: more happens
+/// than can be followed.
+pub(crate) async fn pass(engine: &Engine, clock: &VirtualClock, until: Timestamp) -> bool {
+    for _ in 0..MOST_MOMENTS {
+        settle(engine).await;
+        match clock.next().filter(|next| *next <= until) {
+            Some(next) => clock.set(next),
+            None => {
+                clock.set(until);
+                settle(engine).await;
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// Returns a world without a network, in which these services answer.
+pub(crate) fn world(clock: &Arc<VirtualClock>, services: Arc<dyn Services>) -> World {
+    World { clock: Arc::clone(clock) as _, transport: Arc::new(NoNetwork), random: Arc::new(Steady), services: Some(services) }
+}
+
+/// Returns a connection as a simulation needs it: without secrets, and nothing is polled.
+pub(crate) fn live_connection(plan: &plan::Connection) -> LiveConnection {
     LiveConnection { plan: plan.clone(), base_url: None, secrets: BTreeMap::new(), poll_every: None, polls: false }
 }
 
@@ -262,12 +284,7 @@ fn start(
     script: &Arc<Script>,
 ) -> Result<Engine, Trouble> {
     let live = Live { flows: flows.to_vec(), connections: connections.clone(), broken: Vec::new() };
-    let world = World {
-        clock: Arc::clone(clock) as _,
-        transport: Arc::new(NoNetwork),
-        random: Arc::new(Steady),
-        services: Some(Arc::clone(script) as _),
-    };
+    let world = world(clock, Arc::clone(script) as _);
     let store: Arc<dyn Store> = Arc::clone(store) as _;
     // Nothing is old enough to be removed, whatever the test waits for.
     let options = EngineOptions { retain: Duration::from_secs(100 * 365 * 86_400), ..EngineOptions::default() };

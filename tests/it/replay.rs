@@ -87,8 +87,69 @@ fn again_makes_the_effects_again_and_says_so() {
     assert_eq!(verdicts(&done), [pair("evt_1", "started")], "{done:#}");
     daemon.settled(2);
     let of = |request: &crate::support::recorder::Arrived| request.json()["externalId"].clone();
-    let keys: Vec<Value> =
-        kustomer.arrived().iter().filter(|one| one.line() == "POST /v1/conversations").map(of).collect();
+    let keys: Vec<Value> = kustomer.arrived().iter().filter(|one| one.line() == "POST /v1/conversations").map(of).collect();
     assert!(keys.len() == 2 && keys[0] != keys[1], "{keys:?}");
     assert!(daemon.tell(&["runs"]).out.contains("evt_1 (replay 1)"));
+}
+
+#[test]
+fn a_backtest_shows_what_an_edit_would_have_changed_and_sends_nothing() {
+    let kustomer = Recorder::kustomer();
+    let daemon = daemon(&kustomer.url, 100, &[50, 150, 2000]);
+    daemon.settled(2);
+    let sent = kustomer.arrived().len();
+    let edited = daemon.path().join("edited.txt");
+    let text =
+        "flow big\n  when stripe.charge_failed\n  where amount > 1_000 USD\n  do kustomer.create_conversation(priority: 5)\n";
+    std::fs::write(&edited, text).unwrap();
+    let args = ["backtest", edited.to_str().unwrap(), "--as", "a.flow", "--since", "1h"];
+    let report = daemon.ask(&args);
+    let flow = &report["flows"][0];
+    let counts: Vec<u64> = ["events", "both", "only_live", "only_edited", "other_calls", "needs_answers"]
+        .map(|key| flow[key].as_u64().unwrap())
+        .into();
+    assert_eq!(counts, [3, 1, 1, 0, 1, 0], "{report:#}");
+    let less = &flow["examples"]["only_live"][0];
+    assert_eq!((&less["event"], &less["edited"]["clause"]["text"]), (&"evt_2".into(), &"amount > 1_000 USD".into()), "{less:#}");
+    assert_eq!(less["edited"]["clause"]["values"][0]["value"]["amount"], "150.00", "{less:#}");
+    let other = &flow["examples"]["other_calls"][0]["calls"][0];
+    assert_eq!(other["call"], "kustomer.post_conversation", "{other:#}");
+    assert_eq!(other["fields"], serde_json::json!([{ "field": "priority", "live": 3, "edited": 5 }]), "{other:#}");
+    let told = daemon.tell(&args);
+    assert!(told.out.contains("no  amount > 1_000 USD  (amount = 150.00 USD)"), "{told:?}");
+
+    // As it is live nothing differs, and what was not recorded is said.
+    let same = daemon.ask(&["backtest", "a.flow", "--project", ".", "--since", "1h"]);
+    let flow = &same["flows"][0];
+    assert_eq!((&flow["changed"], &flow["both"], &flow["same_calls"]), (&false.into(), &2.into(), &2.into()), "{same:#}");
+    std::fs::write(&edited, big(20)).unwrap();
+    let more = daemon.ask(&args);
+    let flow = &more["flows"][0];
+    assert_eq!((&flow["only_edited"], &flow["needs_answers"]), (&1.into(), &1.into()), "{more:#}");
+    let new = &flow["examples"]["only_edited"][0];
+    assert_eq!(new["live"]["clause"]["text"], "amount > 100 USD", "{new:#}");
+    assert!(!more.to_string().contains("ada@example.com"), "personal data is shortened");
+
+    assert_eq!(kustomer.arrived().len(), sent, "nothing is sent");
+    assert_eq!(daemon.runs().len(), 2, "nothing is started");
+}
+
+#[test]
+fn a_broken_file_is_answered_with_its_diagnostics() {
+    let daemon = daemon("http://127.0.0.1:9", 100, &[]);
+    let edited = daemon.path().join("edited.txt");
+    std::fs::write(&edited, "flow big when stripe.charge_failed where amuont > 5 do kustomer.create_conversation\n").unwrap();
+    let args = ["backtest", edited.to_str().unwrap(), "--since", "7d"];
+    let broken = daemon.tell(&[&args[..], &["--as", "a.flow"]].concat());
+    assert_eq!(broken.code, 1, "{broken:?}");
+    assert!(broken.err.contains("E201") && broken.err.contains("amuont") && broken.err.contains("a.flow"), "{broken:?}");
+    let homeless = daemon.tell(&["backtest", "-", "--since", "7d"]);
+    assert_eq!((homeless.code, homeless.err.contains("--as")), (2, true), "{homeless:?}");
+    std::fs::write(&edited, big(5)).unwrap();
+    let other = daemon.tell(&[&args[..], &["--as", "a.flow", "--flow", "small"]].concat());
+    assert_eq!((other.code, other.err.contains("the file has no flow `small`")), (1, true), "{other:?}");
+    // Nothing of it has gone live, and less is stored than was asked for.
+    assert!(daemon.get("status")["broken"].as_array().unwrap().is_empty());
+    let told = daemon.tell(&[&args[..], &["--as", "a.flow"]].concat());
+    assert!(told.code == 0 && told.out.contains("no events are stored"), "{told:?}");
 }

@@ -7,9 +7,8 @@ use serde_json::{Value as Json, json};
 
 use super::State;
 use super::params::{Params, segments};
-use super::views;
-use crate::engine::{CancelOutcome, ReplayError, RetryOutcome};
-use crate::replay::{ReplayPlace, ReplayQuery};
+use super::{tried, views};
+use crate::engine::{CancelOutcome, RetryOutcome};
 use crate::run::{RetryRefusal, Status};
 use crate::server::respond::HttpError;
 use crate::store::{EventQuery, RunQuery, StoreError, StoredEvent};
@@ -43,6 +42,17 @@ pub(super) enum Command {
     Cancel(String),
     Reload,
     Replay,
+    Backtest,
+}
+
+impl Command {
+    /// So many bytes a request may bring; only an edited file is one of its own.
+    pub(super) fn most_bytes(&self) -> usize {
+        match self {
+            Command::Backtest => tried::MOST_BYTES,
+            _ => super::MAX_BODY,
+        }
+    }
 }
 
 impl Route {
@@ -68,6 +78,7 @@ impl Route {
                 ["connections"] => Self::Query(Query::Connections),
                 ["reload"] => Self::Command(Command::Reload),
                 ["replay"] => Self::Command(Command::Replay),
+                ["backtest"] => Self::Command(Command::Backtest),
                 ["openapi.json"] => Self::Query(Query::OpenApi),
                 _ => return Err(HttpError::not_found("there is no such address; see /api/v1/openapi.json")),
             },
@@ -110,7 +121,7 @@ const PAUSED: &str =
     "events that are received while the flow is paused do not start it, also not later when it is resumed; its runs go on";
 
 /// Makes a change.
-pub(super) async fn command(state: &Arc<State>, command: Command, params: Option<&str>) -> Result<Json, HttpError> {
+pub(super) async fn command(state: &Arc<State>, command: Command, params: Option<&str>, body: &[u8]) -> Result<Json, HttpError> {
     let engine = &state.engine;
     let no_params = || Params::read(params, &[]).map(drop);
     match command {
@@ -156,44 +167,17 @@ pub(super) async fn command(state: &Arc<State>, command: Command, params: Option
                 }
             }
         }
-        Command::Replay => replayed(state, params).await,
+        Command::Replay => tried::replay(state, params).await,
+        Command::Backtest => {
+            no_params()?;
+            tried::backtest(state, body).await
+        }
         Command::Reload => {
             no_params()?;
             let reload = state.reload.clone().ok_or_else(|| HttpError::not_found("this daemon cannot reload"))?;
             reload().await.map_err(|message| HttpError::new(StatusCode::CONFLICT, "reload_failed", message))?;
             Ok(views::reloaded(state))
         }
-    }
-}
-
-/// Offers the next stored events to a flow once more.
-async fn replayed(state: &State, params: Option<&str>) -> Result<Json, HttpError> {
-    let params = Params::read(params, &["flow", "since", "until", "event", "again", "dry_run", "after"])?;
-    let place = |text: String| {
-        ReplayPlace::parse(&text)
-            .ok_or_else(|| HttpError::bad_request("bad_parameter", "`after` must be what `next` of the part before says"))
-    };
-    let from = params.text("after").map(place).transpose()?;
-    // A time ago is so long before the replay began, in each of its parts.
-    let now = from.map_or_else(|| state.world.clock.now(), |from| from.began_at);
-    let query = ReplayQuery {
-        flow: params.text("flow").ok_or_else(|| HttpError::bad_request("bad_parameter", "`flow` is needed"))?,
-        since: params.instant("since", now)?,
-        until: params.instant("until", now)?,
-        event: params.text("event"),
-        again: params.flag("again")?,
-        dry_run: params.flag("dry_run")?,
-        from,
-    };
-    if query.since.is_none() && query.event.is_none() {
-        return Err(HttpError::bad_request("bad_parameter", "`since` or `event` is needed"));
-    }
-    match state.engine.replay(&query).await {
-        Ok(bite) => Ok(bite.to_json(&query)),
-        Err(error @ (ReplayError::NoFlow | ReplayError::NoEvent)) => Err(HttpError::not_found(error.to_string())),
-        Err(error @ ReplayError::Paused) => Err(HttpError::new(StatusCode::CONFLICT, "paused", error.to_string())),
-        Err(error @ ReplayError::Stopping) => Err(HttpError::unavailable("stopping", error.to_string(), 5)),
-        Err(ReplayError::Store(error)) => Err(unwritable(&error)),
     }
 }
 
@@ -283,12 +267,12 @@ fn run_status(text: &str) -> Result<Status, HttpError> {
     })
 }
 
-fn unreadable(error: &StoreError) -> HttpError {
+pub(super) fn unreadable(error: &StoreError) -> HttpError {
     tracing::warn!(%error, "the store could not be read");
     HttpError::unavailable("store", "the store cannot be read", 5)
 }
 
-fn unwritable(error: &StoreError) -> HttpError {
+pub(super) fn unwritable(error: &StoreError) -> HttpError {
     tracing::warn!(%error, "the store could not be written");
     HttpError::unavailable("store", "the store cannot be written", 5)
 }

@@ -8,6 +8,7 @@ mod guard;
 mod metrics;
 mod params;
 mod socket;
+mod tried;
 mod views;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use crate::engine::Engine;
 use crate::poll::Polls;
@@ -23,7 +25,7 @@ use crate::secret::Secret;
 use crate::server::counters::Counters;
 use crate::server::listen::Handle;
 use crate::server::respond::{Answer, HttpError, json, text};
-use crate::service::{Addresses, Reload};
+use crate::service::{Addresses, Reload, Trial};
 use crate::world::World;
 
 pub use guard::ADMIN_HEADER;
@@ -37,6 +39,9 @@ pub(crate) struct State {
     pub(crate) polls: Arc<Polls>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) reload: Option<Reload>,
+    pub(crate) trial: Option<Trial>,
+    /// One at a time.
+    pub(crate) backtests: Semaphore,
     pub(crate) addresses: Addresses,
     pub(crate) public_url: Option<String>,
     pub(crate) version: String,
@@ -63,24 +68,28 @@ impl Admin {
     async fn answer(&self, request: Request<Incoming>) -> Result<Answer, HttpError> {
         let (head, body) = request.into_parts();
         self.guard.check(&head)?;
-        // No command has a body; what a client sends nevertheless is taken, up to a bound, and left aside.
-        if drain(body).await.is_err() {
-            return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "commands have no body").closing());
-        }
         let path = head.uri.path().to_owned();
         let query = head.uri.query().map(str::to_owned);
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
-        if path == "/metrics" {
+        let route = if path == "/metrics" { None } else { Some(api::Route::find(&path)?) };
+        // Few commands have a body; what a client sends nevertheless is taken, up to a bound, and left aside.
+        let most = match &route {
+            Some(api::Route::Command(command)) if head.method == Method::POST => command.most_bytes(),
+            Some(_) | None => MAX_BODY,
+        };
+        let Ok(sent) = whole(body, most).await else {
+            return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large").closing());
+        };
+        let Some(route) = route else {
             if !is_read {
                 return Err(HttpError::method_not_allowed("GET"));
             }
             let page = self.blocking(|state| Ok(metrics::page(state))).await?;
             return Ok(text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page));
-        }
-        let route = api::Route::find(&path)?;
+        };
         let body = match (route, is_read, &head.method) {
             (api::Route::Query(route), true, _) => self.blocking(move |state| api::query(state, route, query.as_deref())).await?,
-            (api::Route::Command(route), _, &Method::POST) => api::command(&self.state, route, query.as_deref()).await?,
+            (api::Route::Command(route), _, &Method::POST) => api::command(&self.state, route, query.as_deref(), &sent).await?,
             (api::Route::Query(_), ..) => return Err(HttpError::method_not_allowed("GET")),
             (api::Route::Command(_), ..) => return Err(HttpError::method_not_allowed("POST")),
         };
@@ -108,11 +117,15 @@ impl Handle for Admin {
 
 const MAX_BODY: usize = 64 * 1024;
 
-async fn drain(mut body: Incoming) -> Result<(), ()> {
-    let mut left = MAX_BODY;
+async fn whole(mut body: Incoming, most: usize) -> Result<Vec<u8>, ()> {
+    let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(drop)?;
-        left = left.checked_sub(frame.data_ref().map_or(0, bytes::Bytes::len)).ok_or(())?;
+        let Some(data) = frame.data_ref() else { continue };
+        if bytes.len() + data.len() > most {
+            return Err(());
+        }
+        bytes.extend_from_slice(data);
     }
-    Ok(())
+    Ok(bytes)
 }

@@ -84,7 +84,9 @@ pub(super) fn instant(name: &'static str, text: &str, now: Timestamp) -> Result<
     // A date is no length of time, though it begins with digits.
     let is_day = text.len() == 10 && text.as_bytes().get(4) == Some(&b'-');
     let found = if is_day { day() } else { ago() };
-    found.ok_or_else(|| bad(name, "an instant such as 2026-11-22T08:00:00Z, a day such as 2026-11-22, or a time ago such as 2h or 7d"))
+    found.ok_or_else(|| {
+        bad(name, "an instant such as 2026-11-22T08:00:00Z, a day such as 2026-11-22, or a time ago such as 2h or 7d")
+    })
 }
 
 fn bad(name: &'static str, expected: &str) -> HttpError {

@@ -188,6 +188,11 @@ impl Engine {
         }
     }
 
+    /// Returns how many runs were started since the start.
+    pub(crate) fn stats_of_runs(&self) -> u64 {
+        self.shared.counters.runs.load(Ordering::Relaxed)
+    }
+
     /// Returns what starts flows beside events, and when next: by flow, one object for each schedule, absence, state and
     /// expectation.
     pub fn clock_starts(&self) -> BTreeMap<String, Vec<Json>> {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::world::{BoxFuture, Clock};
 
 /// The clock of a simulation.
-pub(super) struct VirtualClock(Mutex<State>);
+pub(crate) struct VirtualClock(Mutex<State>);
 
 struct State {
     now: Timestamp,
@@ -19,7 +19,7 @@ struct State {
 }
 
 impl VirtualClock {
-    pub(super) fn new(now: Timestamp) -> Self {
+    pub(crate) fn new(now: Timestamp) -> Self {
         Self(Mutex::new(State { now, sleepers: BTreeMap::new(), number: 0 }))
     }
 
@@ -27,12 +27,12 @@ impl VirtualClock {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn instant(&self) -> Timestamp {
+    pub(crate) fn instant(&self) -> Timestamp {
         self.state().now
     }
 
     /// Goes on to an instant, and wakes who waited for it.
-    pub(super) fn set(&self, now: Timestamp) {
+    pub(crate) fn set(&self, now: Timestamp) {
         let due = {
             let mut state = self.state();
             state.now = state.now.max(now);
@@ -44,12 +44,12 @@ impl VirtualClock {
     }
 
     /// Returns the next instant that somebody waits for.
-    pub(super) fn next(&self) -> Option<Timestamp> {
+    pub(crate) fn next(&self) -> Option<Timestamp> {
         self.state().sleepers.keys().next().map(|(at, _)| *at)
     }
 
     /// Forgets who waits: their tasks have ended.
-    pub(super) fn forget_sleepers(&self) {
+    pub(crate) fn forget_sleepers(&self) {
         self.state().sleepers.clear();
     }
 }

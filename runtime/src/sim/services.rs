@@ -323,16 +323,16 @@ fn stem(name: &str) -> &str {
 }
 
 /// Makes plain values.
-pub(super) struct Maker<'m> {
-    pub(super) inputs: &'m [(String, Value)],
-    pub(super) stem: &'m str,
-    pub(super) number: u32,
-    pub(super) now: Timestamp,
+pub(crate) struct Maker<'m> {
+    pub(crate) inputs: &'m [(String, Value)],
+    pub(crate) stem: &'m str,
+    pub(crate) number: u32,
+    pub(crate) now: Timestamp,
 }
 
 impl Maker<'_> {
     /// Returns a value of a shape for the field `name`.
-    pub(super) fn value(&mut self, shape: &Shape, name: &str) -> Value {
+    pub(crate) fn value(&mut self, shape: &Shape, name: &str) -> Value {
         match shape {
             Shape::Json | Shape::Map(_) => Value::record([]),
             Shape::Text | Shape::Token if name == "id" || name.is_empty() => {

@@ -627,11 +627,7 @@ macro_rules! store_over_db {
             ) -> Result<(Vec<$crate::store::StoredEvent>, Option<u64>), $crate::store::StoreError> {
                 self.db.read(|from| $crate::store::awaited::events_after(from, after, source, limit))
             }
-            fn events_from(
-                &self,
-                from: u64,
-                limit: usize,
-            ) -> Result<Vec<$crate::store::StoredEvent>, $crate::store::StoreError> {
+            fn events_from(&self, from: u64, limit: usize) -> Result<Vec<$crate::store::StoredEvent>, $crate::store::StoreError> {
                 self.db.read(|reader| $crate::store::query::events_from(reader, from, limit))
             }
             fn drops(&self, event: u64) -> Result<Vec<(String, String)>, $crate::store::StoreError> {

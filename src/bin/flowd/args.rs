@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Cancel(OneRun),
     /// Offer stored events to a flow once more
     Replay(Replay),
+    /// Try an edited file on the stored events; nothing is sent
+    Backtest(Backtest),
     /// Stop starting runs of a flow
     Pause(OneFlow),
     /// Start runs of a paused flow again
@@ -239,6 +241,39 @@ pub(crate) struct Replay {
     /// Go on where a replay was broken off, as it said
     #[arg(long, value_name = "PLACE")]
     pub(crate) after: Option<String>,
+    /// Show so many events of each kind
+    #[arg(long, default_value_t = 5)]
+    pub(crate) examples: usize,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// `flowd backtest`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowd backtest dunning.flow --since 7d
+  flowd backtest dunning.flow --since 2026-11-01 --until 2026-11-15 --flow dunning
+  flowd backtest /tmp/edited.flow --as dunning.flow --since 30d --examples 20
+  git show HEAD~1:dunning.flow | flowd backtest - --as dunning.flow --since 7d --json
+
+The file is compiled by the running daemon within its project, and runs on the engine itself with a clock of its own.
+What services answered is taken from the journals; where an answer was not recorded that is said. A file with errors is
+answered with its diagnostics, and exit code 1.")]
+pub(crate) struct Backtest {
+    /// The edited file; `-` is standard input, with `--as`
+    pub(crate) file: PathBuf,
+    /// The file of the project that it stands for, where it lies elsewhere
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Events received since: an instant (RFC 3339), a day (UTC), or a time ago such as `7d` or `2 hours`
+    #[arg(long)]
+    pub(crate) since: String,
+    /// Events received before
+    #[arg(long)]
+    pub(crate) until: Option<String>,
+    /// Only this flow of the file
+    #[arg(long)]
+    pub(crate) flow: Option<String>,
     /// Show so many events of each kind
     #[arg(long, default_value_t = 5)]
     pub(crate) examples: usize,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use flow::project::{Project, ProjectError};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -36,7 +36,7 @@ pub(crate) fn store_path(project: &Project, configured: Option<&str>) -> PathBuf
 const SYSTEM: &str = "/etc/flow";
 
 /// Returns the project that is meant: where no other is named and this folder is none, that of the system's service.
-fn project_of(path: &Path) -> Result<Project, ProjectError> {
+pub(crate) fn project_of(path: &Path) -> Result<Project, ProjectError> {
     let here = Project::of(path)?;
     let named = path != Path::new(".");
     let system = Path::new(SYSTEM);
@@ -48,10 +48,15 @@ fn project_of(path: &Path) -> Result<Project, ProjectError> {
 
 /// Asks the daemon of the project. `path` is below `/api/v1/` and already encoded.
 pub(crate) async fn ask(client: &Client, method: &str, path: &str) -> Result<Answer, Exit> {
+    ask_with(client, method, path, Bytes::new()).await
+}
+
+/// As [`ask`], with a JSON document.
+pub(crate) async fn ask_with(client: &Client, method: &str, path: &str, body: Bytes) -> Result<Answer, Exit> {
     let project = project_of(&client.project).map_err(|error| Exit::Usage(error.to_string()))?;
     let configured = project.config(true).map_err(|error| Exit::Usage(error.to_string()))?;
     let store = store_path(&project, configured.config.store_path.as_deref());
-    request(&store, method, path).await.map_err(|reason| {
+    request(&store, method, path, body).await.map_err(|reason| {
         Exit::Usage(format!(
             "no daemon answers for {}: {reason}. Start one with `flowd run`, or name its project with --project",
             project.root.display()
@@ -59,7 +64,7 @@ pub(crate) async fn ask(client: &Client, method: &str, path: &str) -> Result<Ans
     })
 }
 
-async fn request(store: &Path, method: &str, path: &str) -> Result<Answer, String> {
+async fn request(store: &Path, method: &str, path: &str, body: Bytes) -> Result<Answer, String> {
     let socket = store.join(flow_runtime::admin::SOCKET_NAME);
     let stream = tokio::net::UnixStream::connect(&socket)
         .await
@@ -73,7 +78,7 @@ async fn request(store: &Path, method: &str, path: &str) -> Result<Answer, Strin
         .header("host", "localhost")
         .header(flow_runtime::admin::ADMIN_HEADER, "1")
         .header("content-type", "application/json")
-        .body(Empty::<Bytes>::new())
+        .body(Full::new(body))
         .map_err(|error| error.to_string())?;
     let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
     let status = response.status().as_u16();

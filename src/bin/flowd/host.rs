@@ -16,6 +16,7 @@ use flow_compiler::settings::Settings;
 use flow_compiler::{Code, Diagnostic};
 use flow_grammar::span::Span;
 use flow_plan as plan;
+use flow_runtime::backtest::Edited;
 use flow_runtime::live::{BrokenFile, Live, LiveConnection};
 use flow_runtime::secret::Secret;
 
@@ -248,6 +249,30 @@ impl Host {
         let mut reloaded = self.settle(&compilation);
         reloaded.later = self.only_at_start();
         Ok(reloaded)
+    }
+
+    /// Compiles another text for a file within the project, and changes nothing. An error is the reports on what is wrong
+    /// with it, or with the whole by it.
+    pub(crate) fn trial(&mut self, file: &str, text: &str) -> Result<Edited, Vec<String>> {
+        let name: Arc<str> = Arc::from(file);
+        let before = self.compiler.sources().get(&name).cloned();
+        self.compiler.set(file, text);
+        let compilation = self.compiler.compile();
+        let sources = self.sources();
+        match before {
+            Some(text) => self.compiler.set(file, text),
+            None => self.compiler.remove(file),
+        }
+        // What is wrong with other files is their own matter, unless a connector is: it may change what any flow means.
+        let of_file =
+            compilation.errors().filter(|one| one.file == name || compilation.connector_errors().any(|other| other == *one));
+        let found: Vec<Diagnostic> = of_file.cloned().collect();
+        if !found.is_empty() {
+            let sources = report::without_secrets(&found, &sources);
+            return Err(found.iter().map(|one| report::human(one, &sources, Style::default())).collect());
+        }
+        let flows = compilation.units.get(&name).map(|unit| unit.flows.clone()).unwrap_or_default();
+        Ok(Edited { flows, connections: compilation.connections })
     }
 
     /// A file that is there or was known: neither a folder that came nor one that went.

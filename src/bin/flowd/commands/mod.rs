@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod act;
+mod backtest;
 mod check_config;
 mod demo;
 mod events;
@@ -32,6 +33,7 @@ pub(crate) async fn dispatch(command: Command) -> Exit {
         Command::Why(args) => why::run(&args).await,
         Command::Retry(args) => act::retry(&args).await,
         Command::Cancel(one) => act::cancel(&one).await,
+        Command::Backtest(args) => backtest::run(&args).await,
         Command::Replay(args) => replay::run(&args).await,
         Command::Pause(one) => act::pause(&one).await,
         Command::Resume(one) => act::resume(&one).await,

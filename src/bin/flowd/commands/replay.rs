@@ -148,9 +148,12 @@ async fn go_through(args: &Replay, dry_run: bool) -> Result<Done, Exit> {
 
 fn query(args: &Replay, dry_run: bool, after: Option<&str>) -> String {
     let mut parts = vec![format!("flow={}", encoded(&args.flow))];
-    let texts = [("since", args.since.as_deref()), ("until", args.until.as_deref()), ("event", args.event.as_deref()), ("after", after)];
+    let texts =
+        [("since", args.since.as_deref()), ("until", args.until.as_deref()), ("event", args.event.as_deref()), ("after", after)];
     parts.extend(texts.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(value?)))));
-    parts.extend([("again", args.again), ("dry_run", dry_run)].iter().filter(|(_, is)| *is).map(|(name, _)| format!("{name}=true")));
+    parts.extend(
+        [("again", args.again), ("dry_run", dry_run)].iter().filter(|(_, is)| *is).map(|(name, _)| format!("{name}=true")),
+    );
     parts.join("&")
 }
 

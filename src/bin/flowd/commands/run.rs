@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flow::output;
 use flow::project::Project;
+use flow_runtime::backtest::Edited;
 use flow_runtime::engine::EngineOptions;
 use flow_runtime::server::Limits;
 use flow_runtime::service::{Service, ServiceOptions};
@@ -159,12 +160,18 @@ pub(crate) fn connect(sandbox: &Sandbox, service: &Service) {
     }
 }
 
-/// Somebody asked for a reload and waits for the answer.
-pub(crate) type Asked = oneshot::Sender<Result<(), String>>;
+/// What somebody asked of the project, and where the answer is waited for.
+pub(crate) enum Asked {
+    /// A reload.
+    Reload(oneshot::Sender<Result<(), String>>),
+    /// Another text for a file, compiled within the project: name and text.
+    Trial(String, String, oneshot::Sender<Result<Edited, Vec<String>>>),
+}
 
 /// Returns the options of the service for a project.
 pub(crate) fn options(host: &Host, reload: mpsc::UnboundedSender<Asked>) -> ServiceOptions {
     let config = host.config();
+    let trial = reload.clone();
     ServiceOptions {
         server_listen: config.server_listen.to_string(),
         admin_listen: config.admin_listen.to_string(),
@@ -180,9 +187,18 @@ pub(crate) fn options(host: &Host, reload: mpsc::UnboundedSender<Asked>) -> Serv
         drain: Duration::from_millis(config.drain_ms),
         reload: Some(Arc::new(move || {
             let (answer, wait) = oneshot::channel();
-            let asked = reload.send(answer);
+            let asked = reload.send(Asked::Reload(answer));
             Box::pin(async move {
                 let stopping = || "the daemon is stopping".to_owned();
+                asked.map_err(|_| stopping())?;
+                wait.await.map_err(|_| stopping())?
+            })
+        })),
+        trial: Some(Arc::new(move |file, text| {
+            let (answer, wait) = oneshot::channel();
+            let asked = trial.send(Asked::Trial(file, text, answer));
+            Box::pin(async move {
+                let stopping = || vec!["the daemon is stopping".to_owned()];
                 asked.map_err(|_| stopping())?;
                 wait.await.map_err(|_| stopping())?
             })
@@ -225,12 +241,7 @@ async fn serve(
             _ = terminate.recv() => return,
             _ = interrupt.recv() => return,
             _ = hang_up.recv() => host = reload(host, service, None).await.0,
-            Some(answer) = asked.recv() => {
-                let (reloaded, result) = reload(host, service, None).await;
-                host = reloaded;
-                // Whoever asked may have gone.
-                drop(answer.send(result));
-            }
+            Some(asked) = asked.recv() => host = answer(host, service, asked).await,
             changed = changes.recv(), if watched => match changed {
                 Some(Changed::Paths(paths)) => host = reload(host, service, Some(paths)).await.0,
                 Some(Changed::Everything) => host = reload(host, service, None).await.0,
@@ -239,6 +250,33 @@ async fn serve(
             () = tick(&mut watchdog) => notify(&[NotifyState::Watchdog]),
         }
     }
+}
+
+/// Does what was asked. Whoever asked may have gone.
+async fn answer(mut host: Host, service: &Service, asked: Asked) -> Host {
+    match asked {
+        Asked::Reload(answer) => {
+            let (reloaded, result) = reload(host, service, None).await;
+            host = reloaded;
+            drop(answer.send(result));
+        }
+        Asked::Trial(file, text, answer) => {
+            let compiled = tokio::task::spawn_blocking(move || {
+                let edited = host.trial(&file, &text);
+                (host, edited)
+            });
+            let edited = match compiled.await {
+                Ok((kept, edited)) => {
+                    host = kept;
+                    edited
+                }
+                // The compiler panicked; its state went with it, and nothing can be reloaded any more.
+                Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+            };
+            drop(answer.send(edited));
+        }
+    }
+    host
 }
 
 /// Compiles what changed and swaps it in. An error is for whoever asked; broken files are none, they are in the status.
