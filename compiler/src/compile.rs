@@ -20,8 +20,8 @@ use crate::report::Sources;
 use crate::settings::{ConnectionSettings, Settings};
 use crate::suggest::nearest;
 
-/// The files of one project, compiled incrementally.
-#[derive(Debug)]
+/// The files of one project, compiled incrementally. A copy shares what is compiled, and goes its own way from there.
+#[derive(Debug, Clone)]
 pub struct Compiler {
     settings: Settings,
     files: BTreeMap<Arc<str>, FileState>,
@@ -31,7 +31,7 @@ pub struct Compiler {
     stale_catalog: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct FileState {
     text: Arc<str>,
     parsed: Option<Arc<Parsed>>,

@@ -5,6 +5,7 @@
 
 pub mod allow;
 pub mod catalog;
+pub mod changes;
 pub mod code;
 pub mod compile;
 pub mod config;

@@ -17,7 +17,8 @@ pub fn json(flows: &[Arc<Flow>]) -> Json {
     json!({ "version": flow_plan::VERSION, "flows": flows.iter().map(|flow| flow_json(flow)).collect::<Vec<_>>() })
 }
 
-fn flow_json(flow: &Flow) -> Json {
+/// Returns what the document says of one flow.
+pub(crate) fn flow_json(flow: &Flow) -> Json {
     let triggers: Vec<Json> = flow
         .triggers
         .iter()
@@ -69,6 +70,8 @@ fn schedule_json(schedule: &Schedule) -> Json {
         "zone": schedule.zone,
         "missed": flow_schedule::missed(&schedule.missed),
         "on_clock_change": flow_schedule::clock_change(schedule),
+        // As the runtime has it, so that its instants can be computed from the document.
+        "rule": schedule,
     })
 }
 

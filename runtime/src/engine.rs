@@ -10,6 +10,7 @@ mod control;
 mod queries;
 mod replay;
 mod settled;
+mod versions;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,6 +37,7 @@ pub(crate) use causes::{Touched, changes as changes_of_causes, touched};
 pub use control::{CancelOutcome, RetryOutcome};
 pub use queries::{ConnectionState, Stats};
 pub use replay::ReplayError;
+pub use versions::{OnVersion, OnVersions};
 
 /// How the engine works.
 #[derive(Debug, Clone)]
@@ -182,6 +184,11 @@ impl Engine {
         self.shared.queue().probe_all(self.shared.world.clock.now());
         self.shared.touch();
         self.shared.clockwork.swapped(&self.shared);
+    }
+
+    /// Returns what the clock shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.world.clock.now()
     }
 
     /// Has a state read now, because something says that it changed. Returns whether a live flow waits for it.

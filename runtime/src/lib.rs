@@ -32,6 +32,7 @@ pub mod server;
 pub mod service;
 pub mod sim;
 pub mod store;
+mod swap;
 pub mod transport;
 pub mod why;
 pub mod world;

@@ -104,6 +104,11 @@ impl Registrar {
         Self { live: sender, task: Mutex::new(task) }
     }
 
+    /// Tells whether webhooks are registered with services at all.
+    pub(crate) fn registers(&self) -> bool {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Takes another plan.
     pub(crate) fn swap(&self, live: Arc<Live>) {
         self.live.send_replace(live);
@@ -333,7 +338,7 @@ fn word(body: &Value, path: &JsonPath) -> Option<String> {
 }
 
 /// Returns the events that live flows use of each source whose webhook can be registered.
-fn wanted(live: &Live) -> BTreeMap<Key, BTreeSet<String>> {
+pub(crate) fn wanted(live: &Live) -> BTreeMap<Key, BTreeSet<String>> {
     let mut wanted: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
     for trigger in live.flows.iter().flat_map(|flow| &flow.triggers) {
         let Some(connection) = live.connections.get(&trigger.connection) else { continue };

@@ -25,10 +25,21 @@ use crate::server::counters::Counters;
 use crate::server::listen::{self, Listener};
 use crate::server::{Limits, Readiness, Routes, Server};
 use crate::store::{RedbStore, Store, StoreError};
+use crate::swap;
 use crate::world::{BoxFuture, World};
 
-/// Compiles the project anew and swaps it in; an error is for whoever asked.
-pub type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// Compiles the project anew and swaps it in, or only says what that would change; an error is for whoever asked, and so is
+/// the document of what went live.
+pub type Reload = Arc<dyn Fn(ReloadKind) -> BoxFuture<'static, Result<serde_json::Value, String>> + Send + Sync>;
+
+/// What somebody asks for who asks for a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadKind {
+    /// What is on disk goes live.
+    Real,
+    /// Nothing changes.
+    Dry,
+}
 
 /// Compiles an edited file within its project, and changes nothing; an error is the reports on what is wrong with it.
 pub type Trial = Arc<dyn Fn(String, String) -> BoxFuture<'static, Result<Edited, Vec<String>>> + Send + Sync>;
@@ -307,6 +318,11 @@ impl Service {
     /// Returns the engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Returns what putting this live would begin and end beside the flows themselves: polls, registrations, states, pauses.
+    pub fn consequences(&self, next: &Live) -> serde_json::Value {
+        swap::consequences(&self.engine, &self.engine.live(), next, self.registrar.registers())
     }
 
     /// Puts another version live. Between two events: each is taken in under the one or the other.

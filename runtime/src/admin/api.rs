@@ -11,6 +11,7 @@ use super::{tried, views};
 use crate::engine::{CancelOutcome, RetryOutcome};
 use crate::run::{RetryRefusal, Status};
 use crate::server::respond::HttpError;
+use crate::service::ReloadKind;
 use crate::store::{EventQuery, RunQuery, StoreError, StoredEvent};
 
 /// What an address asks for.
@@ -173,10 +174,10 @@ pub(super) async fn command(state: &Arc<State>, command: Command, params: Option
             tried::backtest(state, body).await
         }
         Command::Reload => {
-            no_params()?;
+            let dry = Params::read(params, &["dry_run"])?.flag("dry_run")?;
+            let kind = if dry { ReloadKind::Dry } else { ReloadKind::Real };
             let reload = state.reload.clone().ok_or_else(|| HttpError::not_found("this daemon cannot reload"))?;
-            reload().await.map_err(|message| HttpError::new(StatusCode::CONFLICT, "reload_failed", message))?;
-            Ok(views::reloaded(state))
+            reload(kind).await.map_err(|message| HttpError::new(StatusCode::CONFLICT, "reload_failed", message))
         }
     }
 }

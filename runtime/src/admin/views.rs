@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use super::State;
-use crate::engine::ConnectionState;
+use crate::engine::{ConnectionState, OnVersion, OnVersions};
 use crate::live::{BrokenFile, Live, LiveConnection};
 use crate::poll::PollStatus;
 use flow_functions::rfc3339;
@@ -24,12 +24,18 @@ pub(super) fn status(state: &State) -> Json {
         "connections": connections(state)["connections"],
         "webhooks": { "accepted": accepted, "duplicates": duplicates, "refused": refused },
         "engine": state.engine.stats(),
+        "versions": old_versions(state, None),
     })
 }
 
-pub(super) fn reloaded(state: &State) -> Json {
-    let live = state.engine.live();
-    json!({ "flows": live.flows.len(), "broken": broken(&live) })
+/// The versions that are not live any more and still have runs: of all flows, or of one.
+fn old_versions(state: &State, of: Option<&str>) -> Json {
+    let found = state.engine.on_versions().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the versions of runs cannot be read");
+        OnVersions::default()
+    });
+    let old = found.versions.iter().filter(|version| !version.live && of.is_none_or(|of| of == version.flow));
+    json!({ "old": old.map(OnVersion::to_json).collect::<Vec<_>>(), "complete": found.complete })
 }
 
 fn broken(live: &Live) -> Vec<Json> {
@@ -41,7 +47,7 @@ pub(super) fn flows(state: &State) -> Json {
     let live = state.engine.live();
     let mut clock = state.engine.clock_starts();
     let flows: Vec<Json> = live.flows.iter().map(|flow| brief(state, flow, clock.remove(&flow.id))).collect();
-    json!({ "flows": flows, "broken": broken(&live) })
+    json!({ "flows": flows, "broken": broken(&live), "versions": old_versions(state, None) })
 }
 
 /// `clock` is what starts the flow beside events.
@@ -69,6 +75,7 @@ pub(super) fn flow(state: &State, id: &str) -> Option<Json> {
     let mut json = brief(state, flow, state.engine.clock_starts().remove(id));
     let object = json.as_object_mut()?;
     object.insert("docs".to_owned(), json!(flow.docs));
+    object.insert("versions".to_owned(), old_versions(state, Some(id)));
     object.insert("reads".to_owned(), flow.reads.iter().map(|field| field.name.clone()).collect());
     object.insert("steps".to_owned(), flow.outline.iter().map(step).collect());
     object.insert("calls".to_owned(), json!({ "min": flow.calls.0, "max": flow.calls.1 }));

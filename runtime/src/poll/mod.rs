@@ -140,6 +140,11 @@ impl Polls {
     }
 }
 
+/// Returns what is polled under a plan, with the event types that live flows use and how often.
+pub(crate) fn polled(live: &Live, now: Timestamp) -> BTreeMap<Key, (BTreeSet<String>, Duration)> {
+    specs(live, now).into_iter().map(|(key, spec)| (key, (spec.types, spec.every))).collect()
+}
+
 /// Returns what is polled under a plan: sources with a poll from which a live flow draws.
 fn specs(live: &Live, now: Timestamp) -> BTreeMap<Key, Spec> {
     let mut specs: BTreeMap<Key, Spec> = BTreeMap::new();

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flow_runtime::secret::Secret;
+use flow_runtime::service::ReloadKind;
 use flow_runtime::transport::SystemClock;
 use tokio::net::UnixStream;
 
@@ -244,15 +245,18 @@ async fn reload_asks_whoever_can() {
     let counted = Arc::clone(&count);
     let live = live(vec![acme("http://127.0.0.1:1", None)], vec![flow("f", "paid")]);
     let daemon = daemon_with(live, world(Arc::new(SystemClock)), |options| {
-        options.reload = Some(Arc::new(move || {
+        options.reload = Some(Arc::new(move |kind| {
             let before = counted.fetch_add(1, Ordering::SeqCst);
-            Box::pin(async move { if before == 0 { Ok(()) } else { Err("flow.toml cannot be read".to_owned()) } })
+            let told = serde_json::json!({ "flows": 1, "dry_run": kind == ReloadKind::Dry });
+            Box::pin(async move { if before < 2 { Ok(told) } else { Err("flow.toml cannot be read".to_owned()) } })
         }));
     })
     .await;
-    assert_eq!(post(&daemon, "/api/v1/reload").await.json()["flows"], 1);
+    assert_eq!(post(&daemon, "/api/v1/reload").await.json()["dry_run"], false);
+    assert_eq!(post(&daemon, "/api/v1/reload?dry_run=true").await.json()["dry_run"], true);
     let failed = post(&daemon, "/api/v1/reload").await;
     assert_eq!((failed.status, failed.code().as_str()), (409, "reload_failed"));
-    assert_eq!(count.load(Ordering::SeqCst), 2);
+    assert_eq!(post(&daemon, "/api/v1/reload?dry_run=1").await.status, 400);
+    assert_eq!(count.load(Ordering::SeqCst), 3);
     assert_eq!(post(&started().await, "/api/v1/reload").await.status, 404);
 }

@@ -130,10 +130,15 @@ pub(crate) struct Fmt {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flowc plan
-  flowc plan shop.flow --format json")]
+  flowc plan shop.flow --format json > plan.json
+  flowc plan --against plan.json       what differs since then, flow by flow
+  git show HEAD:shop.flow | flowc plan - --format json | flowc plan shop.flow --against -")]
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) paths: Paths,
+    /// Print what differs from a plan that `--format json` printed before; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
     /// How to print
     #[arg(long, value_enum, default_value_t = PlanFormat::Human)]
     pub(crate) format: PlanFormat,

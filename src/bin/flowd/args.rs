@@ -17,6 +17,7 @@ const EXAMPLES: &str = "Examples:
   flowd demo                      see it work against simulated services
   flowd run                       run the project in this folder
   flowd run shop/ --sandbox       run it against the built-in emulators
+  flowd reload --dry-run          what the edit on disk would change
   flowd runs --status dead        what could not be done
   flowd why evt_1Q8…              why an event started a flow, or did not
 
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     Sandbox(SandboxArgs),
     /// Check flows, flow.toml and secrets without running anything
     CheckConfig(CheckConfig),
+    /// Let what is on disk go live, or see what that would change
+    Reload(Reload),
     /// How the running daemon is
     Status(Client),
     /// The live flows
@@ -74,6 +77,9 @@ pub(crate) struct Run {
     /// Point every connection without a base_url at the built-in emulators
     #[arg(long)]
     pub(crate) sandbox: bool,
+    /// Do not watch the files: edits go live with `flowd reload` or SIGHUP alone
+    #[arg(long)]
+    pub(crate) no_watch: bool,
     /// Poll each source once, finish what runs, and exit
     #[arg(long)]
     pub(crate) once: bool,
@@ -103,6 +109,23 @@ pub(crate) struct Demo {
     /// Milliseconds between two events
     #[arg(long, default_value_t = 900)]
     pub(crate) pace: u64,
+}
+
+/// `flowd reload`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowd reload --dry-run       what the edit changes, flow by flow, and which runs wait under what is live
+  flowd reload                 what is sound goes live; exit code 1 where a file is broken
+  flowd reload --json
+
+Runs that have begun end under the version they began with. flowd watches the files and reloads by itself,
+unless it runs with --no-watch.")]
+pub(crate) struct Reload {
+    /// Change nothing; say what would change
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) client: Client,
 }
 
 /// `flowd sandbox`.

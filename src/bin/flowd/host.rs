@@ -25,7 +25,8 @@ use crate::sound::Texts;
 /// Where the emulators are, for `--sandbox`: connector → base address.
 pub(crate) type SandboxUrls = BTreeMap<String, String>;
 
-/// The project of a daemon.
+/// The project of a daemon. A copy is for looking at what a reload would do: it shares what is compiled.
+#[derive(Clone)]
 pub(crate) struct Host {
     project: Project,
     compiler: Compiler,
@@ -54,6 +55,8 @@ pub(crate) struct Reloaded {
     pub(crate) live: Live,
     /// What is wrong with it, for the log: file and report.
     pub(crate) broken: Vec<BrokenFile>,
+    /// The same for programs, in the form of `flowc check`.
+    pub(crate) diagnostics: serde_json::Value,
     /// Warnings and problems with connections, a line each.
     pub(crate) notes: Vec<String>,
     /// Keys of flow.toml that changed and are read at the next start.
@@ -427,7 +430,8 @@ impl Host {
             .collect();
         let (mut live, notes) = self.live();
         live.broken.clone_from(&broken);
-        Reloaded { live, broken, notes, later: Vec::new() }
+        let diagnostics = report::json(&found, &sources, 0)["diagnostics"].take();
+        Reloaded { live, broken, diagnostics, notes, later: Vec::new() }
     }
 
     /// Takes files out of what is to go live that would start each other for ever or use up a quota: those that changed

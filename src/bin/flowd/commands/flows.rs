@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use crate::Exit;
 use crate::args::Client;
 use crate::client::{ask, refused};
+use crate::commands::reload::on_version;
 use crate::commands::table::{document, instant, list, table, text};
 
 pub(crate) async fn run(client: &Client) -> Result<Exit, Exit> {
@@ -30,15 +31,23 @@ pub(crate) async fn run(client: &Client) -> Result<Exit, Exit> {
                 next(flow),
                 format!("{}:{}", text(flow, "file"), text(flow, "line")),
                 plan,
+                earlier(&answer.json, &text(flow, "id")),
             ]
         })
         .collect();
-    output::out(&if rows.is_empty() {
-        "no flows are live\n".to_owned()
-    } else {
-        table(&["FLOW", "STATE", "WHEN", "NEXT", "WHERE", "PLAN"], &rows)
-    });
+    let mut headings = vec!["FLOW", "STATE", "WHEN", "NEXT", "WHERE", "PLAN"];
+    // A column of which nobody has anything is none.
+    if !list(&answer.json["versions"], "old").is_empty() {
+        headings.push("EARLIER VERSIONS");
+    }
+    output::out(&if rows.is_empty() { "no flows are live\n".to_owned() } else { table(&headings, &rows) });
     Ok(Exit::Well)
+}
+
+/// How many runs go on under earlier versions of a flow.
+fn earlier(flows: &Json, flow: &str) -> String {
+    let of_it = list(&flows["versions"], "old").iter().filter(|version| text(version, "flow") == flow);
+    of_it.map(on_version).collect::<Vec<_>>().join("; ")
 }
 
 /// When the clock starts it next: at the earliest of what it waits for.

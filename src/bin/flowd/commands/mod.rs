@@ -6,6 +6,8 @@ mod check_config;
 mod demo;
 mod events;
 mod flows;
+mod reload;
+mod reloading;
 mod replay;
 mod run;
 mod runs;
@@ -24,6 +26,7 @@ pub(crate) async fn dispatch(command: Command) -> Exit {
         Command::Demo(args) => return demo::run(args).await,
         Command::Sandbox(args) => return sandbox::run(args).await,
         Command::CheckConfig(args) => return check_config::run(&args),
+        Command::Reload(args) => reload::run(&args).await,
         Command::Status(client) => status::run(&client).await,
         Command::Flows(client) => flows::run(&client).await,
         Command::Events(args) => events::run(&args).await,

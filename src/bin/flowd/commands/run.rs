@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use flow::output;
 use flow::project::Project;
-use flow_runtime::backtest::Edited;
 use flow_runtime::engine::EngineOptions;
 use flow_runtime::server::Limits;
 use flow_runtime::service::{Service, ServiceOptions};
@@ -15,12 +14,13 @@ use flow_sandbox::Sandbox;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::args::Run;
 use crate::client::store_path;
 use crate::commands::check_config::problems;
-use crate::host::{Host, HostError, Reloaded, SandboxUrls};
+use crate::commands::reloading::{self, Asked, reload};
+use crate::host::{Host, HostError, SandboxUrls};
 use crate::sound::{self, Texts};
 use crate::watch::{self, Changed};
 use crate::{Exit, log};
@@ -46,15 +46,17 @@ pub(crate) async fn run(args: Run) -> Exit {
     };
     // Watching begins before reading: a change in between is seen twice rather than not at all.
     let watching = match &project.single {
-        Some(file) => watch::watch(file.parent().unwrap_or(&project.root)),
-        None => watch::watch(&project.root),
+        _ if args.no_watch => None,
+        Some(file) => Some(watch::watch(file.parent().unwrap_or(&project.root))),
+        None => Some(watch::watch(&project.root)),
     };
     let (watcher, changes) = match watching {
-        Ok((watcher, changes)) => (Some(watcher), changes),
-        Err(error) => {
-            warn!(%error, "files are not watched: reload with SIGHUP");
+        Some(Ok((watcher, changes))) => (Some(watcher), changes),
+        Some(Err(error)) => {
+            warn!(%error, "files are not watched: reload with `flowd reload` or SIGHUP");
             (None, mpsc::unbounded_channel().1)
         }
+        None => (None, mpsc::unbounded_channel().1),
     };
     let kept = kept(&project, args.allow_literal_secrets);
     let host = match Host::open(project, args.allow_literal_secrets, sandbox.as_ref().map(urls), &kept) {
@@ -135,7 +137,7 @@ fn kept(project: &Project, literal_secrets: bool) -> Texts {
 }
 
 /// Keeps what is sound for the next start.
-fn keep(host: &Host) {
+pub(super) fn keep(host: &Host) {
     let store = store_path(host.project(), host.config().store_path.as_deref());
     if let Err(error) = sound::save(&store, host.texts()) {
         warn!(%error, "the sound versions of the files could not be kept for the next start");
@@ -160,14 +162,6 @@ pub(crate) fn connect(sandbox: &Sandbox, service: &Service) {
     }
 }
 
-/// What somebody asked of the project, and where the answer is waited for.
-pub(crate) enum Asked {
-    /// A reload.
-    Reload(oneshot::Sender<Result<(), String>>),
-    /// Another text for a file, compiled within the project: name and text.
-    Trial(String, String, oneshot::Sender<Result<Edited, Vec<String>>>),
-}
-
 /// Returns the options of the service for a project.
 pub(crate) fn options(host: &Host, reload: mpsc::UnboundedSender<Asked>) -> ServiceOptions {
     let config = host.config();
@@ -185,9 +179,9 @@ pub(crate) fn options(host: &Host, reload: mpsc::UnboundedSender<Asked>) -> Serv
             ..EngineOptions::default()
         },
         drain: Duration::from_millis(config.drain_ms),
-        reload: Some(Arc::new(move || {
+        reload: Some(Arc::new(move |kind| {
             let (answer, wait) = oneshot::channel();
-            let asked = reload.send(Asked::Reload(answer));
+            let asked = reload.send(Asked::Reload(kind, answer));
             Box::pin(async move {
                 let stopping = || "the daemon is stopping".to_owned();
                 asked.map_err(|_| stopping())?;
@@ -241,7 +235,7 @@ async fn serve(
             _ = terminate.recv() => return,
             _ = interrupt.recv() => return,
             _ = hang_up.recv() => host = reload(host, service, None).await.0,
-            Some(asked) = asked.recv() => host = answer(host, service, asked).await,
+            Some(asked) = asked.recv() => host = reloading::answer(host, service, asked).await,
             changed = changes.recv(), if watched => match changed {
                 Some(Changed::Paths(paths)) => host = reload(host, service, Some(paths)).await.0,
                 Some(Changed::Everything) => host = reload(host, service, None).await.0,
@@ -249,97 +243,6 @@ async fn serve(
             },
             () = tick(&mut watchdog) => notify(&[NotifyState::Watchdog]),
         }
-    }
-}
-
-/// Does what was asked. Whoever asked may have gone.
-async fn answer(mut host: Host, service: &Service, asked: Asked) -> Host {
-    match asked {
-        Asked::Reload(answer) => {
-            let (reloaded, result) = reload(host, service, None).await;
-            host = reloaded;
-            drop(answer.send(result));
-        }
-        Asked::Trial(file, text, answer) => {
-            let compiled = tokio::task::spawn_blocking(move || {
-                let edited = host.trial(&file, &text);
-                (host, edited)
-            });
-            let edited = match compiled.await {
-                Ok((kept, edited)) => {
-                    host = kept;
-                    edited
-                }
-                // The compiler panicked; its state went with it, and nothing can be reloaded any more.
-                Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-            };
-            drop(answer.send(edited));
-        }
-    }
-    host
-}
-
-/// Compiles what changed and swaps it in. An error is for whoever asked; broken files are none, they are in the status.
-async fn reload(
-    mut host: Host,
-    service: &Service,
-    paths: Option<std::collections::BTreeSet<std::path::PathBuf>>,
-) -> (Host, Result<(), String>) {
-    let began = std::time::Instant::now();
-    notify_reloading();
-    let compiled = tokio::task::spawn_blocking(move || {
-        let result = host.reload(paths.as_ref());
-        (host, result)
-    })
-    .await;
-    let (host, result) = match compiled {
-        Ok(compiled) => compiled,
-        // The compiler panicked; its state went with it, and nothing can be reloaded any more.
-        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-    };
-    let outcome = match result {
-        Ok(Reloaded { live, broken, notes, later }) => {
-            for key in later {
-                warn!(key, "changed in flow.toml: it takes effect at the next start");
-            }
-            for file in &broken {
-                error!(file = %file.file, problem = %file.message, "broken: its last sound version stays live");
-                if tracing::enabled!(tracing::Level::INFO) {
-                    output::err(&file.report);
-                }
-            }
-            for note in &notes {
-                error!("{note}");
-            }
-            let flows = live.flows.len();
-            if notes.is_empty() {
-                service.swap(live);
-                info!(
-                    flows,
-                    broken = broken.len(),
-                    ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-                    "reloaded"
-                );
-                Ok(())
-            } else {
-                error!("not reloaded: the connections above lack something");
-                Err(notes.join("; "))
-            }
-        }
-        Err(error) => {
-            error!(%error, "not reloaded");
-            Err(error.to_string())
-        }
-    };
-    notify(&[NotifyState::Ready]);
-    // Behind the swap: what is live does not wait for the disk.
-    let kept = tokio::task::spawn_blocking(move || {
-        keep(&host);
-        host
-    });
-    match kept.await {
-        Ok(host) => (host, outcome),
-        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
 }
 
@@ -374,13 +277,13 @@ async fn once(service: &Service, began: jiff::Timestamp) {
     }
 }
 
-fn notify(states: &[NotifyState<'_>]) {
+pub(super) fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         warn!(%error, "systemd was not told");
     }
 }
 
-fn notify_reloading() {
+pub(super) fn notify_reloading() {
     // Type=notify-reload wants the monotonic time with the notice.
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use crate::Exit;
 use crate::args::Client;
 use crate::client::{ask, refused};
+use crate::commands::reload::on_version;
 use crate::commands::table::{document, instant, list, text};
 
 pub(crate) async fn run(client: &Client) -> Result<Exit, Exit> {
@@ -55,6 +56,13 @@ fn page(status: &Json) -> String {
         for known in list(connection, "states") {
             out.push_str(&format!("    {} {}\n", text(known, "state"), standing(known)));
         }
+    }
+    let old = list(&status["versions"], "old");
+    for version in old {
+        out.push_str(&format!("  earlier version of {}: {}\n", text(version, "flow"), on_version(version)));
+    }
+    if status["versions"]["complete"] == false {
+        out.push_str("  and more runs under earlier versions than were counted\n");
     }
     for file in list(status, "broken") {
         // The report is ours, with quoted source: its lines are kept, its control characters are not.
