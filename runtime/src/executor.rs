@@ -23,6 +23,7 @@ use crate::journal::{Outcome, What};
 use crate::run::{Effect, Status};
 use crate::store::{PruneBite, PruneFrom, RunHead, StoreError};
 
+pub(crate) use awaited::read_awaited;
 pub(crate) use job::{Job, head_of, load};
 pub(crate) use perform::outcome;
 pub(crate) use queue::Queue;
@@ -52,21 +53,27 @@ pub(crate) fn recover_all(shared: &Arc<Shared>) -> Result<(), StoreError> {
             if !shared.queue().claim(&id) {
                 continue;
             }
-            match recover(shared, &head) {
-                Ok(Recovered::GoesOn(job)) => enqueue_claimed(shared, vec![*job]),
-                Ok(Recovered::Seeks(job)) => awaited::start_seeking(shared, *job),
-                Ok(Recovered::Rests) => shared.queue().release(&id),
-                Err(error) => {
-                    shared.queue().release(&id);
-                    if error.is_retryable() {
-                        return Err(error);
-                    }
-                    tracing::error!(run = id, %error, "a run cannot go on");
-                }
-            }
+            restore(shared, &head)?;
         }
         after = Some(last);
     }
+}
+
+/// Puts a run that is claimed where it belongs.
+pub(crate) fn restore(shared: &Arc<Shared>, head: &RunHead) -> Result<(), StoreError> {
+    match recover(shared, head) {
+        Ok(Recovered::GoesOn(job)) => enqueue_claimed(shared, vec![*job]),
+        Ok(Recovered::Seeks(job)) => awaited::start_seeking(shared, *job),
+        Ok(Recovered::Rests) => shared.queue().release(&head.id),
+        Err(error) => {
+            shared.queue().release(&head.id);
+            if error.is_retryable() {
+                return Err(error);
+            }
+            tracing::error!(run = head.id, %error, "a run cannot go on");
+        }
+    }
+    Ok(())
 }
 
 /// How a run goes on that nobody performs.

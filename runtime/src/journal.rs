@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Origin, Via};
+use crate::run::Run;
 
 /// One thing that happened to a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +73,8 @@ pub enum What {
         /// Why, for people.
         reason: String,
     },
+    /// Somebody moved the run to another version of its flow: from here on that is its plan.
+    Moved(Box<Moved>),
     /// Somebody cancelled the run.
     Cancelled,
     /// Performing the run panicked: our own bug.
@@ -79,6 +82,23 @@ pub enum What {
         /// The message of the panic.
         message: String,
     },
+}
+
+/// A move to another version of the flow. It holds the whole state, so that nothing of the version before is needed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Moved {
+    /// The hash of the plan before.
+    pub from: String,
+    /// The hash of the plan from here on.
+    pub to: String,
+    /// The number of the first entry that is left behind: a step that was not done, or a wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped_from: Option<u32>,
+    /// What is otherwise than it would be had the run begun under this version, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// The state under the plan from here on.
+    pub state: Run,
 }
 
 /// How a run begins.

@@ -4,6 +4,7 @@
 //! the fold of its journal, so replaying it gives the same state and the same pending effects.
 
 mod attempt;
+mod moved;
 mod program;
 mod retried;
 mod view;
@@ -17,13 +18,14 @@ use serde::{Deserialize, Serialize};
 use crate::journal::{Begun, Entry, Held, Start, Waits, What};
 use crate::{key, limit};
 
+pub use moved::{Move, MoveRefusal, Outside, Plan as MovePlan, plan_move};
 pub use retried::{RetryRefusal, check_retry};
 pub(crate) use view::shorten_field;
 pub use view::{shorten, to_json};
 pub use wait::Waited;
 
-/// The state of a run.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// The state of a run. It can be written, since a move to another version keeps it in the journal.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Run {
     /// How it began; `None` before the first entry.
     pub start: Option<Box<Start>>,
@@ -43,6 +45,9 @@ pub struct Run {
     pub steps: Vec<Step>,
     /// The waits, in the order in which they began.
     pub waits: Vec<Waited>,
+    /// The moves to other versions of its flow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<Move>,
     /// How many entries have been applied.
     pub entries: u32,
     /// Raised by a retry by hand after a definite refusal, so that the service takes it for a new request.
@@ -116,7 +121,7 @@ pub enum Death {
 }
 
 /// A step that was performed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// The place in the flow.
     pub path: String,
@@ -145,7 +150,7 @@ pub struct Step {
 }
 
 /// Where a step stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepStatus {
     /// It is performed.
@@ -163,7 +168,7 @@ pub enum StepStatus {
 }
 
 /// An attempt at a step.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// When its intent was recorded.
     pub at: Timestamp,
@@ -206,7 +211,8 @@ pub enum Effect {
     End,
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Phase {
     #[default]
     New,
@@ -255,15 +261,19 @@ pub fn apply(flow: &plan::Flow, run: &mut Run, entry: &Entry) -> Vec<Effect> {
         What::Retried { force } => run.retry(flow, *force, entry.at),
         What::TooLate { reason } => run.too_late(reason, entry.at),
         What::Cancelled => run.cancel(entry.at),
+        What::Moved(moved) => run.moved(moved),
         What::Crashed { message } => run.crash(message, entry.at),
     }
     run.pending()
 }
 
-/// Rebuilds a run from its journal.
+/// Rebuilds a run from its journal, under the plan that it goes by.
 pub fn replay(flow: &plan::Flow, entries: &[Entry]) -> Run {
     let mut run = Run::default();
-    for entry in entries {
+    // What was before a move happened under another plan; the move has the state that it led to.
+    let from = entries.iter().rposition(|entry| matches!(entry.what, What::Moved(_))).unwrap_or(0);
+    run.entries = u32::try_from(from).unwrap_or(u32::MAX);
+    for entry in entries.iter().skip(from) {
         apply(flow, &mut run, entry);
     }
     run

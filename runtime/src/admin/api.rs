@@ -8,8 +8,8 @@ use serde_json::{Value as Json, json};
 use super::State;
 use super::params::{Params, segments};
 use super::{tried, views};
-use crate::engine::{CancelOutcome, RetryOutcome};
-use crate::run::{RetryRefusal, Status};
+use crate::engine::{CancelOutcome, MoveOutcome, RetryOutcome};
+use crate::run::{MoveRefusal, RetryRefusal, Status};
 use crate::server::respond::HttpError;
 use crate::service::ReloadKind;
 use crate::store::{EventQuery, RunQuery, StoreError, StoredEvent};
@@ -41,6 +41,7 @@ pub(super) enum Command {
     Resume(String),
     Retry(String),
     Cancel(String),
+    Migrate(String),
     Reload,
     Replay,
     Backtest,
@@ -75,6 +76,7 @@ impl Route {
                 ["runs", run] => Self::Query(Query::Run(id(run))),
                 ["runs", run, "retry"] => Self::Command(Command::Retry(id(run))),
                 ["runs", run, "cancel"] => Self::Command(Command::Cancel(id(run))),
+                ["runs", run, "migrate"] => Self::Command(Command::Migrate(id(run))),
                 ["dead"] => Self::Query(Query::Dead),
                 ["connections"] => Self::Query(Query::Connections),
                 ["reload"] => Self::Command(Command::Reload),
@@ -172,6 +174,24 @@ pub(super) async fn command(state: &Arc<State>, command: Command, params: Option
         Command::Backtest => {
             no_params()?;
             tried::backtest(state, body).await
+        }
+        Command::Migrate(run) => {
+            let dry = Params::read(params, &["dry_run"])?.flag("dry_run")?;
+            match engine.migrate(&run, dry).await.map_err(|error| unwritable(&error))? {
+                MoveOutcome::Moved(moved) => Ok(moved.to_json(&run, dry)),
+                MoveOutcome::NotFound => Err(HttpError::not_found("there is no such run")),
+                MoveOutcome::Refused(refusal) => {
+                    let code = match refusal {
+                        MoveRefusal::Ended(_) => "ended",
+                        MoveRefusal::Performing => "performing",
+                        MoveRefusal::Current => "current",
+                        MoveRefusal::NotLive(_) => "not_live",
+                        MoveRefusal::Differs(_) => "differs",
+                        MoveRefusal::OutcomeUnknown(_) => "outcome_unknown",
+                    };
+                    Err(HttpError::new(StatusCode::CONFLICT, code, refusal.to_string()))
+                }
+            }
         }
         Command::Reload => {
             let dry = Params::read(params, &["dry_run"])?.flag("dry_run")?;

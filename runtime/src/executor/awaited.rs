@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use flow_plan::{Env, FieldShape, JsonPath, Value};
+use flow_plan::{Env, FieldShape, JsonPath, Value, WaitFor};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
@@ -193,6 +193,11 @@ fn came(shared: &Shared, job: &Job, event: &StoredEvent) -> Option<Came> {
     }
     let is_it = job.run.is_awaited(&job.flow, wait, &slots, head.now());
     is_it.then(|| Came { seq: event.seq, id: event.id.clone(), slots })
+}
+
+/// Reads an event as a wait for it does.
+pub(crate) fn read_awaited(shared: &Shared, wait: &WaitFor, event: &StoredEvent) -> Option<Vec<Value>> {
+    Reader::new(&wait.reads, &object_of(shared, event)).read(&event.payload)
 }
 
 /// Returns where in its payload the object of an event lies.

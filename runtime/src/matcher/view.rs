@@ -41,11 +41,13 @@ impl FlowView<'_> {
         (0..self.slot_count()).find_map(|slot| self.misfit(slot))
     }
 
-    pub(super) fn slots(&self) -> Vec<Value> {
+    /// Returns the values of the slots.
+    pub(crate) fn slots(&self) -> Vec<Value> {
         (0..self.slot_count()).map(|slot| self.event(slot)).collect()
     }
 
-    pub(super) fn raws(&self) -> Vec<(JsonPath, Value)> {
+    /// Returns what the flow reads of the raw payload.
+    pub(crate) fn raws(&self) -> Vec<(JsonPath, Value)> {
         let paths = self.flow.parts.raw.iter();
         paths.map(|path| (path.clone(), self.raw(path))).filter(|(_, value)| !value.is_missing()).collect()
     }

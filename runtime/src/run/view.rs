@@ -3,7 +3,7 @@
 use flow_plan::{FieldShape, Flow, Instr, Shape, Value};
 use serde_json::{Map, Value as Json, json};
 
-use super::{Attempt, Run, Step, Waited, operation};
+use super::{Attempt, Move, Run, Step, Waited, operation};
 use flow_functions::rfc3339;
 
 /// Returns the JSON of a run, as design.md §4.5 fixes it. Personal values are shortened unless `personal` is set.
@@ -35,6 +35,10 @@ pub fn to_json(flow: &Flow, run: &Run, personal: bool) -> Json {
         }
         if run.is_held() {
             object.insert("held".to_owned(), Json::Bool(true));
+        }
+        if !run.moves.is_empty() {
+            let moved = |one: &Move| json!({ "at": rfc3339(one.at), "from": one.from, "to": one.to });
+            object.insert("moves".to_owned(), run.moves.iter().map(moved).collect());
         }
         if !run.waits.is_empty() {
             object.insert("waits".to_owned(), run.waits.iter().map(wait_json).collect());

@@ -5,6 +5,7 @@ use flow_plan::{Env, Instr, JsonPath, Value, Wait, WaitFor};
 use flow_schedule::{after, next_time, zone};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 use super::program::{advance, scope};
 use super::{Death, Phase, Run, Status};
@@ -13,7 +14,7 @@ use crate::journal::{Awaits, Came, Waits};
 use flow_functions::rfc3339;
 
 /// A wait of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waited {
     /// The event that it is for: `stripe.invoice_paid`; `None` where it is for an instant.
     pub awaits: Option<String>,

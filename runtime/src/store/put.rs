@@ -54,6 +54,13 @@ pub(super) fn put_unlimited(
         }
     }
     if let Some(old) = old {
+        if old.plan != head.plan {
+            // It was moved to another version.
+            count_plan(to, &head.plan, 1)?;
+            if count_plan(to, &old.plan, -1)? == 0 {
+                to.remove(&tables::plan(&old.plan))?;
+            }
+        }
         if let Some(at) = old.wake_at.filter(|at| head.wake_at != Some(*at)) {
             to.remove(&tables::timer(at, &old.id))?;
         }

@@ -347,7 +347,8 @@ fn accept(to: &mut dyn Write, batch: &AcceptBatch) -> Result<Vec<AcceptedEvent>,
         any_run |= event.admissions.iter().flatten().any(|run| matches!(run, Admission::Started { .. } | Admission::Held { .. }));
         accepted.push(event);
     }
-    if any_run {
+    // Without an event it is a run that was moved to another plan.
+    if any_run || batch.events.is_empty() {
         for flow in &batch.plans {
             put_plan(to, flow)?;
         }

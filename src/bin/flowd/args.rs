@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Dead(Dead),
     /// Run a dead run again from the step that failed
     Retry(Retry),
+    /// Move a run that waits or is dead to the live version of its flow
+    Migrate(Migrate),
     /// Cancel a run
     Cancel(OneRun),
     /// Offer stored events to a flow once more
@@ -212,6 +214,29 @@ pub(crate) struct Why {
     /// Only this flow
     #[arg(long)]
     pub(crate) flow: Option<String>,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// `flowd migrate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowd migrate run_3f… --dry-run     whether it can be moved, and what comes then
+  flowd migrate run_3f…
+  flowd migrate --all-of dunning      every run of the flow that goes by an earlier version
+
+A run is moved where the steps that it has done are the same in the live version; otherwise it is said which step
+differs. A dead run stays dead: `flowd retry` lets it go on.")]
+pub(crate) struct Migrate {
+    /// The run
+    #[arg(required_unless_present = "all_of", conflicts_with = "all_of")]
+    pub(crate) run: Option<String>,
+    /// All runs of this flow that go by an earlier version
+    #[arg(long, value_name = "FLOW")]
+    pub(crate) all_of: Option<String>,
+    /// Change nothing; say what would become of it
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) client: Client,
 }

@@ -30,7 +30,10 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Exit::Well) => ExitCode::SUCCESS,
         Ok(Exit::Problems(message)) => {
-            output::err(message.trim_end());
+            // It may have been said already.
+            if !message.is_empty() {
+                output::err(message.trim_end());
+            }
             ExitCode::from(1)
         }
         Ok(Exit::Usage(message)) => {

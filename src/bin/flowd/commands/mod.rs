@@ -6,6 +6,7 @@ mod check_config;
 mod demo;
 mod events;
 mod flows;
+mod migrate;
 mod reload;
 mod reloading;
 mod replay;
@@ -35,6 +36,7 @@ pub(crate) async fn dispatch(command: Command) -> Exit {
         Command::Show(args) => show::run(&args).await,
         Command::Why(args) => why::run(&args).await,
         Command::Retry(args) => act::retry(&args).await,
+        Command::Migrate(args) => migrate::run(&args).await,
         Command::Cancel(one) => act::cancel(&one).await,
         Command::Backtest(args) => backtest::run(&args).await,
         Command::Replay(args) => replay::run(&args).await,

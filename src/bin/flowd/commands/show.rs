@@ -39,6 +39,10 @@ fn page(run: &Json) -> String {
             out.push_str(&format!("  {label:8} {value}\n"));
         }
     }
+    for moved in list(run, "moves") {
+        let plan = |key: &str| text(moved, key).chars().take(12).collect::<String>();
+        out.push_str(&format!("  {:8} {} from plan {} to {}\n", "moved", instant(moved, "at"), plan("from"), plan("to")));
+    }
     for wait in list(run, "waits") {
         out.push_str(&format!("\n  wait {}\n", waited(wait)));
     }
