@@ -35,7 +35,8 @@ pub(super) fn differences(before: Option<&Seen>, after: Option<&Seen>, at: Times
     if before.is_some() && after.is_some() {
         steps(&old.steps, &new.steps, &mut found);
     } else {
-        let of = |seen: &Seen| -> Vec<String> { seen.steps.iter().map(shown).collect() };
+        // What a step consists of is told where it changes.
+        let of = |seen: &Seen| -> Vec<String> { seen.steps.iter().filter(|step| step.depth == 0).map(shown).collect() };
         lines("step", &of(old), &of(new), &mut found);
     }
     if old.calls != new.calls {

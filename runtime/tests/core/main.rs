@@ -16,6 +16,7 @@ mod items;
 mod limits;
 mod lost;
 mod matching;
+mod migrating;
 mod model;
 mod reference;
 mod replay;

@@ -14,7 +14,7 @@ fn paris() -> Option<String> {
 }
 
 /// A flow with a loop, a branch, a handler, waits, and a step of each class.
-fn any_flow() -> Flow {
+pub(crate) fn any_flow() -> Flow {
     let operations = vec![
         op("read", Class::Read),
         op("set", Class::Set),
@@ -53,7 +53,7 @@ fn any_flow() -> Flow {
     flow
 }
 
-fn start() -> Entry {
+pub(crate) fn start() -> Entry {
     let now = at("2026-11-22T12:00:00Z");
     let event = EventHead {
         seq: 1,
@@ -82,7 +82,7 @@ fn start() -> Entry {
 }
 
 /// One choice decides what happens next, whatever the run wants.
-fn next(run: &Run, choice: u8, now: Timestamp) -> What {
+pub(crate) fn next(run: &Run, choice: u8, now: Timestamp) -> What {
     let error = || "it failed".to_owned();
     if choice > 250 {
         return if choice == 255 { What::Cancelled } else { What::Retried { force: choice.is_multiple_of(2) } };
