@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 
-use super::accept::{Beginning, admitted, begin, settle, plans_with};
+use super::accept::{Beginning, admitted, begin, plans_with, settle};
 use super::{Engine, Shared};
 use crate::executor::{self, Job};
 use crate::replay::{Examined, Examiner, ReplayBite, ReplayPlace, ReplayQuery, ReplayedEvent, Verdict, first_since};
