@@ -8,7 +8,7 @@ use url::Url;
 use crate::eval::{Required, Scope, eval};
 use crate::form::{self, WireError};
 use crate::live::LiveConnection;
-use crate::world::HttpRequest;
+use crate::world::{HttpRequest, Reach};
 
 mod draft;
 
@@ -116,7 +116,8 @@ fn draft(
     let address = address(request, connection, scope)?;
     let query = self::query(request, scope, query)?;
     let body = body(request.body.as_ref(), scope)?;
-    let mut draft = Draft { method: request.method.clone(), address, query, headers, body };
+    let reach = if connection.base_url.is_some() { Reach::Anywhere } else { Reach::Internet };
+    let mut draft = Draft { method: request.method.clone(), address, query, headers, body, reach };
     authorise(&mut draft, connection, scope).map_err(|error| own_header(connection, error))?;
     Ok(draft)
 }

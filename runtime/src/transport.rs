@@ -1,6 +1,6 @@
 //! The real outside: HTTP by reqwest with rustls and ring, the system's clock, and randomness.
 //!
-//! Redirects are never followed: where one leads is for the connector to say, and what it carries would leave with it.
+//! A request goes into the internet unless flow.toml names where it goes (`reach`). Redirects are never followed: where one leads is for the connector to say, and what it carries would leave with it.
 //! Nothing is decompressed, and no proxy is taken from the environment.
 
 use std::error::Error;
@@ -9,9 +9,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
-use reqwest::{Client, ClientBuilder, Method, redirect};
+use reqwest::{Client, ClientBuilder, Method, Url, redirect};
 
-use crate::world::{BoxFuture, Clock, HttpAnswer, HttpRequest, Random, Transport, TransportError};
+mod reach;
+
+use reach::{NotPublic, PublicOnly};
+
+use crate::world::{BoxFuture, Clock, HttpAnswer, HttpRequest, Random, Reach, Transport, TransportError};
 
 /// Nothing is sent before a connection stands, so this bound is apart from that of the request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,8 +29,8 @@ const BODY_HINT: usize = 64 * 1024;
 /// TLS connections loads no certificates.
 #[derive(Debug, Default)]
 pub struct ReqwestTransport {
-    plain: OnceLock<Client>,
-    secure: OnceLock<Client>,
+    /// By whether they speak TLS, and how far they reach.
+    clients: [[OnceLock<Client>; 2]; 2],
 }
 
 impl ReqwestTransport {
@@ -35,15 +39,24 @@ impl ReqwestTransport {
         Self::default()
     }
 
-    fn client(&self, url: &str) -> Result<&Client, TransportError> {
-        let secure = url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
-        let cell = if secure { &self.secure } else { &self.plain };
+    fn client(&self, url: &Url, reach: Reach) -> Result<&Client, TransportError> {
+        let secure = url.scheme() == "https";
+        let [plain, tls] = &self.clients;
+        let [internet, anywhere] = if secure { tls } else { plain };
+        let cell = match reach {
+            Reach::Internet => internet,
+            Reach::Anywhere => anywhere,
+        };
         if let Some(client) = cell.get() {
             return Ok(client);
         }
         // A second provider would be refused, which is well: one is there.
         drop(rustls::crypto::ring::default_provider().install_default());
         let builder = if secure { builder().https_only(true) } else { builder().tls_certs_only([]) };
+        let builder = match reach {
+            Reach::Internet => builder.dns_resolver(PublicOnly),
+            Reach::Anywhere => builder,
+        };
         let client = builder.build().map_err(|error| TransportError::NotConnected(describe(&error)))?;
         Ok(cell.get_or_init(|| client))
     }
@@ -69,10 +82,13 @@ impl Transport for ReqwestTransport {
         max_body: usize,
     ) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
         Box::pin(async move {
-            let client = self.client(&request.url)?;
             let refused = |what: &str| TransportError::Refused(what.to_owned());
             let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| refused("the method is not valid"))?;
-            let url = reqwest::Url::parse(&request.url).map_err(|_| refused("the address is not valid"))?;
+            let url = Url::parse(&request.url).map_err(|_| refused("the address is not valid"))?;
+            if request.reach == Reach::Internet {
+                reach::check(&url).map_err(|error| refused(&error.to_string()))?;
+            }
+            let client = self.client(&url, request.reach)?;
             let mut builder = client.request(method, url).timeout(timeout);
             for (name, value) in &request.headers {
                 let mut value = reqwest::header::HeaderValue::from_bytes(value.as_bytes())
@@ -114,6 +130,13 @@ async fn read_body(answer: &mut reqwest::Response, max_body: usize) -> Result<By
 }
 
 fn classify(error: &reqwest::Error) -> TransportError {
+    let mut reason = error.source();
+    while let Some(inner) = reason {
+        if let Some(error) = inner.downcast_ref::<NotPublic>() {
+            return TransportError::Refused(error.to_string());
+        }
+        reason = inner.source();
+    }
     let text = describe(error);
     if error.is_builder() {
         TransportError::Refused(text)

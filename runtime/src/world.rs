@@ -111,6 +111,17 @@ pub struct HttpRequest {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
+    /// How far it may go.
+    pub reach: Reach,
+}
+
+/// How far a request may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Into the internet alone: not to this machine, its network, or where clouds keep their machines' data.
+    Internet,
+    /// Anywhere: flow.toml names the address.
+    Anywhere,
 }
 
 /// An answer.

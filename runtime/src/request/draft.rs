@@ -9,7 +9,7 @@ use super::{RequestError, set_header};
 use crate::eval::{Scope, eval};
 use crate::form::{self, Pairs};
 use crate::live::LiveConnection;
-use crate::world::HttpRequest;
+use crate::world::{HttpRequest, Reach};
 
 /// A request whose parts can still change.
 pub(super) struct Draft {
@@ -18,6 +18,7 @@ pub(super) struct Draft {
     pub(super) query: Pairs,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: DraftBody,
+    pub(super) reach: Reach,
 }
 
 /// Where a request goes.
@@ -130,7 +131,8 @@ impl Draft {
         {
             self.headers.push(("content-type".to_owned(), content_type.to_owned()));
         }
-        HttpRequest { method: self.method, url, headers: self.headers, body: Bytes::from(self.body.text()) }
+        let body = Bytes::from(self.body.text());
+        HttpRequest { method: self.method, url, headers: self.headers, body, reach: self.reach }
     }
 }
 

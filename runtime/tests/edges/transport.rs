@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use flow_runtime::transport::ReqwestTransport;
-use flow_runtime::world::{HttpRequest, Transport, TransportError};
+use flow_runtime::world::{HttpRequest, Reach, Transport, TransportError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -23,7 +23,7 @@ async fn raw_server(answer: &'static [u8]) -> (String, tokio::sync::mpsc::Unboun
 
 fn get(url: &str) -> HttpRequest {
     let headers = vec![("authorization".to_owned(), "Bearer hunter2-secret".to_owned())];
-    HttpRequest { method: "GET".to_owned(), url: url.to_owned(), headers, body: Default::default() }
+    HttpRequest { method: "GET".to_owned(), url: url.to_owned(), headers, body: Default::default(), reach: Reach::Anywhere }
 }
 
 const SECOND: Duration = Duration::from_secs(5);
@@ -102,4 +102,45 @@ async fn without_tls_nothing_is_sent() {
     let error = ReqwestTransport::new().send(get(&address.replace("http:", "https:")), SECOND, 10).await.unwrap_err();
     assert!(matches!(error, TransportError::NotConnected(_)), "{error:?}");
     assert!(!seen.recv().await.unwrap().contains("hunter2"));
+}
+
+/// Spellings of addresses that are not on the internet; PORT is where somebody listens.
+const NOT_PUBLIC: &str = "
+    127.0.0.1:PORT 127.1:PORT 127.0.1:PORT 127.255.255.254:PORT 0.0.0.0:PORT 0:PORT 0x0:PORT 2130706433:PORT 017700000001:PORT
+    0x7f000001:PORT 0x7F.1:PORT 0x7f.0x0.0x0.0x1:PORT 0177.0.0.1:PORT 0177.0.0.01:PORT 0000177.0.0.1:PORT 127.0x0.0.1:PORT
+    127.0.0.1.:PORT %31%32%37.0.0.1:PORT 127%2e0%2e0%2e1:PORT \u{ff11}\u{ff12}\u{ff17}.0.0.1:PORT \u{2460}\u{2461}\u{2466}.0.0.1:PORT
+    127\u{3002}0\u{3002}0\u{3002}1:PORT 127\u{ff0e}0\u{ff0e}0\u{ff0e}1:PORT
+    localhost:PORT LOCALHOST:PORT LocalHost.:PORT localhost\u{ff0e}:PORT \u{ff4c}ocalhost:PORT
+    [::1]:PORT [0:0:0:0:0:0:0:1]:PORT [0000::0001]:PORT [::]:PORT [::ffff:127.0.0.1]:PORT [::ffff:7f00:1]:PORT [::ffff:0:0]:PORT
+    [0:0:0:0:0:ffff:7f00:0001]:PORT [::FFFF:127.0.0.1]:PORT [::127.0.0.1]:PORT [::7f00:1]:PORT [64:ff9b::127.0.0.1]:PORT
+    [64:ff9b::7f00:1]:PORT [64:ff9b:1::7f00:1]:PORT [2002:7f00:1::]:PORT [2002:7f00:1::1]:PORT [2001:0:7f00:1::]:PORT
+    [fe80::1]:PORT [fec0::1]:PORT [fc00::1]:PORT [fd00:ec2::254]:PORT [ff02::1]:PORT [2001:db8::1]:PORT [3fff::1]:PORT [100::1]:PORT
+    10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1 192.168.1.254 169.254.169.254 169.254.170.2 0xa9fea9fe 2852039166
+    0251.0376.0251.0376 [::ffff:169.254.169.254] 100.100.100.200 100.64.0.1 192.0.0.192 192.0.2.1 198.18.0.1 198.51.100.7 203.0.113.9
+    224.0.0.1 239.255.255.255 240.0.0.1 255.255.255.255";
+
+#[tokio::test]
+async fn nothing_but_the_internet_is_reached_unless_the_address_is_configured() {
+    let (address, mut seen) = raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let port = address.rsplit(':').next().unwrap();
+    let transport = ReqwestTransport::new();
+    for scheme in ["http", "https"] {
+        for host in NOT_PUBLIC.split_whitespace() {
+            let url = format!("{scheme}://{}/latest/meta-data", host.replace("PORT", port));
+            let request = HttpRequest { reach: Reach::Internet, ..get(&url) };
+            let error = transport.send(request, SECOND, 100).await.unwrap_err();
+            match error {
+                TransportError::Refused(reason) => {
+                    assert!(reason.contains("base_url") || reason == "the address is not valid", "{url}: {reason}");
+                }
+                // Not every system knows each spelling of the name.
+                TransportError::NotConnected(_) if host.to_lowercase().contains("ocalhost") => {}
+                error => panic!("{url}: {error:?}"),
+            }
+        }
+    }
+    assert!(seen.try_recv().is_err());
+    // What flow.toml names is reached, by the same name.
+    let configured = get(&format!("http://localhost:{port}/"));
+    assert_eq!(transport.send(configured, SECOND, 100).await.unwrap().status, 200);
 }
