@@ -94,8 +94,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) world: World,
     pub(crate) options: EngineOptions,
-    /// When it was started.
-    pub(crate) started_at: Timestamp,
+    /// The number of the first event since it was started: those below are from before.
+    pub(crate) first_event: u64,
     current: RwLock<Arc<Current>>,
     queue: Mutex<Queue>,
     /// What starts flows without an event from outside.
@@ -134,7 +134,6 @@ impl Engine {
         let paused = store.paused()?.into_iter().collect();
         let cursors = store.cursors()?.into_iter().map(|(connection, source, cursor)| ((connection, source), cursor)).collect();
         let matcher = Arc::new(Matcher::build(&live, None));
-        let started_at = world.clock.now();
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(options.concurrency)),
             clockwork: Clockwork::default(),
@@ -142,7 +141,7 @@ impl Engine {
             store,
             world,
             options,
-            started_at,
+            first_event: events + 1,
             current: RwLock::new(Arc::new(Current { live: Arc::new(live), matcher })),
             changed: Notify::new(),
             settled: settled::Settled::default(),

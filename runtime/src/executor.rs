@@ -186,10 +186,12 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
     }
     take_turns(shared, now);
     let offers = offer(shared, now);
-    if has_room && shared.rescan.swap(false, Ordering::SeqCst) {
+    let rescan = shared.queue().rescan_from.filter(|from| *from > now);
+    if has_room && rescan.is_none() && shared.rescan.swap(false, Ordering::SeqCst) {
+        shared.queue().rescan_from = None;
         recover_all(shared).inspect_err(|_| shared.rescan.store(true, Ordering::SeqCst))?;
     }
-    let earlier = |next: Option<Timestamp>| next.into_iter().chain(offers).min();
+    let earlier = |next: Option<Timestamp>| next.into_iter().chain(offers).chain(rescan).min();
     if shared.queue().next_timer().is_some_and(|next| next > now) {
         return Ok(earlier(shared.queue().next_timer()));
     }
@@ -199,7 +201,7 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
             if queue.queued() >= shared.options.queue {
                 // They keep; the next turn that ends makes room, and asks again.
                 queue.forget_timers();
-                return Ok(offers);
+                return Ok(earlier(None));
             }
             queue.ask_timers();
             // What is claimed is still due until its next entry is written.
@@ -215,6 +217,12 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
             let seeks = matches!(&head, Ok(Some(head)) if head.waits.attention && head.waits.awaits.is_some());
             let job = head.and_then(|head| head.map(|head| load(shared, &head)).transpose());
             match job {
+                // It could not look through the events a moment ago: it does when that is tried again, and is due behind that.
+                Ok(Some(_)) if seeks && rescan.is_some() => {
+                    let mut queue = shared.queue();
+                    queue.release(&id);
+                    queue.miss_timer();
+                }
                 // An event that came before the bound comes first, though it be looked at later.
                 Ok(Some(job)) if seeks => awaited::start_seeking(shared, job),
                 Ok(Some(job)) if job.run.awaits(&job.flow).is_some() && is_offering(shared) => shared.queue().release(&id),
@@ -243,6 +251,13 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
             return Ok(earlier(queue.next_timer()));
         }
     }
+}
+
+/// Has the runs looked for that nobody performs, a moment after the store failed: while it refuses that would go round.
+fn rescan_later(shared: &Shared) {
+    let from = shared.world.clock.now().checked_add(STORE_PAUSE).unwrap_or(Timestamp::MAX);
+    shared.queue().rescan_from = Some(from);
+    shared.rescan.store(true, Ordering::SeqCst);
 }
 
 /// Lets runs begin that got their turn.
@@ -377,9 +392,13 @@ fn spawn(shared: &Arc<Shared>, turn: queue::Turn) {
                     .unwrap_or("a panic without a message");
                 shared.counters.panics.fetch_add(1, Ordering::Relaxed);
                 perform::bury(&shared, &run, message).await;
-                take_turns(&shared, shared.world.clock.now());
-                shared.queue().end_turn(&lane);
-                shared.queue().release(&run);
+                let now = shared.world.clock.now();
+                take_turns(&shared, now);
+                let mut queue = shared.queue();
+                // Whether a broken connection works again is for another run to find out.
+                queue.lane(&lane).probe_came_to_nothing(now);
+                queue.end_turn(&lane);
+                queue.release(&run);
             }
             shared.touch();
         }

@@ -13,7 +13,7 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use super::job::{Job, load};
-use super::{PORTION, STORE_PAUSE, perform};
+use super::{PORTION, STORE_PAUSE, perform, rescan_later};
 use crate::decode::decode_field;
 use crate::engine::{Shared, locked};
 use crate::eval::{Scope, holds};
@@ -128,7 +128,7 @@ pub(super) fn start_seeking(shared: &Arc<Shared>, job: Job) {
         let run = job.run.id().to_owned();
         if let Err(error) = seek(&task, job).await {
             tracing::warn!(run, %error, "a run cannot look through the events before its wait; trying again");
-            task.rescan.store(true, Ordering::SeqCst);
+            rescan_later(&task);
             task.queue().release(&run);
         }
         task.touch();

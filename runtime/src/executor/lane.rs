@@ -189,7 +189,9 @@ impl Lane {
     /// Returns the next instant at which something may be possible that is not now.
     pub(super) fn next(&self, now: Timestamp) -> Option<Timestamp> {
         if let Some(broken) = &self.broken {
-            return (!self.parked.is_empty() && !broken.probing).then_some(broken.next_probe);
+            // A request under way has its answer first; that it has come is told without a clock.
+            let probes = !self.parked.is_empty() && !broken.probing && self.in_flight == 0;
+            return probes.then_some(broken.next_probe);
         }
         match self.readiness(now) {
             Readiness::NotBefore(at) if !self.jobs.is_empty() => Some(at),

@@ -83,7 +83,8 @@ fn from_before(shared: &Shared, job: &Job) -> Option<String> {
     if start.replayed {
         return Some(format!("`{}` is dangerous, and the run is a replay", call.name));
     }
-    (start.event.received_at < shared.started_at)
+    // By their numbers: a clock that was set back says nothing about what came first.
+    (start.event.seq < shared.first_event)
         .then(|| format!("`{}` is dangerous, and the event is from before the daemon was started", call.name))
 }
 

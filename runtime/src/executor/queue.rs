@@ -30,6 +30,8 @@ pub(crate) struct Queue {
     pub(crate) offering: bool,
     /// Not before this, after it failed.
     pub(crate) offer_from: Option<Timestamp>,
+    /// Runs that nobody performs are not looked for before this, after the store failed.
+    pub(crate) rescan_from: Option<Timestamp>,
     /// Runs that changed in the store while somebody had claimed them.
     noted: HashSet<String>,
     /// One of them was given back.
@@ -63,6 +65,7 @@ impl Queue {
             pruning: false,
             offering: false,
             offer_from: None,
+            rescan_from: None,
             noted: HashSet::new(),
             look_again: false,
             clock_works: false,

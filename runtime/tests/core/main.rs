@@ -23,6 +23,7 @@ mod replay;
 mod replays;
 mod reports;
 mod schedules;
+mod simulation;
 mod states;
 mod store;
 mod versions;
