@@ -34,6 +34,7 @@ pub(crate) use absence::key as absence_key;
 pub(crate) use pass::run;
 pub(crate) use read::observe;
 pub(crate) use sync::live_until;
+pub(crate) use view::silences;
 
 /// The kinds of rows.
 pub(crate) const SCHEDULE: &str = "schedule";
@@ -140,7 +141,7 @@ impl Clockwork {
     }
 
     /// Lets the task look anew.
-    fn wake(&self, shared: &Shared) {
+    pub(crate) fn wake(&self, shared: &Shared) {
         shared.queue().clock_works = true;
         shared.touch();
         self.changed.notify_one();

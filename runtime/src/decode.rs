@@ -10,7 +10,7 @@ use rust_decimal::{Decimal, prelude::ToPrimitive};
 
 use crate::eval::{Scope, holds, path_get};
 
-/// A value that does not fit its shape. It names kinds, never the value itself, which may be personal.
+/// A value that does not fit its shape. Its text names kinds, never the value itself, which may be personal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Misfit {
     /// Where: `items[2].amount`; empty for the value itself.
@@ -19,7 +19,12 @@ pub struct Misfit {
     pub expected: String,
     /// What is there.
     pub found: String,
+    /// The value itself, shortened: for those who may see the payload. Nothing where it is personal, or no single value.
+    pub value: Option<String>,
 }
+
+/// Longer values are shortened.
+const MOST_SHOWN: usize = 40;
 
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,7 +37,26 @@ impl fmt::Display for Misfit {
 
 impl Misfit {
     fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { path: String::new(), expected: expected.into(), found: found.into() }
+        Self { path: String::new(), expected: expected.into(), found: found.into(), value: None }
+    }
+
+    /// Notes the value. What is further inside has noted its own before.
+    fn of(mut self, value: &Value) -> Self {
+        self.value.get_or_insert_with(|| match value {
+            Value::Text(text) => match text.char_indices().nth(MOST_SHOWN) {
+                Some((end, _)) => format!("{}…", &text[..end]),
+                None => text.to_string(),
+            },
+            Value::Number(number) => number.to_string(),
+            Value::Bool(truth) => truth.to_string(),
+            _ => String::new(),
+        });
+        self
+    }
+
+    /// Takes the value out.
+    fn unseen(self) -> Self {
+        Self { value: Some(String::new()), ..self }
     }
 
     fn within(mut self, parent: &str) -> Self {
@@ -50,6 +74,10 @@ impl Misfit {
 /// # Errors
 /// Where the value has another form.
 pub fn decode(shape: &Shape, value: &Value) -> Result<Value, Misfit> {
+    read(shape, value).map_err(|misfit| misfit.of(value))
+}
+
+fn read(shape: &Shape, value: &Value) -> Result<Value, Misfit> {
     if value.is_missing() && !matches!(shape, Shape::Money { .. }) {
         return Ok(Value::Missing);
     }
@@ -126,13 +154,17 @@ pub fn decode_record(fields: &[FieldShape], record: &Value) -> Result<Value, Mis
 /// Where the field has another form, or is required and missing.
 pub fn decode_field(field: &FieldShape, get: &dyn Fn(&JsonPath) -> Value) -> Result<Value, Misfit> {
     let value = match &field.shape {
-        Shape::Money { amount, currency, unit, exponents } => money(&get(amount), &get(currency), *unit, exponents),
+        Shape::Money { amount, currency, unit, exponents } => {
+            let amount = get(amount);
+            money(&amount, &get(currency), *unit, exponents).map_err(|misfit| misfit.of(&amount))
+        }
         shape => match first_present(field, get) {
             Value::Missing => Ok(Value::Missing),
             found => decode(shape, &found),
         },
     };
-    match value.map_err(|misfit| misfit.within(&field.name))? {
+    let seen = |misfit: Misfit| if field.personal { misfit.unseen() } else { misfit };
+    match value.map_err(|misfit| seen(misfit).within(&field.name))? {
         Value::Missing if !field.optional => Err(Misfit::new(expected(&field.shape), "nothing").within(&field.name)),
         value => Ok(value),
     }

@@ -33,9 +33,11 @@ use crate::why::Pauses;
 use crate::world::World;
 
 pub(crate) use accept::{Refused, about, take_in};
-pub(crate) use announce::{Announcement, Before as BeforeEntry, DEEPEST, FLOW, announce_silence, events_of, update};
+pub(crate) use announce::{
+    Announcement, Before as BeforeEntry, DEEPEST, FLOW, announce_notice, announce_silence, events_of, expectation, update,
+};
 pub(crate) use causes::{Touched, changes as changes_of_causes, touched};
-pub use control::{CancelOutcome, RetryOutcome};
+pub use control::{CancelOutcome, DismissOutcome, Resumed, RetryOutcome};
 pub use moving::{MoveOutcome, MovedTo};
 pub use queries::{ConnectionState, Stats};
 pub use replay::ReplayError;
@@ -54,6 +56,8 @@ pub struct EngineOptions {
     pub timeout: Duration,
     /// Answers beyond so many bytes are cut off.
     pub max_answer: usize,
+    /// A flow that starts so often in an hour is flooded, and paused; 0 where none ever is.
+    pub flood: u32,
 }
 
 impl Default for EngineOptions {
@@ -64,6 +68,7 @@ impl Default for EngineOptions {
             queue: 10_000,
             timeout: Duration::from_secs(30),
             max_answer: 8 * 1024 * 1024,
+            flood: 1_000,
         }
     }
 }
@@ -100,6 +105,8 @@ pub(crate) struct Shared {
     queue: Mutex<Queue>,
     /// What starts flows without an event from outside.
     pub(crate) clockwork: Clockwork,
+    /// What was said of flows in the log a moment ago.
+    pub(crate) said: Mutex<crate::alarm::Said>,
     /// What our own actions touched a moment ago.
     pub(crate) causes: Mutex<causes::Causes>,
     /// Something changed that the executor may have waited for.
@@ -137,6 +144,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(options.concurrency)),
             clockwork: Clockwork::default(),
+            said: Mutex::default(),
             causes: Mutex::new(causes::load(&*store)?),
             store,
             world,

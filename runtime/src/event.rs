@@ -64,6 +64,26 @@ impl Origin {
     }
 }
 
+/// A field of an event that does not fit what its connector says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The trigger whose record it is a field of.
+    pub trigger: String,
+    /// The field, and the place within it: `items[].amount`.
+    pub field: String,
+    /// Where it is in the payload.
+    pub at: String,
+    /// What the connector says.
+    pub expected: String,
+    /// What kind of thing is there.
+    pub found: String,
+    /// What is there, shortened; `None` where it is personal, or no single value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// A flow that reads it.
+    pub read_by: String,
+}
+
 /// How far a source has been read; committed together with the events.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cursor {

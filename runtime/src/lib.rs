@@ -4,6 +4,7 @@
 //! `run::apply` extends; the executor performs what it orders. Only `world` meets time, network and randomness.
 
 pub mod admin;
+pub mod alarm;
 pub mod answer;
 pub mod backtest;
 mod clock;

@@ -14,6 +14,7 @@ use flow_plan::{FieldShape, Flow, JsonPath, Shape, StartKind, TriggerUse, Value}
 
 use crate::clock;
 use crate::decode::{Misfit, decode_field};
+use crate::event::Difference;
 use crate::journal::EventHead;
 use crate::live::Live;
 use crate::scan::{PathSet, ScanError, Scanned};
@@ -413,6 +414,23 @@ impl Group {
     }
 }
 
+/// Of an event that fits nowhere no more is said.
+const MOST_MISFITS: usize = 20;
+
+/// `items[17].amount` as `items[].amount`: the same field of another item is no other misfit.
+fn without_numbers(path: &str) -> String {
+    let mut plain = String::with_capacity(path.len());
+    let mut inside = false;
+    for c in path.chars() {
+        inside &= c != ']';
+        if !inside {
+            plain.push(c);
+        }
+        inside |= c == '[';
+    }
+    plain
+}
+
 /// A payload as the flows of a group see it.
 #[derive(Debug)]
 pub struct Payload<'g, 'p> {
@@ -484,6 +502,49 @@ impl Payload<'_, '_> {
             }
         }
         starts
+    }
+
+    /// Returns what of the payload does not fit, of what flows read of the triggers that it is.
+    pub(crate) fn misfits(
+        &self,
+        event: &EventHead,
+        settings: &BTreeMap<String, Value>,
+        only_trigger: Option<&str>,
+    ) -> Vec<Difference> {
+        let mut found: Vec<Difference> = Vec::new();
+        if self.values.iter().all(Result::is_ok) {
+            return found;
+        }
+        for listener in &self.group.listeners {
+            let Some(used) = listener.trigger().filter(|used| only_trigger.is_none_or(|only| only == used.name)) else {
+                continue;
+            };
+            let watches = listener.watches;
+            let view = FlowView { payload: self, flow: &listener.flow, event, settings, used: listener.used, watches };
+            if !watches && view.guard(listener.used) == Some(false) {
+                continue;
+            }
+            let places = listener.fields().iter().flatten().filter_map(|number| self.group.places.get(number));
+            for place in places {
+                let (Some(Err(misfit)), Some(field)) = (self.values.get(*place as usize), self.group.fields.get(*place as usize))
+                else {
+                    continue;
+                };
+                let path = without_numbers(&misfit.path);
+                if found.len() < MOST_MISFITS && !found.iter().any(|known| known.trigger == used.name && known.field == path) {
+                    found.push(Difference {
+                        trigger: used.name.clone(),
+                        field: path,
+                        at: field.leaves.first().map(|(path, _)| self.group.object.join(path).to_string()).unwrap_or_default(),
+                        expected: misfit.expected.clone(),
+                        found: misfit.found.clone(),
+                        value: misfit.value.clone().filter(|value| !value.is_empty()),
+                        read_by: listener.flow.flow.id.clone(),
+                    });
+                }
+            }
+        }
+        found
     }
 
     /// Returns the silences that the event ends: their rows.

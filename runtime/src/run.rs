@@ -526,7 +526,9 @@ impl Run {
         if let Some(step) = self.steps.last_mut().filter(|step| step.status != StepStatus::Done) {
             step.status = StepStatus::Cancelled;
         }
-        self.finish(Status::Cancelled, None, at);
+        // What a dead one died of is not forgotten with its dismissal.
+        let died = self.reason.take().filter(|_| self.status == Status::Dead);
+        self.finish(Status::Cancelled, died.map(|reason| format!("dismissed; it had died: {reason}")), at);
     }
 
     fn superseded(&mut self, by: &str, at: Timestamp) {

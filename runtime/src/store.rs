@@ -4,11 +4,13 @@
 //! backends differ in nothing but where the bytes lie; both pass the same conformance suite.
 
 mod admit;
+mod alarms;
 mod awaited;
 mod backend;
 mod birth;
 mod book;
 mod disk;
+mod flood;
 mod in_turns;
 mod memory;
 mod migrate;
@@ -31,15 +33,17 @@ use crate::event::Cursor;
 use crate::journal::Entry;
 use crate::world::BoxFuture;
 
-pub(crate) use admit::kept_by_pause;
+pub(crate) use admit::{LOOPS, WAS_PAUSED, kept_by_pause};
+pub use alarms::{Alarm, AlarmKey, AlarmKind, PausedBy};
+pub(crate) use alarms::{FORGOTTEN, NOTICE, Notice};
 pub use book::{Before, BookChange, BookKey, BookRow, DueRows};
 pub(crate) use book::{STARTS, starts_key};
 pub use disk::{Disk, OpenFile};
 pub use in_turns::Pace;
 pub use memory::{Faults, MemoryStore};
 pub use records::{
-    AcceptBatch, AcceptedEvent, EventQuery, Follows, FollowsFrom, NewEvent, NewRun, NewStart, Pruned, ReplayBatch, ReplayStart,
-    Replayed, RunHead, RunQuery, RunUpdate,
+    AcceptBatch, AcceptedEvent, EventQuery, Follows, FollowsFrom, Missed, NewEvent, NewRun, NewStart, Pruned, ReplayBatch,
+    ReplayStart, Replayed, RunHead, RunQuery, RunUpdate,
 };
 pub use records::{Admission, AwaitKind, AwaitedBy, PruneBite, PruneFrom, StoredEvent, Turn, Waiting};
 pub use redb::RedbStore;
@@ -106,7 +110,9 @@ pub trait Store: Send + Sync {
         runs: Vec<RunUpdate>,
         batch: AcceptBatch,
     ) -> BoxFuture<'static, Result<Vec<AcceptedEvent>, StoreError>>;
-    /// Pauses a flow since `at`, or lets it go on.
+    /// Ends an alarm.
+    fn end_alarm(&self, key: AlarmKey) -> BoxFuture<'static, Result<(), StoreError>>;
+    /// Pauses a flow by hand since `at`, or lets it go on; then what was counted of its starts begins anew.
     fn set_paused(&self, flow: &str, at: Option<Timestamp>) -> BoxFuture<'static, Result<(), StoreError>>;
     /// Removes a little of what is too old, and says where to go on.
     fn prune(&self, bite: PruneBite) -> BoxFuture<'static, Result<Pruned, StoreError>>;
@@ -181,6 +187,8 @@ pub trait Store: Send + Sync {
     /// Returns the rows of a kind that are due at `now`, earliest first, at most `limit`, and the instant of the next one
     /// behind them.
     fn book_due(&self, kind: &'static str, now: Timestamp, limit: usize) -> Result<DueRows, StoreError>;
+    /// Returns what is wrong and has not been dealt with.
+    fn alarms(&self) -> Result<Vec<(AlarmKey, Alarm)>, StoreError>;
     /// Returns the paused flows.
     fn paused(&self) -> Result<Vec<(String, Timestamp)>, StoreError>;
     /// Returns the highest numbers of events and runs.

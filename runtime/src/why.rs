@@ -11,7 +11,7 @@ use crate::eval::Scope;
 use crate::live::Live;
 use crate::matcher::{FlowView, Matcher};
 use crate::run::shorten_field;
-use crate::store::{RunHead, StoredEvent};
+use crate::store::{RunHead, StoredEvent, WAS_PAUSED};
 
 /// What a flow makes of an event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -160,6 +160,9 @@ fn explain(
         (Some(run), ..) if run.waits.held => format!("it starts later: {}", run.reason.as_deref().unwrap_or("it is held back")),
         (Some(run), ..) if run.plan != flow.hash => "it ran, under an earlier version of the flow".to_owned(),
         (Some(_), ..) => "it ran".to_owned(),
+        (None, Some(true), Some(true)) if dropped == Some(WAS_PAUSED) && is_still_paused(pauses, event) => {
+            format!("{WAS_PAUSED}, and still is")
+        }
         (None, Some(true), Some(true)) if dropped.is_some() => dropped.unwrap_or_default().to_owned(),
         (None, Some(false), _) => format!("trigger {} does not count this event", used.name),
         (None, None, _) | (None, _, None) => match view.first_misfit() {
@@ -173,10 +176,8 @@ fn explain(
             },
             None => "its condition does not hold".to_owned(),
         },
-        (None, Some(true), Some(true)) if pauses.since.is_some_and(|since| since <= event.received_at) => {
-            "the flow was paused when it came, and still is".to_owned()
-        }
-        (None, Some(true), Some(true)) if pauses.covered(event.received_at) => "the flow was paused when it came".to_owned(),
+        (None, Some(true), Some(true)) if is_still_paused(pauses, event) => format!("{WAS_PAUSED}, and still is"),
+        (None, Some(true), Some(true)) if pauses.covered(event.received_at) => WAS_PAUSED.to_owned(),
         (None, Some(true), Some(true)) if used.dedupe.is_some() && view.key(used) != event.id => {
             "it matches; it has run for an earlier event with the same key, or was paused or not live at the time".to_owned()
         }
@@ -194,6 +195,11 @@ pub(crate) fn failing(flow: &Flow, view: &FlowView<'_>) -> Option<Clause> {
         return None;
     }
     first_false(std::slice::from_ref(&whole)).cloned()
+}
+
+/// The pause that kept the event from the flow goes on.
+fn is_still_paused(pauses: &Pauses, event: &StoredEvent) -> bool {
+    pauses.since.is_some_and(|since| since <= event.received_at)
 }
 
 /// The first leaf that makes the whole fail.

@@ -6,13 +6,15 @@ use hyper::StatusCode;
 use serde_json::{Value as Json, json};
 
 use super::State;
+use super::alarms;
 use super::params::{Params, segments};
 use super::{tried, views};
-use crate::engine::{CancelOutcome, MoveOutcome, RetryOutcome};
+use crate::engine::{CancelOutcome, DismissOutcome, MoveOutcome, RetryOutcome};
 use crate::run::{MoveRefusal, RetryRefusal, Status};
 use crate::server::respond::HttpError;
 use crate::service::ReloadKind;
 use crate::store::{EventQuery, RunQuery, StoreError, StoredEvent};
+use flow_functions::rfc3339;
 
 /// What an address asks for.
 pub(super) enum Route {
@@ -32,6 +34,7 @@ pub(super) enum Query {
     Runs,
     Run(String),
     Dead,
+    Alarms,
     Connections,
     OpenApi,
 }
@@ -42,6 +45,8 @@ pub(super) enum Command {
     Retry(String),
     Cancel(String),
     Migrate(String),
+    Dismiss(String),
+    DismissAlarm(String),
     Reload,
     Replay,
     Backtest,
@@ -77,7 +82,10 @@ impl Route {
                 ["runs", run, "retry"] => Self::Command(Command::Retry(id(run))),
                 ["runs", run, "cancel"] => Self::Command(Command::Cancel(id(run))),
                 ["runs", run, "migrate"] => Self::Command(Command::Migrate(id(run))),
+                ["runs", run, "dismiss"] => Self::Command(Command::Dismiss(id(run))),
                 ["dead"] => Self::Query(Query::Dead),
+                ["alarms"] => Self::Query(Query::Alarms),
+                ["alarms", alarm, "dismiss"] => Self::Command(Command::DismissAlarm(id(alarm))),
                 ["connections"] => Self::Query(Query::Connections),
                 ["reload"] => Self::Command(Command::Reload),
                 ["replay"] => Self::Command(Command::Replay),
@@ -102,13 +110,18 @@ pub(super) fn query(state: &State, query: Query, params: Option<&str>) -> Result
         }
         Query::Connections => read(&[]).map(|_| views::connections(state)),
         Query::OpenApi => serde_json::from_str(include_str!("openapi.json")).map_err(|_| internal()),
-        Query::Events => events(state, &read(&["connection", "trigger", "since", "limit", "after"])?),
+        Query::Events => events(state, &read(&["connection", "trigger", "misfit", "since", "limit", "after"])?),
         Query::Event(id) => event(state, &id, &read(&["connection", "personal"])?),
         Query::Why(id) => why(state, &id, &read(&["connection", "flow", "personal"])?),
         Query::Runs => {
             let params = read(&["flow", "status", "since", "limit", "after"])?;
             let status = params.text("status").map(|text| run_status(&text)).transpose()?;
             runs(state, &params, status)
+        }
+        Query::Alarms => {
+            read(&[])?;
+            let alarms = alarms::active(state).map_err(|error| unreadable(&error))?;
+            Ok(json!({ "alarms": alarms.iter().map(|alarm| alarm.to_json()).collect::<Vec<_>>() }))
         }
         Query::Dead => runs(state, &read(&["flow", "since", "limit", "after"])?, Some(Status::Dead)),
         Query::Run(id) => {
@@ -139,10 +152,16 @@ pub(super) async fn command(state: &Arc<State>, command: Command, params: Option
             no_params()?;
             let known = engine.live().flows.iter().any(|live| live.id == flow);
             // A flow that is gone may still be paused, for when it comes back.
-            if !engine.resume(&flow).await.map_err(|error| unwritable(&error))? && !known {
+            let resumed = engine.resume_and_tell(&flow).await.map_err(|error| unwritable(&error))?;
+            if resumed.is_none() && !known {
                 return Err(HttpError::not_found("there is no such flow"));
             }
-            Ok(json!({ "id": flow, "paused": false }))
+            let mut json = json!({ "id": flow, "paused": false, "was_paused": resumed.is_some() });
+            if let (Some(resumed), Some(object)) = (resumed, json.as_object_mut()) {
+                object.insert("since".to_owned(), json!(rfc3339(resumed.since)));
+                object.insert("missed".to_owned(), json!(resumed.missed));
+            }
+            Ok(json)
         }
         Command::Retry(run) => {
             let force = Params::read(params, &["force"])?.flag("force")?;
@@ -193,6 +212,28 @@ pub(super) async fn command(state: &Arc<State>, command: Command, params: Option
                 }
             }
         }
+        Command::Dismiss(run) => {
+            no_params()?;
+            match engine.dismiss(&run).await.map_err(|error| unwritable(&error))? {
+                DismissOutcome::Dismissed => Ok(json!({ "id": run, "dismissed": true })),
+                DismissOutcome::NotFound => Err(HttpError::not_found("there is no such run")),
+                DismissOutcome::NotDead(status) => {
+                    let message = format!("the run is {}, not dead", status.as_str());
+                    Err(HttpError::new(StatusCode::CONFLICT, "not_dead", message))
+                }
+            }
+        }
+        Command::DismissAlarm(id) => {
+            no_params()?;
+            match engine.dismiss_alarm(&id).await.map_err(|error| unwritable(&error))? {
+                Some(true) => Ok(json!({ "id": id, "dismissed": true })),
+                Some(false) => {
+                    let message = "this alarm ends when what it is about is dealt with: its `next` says how";
+                    Err(HttpError::new(StatusCode::CONFLICT, "not_dismissible", message))
+                }
+                None => Err(HttpError::not_found("there is no such alarm")),
+            }
+        }
         Command::Reload => {
             let dry = Params::read(params, &["dry_run"])?.flag("dry_run")?;
             let kind = if dry { ReloadKind::Dry } else { ReloadKind::Real };
@@ -220,6 +261,7 @@ fn events(state: &State, params: &Params) -> Result<Json, HttpError> {
         connection: connection.or(of),
         trigger,
         since: params.instant("since", state.world.clock.now())?,
+        misfit: params.flag("misfit")?,
         before: params.number("after")?,
         limit,
     };

@@ -41,6 +41,14 @@ pub(super) fn page(state: &State) -> String {
     page.single("flow_flows_live", "gauge", "Flows that are live.", live.flows.len());
     page.single("flow_files_broken", "gauge", "Files whose newest version does not compile.", live.broken.len());
 
+    page.family("flow_alarms", "gauge", "Alarms that are active, by kind.");
+    for (kind, count) in super::alarms::by_kind(state) {
+        page.sample("flow_alarms", &[("kind", kind)], count);
+    }
+    let paused = live.flows.iter().filter(|flow| state.engine.paused_since(&flow.id).is_some()).count();
+    page.single("flow_flows_paused", "gauge", "Live flows that are paused, by hand or by themselves.", paused);
+    page.single("flow_events_misfit_total", "counter", "Events of which something did not fit.", stats.misfits);
+
     let polls = state.polls.status();
     page.family("flow_poll_lag_seconds", "gauge", "Time since a source was last polled with success.");
     for ((connection, source), status) in &polls {

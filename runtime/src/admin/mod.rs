@@ -3,6 +3,7 @@
 //! Everything that changes something is a POST and needs a header that no form can send. Texts from outside stand in
 //! JSON strings only.
 
+mod alarms;
 mod api;
 mod guard;
 mod metrics;

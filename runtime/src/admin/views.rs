@@ -1,5 +1,7 @@
 //! What the admin API shows of flows and connections.
 
+use std::collections::BTreeMap;
+
 use flow_plan::{Flow, Outline, TriggerUse};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
@@ -8,10 +10,15 @@ use super::State;
 use crate::engine::{ConnectionState, OnVersion, OnVersions};
 use crate::live::{BrokenFile, Live, LiveConnection};
 use crate::poll::PollStatus;
+use crate::store::Alarm;
 use flow_functions::rfc3339;
 
 pub(super) fn status(state: &State) -> Json {
     let live = state.engine.live();
+    let alarms = super::alarms::active(state).unwrap_or_else(|error| {
+        tracing::warn!(%error, "alarms could not be read");
+        Vec::new()
+    });
     let paused = live.flows.iter().filter(|flow| state.engine.paused_since(&flow.id).is_some()).count();
     let (accepted, duplicates, refused) = state.counters.read();
     json!({
@@ -21,6 +28,7 @@ pub(super) fn status(state: &State) -> Json {
         "public_url": state.public_url,
         "flows": { "live": live.flows.len(), "paused": paused },
         "broken": broken(&live),
+        "alarms": alarms.iter().map(|alarm| alarm.to_json()).collect::<Vec<_>>(),
         "connections": connections(state)["connections"],
         "webhooks": { "accepted": accepted, "duplicates": duplicates, "refused": refused },
         "engine": state.engine.stats(),
@@ -46,12 +54,21 @@ fn broken(live: &Live) -> Vec<Json> {
 pub(super) fn flows(state: &State) -> Json {
     let live = state.engine.live();
     let mut clock = state.engine.clock_starts();
-    let flows: Vec<Json> = live.flows.iter().map(|flow| brief(state, flow, clock.remove(&flow.id))).collect();
+    let pauses = pauses(state);
+    let flows: Vec<Json> =
+        live.flows.iter().map(|flow| brief(state, flow, clock.remove(&flow.id), pauses.get(&flow.id))).collect();
     json!({ "flows": flows, "broken": broken(&live), "versions": old_versions(state, None) })
 }
 
+fn pauses(state: &State) -> BTreeMap<String, Alarm> {
+    state.engine.pauses().unwrap_or_else(|error| {
+        tracing::warn!(%error, "pauses could not be read");
+        BTreeMap::new()
+    })
+}
+
 /// `clock` is what starts the flow beside events.
-fn brief(state: &State, flow: &Flow, clock: Option<Vec<Json>>) -> Json {
+fn brief(state: &State, flow: &Flow, clock: Option<Vec<Json>>, pause: Option<&Alarm>) -> Json {
     json!({
         "id": flow.id,
         "name": flow.name,
@@ -62,6 +79,7 @@ fn brief(state: &State, flow: &Flow, clock: Option<Vec<Json>>) -> Json {
         "triggers": flow.triggers.iter().map(trigger).collect::<Vec<_>>(),
         "clock": clock.unwrap_or_default(),
         "paused_since": state.engine.paused_since(&flow.id).map(rfc3339),
+        "pause": pause.map(|pause| json!({ "by": pause.by, "reason": pause.reason, "missed": pause.count })),
     })
 }
 
@@ -72,7 +90,7 @@ fn trigger(trigger: &TriggerUse) -> String {
 pub(super) fn flow(state: &State, id: &str) -> Option<Json> {
     let live = state.engine.live();
     let flow = live.flows.iter().find(|flow| flow.id == id)?;
-    let mut json = brief(state, flow, state.engine.clock_starts().remove(id));
+    let mut json = brief(state, flow, state.engine.clock_starts().remove(id), pauses(state).get(id));
     let object = json.as_object_mut()?;
     object.insert("docs".to_owned(), json!(flow.docs));
     object.insert("versions".to_owned(), old_versions(state, Some(id)));

@@ -15,6 +15,27 @@ pub(super) struct Row {
     pub(super) begun: Timestamp,
     /// How long the daemon did not run since the beginning of the period, in milliseconds: for calendar units.
     pub(super) down_ms: i64,
+    /// It did not start often enough when that was last judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) silent: Option<Silent>,
+}
+
+impl Row {
+    /// Returns the row of a rule that is watched from now on.
+    pub(super) fn new(begun: Timestamp) -> Self {
+        Self { begun, down_ms: 0, silent: None }
+    }
+}
+
+/// Periods, one after the other, in which a flow did not start often enough.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Silent {
+    /// When that was first noticed.
+    pub(super) since: Timestamp,
+    /// When it was last.
+    pub(super) last: Timestamp,
+    /// How many there are.
+    pub(super) periods: u64,
 }
 
 pub(super) fn key(rule: &Expect) -> String {
@@ -50,18 +71,42 @@ pub(super) enum Verdict {
 /// Judges at `due`, which has come.
 pub(super) fn judge(rule: &Expect, row: &Row, starts: &[Timestamp], due: Timestamp) -> Verdict {
     let count = usize::try_from(rule.count).unwrap_or(usize::MAX);
-    let next = Row { begun: due, down_ms: 0 };
+    let next = Row::new(due);
+    let silent = || {
+        let before = row.silent.as_ref();
+        let since = before.map_or(due, |before| before.since);
+        let periods = before.map_or(0, |before| before.periods).saturating_add(1);
+        Verdict::Silent(Row { silent: Some(Silent { since, last: due, periods }), ..next.clone() })
+    };
     match &rule.every {
         Rate::Calendar { unit, zone } => {
             let (begin, end) = period(later_than(due), *unit, zone);
             let within = starts.iter().filter(|at| begin <= **at && **at < end).count();
             let half = end.duration_since(begin).as_millis() / 2;
-            // Who was not there for most of the time has nothing to say about it.
-            if within >= count || i128::from(row.down_ms) > half { Verdict::Well(next) } else { Verdict::Silent(next) }
+            if within >= count {
+                Verdict::Well(next)
+            } else if i128::from(row.down_ms) > half {
+                // Who was not there for most of the time has nothing to say about it.
+                Verdict::Well(Row { silent: row.silent.clone(), ..next })
+            } else {
+                silent()
+            }
         }
         // Where it had started often enough it would be due later.
-        Rate::Sliding(_) => Verdict::Silent(next),
+        Rate::Sliding(_) => silent(),
     }
+}
+
+/// Tells whether a flow that was silent starts often enough again.
+pub(super) fn is_well(rule: &Expect, starts: &[Timestamp], now: Timestamp) -> bool {
+    let count = usize::try_from(rule.count).unwrap_or(usize::MAX);
+    let from = match &rule.every {
+        Rate::Calendar { unit, zone } => period(now, *unit, zone).0,
+        Rate::Sliding(millis) => {
+            now.checked_sub(SignedDuration::from_millis(i64::try_from(*millis).unwrap_or(i64::MAX))).unwrap_or(Timestamp::MIN)
+        }
+    };
+    starts.iter().filter(|at| **at >= from).count() >= count
 }
 
 /// An instant in the period that ends at `end`.

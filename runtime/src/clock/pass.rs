@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::sync::{Blind, alive_key, change, moved, sync, tally};
 use super::{BLIND, Item, LOOK, STEP_BACK, TIME, absence, event, expect, fold, later, read, schedule};
+use crate::alarm;
 use crate::engine::{Refused, Shared, announce_silence, take_in};
 use crate::event::Incoming;
 use crate::store::{AcceptBatch, Before, BookChange, BookKey, BookRow, StoreError};
@@ -80,7 +81,8 @@ async fn work(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>,
     }
     read::begin_due(shared, now);
     heartbeat(shared, now).await?;
-    Ok(shared.clockwork.inner().next(now, shared.world.clock.can_jump()))
+    let notice = alarm::announce_due(shared, now).await?;
+    Ok(shared.clockwork.inner().next(now, shared.world.clock.can_jump()).into_iter().chain(notice).min())
 }
 
 impl super::Inner {
@@ -249,11 +251,16 @@ async fn expected(
     let known: expect::Row = row.read()?;
     let starts = tally(shared, &key.owner)?;
     let due = expect::due(rule, &known, &starts);
+    let mut batch = Batch::default();
     if due > now {
         shared.clockwork.inner().set_due(key, Some(due));
+        if known.silent.is_some() && expect::is_well(rule, &starts, now) {
+            tracing::info!(flow = key.owner, "the flow starts as often as it should again");
+            batch.write(key, row, BookRow::of(&expect::Row { silent: None, ..known }, None)?);
+            batch.commit(shared, crate::engine::FLOW).await?;
+        }
         return Ok(());
     }
-    let mut batch = Batch::default();
     let mut next = match expect::judge(rule, &known, &starts, due) {
         expect::Verdict::Well(next) => next,
         expect::Verdict::Silent(next) => {

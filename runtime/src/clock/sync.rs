@@ -237,7 +237,7 @@ fn first_row(item: &Item, now: Timestamp) -> Result<BookRow, StoreError> {
     match item {
         Item::Schedule(_) => BookRow::of(&schedule::Row { anchor: now, handled: now }, None),
         Item::Absence { .. } => BookRow::of(&absence::Row { since: now, seen: None, fired: false }, None),
-        Item::Expect(_) => BookRow::of(&expect::Row { begun: now, down_ms: 0 }, None),
+        Item::Expect(_) => BookRow::of(&expect::Row::new(now), None),
         Item::State { .. } => BookRow::of(&fold::Row { first: now, stretch: None }, None),
     }
 }
@@ -276,7 +276,7 @@ fn expect_moved(rule: &flow_plan::Expect, known: &expect::Row, starts: &[Timesta
             // The time that counts began with the start that it is counted from.
             let length = SignedDuration::from_millis(i64::try_from(*millis).unwrap_or(i64::MAX));
             let from = expect::due(rule, known, starts).checked_sub(length).unwrap_or(known.begun);
-            expect::Row { begun: blind.moved(from), down_ms: 0 }
+            expect::Row { silent: known.silent.clone(), ..expect::Row::new(blind.moved(from)) }
         }
         Rate::Calendar { unit, zone } => {
             let due = expect::due(rule, known, starts);
@@ -284,7 +284,7 @@ fn expect_moved(rule: &flow_plan::Expect, known: &expect::Row, starts: &[Timesta
             let from = blind.from.unwrap_or(begin).clamp(begin, due.max(begin));
             let down = blind.until.min(due).duration_since(from).max(SignedDuration::ZERO);
             let down_ms = known.down_ms.saturating_add(i64::try_from(down.as_millis()).unwrap_or(i64::MAX));
-            expect::Row { begun: known.begun, down_ms }
+            expect::Row { begun: known.begun, down_ms, silent: known.silent.clone() }
         }
     }
 }

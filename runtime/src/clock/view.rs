@@ -6,11 +6,47 @@ use flow_plan::{Gaps, Value};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
+use super::sync::tally;
 use super::{Clockwork, Item, absence, expect, fold};
+use crate::engine::{Shared, expectation};
+use crate::store::StoreError;
 use flow_functions::rfc3339;
 
 fn time(at: Option<Timestamp>) -> Json {
     at.map_or(Json::Null, |at| Json::String(rfc3339(at)))
+}
+
+/// A flow that does not start as often as it should.
+#[derive(Debug)]
+pub(crate) struct Silence {
+    pub(crate) flow: String,
+    /// When it was first and last noticed.
+    pub(crate) since: Timestamp,
+    pub(crate) last: Timestamp,
+    /// How many periods there were.
+    pub(crate) periods: u64,
+    pub(crate) reason: String,
+}
+
+/// Returns the flows that did not start as often as they should, and have not done so since.
+pub(crate) fn silences(shared: &Shared, now: Timestamp) -> Result<Vec<Silence>, StoreError> {
+    let waits: Vec<_> = {
+        let inner = shared.clockwork.inner();
+        let expected = inner.entries.iter().filter_map(|(key, entry)| match &entry.item {
+            Item::Expect(rule) => Some((key.owner.clone(), rule.clone(), entry.row.read::<expect::Row>().ok()?.silent?)),
+            Item::Schedule(_) | Item::Absence { .. } | Item::State { .. } => None,
+        });
+        expected.collect()
+    };
+    let mut silences = Vec::new();
+    for (flow, rule, silent) in waits {
+        if !expect::is_well(&rule, &tally(shared, &flow)?, now) {
+            let reason = expectation(&rule);
+            silences.push(Silence { flow, since: silent.since, last: silent.last, periods: silent.periods, reason });
+        }
+    }
+    silences.sort_by(|left, right| left.flow.cmp(&right.flow));
+    Ok(silences)
 }
 
 impl Clockwork {

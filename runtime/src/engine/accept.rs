@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::announce::{self, DEEPEST};
 use super::{Current, Engine, Shared, causes, locked};
+use crate::alarm;
 use crate::clock;
 use crate::event::{AcceptError, Accepted, Cursor, Incoming, Origin, Via};
 use crate::executor::{Job, head_of};
@@ -19,7 +20,8 @@ use crate::limit::Limited;
 use crate::matcher::{Group, MatchedFlow, MatchedStart};
 use crate::run::{Run, apply};
 use crate::store::{
-    AcceptBatch, AcceptedEvent, Admission, BookChange, BookKey, Follows, NewEvent, NewRun, NewStart, StoreError, StoredEvent,
+    AcceptBatch, AcceptedEvent, Admission, BookChange, BookKey, Follows, LOOPS, Missed, NewEvent, NewRun, NewStart, StoreError,
+    StoredEvent, WAS_PAUSED,
 };
 
 impl Engine {
@@ -168,6 +170,18 @@ pub(super) fn settle(shared: &Shared, prepared: Vec<Prepared>, accepted: Vec<Acc
         let counter = if accepted.duplicate { &shared.counters.duplicates } else { &shared.counters.events };
         counter.fetch_add(1, Ordering::Relaxed);
         let received_at = event.new.event.received_at;
+        for (flow, reason) in &accepted.paused {
+            shared.was_paused_by_itself(flow, reason, received_at);
+        }
+        if !event.new.event.misfits.is_empty() && !accepted.duplicate {
+            shared.counters.misfits.fetch_add(1, Ordering::Relaxed);
+        }
+        for misfit in &accepted.raised {
+            alarm::log_misfit(&event.new.event, misfit);
+        }
+        if accepted.notices {
+            shared.clockwork.wake(shared);
+        }
         shared.clockwork.heard(shared, &event.ends, received_at);
         let mut runs = Vec::new();
         for (jobs, admissions) in event.jobs.into_iter().zip(accepted.admissions) {
@@ -221,7 +235,9 @@ pub(super) fn admitted(
             runs.push(run);
         }
         Admission::Dropped(reason) => tracing::debug!(flow, reason, "the event does not start the flow"),
-        Admission::Paused(reason) => shared.pause_by_limit(&flow, &reason, received_at),
+        Admission::Paused(reason) | Admission::Flooded(reason) => {
+            shared.was_paused_by_itself(&flow, &reason, received_at);
+        }
     }
 }
 
@@ -255,11 +271,14 @@ pub(super) fn prepare(
         Some(only) => triggers.into_iter().filter(|name| name == only).collect(),
         None => triggers,
     };
+    let about = About::of(incoming.via, incoming.event_type.as_deref(), &incoming.payload);
+    let mut cause = about.as_ref().and_then(|about| about.run.clone());
     if incoming.origin == Origin::External
-        && let Some(depth) = causes::cause(shared, connection, source, &triggers, &incoming.payload, received_at)
+        && let Some((depth, run)) = causes::cause(shared, connection, source, &triggers, &incoming.payload, received_at)
     {
         incoming.origin = Origin::Flow;
         incoming.depth = incoming.depth.max(depth);
+        cause = run;
     }
     let known = known_event(shared, connection, &incoming.id).map_err(|error| refused(&error))?;
     let nothing_new = known.as_ref().is_some_and(|known| triggers.iter().all(|trigger| known.triggers.contains(trigger)));
@@ -281,20 +300,19 @@ pub(super) fn prepare(
     let mut jobs = Vec::new();
     let mut ends = Vec::new();
     let mut follows = Vec::new();
-    if !nothing_new && incoming.depth > DEEPEST {
-        let id = &incoming.id;
-        tracing::error!(connection, id, "flows cause each other's events, {DEEPEST} deep: this one starts none");
-    } else if !nothing_new {
+    let mut missed = Vec::new();
+    let mut misfits = Vec::new();
+    if !nothing_new {
         ends = payload.watched(&head, settings);
-        let about = about(incoming.via, &incoming.payload);
+        misfits = payload.misfits(&head, settings, incoming.only_trigger.as_deref());
         let before = match &known {
             Some(known) => flows_of(shared, known.seq).map_err(|error| refused(&error))?,
             None => Vec::new(),
         };
-        let skip = |flow: &str| {
-            about.as_deref() == Some(flow) || before.iter().any(|known| known == flow) || shared.paused_since(flow).is_some()
-        };
-        for start in payload.starts(&head, settings, incoming.only_trigger.as_deref(), &skip) {
+        let skip =
+            |flow: &str| about.as_ref().is_some_and(|about| about.flow == flow) || before.iter().any(|known| known == flow);
+        for mut start in payload.starts(&head, settings, incoming.only_trigger.as_deref(), &skip) {
+            missed.extend(take_missed(shared, &head, &mut start));
             let live = Beginning { at: head.received_at, replay: None };
             let (start, started) = begin(shared, current, &head, start, live, &mut follows)?;
             starts.push(start);
@@ -313,18 +331,64 @@ pub(super) fn prepare(
         via: incoming.via,
         origin: incoming.origin,
         depth: incoming.depth,
+        cause,
+        misfits,
         payload: incoming.payload,
     };
-    Ok(Prepared { id: incoming.id, new: NewEvent { event, starts }, jobs, known: nothing_new, ends, follows })
+    let death_of = about.filter(|about| about.is_one_death).map(|about| about.flow);
+    let new = NewEvent { event, starts, missed, death_of };
+    Ok(Prepared { id: incoming.id, new, jobs, known: nothing_new, ends, follows })
 }
 
 /// The flow that an event of the engine's own is about: it does not hear of itself.
 pub(crate) fn about(via: Via, payload: &[u8]) -> Option<String> {
-    if via != Via::Engine {
-        return None;
+    About::of(via, None, payload).map(|about| about.flow)
+}
+
+/// Takes the flows out of a start that are not to begin: those that are paused, and all where flows cause each other's
+/// events too deep.
+fn take_missed(shared: &Shared, event: &EventHead, start: &mut MatchedStart) -> Vec<Missed> {
+    let loops = event.depth > DEEPEST;
+    let paused = |flow: &str| shared.paused_since(flow).is_some();
+    let kept = |matched: &MatchedFlow| loops || paused(&matched.flow.id);
+    if !start.flows.iter().any(kept) {
+        return Vec::new();
     }
-    let payload: serde_json::Value = crate::json::read(payload).ok()?;
-    payload.pointer("/data/flow")?.as_str().map(str::to_owned)
+    let (missed, begins) = std::mem::take(&mut start.flows).into_iter().partition::<Vec<_>, _>(kept);
+    start.flows = begins;
+    let miss = |matched: MatchedFlow| {
+        let pauses = loops && !paused(&matched.flow.id);
+        let why = if pauses {
+            format!("{LOOPS} {} runs stand behind this one, and the daemon goes no deeper", event.depth)
+        } else {
+            WAS_PAUSED.to_owned()
+        };
+        Missed { flow: matched.flow.id.clone(), why, pauses }
+    };
+    missed.into_iter().map(miss).collect()
+}
+
+/// What an event of the engine's own is about.
+struct About {
+    /// The flow: it does not hear of itself.
+    flow: String,
+    /// The run.
+    run: Option<String>,
+    /// It is the death of one run, and no more.
+    is_one_death: bool,
+}
+
+impl About {
+    fn of(via: Via, event_type: Option<&str>, payload: &[u8]) -> Option<Self> {
+        if via != Via::Engine {
+            return None;
+        }
+        let payload: serde_json::Value = crate::json::read(payload).ok()?;
+        let data = payload.get("data")?;
+        let text = |name: &str| data.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
+        let is_one_death = event_type == Some("dead") && data.get("runs").is_none();
+        Some(Self { flow: text("flow")?, run: text("run"), is_one_death })
+    }
 }
 
 fn known_event(shared: &Shared, connection: &str, id: &str) -> Result<Option<StoredEvent>, StoreError> {
@@ -386,10 +450,18 @@ pub(super) fn begin(
             of_run.push(Follows { from, event: report.new.clone() });
             follows.push(report);
         }
-        runs.push(NewRun { head, entries: vec![entry], limited, tally, follows: of_run });
+        // Whoever replays has asked for it.
+        let flood = if replayed { None } else { flood_of(shared, &job.flow) };
+        runs.push(NewRun { head, entries: vec![entry], limited, tally, flood, follows: of_run });
         jobs.push(job);
     }
     Ok((NewStart { trigger: start.trigger, key, runs }, jobs))
+}
+
+/// How often a flow may start in an hour. One that says itself how often is taken at its word.
+fn flood_of(shared: &Shared, flow: &Flow) -> Option<u32> {
+    let says_itself = flow.limits.at_most.iter().any(|limit| limit.per.is_empty());
+    Some(shared.options.flood).filter(|most| *most > 0 && !says_itself)
 }
 
 /// Returns the plans of all that may begin: which of them are in the store already the store knows.

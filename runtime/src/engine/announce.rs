@@ -13,7 +13,7 @@ use super::{Shared, causes};
 use crate::event::{AcceptError, Incoming, Origin, Via};
 use crate::executor::Job;
 use crate::run::{Run, Status, Step, StepStatus};
-use crate::store::{BookChange, FollowsFrom, RunUpdate, StoreError};
+use crate::store::{BookChange, FollowsFrom, Notice, RunUpdate, StoreError};
 use flow_functions::rfc3339;
 
 /// The connection that such events come from.
@@ -122,9 +122,33 @@ fn often(count: u32, every: &Rate) -> String {
     format!("{count} time{} per {within}", if count == 1 { "" } else { "s" })
 }
 
+/// Returns the event that a notice becomes; `None` where nobody hears it.
+pub(crate) fn announce_notice(shared: &Shared, id: String, flow: &str, error: &str, notice: &Notice) -> Option<Incoming> {
+    if !is_heard(shared, &notice.kind) {
+        return None;
+    }
+    let mut data = json!({ "flow": flow, "error": error });
+    if let Some(data) = data.as_object_mut() {
+        data.extend(notice.run.iter().map(|run| ("run".to_owned(), json!(run))));
+        data.extend(notice.event.iter().map(|event| ("event_id".to_owned(), json!(event))));
+        data.extend(notice.of.iter().flat_map(|(connection, trigger)| {
+            [("connection".to_owned(), json!(connection)), ("trigger".to_owned(), json!(trigger))]
+        }));
+        if notice.untold > 0 {
+            data.insert("runs".to_owned(), json!(notice.untold));
+        }
+    }
+    Some(report(&notice.kind, id, notice.from, 1, data))
+}
+
+/// Returns what a flow was to do, for people.
+pub(crate) fn expectation(rule: &Expect) -> String {
+    format!("it should have started at least {}", often(rule.count, &rule.every))
+}
+
 /// Returns the event that says of a flow that it did not start as often as it should; `None` where nobody hears it.
 pub(crate) fn announce_silence(shared: &Shared, flow: &str, rule: &Expect, at: Timestamp) -> Option<Incoming> {
-    let error = format!("it should have started at least {}", often(rule.count, &rule.every));
+    let error = expectation(rule);
     tracing::error!(flow, "the flow is silent: {error}");
     if !is_heard(shared, "silent") {
         return None;
@@ -178,7 +202,9 @@ pub(crate) fn events_of(shared: &Shared, job: &Job, announcements: &[Announcemen
                 data.extend(job.run.death.filter(|_| what.dead).map(|death| ("death".to_owned(), json!(death))));
             }
             let id = format!("{}:{}:{kind}", job.run.id(), what.entries);
-            report(kind, id, what.at, start.event.depth.saturating_add(1), data)
+            // At the end of a chain it is announced all the same, and nothing can follow from that.
+            let depth = start.event.depth.saturating_add(1).min(DEEPEST);
+            report(kind, id, what.at, depth, data)
         })
     };
     announcements.iter().filter_map(of).collect()

@@ -35,18 +35,21 @@ pub(crate) struct Touched {
 }
 
 /// By which run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct By {
     /// How deep its own event was.
     depth: u16,
     until: Timestamp,
+    /// Its id.
+    #[serde(default)]
+    run: Option<String>,
 }
 
 /// What actions touched a moment ago.
 pub(crate) type Causes = HashMap<Touched, Timed>;
 
 /// By which run, as it is kept in memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Timed(By);
 
 impl Touched {
@@ -96,7 +99,13 @@ fn id_of(value: &Value) -> Option<String> {
 }
 
 /// Returns the rows of what was touched, and takes some out that are too old.
-pub(crate) fn changes(shared: &Shared, touched: &[Touched], depth: u16, now: Timestamp) -> Result<Vec<BookChange>, StoreError> {
+pub(crate) fn changes(
+    shared: &Shared,
+    touched: &[Touched],
+    run: &str,
+    depth: u16,
+    now: Timestamp,
+) -> Result<Vec<BookChange>, StoreError> {
     if touched.is_empty() {
         return Ok(Vec::new());
     }
@@ -105,7 +114,7 @@ pub(crate) fn changes(shared: &Shared, touched: &[Touched], depth: u16, now: Tim
     let mut changes: Vec<BookChange> =
         shared.store.book_due(CAUSED, now, FORGET)?.0.into_iter().map(|(key, _)| change(key, None)).collect();
     for one in touched {
-        changes.push(change(one.row(), Some(BookRow::of(&By { depth, until }, Some(until))?)));
+        changes.push(change(one.row(), Some(BookRow::of(&By { depth, until, run: Some(run.to_owned()) }, Some(until))?)));
     }
     Ok(changes)
 }
@@ -122,7 +131,8 @@ pub(super) fn noted(shared: &Shared, changes: &[BookChange]) {
     }
 }
 
-/// Returns how deep an event of these triggers stands behind the run that caused it; `None` where somebody else did.
+/// Returns how deep an event of these triggers stands behind the run that caused it, and that run; `None` where somebody
+/// else did.
 pub(super) fn cause(
     shared: &Shared,
     connection: &str,
@@ -130,7 +140,7 @@ pub(super) fn cause(
     triggers: &[String],
     payload: &[u8],
     now: Timestamp,
-) -> Option<u16> {
+) -> Option<(u16, Option<String>)> {
     if locked(&shared.causes).is_empty() {
         return None;
     }
@@ -152,5 +162,5 @@ pub(super) fn cause(
         let touched = Touched { connection: connection.to_owned(), trigger: (*trigger).clone(), id };
         causes.get(&touched).filter(|by| by.0.until >= now)
     });
-    found.next().map(|by| by.0.depth.saturating_add(1))
+    found.next().map(|by| (by.0.depth.saturating_add(1), by.0.run.clone()))
 }

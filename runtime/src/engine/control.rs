@@ -31,11 +31,32 @@ pub enum CancelOutcome {
     Ended(Status),
 }
 
+/// What became of a dismissal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DismissOutcome {
+    /// The run is not among the dead any more.
+    Dismissed,
+    /// There is no such run.
+    NotFound,
+    /// It is not dead.
+    NotDead(Status),
+}
+
+/// A pause that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resumed {
+    /// Since when the flow was paused.
+    pub since: jiff::Timestamp,
+    /// How many events were kept that would have started it.
+    pub missed: u64,
+}
+
 impl Shared {
-    /// A limit of a flow says `otherwise pause`, and the store has paused it at `since`.
-    pub(crate) fn pause_by_limit(&self, flow: &str, reason: &str, since: jiff::Timestamp) {
+    /// The store has paused a flow at `since`: by `otherwise pause` of its own, since it started too often, or since it and
+    /// others cause each other's events.
+    pub(crate) fn was_paused_by_itself(&self, flow: &str, reason: &str, since: jiff::Timestamp) {
         self.paused.write().unwrap_or_else(PoisonError::into_inner).entry(flow.to_owned()).or_insert(since);
-        tracing::error!(flow, reason, "the flow is paused by its own limit; `flowd resume` lets it go on");
+        tracing::error!(flow, reason, "the flow is paused; events are kept, and `flowd resume` lets it go on");
     }
 
     /// A run took the turn of another one, which the store has cancelled.
@@ -134,6 +155,24 @@ impl Engine {
         }
     }
 
+    /// Dismisses a dead run: somebody has looked at it, and nothing more is to be done. It goes with the other runs that have
+    /// ended, when they are old enough.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written.
+    pub async fn dismiss(&self, run: &str) -> Result<DismissOutcome, StoreError> {
+        match self.shared.store.run(run)? {
+            None => return Ok(DismissOutcome::NotFound),
+            Some(head) if head.status != Status::Dead => return Ok(DismissOutcome::NotDead(head.status)),
+            Some(_) => {}
+        }
+        match self.cancel(run).await? {
+            CancelOutcome::Cancelled => Ok(DismissOutcome::Dismissed),
+            CancelOutcome::NotFound => Ok(DismissOutcome::NotFound),
+            CancelOutcome::Ended(status) => Ok(DismissOutcome::NotDead(status)),
+        }
+    }
+
     /// Pauses a flow: events start it no more until it is resumed. Its runs go on. Returns whether there is such a flow.
     ///
     /// # Errors
@@ -156,13 +195,22 @@ impl Engine {
     /// # Errors
     /// Where the store cannot be written.
     pub async fn resume(&self, flow: &str) -> Result<bool, StoreError> {
+        Ok(self.resume_and_tell(flow).await?.is_some())
+    }
+
+    /// As [`Engine::resume`]; returns what the pause was.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written.
+    pub async fn resume_and_tell(&self, flow: &str) -> Result<Option<Resumed>, StoreError> {
+        let pause = self.pauses()?.remove(flow);
         self.shared.store.set_paused(flow, None).await?;
         let was = self.shared.paused.write().unwrap_or_else(PoisonError::into_inner).remove(flow);
         if let Some(since) = was {
             self.shared.was_paused(flow, since, self.shared.world.clock.now());
             tracing::info!(flow, "flow goes on");
         }
-        Ok(was.is_some())
+        Ok(was.map(|since| Resumed { since, missed: pause.map_or(0, |pause| pause.count) }))
     }
 
     /// Tells since when a flow is paused.

@@ -27,6 +27,7 @@ pub(crate) struct Counters {
     pub(crate) attempts: AtomicU64,
     pub(crate) failures: AtomicU64,
     pub(crate) panics: AtomicU64,
+    pub(crate) misfits: AtomicU64,
 }
 
 /// How the engine is doing.
@@ -52,6 +53,8 @@ pub struct Stats {
     pub failures: u64,
     /// Panics contained: bugs of ours.
     pub panics: u64,
+    /// Events of which something did not fit.
+    pub misfits: u64,
     /// Runs that wait for their turn.
     pub queued: u64,
     /// Steps that are performed.
@@ -181,6 +184,7 @@ impl Engine {
             attempts: get(&counters.attempts),
             failures: get(&counters.failures),
             panics: get(&counters.panics),
+            misfits: get(&counters.misfits),
             queued: queue.queued() as u64,
             in_flight: queue.in_flight() as u64,
             active,
@@ -243,7 +247,17 @@ impl StoredEvent {
             "occurred_at": self.occurred_at.map(rfc3339),
             "received_at": rfc3339(self.received_at),
             "via": self.via,
+            "origin": self.origin,
         });
+        if let Some(object) = json.as_object_mut() {
+            if self.depth > 0 {
+                object.insert("depth".to_owned(), json!(self.depth));
+            }
+            object.extend(self.cause.iter().map(|run| ("caused_by".to_owned(), json!(run))));
+            if !self.misfits.is_empty() {
+                object.insert("misfits".to_owned(), json!(self.misfits));
+            }
+        }
         if let (true, Some(object)) = (with_payload, json.as_object_mut()) {
             let payload = crate::json::read(&self.payload).unwrap_or(Json::Null);
             object.insert("payload".to_owned(), payload);

@@ -199,7 +199,9 @@ async fn start(
                     match &admission {
                         Admission::Started { .. } => tell(event, Verdict::Started, "", Some(run)),
                         Admission::Held { .. } => tell(event, Verdict::Started, "it is held back by a limit", Some(run)),
-                        Admission::Dropped(reason) | Admission::Paused(reason) => tell(event, Verdict::Limited, reason, None),
+                        Admission::Dropped(reason) | Admission::Paused(reason) | Admission::Flooded(reason) => {
+                            tell(event, Verdict::Limited, reason, None);
+                        }
                     }
                     admitted(shared, job, admission, now, &mut Vec::new(), &mut ready);
                 }

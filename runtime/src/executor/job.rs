@@ -71,7 +71,7 @@ impl Job {
         let wake_at = head.wake_at;
         let events = engine::events_of(shared, self, &self.announcements);
         let depth = self.run.start.as_ref().map_or(0, |start| start.event.depth);
-        let touched = engine::changes_of_causes(shared, &self.touched, depth, shared.world.clock.now())?;
+        let touched = engine::changes_of_causes(shared, &self.touched, self.run.id(), depth, shared.world.clock.now())?;
         engine::update(shared, RunUpdate { head, entries: self.unwritten.clone() }, events, touched).await?;
         self.unwritten.clear();
         self.touched.clear();

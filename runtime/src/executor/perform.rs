@@ -11,8 +11,9 @@ use super::confirm;
 use super::job::{Job, load};
 use super::queue::Turn;
 use super::{awaited, jitter, take_turns, wake};
+use crate::alarm::Line;
 use crate::answer;
-use crate::engine::Shared;
+use crate::engine::{Shared, locked};
 use crate::eval::{Scope, eval};
 use crate::journal::{Outcome, What};
 use crate::limit;
@@ -176,7 +177,22 @@ pub(super) fn announce(shared: &Shared, job: &Job) {
     counter.fetch_add(1, Ordering::Relaxed);
     let (run, flow, reason) = (job.run.id(), job.flow.id.as_str(), job.run.reason.as_deref().unwrap_or(""));
     match job.run.status {
-        Status::Dead => tracing::error!(flow, run, reason, "run died; it is kept and can be retried"),
+        Status::Dead => {
+            let line = locked(&shared.said).line(flow, shared.world.clock.now());
+            match line {
+                Line::Says { unsaid: 0 } => tracing::error!(flow, run, reason, "run died; it is kept and can be retried"),
+                Line::Says { unsaid } => {
+                    tracing::error!(flow, run, reason, unsaid, "run died; it is kept and can be retried, as are those not said");
+                }
+                Line::Last => tracing::error!(
+                    flow,
+                    run,
+                    reason,
+                    "run died; it is kept and can be retried. Those of the next minutes are kept too and not said one by one"
+                ),
+                Line::Silent => tracing::debug!(flow, run, reason, "run died"),
+            }
+        }
         _ => match &job.run.handled {
             Some(handled) => tracing::warn!(flow, run, failure = handled, "run ended after its flow handled a failure"),
             None => tracing::debug!(flow, run, status = job.run.status.as_str(), "run ended"),

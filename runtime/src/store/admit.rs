@@ -5,7 +5,9 @@ use flow_schedule::after;
 use jiff::Timestamp;
 
 use super::StoreError;
+use super::alarms::{self, PausedBy};
 use super::backend::Write;
+use super::flood::Starts;
 use super::put::{encode, put_unlimited};
 use super::query::decode;
 use super::records::{Admission, NewRun, RunHead};
@@ -32,15 +34,19 @@ pub(super) fn tally_ends(value: &[u8]) -> i64 {
     number_at(value, 0).unwrap_or(0).cast_signed()
 }
 
-/// Why an event does not start a flow that its limit has paused a moment before.
-const WHILE_PAUSED: &str = "the flow was paused when it came";
+/// Why an event does not start a flow that is paused.
+pub(crate) const WAS_PAUSED: &str = "the flow was paused when it came";
 /// How the reason of the event ends by which a limit pauses its flow.
 const AND_PAUSES: &str = "and the flow says `otherwise pause`";
+/// How the reason of the event ends by which a flow is flooded.
+const AND_NOT_SAID: &str = "which is more than a flow may unless it says so";
+/// How the reason of the event begins by which flows are paused that cause each other's events.
+pub(crate) const LOOPS: &str = "flows cause each other's events:";
 
 /// Tells whether what is kept with an event of a flow that it did not start says that the flow was paused: then the event
 /// has not been decided about.
 pub(crate) fn kept_by_pause(reason: &str) -> bool {
-    reason == WHILE_PAUSED || reason.ends_with(AND_PAUSES)
+    reason == WAS_PAUSED || reason.ends_with(AND_PAUSES) || reason.ends_with(AND_NOT_SAID) || reason.starts_with(LOOPS)
 }
 
 fn instant(ms: i64) -> Timestamp {
@@ -52,9 +58,10 @@ pub(super) fn admit(to: &mut dyn Write, run: &NewRun, limited: &Limited) -> Resu
     let flow = &limited.flow;
     let now = run.head.started_at;
     let pauses = flow.limits.at_most.iter().any(|limit| limit.otherwise == Otherwise::Pause);
-    if pauses && to.get(&tables::paused(&flow.id))?.is_some() {
+    if pauses && alarms::is_paused(to, &flow.id)? {
         // By an event that was taken in a moment before.
-        return Ok(Admission::Dropped(WHILE_PAUSED.to_owned()));
+        alarms::count_missed(to, &flow.id, &run.head.event_id, now)?;
+        return Ok(Admission::Dropped(WAS_PAUSED.to_owned()));
     }
     if let Some(reason) = &limited.too_old {
         return Ok(Admission::Dropped(reason.clone()));
@@ -79,7 +86,7 @@ pub(super) fn admit(to: &mut dyn Write, run: &NewRun, limited: &Limited) -> Resu
             match limit.otherwise {
                 Otherwise::Drop => return Ok(Admission::Dropped(format!("{}: this one is beyond it", named(limit, key)))),
                 Otherwise::Queue => not_before = not_before.max(free),
-                Otherwise::Pause => return pause(to, &flow.id, &named(limit, key), now),
+                Otherwise::Pause => return pause(to, &run.head, &named(limit, key), now),
             }
         }
         counted.push((number, limit, key, place, tally, free));
@@ -175,9 +182,26 @@ fn window(to: &mut dyn Write, limited: &Limited, now: Timestamp) -> Result<Optio
 }
 
 /// Pauses the flow, as a person could.
-fn pause(to: &mut dyn Write, flow: &str, limit: &str, at: Timestamp) -> Result<Admission, StoreError> {
-    to.put(&tables::paused(flow), &at.as_millisecond().to_be_bytes())?;
-    Ok(Admission::Paused(format!("{limit}: this one is beyond it, {AND_PAUSES}")))
+fn pause(to: &mut dyn Write, head: &RunHead, limit: &str, at: Timestamp) -> Result<Admission, StoreError> {
+    let reason = format!("{limit}: this one is beyond it, {AND_PAUSES}");
+    alarms::pause(to, &head.flow, PausedBy::Limit, &reason, at)?;
+    alarms::count_missed(to, &head.flow, &head.event_id, at)?;
+    Ok(Admission::Paused(reason))
+}
+
+/// Pauses a flow that has started `most` times within the last hour; `None` where it has not.
+pub(super) fn flood(to: &mut dyn Write, head: &RunHead, starts: &Starts, most: u32) -> Result<Option<Admission>, StoreError> {
+    if starts.count() < u64::from(most) {
+        return Ok(None);
+    }
+    let (flow, at) = (&head.flow, head.started_at);
+    let was_paused = alarms::is_paused(to, flow)?;
+    let reason = format!("it started {most} times within an hour, {AND_NOT_SAID}");
+    if !was_paused {
+        alarms::pause_and_announce(to, flow, PausedBy::Flood, &reason, at)?;
+    }
+    alarms::count_missed(to, flow, &head.event_id, at)?;
+    Ok(Some(if was_paused { Admission::Dropped(WAS_PAUSED.to_owned()) } else { Admission::Flooded(reason) }))
 }
 
 /// Passes what is left between a run that has its turn and its beginning: `at most … otherwise queue`, and the throttle,

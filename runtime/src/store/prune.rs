@@ -94,6 +94,7 @@ fn prune_events(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> 
         for place in keys_of(from, &tables::drops_of(seq))? {
             from.remove(&place)?;
         }
+        from.remove(&tables::misfit(seq))?;
         pruned.events += 1;
     }
     Ok(next)

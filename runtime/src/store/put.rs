@@ -5,7 +5,7 @@ use flow_plan as plan;
 use super::backend::Write;
 use super::records::{RunHead, Turn};
 use super::tables::{self, number_at};
-use super::{StoreError, awaited, query, turns};
+use super::{StoreError, alarms, awaited, query, turns};
 use crate::journal::Entry;
 use crate::run::Status;
 
@@ -66,6 +66,7 @@ pub(super) fn put_unlimited(
         }
         if old.status == Status::Dead && head.status != Status::Dead {
             to.remove(&tables::dead(old.seq))?;
+            alarms::is_dead_no_more(to, old)?;
         }
     } else {
         to.put(&tables::run_order(head.seq), head.id.as_bytes())?;
@@ -78,6 +79,9 @@ pub(super) fn put_unlimited(
     }
     if head.status == Status::Dead {
         to.put(&tables::dead(head.seq), head.id.as_bytes())?;
+        if old.is_none_or(|old| old.status != Status::Dead) {
+            alarms::died(to, head)?;
+        }
     }
     let awaited_before = old.and_then(|old| old.waits.awaits.as_deref());
     awaited::subscribe(to, &head.id, awaited_before, head.waits.awaits.as_deref())?;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::book::BookChange;
-use crate::event::{Cursor, Origin, Via};
+use crate::event::{Cursor, Difference, Origin, Via};
 use crate::journal::{Entry, EventHead};
 use crate::limit::Limited;
 use crate::run::{Death, Status};
@@ -41,6 +41,12 @@ pub struct StoredEvent {
     /// How many runs of this daemon stand before it in the chain of causes.
     #[serde(default)]
     pub depth: u16,
+    /// The run whose action caused it, as far as is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// What of it does not fit, of what live flows read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub misfits: Vec<Difference>,
     /// The raw payload; kept beside the rest, not in it.
     #[serde(skip)]
     pub payload: Bytes,
@@ -207,6 +213,28 @@ pub struct NewEvent {
     pub event: StoredEvent,
     /// What it starts, per trigger.
     pub starts: Vec<NewStart>,
+    /// The flows that it would start if they were not paused.
+    pub missed: Vec<Missed>,
+    /// The flow whose run's death it announces. Of many deaths a few are announced one by one, the others together.
+    pub death_of: Option<String>,
+}
+
+impl NewEvent {
+    /// Returns an event that starts nothing yet.
+    pub fn new(event: StoredEvent) -> Self {
+        Self { event, starts: Vec::new(), missed: Vec::new(), death_of: None }
+    }
+}
+
+/// A flow that an event would start if it were not paused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missed {
+    /// The flow.
+    pub flow: String,
+    /// Why it does not start.
+    pub why: String,
+    /// It is this event that pauses it: flows cause each other's events.
+    pub pauses: bool,
 }
 
 /// What a trigger starts. It starts once per key.
@@ -231,6 +259,8 @@ pub struct NewRun {
     pub limited: Option<Box<Limited>>,
     /// So many of the flow's last starts are kept, this one among them, for whoever expects them.
     pub tally: Option<u32>,
+    /// With so many starts in an hour the flow is flooded: it is paused. `None` where they are not counted.
+    pub flood: Option<u32>,
     /// What the engine has to say of it, should it come to that.
     pub follows: Vec<Follows>,
 }
@@ -308,10 +338,12 @@ pub enum Admission {
     Dropped(String),
     /// It does not take place, and its flow is paused since, and why.
     Paused(String),
+    /// As [`Admission::Paused`], for the flow started too often; an event of its own is to announce that.
+    Flooded(String),
 }
 
 /// What became of an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AcceptedEvent {
     /// It was known.
     pub duplicate: bool,
@@ -323,6 +355,12 @@ pub struct AcceptedEvent {
     pub awaited: bool,
     /// What became of the events that follow, run by run; `None` where it did not come to that.
     pub followed: Vec<Option<AcceptedEvent>>,
+    /// The flows that it paused, and why.
+    pub paused: Vec<(String, String)>,
+    /// What of it does not fit and did before.
+    pub raised: Vec<Difference>,
+    /// There is something to be announced that is not announced with it.
+    pub notices: bool,
 }
 
 /// New entries of a run.
@@ -343,6 +381,8 @@ pub struct EventQuery {
     pub trigger: Option<String>,
     /// Received since.
     pub since: Option<Timestamp>,
+    /// Only those of which something does not fit.
+    pub misfit: bool,
     /// Older than the event with this number.
     pub before: Option<u64>,
     /// At most so many.

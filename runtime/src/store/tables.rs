@@ -31,9 +31,12 @@
 //! | `O` | number of an event that is to be offered to runs that wait | |
 //! | `b` | kind, owner, key of a row of the book | due instant or none, JSON |
 //! | `q` | kind, due instant, owner, key of a row of the book | |
+//! | `M` | kind of alarm, whom it is about, what of it | since when, how often, why |
+//! | `N` | number of an event of which something does not fit | |
 
 use jiff::Timestamp;
 
+use super::alarms::{AlarmKey, AlarmKind};
 use super::book::BookKey;
 use super::records::AwaitedBy;
 
@@ -248,4 +251,20 @@ pub(super) fn awaiting(by: &AwaitedBy, run: &str) -> Key {
 
 pub(super) fn offer(event: u64) -> Key {
     Key::of(b'O').number(event)
+}
+
+pub(super) fn alarms_of(kind: AlarmKind) -> Key {
+    Key::of(b'M').text(kind.as_str())
+}
+
+pub(super) fn alarms_about(kind: AlarmKind, subject: &str) -> Key {
+    alarms_of(kind).text(subject)
+}
+
+pub(super) fn alarm(key: &AlarmKey) -> Key {
+    alarms_about(key.kind, &key.subject).text(&key.detail)
+}
+
+pub(super) fn misfit(event: u64) -> Key {
+    Key::of(b'N').number(event)
 }

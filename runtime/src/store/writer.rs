@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::backend::{Backend, Read, Write};
+use super::flood::Starts;
 use super::in_turns::{InTurns, Pace};
 use super::put::{encode, put_plan, put_run, put_unlimited};
 use super::records::{
     AcceptBatch, AcceptedEvent, Admission, AwaitKind, FollowsFrom, NewEvent, NewStart, PruneBite, Pruned, ReplayBatch, Replayed,
     RunUpdate, Turn,
 };
-use super::{StoreError, admit, awaited, book, prune, query, replay, tables};
+use super::{AlarmKey, PausedBy, StoreError, admit, alarms, awaited, book, prune, query, replay, tables};
 use crate::world::BoxFuture;
 
 /// At most so many operations share one transaction.
@@ -49,6 +50,7 @@ enum Operation {
     Settle(String, u32),
     Offered(Vec<u64>),
     Replay(Box<ReplayBatch>),
+    EndAlarm(AlarmKey),
 }
 
 enum Reply {
@@ -211,7 +213,20 @@ fn add(turns: &Turns, woken: Vec<Turn>) {
     }
 }
 
+/// See [`alarms::is_uncounted`].
+fn count_alarms<B: Backend>(backend: &B) -> Result<(), StoreError> {
+    let mut uncounted = false;
+    backend.read(&mut |from| {
+        uncounted = alarms::is_uncounted(from)?;
+        Ok(())
+    })?;
+    if uncounted { backend.write(&mut |to| alarms::count_all(to)) } else { Ok(()) }
+}
+
 fn write_all<B: Backend>(backend: &B, waiting: &Receiver<Job>, mut health: Health, turns: &Turns) {
+    if let Err(error) = count_alarms(backend) {
+        tracing::warn!(%error, "dead runs from before could not be counted; the next start tries again");
+    }
     let mut together = 1;
     while let Ok(first) = waiting.recv() {
         let mut jobs = vec![first];
@@ -288,11 +303,15 @@ fn perform(to: &mut dyn Write, operation: &Operation, woken: &mut Vec<Turn>) -> 
             accept(to, batch).map(Reply::Accepted)
         }
         Operation::Pause(flow, Some(at)) => {
-            to.put(&tables::paused(flow), &at.as_millisecond().to_be_bytes())?;
+            alarms::pause(to, flow, PausedBy::Hand, "by hand", *at)?;
             Ok(Reply::Nothing)
         }
         Operation::Pause(flow, None) => {
-            to.remove(&tables::paused(flow))?;
+            alarms::resume(to, flow)?;
+            Ok(Reply::Nothing)
+        }
+        Operation::EndAlarm(key) => {
+            alarms::end(to, key)?;
             Ok(Reply::Nothing)
         }
         Operation::Prune(bite) => prune::prune(to, bite).map(Reply::Pruned),
@@ -372,11 +391,17 @@ fn accept_event(to: &mut dyn Write, new: &NewEvent, is_awaited: bool) -> Result<
         Some(seq) => query::event(to, seq)?,
         None => None,
     };
+    if known.is_none() && !alarms::is_told(to, new)? {
+        // It is announced together with others, as if it had been here already.
+        return Ok(AcceptedEvent { duplicate: true, notices: true, ..AcceptedEvent::default() });
+    }
     let mut awaited = is_awaited;
+    let mut changed = None;
     match &known {
         None => {
             to.put(&tables::event(new.event.seq), &encode_event(&new.event)?)?;
             to.put(&index, &new.event.seq.to_be_bytes())?;
+            changed = Some(new.event.clone());
         }
         // The same event, narrowed to another trigger by the address of the webhook.
         Some(known) => {
@@ -384,13 +409,24 @@ fn accept_event(to: &mut dyn Write, new: &NewEvent, is_awaited: bool) -> Result<
             triggers.extend(new.event.triggers.iter().filter(|trigger| !known.triggers.contains(trigger)).cloned());
             awaited &= triggers != known.triggers;
             if triggers != known.triggers {
-                let event = super::StoredEvent { triggers, ..known.clone() };
+                let mut event = super::StoredEvent { triggers, ..known.clone() };
+                event.misfits.extend(new.event.misfits.iter().filter(|misfit| !known.misfits.contains(misfit)).cloned());
                 to.put(&tables::event(known.seq), &encode_event(&event)?)?;
+                changed = Some(event);
             }
         }
     }
     if awaited {
         to.put(&tables::offer(known.as_ref().map_or(new.event.seq, |known| known.seq)), &[])?;
+    }
+    let (mut paused, mut raised) = (Vec::new(), Vec::new());
+    if let Some(event) = changed.filter(|event| !event.misfits.is_empty() || !new.missed.is_empty()) {
+        raised = alarms::misfits(to, &event)?;
+        for missed in &new.missed {
+            if alarms::miss(to, &event, missed)? {
+                paused.push((missed.flow.clone(), missed.why.clone()));
+            }
+        }
     }
     let mut started = Vec::with_capacity(new.starts.len());
     let mut admissions = Vec::with_capacity(new.starts.len());
@@ -411,7 +447,9 @@ fn accept_event(to: &mut dyn Write, new: &NewEvent, is_awaited: bool) -> Result<
         }
         started.push(begins);
     }
-    Ok(AcceptedEvent { duplicate: known.is_some(), started, admissions, awaited, followed })
+    let by_itself = |admission: &Admission| matches!(admission, Admission::Flooded(_));
+    let notices = !paused.is_empty() || !raised.is_empty() || admissions.iter().flatten().any(by_itself);
+    Ok(AcceptedEvent { duplicate: known.is_some(), started, admissions, awaited, followed, paused, raised, notices })
 }
 
 pub(super) fn begin_runs(
@@ -423,20 +461,33 @@ pub(super) fn begin_runs(
     for run in &start.runs {
         // The id is computed: after a start that was forgotten for its age it is there already.
         let is_there = query::run(to, &run.head.id)?.is_some();
+        let starts = match run.flood.filter(|_| !is_there) {
+            Some(most) => Some((Starts::read(to, &run.head.flow, run.head.started_at)?, most)),
+            None => None,
+        };
+        let flooded = match &starts {
+            Some((starts, most)) => admit::flood(to, &run.head, starts, *most)?,
+            None => None,
+        };
         let admission = if is_there {
             Admission::Started { cancelled: None }
+        } else if let Some(flooded) = flooded {
+            flooded
         } else if let Some(limited) = &run.limited {
             admit::admit(to, run, limited)?
         } else {
             put_unlimited(to, None, &run.head, &run.entries)?;
             Admission::Started { cancelled: None }
         };
-        if let Admission::Dropped(reason) | Admission::Paused(reason) = &admission {
+        if let Admission::Dropped(reason) | Admission::Paused(reason) | Admission::Flooded(reason) = &admission {
             to.put(&tables::drop_of(run.head.event, &run.head.flow), reason.as_bytes())?;
         }
         let begins = !is_there && matches!(admission, Admission::Started { .. } | Admission::Held { .. });
         if let Some(most) = run.tally.filter(|_| begins) {
             book::count_start(to, &run.head.flow, run.head.started_at, most)?;
+        }
+        if let Some((starts, _)) = starts.filter(|_| begins) {
+            starts.add(to, &run.head.flow, run.head.started_at)?;
         }
         for follows in &run.follows {
             let happened = match follows.from {
@@ -507,6 +558,10 @@ impl<B: Backend> Db<B> {
         self.nothing(Operation::Pause(flow.to_owned(), at))
     }
 
+    pub(super) fn end_alarm(&self, key: AlarmKey) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.nothing(Operation::EndAlarm(key))
+    }
+
     pub(super) fn prune(&self, bite: PruneBite) -> BoxFuture<'static, Result<Pruned, StoreError>> {
         let reply = self.submit(Operation::Prune(bite));
         Box::pin(async move {
@@ -575,6 +630,15 @@ macro_rules! store_over_db {
                 at: Option<jiff::Timestamp>,
             ) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
                 self.db.set_paused(flow, at)
+            }
+            fn end_alarm(
+                &self,
+                key: $crate::store::AlarmKey,
+            ) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
+                self.db.end_alarm(key)
+            }
+            fn alarms(&self) -> Result<Vec<($crate::store::AlarmKey, $crate::store::Alarm)>, $crate::store::StoreError> {
+                self.db.read($crate::store::alarms::all)
             }
             fn prune(
                 &self,

@@ -33,6 +33,8 @@ pub(crate) fn event(seq: u64, id: &str, received_at: Timestamp) -> StoredEvent {
         via: Via::Webhook,
         origin: flow_runtime::event::Origin::External,
         depth: 0,
+        cause: None,
+        misfits: Vec::new(),
         payload: Bytes::from_static(b"{\"a\": 1}"),
     }
 }
@@ -84,12 +86,12 @@ pub(crate) fn new(event: StoredEvent, head: RunHead) -> NewEvent {
     let key = key::start_key("svc", "happened", &event.id);
     let entries = vec![Entry::new(event.received_at, What::Started(Box::new(start)))];
     NewEvent {
-        event,
         starts: vec![NewStart {
             trigger: "happened".to_owned(),
             key,
-            runs: vec![NewRun { head, entries, limited: None, tally: None, follows: Vec::new() }],
+            runs: vec![NewRun { head, entries, limited: None, tally: None, flood: None, follows: Vec::new() }],
         }],
+        ..NewEvent::new(event)
     }
 }
 
@@ -373,7 +375,7 @@ async fn awaits_conform(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store
     let noon = at("2026-11-22T12:00:00Z");
     let batch = |number: u64, connection: &str| {
         let event = StoredEvent { connection: connection.to_owned(), ..event(number, &format!("evt_{number}"), noon) };
-        AcceptBatch { events: vec![NewEvent { event, starts: Vec::new() }], ..AcceptBatch::default() }
+        AcceptBatch { events: vec![NewEvent::new(event)], ..AcceptBatch::default() }
     };
     let own = event(1, "evt_1", noon);
     let running = head(1, "run_1", &own, Status::Running);

@@ -1,0 +1,49 @@
+//! The alarms that are active: those of the engine, and what is known of connections, sources and files.
+
+use std::collections::BTreeMap;
+
+use super::State;
+use crate::alarm::Active;
+use crate::store::StoreError;
+
+/// Returns the alarms, those first that have to do with flows.
+pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
+    let mut active = state.engine.alarms()?;
+    let live = state.engine.live();
+    let of = |kind, subject: &str, detail: &str, reason: &str| Active {
+        kind,
+        subject: subject.to_owned(),
+        detail: detail.to_owned(),
+        since: None,
+        last: None,
+        count: 1,
+        reason: reason.to_owned(),
+        next: "flowd check-config".to_owned(),
+        dismissible: false,
+    };
+    for connection in state.engine.connections() {
+        if let Some((since, reason)) = &connection.broken {
+            let parked = connection.parked as u64;
+            active.push(Active { since: Some(*since), count: parked, ..of("connection", &connection.name, "", reason) });
+        }
+    }
+    for ((connection, source), status) in state.polls.status() {
+        if let (Some(error), Some(since)) = (&status.error, status.failing_since) {
+            active.push(Active { since: Some(since), ..of("source", &connection, &source, error) });
+        }
+    }
+    for file in &live.broken {
+        active.push(Active { next: "flowc check".to_owned(), ..of("file", &file.file, "", &file.message) });
+    }
+    Ok(active)
+}
+
+/// Returns how many there are of each kind, those of which there is none included.
+pub(super) fn by_kind(state: &State) -> BTreeMap<&'static str, u64> {
+    let kinds = ["dead", "paused", "misfit", "silent", "connection", "source", "file"];
+    let mut counts: BTreeMap<&'static str, u64> = kinds.map(|kind| (kind, 0)).into();
+    for alarm in active(state).unwrap_or_default() {
+        *counts.entry(alarm.kind).or_default() += 1;
+    }
+    counts
+}
