@@ -53,7 +53,7 @@ fn start(folder: &std::path::Path) -> Child {
     let flow = "when stripe.charge_failed where amount > 100 do kustomer.create_conversation\n";
     std::fs::write(folder.join("one.flow"), flow).expect("a file");
     let toml = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\nwebhook_secret = \"{}\"\n[connections.kustomer]\napi_key = \"k\"\nbase_url = \"http://127.0.0.1:9\"\n",
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[run]\nflood = 0\n[connections.stripe]\nwebhook_secret = \"{}\"\n[connections.kustomer]\napi_key = \"k\"\nbase_url = \"http://127.0.0.1:9\"\n",
         load::SECRET
     );
     std::fs::write(folder.join("flow.toml"), toml).expect("a file");

@@ -14,7 +14,7 @@ mod settled;
 mod versions;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -116,6 +116,8 @@ pub(crate) struct Shared {
     pub(crate) stopping: AtomicBool,
     /// A write failed: runs may be in the store that nobody performs.
     pub(crate) rescan: AtomicBool,
+    /// How often a flow may start in an hour; 0 for any number.
+    flood: AtomicU32,
     /// There may be events in the store that are to be offered to runs that wait.
     pub(crate) offers: AtomicBool,
     plans: Mutex<HashMap<String, Arc<Flow>>>,
@@ -143,6 +145,7 @@ impl Engine {
         let matcher = Arc::new(Matcher::build(&live, None));
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(options.concurrency)),
+            flood: AtomicU32::new(options.flood),
             clockwork: Clockwork::default(),
             said: Mutex::default(),
             causes: Mutex::new(causes::load(&*store)?),
@@ -198,6 +201,11 @@ impl Engine {
     /// Returns what the clock shows.
     pub(crate) fn now(&self) -> Timestamp {
         self.shared.world.clock.now()
+    }
+
+    /// From now on a flow that starts more often than `most` times in an hour is paused; 0 for none.
+    pub fn set_flood(&self, most: u32) {
+        self.shared.flood.store(most, Ordering::Relaxed);
     }
 
     /// Has a state read now, because something says that it changed. Returns whether a live flow waits for it.

@@ -10,6 +10,7 @@ fn each_mistake_in_flow_toml_is_shown_where_it_is() {
         ("unknown table", "[conections.stripe]\n"),
         ("unknown key", "[server]\nlistn = \"127.0.0.1:1\"\n"),
         ("wrong kind", "[run]\nconcurrency = \"many\"\n"),
+        ("flood", "[run]\nflood = -1\n"),
         ("zone", "timezone = \"Paris\"\n"),
         ("currency", "currency = \"DOLLARS\"\n"),
         ("no such connector", "[connections.strpe]\n"),

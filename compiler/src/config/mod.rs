@@ -40,6 +40,8 @@ pub struct Config {
     pub concurrency: usize,
     /// `[run] drain`: how long a stop waits for what runs, in milliseconds.
     pub drain_ms: u64,
+    /// `[run] flood`: a flow that starts so often in an hour is paused; 0 for none.
+    pub flood: u32,
     /// The connections, by name.
     pub connections: BTreeMap<String, ConnectionConfig>,
 }
@@ -56,6 +58,7 @@ impl Default for Config {
             retain_ms: 30 * 86_400_000,
             concurrency: 64,
             drain_ms: 20_000,
+            flood: 1_000,
             connections: BTreeMap::new(),
         }
     }

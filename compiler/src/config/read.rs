@@ -161,7 +161,15 @@ impl Reader<'_> {
                     _ => self.wrong(value, "`concurrency` is a number from 1 to 10000".into(), "for example `concurrency = 64`"),
                 },
                 "drain" => self.duration(value, "drain", &mut config.drain_ms),
-                _ => self.unknown(key, "in [run]", &["concurrency", "drain"]),
+                "flood" => match integer(value.get_ref()).and_then(|count| u32::try_from(count).ok()) {
+                    Some(count) => config.flood = count,
+                    None => self.wrong(
+                        value,
+                        "`flood` is how often a flow may start in an hour before it is paused; 0 never pauses one".into(),
+                        "for example `flood = 1000`",
+                    ),
+                },
+                _ => self.unknown(key, "in [run]", &["concurrency", "drain", "flood"]),
             }
         }
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by failing there")]
 
 mod absence;
+mod alarms;
 mod birth;
 mod crash;
 mod crash_limits;

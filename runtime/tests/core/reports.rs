@@ -10,13 +10,13 @@ use flow_runtime::store::{EventQuery, MemoryStore};
 use crate::fixture::*;
 
 /// The flows, with the built-in connection `flow`.
-fn reported(flows: Vec<plan::Flow>) -> Live {
+pub(crate) fn reported(flows: Vec<plan::Flow>) -> Live {
     let mut live = live(flows);
     let mut engine = connection("flow");
     engine.plan.sources = vec![plan::Source {
         name: "engine".to_owned(),
         envelope: plan::Envelope { object: path("data"), ..plan::Envelope::default() },
-        triggers: ["dead", "failed", "silent", "paused"].map(|name| (name.to_owned(), vec![name.to_owned()])).into(),
+        triggers: ["dead", "failed", "misfit", "paused", "silent"].map(|name| (name.to_owned(), vec![name.to_owned()])).into(),
         ..engine.plan.sources.remove(0)
     }];
     live.connections.insert("flow".to_owned(), Arc::new(engine));
@@ -24,7 +24,7 @@ fn reported(flows: Vec<plan::Flow>) -> Live {
 }
 
 /// `when flow.dead do svc.set`, or another kind of report.
-fn listener(id: &str, kind: &str) -> plan::Flow {
+pub(crate) fn listener(id: &str, kind: &str) -> plan::Flow {
     let mut flow = flow(id, vec![op("set", Effect::Set)]);
     flow.triggers = vec![plan::TriggerUse {
         connection: "flow".to_owned(),
@@ -42,7 +42,7 @@ fn bench(flows: Vec<plan::Flow>) -> Bench {
     Bench::with_live(store, reported(flows), ManualClock::new(), Arc::new(Service::default()))
 }
 
-fn payload(bench: &Bench) -> serde_json::Value {
+pub(crate) fn payload(bench: &Bench) -> serde_json::Value {
     let query = EventQuery { connection: Some("flow".to_owned()), limit: 1, ..EventQuery::default() };
     let event = bench.engine.events(&query).unwrap().remove(0);
     assert_eq!((event.depth, event.origin), (1, flow_runtime::event::Origin::Flow));
@@ -168,7 +168,7 @@ async fn a_limit_that_pauses_its_flow_is_told() {
     assert!(bench.engine.paused_since("f").is_some());
 }
 
-fn expecting(count: u32, every: plan::Rate) -> plan::Flow {
+pub(crate) fn expecting(count: u32, every: plan::Rate) -> plan::Flow {
     let mut flow = flow("f", vec![op("set", Effect::Set)]);
     flow.limits.expect = Some(plan::Expect { count, every });
     rehash(&mut flow);
@@ -222,12 +222,12 @@ async fn a_day_is_judged_at_its_end_and_not_while_nobody_listened() {
     assert_eq!(bench.started("l").len(), 2);
 }
 
-fn event(object: &str) -> String {
+pub(crate) fn event(object: &str) -> String {
     EVENT.replace("\"ch_1\"", &format!("\"{object}\""))
 }
 
 /// A flow whose action causes `svc.happened`, for the record that it is given and for the one that it makes.
-fn causing() -> plan::Flow {
+pub(crate) fn causing() -> plan::Flow {
     let mut causes = op("set", Effect::Set);
     causes.emits = vec!["svc.happened".to_owned()];
     let mut flow = flow("f", vec![causes]);

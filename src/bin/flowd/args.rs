@@ -36,8 +36,8 @@ pub(crate) enum Command {
     CheckConfig(CheckConfig),
     /// Let what is on disk go live, or see what that would change
     Reload(Reload),
-    /// How the running daemon is
-    Status(Client),
+    /// How the running daemon is, with what is wrong and what to do about it
+    Status(Status),
     /// The live flows
     Flows(Client),
     /// The events that were accepted
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Why(Why),
     /// Runs that ended without success and wait for a decision
     Dead(Dead),
+    /// What is wrong: dead runs, paused and silent flows, payloads that do not fit
+    Alarms(Alarms),
     /// Run a dead run again from the step that failed
     Retry(Retry),
     /// Move a run that waits or is dead to the live version of its flow
@@ -338,6 +340,9 @@ pub(crate) struct Events {
     /// Only of this trigger, as in `charge_failed` or `stripe.charge_failed`
     #[arg(long)]
     pub(crate) trigger: Option<String>,
+    /// Only those of which something does not fit what the connector says
+    #[arg(long)]
+    pub(crate) misfits: bool,
     #[command(flatten)]
     pub(crate) page: Page,
     #[command(flatten)]
@@ -359,9 +364,96 @@ pub(crate) struct Runs {
     pub(crate) client: Client,
 }
 
+/// `flowd status`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowd status
+  flowd status --check            exit with 1 where an alarm is active: for scripts and monitors
+  flowd status --json             with every alarm under `alarms`")]
+pub(crate) struct Status {
+    /// Exit with 1 where an alarm is active
+    #[arg(long)]
+    pub(crate) check: bool,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// `flowd alarms`.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  flowd alarms
+  flowd alarms dismiss 3f9a01c2   a field that does not fit: you know, and it is dealt with
+
+Alarms about dead runs, pauses and silences end when what they are about ends."
+)]
+pub(crate) struct Alarms {
+    #[command(subcommand)]
+    pub(crate) command: Option<AlarmsCommand>,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// What can be done with alarms.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlarmsCommand {
+    /// Dismiss an alarm about a field that does not fit
+    Dismiss(OneAlarm),
+}
+
+/// An alarm.
+#[derive(Debug, Args)]
+pub(crate) struct OneAlarm {
+    /// The alarm, as `flowd alarms` names it
+    pub(crate) alarm: String,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
 /// `flowd dead`.
 #[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  flowd dead                      what could not be done, with the reason
+  flowd dead --flow refunds
+  flowd dead dismiss run_8c1f…    nothing more is to be done about this one
+  flowd dead dismiss --flow refunds
+  flowd dead retry --flow refunds once what they died of is mended
+
+A dead run is kept, whatever its age, until it is retried or dismissed."
+)]
 pub(crate) struct Dead {
+    #[command(subcommand)]
+    pub(crate) command: Option<DeadCommand>,
+    /// Only of this flow
+    #[arg(long)]
+    pub(crate) flow: Option<String>,
+    #[command(flatten)]
+    pub(crate) page: Page,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// What can be done with dead runs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadCommand {
+    /// Take runs out of the dead ones: nothing more is to be done about them
+    Dismiss(DeadRuns),
+    /// Run dead runs again, each from the step that failed
+    Retry(DeadRuns),
+}
+
+/// Dead runs.
+#[derive(Debug, Args)]
+pub(crate) struct DeadRuns {
+    /// The runs
+    #[arg(required_unless_present = "flow")]
+    pub(crate) runs: Vec<String>,
+    /// All dead runs of this flow
+    #[arg(long, conflicts_with = "runs")]
+    pub(crate) flow: Option<String>,
     #[command(flatten)]
     pub(crate) client: Client,
 }

@@ -6,7 +6,7 @@ use flow::terminal::printable;
 use crate::Exit;
 use crate::args::{Client, OneFlow, OneRun, Retry};
 use crate::client::{Answer, ask, encoded, refused};
-use crate::commands::table::document;
+use crate::commands::table::{document, text};
 
 pub(crate) async fn retry(args: &Retry) -> Result<Exit, Exit> {
     let force = if args.force { "?force=true" } else { "" };
@@ -24,13 +24,23 @@ pub(crate) async fn pause(one: &OneFlow) -> Result<Exit, Exit> {
         "flows",
         &one.flow,
         "pause",
-        "is paused: events that come from now on are kept and do not start it, neither now nor after `flowd resume`",
+        "is paused: events that come from now on are kept and do not start it; `flowd resume` says how many",
     )
     .await
 }
 
 pub(crate) async fn resume(one: &OneFlow) -> Result<Exit, Exit> {
-    post(&one.client, "flows", &one.flow, "resume", "starts runs again").await
+    let answer = ask(&one.client, "POST", &format!("flows/{}/resume", encoded(&one.flow))).await?;
+    let flow = printable(&one.flow);
+    let mut said = format!("{flow} starts runs again");
+    let (missed, since) = (answer.json["missed"].as_u64().unwrap_or(0), text(&answer.json, "since"));
+    if missed > 0 {
+        let events = if missed == 1 { "1 event was".to_owned() } else { format!("{missed} events were") };
+        said.push_str(&format!(
+            "; {events} kept that would have started it since {since}\n`flowd replay --flow {flow} --since {since}` starts it for them"
+        ));
+    }
+    finish(&one.client, &answer, &said)
 }
 
 async fn post(client: &Client, what: &str, id: &str, verb: &str, said: &str) -> Result<Exit, Exit> {

@@ -1,6 +1,7 @@
 //! `flowd events`.
 
 use flow::output;
+use serde_json::Value as Json;
 
 use crate::Exit;
 use crate::args::{Events, Page};
@@ -8,13 +9,18 @@ use crate::client::{ask, encoded, refused};
 use crate::commands::table::{document, instant, list, table, text};
 
 pub(crate) async fn run(args: &Events) -> Result<Exit, Exit> {
-    let query = query(&[("connection", &args.connection), ("trigger", &args.trigger)], &args.page);
+    let misfit = args.misfits.then(|| "true".to_owned());
+    let query = query(&[("connection", &args.connection), ("trigger", &args.trigger), ("misfit", &misfit)], &args.page);
     let answer = ask(&args.client, "GET", &format!("events?{query}")).await?;
     if answer.status != 200 {
         return Err(refused(&answer));
     }
     if args.client.json {
         output::out(&document(&answer.json));
+        return Ok(Exit::Well);
+    }
+    if args.misfits {
+        output::out(&misfits(&answer.json));
         return Ok(Exit::Well);
     }
     let rows: Vec<Vec<String>> = list(&answer.json, "events")
@@ -36,6 +42,30 @@ pub(crate) async fn run(args: &Events) -> Result<Exit, Exit> {
         table(&["RECEIVED (UTC)", "EVENT", "CONNECTION", "TYPE", "TRIGGERS"], &rows)
     });
     Ok(Exit::Well)
+}
+
+/// Events of which something does not fit: a line for each field.
+fn misfits(json: &Json) -> String {
+    let mut rows = Vec::new();
+    for event in list(json, "events") {
+        for misfit in list(event, "misfits") {
+            let value = text(misfit, "value");
+            let value = if value.is_empty() { String::new() } else { format!(" ({value})") };
+            rows.push(vec![
+                instant(event, "received_at"),
+                text(event, "id"),
+                format!("{}.{}", text(event, "connection"), text(misfit, "trigger")),
+                text(misfit, "field"),
+                text(misfit, "at"),
+                text(misfit, "expected"),
+                format!("{}{value}", text(misfit, "found")),
+            ]);
+        }
+    }
+    if rows.is_empty() {
+        return "every event fits\n".to_owned();
+    }
+    table(&["RECEIVED (UTC)", "EVENT", "TRIGGER", "FIELD", "IN THE PAYLOAD", "EXPECTED", "FOUND"], &rows)
 }
 
 /// Returns the query of a list.

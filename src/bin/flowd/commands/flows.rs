@@ -1,6 +1,7 @@
 //! `flowd flows`.
 
 use flow::output;
+use flow::terminal::printable;
 use serde_json::Value as Json;
 
 use crate::Exit;
@@ -22,11 +23,15 @@ pub(crate) async fn run(client: &Client) -> Result<Exit, Exit> {
         .iter()
         .map(|flow| {
             let triggers: Vec<&str> = list(flow, "triggers").iter().filter_map(|trigger| trigger.as_str()).collect();
-            let state = if flow["paused_since"].is_null() { "live" } else { "paused" };
+            let state = match (flow["paused_since"].is_null(), flow["pause"]["by"].as_str()) {
+                (true, _) => "live".to_owned(),
+                (false, None | Some("hand")) => "paused".to_owned(),
+                (false, Some(by)) => format!("paused ({})", printable(by)),
+            };
             let plan: String = text(flow, "hash").chars().take(12).collect();
             vec![
                 text(flow, "id"),
-                state.to_owned(),
+                state,
                 triggers.join(", "),
                 next(flow),
                 format!("{}:{}", text(flow, "file"), text(flow, "line")),

@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
 mod act;
+mod alarms;
 mod backtest;
 mod check_config;
+mod dead;
 mod demo;
 mod events;
 mod flows;
@@ -28,11 +30,12 @@ pub(crate) async fn dispatch(command: Command) -> Exit {
         Command::Sandbox(args) => return sandbox::run(args).await,
         Command::CheckConfig(args) => return check_config::run(&args),
         Command::Reload(args) => reload::run(&args).await,
-        Command::Status(client) => status::run(&client).await,
+        Command::Status(args) => status::run(&args).await,
         Command::Flows(client) => flows::run(&client).await,
         Command::Events(args) => events::run(&args).await,
         Command::Runs(args) => runs::run(&args).await,
-        Command::Dead(args) => runs::dead(&args).await,
+        Command::Dead(args) => dead::run(&args).await,
+        Command::Alarms(args) => alarms::run(&args).await,
         Command::Show(args) => show::run(&args).await,
         Command::Why(args) => why::run(&args).await,
         Command::Retry(args) => act::retry(&args).await,

@@ -109,6 +109,7 @@ pub(crate) async fn reload(
             if reloaded.notes.is_empty() {
                 let consequences = service.consequences(&reloaded.live);
                 let (told, live) = Told::of(reloaded, consequences);
+                service.engine().set_flood(host.config().flood);
                 service.swap(live);
                 info!(
                     flows = told.flows.len(),

@@ -176,6 +176,7 @@ pub(crate) fn options(host: &Host, reload: mpsc::UnboundedSender<Asked>) -> Serv
         engine: EngineOptions {
             concurrency: config.concurrency,
             retain: Duration::from_millis(config.retain_ms),
+            flood: config.flood,
             ..EngineOptions::default()
         },
         drain: Duration::from_millis(config.drain_ms),

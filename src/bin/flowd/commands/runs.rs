@@ -4,7 +4,7 @@ use flow::output;
 use serde_json::Value as Json;
 
 use crate::Exit;
-use crate::args::{Dead, Runs};
+use crate::args::Runs;
 use crate::client::{ask, refused};
 use crate::commands::events::query;
 use crate::commands::table::{document, instant, list, table, text};
@@ -19,23 +19,8 @@ pub(crate) async fn run(args: &Runs) -> Result<Exit, Exit> {
     Ok(Exit::Well)
 }
 
-pub(crate) async fn dead(args: &Dead) -> Result<Exit, Exit> {
-    let answer = ask(&args.client, "GET", "dead").await?;
-    if answer.status != 200 {
-        return Err(refused(&answer));
-    }
-    if args.client.json {
-        output::out(&document(&answer.json));
-        return Ok(Exit::Well);
-    }
-    output::out(&listed(&answer.json, "no dead letters\n"));
-    if !list(&answer.json, "runs").is_empty() {
-        output::err("`flowd show RUN` has every step and attempt; `flowd retry RUN` runs it again from the step that failed");
-    }
-    Ok(Exit::Well)
-}
-
-fn listed(json: &Json, none: &str) -> String {
+/// Returns a list of runs; `none` where there is none.
+pub(crate) fn listed(json: &Json, none: &str) -> String {
     let rows: Vec<Vec<String>> = list(json, "runs")
         .iter()
         .map(|run| {

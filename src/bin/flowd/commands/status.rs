@@ -4,22 +4,29 @@ use flow::output;
 use serde_json::Value as Json;
 
 use crate::Exit;
-use crate::args::Client;
+use crate::args::Status;
 use crate::client::{ask, refused};
+use crate::commands::alarms;
 use crate::commands::reload::on_version;
 use crate::commands::table::{document, instant, list, text};
 
-pub(crate) async fn run(client: &Client) -> Result<Exit, Exit> {
+pub(crate) async fn run(args: &Status) -> Result<Exit, Exit> {
+    let client = &args.client;
     let answer = ask(client, "GET", "status").await?;
     if answer.status != 200 {
         return Err(refused(&answer));
     }
     output::out(&if client.json { document(&answer.json) } else { page(&answer.json) });
+    let alarms = alarms::counted(&answer.json);
+    if args.check && !alarms.is_empty() {
+        return Err(Exit::Problems(alarms));
+    }
     Ok(Exit::Well)
 }
 
 fn page(status: &Json) -> String {
     let mut out = format!("flowd {}\n", text(status, "version"));
+    out.push_str(&alarms::listed(status));
     let part = |name: &str, keys: &[(&str, &str)]| -> String {
         let of = &status[name];
         keys.iter().map(|(key, word)| format!("{} {word}", text(of, key))).collect::<Vec<_>>().join(", ")

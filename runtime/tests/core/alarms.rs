@@ -1,0 +1,354 @@
+//! Alarms: floods, loops, payloads that do not fit, deaths; what is kept, what is announced, and how often.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow_plan::{self as plan, Effect};
+use flow_runtime::alarm::Active;
+use flow_runtime::engine::{DismissOutcome, Engine, EngineOptions};
+use flow_runtime::event::Incoming;
+use flow_runtime::live::Live;
+use flow_runtime::store::{EventQuery, MemoryStore, RunQuery, Store};
+
+use crate::fixture::*;
+use crate::reports::{causing, event, expecting, listener, payload, reported};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn setting(id: &str) -> plan::Flow {
+    flow(id, vec![op("set", Effect::Set)])
+}
+
+/// A daemon on a store, whose flows may start `flood` times an hour.
+fn over(store: &Arc<MemoryStore>, live: Live, clock: &Arc<ManualClock>, flood: u32) -> Bench {
+    let service = Arc::new(Service::default());
+    let options = EngineOptions { flood, ..EngineOptions::default() };
+    let engine = Engine::start(Arc::clone(store) as _, live, world(clock, &service), options).unwrap();
+    Bench { clock: Arc::clone(clock), service, engine }
+}
+
+fn bench(live: Live, flood: u32) -> (Bench, Arc<MemoryStore>) {
+    let store = Arc::new(MemoryStore::new().unwrap());
+    (over(&store, live, &ManualClock::new(), flood), store)
+}
+
+async fn send_many(bench: &Bench, from: usize, to: usize) {
+    for n in from..to {
+        bench.send(&format!("evt_{n}"), EVENT).await;
+    }
+    bench.engine.settled().await;
+}
+
+fn alarm(bench: &Bench, kind: &str) -> Option<Active> {
+    bench.engine.alarms().unwrap().into_iter().find(|alarm| alarm.kind == kind)
+}
+
+fn why(bench: &Bench, event: &str) -> String {
+    let event = bench.engine.event(event).unwrap().remove(0);
+    bench.engine.why(&event, Some("f"), false).unwrap().remove(0).reason
+}
+
+#[tokio::test]
+async fn a_flow_that_starts_too_often_is_paused_and_announced_once_and_loses_nothing() {
+    let (bench, _) = bench(reported(vec![setting("f"), setting("g"), listener("l", "paused")]), 20);
+    send_many(&bench, 0, 50).await;
+    bench.pass(MINUTE).await;
+    assert_eq!((bench.started("f").len(), bench.started("g").len()), (20, 20));
+    assert_eq!(bench.started("l").len(), 2, "one for each flow");
+    assert!(bench.engine.paused_since("f").is_some());
+    let events = EventQuery { connection: Some("svc".to_owned()), limit: 100, ..EventQuery::default() };
+    assert_eq!(bench.engine.events(&events).unwrap().len(), 50, "they are kept");
+    assert_eq!(why(&bench, "evt_19"), "it ran");
+    assert!(why(&bench, "evt_20").contains("20 times within an hour"), "{}", why(&bench, "evt_20"));
+    assert_eq!(why(&bench, "evt_49"), "the flow was paused when it came, and still is");
+    let alarm = alarm(&bench, "paused").unwrap();
+    assert_eq!((alarm.subject.as_str(), alarm.count), ("f", 30));
+    assert_eq!(alarm.next, "flowd resume f");
+    let resumed = bench.engine.resume_and_tell("f").await.unwrap().unwrap();
+    assert_eq!(resumed.missed, 30);
+    // Whoever lets it go on has looked at it: it may start as often again.
+    send_many(&bench, 50, 90).await;
+    assert_eq!(bench.started("f").len(), 40);
+}
+
+#[tokio::test]
+async fn one_batch_of_a_poll_cannot_pass_the_bound() {
+    let (bench, _) = bench(live(vec![setting("f")]), 20);
+    let events: Vec<Incoming> = (0..100).map(|n| incoming(&format!("evt_{n}"), EVENT)).collect();
+    let accepted = bench.engine.accept("svc", events, None).await.unwrap();
+    assert_eq!(accepted.iter().filter(|accepted| !accepted.runs.is_empty()).count(), 20);
+    assert_eq!(alarm(&bench, "paused").unwrap().count, 80);
+}
+
+#[tokio::test]
+async fn starts_are_counted_across_restarts_and_only_within_the_hour() {
+    let store = Arc::new(MemoryStore::new().unwrap());
+    let clock = ManualClock::new();
+    let flows = || live(vec![setting("f")]);
+    let mut store = store;
+    for life in 0..4 {
+        let bench = over(&store, flows(), &clock, 20);
+        send_many(&bench, life * 5, life * 5 + 5).await;
+        bench.pass(10 * MINUTE).await;
+        assert_eq!(bench.engine.paused_since("f"), None);
+        bench.engine.stop(Duration::ZERO).await;
+        store = Arc::new(store.copy().unwrap());
+    }
+    let bench = over(&store, flows(), &clock, 20);
+    // The first five are older than an hour by now.
+    bench.pass(21 * MINUTE).await;
+    send_many(&bench, 20, 25).await;
+    assert_eq!((bench.started("f").len(), bench.engine.paused_since("f")), (25, None));
+    send_many(&bench, 25, 26).await;
+    assert_eq!(bench.started("f").len(), 25);
+    assert!(bench.engine.paused_since("f").is_some());
+    bench.engine.stop(Duration::ZERO).await;
+    let bench = over(&Arc::new(store.copy().unwrap()), flows(), &clock, 20);
+    assert!(bench.engine.paused_since("f").is_some(), "a pause survives");
+    bench.pass(2 * HOUR).await;
+    send_many(&bench, 26, 28).await;
+    assert_eq!((bench.started("f").len(), alarm(&bench, "paused").unwrap().count), (25, 3));
+}
+
+#[tokio::test]
+async fn a_flow_that_says_how_often_is_taken_at_its_word() {
+    let mut more = setting("f");
+    more.limits.at_most = vec![plan::AtMost {
+        count: 40,
+        per: Vec::new(),
+        every: plan::Rate::Sliding(3_600_000),
+        otherwise: plan::Otherwise::Drop,
+    }];
+    rehash(&mut more);
+    let (limited, _) = bench(live(vec![more]), 20);
+    send_many(&limited, 0, 50).await;
+    assert_eq!((limited.started("f").len(), limited.engine.paused_since("f")), (40, None));
+    let (off, _) = bench(live(vec![setting("f")]), 0);
+    send_many(&off, 0, 50).await;
+    assert_eq!((off.started("f").len(), off.engine.paused_since("f")), (50, None));
+}
+
+#[tokio::test]
+async fn a_cut_at_any_commit_parts_no_flood_from_its_announcement() {
+    let flows = || reported(vec![setting("f"), listener("l", "paused")]);
+    for cut in 1..=8 {
+        let store = Arc::new(MemoryStore::new().unwrap());
+        let clock = ManualClock::new();
+        let before = over(&store, flows(), &clock, 2);
+        store.faults().fail_after(cut);
+        for n in 0..4 {
+            let _ = before.engine.accept("svc", vec![incoming(&format!("evt_{n}"), EVENT)], None).await;
+            tokio::task::yield_now().await;
+        }
+        before.engine.stop(Duration::ZERO).await;
+        let after = over(&Arc::new(store.copy().unwrap()), flows(), &clock, 2);
+        send_many(&after, 0, 4).await;
+        after.pass(MINUTE).await;
+        assert_eq!((after.started("f").len(), after.started("l").len()), (2, 1), "cut after {cut}");
+    }
+}
+
+#[tokio::test]
+async fn flows_that_cause_each_others_events_are_paused_with_the_chain_kept() {
+    let (bench, _) = bench(reported(vec![causing(), listener("l", "paused")]), 1000);
+    for n in 0..20 {
+        bench.send(&format!("evt_{n}"), &event("rec_1")).await;
+        bench.pass(Duration::from_secs(5)).await;
+    }
+    assert_eq!((bench.started("f").len(), bench.started("l").len()), (9, 1));
+    let alarm = alarm(&bench, "paused").unwrap();
+    assert!(alarm.reason.contains("cause each other's events"), "{alarm:?}");
+    assert_eq!(alarm.count, 11);
+    // Back from the last event to the one that nobody here caused.
+    let mut event = bench.engine.event("evt_19").unwrap().remove(0);
+    let mut chain = 0;
+    while let Some(run) = &event.cause {
+        let head = bench.engine.run_head(run).unwrap().unwrap();
+        assert_eq!(head.flow, "f");
+        event = bench.engine.event(&head.event_id).unwrap().remove(0);
+        chain += 1;
+    }
+    assert_eq!((chain, event.id.as_str()), (9, "evt_0"));
+}
+
+const BAD: &str = "\"twelve\"";
+
+fn bad() -> String {
+    EVENT.replace("12050", BAD)
+}
+
+/// A flow that reads the name alone.
+fn modest() -> plan::Flow {
+    let mut flow = setting("modest");
+    flow.reads = vec![field("name", plan::Shape::Text, true), field("email", plan::Shape::Token, true)];
+    rehash(&mut flow);
+    flow
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_kept_apart_with_what_is_wrong_and_said_once() {
+    let (bench, _) = bench(reported(vec![setting("f"), modest(), listener("l", "misfit")]), 1000);
+    for n in 0..30 {
+        bench.send(&format!("evt_{n}"), &bad()).await;
+    }
+    bench.send("good", EVENT).await;
+    bench.pass(MINUTE).await;
+    let query = EventQuery { misfit: true, limit: 100, ..EventQuery::default() };
+    let odd = bench.engine.events(&query).unwrap();
+    assert_eq!(odd.len(), 30);
+    assert_eq!(bench.engine.events(&EventQuery { limit: 10, before: Some(odd[9].seq), ..query.clone() }).unwrap(), odd[10..20]);
+    let misfit = &odd[0].misfits[0];
+    assert_eq!(
+        (misfit.trigger.as_str(), misfit.field.as_str(), misfit.at.as_str()),
+        ("happened", "amount", "data.object.amount")
+    );
+    assert_eq!((misfit.expected.as_str(), misfit.found.as_str(), misfit.value.as_deref()), ("money", "text", Some("twelve")));
+    assert_eq!(bench.started("modest").len(), 31, "who reads only what fits runs");
+    let dead = bench.engine.dead(&RunQuery { flow: Some("f".to_owned()), limit: 100, ..RunQuery::default() }).unwrap();
+    assert_eq!(dead.len(), 30);
+    assert_eq!(dead[0].reason.as_deref(), Some("payload does not fit: amount: expected money, found text"));
+    assert_eq!(bench.started("l").len(), 1, "not once per event");
+    assert_eq!(payload(&bench)["data"]["trigger"], "happened");
+    let known = alarm(&bench, "misfit").unwrap();
+    assert_eq!((known.subject.as_str(), known.detail.as_str(), known.count), ("svc.happened", "amount", 30));
+    assert_eq!(bench.engine.dismiss_alarm(&known.id()).await.unwrap(), Some(true));
+    assert_eq!(alarm(&bench, "misfit"), None);
+    // Dead runs are no matter of dismissing an alarm.
+    let dead = alarm(&bench, "dead").unwrap();
+    assert_eq!(bench.engine.dismiss_alarm(&dead.id()).await.unwrap(), Some(false));
+    assert_eq!(bench.engine.dismiss_alarm("nothing").await.unwrap(), None);
+    // A day later it is news again.
+    bench.send("again", &bad()).await;
+    bench.pass(25 * HOUR).await;
+    assert_eq!(alarm(&bench, "misfit"), None, "it has fitted for a day");
+    bench.send("once more", &bad()).await;
+    bench.pass(MINUTE).await;
+    assert_eq!(bench.started("l").len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_personal_is_not_shown_and_new_fields_have_a_bound() {
+    let mut flow = setting("f");
+    flow.reads[1] = field("email", plan::Shape::Integer, true);
+    flow.reads.push(field("tags", plan::Shape::Map(Box::new(plan::Shape::Integer)), true));
+    flow.triggers[0].reads = Vec::new();
+    rehash(&mut flow);
+    let (bench, _) = bench(reported(vec![flow]), 1000);
+    for n in 0..100 {
+        let tags = format!(r#""tags":{{"key{n}":"x"}},"name""#);
+        bench.send(&format!("evt_{n}"), &EVENT.replace("\"name\"", &tags)).await;
+    }
+    let event = bench.engine.event("evt_0").unwrap().remove(0);
+    let of = |field: &str| event.misfits.iter().find(|misfit| misfit.field == field).unwrap();
+    assert_eq!(of("email").value, None);
+    assert_eq!(of("tags.key0").value.as_deref(), Some("x"));
+    let alarms = bench.engine.alarms().unwrap().into_iter().filter(|alarm| alarm.kind == "misfit");
+    let counts: Vec<(String, u64)> = alarms.map(|alarm| (alarm.detail, alarm.count)).collect();
+    assert!(counts.len() <= 33, "{}", counts.len());
+    assert_eq!(counts.iter().filter(|(field, _)| field != "email").map(|(_, count)| count).sum::<u64>(), 100);
+}
+
+#[tokio::test]
+async fn a_burst_of_deaths_is_announced_together_and_none_is_lost() {
+    let (bench, store) = bench(reported(vec![setting("f"), listener("l", "dead")]), 0);
+    let events: Vec<Incoming> = (0..500).map(|n| incoming(&format!("evt_{n}"), &bad())).collect();
+    bench.engine.accept("svc", events, None).await.unwrap();
+    bench.engine.settled().await;
+    assert_eq!(bench.started("l").len(), 10);
+    assert_eq!(bench.engine.stats().dead, 500);
+    // The announcement of the others survives a restart.
+    bench.engine.stop(Duration::ZERO).await;
+    let live = reported(vec![setting("f"), listener("l", "dead")]);
+    let bench = over(&Arc::new(store.copy().unwrap()), live, &bench.clock, 0);
+    bench.pass(9 * MINUTE).await;
+    assert_eq!(bench.started("l").len(), 10);
+    bench.pass(2 * MINUTE).await;
+    assert_eq!(bench.started("l").len(), 11);
+    let data = payload(&bench)["data"].clone();
+    assert_eq!(data["runs"], 490);
+    assert!(
+        data["error"].as_str().unwrap().starts_with("490 more runs died since 2026-11-22T12:00:00.000Z; the last: "),
+        "{data}"
+    );
+    let dead = alarm(&bench, "dead").unwrap();
+    assert_eq!((dead.subject.as_str(), dead.count), ("f", 500));
+    // The next is told by itself again.
+    bench.send("later", &bad()).await;
+    bench.pass(HOUR).await;
+    assert_eq!(bench.started("l").len(), 12);
+}
+
+#[tokio::test]
+async fn dead_runs_are_counted_until_they_are_dismissed_or_go_on() {
+    let (bench, _) = bench(live(vec![flow("f", vec![op("once", Effect::Once)])]), 0);
+    bench.service.fault("once", [Fault::Status(400), Fault::Status(400), Fault::Status(400)]);
+    let mut runs = Vec::new();
+    for n in 0..3 {
+        runs.extend(bench.send(&format!("evt_{n}"), EVENT).await.runs);
+    }
+    bench.pass(MINUTE).await;
+    assert_eq!(alarm(&bench, "dead").unwrap().count, 3);
+    assert_eq!(bench.engine.dismiss(&runs[0]).await.unwrap(), DismissOutcome::Dismissed);
+    let dismissed = bench.run(&runs[0]).await;
+    assert_eq!(dismissed["status"], "cancelled");
+    assert!(dismissed["reason"].as_str().unwrap().starts_with("dismissed; it had died: svc.call_1: 400"), "{dismissed}");
+    assert!(matches!(bench.engine.dismiss(&runs[0]).await.unwrap(), DismissOutcome::NotDead(_)));
+    assert_eq!(bench.engine.dismiss("run_no").await.unwrap(), DismissOutcome::NotFound);
+    bench.engine.retry(&runs[1], true).await.unwrap();
+    bench.pass(MINUTE).await;
+    assert_eq!((bench.status(&runs[1]).await.as_str(), alarm(&bench, "dead").unwrap().count), ("done", 1));
+    bench.engine.retry(&runs[2], true).await.unwrap();
+    bench.pass(MINUTE).await;
+    assert_eq!(bench.engine.alarms().unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_pause_by_hand_is_no_alarm_and_counts_what_it_keeps_all_the_same() {
+    let (bench, _) = bench(reported(vec![setting("f"), listener("l", "paused")]), 1000);
+    bench.engine.pause("f").await.unwrap();
+    send_many(&bench, 0, 3).await;
+    bench.send("evt_0", EVENT).await;
+    bench.pass(MINUTE).await;
+    assert_eq!(bench.engine.alarms().unwrap(), []);
+    assert_eq!(bench.started("l").len(), 0, "who pauses it knows it");
+    assert_eq!(bench.engine.resume_and_tell("f").await.unwrap().unwrap().missed, 3);
+    assert_eq!(bench.engine.resume_and_tell("f").await.unwrap(), None);
+    assert_eq!(why(&bench, "evt_2"), "the flow was paused when it came");
+}
+
+#[tokio::test]
+async fn a_silence_is_an_alarm_until_the_flow_starts_often_enough() {
+    let (bench, _) = bench(live(vec![expecting(2, plan::Rate::Sliding(3_600_000))]), 1000);
+    bench.pass(3 * HOUR).await;
+    let silent = alarm(&bench, "silent").unwrap();
+    assert_eq!((silent.subject.as_str(), silent.count), ("f", 3));
+    assert_eq!(silent.since, Some(at("2026-11-22T13:00:00Z")));
+    bench.send("one", EVENT).await;
+    assert!(alarm(&bench, "silent").is_some(), "one is not enough");
+    bench.send("two", EVENT).await;
+    assert_eq!(alarm(&bench, "silent"), None);
+    bench.pass(30 * MINUTE).await;
+    bench.send("three", EVENT).await;
+    bench.send("four", EVENT).await;
+    bench.pass(HOUR - MINUTE).await;
+    assert_eq!(alarm(&bench, "silent"), None);
+    bench.pass(2 * MINUTE).await;
+    assert_eq!(alarm(&bench, "silent").unwrap().count, 1, "a silence of its own");
+}
+
+#[tokio::test]
+async fn dead_runs_of_a_store_that_knew_no_alarms_are_counted_once() {
+    let (bench, store) = bench(live(vec![setting("f")]), 0);
+    for n in 0..3 {
+        bench.send(&format!("evt_{n}"), &bad()).await;
+    }
+    bench.engine.settled().await;
+    let key = store.alarms().unwrap().remove(0).0;
+    store.end_alarm(key).await.unwrap();
+    bench.engine.stop(Duration::ZERO).await;
+    let store = Arc::new(store.copy().unwrap());
+    let bench = over(&store, live(vec![setting("f")]), &bench.clock, 0);
+    bench.send("evt_3", &bad()).await;
+    assert_eq!(alarm(&bench, "dead").unwrap().count, 4);
+}
