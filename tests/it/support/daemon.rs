@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use super::program::{flowd, project};
-use super::{eventually, http, stripe};
+use super::{eventually, http, leaks, stripe};
 
 /// The line of the front page.
 pub(crate) const ONE_LINER: &str = "when stripe.charge_failed where amount > 100 do kustomer.create_conversation\n";
@@ -152,9 +152,16 @@ fn signal(process: u32, name: &str) {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        self.kill();
+        let running = self.child.is_some();
         if std::thread::panicking() {
+            self.kill();
             eprintln!("--- flowd.log\n{}", self.log());
+            return;
         }
+        if running {
+            leaks::none_shown(&self.admin);
+        }
+        self.kill();
+        leaks::none_kept(self.folder.path());
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod http;
+pub(crate) mod leaks;
 pub(crate) mod page;
 pub(crate) mod program;
 pub(crate) mod recorder;

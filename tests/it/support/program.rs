@@ -44,6 +44,8 @@ fn run(program: &str, folder: &Path, args: &[&str], input: &[u8]) -> Outcome {
     // A program that does not read its input may be gone already.
     let _ = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
+    super::leaks::none_in("standard output", &output.stdout);
+    super::leaks::none_in("standard error", &output.stderr);
     Outcome {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
