@@ -257,7 +257,7 @@ impl<'a> Examiner<'a> {
         }
         let start = match self.matched(event) {
             Ok(start) => start,
-            Err(told) => return no(told),
+            Err(told) => return no(*told),
         };
         if !self.again
             && let Some((_, reason)) = self.store.drops(event.seq)?.into_iter().find(|(flow, _)| *flow == self.flow.id)
@@ -292,19 +292,20 @@ impl<'a> Examiner<'a> {
     }
 
     /// Returns what the event starts by the condition of the flow, or why it starts nothing.
-    fn matched(&self, event: &StoredEvent) -> Result<MatchedStart, Told> {
+    fn matched(&self, event: &StoredEvent) -> Result<MatchedStart, Box<Told>> {
+        let no = |verdict, reason: String| Err(Box::new(Told::of(verdict, reason)));
         if event.depth > DEEPEST {
-            return Err(Told::of(Verdict::Other, "too many flows caused it one after the other"));
+            return no(Verdict::Other, "too many flows caused it one after the other".to_owned());
         }
         if about(event.via, &event.payload).is_some_and(|flow| flow == self.flow.id) {
-            return Err(Told::of(Verdict::Other, "it is about the flow itself"));
+            return no(Verdict::Other, "it is about the flow itself".to_owned());
         }
         let head = event.head();
         let no_settings = BTreeMap::new();
         let settings = self.live.connections.get(&event.connection).map_or(&no_settings, |live| &live.plan.settings);
         let group = self.matcher.group_of(&event.connection, &event.source, event.event_type.as_deref());
-        let Some(group) = group else { return Err(Told::of(Verdict::Other, "the flow does not listen to it")) };
-        let payload = group.read(&event.payload).map_err(|error| Told::of(Verdict::Misfit, error.to_string()))?;
+        let Some(group) = group else { return no(Verdict::Other, "the flow does not listen to it".to_owned()) };
+        let payload = group.read(&event.payload).map_err(|error| Box::new(Told::of(Verdict::Misfit, error.to_string())))?;
         let names: Vec<&String> = self.flow.triggers.iter().map(|used| &used.name).collect();
         // The address of a webhook may have narrowed it to one trigger.
         for name in names.iter().filter(|name| event.triggers.contains(name)) {
@@ -312,7 +313,7 @@ impl<'a> Examiner<'a> {
             for mut start in starts {
                 if let Some(found) = start.flows.first_mut() {
                     return match found.misfit.take() {
-                        Some(misfit) => Err(Told::of(Verdict::Misfit, misfit)),
+                        Some(misfit) => no(Verdict::Misfit, misfit),
                         None => Ok(start),
                     };
                 }
@@ -327,7 +328,7 @@ impl<'a> Examiner<'a> {
                 }
             }
         });
-        Err(told)
+        Err(Box::new(told))
     }
 }
 

@@ -400,7 +400,7 @@ impl<'q> Simulation<'q> {
                 continue;
             }
             let open = self.open.swap_remove(at);
-            self.finish(open, head.as_ref())?;
+            self.finish(&open, head.as_ref())?;
             // One that is dead would be kept for a person to decide.
             if let Some(head) = head.filter(|head| head.status == Status::Dead) {
                 self.simulated.cancel(&head.id).await?;
@@ -416,13 +416,13 @@ impl<'q> Simulation<'q> {
         if is_end {
             for open in std::mem::take(&mut self.open) {
                 let head = self.store.run(&open.run)?;
-                self.finish(open, head.as_ref())?;
+                self.finish(&open, head.as_ref())?;
             }
         }
         Ok(())
     }
 
-    fn finish(&mut self, open: Open, head: Option<&RunHead>) -> Result<(), BacktestError> {
+    fn finish(&mut self, open: &Open, head: Option<&RunHead>) -> Result<(), BacktestError> {
         let answered = self.answers.take(&open.run);
         let recorded = match &open.live {
             Some(live) => recorded::calls(self.engine, live)?,

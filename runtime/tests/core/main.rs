@@ -4,6 +4,7 @@
 
 mod absence;
 mod alarms;
+mod backtests;
 mod birth;
 mod crash;
 mod crash_limits;
