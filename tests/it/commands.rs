@@ -34,6 +34,13 @@ fn the_reference_prints_what_it_shows() {
 }
 
 #[test]
+fn pages_on_stored_events_print_what_they_show() {
+    for page in ["replay.md", "backtest.md"] {
+        assert!(follow(&root().join("docs/operating").join(page), &Reading::Tutorial), "{page}");
+    }
+}
+
+#[test]
 fn the_readme_prints_what_it_shows() {
     assert!(follow(&root().join("README.md"), &Reading::Tutorial));
 }
@@ -258,9 +265,9 @@ impl Drop for Reader {
 
 /// Whether a command only looks.
 fn may_be_repeated(line: &str) -> bool {
-    !["curl ", "flowd run ", "flowd retry ", "flowd pause ", "flowd resume ", "flowd cancel "]
-        .iter()
-        .any(|start| line.starts_with(start))
+    let starts = line.starts_with("flowd replay ") && !line.contains("--dry-run");
+    let changes = ["curl ", "flowd run ", "flowd retry ", "flowd pause ", "flowd resume ", "flowd cancel "];
+    !starts && !changes.iter().any(|start| line.starts_with(start))
 }
 
 fn shell(folder: &Path, line: &str) -> Command {

@@ -75,9 +75,8 @@ fn name(args: &Backtest) -> Result<String, Exit> {
 
 fn page(report: &Json) -> String {
     let mut out = format!(
-        "{}: {} stored events from {} to {} UTC\n",
+        "{}: stored events from {} to {} UTC\n",
         text(report, "file"),
-        text(report, "events"),
         instant(report, "since"),
         instant(report, "until"),
     );

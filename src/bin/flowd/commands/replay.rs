@@ -223,12 +223,8 @@ impl Done {
 
     fn page(&self, args: &Replay) -> String {
         let concerned: u64 = self.counts.values().sum();
-        let mut out = format!(
-            "{}: {} stored event{} looked at, {concerned} of its kinds\n",
-            printable(&args.flow),
-            self.looked_at,
-            if self.looked_at == 1 { "" } else { "s" }
-        );
+        let events = if concerned == 1 { "event" } else { "events" };
+        let mut out = format!("{}: {concerned} stored {events} of its kinds\n", printable(&args.flow));
         if let Some(note) = self.retention() {
             out.push_str(&format!("{note}\n"));
         }
