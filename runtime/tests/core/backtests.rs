@@ -159,7 +159,7 @@ async fn many_events_are_gone_through_one_after_the_other() {
     let many = std::env::var("FLOW_BACKTEST_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(300);
     let bench = Bench::new(vec![only("Ada", base())]);
     for first in (0..many).step_by(100) {
-        let name = |at: usize| if at % 10 == 0 { "Ada" } else { "Bob" };
+        let name = |at: usize| if at.is_multiple_of(10) { "Ada" } else { "Bob" };
         let events = (first..(first + 100).min(many)).map(|at| event_of(&format!("evt_{at}"), name(at), "happened"));
         bench.engine.accept("svc", events.collect(), None).await.unwrap();
         bench.pass(Duration::from_secs(60)).await;
