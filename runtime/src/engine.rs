@@ -32,7 +32,7 @@ use crate::store::{Store, StoreError};
 use crate::why::Pauses;
 use crate::world::World;
 
-pub(crate) use accept::{Refused, about, take_in};
+pub(crate) use accept::{Refused, about, flood_of, take_in};
 pub(crate) use announce::{
     Announcement, Before as BeforeEntry, DEEPEST, FLOW, announce_notice, announce_silence, events_of, expectation, update,
 };

@@ -59,6 +59,7 @@ fn flow(subject: &Subject, tally: &Tally) -> Json {
         "both": tally.both,
         "same_calls": tally.same_calls,
         "assumed": tally.assumed,
+        "busiest_hour": tally.busiest_hour,
         "calls": pairs(&mut tally.calls.iter().map(|(name, counts)| (name.as_str(), counts))),
         "ends": pairs(&mut tally.ends.iter().map(|(name, counts)| (*name, counts))),
         "reasons": {

@@ -15,7 +15,7 @@ use super::report::{self, Report};
 use super::subject::{Subject, pair};
 use super::tally::{Example, Kind, Side, Tally};
 use super::{BacktestError, BacktestQuery, Edited};
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Engine, EngineOptions, flood_of};
 use crate::event::{AcceptError, Incoming, Via};
 use crate::key;
 use crate::live::Live;
@@ -94,7 +94,7 @@ impl<'q> Simulation<'q> {
         let answers = Arc::new(Answers::new(engine, Arc::clone(&clock)));
         let store = Arc::new(MemoryStore::at_once());
         let retain = if subjects.iter().any(Subject::waits_for_events) { FOR_EVER } else { KEPT };
-        let options = EngineOptions { retain, ..EngineOptions::default() };
+        let options = EngineOptions { retain, flood: 0, ..EngineOptions::default() };
         let world = sim::world(&clock, Arc::clone(&answers) as _);
         let simulated = Engine::start(Arc::clone(&store) as _, live, world, options)?;
         Ok(Self {
@@ -142,6 +142,7 @@ impl<'q> Simulation<'q> {
         }
         self.go_to(self.query.until).await?;
         self.sweep(true).await?;
+        self.note_floods();
         let head = report::Head {
             file: &self.query.file,
             since: self.query.since,
@@ -151,6 +152,17 @@ impl<'q> Simulation<'q> {
             removed: std::mem::take(&mut self.removed),
         };
         Ok(report::report(&head, &self.flows))
+    }
+
+    /// Says which flows would start more often than flowd lets a flow start.
+    fn note_floods(&mut self) {
+        for (subject, tally) in &mut self.flows {
+            let Some(most) = flood_of(&self.engine.shared, &subject.edited) else { continue };
+            if tally.busiest_hour > most as usize {
+                let busiest = tally.busiest_hour;
+                subject.notes.push(format!("it would start {busiest} times within an hour: flowd pauses a flow at {most}"));
+            }
+        }
     }
 
     pub(super) async fn stop(&self) {
@@ -298,6 +310,7 @@ impl<'q> Simulation<'q> {
             }
             let Some((_, tally)) = self.flows.get_mut(at) else { continue };
             tally.by_clock += u64::from(given.is_none());
+            tally.starts(head.started_at);
             match side {
                 None => tally.both += 1,
                 Some(side) => {

@@ -1,8 +1,8 @@
 //! What is counted for one flow, with a few examples of each kind: bounded, however many events there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -110,11 +110,24 @@ pub(super) struct Tally {
     pub(super) calls: BTreeMap<String, (u64, u64)>,
     /// By end of the run, as for the calls.
     pub(super) ends: BTreeMap<&'static str, (u64, u64)>,
+    /// The most starts of the edited flow within an hour.
+    pub(super) busiest_hour: usize,
+    last_hour: VecDeque<Timestamp>,
     reasons: BTreeMap<(Kind, String), u64>,
     examples: BTreeMap<Kind, Vec<Example>>,
 }
 
 impl Tally {
+    /// Counts a start of the edited flow.
+    pub(super) fn starts(&mut self, at: Timestamp) {
+        let hour = SignedDuration::from_hours(1);
+        while self.last_hour.front().is_some_and(|first| at.duration_since(*first) >= hour) {
+            self.last_hour.pop_front();
+        }
+        self.last_hour.push_back(at);
+        self.busiest_hour = self.busiest_hour.max(self.last_hour.len());
+    }
+
     /// Counts an event, and keeps it as an example while there is room.
     pub(super) fn count(&mut self, kind: Kind, most: usize, example: impl FnOnce() -> Example) {
         *self.counts.entry(kind).or_default() += 1;

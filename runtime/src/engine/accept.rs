@@ -459,7 +459,7 @@ pub(super) fn begin(
 }
 
 /// How often a flow may start in an hour. One that says itself how often is taken at its word.
-fn flood_of(shared: &Shared, flow: &Flow) -> Option<u32> {
+pub(crate) fn flood_of(shared: &Shared, flow: &Flow) -> Option<u32> {
     let says_itself = flow.limits.at_most.iter().any(|limit| limit.per.is_empty());
     Some(shared.flood.load(Ordering::Relaxed)).filter(|most| *most > 0 && !says_itself)
 }
