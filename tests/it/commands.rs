@@ -34,8 +34,8 @@ fn the_reference_prints_what_it_shows() {
 }
 
 #[test]
-fn pages_on_stored_events_print_what_they_show() {
-    for page in ["replay.md", "backtest.md"] {
+fn pages_of_operation_print_what_they_show() {
+    for page in ["alarms.md", "replay.md", "backtest.md"] {
         assert!(follow(&root().join("docs/operating").join(page), &Reading::Tutorial), "{page}");
     }
 }
@@ -266,8 +266,9 @@ impl Drop for Reader {
 /// Whether a command only looks.
 fn may_be_repeated(line: &str) -> bool {
     let starts = line.starts_with("flowd replay ") && !line.contains("--dry-run");
-    let changes = ["curl ", "flowd run ", "flowd retry ", "flowd pause ", "flowd resume ", "flowd cancel "];
-    !starts && !changes.iter().any(|start| line.starts_with(start))
+    let changes = ["curl ", "flowd run ", "flowd retry ", "flowd pause ", "flowd resume ", "flowd cancel ", "flowd dead "];
+    let only_looks = line == "flowd dead" || line.starts_with("flowd dead --");
+    !starts && (only_looks || !changes.iter().any(|start| line.starts_with(start)))
 }
 
 fn shell(folder: &Path, line: &str) -> Command {

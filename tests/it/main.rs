@@ -5,6 +5,7 @@
 mod support;
 
 mod accept;
+mod alarms;
 mod check;
 mod clock;
 mod commands;

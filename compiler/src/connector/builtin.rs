@@ -79,6 +79,7 @@ fixtures! {
     "http.received",
     "flow.dead",
     "flow.failed",
+    "flow.misfit",
     "flow.paused",
     "flow.silent",
     "kustomer.conversation_closed",

@@ -77,7 +77,7 @@ fn of_store(key: AlarmKey, alarm: Alarm) -> Active {
 fn silent(shared: &Shared, now: jiff::Timestamp) -> Result<Vec<Active>, StoreError> {
     let mut found = Vec::new();
     for silence in clock::silences(shared, now)? {
-        let next = format!("flowd why --flow {}", word(&silence.flow));
+        let next = format!("flowd runs --flow {}", word(&silence.flow));
         found.push(Active {
             kind: "silent",
             subject: silence.flow,

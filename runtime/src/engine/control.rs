@@ -1,13 +1,14 @@
 //! What a person can do: retry, cancel, pause.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use super::{Engine, Shared};
+use super::{Engine, MoveOutcome, Shared};
 use crate::executor::{self, Job};
 use crate::journal::What;
-use crate::run::{RetryRefusal, Status, check_retry};
-use crate::store::StoreError;
+use crate::run::{Death, RetryRefusal, Status, check_retry};
+use crate::store::{RunHead, StoreError};
 
 /// What became of a retry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +78,14 @@ impl Engine {
     /// Where the store cannot be read or written.
     pub async fn retry(&self, run: &str, force: bool) -> Result<RetryOutcome, StoreError> {
         let shared = &self.shared;
-        let Some(head) = shared.store.run(run)? else { return Ok(RetryOutcome::NotFound) };
+        let Some(mut head) = shared.store.run(run)? else { return Ok(RetryOutcome::NotFound) };
+        if matches!(head.death, Some(Death::Misfit | Death::Missing)) {
+            if let Err(refusal) = self.read_again(&head).await? {
+                return Ok(RetryOutcome::Refused(refusal));
+            }
+            let gone = || StoreError::Corrupted("the run is gone".to_owned());
+            head = shared.store.run(run)?.ok_or_else(gone)?;
+        }
         if !shared.queue().claim(run) {
             return Ok(RetryOutcome::Refused(RetryRefusal::NotDead(Status::Running)));
         }
@@ -118,6 +126,37 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// A run that died of its event alone goes on only where the live version of its flow reads the event otherwise: then it
+    /// is moved to that. The payload is read anew, and nothing is guessed.
+    async fn read_again(&self, head: &RunHead) -> Result<Result<(), RetryRefusal>, StoreError> {
+        let no = |reason: String| Ok(Err(RetryRefusal::WillFailAgain(reason)));
+        let died_of = head.reason.clone().unwrap_or_default();
+        let current = self.shared.current();
+        let live = current.matcher.flow(&head.flow);
+        if live.is_none_or(|flow| flow.hash == head.plan) {
+            return no(died_of);
+        }
+        let Some(event) = self.shared.store.event(head.event)? else { return no("its event is not kept any more".to_owned()) };
+        let no_settings = BTreeMap::new();
+        let settings = current.live.connections.get(&event.connection).map_or(&no_settings, |live| &live.plan.settings);
+        let group = current.matcher.group_of(&event.connection, &event.source, event.event_type.as_deref());
+        let Some(Ok(payload)) = group.map(|group| group.read(&event.payload)) else { return no(died_of) };
+        let starts = payload.starts(&event.head(), settings, Some(&head.trigger), &|flow: &str| flow != head.flow);
+        match starts.into_iter().flat_map(|start| start.flows).next() {
+            None => return no("as it is read now, the event does not meet the condition of the flow: dismiss the run".to_owned()),
+            Some(matched) => {
+                if let Some(misfit) = matched.misfit {
+                    return no(format!("payload does not fit: {misfit}"));
+                }
+            }
+        }
+        Ok(match self.migrate(&head.id, false).await? {
+            MoveOutcome::Moved(_) => Ok(()),
+            MoveOutcome::Refused(refusal) => Err(RetryRefusal::WillFailAgain(refusal.to_string())),
+            MoveOutcome::NotFound => Err(RetryRefusal::WillFailAgain(died_of)),
+        })
     }
 
     /// Tells whether a run that was tried again has to wait for its turn.

@@ -14,6 +14,9 @@ use crate::store::{EventQuery, RunHead, RunQuery, StoreError, StoredEvent};
 use crate::why::{Why, why};
 use flow_functions::rfc3339;
 
+/// Of a chain of causes no more is shown.
+const LONGEST_CHAIN: usize = 32;
+
 /// What has happened since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -147,7 +150,24 @@ impl Engine {
     pub fn run(&self, id: &str, personal: bool) -> Result<Option<Json>, StoreError> {
         let Some(head) = self.shared.store.run(id)? else { return Ok(None) };
         let job = executor::load(&self.shared, &head)?;
-        Ok(Some(to_json(&job.flow, &job.run, personal)))
+        let mut json = to_json(&job.flow, &job.run, personal);
+        let chain = self.chain(&head)?;
+        if let (false, Some(object)) = (chain.is_empty(), json.as_object_mut()) {
+            object.insert("caused_by".to_owned(), Json::Array(chain));
+        }
+        Ok(Some(json))
+    }
+
+    /// Returns the runs that stand before a run in the chain of causes, the nearest first.
+    fn chain(&self, head: &RunHead) -> Result<Vec<Json>, StoreError> {
+        let mut chain = Vec::new();
+        let mut event = self.shared.store.event(head.event)?;
+        while let Some(cause) = event.and_then(|event| event.cause) {
+            let Some(head) = self.shared.store.run(&cause)?.filter(|_| chain.len() < LONGEST_CHAIN) else { break };
+            chain.push(json!({ "run": head.id, "flow": head.flow, "event": head.event_id, "connection": head.connection }));
+            event = self.shared.store.event(head.event)?;
+        }
+        Ok(chain)
     }
 
     /// Returns why an event started flows of its connection, or did not: of all, or of `flow` alone.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use flow_plan::{self as plan, Effect};
 use flow_runtime::alarm::Active;
-use flow_runtime::engine::{DismissOutcome, Engine, EngineOptions};
+use flow_runtime::engine::{DismissOutcome, Engine, EngineOptions, RetryOutcome};
 use flow_runtime::event::Incoming;
 use flow_runtime::live::Live;
+use flow_runtime::run::RetryRefusal;
 use flow_runtime::store::{EventQuery, MemoryStore, RunQuery, Store};
 
 use crate::fixture::*;
@@ -351,4 +352,61 @@ async fn dead_runs_of_a_store_that_knew_no_alarms_are_counted_once() {
     let bench = over(&store, live(vec![setting("f")]), &bench.clock, 0);
     bench.send("evt_3", &bad()).await;
     assert_eq!(alarm(&bench, "dead").unwrap().count, 4);
+}
+
+#[tokio::test]
+async fn a_run_that_died_of_its_payload_is_read_anew_once_the_connector_is_mended() {
+    let (bench, _) = bench(live(vec![setting("f")]), 1000);
+    let run = bench.send("evt_1", &bad()).await.runs.remove(0);
+    let refused = bench.engine.retry(&run, true).await.unwrap();
+    assert!(matches!(refused, RetryOutcome::Refused(RetryRefusal::WillFailAgain(_))), "{refused:?}");
+    // The amount is a text by now; a condition decides on what is there and not on a guess.
+    let mended = |limit: &str| {
+        let mut flow = setting("f");
+        flow.reads[0] = field("amount", plan::Shape::Text, false);
+        flow.filter = Some(plan::Condition::Test {
+            text: format!("amount is \"{limit}\""),
+            expr: plan::Expr::Equal(Box::new(plan::Expr::Event(0)), Box::new(plan::Expr::Const(plan::Value::text(limit)))),
+            reads: vec![0],
+        });
+        rehash(&mut flow);
+        flow
+    };
+    bench.engine.swap(live(vec![mended("thirteen")]));
+    let refused = bench.engine.retry(&run, false).await.unwrap();
+    let RetryOutcome::Refused(RetryRefusal::WillFailAgain(reason)) = refused else { panic!("{refused:?}") };
+    assert!(reason.contains("does not meet the condition"), "{reason}");
+    assert_eq!(bench.status(&run).await, "dead");
+    bench.engine.swap(live(vec![mended("twelve")]));
+    assert_eq!(bench.engine.retry(&run, false).await.unwrap(), RetryOutcome::Retried);
+    bench.pass(MINUTE).await;
+    assert_eq!(bench.status(&run).await, "done");
+    assert_eq!(bench.service.effects("set").len(), 1);
+    assert_eq!(alarm(&bench, "dead"), None);
+}
+
+#[tokio::test]
+async fn a_run_shows_the_chain_that_led_to_it() {
+    let (bench, _) = bench(live(vec![causing()]), 1000);
+    let mut runs = Vec::new();
+    for n in 0..3 {
+        runs.extend(bench.send(&format!("evt_{n}"), &event("rec_1")).await.runs);
+        bench.pass(Duration::from_secs(5)).await;
+    }
+    let chain = bench.run(&runs[2]).await["caused_by"].clone();
+    let of = |at: usize| (chain[at]["run"].as_str().unwrap(), chain[at]["event"].as_str().unwrap());
+    assert_eq!((of(0), of(1)), ((runs[1].as_str(), "evt_1"), (runs[0].as_str(), "evt_0")));
+    assert_eq!(chain.as_array().unwrap().len(), 2);
+    assert_eq!(bench.run(&runs[0]).await["caused_by"], serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn the_death_of_a_run_at_the_end_of_a_chain_is_announced_all_the_same() {
+    let (bench, _) = bench(reported(vec![flow("f", vec![op("once", Effect::Once)]), listener("l", "dead")]), 1000);
+    bench.service.always("once", Some(Fault::Status(400)));
+    let deep = Incoming { depth: 8, ..incoming("evt_1", EVENT) };
+    bench.engine.accept("svc", vec![deep], None).await.unwrap();
+    bench.pass(MINUTE).await;
+    assert_eq!(bench.started("l").len(), 1);
+    assert_eq!(bench.engine.paused_since("l"), None);
 }

@@ -28,7 +28,7 @@ pub(crate) async fn run(args: &Dead) -> Result<Exit, Exit> {
     output::out(&listed(&answer.json, "no dead letters\n"));
     if !list(&answer.json, "runs").is_empty() {
         output::err(
-            "`flowd show RUN` has every step and attempt; `flowd retry RUN` runs it again from the step that failed; `flowd dead dismiss RUN` takes it from this list",
+            "`flowd show RUN` has every step and attempt; `flowd retry RUN` runs it again from the step that failed,\n`flowd dead dismiss RUN` takes it from this list",
         );
     }
     Ok(Exit::Well)

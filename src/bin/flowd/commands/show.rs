@@ -39,6 +39,10 @@ fn page(run: &Json) -> String {
             out.push_str(&format!("  {label:8} {value}\n"));
         }
     }
+    for cause in list(run, "caused_by") {
+        let by = format!("{} of {}, started by {}", text(cause, "run"), text(cause, "flow"), text(cause, "event"));
+        out.push_str(&format!("  {:8} {by}\n", "cause"));
+    }
     for moved in list(run, "moves") {
         let plan = |key: &str| text(moved, key).chars().take(12).collect::<String>();
         out.push_str(&format!("  {:8} {} from plan {} to {}\n", "moved", instant(moved, "at"), plan("from"), plan("to")));
