@@ -850,7 +850,7 @@ pub enum MemberKind {
     Header(TextLit, Expr),
     /// `limit 100 per minute`.
     Limit(NumberLit, Rate),
-    /// `quota 50_000 per month shared by token`.
+    /// `quota 50_000 per month shared by token spent on 403`.
     Quota {
         /// How many calls.
         count: NumberLit,
@@ -858,6 +858,8 @@ pub enum MemberKind {
         every: Rate,
         /// `shared by secret`.
         shared_by: Option<Ident>,
+        /// `spent on 403`.
+        spent_on: Vec<NumberLit>,
     },
     /// `retry on 409, 423`.
     RetryOn(Vec<NumberLit>),

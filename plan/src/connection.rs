@@ -92,6 +92,37 @@ pub struct Quota {
     pub per_ms: u64,
     /// The secret whose quota it is: connections that have the same one share it. `None` counts each connection alone.
     pub shared_by: Option<String>,
+    /// Statuses that say that it is used up, though they may say as well that the key is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spent_on: Vec<u16>,
+}
+
+/// The setting by which a connection says what its own plan of the service includes.
+const OWN_QUOTA: &str = "monthly_quota";
+/// A month of a quota, in milliseconds: 30 days.
+pub const QUOTA_MONTH_MS: u64 = 30 * 86_400_000;
+
+impl Connection {
+    /// Returns how many calls the connection has: what its own setting `monthly_quota` says, else what its connector says.
+    pub fn quota(&self) -> Option<Quota> {
+        let declared = self.api.quota.as_ref();
+        match self.settings.get(OWN_QUOTA) {
+            Some(Value::Number(count)) => Some(Quota {
+                count: u32::try_from(*count).ok()?,
+                per_ms: QUOTA_MONTH_MS,
+                shared_by: declared.and_then(|quota| quota.shared_by.clone()),
+                spent_on: declared.map(|quota| quota.spent_on.clone()).unwrap_or_default(),
+            }),
+            _ => declared.cloned(),
+        }
+    }
+}
+
+impl Quota {
+    /// Tells whether it allows less than another one over the same time.
+    pub fn is_below(&self, other: &Self) -> bool {
+        u128::from(self.count) * u128::from(other.per_ms) < u128::from(other.count) * u128::from(self.per_ms)
+    }
 }
 
 /// So many requests in a time.

@@ -19,7 +19,7 @@ mod test;
 pub mod ty;
 mod value;
 
-pub use connection::{Api, Auth, Connection, Quota, RateLimit, SecretDecl, SettingDecl};
+pub use connection::{Api, Auth, Connection, QUOTA_MONTH_MS, Quota, RateLimit, SecretDecl, SettingDecl};
 pub use currency::{Currency, decimals_of};
 pub use expr::{Arithmetic, Condition, Each, Env, Expr, Function, Order};
 pub use flow::{Call, CallArg, ErrorHandler, Flow, Instr, Invocation, Outline, Program, Retry, Send, TriggerUse};

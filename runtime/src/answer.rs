@@ -72,6 +72,7 @@ pub(crate) fn classify(connection: &LiveConnection, retry_on: &[u16], answer: &H
         200..=299 => StatusClass::Success,
         401 => StatusClass::Broken,
         _ if api.broken_on.contains(&status) => StatusClass::Broken,
+        _ if api.quota.as_ref().is_some_and(|quota| quota.spent_on.contains(&status)) => StatusClass::Broken,
         425 | 429 => StatusClass::NotDone,
         503 if answer.header("retry-after").is_some() => StatusClass::NotDone,
         _ if retry_on.contains(&status) => StatusClass::NotDone,

@@ -8,6 +8,7 @@ mod announce;
 mod causes;
 mod control;
 mod moving;
+mod pass;
 mod queries;
 mod replay;
 mod settled;
@@ -28,18 +29,20 @@ use crate::event::Cursor;
 use crate::executor::{self, Queue};
 use crate::live::Live;
 use crate::matcher::Matcher;
-use crate::store::{Store, StoreError};
+use crate::store::{AcceptBatch, Store, StoreError};
 use crate::why::Pauses;
 use crate::world::World;
 
 pub(crate) use accept::{Refused, about, flood_of, take_in};
+pub use crate::connection::{CircuitState, ConnectionState, QuotaState, RateState};
 pub(crate) use announce::{
     Announcement, Before as BeforeEntry, DEEPEST, FLOW, announce_notice, announce_silence, events_of, expectation, update,
 };
 pub(crate) use causes::{Touched, changes as changes_of_causes, touched};
 pub use control::{CancelOutcome, DismissOutcome, Resumed, RetryOutcome};
 pub use moving::{MoveOutcome, MovedTo};
-pub use queries::{ConnectionState, Stats};
+pub(crate) use pass::{Pass, Withheld};
+pub use queries::Stats;
 pub use replay::ReplayError;
 pub use versions::{OnVersion, OnVersions};
 
@@ -169,6 +172,12 @@ impl Engine {
             tasks: Mutex::default(),
             steps: Mutex::default(),
         });
+        {
+            let now = shared.world.clock.now();
+            let fresh = (events, runs) == (0, 0) && locked(&shared.cursors).is_empty();
+            let rows = shared.store.meters()?;
+            shared.queue().recall(&rows, &shared.current().live, fresh && rows.is_empty(), now);
+        }
         executor::recover_all(&shared)?;
         // Before the first look nothing is settled.
         shared.queue().clock_works = true;
@@ -193,7 +202,7 @@ impl Engine {
         let matcher = Arc::new(Matcher::build(&live, Some(&before.matcher)));
         let current = Arc::new(Current { live: Arc::new(live), matcher });
         *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = current;
-        self.shared.queue().probe_all(self.shared.world.clock.now());
+        self.shared.queue().configure(&self.shared.current().live, self.shared.world.clock.now());
         self.shared.touch();
         self.shared.clockwork.swapped(&self.shared);
     }
@@ -211,18 +220,6 @@ impl Engine {
     /// Has a state read now, because something says that it changed. Returns whether a live flow waits for it.
     pub fn observe(&self, connection: &str, state: &str) -> bool {
         clock::observe(&self.shared, connection, state)
-    }
-
-    /// Waits until a request that is no step, such as a page of a poll, may be sent within the limit of its connection.
-    pub(crate) async fn pace(&self, connection: &crate::live::LiveConnection) {
-        let Some(limit) = &connection.plan.api.limit else { return };
-        let limit = (limit.count, Duration::from_millis(limit.per_ms));
-        let clock = &self.shared.world.clock;
-        loop {
-            let free = self.shared.queue().pace(&connection.plan.name, limit, clock.now());
-            let Some(free) = free else { return };
-            clock.sleep_until(free).await;
-        }
     }
 
     /// Returns how far a source has been read; `None` before its first poll. Cursors are few, so all are in memory.
@@ -263,6 +260,12 @@ impl Engine {
         }
         let mut steps = std::mem::take(&mut *locked(&shared.steps));
         steps.shutdown().await;
+        let meters = shared.queue().take_back();
+        if !meters.is_empty()
+            && let Err(error) = shared.store.update_and_accept(Vec::new(), AcceptBatch { meters, ..AcceptBatch::default() }).await
+        {
+            tracing::debug!(%error, "calls that were counted ahead stay counted");
+        }
         if let Err(error) = clock::live_until(shared, clock.now()).await {
             tracing::debug!(%error, "when the daemon stopped could not be written");
         }

@@ -5,6 +5,7 @@
 
 mod awaited;
 mod confirm;
+mod fair;
 mod job;
 mod lane;
 mod perform;
@@ -18,15 +19,16 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 
+use crate::connection::{Asked, Heard};
 use crate::engine::{Shared, locked};
 use crate::journal::{Outcome, What};
 use crate::run::{Effect, Status};
-use crate::store::{PruneBite, PruneFrom, RunHead, StoreError};
+use crate::store::{AcceptBatch, PruneBite, PruneFrom, RunHead, StoreError};
 
 pub(crate) use awaited::read_awaited;
 pub(crate) use job::{Job, head_of, load};
 pub(crate) use perform::outcome;
-pub(crate) use queue::Queue;
+pub(crate) use queue::{Passes, Queue};
 
 /// Timers are taken up in portions of so many.
 const PORTION: usize = 256;
@@ -97,8 +99,7 @@ fn recover(shared: &Shared, head: &RunHead) -> Result<Recovered, StoreError> {
             goes_on(job)
         }
         Some(Effect::Park) => {
-            let reason = job.run.reason.clone().unwrap_or_default();
-            shared.queue().park(job.connection(), head.id.clone(), &reason, shared.world.clock.now());
+            shared.queue().park(&job, shared.world.clock.now());
             Ok(Recovered::Rests)
         }
         Some(Effect::Begin(_) | Effect::Intend | Effect::BeginWait(_)) => goes_on(job),
@@ -151,7 +152,11 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             if let Some(turn) = hand_out(&shared, now) {
                 next = next.min(turn);
             }
+            if shared.queue().can_wake(shared.options.queue) {
+                next = now;
+            }
         }
+        note(&shared, now);
         reap(&shared);
         let changed = shared.changed.notified();
         {
@@ -185,6 +190,7 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
         shared.rescan.store(true, Ordering::SeqCst);
     }
     take_turns(shared, now);
+    wake_some(shared, now);
     let offers = offer(shared, now);
     let rescan = shared.queue().rescan_from.filter(|from| *from > now);
     if has_room && rescan.is_none() && shared.rescan.swap(false, Ordering::SeqCst) {
@@ -226,7 +232,8 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
                 // An event that came before the bound comes first, though it be looked at later.
                 Ok(Some(job)) if seeks => awaited::start_seeking(shared, job),
                 Ok(Some(job)) if job.run.awaits(&job.flow).is_some() && is_offering(shared) => shared.queue().release(&id),
-                Ok(Some(mut job)) if matches!(job.run.pending().first(), Some(Effect::Wake { .. })) => {
+                Ok(Some(mut job)) if matches!(job.run.pending().first(), Some(Effect::Wake { .. } | Effect::Park)) => {
+                    shared.queue().forget_parked(&id);
                     job.record(now, What::Woken);
                     enqueue_claimed(shared, vec![job]);
                     taken += 1;
@@ -333,10 +340,8 @@ fn claim_due(shared: &Shared, run: &str) -> bool {
 
 /// Gives turns to all that can have one. Returns when the next may be possible.
 fn hand_out(shared: &Arc<Shared>, now: Timestamp) -> Option<Timestamp> {
-    let current = shared.current();
     let (turns, next, probes) = {
         let mut queue = shared.queue();
-        queue.set_limits(&current.live);
         let turns = queue.turns(now);
         let probes = queue.due_probes(now);
         (turns, queue.next_turn(now), probes)
@@ -344,16 +349,57 @@ fn hand_out(shared: &Arc<Shared>, now: Timestamp) -> Option<Timestamp> {
     for turn in turns {
         spawn(shared, turn);
     }
-    let probed = probes.iter().filter(|(_, run)| probe(shared, run, now)).count();
-    if probed > 0 { Some(now) } else { next }
+    if probes.is_empty() {
+        return next;
+    }
+    // One run of each connection that does not work, to see whether it works again.
+    let mut after = Some(now);
+    for run in probes {
+        if let Err(error) = wake(shared, &run, now) {
+            tracing::warn!(run, %error, "a parked run cannot be woken yet");
+            shared.rescan.store(true, Ordering::SeqCst);
+            after = now.checked_add(STORE_PAUSE).ok();
+        }
+    }
+    after
 }
 
-/// Wakes one run of a broken connection, to see whether it works again.
-fn probe(shared: &Arc<Shared>, run: &str, now: Timestamp) -> bool {
-    wake(shared, run, now).unwrap_or_else(|error| {
-        tracing::warn!(run, %error, "a parked run cannot be woken yet");
-        false
-    })
+/// Lets runs go on whose connection works again, as many as there is room for.
+fn wake_some(shared: &Arc<Shared>, now: Timestamp) {
+    let runs = {
+        let mut queue = shared.queue();
+        let room = shared.options.queue.saturating_sub(queue.queued());
+        queue.waking(room.min(PORTION))
+    };
+    for run in runs {
+        if let Err(error) = wake(shared, &run, now) {
+            tracing::warn!(run, %error, "a parked run cannot be woken yet");
+            shared.rescan.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Writes how connections are doing, where that has changed, in a task of its own.
+fn note(shared: &Arc<Shared>, now: Timestamp) {
+    let meters = {
+        let mut queue = shared.queue();
+        let meters = queue.take_notes(now);
+        if meters.is_empty() {
+            return;
+        }
+        queue.background += 1;
+        meters
+    };
+    // In their order: the store has them when this returns, and only their end is waited for.
+    let written = shared.store.update_and_accept(Vec::new(), AcceptBatch { meters, ..AcceptBatch::default() });
+    let task = Arc::clone(shared);
+    locked(&shared.steps).spawn(async move {
+        if let Err(error) = written.await {
+            tracing::warn!(%error, "how connections are doing could not be written");
+        }
+        task.queue().background -= 1;
+        task.touch();
+    });
 }
 
 /// Wakes a run that waits for its connection; `false` where it does not.
@@ -395,8 +441,8 @@ fn spawn(shared: &Arc<Shared>, turn: queue::Turn) {
                 let now = shared.world.clock.now();
                 take_turns(&shared, now);
                 let mut queue = shared.queue();
-                // Whether a broken connection works again is for another run to find out.
-                queue.lane(&lane).probe_came_to_nothing(now);
+                // Whether a connection works again is for another run to find out.
+                queue.heard(&lane, &Heard::Nothing, Asked { step: true, probe: true }, now);
                 queue.end_turn(&lane);
                 queue.release(&run);
             }

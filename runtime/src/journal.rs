@@ -7,6 +7,7 @@ use flow_plan::{JsonPath, Value};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::connection::Cause;
 use crate::event::{Origin, Via};
 use crate::run::Run;
 
@@ -59,6 +60,13 @@ pub enum What {
     /// The connection is known to be broken, so nothing was sent.
     Parked {
         /// What is wrong with it.
+        error: String,
+    },
+    /// Nothing is sent to the connection for a while, and why.
+    Withheld(Withheld),
+    /// The step has waited for its connection for as long as it may be tried.
+    WaitedInVain {
+        /// What it waited for.
         error: String,
     },
     /// The time for the next attempt has come, or the connection may work again.
@@ -133,6 +141,18 @@ pub struct Held {
     pub until: Option<Timestamp>,
     /// Why, for people.
     pub reason: String,
+}
+
+/// A step that waits for its connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// What kind of wait it is.
+    pub cause: Cause,
+    /// Why, for people.
+    pub reason: String,
+    /// Until when at the latest; then it goes on, or is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// A wait of a flow. What it needs of the calendar and of the run's values is computed once and kept here.

@@ -8,6 +8,7 @@ pub mod alarm;
 pub mod answer;
 pub mod backtest;
 mod clock;
+mod connection;
 pub mod decode;
 pub mod engine;
 pub mod eval;

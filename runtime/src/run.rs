@@ -15,7 +15,7 @@ use flow_plan::Value;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::journal::{Begun, Entry, Held, Start, Waits, What};
+use crate::journal::{Begun, Entry, Held, Start, Waits, What, Withheld};
 use crate::{key, limit};
 
 pub use moved::{Move, MoveRefusal, Outside, Plan as MovePlan, plan_move};
@@ -229,6 +229,7 @@ enum Phase {
     },
     Parked {
         find: bool,
+        withheld: Option<Withheld>,
     },
     /// At a wait whose beginning is not recorded yet.
     Pausing(Waits),
@@ -253,6 +254,8 @@ pub fn apply(flow: &plan::Flow, run: &mut Run, entry: &Entry) -> Vec<Effect> {
         What::Intent => run.intend(flow, entry.at),
         What::Ended { ms, outcome, jitter } => run.end_attempt(flow, entry.at, *ms, outcome, *jitter),
         What::Parked { error } => run.park_ready(error),
+        What::Withheld(withheld) => run.withhold(withheld),
+        What::WaitedInVain { error } => run.waited_in_vain(flow, error, entry.at),
         What::Held(held) => run.hold(held),
         What::Waits(waits) => run.begin_wait(flow, waits, entry.at),
         What::Came(came) => run.came(flow, came, entry.at),
@@ -309,11 +312,11 @@ impl Run {
             Phase::Waiting { until, .. } => Some(*until),
             Phase::Resting(waits) => waits.until,
             Phase::Held { until, .. } => *until,
+            Phase::Parked { withheld, .. } => withheld.as_ref().and_then(|withheld| withheld.until),
             Phase::New
             | Phase::Beginning(_)
             | Phase::Ready { .. }
             | Phase::InFlight { .. }
-            | Phase::Parked { .. }
             | Phase::Pausing(_)
             | Phase::Ended => None,
         }
@@ -322,6 +325,22 @@ impl Run {
     /// Tells whether it is held back and has not begun.
     pub fn is_held(&self) -> bool {
         matches!(self.phase, Phase::Held { before: None, .. })
+    }
+
+    /// Returns why its connection lets it wait; `None` where it does not wait, or where the service itself refused it.
+    pub fn withheld(&self) -> Option<&Withheld> {
+        match &self.phase {
+            Phase::Parked { withheld, .. } => withheld.as_ref(),
+            Phase::New
+            | Phase::Beginning(_)
+            | Phase::Ready { .. }
+            | Phase::InFlight { .. }
+            | Phase::Waiting { .. }
+            | Phase::Pausing(_)
+            | Phase::Resting(_)
+            | Phase::Held { .. }
+            | Phase::Ended => None,
+        }
     }
 
     /// Returns the call that it stands at.
@@ -434,7 +453,7 @@ impl Run {
 
     fn wake(&mut self, flow: &plan::Flow, at: Timestamp) {
         match std::mem::take(&mut self.phase) {
-            Phase::Waiting { find, .. } | Phase::Parked { find } => {
+            Phase::Waiting { find, .. } | Phase::Parked { find, .. } => {
                 self.phase = Phase::Ready { find };
                 self.goes_on();
                 if let Some(step) = self.steps.last_mut() {
@@ -587,6 +606,11 @@ pub(crate) fn superseded_by(run: &str) -> String {
 /// Returns the operation of a call.
 pub(crate) fn operation<'f>(flow: &'f plan::Flow, call: &plan::Call) -> Option<&'f plan::Operation> {
     flow.operations.get(call.operation as usize).map(AsRef::as_ref)
+}
+
+/// Tells whether what a call sends may be sent again when its outcome is unknown.
+pub(crate) fn repeatable(flow: &plan::Flow, call: &plan::Call) -> bool {
+    operation(flow, call).is_some_and(|operation| !matches!(operation.effect, plan::Effect::Once))
 }
 
 fn effect_at(flow: &plan::Flow, at: u32) -> Option<&plan::Effect> {

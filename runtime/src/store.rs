@@ -13,6 +13,7 @@ mod disk;
 mod flood;
 mod in_turns;
 mod memory;
+mod meters;
 mod migrate;
 mod prune;
 mod put;
@@ -41,6 +42,7 @@ pub(crate) use book::{STARTS, starts_key};
 pub use disk::{Disk, OpenFile};
 pub use in_turns::Pace;
 pub use memory::{Faults, MemoryStore};
+pub use meters::{MeterChange, MeterKind, MeterRow};
 pub use records::{
     AcceptBatch, AcceptedEvent, EventQuery, Follows, FollowsFrom, Missed, NewEvent, NewRun, NewStart, Pruned, ReplayBatch,
     ReplayStart, Replayed, RunHead, RunQuery, RunUpdate,
@@ -191,6 +193,8 @@ pub trait Store: Send + Sync {
     fn alarms(&self) -> Result<Vec<(AlarmKey, Alarm)>, StoreError>;
     /// Returns the paused flows.
     fn paused(&self) -> Result<Vec<(String, Timestamp)>, StoreError>;
+    /// Returns what is kept of connections: what they have used, and how they are doing.
+    fn meters(&self) -> Result<Vec<MeterRow>, StoreError>;
     /// Returns the highest numbers of events and runs.
     fn last_numbers(&self) -> Result<(u64, u64), StoreError>;
 }

@@ -25,9 +25,10 @@ fn checked(source: &str, settings: &str, args: &[&str]) -> Vec<Value> {
 
 #[test]
 fn every_block_of_the_reference_does_what_the_page_says() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/language");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sections = 0;
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+    for entry in ["docs/language", "docs/operating"].into_iter().flat_map(|pages| std::fs::read_dir(root.join(pages)).unwrap()) {
+        let entry = entry.unwrap();
         let page = std::fs::read_to_string(entry.path()).unwrap();
         let mut files: BTreeMap<String, String> = BTreeMap::new();
         let mut settings: BTreeMap<String, String> = BTreeMap::new();

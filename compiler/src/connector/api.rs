@@ -89,7 +89,9 @@ impl<'a> Cx<'a> {
                 api.headers.push((name, value));
             }
             MemberKind::Limit(count, rate) => api.limit = Some(self.limit(count, rate)),
-            MemberKind::Quota { count, every, shared_by } => api.quota = Some(self.quota(count, every, shared_by.as_ref())),
+            MemberKind::Quota { count, every, shared_by, spent_on } => {
+                api.quota = Some(self.quota(count, every, shared_by.as_ref(), spent_on));
+            }
             MemberKind::RetryOn(statuses) => api.retry_on.extend(self.statuses(statuses)),
             MemberKind::BrokenOn(statuses) => api.broken_on.extend(self.statuses(statuses)),
             MemberKind::ErrorText(paths) => {
@@ -218,7 +220,7 @@ impl<'a> Cx<'a> {
         plan::RateLimit { count: self.count(count), per_ms: self.rate_millis(rate) }
     }
 
-    fn quota(&mut self, count: &NumberLit, every: &Rate, shared_by: Option<&Ident>) -> plan::Quota {
+    fn quota(&mut self, count: &NumberLit, every: &Rate, shared_by: Option<&Ident>, spent_on: &[NumberLit]) -> plan::Quota {
         let known = shared_by.is_none_or(|secret| self.secrets.iter().any(|known| known.name == secret.text));
         if let (Some(secret), false) = (shared_by, known) {
             let names: Vec<String> = self.secrets.iter().map(|known| known.name.clone()).collect();
@@ -226,7 +228,8 @@ impl<'a> Cx<'a> {
             self.unknown(secret.span, message, &secret.text, names.iter().map(String::as_str));
         }
         let shared_by = shared_by.filter(|_| known).map(|secret| secret.text.clone());
-        plan::Quota { count: self.count(count), per_ms: self.rate_millis(every), shared_by }
+        let spent_on = self.statuses(spent_on);
+        plan::Quota { count: self.count(count), per_ms: self.rate_millis(every), shared_by, spent_on }
     }
 
     /// A table of currencies and their decimals on the wire.

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flow_plan as plan;
-use flow_plan::{Quota, Value};
-use rust_decimal::prelude::ToPrimitive;
+use flow_plan::Quota;
 
 use super::summary::Listens;
 use super::{FlowAt, Problem, Rules};
@@ -12,11 +11,9 @@ use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::settings::ConnectionSettings;
 
-/// The setting by which a connection says what its own plan includes.
-const OWN_QUOTA: &str = "monthly_quota";
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 86_400_000;
-const MONTH: u64 = 30 * DAY;
+const MONTH: u64 = flow_plan::QUOTA_MONTH_MS;
 
 /// What one poll costs.
 #[derive(Debug)]
@@ -40,14 +37,14 @@ pub(super) fn check(rules: &Rules<'_>) -> Vec<Problem> {
     let mut shared: BTreeMap<(String, String), Shared<'_>> = BTreeMap::new();
     for cost in poll_costs(rules) {
         let settings = settings(rules, &cost.connection.name);
-        let Some(quota) = quota_of(cost.connection) else { continue };
+        let Some(quota) = cost.connection.quota() else { continue };
         let key = match quota.shared_by.as_ref().and_then(|secret| settings?.secrets.get(secret)) {
             Some(reference) => (cost.connection.connector.clone(), format!("key {reference}")),
             None => (cost.connection.connector.clone(), format!("connection {}", cost.connection.name)),
         };
         let group = shared.entry(key).or_insert_with(|| Shared { quota: quota.clone(), costs: Vec::new() });
         // The plan of a key is one: where two connections say different things, the smaller is safe.
-        if u128::from(quota.count) * u128::from(group.quota.per_ms) < u128::from(group.quota.count) * u128::from(quota.per_ms) {
+        if quota.is_below(&group.quota) {
             group.quota = quota;
         }
         group.costs.push(cost);
@@ -61,7 +58,7 @@ pub(super) fn check(rules: &Rules<'_>) -> Vec<Problem> {
 
 /// What the live flows make the daemon poll: each source and each state of a connection once, however many flows use it.
 pub(super) fn poll_costs<'r>(rules: &Rules<'r>) -> Vec<Cost<'r>> {
-    if rules.connections.values().all(|connection| quota_of(connection).is_none()) {
+    if rules.connections.values().all(|connection| connection.quota().is_none()) {
         return Vec::new();
     }
     let mut seen: BTreeSet<(&str, &Listens)> = BTreeSet::new();
@@ -99,17 +96,6 @@ pub(super) fn poll_costs<'r>(rules: &Rules<'r>) -> Vec<Cost<'r>> {
 
 fn settings<'r>(rules: &Rules<'r>, connection: &str) -> Option<&'r ConnectionSettings> {
     rules.settings.connections.as_ref()?.get(connection)
-}
-
-/// The calls that a connection has: what its own setting says, else what the connector says.
-fn quota_of(connection: &plan::Connection) -> Option<Quota> {
-    let declared = connection.api.quota.as_ref();
-    match connection.settings.get(OWN_QUOTA) {
-        Some(Value::Number(count)) => {
-            Some(Quota { count: count.to_u32()?, per_ms: MONTH, shared_by: declared.and_then(|quota| quota.shared_by.clone()) })
-        }
-        _ => declared.cloned(),
-    }
 }
 
 fn report(rules: &Rules<'_>, group: &Shared<'_>) -> Option<Diagnostic> {

@@ -256,6 +256,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::resolver => (Plain, "a member such as `record`, `trigger` or `action`"),
         Rule::retry_on => (Plain, "`retry on`"),
         Rule::shared_by => (Weak, "`shared by`"),
+        Rule::spent_on => (Weak, "`spent on`"),
         Rule::w_text => (Strong, "`text`"),
         Rule::named_call => (Plain, "a name"),
         Rule::default => (Weak, "`=` and a default"),

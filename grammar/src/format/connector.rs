@@ -72,10 +72,13 @@ impl Printer<'_> {
                 self.expr(value);
             }
             MemberKind::Limit(count, every) => self.write(&format!("limit {} per {}", number(count), rate(every))),
-            MemberKind::Quota { count, every, shared_by } => {
+            MemberKind::Quota { count, every, shared_by, spent_on } => {
                 self.write(&format!("quota {} per {}", number(count), rate(every)));
                 if let Some(secret) = shared_by {
                     self.write(&format!(" shared by {}", name(secret)));
+                }
+                if !spent_on.is_empty() {
+                    self.write(&format!(" spent on {}", numbers(spent_on)));
                 }
             }
             MemberKind::RetryOn(statuses) => self.write(&format!("retry on {}", numbers(statuses))),

@@ -81,7 +81,12 @@ impl<'s> Builder<'s> {
                     inner.take(Rule::w_by);
                     self.take_ident(&mut inner)
                 });
-                MemberKind::Quota { count, every, shared_by }
+                let spent_on = parts.take(Rule::spent_on).map(|node| {
+                    let mut inner = Parts::of(node);
+                    inner.take(Rule::w_on);
+                    self.take_numbers(&mut inner)
+                });
+                MemberKind::Quota { count, every, shared_by, spent_on: spent_on.unwrap_or_default() }
             }
             Rule::retry_on => {
                 parts.take(Rule::w_on);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::State;
 use crate::alarm::Active;
+use crate::engine::QuotaState;
 use crate::store::StoreError;
 
 /// Returns the alarms, those first that have to do with flows.
@@ -22,9 +23,17 @@ pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
         dismissible: false,
     };
     for connection in state.engine.connections() {
-        if let Some((since, reason)) = &connection.broken {
-            let parked = connection.parked as u64;
-            active.push(Active { since: Some(*since), count: parked, ..of("connection", &connection.name, "", reason) });
+        let (name, parked) = (&connection.name, connection.parked as u64);
+        if let Some((since, reason)) = connection.broken() {
+            active.push(Active { since: Some(since), count: parked, ..of("connection", name, "", reason) });
+        }
+        let by_itself =
+            |detail, reason: &str| Active { next: "flowd status".to_owned(), ..of("connection", name, detail, reason) };
+        if let Some((since, reason, _)) = connection.silent() {
+            active.push(Active { since: Some(since), count: parked, ..by_itself("does not answer", reason) });
+        }
+        if connection.quota.as_ref().is_some_and(QuotaState::is_spent) {
+            active.push(Active { count: parked, ..by_itself("quota", "its calls of this month are used up") });
         }
     }
     for ((connection, source), status) in state.polls.status() {

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use super::State;
+use crate::engine::ConnectionState;
 
 /// Returns the page.
 pub(super) fn page(state: &State) -> String {
@@ -65,10 +66,11 @@ pub(super) fn page(state: &State) -> String {
     page.family("flow_connection_broken", "gauge", "1 where the credentials of a connection do not work.");
     let states = state.engine.connections();
     for name in live.connections.keys() {
-        let by_steps = states.iter().any(|state| &state.name == name && state.broken.is_some());
+        let by_steps = states.iter().any(|state| &state.name == name && state.broken().is_some());
         let by_polls = polls.iter().any(|((of, _), status)| of == name && status.broken);
         page.sample("flow_connection_broken", &[("connection", name)], u8::from(by_steps || by_polls));
     }
+    page.connections(&states);
     page.family("flow_build_info", "gauge", "The version.");
     page.sample("flow_build_info", &[("version", &state.version)], 1);
     page.single("flow_start_time_seconds", "gauge", "When the daemon started.", state.started_at.as_second());
@@ -81,6 +83,43 @@ impl Page {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing into a text cannot fail.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    /// What bounds the requests to each connection.
+    fn connections(&mut self, states: &[ConnectionState]) {
+        type Value = fn(&ConnectionState) -> Option<u64>;
+        let families: [(&str, &str, Value); 8] = [
+            (
+                "flow_connection_open",
+                "1 where a connection does not answer: nothing but a probe now and then is sent.",
+                |state| Some(state.silent().is_some().into()),
+            ),
+            ("flow_connection_paused", "1 where the service asked for fewer requests, and none is sent.", |state| {
+                Some(state.paused_until.is_some().into())
+            }),
+            ("flow_connection_queued", "Runs that wait for their turn at a connection.", |state| Some(state.queued as u64)),
+            ("flow_connection_in_flight", "Steps that are performed at a connection.", |state| Some(state.in_flight as u64)),
+            ("flow_connection_parked", "Runs that wait until a connection works, or has calls left.", |state| {
+                Some(state.parked as u64)
+            }),
+            ("flow_quota_calls", "Calls that the key of a connection has until the quota is counted anew.", |state| {
+                Some(state.quota.as_ref()?.count.into())
+            }),
+            ("flow_quota_calls_used", "Calls of the quota that are used, by all connections with the same key.", |state| {
+                Some(state.quota.as_ref()?.used)
+            }),
+            ("flow_quota_spent", "1 where the quota of a connection is used up.", |state| {
+                Some(state.quota.as_ref()?.is_spent().into())
+            }),
+        ];
+        for (name, help, value) in families {
+            self.family(name, "gauge", help);
+            for state in states {
+                if let Some(value) = value(state) {
+                    self.sample(name, &[("connection", &state.name)], value);
+                }
+            }
+        }
     }
 
     fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {

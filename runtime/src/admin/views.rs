@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use super::State;
-use crate::engine::{ConnectionState, OnVersion, OnVersions};
+use crate::engine::{ConnectionState, OnVersion, OnVersions, QuotaState, RateState};
 use crate::live::{BrokenFile, Live, LiveConnection};
 use crate::poll::PollStatus;
 use crate::store::Alarm;
@@ -143,10 +143,10 @@ fn view(name: &str, connection: &LiveConnection, engine: Option<&ConnectionState
     });
     let takes_webhooks = connection.plan.sources.iter().any(|source| source.webhook.is_some());
     // Steps and polls find out independently.
-    let by_steps = engine.and_then(|engine| engine.broken.as_ref());
+    let by_steps = engine.and_then(ConnectionState::broken);
     let by_polls = polls.iter().find(|(_, status)| status.broken).map(|(_, status)| status);
     let broken = match (by_steps, by_polls) {
-        (Some((since, reason)), _) => json!({ "since": rfc3339(*since), "reason": reason }),
+        (Some((since, reason)), _) => json!({ "since": rfc3339(since), "reason": reason }),
         (None, Some(status)) => json!({ "since": status.failing_since.map(rfc3339), "reason": status.error }),
         (None, None) => Json::Null,
     };
@@ -156,12 +156,41 @@ fn view(name: &str, connection: &LiveConnection, engine: Option<&ConnectionState
         "base_url": connection.base_url,
         "webhook": takes_webhooks.then(|| format!("/v1/webhooks/{name}")),
         "secrets": secrets.collect::<Vec<_>>(),
+        "state": if broken.is_null() { engine.map_or("ok", ConnectionState::word) } else { "broken" },
         "broken": broken,
+        "open": engine.and_then(open),
         "paused_until": engine.and_then(|engine| engine.paused_until).map(rfc3339),
+        "rate": engine.and_then(|engine| engine.rate).map(rate),
+        "quota": engine.and_then(|engine| engine.quota.as_ref()).map(quota),
         "queued": engine.map_or(0, |engine| engine.queued),
         "in_flight": engine.map_or(0, |engine| engine.in_flight),
+        "most_in_flight": engine.map_or(0, |engine| engine.most_in_flight),
         "parked": engine.map_or(0, |engine| engine.parked),
         "polls": polls.iter().map(|((_, source), status)| poll(source, status)).collect::<Vec<_>>(),
+    })
+}
+
+/// Why nothing but probes is sent to a connection that does not answer.
+fn open(engine: &ConnectionState) -> Option<Json> {
+    let (since, reason, until) = engine.silent()?;
+    Some(json!({ "since": rfc3339(since), "reason": reason, "next_try": rfc3339(until) }))
+}
+
+fn rate(rate: RateState) -> Json {
+    let per_ms = u64::try_from(rate.per.as_millis()).unwrap_or(u64::MAX);
+    json!({ "limit": rate.count, "per_ms": per_ms, "used": rate.used })
+}
+
+fn quota(quota: &QuotaState) -> Json {
+    json!({
+        "limit": quota.count,
+        "used": quota.used,
+        "left": u64::from(quota.count).saturating_sub(quota.used),
+        "spent": quota.is_spent(),
+        "polls_until": quota.watched,
+        "resets_at": rfc3339(quota.resets_at),
+        "refused_since": quota.refused_since.map(rfc3339),
+        "shared_with": quota.shared_with,
     })
 }
 

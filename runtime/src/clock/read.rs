@@ -10,11 +10,13 @@ use serde_json::{Value as Json, json};
 use super::sync::{change, state_key};
 use super::{Inner, Item, Reader, event, fold};
 use crate::answer;
-use crate::engine::{Engine, Refused, Shared, locked, take_in};
+use crate::connection::{Heard, Purpose};
+use crate::engine::{Engine, Pass, Refused, Shared, locked, take_in};
 use crate::eval::{Scope, eval};
 use crate::event::Incoming;
 use crate::journal;
 use crate::live::LiveConnection;
+use crate::poll::heard;
 use crate::request::{self, setting};
 use crate::store::{Before, BookChange, BookKey, BookRow, StoreError};
 use crate::world::{ServiceCall, TransportError};
@@ -128,9 +130,12 @@ async fn read(shared: &Arc<Shared>, name: &(String, String)) {
     else {
         return;
     };
-    Engine { shared: Arc::clone(shared) }.pace(&connection).await;
+    let pass = Engine { shared: Arc::clone(shared) }.pass(&connection, Purpose::Watch).await;
     let sent_at = shared.world.clock.now();
-    let read = ask(shared, &source, &connection, sent_at).await;
+    let read = match pass {
+        Ok(pass) => ask(shared, &source, &connection, sent_at, pass).await,
+        Err(held) => Err(Trouble { retry_after: Some(held.wait), ..Trouble::new(held.reason) }),
+    };
     let at = shared.world.clock.now();
     let outcome = match read {
         Ok(value) => learn(shared, name, &value, sent_at, at).await.map_err(|refused| match refused {
@@ -323,11 +328,17 @@ impl Scope for StateScope<'_> {
 }
 
 /// Asks the service what a state is.
-async fn ask(shared: &Shared, source: &StateSource, connection: &Arc<LiveConnection>, now: Timestamp) -> Result<Value, Trouble> {
+async fn ask(
+    shared: &Shared,
+    source: &StateSource,
+    connection: &Arc<LiveConnection>,
+    now: Timestamp,
+    pass: Pass,
+) -> Result<Value, Trouble> {
     let nothing = StateScope { inputs: &[], result: &Value::Missing, connection, now };
     let inputs: Result<Vec<Value>, _> = source.args.iter().map(|arg| eval(arg, &nothing)).collect();
     let inputs = inputs.map_err(|error| Trouble::new(error.to_string()))?;
-    let result = query(shared, &source.query, connection, inputs, now).await?;
+    let result = query(shared, &source.query, connection, inputs, now, pass).await?;
     let value = eval(&source.value, &StateScope { result: &result, ..nothing }).unwrap_or_default();
     let is_member =
         source.members.is_empty() || value.as_text().is_some_and(|text| source.members.iter().any(|member| member == text));
@@ -346,12 +357,27 @@ fn shorten(value: &Value) -> String {
     value.to_string().chars().filter(|c| !c.is_control()).take(40).collect()
 }
 
+/// What the answer of a scripted service says of its connection.
+fn told(outcome: &journal::Outcome) -> Heard {
+    match outcome {
+        journal::Outcome::Done { .. } | journal::Outcome::Refused { .. } => Heard::Works,
+        journal::Outcome::NotDone { status: None, error, .. } => Heard::Unreached(error.clone()),
+        journal::Outcome::NotDone { status: Some(429), retry_after_ms, .. } => {
+            Heard::Slower(retry_after_ms.map(Duration::from_millis))
+        }
+        journal::Outcome::Unknown { status: None, error } => Heard::Silence { error: error.clone(), wait: None },
+        journal::Outcome::Broken { status, error } => Heard::Refusal { status: *status, error: error.clone() },
+        journal::Outcome::NotDone { .. } | journal::Outcome::Unknown { .. } => Heard::Nothing,
+    }
+}
+
 async fn query(
     shared: &Shared,
     operation: &Arc<Operation>,
     connection: &Arc<LiveConnection>,
     inputs: Vec<Value>,
     now: Timestamp,
+    pass: Pass,
 ) -> Result<Value, Trouble> {
     if let Some(services) = &shared.world.services {
         let short = operation.name.rsplit('.').next().unwrap_or(&operation.name);
@@ -363,7 +389,9 @@ async fn query(
             inputs,
             step: None,
         };
-        return match services.perform(call).await {
+        let outcome = services.perform(call).await;
+        pass.heard(&told(&outcome));
+        return match outcome {
             journal::Outcome::Done { value, .. } => Ok(value),
             journal::Outcome::NotDone { error, retry_after_ms, .. } => {
                 Err(Trouble { retry_after: retry_after_ms.map(Duration::from_millis), ..Trouble::new(error) })
@@ -378,7 +406,9 @@ async fn query(
         Trouble { broken, ..Trouble::new(error.to_string()) }
     })?;
     let options = &shared.options;
-    let answer = match shared.world.transport.send(request, options.timeout, options.max_answer).await {
+    let sent = shared.world.transport.send(request, options.timeout, options.max_answer).await;
+    pass.heard(&heard(connection, &sent));
+    let answer = match sent {
         Ok(answer) => answer,
         Err(error @ (TransportError::NotConnected(_) | TransportError::NoAnswer(_) | TransportError::Refused(_))) => {
             return Err(Trouble::new(error.to_string()));

@@ -158,6 +158,7 @@ pub(super) fn batch_of(
         plans: plans_of(prepared),
         cursor: cursor.map(|(source, cursor)| (connection.to_owned(), source, cursor)),
         book,
+        meters: Vec::new(),
     })
 }
 

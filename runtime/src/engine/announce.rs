@@ -13,7 +13,7 @@ use super::{Shared, causes};
 use crate::event::{AcceptError, Incoming, Origin, Via};
 use crate::executor::Job;
 use crate::run::{Run, Status, Step, StepStatus};
-use crate::store::{BookChange, FollowsFrom, Notice, RunUpdate, StoreError};
+use crate::store::{AcceptBatch, BookChange, FollowsFrom, MeterChange, Notice, RunUpdate, StoreError};
 use flow_functions::rfc3339;
 
 /// The connection that such events come from.
@@ -210,14 +210,16 @@ pub(crate) fn events_of(shared: &Shared, job: &Job, announcements: &[Announcemen
     announcements.iter().filter_map(of).collect()
 }
 
-/// Writes what happened to a run together with the events that announce it, what those start, and what it touched.
+/// Writes what happened to a run together with the events that announce it, what those start, what it touched, and what it
+/// is about to use of its connection.
 pub(crate) async fn update(
     shared: &Shared,
     update: RunUpdate,
     events: Vec<Incoming>,
     touched: Vec<BookChange>,
+    meters: Vec<MeterChange>,
 ) -> Result<(), StoreError> {
-    if events.is_empty() && touched.is_empty() {
+    if events.is_empty() && touched.is_empty() && meters.is_empty() {
         return shared.store.update(vec![update]).await;
     }
     let current = shared.current();
@@ -225,7 +227,7 @@ pub(crate) async fn update(
     let prepared: Result<Vec<Prepared>, AcceptError> =
         events.into_iter().map(|event| prepare(shared, &current, FLOW, event, received_at)).collect();
     let prepared = prepared.map_err(|error| StoreError::Io(error.to_string()))?;
-    let batch = batch_of(&prepared, FLOW, None, touched.clone())?;
+    let batch = AcceptBatch { meters, ..batch_of(&prepared, FLOW, None, touched.clone())? };
     let accepted = shared.store.update_and_accept(vec![update], batch).await?;
     causes::noted(shared, &touched);
     settle(shared, prepared, accepted);

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::Engine;
+use crate::connection::ConnectionState;
 use crate::executor;
 use crate::run::{Status, to_json};
 use crate::store::{EventQuery, RunHead, RunQuery, StoreError, StoredEvent};
@@ -66,23 +66,6 @@ pub struct Stats {
     pub active: u64,
     /// Dead runs in the store.
     pub dead: u64,
-}
-
-/// How a connection is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ConnectionState {
-    /// Its name.
-    pub name: String,
-    /// Runs that wait for their turn at it.
-    pub queued: usize,
-    /// Steps that are performed at it.
-    pub in_flight: usize,
-    /// Runs that wait until it works again.
-    pub parked: usize,
-    /// Since when it is broken, and why.
-    pub broken: Option<(Timestamp, String)>,
-    /// Nothing is sent before.
-    pub paused_until: Option<Timestamp>,
 }
 
 impl Engine {
@@ -228,9 +211,9 @@ impl Engine {
         self.shared.clockwork.states(self.shared.world.clock.now())
     }
 
-    /// Returns how the connections are doing that steps were performed at.
+    /// Returns how the connections are doing that are live, or that runs wait for.
     pub fn connections(&self) -> Vec<ConnectionState> {
-        self.shared.queue().states()
+        self.shared.queue().states(self.shared.world.clock.now())
     }
 }
 

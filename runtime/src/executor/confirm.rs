@@ -3,21 +3,25 @@
 //! Between the acceptance and that moment the journal knows no more than the intent: a daemon that ends meanwhile finds an
 //! attempt whose outcome is unknown, and the effect's class says whether it may be made again.
 
+use std::sync::Arc;
+
 use flow_plan::{Confirm, Env, JsonPath, Value};
 use jiff::{SignedDuration, Timestamp};
 
 use super::perform::{AttemptScope, outcome};
 use crate::answer;
-use crate::engine::Shared;
+use crate::connection::Purpose;
+use crate::engine::{Engine, Pass, Shared};
 use crate::eval::{Scope, eval, holds};
 use crate::journal::Outcome;
 use crate::live::LiveConnection;
+use crate::poll::heard;
 use crate::request::{self, setting};
 use crate::retry::length;
 
 /// Reads until the condition holds or the time is up. `accepted` is the result of the action's own answer.
 pub(super) async fn confirm(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     connection: &LiveConnection,
     confirm: &Confirm,
     scope: &AttemptScope<'_>,
@@ -27,9 +31,26 @@ pub(super) async fn confirm(
     let clock = &shared.world.clock;
     let deadline = after(scope.sent_at, confirm.up_to_ms);
     let mut last = "the state was not read".to_owned();
+    let engine = Engine { shared: Arc::clone(shared) };
     while clock.now() < deadline {
         clock.sleep_until(after(clock.now(), confirm.every_ms).min(deadline)).await;
-        match read(shared, connection, confirm, scope).await {
+        // The last reading is at the deadline, but no later: the limit of the connection may let it wait for longer.
+        let pass = tokio::select! {
+            biased;
+            pass = engine.pass(connection, Purpose::Confirm) => pass,
+            () = clock.sleep_until(after(deadline, confirm.every_ms)) => {
+                "the limit of the connection leaves no time to read the state".clone_into(&mut last);
+                break;
+            }
+        };
+        let pass = match pass {
+            Ok(pass) => pass,
+            Err(held) => {
+                last = held.reason;
+                continue;
+            }
+        };
+        match read(shared, connection, confirm, scope, pass).await {
             Ok(value) if confirmed(confirm, scope, connection, &value) => {
                 return Outcome::Done { status, value: if confirm.gives_result { value } else { accepted } };
             }
@@ -47,6 +68,7 @@ async fn read(
     connection: &LiveConnection,
     confirm: &Confirm,
     scope: &AttemptScope<'_>,
+    pass: Pass,
 ) -> Result<Value, String> {
     let args = confirm.args.iter().map(|arg| eval(arg, scope)).collect::<Result<Vec<_>, _>>();
     let args = args.map_err(|required| required.to_string())?;
@@ -54,6 +76,7 @@ async fn read(
     let request = request::build(&confirm.query, connection, &scope).map_err(|error| error.to_string())?;
     let options = &shared.options;
     let answer = shared.world.transport.send(request, options.timeout, options.max_answer).await;
+    pass.heard(&heard(connection, &answer));
     let answer = answer.map_err(|error| error.to_string())?;
     match outcome(answer::read(&confirm.query, connection, &answer, &scope), answer.status) {
         Outcome::Done { value, .. } => Ok(value),

@@ -10,7 +10,7 @@ use crate::journal::{Awaits, Entry, What};
 use crate::key::value_key;
 use crate::limit;
 use crate::run::{Run, apply, operation, replay};
-use crate::store::{AwaitKind, AwaitedBy, RunHead, RunUpdate, StoreError, Waiting};
+use crate::store::{AwaitKind, AwaitedBy, MeterChange, RunHead, RunUpdate, StoreError, Waiting};
 
 /// A run in memory.
 #[derive(Debug)]
@@ -23,12 +23,14 @@ pub(crate) struct Job {
     announcements: Vec<Announcement>,
     /// What its actions touched.
     touched: Vec<Touched>,
+    /// What the store has to count with what is not written.
+    pub(crate) counts: Vec<MeterChange>,
 }
 
 impl Job {
     /// Returns a job whose journal is written.
     pub(crate) fn new(flow: Arc<Flow>, run: Run, seq: u64) -> Self {
-        Self { flow, run, seq, unwritten: Vec::new(), announcements: Vec::new(), touched: Vec::new() }
+        Self { flow, run, seq, unwritten: Vec::new(), announcements: Vec::new(), touched: Vec::new(), counts: Vec::new() }
     }
 
     /// Applies an entry, to be written with the next [`Job::write`].
@@ -72,8 +74,10 @@ impl Job {
         let events = engine::events_of(shared, self, &self.announcements);
         let depth = self.run.start.as_ref().map_or(0, |start| start.event.depth);
         let touched = engine::changes_of_causes(shared, &self.touched, self.run.id(), depth, shared.world.clock.now())?;
-        engine::update(shared, RunUpdate { head, entries: self.unwritten.clone() }, events, touched).await?;
+        let written = RunUpdate { head, entries: self.unwritten.clone() };
+        engine::update(shared, written, events, touched, self.counts.clone()).await?;
         self.unwritten.clear();
+        self.counts.clear();
         self.touched.clear();
         self.announcements.clear();
         if let Some(at) = wake_at {

@@ -1,44 +1,62 @@
 //! The runs that want to speak with one connection: their order, its limit, and its health.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
+use super::fair::Fair;
 use super::job::Job;
-use crate::engine::ConnectionState;
+use crate::connection::{Cause, Circuit, CircuitState, Hold, Open, Rate};
+use crate::journal::Withheld;
+use crate::run::repeatable;
 
-/// After so many failures in a row one request at a time is sent, with pauses.
-const FAILURES: u32 = 5;
-/// The longest pause after failures.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// A broken connection is tried after this, then after twice as long, and so on.
-const FIRST_PROBE: Duration = Duration::from_secs(30);
-/// A broken connection is tried at least so often.
-const LAST_PROBE: Duration = Duration::from_secs(15 * 60);
+/// At most so many steps are performed at one connection at once, however many are performed in all.
+pub(super) const MOST_IN_FLIGHT: usize = 32;
 /// A service that asks for more patience is asked again after this.
 const MOST_PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Runs wait so long in memory for a service that asked for patience; where it asked for more they wait in the store.
+const PATIENCE_IN_MEMORY: Duration = Duration::from_secs(30);
 
 /// The runs of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    pub(super) jobs: VecDeque<Job>,
+    jobs: Fair<Job>,
     pub(super) in_flight: usize,
-    pub(super) parked: BTreeSet<String>,
-    limit: Option<(usize, Duration)>,
-    sent: VecDeque<Timestamp>,
+    /// Runs that wait in the store until the connection allows them to go on, by their numbers.
+    parked: BTreeMap<u64, Parked>,
+    seqs: HashMap<String, u64>,
+    /// Runs that may go on, and are to be loaded.
+    waking: Fair<String>,
+    pub(super) rate: Rate,
+    pub(super) circuit: Circuit,
     paused_until: Option<Timestamp>,
-    failures: u32,
-    broken: Option<Broken>,
+    /// How it is doing is to be written.
+    pub(super) is_new: bool,
 }
 
+/// A run that waits in the store.
 #[derive(Debug)]
-struct Broken {
-    since: Timestamp,
-    error: String,
-    next_probe: Timestamp,
-    delay: Duration,
-    probing: bool,
+pub(super) struct Parked {
+    pub(super) run: String,
+    flow: String,
+    pub(super) cause: Cause,
+    /// What it would send may be sent again, and how often it was tried: to choose who tries the connection.
+    once: bool,
+    attempts: usize,
+}
+
+impl Parked {
+    pub(super) fn of(job: &Job, cause: Cause) -> Self {
+        Self {
+            run: job.run.id().to_owned(),
+            flow: job.flow.id.clone(),
+            cause,
+            once: !job.run.call(&job.flow).is_some_and(|call| repeatable(&job.flow, call)),
+            attempts: job.run.current().map_or(0, |step| step.attempts.len()),
+        }
+    }
 }
 
 /// What a lane can do now.
@@ -46,171 +64,170 @@ struct Broken {
 pub(super) enum Readiness {
     /// A request can be sent.
     Ready,
-    /// The connection is broken: runs park.
-    Broken(String),
+    /// Runs wait in the store.
+    Parks(Hold),
     /// Not before this instant.
     NotBefore(Timestamp),
     /// Not before a request that is under way has its answer.
     Busy,
 }
 
+/// What outlives the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Note {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    open: Option<Open>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paused_until: Option<Timestamp>,
+}
+
 impl Lane {
-    pub(super) fn set_limit(&mut self, count: u32, per: Duration) {
-        self.limit = Some((count.max(1) as usize, per));
+    pub(super) fn push(&mut self, job: Job) {
+        self.jobs.push(&job.flow.id.clone(), job);
     }
 
-    pub(super) fn readiness(&self, now: Timestamp) -> Readiness {
-        if let Some(broken) = &self.broken {
+    pub(super) fn pop(&mut self) -> Option<Job> {
+        self.jobs.pop()
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.jobs.len()
+    }
+
+    pub(super) fn readiness(&mut self, now: Timestamp) -> Readiness {
+        self.circuit.steady(now);
+        if let Some(open) = self.circuit.open() {
             // One request tells whether it works again; all others wait for its answer.
-            let may_probe = broken.next_probe <= now && !broken.probing && self.in_flight == 0;
-            return if may_probe { Readiness::Ready } else { Readiness::Broken(broken.error.clone()) };
-        }
-        if let Some(until) = self.paused_until.filter(|until| *until > now) {
-            return Readiness::NotBefore(until);
-        }
-        if self.failures >= FAILURES && self.in_flight > 0 {
-            return Readiness::Busy;
-        }
-        if let Some((count, per)) = self.limit
-            && self.sent.len() >= count
-            && let Some(oldest) = self.sent.get(self.sent.len() - count)
-        {
-            let free = later(*oldest, per);
-            if free > now {
-                return Readiness::NotBefore(free);
+            if !self.circuit.may_probe(now) {
+                return Readiness::Parks(Hold { cause: open.cause, reason: open.error.clone(), until: open.next_probe.max(now) });
             }
         }
-        Readiness::Ready
+        if let Some(until) = self.paused(now) {
+            let long = later(now, PATIENCE_IN_MEMORY);
+            let reason = "the service asked for fewer requests".to_owned();
+            return if until > long {
+                Readiness::Parks(Hold { cause: Cause::Paused, reason, until })
+            } else {
+                Readiness::NotBefore(until)
+            };
+        }
+        match self.rate.free_at(now) {
+            Some(free) => Readiness::NotBefore(free),
+            None if self.in_flight >= MOST_IN_FLIGHT => Readiness::Busy,
+            None => Readiness::Ready,
+        }
     }
 
-    /// Counts a request that is about to be sent.
-    pub(super) fn count(&mut self, now: Timestamp) {
-        if let Some(broken) = &mut self.broken {
-            broken.probing = true;
-        }
-        let Some((count, _)) = self.limit else { return };
-        self.sent.push_back(now);
-        while self.sent.len() > count {
-            self.sent.pop_front();
-        }
-    }
-
-    /// Counts a request that is no step, such as a page of a poll; or returns when it may be sent. Whether the connection
-    /// works is not asked: whoever sends such requests has probes of its own.
-    pub(super) fn pace(&mut self, now: Timestamp) -> Option<Timestamp> {
-        if let Some(until) = self.paused_until.filter(|until| *until > now) {
-            return Some(until);
-        }
-        let (count, per) = self.limit?;
-        let free = self.sent.len().checked_sub(count).and_then(|at| self.sent.get(at)).map(|oldest| later(*oldest, per));
-        if let Some(free) = free.filter(|free| *free > now) {
-            return Some(free);
-        }
-        self.sent.push_back(now);
-        while self.sent.len() > count {
-            self.sent.pop_front();
-        }
-        None
-    }
-
-    /// The service answered as it should. Returns whether the connection was broken until now.
-    pub(super) fn works(&mut self) -> bool {
-        self.failures = 0;
-        self.broken.take().is_some()
-    }
-
-    /// No answer, or none that says anything.
-    pub(super) fn failed(&mut self, now: Timestamp) {
-        self.failures = self.failures.saturating_add(1);
-        if self.failures >= FAILURES {
-            let factor = 1u32.checked_shl((self.failures - FAILURES).min(6)).unwrap_or(64);
-            let pause = Duration::from_secs(1).saturating_mul(factor).min(LONGEST_PAUSE);
-            self.paused_until = Some(later(now, pause));
-        }
-        if let Some(broken) = &mut self.broken {
-            broken.probing = false;
-            broken.next_probe = later(now, broken.delay);
-        }
+    /// Until when the service asked for patience. A clock that went back makes it no longer than it can be.
+    pub(super) fn paused(&self, now: Timestamp) -> Option<Timestamp> {
+        self.paused_until.map(|until| until.min(later(now, MOST_PATIENCE))).filter(|until| *until > now)
     }
 
     /// The service wants fewer requests.
     pub(super) fn slow_down(&mut self, now: Timestamp, wait: Option<Duration>) {
         let until = later(now, wait.unwrap_or(Duration::from_secs(1)).min(MOST_PATIENCE));
-        self.paused_until = Some(self.paused_until.map_or(until, |already| already.max(until)));
+        let until = self.paused(now).map_or(until, |already| already.max(until));
+        self.paused_until = Some(until);
+        // What is over before a daemon has started again is not worth a write.
+        self.is_new |= until > later(now, Duration::from_secs(2));
     }
 
-    /// The connection does not work. Returns whether that is new.
-    pub(super) fn breaks(&mut self, now: Timestamp, error: &str) -> bool {
-        let delay = self.broken.as_ref().map_or(FIRST_PROBE, |broken| broken.delay.saturating_mul(2).min(LAST_PROBE));
-        let since = self.broken.as_ref().map(|broken| broken.since);
-        self.broken = Some(Broken {
-            since: since.unwrap_or(now),
-            error: error.to_owned(),
-            next_probe: later(now, delay),
-            delay,
-            probing: false,
-        });
-        since.is_none()
+    /// Notes a run that waits in the store.
+    pub(super) fn park(&mut self, seq: u64, parked: Parked) {
+        self.seqs.insert(parked.run.clone(), seq);
+        self.parked.insert(seq, parked);
     }
 
-    /// A run was parked before this start: whether the connection works has to be tried.
-    pub(super) fn was_broken(&mut self, now: Timestamp, error: &str) {
-        if self.broken.is_none() {
-            let broken = Broken { since: now, error: error.to_owned(), next_probe: now, delay: FIRST_PROBE, probing: false };
-            self.broken = Some(broken);
+    pub(super) fn forget(&mut self, run: &str) {
+        if let Some(seq) = self.seqs.remove(run) {
+            self.parked.remove(&seq);
         }
     }
 
-    /// Lets a broken connection be tried now.
-    pub(super) fn probe_at(&mut self, now: Timestamp) {
-        if let Some(broken) = &mut self.broken {
-            broken.next_probe = now;
-            broken.delay = FIRST_PROBE;
+    /// Lets runs go on that waited for one of these causes.
+    pub(super) fn let_go(&mut self, causes: &[Cause]) -> usize {
+        let free: Vec<u64> =
+            self.parked.iter().filter(|(_, parked)| causes.contains(&parked.cause)).map(|(seq, _)| *seq).collect();
+        for seq in &free {
+            if let Some(parked) = self.parked.remove(seq) {
+                self.seqs.remove(&parked.run);
+                self.waking.push(&parked.flow, parked.run);
+            }
         }
+        free.len()
     }
 
-    /// A run that would have tried the connection came to nothing.
-    pub(super) fn probe_came_to_nothing(&mut self, now: Timestamp) {
-        if let Some(broken) = &mut self.broken
-            && broken.probing
-        {
-            broken.probing = false;
-            broken.next_probe = now;
-        }
+    /// Returns the next run that may go on.
+    pub(super) fn next_waking(&mut self) -> Option<String> {
+        self.waking.pop()
     }
 
-    /// Returns the parked run to try the connection with, where it is time for that and no run wants to anyway.
-    pub(super) fn due_probe(&self, now: Timestamp) -> Option<String> {
-        let broken = self.broken.as_ref()?;
-        let due = broken.next_probe <= now && !broken.probing && self.in_flight == 0 && self.jobs.is_empty();
-        self.parked.first().filter(|_| due).cloned()
+    pub(super) fn has_waking(&self) -> bool {
+        !self.waking.is_empty()
+    }
+
+    /// Returns the parked run to try the connection with, where nobody wants to anyway: rather one whose request may be
+    /// repeated than one that is lost with its answer, and rather one that has not failed yet than one that may be the only
+    /// one that fails.
+    pub(super) fn probe(&self, causes: &[Cause]) -> Option<String> {
+        if !self.jobs.is_empty() || !self.waking.is_empty() {
+            return None;
+        }
+        let waiting = self.parked.iter().filter(|(_, parked)| causes.contains(&parked.cause));
+        waiting.min_by_key(|(seq, parked)| (parked.once, parked.attempts, **seq)).map(|(_, parked)| parked.run.clone())
     }
 
     /// Returns the next instant at which something may be possible that is not now.
-    pub(super) fn next(&self, now: Timestamp) -> Option<Timestamp> {
-        if let Some(broken) = &self.broken {
-            // A request under way has its answer first; that it has come is told without a clock.
-            let probes = !self.parked.is_empty() && !broken.probing && self.in_flight == 0;
-            return probes.then_some(broken.next_probe);
+    pub(super) fn next(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if let Some(open) = self.circuit.open().cloned() {
+            let waits = !self.parked.is_empty() || !self.jobs.is_empty();
+            return (waits && !open.probing).then_some(open.next_probe);
+        }
+        if self.jobs.is_empty() {
+            return None;
         }
         match self.readiness(now) {
-            Readiness::NotBefore(at) if !self.jobs.is_empty() => Some(at),
-            _ => None,
+            Readiness::NotBefore(at) => Some(at),
+            Readiness::Ready | Readiness::Parks(_) | Readiness::Busy => None,
         }
     }
 
-    pub(super) fn state(&self, name: &str) -> ConnectionState {
-        ConnectionState {
-            name: name.to_owned(),
-            queued: self.jobs.len(),
-            in_flight: self.in_flight,
-            parked: self.parked.len(),
-            broken: self.broken.as_ref().map(|broken| (broken.since, broken.error.clone())),
-            paused_until: self.paused_until,
+    /// Returns what outlives the daemon; `None` where there is nothing to say.
+    pub(super) fn note(&self, now: Timestamp) -> Option<Note> {
+        let note = Note { open: self.circuit.open().cloned(), paused_until: self.paused(now) };
+        (note.open.is_some() || note.paused_until.is_some()).then_some(note)
+    }
+
+    pub(super) fn recall(&mut self, note: Note, now: Timestamp) {
+        if let Some(open) = note.open {
+            self.circuit.recall(open, now);
+        }
+        self.paused_until = note.paused_until;
+    }
+
+    pub(super) fn parked(&self) -> usize {
+        self.parked.len() + self.waking.len()
+    }
+
+    pub(super) fn circuit_state(&self) -> CircuitState {
+        match self.circuit.open() {
+            None => CircuitState::Closed { failures: self.circuit.failures() },
+            Some(open) => CircuitState::Open {
+                cause: open.cause,
+                since: open.since,
+                error: open.error.clone(),
+                until: open.next_probe,
+                probing: open.probing,
+            },
         }
     }
 }
 
-fn later(at: Timestamp, by: Duration) -> Timestamp {
+/// Returns what a run is told that waits in the store.
+pub(super) fn withheld(hold: &Hold, until: Option<Timestamp>) -> Withheld {
+    Withheld { cause: hold.cause, reason: hold.reason.clone(), until }
+}
+
+pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }

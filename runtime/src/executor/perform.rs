@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use super::confirm;
 use super::job::{Job, load};
 use super::queue::Turn;
-use super::{awaited, jitter, take_turns, wake};
+use super::{awaited, jitter, take_turns};
 use crate::alarm::Line;
 use crate::answer;
+use crate::connection::{Asked, Cause, Heard, Hold};
 use crate::engine::{Shared, locked};
 use crate::eval::{Scope, eval};
 use crate::journal::{Outcome, What};
@@ -27,7 +28,7 @@ const LONGEST_STORE_PAUSE: Duration = Duration::from_secs(30);
 
 /// Performs what a run has to do at one connection, and puts it where it goes on.
 pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
-    let Turn { mut job, lane, broken } = turn;
+    let Turn { mut job, lane, hold, mut sends } = turn;
     let mut written = true;
     let mut tried = false;
     loop {
@@ -36,8 +37,8 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
             break;
         }
         let now = shared.world.clock.now();
-        if let Some(error) = &broken {
-            job.record(now, What::Parked { error: error.clone() });
+        if let Some(hold) = &hold {
+            job.record(now, withheld(&job, hold, now));
             break;
         }
         if let Some(reason) = from_before(shared, &job) {
@@ -46,34 +47,62 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
             break;
         }
         job.record(now, What::Intent);
+        job.counts = std::mem::take(&mut sends.counts);
         written = write(shared, &mut job).await;
         let Some(Effect::Send { find }) = job.run.pending().first().cloned().filter(|_| written) else { break };
         let (outcome, ms) = match too_old(shared, &job) {
-            Some(error) => (Outcome::NotDone { status: None, error, retry_after_ms: None }, 0),
+            Some(error) => {
+                shared.queue().was_not_sent(&lane, sends.probe, &[], now);
+                (Outcome::NotDone { status: None, error, retry_after_ms: None }, 0)
+            }
             None => {
-                tried = true;
                 let attempted = attempt(shared, &job, find).await;
-                feed_back(shared, &lane, &attempted.0);
+                let heard = heard(shared, &lane, &attempted.0);
+                let asked = Asked { step: true, probe: sends.probe };
+                shared.queue().heard(&lane, &heard, asked, shared.world.clock.now());
                 attempted
             }
         };
+        tried = true;
         let jitter = jitter(shared);
         job.record(shared.world.clock.now(), What::Ended { ms, outcome, jitter });
         // The result goes into the store with the next step's intent where that follows at once.
         let goes_on = wants_or_begins(&job, &lane) && !shared.is_stopping();
-        if !goes_on || !shared.queue().keep_turn(&lane, shared.world.clock.now()) {
+        if !goes_on {
             break;
+        }
+        match shared.queue().keep_turn(&lane, shared.world.clock.now()) {
+            Some(next) => (sends, tried) = (next, false),
+            None => break,
         }
     }
     if written {
         rest(shared, &mut job);
         written = write(shared, &mut job).await;
     }
-    if !tried && broken.is_none() {
-        shared.queue().lane(&lane).probe_came_to_nothing(shared.world.clock.now());
+    {
+        let mut queue = shared.queue();
+        if !tried && hold.is_none() && !lane.is_empty() {
+            let unwritten = if job.counts.is_empty() { sends.counts } else { std::mem::take(&mut job.counts) };
+            queue.was_not_sent(&lane, sends.probe, &unwritten, shared.world.clock.now());
+        }
+        queue.end_turn(&lane);
     }
-    shared.queue().end_turn(&lane);
     put_back(shared, job, written);
+}
+
+/// What becomes of a step to whose connection nothing is sent now. A connection that does not answer is waited for no longer
+/// than the step may be tried.
+fn withheld(job: &Job, hold: &Hold, now: Timestamp) -> What {
+    let error = hold.reason.clone();
+    match hold.cause {
+        Cause::Broken => What::Parked { error },
+        Cause::Silent => match job.run.tried_until(&job.flow) {
+            Some(until) if until <= now => What::WaitedInVain { error },
+            until => What::Withheld(super::lane::withheld(hold, until)),
+        },
+        Cause::Spent | Cause::Paused => What::Withheld(super::lane::withheld(hold, Some(hold.until))),
+    }
 }
 
 /// A dangerous step is not performed in a replay, nor for an event from before the daemon's start: what holds a door open
@@ -149,8 +178,7 @@ pub(super) fn put_back(shared: &Arc<Shared>, job: Job, written: bool) {
         Some(Effect::Begin(_) | Effect::Intend) if !shared.is_stopping() => shared.queue().push(job),
         Some(Effect::Park) => {
             let mut queue = shared.queue();
-            let reason = job.run.reason.clone().unwrap_or_default();
-            queue.park(job.connection(), run.clone(), &reason, shared.world.clock.now());
+            queue.park(&job, shared.world.clock.now());
             queue.release(&run);
         }
         Some(Effect::Wake { .. } | Effect::Rest) if job.run.awaits(&job.flow).is_some() && !shared.is_stopping() => {
@@ -233,6 +261,7 @@ fn reload(shared: &Shared, job: &mut Job) -> Result<(), StoreError> {
     if let Some(entry) = job.unwritten().iter().find(|entry| matches!(entry.what, What::Ended { .. })) {
         fresh.record(entry.at, entry.what.clone());
     }
+    fresh.counts = std::mem::take(&mut job.counts);
     *job = fresh;
     Ok(())
 }
@@ -254,7 +283,7 @@ pub(super) async fn bury(shared: &Shared, run: &str, message: &str) {
 }
 
 /// Sends the request of the current step and reads its answer. Returns it with the time it took in milliseconds.
-async fn attempt(shared: &Shared, job: &Job, find: bool) -> (Outcome, u64) {
+async fn attempt(shared: &Arc<Shared>, job: &Job, find: bool) -> (Outcome, u64) {
     let began = shared.world.clock.now();
     let outcome = send(shared, job, find, began).await;
     let took = shared.world.clock.now().as_millisecond().saturating_sub(began.as_millisecond());
@@ -267,7 +296,7 @@ async fn attempt(shared: &Shared, job: &Job, find: bool) -> (Outcome, u64) {
     (outcome, u64::try_from(took).unwrap_or(0))
 }
 
-async fn send(shared: &Shared, job: &Job, find: bool, sent_at: Timestamp) -> Outcome {
+async fn send(shared: &Arc<Shared>, job: &Job, find: bool, sent_at: Timestamp) -> Outcome {
     let refused = |error: String| Outcome::Refused { status: None, error };
     let (Some(call), Some(step)) = (job.run.call(&job.flow), job.run.current()) else {
         return refused("the plan has no such step".to_owned());
@@ -450,45 +479,29 @@ fn shorten_error(outcome: Outcome, personal: Personal) -> Outcome {
     }
 }
 
-/// Tells the lane how its connection is doing.
-fn feed_back(shared: &Arc<Shared>, name: &str, outcome: &Outcome) {
-    let now = shared.world.clock.now();
-    let mut queue = shared.queue();
-    let lane = queue.lane(name);
-    let healed = match outcome {
-        Outcome::Done { .. } | Outcome::Refused { status: Some(_), .. } => lane.works(),
-        Outcome::NotDone { status: Some(status), retry_after_ms, .. } => {
-            if *status == 429 || retry_after_ms.is_some() {
-                lane.slow_down(now, retry_after_ms.map(Duration::from_millis));
+/// Returns what an attempt says of its connection.
+fn heard(shared: &Shared, connection: &str, outcome: &Outcome) -> Heard {
+    match outcome {
+        Outcome::Done { .. } | Outcome::Refused { status: Some(_), .. } => Heard::Works,
+        Outcome::NotDone { status: Some(status), retry_after_ms, error } => {
+            let wait = retry_after_ms.map(Duration::from_millis);
+            match status {
+                500.. => Heard::Silence { error: error.clone(), wait },
+                429 => Heard::Slower(wait),
+                _ if wait.is_some() => Heard::Slower(wait),
+                _ => Heard::Works,
             }
-            lane.works()
         }
-        Outcome::NotDone { status: None, .. } | Outcome::Unknown { .. } => {
-            lane.failed(now);
-            false
-        }
+        Outcome::NotDone { status: None, error, .. } => Heard::Unreached(error.clone()),
+        // An action whose state was not confirmed was answered all the same.
+        Outcome::Unknown { status: Some(200..=299), .. } => Heard::Works,
+        Outcome::Unknown { error, .. } => Heard::Silence { error: error.clone(), wait: None },
         // Nothing was sent, so nothing was learnt.
-        Outcome::Refused { status: None, .. } => {
-            lane.probe_came_to_nothing(now);
-            false
-        }
-        Outcome::Broken { error, .. } => {
-            if lane.breaks(now, error) {
-                tracing::error!(connection = name, error, "the connection is broken; its runs wait until it works again");
-            }
-            false
-        }
-    };
-    if !healed {
-        return;
-    }
-    let parked = std::mem::take(&mut lane.parked);
-    drop(queue);
-    tracing::info!(connection = name, runs = parked.len(), "the connection works again; its runs go on");
-    for run in parked {
-        if let Err(error) = wake(shared, &run, now) {
-            tracing::warn!(run, %error, "a parked run cannot be woken yet");
-            shared.rescan.store(true, Ordering::SeqCst);
+        Outcome::Refused { status: None, .. } => Heard::Nothing,
+        Outcome::Broken { status, error } => {
+            // Where there is no such connection, nothing can be asked of it.
+            let status = status.filter(|_| shared.current().live.connections.contains_key(connection));
+            Heard::Refusal { status, error: error.clone() }
         }
     }
 }

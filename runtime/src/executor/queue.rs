@@ -1,14 +1,19 @@
 //! Who has a turn next.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::job::Job;
-use super::lane::{Lane, Readiness};
-use crate::engine::ConnectionState;
+use super::lane::{Lane, MOST_IN_FLIGHT, Parked, Readiness, later};
+use crate::connection::{Asked, Cause, ConnectionState, Heard, Hold, Ledger, Purpose};
 use crate::live::Live;
+use crate::store::{MeterChange, MeterKind, MeterRow};
+
+/// Who finds a probe under way looks again after this.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// The runs in memory, per connection.
 #[derive(Debug)]
@@ -40,6 +45,11 @@ pub(crate) struct Queue {
     pub(crate) clock_works: bool,
     /// Requests that are no steps, such as those for states.
     pub(crate) background: usize,
+    /// The calls of accounts.
+    ledger: Ledger,
+    live: Option<Arc<Live>>,
+    /// What is to be noted of accounts.
+    notes: Vec<MeterChange>,
 }
 
 /// A run with the right to perform one step.
@@ -47,8 +57,29 @@ pub(crate) struct Queue {
 pub(crate) struct Turn {
     pub(crate) job: Job,
     pub(crate) lane: String,
-    /// The connection is broken: the run parks.
-    pub(crate) broken: Option<String>,
+    /// Nothing is sent to the connection now: the run waits in the store.
+    pub(crate) hold: Option<Hold>,
+    pub(crate) sends: Sends,
+}
+
+/// A request that was counted and is about to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Sends {
+    /// It tries a connection that does not work.
+    pub(crate) probe: bool,
+    /// What the store has to count with it.
+    pub(crate) counts: Vec<MeterChange>,
+}
+
+/// Whether a request may be sent that is no turn of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Passes {
+    /// It may, once the store has counted it.
+    Goes(Sends),
+    /// Not before this instant.
+    Wait(Timestamp),
+    /// Not for a while.
+    Hold(Hold),
 }
 
 impl Queue {
@@ -70,6 +101,9 @@ impl Queue {
             look_again: false,
             clock_works: false,
             background: 0,
+            ledger: Ledger::default(),
+            live: None,
+            notes: Vec::new(),
         }
     }
 
@@ -108,11 +142,11 @@ impl Queue {
     }
 
     pub(crate) fn push(&mut self, job: Job) {
-        self.lanes.entry(job.connection().to_owned()).or_default().jobs.push_back(job);
+        self.lane(job.connection()).push(job);
     }
 
     pub(crate) fn queued(&self) -> usize {
-        self.lanes.values().map(|lane| lane.jobs.len()).sum()
+        self.lanes.values().map(Lane::queued).sum()
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -122,22 +156,9 @@ impl Queue {
     /// Tells whether everything waits for an instant to come, or for somebody.
     pub(crate) fn is_idle(&self) -> bool {
         let elsewhere = self.pruning || self.offering || self.clock_works || self.background > 0;
-        !elsewhere && self.in_flight == 0 && self.claimed.len() == self.queued()
-    }
-
-    pub(crate) fn set_limits(&mut self, live: &Live) {
-        for (name, lane) in &mut self.lanes {
-            if let Some(limit) = live.connections.get(name).and_then(|connection| connection.plan.api.limit.as_ref()) {
-                lane.set_limit(limit.count, Duration::from_millis(limit.per_ms));
-            }
-        }
-    }
-
-    /// Counts a request that is no step against the limit of its connection; or returns when it may be sent.
-    pub(crate) fn pace(&mut self, connection: &str, limit: (u32, Duration), now: Timestamp) -> Option<Timestamp> {
-        let lane = self.lane(connection);
-        lane.set_limit(limit.0, limit.1);
-        lane.pace(now)
+        let waking = self.lanes.values().any(Lane::has_waking);
+        let notes = !self.notes.is_empty() || self.lanes.values().any(|lane| lane.is_new);
+        !elsewhere && !waking && !notes && self.in_flight == 0 && self.claimed.len() == self.queued()
     }
 
     /// Hands out all turns that are possible now, going round the lanes.
@@ -162,35 +183,175 @@ impl Queue {
 
     fn turn(&mut self, name: &str, now: Timestamp) -> Option<Turn> {
         let free = self.concurrency.saturating_sub(self.in_flight);
-        let lane = self.lanes.get_mut(name).filter(|lane| !lane.jobs.is_empty())?;
+        let lane = self.lanes.get_mut(name).filter(|lane| lane.queued() > 0)?;
         // A lane leaves a quarter of what it could have to others, and each lane has one turn whatever others do: so a
         // connection that hangs takes no turn from one that works.
         let share = (lane.in_flight + free).saturating_mul(3).div_ceil(4);
         if lane.in_flight > 0 && (free == 0 || lane.in_flight >= share) {
             return None;
         }
-        let broken = match lane.readiness(now) {
+        let readiness = self.readiness(name, now);
+        let lane = self.lanes.get_mut(name)?;
+        let hold = match readiness {
             Readiness::Ready => None,
-            Readiness::Broken(error) => Some(error),
+            Readiness::Parks(hold) => Some(hold),
             Readiness::NotBefore(_) | Readiness::Busy => return None,
         };
-        let job = lane.jobs.pop_front()?;
-        if broken.is_none() {
-            lane.count(now);
-        }
+        let job = lane.pop()?;
         lane.in_flight += 1;
         self.in_flight += 1;
-        Some(Turn { job, lane: name.to_owned(), broken })
+        let sends = if hold.is_none() { self.count(name, Purpose::Act, now) } else { Sends::default() };
+        Some(Turn { job, lane: name.to_owned(), hold, sends })
     }
 
-    /// Lets a run keep its turn for one more step of the same lane, where nobody else waits.
-    pub(crate) fn keep_turn(&mut self, name: &str, now: Timestamp) -> bool {
-        let Some(lane) = self.lanes.get_mut(name) else { return false };
-        let free = lane.jobs.is_empty() && lane.readiness(now) == Readiness::Ready;
-        if free {
-            lane.count(now);
+    /// What a step could do now at a connection.
+    fn readiness(&mut self, name: &str, now: Timestamp) -> Readiness {
+        // What speaks with no connection.
+        if name.is_empty() {
+            return Readiness::Ready;
         }
-        free
+        let Some(lane) = self.lanes.get_mut(name) else { return Readiness::Busy };
+        match lane.readiness(now) {
+            Readiness::Ready => match self.ledger.holds(name, Purpose::Act, now) {
+                Some(hold) => Readiness::Parks(hold),
+                None => Readiness::Ready,
+            },
+            other => other,
+        }
+    }
+
+    /// Counts a request that is about to be sent. Returns what the store has to count with it.
+    fn count(&mut self, name: &str, purpose: Purpose, now: Timestamp) -> Sends {
+        let Some(lane) = self.lanes.get_mut(name).filter(|_| !name.is_empty()) else { return Sends::default() };
+        // Whether credentials work polls find out for themselves: they may have other rights than steps.
+        let is_broken = lane.circuit.open().is_some_and(|open| open.cause == Cause::Broken);
+        let tries = match purpose {
+            Purpose::Act => true,
+            Purpose::Watch | Purpose::Page => !is_broken,
+            Purpose::Confirm => false,
+        };
+        let probe = tries && lane.circuit.sends();
+        let of_rate = lane.rate.count(name, now);
+        Sends { probe, counts: of_rate.into_iter().chain(self.ledger.count(name, purpose, now)).collect() }
+    }
+
+    /// A request that was counted was not sent; `unwritten` is what the store has not counted of it.
+    pub(crate) fn was_not_sent(&mut self, name: &str, probe: bool, unwritten: &[MeterChange], now: Timestamp) {
+        let of_quota = |change: &MeterChange| matches!(change, MeterChange::Count { kind: MeterKind::Quota, .. });
+        self.ledger.was_not_made(name, !unwritten.iter().any(of_quota), now);
+        if probe {
+            self.lane(name).circuit.came_to_nothing(now);
+        }
+    }
+
+    /// Lets a request be sent that is no turn of a run, or says why and until when not.
+    pub(crate) fn pass(&mut self, name: &str, purpose: Purpose, now: Timestamp) -> Passes {
+        let lane = self.lane(name);
+        lane.circuit.steady(now);
+        if purpose != Purpose::Confirm
+            && let Some(open) = lane.circuit.open().filter(|open| open.cause == Cause::Silent)
+            && !lane.circuit.may_probe(now)
+        {
+            let reason = format!("the service does not answer: {}", open.error);
+            return Passes::Hold(Hold { cause: Cause::Silent, reason, until: later(open.next_probe.max(now), MOMENT) });
+        }
+        if let Some(until) = lane.paused(now).into_iter().chain(lane.rate.free_at(now)).max() {
+            return Passes::Wait(until);
+        }
+        if let Some(hold) = self.ledger.holds(name, purpose, now) {
+            return Passes::Hold(hold);
+        }
+        Passes::Goes(self.count(name, purpose, now))
+    }
+
+    /// Takes note of what a service had to say.
+    pub(crate) fn heard(&mut self, name: &str, heard: &Heard, asked: Asked, now: Timestamp) {
+        let mut notes = Vec::new();
+        let free = match heard {
+            Heard::Works | Heard::Slower(_) => self.ledger.works(name, now, &mut notes),
+            Heard::Refusal { status: Some(status), .. } if self.ledger.refuses(name, *status, now, &mut notes) => {
+                self.notes.extend(notes);
+                let lane = self.lane(name);
+                if let Some(open) = lane.circuit.works() {
+                    tracing::info!(connection = name, since = %open.since, "the service answers again");
+                    lane.is_new = true;
+                }
+                return;
+            }
+            Heard::Nothing | Heard::Unreached(_) => {
+                self.ledger.came_to_nothing(name, now);
+                Vec::new()
+            }
+            Heard::Silence { .. } | Heard::Refusal { .. } => {
+                self.ledger.came_to_nothing(name, now);
+                Vec::new()
+            }
+        };
+        self.notes.extend(notes);
+        for connection in free {
+            self.lane(&connection).let_go(&[Cause::Spent]);
+        }
+        if matches!(heard, Heard::Unreached(_)) {
+            self.ledger.was_not_made(name, true, now);
+        }
+        let lane = self.lane(name);
+        if let Heard::Slower(wait) | Heard::Silence { wait: wait @ Some(_), .. } = heard {
+            lane.slow_down(now, *wait);
+        }
+        match heard {
+            Heard::Works | Heard::Slower(_) => {
+                // A poll that is let in says nothing of steps that are not.
+                let broken = lane.circuit.open().is_some_and(|open| open.cause == Cause::Broken);
+                if broken && !asked.step {
+                    return;
+                }
+                if let Some(open) = lane.circuit.works() {
+                    lane.is_new = true;
+                    let runs = lane.let_go(&[Cause::Broken, Cause::Silent]);
+                    tracing::info!(connection = name, runs, since = %open.since, "the connection works again; its runs go on");
+                }
+            }
+            Heard::Silence { error, .. } | Heard::Unreached(error) => {
+                let open = lane.circuit.fails(now, error, asked.probe);
+                lane.is_new |= open || lane.circuit.open().is_some();
+                if open {
+                    tracing::error!(
+                        connection = name,
+                        error,
+                        "the service does not answer; its runs wait, and one tries it now and then"
+                    );
+                }
+            }
+            Heard::Refusal { error, .. } if asked.step => {
+                lane.is_new = true;
+                if lane.circuit.breaks(now, error) {
+                    tracing::error!(connection = name, error, "the connection is broken; its runs wait until it works again");
+                }
+            }
+            // It answers, which is what was to be known.
+            Heard::Refusal { .. } if asked.probe => {
+                lane.is_new |= lane.circuit.works().is_some();
+                lane.let_go(&[Cause::Silent]);
+            }
+            Heard::Nothing if asked.probe => lane.circuit.came_to_nothing(now),
+            Heard::Refusal { .. } | Heard::Nothing => {}
+        }
+    }
+
+    /// Lets a run keep its turn for one more step of the same lane, where nobody else waits. Returns what the store has to
+    /// count with it.
+    pub(crate) fn keep_turn(&mut self, name: &str, now: Timestamp) -> Option<Sends> {
+        let lane = self.lanes.get_mut(name)?;
+        if lane.queued() > 0 || lane.has_waking() {
+            return None;
+        }
+        // Its own turn is one of those in flight.
+        lane.in_flight = lane.in_flight.saturating_sub(1);
+        let readiness = self.readiness(name, now);
+        if let Some(lane) = self.lanes.get_mut(name) {
+            lane.in_flight += 1;
+        }
+        (readiness == Readiness::Ready).then(|| self.count(name, Purpose::Act, now))
     }
 
     pub(crate) fn end_turn(&mut self, name: &str) {
@@ -201,39 +362,136 @@ impl Queue {
     }
 
     /// Returns when the next turn may be possible.
-    pub(crate) fn next_turn(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lanes.values().filter_map(|lane| lane.next(now)).min()
+    pub(crate) fn next_turn(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let (lanes, ledger) = (&mut self.lanes, &mut self.ledger);
+        let next = lanes.iter_mut().filter_map(|(name, lane)| {
+            let tries = ledger.account(name, now).and_then(|account| account.next_try());
+            let tries = tries.filter(|_| lane.parked() > 0);
+            lane.next(now).into_iter().chain(tries).min()
+        });
+        next.filter(|at| *at > now).min()
     }
 
-    pub(crate) fn due_probes(&self, now: Timestamp) -> Vec<(String, String)> {
-        self.lanes.iter().filter_map(|(name, lane)| Some((name.clone(), lane.due_probe(now)?))).collect()
+    /// Returns runs with which connections are to be tried.
+    pub(crate) fn due_probes(&mut self, now: Timestamp) -> Vec<String> {
+        let (lanes, ledger) = (&self.lanes, &mut self.ledger);
+        let due = lanes.iter().filter_map(|(name, lane)| {
+            let tries = ledger.account(name, now).and_then(|account| account.next_try()).is_some_and(|at| at <= now);
+            match lane.circuit.open() {
+                Some(_) if lane.circuit.may_probe(now) => lane.probe(&[Cause::Broken, Cause::Silent]),
+                None if tries => lane.probe(&[Cause::Spent]),
+                Some(_) | None => None,
+            }
+        });
+        due.collect()
     }
 
     /// Lets a broken connection be tried at once.
     pub(crate) fn probe(&mut self, connection: &str, now: Timestamp) {
-        self.lane(connection).probe_at(now);
+        self.lane(connection).circuit.probe_at(now);
     }
 
-    /// Lets broken connections be tried at once.
-    pub(crate) fn probe_all(&mut self, now: Timestamp) {
-        self.lanes.values_mut().for_each(|lane| lane.probe_at(now));
+    /// Takes over what the store has of connections. `fresh` tells that no daemon has sent anything before.
+    pub(crate) fn recall(&mut self, rows: &[MeterRow], live: &Arc<Live>, fresh: bool, now: Timestamp) {
+        self.ledger.recall(rows);
+        self.live = Some(Arc::clone(live));
+        self.ledger.configure(live, now);
+        let counted = |name: &str| rows.iter().find(|row| row.kind == MeterKind::Rate && row.name == *name);
+        let names: Vec<String> = live.connections.keys().cloned().collect();
+        for name in names.iter().filter(|_| !fresh) {
+            let slots = counted(name).map(MeterRow::slots).unwrap_or_default();
+            self.lane(name).rate.recall(&slots, now);
+        }
+        for row in rows.iter().filter(|row| row.kind == MeterKind::Connection) {
+            if let Some(note) = row.note() {
+                self.lane(&row.name).recall(note, now);
+            }
+        }
+    }
+
+    /// Another version is live: connections that were broken or used up may have been mended.
+    pub(crate) fn configure(&mut self, live: &Arc<Live>, now: Timestamp) {
+        self.live = Some(Arc::clone(live));
+        self.ledger.configure(live, now);
+        self.ledger.try_all(now);
+        for (name, lane) in &mut self.lanes {
+            lane.rate.set(limit_of(live, name));
+            lane.circuit.probe_at(now);
+            if self.ledger.holds(name, Purpose::Act, now).is_none() {
+                lane.let_go(&[Cause::Spent]);
+            }
+        }
     }
 
     pub(super) fn lane(&mut self, name: &str) -> &mut Lane {
-        self.lanes.entry(name.to_owned()).or_default()
+        let live = self.live.as_deref();
+        self.lanes.entry(name.to_owned()).or_insert_with(|| {
+            let mut lane = Lane::default();
+            lane.rate.set(live.and_then(|live| limit_of(live, name)));
+            lane
+        })
     }
 
-    /// Notes a run that waits for its connection since before this start.
-    pub(crate) fn park(&mut self, connection: &str, run: String, error: &str, now: Timestamp) {
-        let lane = self.lane(connection);
-        lane.was_broken(now, error);
-        lane.parked.insert(run);
+    /// Notes a run that waits in the store for its connection.
+    pub(crate) fn park(&mut self, job: &Job, now: Timestamp) {
+        let name = job.connection().to_owned();
+        let withheld = job.run.withheld().cloned();
+        let refused = self.ledger.account(&name, now).is_some_and(|account| account.next_try().is_some());
+        // An answer that the quota is used up looks as any other refusal to the run.
+        let cause = withheld.map_or(if refused { Cause::Spent } else { Cause::Broken }, |withheld| withheld.cause);
+        let reason = job.run.reason.clone().unwrap_or_default();
+        let lane = self.lane(&name);
+        lane.park(job.seq, Parked::of(job, cause));
+        match cause {
+            Cause::Broken => lane.circuit.was_broken(now, &reason),
+            // It answered before this run was written.
+            Cause::Silent if lane.circuit.open().is_none() => drop(lane.let_go(&[Cause::Silent])),
+            Cause::Silent | Cause::Paused | Cause::Spent => {}
+        }
     }
 
     pub(crate) fn forget_parked(&mut self, run: &str) {
         for lane in self.lanes.values_mut() {
-            lane.parked.remove(run);
+            lane.forget(run);
         }
+    }
+
+    /// Returns runs that may go on, with room for `most` of them; each connection in its turn.
+    pub(crate) fn waking(&mut self, most: usize) -> Vec<String> {
+        let mut runs = Vec::new();
+        loop {
+            let before = runs.len();
+            for lane in self.lanes.values_mut() {
+                if runs.len() < most {
+                    runs.extend(lane.next_waking());
+                }
+            }
+            if runs.len() == before {
+                return runs;
+            }
+        }
+    }
+
+    /// Tells whether runs may go on, and there is room for them.
+    pub(crate) fn can_wake(&self, most: usize) -> bool {
+        self.queued() < most && self.lanes.values().any(Lane::has_waking)
+    }
+
+    /// Returns what is to be noted of connections and accounts since it was asked last.
+    pub(crate) fn take_notes(&mut self, now: Timestamp) -> Vec<MeterChange> {
+        let mut notes = std::mem::take(&mut self.notes);
+        for (name, lane) in &mut self.lanes {
+            if std::mem::take(&mut lane.is_new) {
+                let value = lane.note(now).and_then(|note| serde_json::to_vec(&note).ok());
+                notes.push(MeterChange::Note { kind: MeterKind::Connection, name: name.clone(), value });
+            }
+        }
+        notes
+    }
+
+    /// Returns what was counted ahead, to be taken back when the daemon stops.
+    pub(crate) fn take_back(&mut self) -> Vec<MeterChange> {
+        self.ledger.take_back()
     }
 
     /// Returns the next timer; `None` too where the store has to be asked.
@@ -269,7 +527,29 @@ impl Queue {
         self.next_timer = Some(self.next_timer.map_or(at, |next| next.min(at)));
     }
 
-    pub(crate) fn states(&self) -> Vec<ConnectionState> {
-        self.lanes.iter().filter(|(name, _)| !name.is_empty()).map(|(name, lane)| lane.state(name)).collect()
+    /// Returns how the connections are doing that are live, or that runs wait for.
+    pub(crate) fn states(&mut self, now: Timestamp) -> Vec<ConnectionState> {
+        let configured = self.live.iter().flat_map(|live| live.connections.keys().cloned()).collect::<Vec<_>>();
+        for name in configured {
+            self.lane(&name);
+        }
+        let (lanes, ledger) = (&self.lanes, &mut self.ledger);
+        let state = |(name, lane): (&String, &Lane)| ConnectionState {
+            name: name.clone(),
+            queued: lane.queued(),
+            in_flight: lane.in_flight,
+            most_in_flight: MOST_IN_FLIGHT.min(self.concurrency),
+            parked: lane.parked(),
+            circuit: lane.circuit_state(),
+            paused_until: lane.paused(now),
+            rate: lane.rate.state(now),
+            quota: ledger.state(name, now),
+        };
+        lanes.iter().filter(|(name, _)| !name.is_empty()).map(state).collect()
     }
+}
+
+fn limit_of(live: &Live, name: &str) -> Option<(u32, Duration)> {
+    let limit = live.connections.get(name)?.plan.api.limit.as_ref()?;
+    Some((limit.count, Duration::from_millis(limit.per_ms)))
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use flow_plan::{Env, Value, WhenChanges};
 
 use super::Spec;
-use super::fetch::PollError;
+use super::fetch::{PollError, heard};
 use crate::answer::{self, Outcome};
+use crate::connection::Purpose;
 use crate::engine::Engine;
 use crate::eval::{Scope, eval};
 use crate::live::LiveConnection;
@@ -24,13 +25,15 @@ pub(super) async fn ask(spec: &Spec, when: &WhenChanges, engine: &Engine, world:
     let scope = Told { connection, inputs: &[], result: &Value::Missing, now: world.clock.now() };
     let inputs = when.args.iter().map(|arg| eval(arg, &scope)).collect::<Result<Vec<_>, _>>();
     let inputs = inputs.map_err(|required| failed(required.to_string()))?;
-    engine.pace(connection).await;
+    let pass = engine.pass(connection, Purpose::Watch).await?;
     let scope = Told { inputs: &inputs, now: world.clock.now(), ..scope };
     let request = build(&when.query, connection, &scope).map_err(|error| match error {
         RequestError::NoCredentials(_) | RequestError::Signature(_) => PollError::Broken(error.to_string()),
         other => failed(other.to_string()),
     })?;
-    let answer = world.transport.send(request, TIMEOUT, MAX_ANSWER).await.map_err(|error| failed(error.to_string()))?;
+    let sent = world.transport.send(request, TIMEOUT, MAX_ANSWER).await;
+    pass.heard(&heard(connection, &sent));
+    let answer = sent.map_err(|error| failed(error.to_string()))?;
     match answer::read(&when.query, connection, &answer, &scope) {
         Outcome::Done(result) => {
             let told = eval(&when.value, &Told { result: &result, ..scope }).map_err(|required| failed(required.to_string()))?;

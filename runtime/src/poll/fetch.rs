@@ -11,8 +11,10 @@ use tracing::warn;
 use super::Spec;
 use super::items::{Item, ItemReader, collapse, sort, text_at};
 use crate::answer::{StatusClass, answered_at, classify, error_text, retry_after};
-use crate::engine::Engine;
+use crate::connection::{Heard, Purpose};
+use crate::engine::{Engine, Pass, Withheld};
 use crate::eval::{Scope, eval};
+use crate::live::LiveConnection;
 use crate::request::{RequestError, build_request};
 use crate::scan::PathSet;
 use crate::world::{HttpAnswer, TransportError, World};
@@ -40,6 +42,8 @@ pub(super) struct Start<'a> {
     pub(super) watermark: Option<Timestamp>,
     pub(super) cursor: Option<&'a str>,
     pub(super) keep_bytes: usize,
+    /// The poll has made a request already, which told that something is new.
+    pub(super) begun: bool,
 }
 
 /// What a poll found, oldest first.
@@ -62,6 +66,13 @@ pub(super) enum PollError {
     /// The service no longer knows the cursor.
     #[error("{0}")]
     CursorLost(String),
+    /// Nothing is asked for a while: the service does not answer, or its quota is used up.
+    #[error("{reason}")]
+    Withheld {
+        reason: String,
+        /// For so long.
+        wait: Duration,
+    },
     /// Trying again may help.
     #[error("{error}")]
     Failed {
@@ -77,6 +88,28 @@ impl PollError {
     }
 }
 
+impl From<Withheld> for PollError {
+    fn from(withheld: Withheld) -> Self {
+        Self::Withheld { reason: withheld.reason, wait: withheld.wait }
+    }
+}
+
+/// Returns what an answer to a question says of its connection. One that says nothing of others, such as an error of this
+/// list alone, is none.
+pub(crate) fn heard(connection: &LiveConnection, sent: &Result<HttpAnswer, TransportError>) -> Heard {
+    match sent {
+        Err(error @ TransportError::NotConnected(_)) => Heard::Unreached(error.to_string()),
+        Err(error @ TransportError::NoAnswer(_)) => Heard::Silence { error: error.to_string(), wait: None },
+        Err(TransportError::Refused(_)) => Heard::Nothing,
+        Ok(answer) => match classify(connection, &connection.plan.api.retry_on, answer) {
+            StatusClass::Broken => Heard::Refusal { status: Some(answer.status), error: error_text(connection, answer) },
+            StatusClass::NotDone if answer.status == 429 => Heard::Slower(retry_after(answer)),
+            StatusClass::Success | StatusClass::Refused => Heard::Works,
+            StatusClass::NotDone | StatusClass::Unknown => Heard::Nothing,
+        },
+    }
+}
+
 /// The way to the service, for one poll.
 struct Asking<'a> {
     spec: &'a Spec,
@@ -86,6 +119,8 @@ struct Asking<'a> {
     world: &'a World,
     /// Pages that would be lost with the poll.
     pages: u32,
+    /// It has made a request.
+    begun: bool,
     waited: Duration,
 }
 
@@ -95,9 +130,11 @@ impl Asking<'_> {
     async fn page(&mut self, query: &[(String, Value)]) -> Result<HttpAnswer, PollError> {
         let mut tries = 0;
         loop {
-            self.engine.pace(&self.spec.connection).await;
+            let purpose = if self.begun { Purpose::Page } else { Purpose::Watch };
+            let pass = self.engine.pass(&self.spec.connection, purpose).await.map_err(PollError::from)?;
+            self.begun = true;
             tries += 1;
-            let error = match self.ask(query).await {
+            let error = match self.ask(query, pass).await {
                 Ok(answer) => {
                     self.pages += 1;
                     return Ok(answer);
@@ -128,11 +165,13 @@ impl Asking<'_> {
         (tries < TRIES && wait <= MOST_PATIENCE && self.waited.saturating_add(wait) <= PATIENCE).then_some(wait)
     }
 
-    async fn ask(&self, query: &[(String, Value)]) -> Result<HttpAnswer, Ask> {
+    async fn ask(&self, query: &[(String, Value)], pass: Pass) -> Result<HttpAnswer, Ask> {
         let scope = PollScope { start: self.start, types: self.spec, now: self.world.clock.now() };
         let request = build_request(&self.poll.request, &self.spec.connection, &scope, query);
         let request = request.map_err(|error| Ask::Never(unbuilt(error)))?;
-        match self.world.transport.send(request, PAGE_TIMEOUT, MAX_PAGE).await {
+        let sent = self.world.transport.send(request, PAGE_TIMEOUT, MAX_PAGE).await;
+        pass.heard(&heard(&self.spec.connection, &sent));
+        match sent {
             Ok(answer) => check(self.spec, self.poll, self.start, &answer).map(|()| answer),
             Err(error @ TransportError::Refused(_)) => Err(Ask::Never(PollError::failed(error.to_string()))),
             Err(error) => Err(Ask::Again(PollError::failed(error.to_string()), None)),
@@ -156,9 +195,10 @@ pub(super) async fn fetch(
     world: &World,
     start: Start<'_>,
 ) -> Result<Fetched, PollError> {
+    let begun = start.begun;
     let mut fetched = Fetched { items: Vec::new(), cursor: None, answered_at: None, whole_until: None };
     let mut ids = HashSet::new();
-    let mut asking = Asking { spec, poll, start: &start, engine, world, pages: 0, waited: Duration::ZERO };
+    let mut asking = Asking { spec, poll, start: &start, engine, world, pages: 0, begun, waited: Duration::ZERO };
     for chunk in chunks(spec, poll, world, &start)? {
         let list = fetch_list(&mut asking, reader, &chunk).await?;
         fetched.items.extend(list.items.into_iter().filter(|item| ids.insert(item.id.clone())));

@@ -9,6 +9,8 @@ mod fetch;
 mod items;
 mod task;
 
+pub(crate) use fetch::heard;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

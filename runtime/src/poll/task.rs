@@ -27,6 +27,8 @@ const QUIET_LAG: SignedDuration = SignedDuration::from_hours(1);
 const MAX_SKEW: SignedDuration = SignedDuration::from_hours(24);
 /// How often a broken connection is tried.
 const PROBE: Duration = Duration::from_secs(300);
+/// Who may not ask looks again no sooner.
+const MOMENT: Duration = Duration::from_secs(1);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
 /// What a source without times remembers of its list.
@@ -73,6 +75,7 @@ pub(super) async fn run(key: Key, mut specs: watch::Receiver<Arc<Spec>>, engine:
                 task.cursor_lost(&reason);
                 Duration::ZERO
             }
+            Err(Trouble::Poll(PollError::Withheld { reason, wait })) => task.failed(&reason, false, wait.max(MOMENT)),
             Err(Trouble::Poll(PollError::Failed { error, retry_after })) => {
                 task.failed(&error, false, task.backoff(&mut failures, retry_after))
             }
@@ -175,7 +178,7 @@ impl Task {
     /// Items without times: what is there at the first poll is old.
     async fn prime(&mut self, spec: &Spec, poll: &Poll) -> Result<(), Trouble> {
         let reader = ItemReader::new(&spec.source, poll, &self.odd);
-        let start = Start { watermark: self.cursor.watermark, cursor: None, keep_bytes: self.keep_bytes };
+        let start = Start { watermark: self.cursor.watermark, cursor: None, keep_bytes: self.keep_bytes, begun: false };
         let fetched = fetch(spec, poll, &reader, &self.engine, &self.world, start).await?;
         self.remember(&fetched.items);
         self.cursor.cursor = fetched.cursor;
@@ -245,7 +248,8 @@ impl Task {
             (watermark, _) => watermark,
         };
         let cursor = self.cursor.cursor.clone();
-        let start = Start { watermark, cursor: cursor.as_deref(), keep_bytes: self.keep_bytes };
+        let begun = told.is_some();
+        let start = Start { watermark, cursor: cursor.as_deref(), keep_bytes: self.keep_bytes, begun };
         let asked_at = self.world.clock.now();
         let fetched = fetch(spec, poll, &reader, &self.engine, &self.world, start).await?;
         self.compare_clocks(fetched.answered_at, asked_at);

@@ -4,7 +4,7 @@ use flow_plan as plan;
 use jiff::Timestamp;
 
 use super::{Attempt, Death, Phase, Run, Status, StepStatus, effect_at, elapsed_ms};
-use crate::journal::Outcome;
+use crate::journal::{Outcome, Withheld};
 use crate::retry::{Policy, key_bound_ms, length};
 
 impl Run {
@@ -69,7 +69,7 @@ impl Run {
                     self.refused(flow, at, *status, error);
                 }
             },
-            Outcome::Broken { error, .. } => self.park(error, false),
+            Outcome::Broken { error, .. } => self.park(error, false, None),
         }
     }
 
@@ -102,7 +102,7 @@ impl Run {
                 let error = format!("the outcome is unknown, and it could not be looked up: {error}");
                 self.step_failed(flow, Death::Unknown, *status, error, at);
             }
-            Outcome::Broken { error, .. } => self.park(error, true),
+            Outcome::Broken { error, .. } => self.park(error, true, None),
         }
     }
 
@@ -156,19 +156,54 @@ impl Run {
         }
     }
 
-    fn park(&mut self, error: &str, find: bool) {
+    fn park(&mut self, error: &str, find: bool, withheld: Option<Withheld>) {
         if let Some(step) = self.steps.last_mut() {
             step.status = StepStatus::Parked;
         }
         self.status = Status::Parked;
         self.reason = Some(error.to_owned());
-        self.phase = Phase::Parked { find };
+        self.phase = Phase::Parked { find, withheld };
     }
 
     pub(super) fn park_ready(&mut self, error: &str) {
         if let Phase::Ready { find } = self.phase {
-            self.park(error, find);
+            self.park(error, find, None);
         }
+    }
+
+    /// Nothing is sent to its connection for a while: that costs no attempt.
+    pub(super) fn withhold(&mut self, withheld: &Withheld) {
+        if let Phase::Ready { find } = self.phase {
+            self.park(&withheld.reason, find, Some(withheld.clone()));
+        }
+    }
+
+    /// Returns until when the step at hand may be tried: as long as its policy says since its first attempt, or since it
+    /// began where there was none.
+    pub(crate) fn tried_until(&self, flow: &plan::Flow) -> Option<Timestamp> {
+        let (effect, call, step) = (effect_at(flow, self.at)?, self.call(flow)?, self.steps.last()?);
+        let round = step.attempts.get(step.round..).unwrap_or_default();
+        let from = round.first().map_or(step.began_at, |first| first.at);
+        let bound = Policy::of(call.retry.as_ref(), effect).bound_ms;
+        from.checked_add(std::time::Duration::from_millis(bound)).ok()
+    }
+
+    /// The time for trying is over, and its connection did not answer.
+    pub(super) fn waited_in_vain(&mut self, flow: &plan::Flow, error: &str, at: Timestamp) {
+        let Phase::Ready { .. } = self.phase else { return };
+        if self.stop_if_too_old(flow, at) {
+            return;
+        }
+        let (Some(effect), Some(step)) = (effect_at(flow, self.at), self.steps.last()) else { return };
+        let safe = matches!(effect, plan::Effect::Read | plan::Effect::Set);
+        let death = if step.first_unknown().is_some() && !safe { Death::Unknown } else { Death::GaveUp };
+        let unknown = if death == Death::Unknown { "the outcome is unknown; " } else { "" };
+        let tried = step.attempts.len().saturating_sub(step.round);
+        let why = match tried {
+            0 => "nothing was sent".to_owned(),
+            tried => format!("gave up after {tried} attempt{}", if tried == 1 { "" } else { "s" }),
+        };
+        self.step_failed(flow, death, None, format!("{unknown}{why}: {error}"), at);
     }
 }
 

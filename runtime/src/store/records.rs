@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::book::BookChange;
+use super::meters::MeterChange;
 use crate::event::{Cursor, Difference, Origin, Via};
 use crate::journal::{Entry, EventHead};
 use crate::limit::Limited;
@@ -204,6 +205,8 @@ pub struct AcceptBatch {
     pub cursor: Option<(String, String, Cursor)>,
     /// Changes of the book. Where one cannot be made nothing of the batch is.
     pub book: Vec<BookChange>,
+    /// What connections have used, and how they are doing.
+    pub meters: Vec<MeterChange>,
 }
 
 /// An event to take in.

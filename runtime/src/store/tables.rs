@@ -33,6 +33,7 @@
 //! | `q` | kind, due instant, owner, key of a row of the book | |
 //! | `M` | kind of alarm, whom it is about, what of it | since when, how often, why |
 //! | `N` | number of an event of which something does not fit | |
+//! | `L` | kind, connection or account | what it has used, or how it is doing |
 
 use jiff::Timestamp;
 
@@ -247,6 +248,10 @@ pub(super) fn awaiting_key((connection, source, kind): (&str, &str, &str), key: 
 
 pub(super) fn awaiting(by: &AwaitedBy, run: &str) -> Key {
     awaiting_key((&by.connection, &by.source, &by.kind_id()), by.key.as_ref()).text(run)
+}
+
+pub(super) fn meter(kind: u8, name: &str) -> Key {
+    Key::of(b'L').bytes(&[kind]).text(name)
 }
 
 pub(super) fn offer(event: u64) -> Key {

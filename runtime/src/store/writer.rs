@@ -16,7 +16,7 @@ use super::records::{
     AcceptBatch, AcceptedEvent, Admission, AwaitKind, FollowsFrom, NewEvent, NewStart, PruneBite, Pruned, ReplayBatch, Replayed,
     RunUpdate, Turn,
 };
-use super::{AlarmKey, PausedBy, StoreError, admit, alarms, awaited, book, prune, query, replay, tables};
+use super::{AlarmKey, PausedBy, StoreError, admit, alarms, awaited, book, meters, prune, query, replay, tables};
 use crate::world::BoxFuture;
 
 /// At most so many operations share one transaction.
@@ -376,6 +376,7 @@ fn accept(to: &mut dyn Write, batch: &AcceptBatch) -> Result<Vec<AcceptedEvent>,
         to.put(&tables::cursor(connection, source), &encode(cursor)?)?;
     }
     book::change(to, &batch.book)?;
+    meters::change(to, &batch.meters)?;
     Ok(accepted)
 }
 
@@ -767,6 +768,9 @@ macro_rules! store_over_db {
             }
             fn paused(&self) -> Result<Vec<(String, jiff::Timestamp)>, $crate::store::StoreError> {
                 self.db.read($crate::store::query::paused)
+            }
+            fn meters(&self) -> Result<Vec<$crate::store::MeterRow>, $crate::store::StoreError> {
+                self.db.read($crate::store::meters::all)
             }
             fn last_numbers(&self) -> Result<(u64, u64), $crate::store::StoreError> {
                 self.db.read($crate::store::query::last_numbers)

@@ -13,7 +13,7 @@ use crate::fixture::*;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A device whose state is read each minute.
-fn with_states(flows: Vec<plan::Flow>) -> Live {
+pub(crate) fn with_states(flows: Vec<plan::Flow>) -> Live {
     let mut live = live(flows);
     let mut device = connection("svc");
     let source = |name: &str, shape: Shape, members: &[&str]| {
@@ -54,7 +54,7 @@ fn waits(id: &str, state: &str, op: StateOp, value: Value, minutes: Option<i64>,
     flow
 }
 
-fn door(gaps: Gaps) -> plan::Flow {
+pub(crate) fn door(gaps: Gaps) -> plan::Flow {
     waits("f", "door", StateOp::Is, Value::text("unlocked"), Some(10), gaps)
 }
 

@@ -754,3 +754,52 @@ async fn cursors_of_the_service_are_kept_and_may_be_lost() {
     assert_eq!(test.taken().last().map(String::as_str), Some("c:k"));
     test.stop().await;
 }
+
+#[tokio::test]
+async fn polls_leave_a_fifth_of_the_quota_for_actions_and_are_spread_over_the_month_across_restarts() {
+    let mut test = Test::new().await;
+    let live = |test: &Test| {
+        let mut acme = test.acme();
+        let shared_by = Some("key".to_owned());
+        let quota = flow_plan::Quota { count: 20, per_ms: flow_plan::QUOTA_MONTH_MS, shared_by, spent_on: vec![403] };
+        acme.plan.api.quota = Some(quota);
+        live(vec![acme], vec![flow("f", "paid")])
+    };
+    test.start_with(live(&test)).await;
+    test.asleep_for(EVERY).await;
+    for _ in 0..7 {
+        test.poll().await;
+    }
+    assert_eq!(test.queries().len(), 8, "at first as often as it says");
+    let connection = async |test: &Test| {
+        let reply: Reply = send(&test.service().addresses().admin, "GET", "/api/v1/connections", &[], b"").await;
+        reply.json()["connections"][0].clone()
+    };
+    assert_eq!(connection(&test).await["quota"]["used"], 8);
+    test.clock.advance(EVERY);
+    test.asleep_for(3600).await;
+    let error = test.status().await["error"].clone();
+    assert_eq!(error, "the quota of `acme` is spread over the time until 2026-12-01");
+    let mut polls = Vec::new();
+    for step in 0..60 {
+        if step == 20 {
+            test.stop().await;
+            test.start_with(live(&test)).await;
+        }
+        test.clock.advance(6 * 3600);
+        let now = test.clock.now();
+        let asleep = async {
+            while test.status().await["next_at"].as_str().is_none_or(|at| at.parse::<Timestamp>().unwrap() <= now) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(20), asleep).await.is_ok(), "{}", test.status().await);
+        let of_this_month = now < "2026-12-01T00:00:00Z".parse::<Timestamp>().unwrap();
+        polls.extend((0..test.queries().len()).filter(|_| of_this_month).map(|_| now));
+    }
+    assert_eq!(polls.len(), 8, "{polls:?}");
+    assert!(polls.windows(2).all(|two| two[1].duration_since(two[0]) >= SignedDuration::from_hours(12)), "{polls:?}");
+    let now = connection(&test).await;
+    assert_eq!((&now["quota"]["resets_at"], &now["state"]), (&json!("2027-01-01T00:00:00.000Z"), &json!("ok")), "a new month");
+    test.stop().await;
+}

@@ -53,13 +53,11 @@ fn page(status: &Json) -> String {
         out.push_str(&format!("  {:10} {count} webhooks: {}\n", "refused", flow::terminal::printable(reason)));
     }
     for connection in list(status, "connections") {
-        let broken = &connection["broken"];
-        let state = if broken.is_null() {
-            "well".to_owned()
-        } else {
-            format!("broken since {}: {}", text(broken, "since"), text(broken, "reason"))
-        };
-        out.push_str(&format!("  connection {} ({}): {state}\n", text(connection, "name"), text(connection, "connector")));
+        let (name, connector, state) = (text(connection, "name"), text(connection, "connector"), health(connection));
+        out.push_str(&format!("  connection {name} ({connector}): {state}\n"));
+        if let Some(line) = bounds(connection) {
+            out.push_str(&format!("    {line}\n"));
+        }
         for known in list(connection, "states") {
             out.push_str(&format!("    {} {}\n", text(known, "state"), standing(known)));
         }
@@ -77,6 +75,50 @@ fn page(status: &Json) -> String {
         out.push_str(&format!("\n{} is broken; its last sound version is live\n{}\n", text(file, "file"), report.join("\n")));
     }
     out
+}
+
+/// Whether a connection works, and what it waits for where it does not.
+fn health(connection: &Json) -> String {
+    let (broken, open) = (&connection["broken"], &connection["open"]);
+    if !broken.is_null() {
+        return format!("broken since {}: {}", text(broken, "since"), text(broken, "reason"));
+    }
+    if !open.is_null() {
+        let (since, next) = (instant(open, "since"), instant(open, "next_try"));
+        return format!("does not answer since {since} UTC, tried next at {next} UTC: {}", text(open, "reason"));
+    }
+    let quota = &connection["quota"];
+    if quota["spent"] == true {
+        return format!("its quota is used up until {} UTC", instant(quota, "resets_at"));
+    }
+    if !connection["paused_until"].is_null() {
+        return format!("the service asked for patience until {} UTC", instant(connection, "paused_until"));
+    }
+    "well".to_owned()
+}
+
+/// What is under way at a connection, and what bounds it; `None` where there is nothing to say.
+fn bounds(connection: &Json) -> Option<String> {
+    let mut parts = Vec::new();
+    for (key, word) in [("in_flight", "in flight"), ("queued", "queued"), ("parked", "parked")] {
+        if connection[key].as_u64().unwrap_or(0) > 0 {
+            parts.push(format!("{} {word}", text(connection, key)));
+        }
+    }
+    let rate = &connection["rate"];
+    if rate["used"].as_u64().unwrap_or(0) > 0 {
+        let per = std::time::Duration::from_millis(rate["per_ms"].as_u64().unwrap_or(0));
+        parts.push(format!("{} of {} requests in {} s", text(rate, "used"), text(rate, "limit"), per.as_secs_f64()));
+    }
+    let quota = &connection["quota"];
+    if !quota.is_null() {
+        let shared: Vec<String> =
+            list(quota, "shared_with").iter().filter_map(Json::as_str).map(flow::terminal::printable).collect();
+        let shared = if shared.is_empty() { String::new() } else { format!(" (with {})", shared.join(", ")) };
+        let (used, limit, resets) = (text(quota, "used"), text(quota, "limit"), instant(quota, "resets_at"));
+        parts.push(format!("{used} of {limit} calls{shared}, counted anew on {resets} UTC"));
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// What a state is, since when, and how long ago that was seen.

@@ -1,0 +1,121 @@
+//! How a connection is doing, for whoever asks.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Cause;
+
+/// How a connection is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionState {
+    /// Its name.
+    pub name: String,
+    /// Runs that wait for their turn at it.
+    pub queued: usize,
+    /// Steps that are performed at it.
+    pub in_flight: usize,
+    /// At most so many are at once.
+    pub most_in_flight: usize,
+    /// Runs that wait until it works, may be asked again, or has calls left.
+    pub parked: usize,
+    /// Whether it answers.
+    pub circuit: CircuitState,
+    /// The service asked for patience until then.
+    pub paused_until: Option<Timestamp>,
+    /// The limit of its connector.
+    pub rate: Option<RateState>,
+    /// The calls of its account.
+    pub quota: Option<QuotaState>,
+}
+
+impl ConnectionState {
+    /// Returns since when its credentials do not work, and why.
+    pub fn broken(&self) -> Option<(Timestamp, &str)> {
+        match &self.circuit {
+            CircuitState::Open { cause: Cause::Broken, since, error, .. } => Some((*since, error)),
+            CircuitState::Open { .. } | CircuitState::Closed { .. } => None,
+        }
+    }
+
+    /// Returns since when it does not answer, why, and when it is tried next.
+    pub fn silent(&self) -> Option<(Timestamp, &str, Timestamp)> {
+        match &self.circuit {
+            CircuitState::Open { cause: Cause::Silent, since, error, until, .. } => Some((*since, error, *until)),
+            CircuitState::Open { .. } | CircuitState::Closed { .. } => None,
+        }
+    }
+
+    /// Returns one word for it: `broken`, `open`, `spent`, `paused` or `ok`.
+    pub fn word(&self) -> &'static str {
+        if self.broken().is_some() {
+            "broken"
+        } else if self.silent().is_some() {
+            "open"
+        } else if self.quota.as_ref().is_some_and(QuotaState::is_spent) {
+            "spent"
+        } else if self.paused_until.is_some() {
+            "paused"
+        } else {
+            "ok"
+        }
+    }
+}
+
+/// Whether a connection answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CircuitState {
+    /// It does, as far as anybody knows; so many failures in a row were the last.
+    Closed {
+        /// Failures in a row.
+        failures: u32,
+    },
+    /// It does not, or does not accept the credentials: nothing is sent but one request now and then.
+    Open {
+        /// [`Cause::Broken`] or [`Cause::Silent`].
+        cause: Cause,
+        /// Since when.
+        since: Timestamp,
+        /// What went wrong.
+        error: String,
+        /// When the next request is sent.
+        until: Timestamp,
+        /// One is under way.
+        probing: bool,
+    },
+}
+
+/// The requests of a connection against the limit of its connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateState {
+    /// So many.
+    pub count: usize,
+    /// In such a time.
+    pub per: Duration,
+    /// So many were sent in the last such time.
+    pub used: usize,
+}
+
+/// The calls of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaState {
+    /// So many are used.
+    pub used: u64,
+    /// Of so many.
+    pub count: u32,
+    /// Polls and states stop at so many.
+    pub watched: u64,
+    /// When they are counted anew.
+    pub resets_at: Timestamp,
+    /// Since when the service says that none are left.
+    pub refused_since: Option<Timestamp>,
+    /// The other connections that use them.
+    pub shared_with: Vec<String>,
+}
+
+impl QuotaState {
+    /// Tells whether steps wait for the next month.
+    pub fn is_spent(&self) -> bool {
+        self.refused_since.is_some() || self.used >= u64::from(self.count)
+    }
+}

@@ -1,0 +1,98 @@
+//! Requests that are no turn of a run: pages of polls, readings of states, and what confirms an action.
+//!
+//! They share the limit, the quota and the health of their connection with the steps of runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Engine, Shared};
+use crate::connection::{Asked, Heard, Purpose};
+use crate::executor::Passes;
+use crate::live::LiveConnection;
+use crate::store::AcceptBatch;
+
+/// Who is held back looks again after this at the latest: another flow.toml may have more calls.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+/// While the store refuses to count, nothing that has to be counted is sent.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Leave to send one request. Whoever has it says what the service had to say; where that is never said, nothing was learnt.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    shared: Arc<Shared>,
+    connection: String,
+    probe: bool,
+    step: bool,
+    heard: bool,
+}
+
+/// Nothing is sent for a while, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Withheld {
+    pub(crate) reason: String,
+    pub(crate) wait: Duration,
+}
+
+impl Engine {
+    /// Waits until a request that is no turn of a run may be sent, or says why that is a long time.
+    pub(crate) async fn pass(&self, connection: &LiveConnection, purpose: Purpose) -> Result<Pass, Withheld> {
+        let shared = &self.shared;
+        let name = &connection.plan.name;
+        loop {
+            let now = shared.world.clock.now();
+            let passes = shared.queue().pass(name, purpose, now);
+            let sends = match passes {
+                Passes::Wait(until) => {
+                    shared.world.clock.sleep_until(until).await;
+                    continue;
+                }
+                Passes::Hold(hold) => {
+                    let wait = Duration::try_from(hold.until.duration_since(now)).unwrap_or_default();
+                    return Err(Withheld { reason: hold.reason, wait: wait.min(LOOK_AGAIN) });
+                }
+                Passes::Goes(sends) => sends,
+            };
+            // From here on it is given back should nobody wait for it any more.
+            let step = purpose == Purpose::Confirm;
+            let pass = Pass { shared: Arc::clone(shared), connection: name.clone(), probe: sends.probe, step, heard: false };
+            if sends.counts.is_empty() {
+                return Ok(pass);
+            }
+            let batch = AcceptBatch { meters: sends.counts.clone(), ..AcceptBatch::default() };
+            if let Err(error) = shared.store.update_and_accept(Vec::new(), batch).await {
+                drop(pass);
+                shared.queue().was_not_sent(name, false, &sends.counts, now);
+                return Err(Withheld { reason: format!("the request cannot be counted: {error}"), wait: STORE_PAUSE });
+            }
+            return Ok(pass);
+        }
+    }
+}
+
+impl Pass {
+    /// Takes note of what the service had to say.
+    pub(crate) fn heard(mut self, heard: &Heard) {
+        self.tell(heard);
+    }
+
+    fn tell(&mut self, heard: &Heard) {
+        self.heard = true;
+        let asked = Asked { step: self.step, probe: self.probe };
+        self.shared.queue().heard(&self.connection, heard, asked, self.shared.world.clock.now());
+        self.shared.touch();
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if !self.heard {
+            self.tell(&Heard::Nothing);
+        }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared")
+    }
+}
