@@ -3,7 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_plan::{AtMost, Condition, Effect, Expr, Flow, Instr, Limits, Otherwise, Rate, Span, Value, Wait};
+use flow_plan as plan;
+use flow_plan::{
+    AtMost, ClockChange, Condition, Effect, Expr, Flow, Gaps, Instr, Limits, Missed, Otherwise, Rate, Rule, Schedule, Span,
+    StartKind, StateOp, StateStart, Value, Wait,
+};
 use flow_runtime::backtest::{self, BacktestError, BacktestQuery, Edited};
 use flow_runtime::store::RunQuery;
 use serde_json::{Value as Json, json};
@@ -151,6 +155,95 @@ async fn a_flow_that_is_gone_and_one_that_is_new_are_told_as_that() {
     };
     let none = backtest::run(&bench.engine, query, Edited { flows: Vec::new(), connections }).await;
     assert_eq!(none.unwrap_err(), BacktestError::NoFlows);
+}
+
+/// A flow that the clock starts at so many minutes of each hour.
+fn hourly(minutes: &[u8]) -> Flow {
+    let schedule = Schedule {
+        rule: Rule::Hourly { minutes: minutes.to_vec() },
+        zone: Some("UTC".to_owned()),
+        location: None,
+        missed: Missed::Skip,
+        clock_change: ClockChange::Natural,
+    };
+    let mut flow = base();
+    flow.triggers = vec![plan::TriggerUse {
+        connection: "time".to_owned(),
+        source: "schedule".to_owned(),
+        types: vec!["f".to_owned()],
+        kind: StartKind::Schedule(Box::new(schedule)),
+        ..trigger("every")
+    }];
+    flow.reads = Vec::new();
+    if let Some(Instr::Call(call)) = flow.program.instrs.first_mut() {
+        call.args[0].value = Expr::Const(Value::Missing);
+    }
+    rehash(&mut flow);
+    flow
+}
+
+#[tokio::test]
+async fn instants_of_a_schedule_are_counted_one_by_one() {
+    let bench = Bench::new(vec![hourly(&[0, 30])]);
+    bench.pass(Duration::from_secs(2 * 3600 + 60)).await;
+    let report = tried(&bench, hourly(&[0, 15])).await.unwrap();
+    let flow = &report["flows"][0];
+    // From midnight to two in the afternoon; the live one began at noon.
+    assert_eq!((flow["by_clock"].as_u64(), counts(flow)), (Some(28), [2, 2, 26, 0, 0]), "{report:#}");
+    assert_eq!(flow["same_calls"], 2);
+    assert_eq!(flow["examples"]["only_live"][0]["event"], "f@2026-11-22T12:30:00.000Z", "{flow:#}");
+    assert_eq!(flow["examples"]["only_edited"][0]["live"]["reason"], "the clock did not start it then");
+}
+
+#[tokio::test]
+async fn what_cannot_be_tried_is_said() {
+    let bench = came(base(), &["a"]).await;
+    let mut flow = base();
+    let rule = StateStart {
+        state: "door".to_owned(),
+        op: StateOp::Becomes,
+        value: Value::text("open"),
+        lasting: None,
+        gaps: Gaps::Verify,
+    };
+    flow.triggers = vec![plan::TriggerUse {
+        source: "state".to_owned(),
+        types: vec!["f".to_owned()],
+        kind: StartKind::State(Box::new(rule)),
+        ..trigger("door")
+    }];
+    rehash(&mut flow);
+    let report = tried(&bench, flow).await.unwrap();
+    let told = &report["flows"][0];
+    assert_eq!((&told["tried"], counts(told)[1]), (&json!(false), 1), "{report:#}");
+    assert!(told["notes"][0].as_str().unwrap().contains("states are not recorded"), "{told:#}");
+}
+
+#[tokio::test]
+async fn an_unnamed_flow_is_compared_with_what_it_was_before_the_edit() {
+    let unnamed = |id: &str, flow: Flow| {
+        let mut flow = Flow { id: id.to_owned(), name: None, ..flow };
+        rehash(&mut flow);
+        flow
+    };
+    let bench = came(unnamed("a.flow#1", base()), &["Ada", "Bob"]).await;
+    let report = tried(&bench, unnamed("a.flow#2", only("Ada", base()))).await.unwrap();
+    let flow = &report["flows"][0];
+    assert_eq!((&flow["flow"], counts(flow)), (&json!("a.flow#1"), [1, 1, 0, 0, 0]), "{report:#}");
+    assert_eq!((&flow["same_calls"], &report["removed"]), (&json!(1), &json!([])), "runs have one id in both: {report:#}");
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_an_event_gets_it_in_virtual_time() {
+    let bench = came(base(), &["a", "b"]).await;
+    let mut waits = only("a", base());
+    // For any event behind its own.
+    waits.program.instrs.insert(0, Instr::WaitFor(Box::new(wait_for("0", 1))));
+    rehash(&mut waits);
+    let report = tried(&bench, waits).await.unwrap();
+    let flow = &report["flows"][0];
+    assert_eq!((counts(flow), &flow["same_calls"]), ([1, 1, 0, 0, 0], &json!(1)), "{report:#}");
+    assert_eq!(flow["ends"], json!([{ "name": "done", "live": 2, "edited": 1 }]));
 }
 
 /// `FLOW_BACKTEST_EVENTS=100000 cargo test --release -p flow-runtime --test core many_events -- --nocapture` measures it.

@@ -148,6 +148,40 @@ async fn the_document_is_true() {
 }
 
 #[tokio::test]
+async fn stored_events_are_offered_once_more_and_what_is_asked_wrongly_is_said() {
+    let daemon = started().await;
+    let now = jiff::Timestamp::now().as_second();
+    let body = event("evt_1", "invoice.paid", now).to_string();
+    assert_eq!(deliver(&daemon, "/v1/webhooks/acme", body.as_bytes()).await.status, 200);
+    daemon.service.engine().settled().await;
+    let dry = post(&daemon, "/api/v1/replay?flow=f&since=2d&dry_run=true").await.json();
+    assert_eq!((&dry["events"][0]["verdict"], &dry["next"]), (&"already_started".into(), &serde_json::Value::Null), "{dry:#}");
+    let again = post(&daemon, "/api/v1/replay?flow=f&event=evt_1&again=true").await.json();
+    assert_eq!((&again["events"][0]["verdict"], &again["events"][0]["before"]), (&"started".into(), &1.into()), "{again:#}");
+    for (wrong, status) in [
+        ("flow=f", 400),
+        ("since=7d", 400),
+        ("flow=f&since=a+while", 400),
+        ("flow=f&since=2026-13-01", 400),
+        ("flow=f&since=7d&after=there", 400),
+        ("flow=f&since=7d&dry_run=perhaps", 400),
+        ("flow=nothing&since=7d", 404),
+        ("flow=f&event=nothing", 404),
+    ] {
+        assert_eq!(post(&daemon, &format!("/api/v1/replay?{wrong}")).await.status, status, "{wrong}");
+    }
+    let admin = &daemon.service.addresses().admin;
+    let tried = |body: &'static str| send(admin, "POST", "/api/v1/backtest", &[("X-Flow-Admin", "1")], body.as_bytes());
+    assert_eq!(tried("").await.status, 400);
+    assert_eq!(tried(r#"{"file":"a.flow","text":"","since":"7d","more":1}"#).await.status, 400);
+    assert_eq!(tried(r#"{"file":"a.flow","text":"","since":"1h","until":"2h"}"#).await.status, 400);
+    assert_eq!(tried(r#"{"file":"a.flow","text":"","since":"7d"}"#).await.status, 404, "this daemon has no compiler");
+    assert_eq!(send(admin, "POST", "/api/v1/backtest", &[], b"{}").await.status, 403);
+    let large = vec![b' '; 17 * 1024 * 1024];
+    assert_eq!(send(admin, "POST", "/api/v1/backtest", &[("X-Flow-Admin", "1")], &large).await.status, 413);
+}
+
+#[tokio::test]
 async fn pages_of_other_origins_are_kept_out() {
     let daemon = started().await;
     let admin = daemon.service.addresses().admin.clone();
