@@ -15,7 +15,7 @@ mod settled;
 mod versions;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -33,12 +33,12 @@ use crate::store::{AcceptBatch, Store, StoreError};
 use crate::why::Pauses;
 use crate::world::World;
 
-pub(crate) use accept::{Refused, about, flood_of, take_in};
 pub use crate::connection::{CircuitState, ConnectionState, QuotaState, RateState};
+pub(crate) use accept::{Refused, about, flood_of, take_in};
 pub(crate) use announce::{
     Announcement, Before as BeforeEntry, DEEPEST, FLOW, announce_notice, announce_silence, events_of, expectation, update,
 };
-pub(crate) use causes::{Touched, changes as changes_of_causes, touched};
+pub(crate) use causes::{Touched, UnderWay, changes as changes_of_causes, touched, turned_out};
 pub use control::{CancelOutcome, DismissOutcome, Resumed, RetryOutcome};
 pub use moving::{MoveOutcome, MovedTo};
 pub(crate) use pass::{Pass, Withheld};
@@ -112,6 +112,8 @@ pub(crate) struct Shared {
     pub(crate) said: Mutex<crate::alarm::Said>,
     /// What our own actions touched a moment ago.
     pub(crate) causes: Mutex<causes::Causes>,
+    /// How many actions are under way that may cause events.
+    pub(crate) causing: AtomicUsize,
     /// Something changed that the executor may have waited for.
     pub(crate) changed: Notify,
     /// The executor has nothing to do until an instant to come.
@@ -151,6 +153,7 @@ impl Engine {
             flood: AtomicU32::new(options.flood),
             clockwork: Clockwork::default(),
             said: Mutex::default(),
+            causing: AtomicUsize::new(0),
             causes: Mutex::new(causes::load(&*store)?),
             store,
             world,

@@ -127,7 +127,12 @@ pub(super) fn query(state: &State, query: Query, params: Option<&str>) -> Result
         Query::Run(id) => {
             let personal = read(&["personal"])?.flag("personal")?;
             let run = state.engine.run(&id, personal).map_err(|error| unreadable(&error))?;
-            run.ok_or_else(|| HttpError::not_found("there is no such run"))
+            let mut run = run.ok_or_else(|| HttpError::not_found("there is no such run"))?;
+            let causes = state.engine.causes(&id).map_err(|error| unreadable(&error))?;
+            if let (false, Some(object)) = (causes.is_empty(), run.as_object_mut()) {
+                object.insert("caused_by".to_owned(), Json::Array(causes));
+            }
+            Ok(run)
         }
     }
 }

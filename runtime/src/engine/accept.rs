@@ -9,6 +9,7 @@ use flow_plan::Flow;
 use jiff::Timestamp;
 
 use super::announce::{self, DEEPEST};
+use super::causes::Cause;
 use super::{Current, Engine, Shared, causes, locked};
 use crate::alarm;
 use crate::clock;
@@ -274,12 +275,16 @@ pub(super) fn prepare(
     };
     let about = About::of(incoming.via, incoming.event_type.as_deref(), &incoming.payload);
     let mut cause = about.as_ref().and_then(|about| about.run.clone());
-    if incoming.origin == Origin::External
-        && let Some((depth, run)) = causes::cause(shared, connection, source, &triggers, &incoming.payload, received_at)
-    {
-        incoming.origin = Origin::Flow;
-        incoming.depth = incoming.depth.max(depth);
-        cause = run;
+    let mut unknown = Vec::new();
+    if incoming.origin == Origin::External {
+        match causes::cause(shared, connection, source, &triggers, &incoming.payload, received_at) {
+            Cause::Run(depth, run) => {
+                incoming.origin = Origin::Flow;
+                incoming.depth = incoming.depth.max(depth);
+                cause = run;
+            }
+            Cause::Other(ids) => unknown = ids,
+        }
     }
     let known = known_event(shared, connection, &incoming.id).map_err(|error| refused(&error))?;
     let nothing_new = known.as_ref().is_some_and(|known| triggers.iter().all(|trigger| known.triggers.contains(trigger)));
@@ -294,6 +299,9 @@ pub(super) fn prepare(
         origin: incoming.origin,
         depth: incoming.depth,
     };
+    if !unknown.is_empty() && !nothing_new {
+        causes::heard_early(shared, unknown, head.seq, received_at);
+    }
     let payload = group.read(&incoming.payload).map_err(|error| AcceptError::Malformed(error.to_string()))?;
     let no_settings = BTreeMap::new();
     let settings = live.map_or(&no_settings, |live| &live.plan.settings);

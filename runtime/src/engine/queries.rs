@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::Engine;
+use super::{Engine, turned_out};
 use crate::connection::ConnectionState;
 use crate::executor;
 use crate::run::{Status, to_json};
@@ -133,19 +133,19 @@ impl Engine {
     pub fn run(&self, id: &str, personal: bool) -> Result<Option<Json>, StoreError> {
         let Some(head) = self.shared.store.run(id)? else { return Ok(None) };
         let job = executor::load(&self.shared, &head)?;
-        let mut json = to_json(&job.flow, &job.run, personal);
-        let chain = self.chain(&head)?;
-        if let (false, Some(object)) = (chain.is_empty(), json.as_object_mut()) {
-            object.insert("caused_by".to_owned(), Json::Array(chain));
-        }
-        Ok(Some(json))
+        Ok(Some(to_json(&job.flow, &job.run, personal)))
     }
 
     /// Returns the runs that stand before a run in the chain of causes, the nearest first.
-    fn chain(&self, head: &RunHead) -> Result<Vec<Json>, StoreError> {
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn causes(&self, run: &str) -> Result<Vec<Json>, StoreError> {
         let mut chain = Vec::new();
+        let Some(head) = self.shared.store.run(run)? else { return Ok(chain) };
         let mut event = self.shared.store.event(head.event)?;
-        while let Some(cause) = event.and_then(|event| event.cause) {
+        let cause_of = |event: StoredEvent| event.cause.or_else(|| turned_out(&self.shared, event.seq)?.1);
+        while let Some(cause) = event.and_then(cause_of) {
             let Some(head) = self.shared.store.run(&cause)?.filter(|_| chain.len() < LONGEST_CHAIN) else { break };
             chain.push(json!({ "run": head.id, "flow": head.flow, "event": head.event_id, "connection": head.connection }));
             event = self.shared.store.event(head.event)?;

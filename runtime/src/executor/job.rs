@@ -72,7 +72,7 @@ impl Job {
         head.waits.attention = head.waits.awaits.is_some() && self.unwritten.iter().any(begins_to_await);
         let wake_at = head.wake_at;
         let events = engine::events_of(shared, self, &self.announcements);
-        let depth = self.run.start.as_ref().map_or(0, |start| start.event.depth);
+        let depth = self.depth(shared);
         let touched = engine::changes_of_causes(shared, &self.touched, self.run.id(), depth, shared.world.clock.now())?;
         let written = RunUpdate { head, entries: self.unwritten.clone() };
         engine::update(shared, written, events, touched, self.counts.clone()).await?;
@@ -84,6 +84,14 @@ impl Job {
             shared.queue().timer_at(at);
         }
         Ok(())
+    }
+
+    /// Returns how deep its event stands in the chain of causes, as far as is known by now.
+    fn depth(&self, shared: &Shared) -> u16 {
+        let Some(event) = self.run.start.as_ref().map(|start| &start.event).filter(|_| !self.touched.is_empty()) else {
+            return 0;
+        };
+        engine::turned_out(shared, event.seq).map_or(event.depth, |(depth, _)| depth.max(event.depth))
     }
 
     /// Returns the connection of the call that it stands at, or "".

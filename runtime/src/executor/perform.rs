@@ -14,7 +14,7 @@ use super::{awaited, jitter, take_turns};
 use crate::alarm::Line;
 use crate::answer;
 use crate::connection::{Asked, Cause, Heard, Hold};
-use crate::engine::{Shared, locked};
+use crate::engine::{Shared, UnderWay, locked};
 use crate::eval::{Scope, eval};
 use crate::journal::{Outcome, What};
 use crate::limit;
@@ -31,6 +31,8 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
     let Turn { mut job, lane, hold, mut sends } = turn;
     let mut written = true;
     let mut tried = false;
+    // Until what it touched is written.
+    let mut under_way = None;
     loop {
         begin(shared, &mut job, &lane);
         if !wants(&job, &lane) {
@@ -56,6 +58,8 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
                 (Outcome::NotDone { status: None, error, retry_after_ms: None }, 0)
             }
             None => {
+                under_way =
+                    job.run.call(&job.flow).and_then(|call| operation(&job.flow, call)).and_then(|of| UnderWay::of(shared, of));
                 let attempted = attempt(shared, &job, find).await;
                 let heard = heard(shared, &lane, &attempted.0);
                 let asked = Asked { step: true, probe: sends.probe };
@@ -80,6 +84,7 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
         rest(shared, &mut job);
         written = write(shared, &mut job).await;
     }
+    drop(under_way);
     {
         let mut queue = shared.queue();
         if !tried && hold.is_none() && !lane.is_empty() {

@@ -152,11 +152,13 @@ impl Story {
             }
             let plan = flow.any();
             let passes = plan.filter.is_none() || sent.name != "c";
-            let asks = version.is_some() && !config.paused.contains(&flow.id) && sent.kind == "happened" && passes;
+            let matches = version.is_some() && sent.kind == "happened" && passes;
+            let asks = matches && !config.paused.contains(&flow.id);
             let run = by_event.get(&(id, flow.id.as_str())).and_then(|runs| runs.first());
             let is_dropped = dropped.contains(&flow.id);
             match (run, asks) {
-                (None, false) if !is_dropped => {}
+                // That a pause kept it from the flow is kept with it.
+                (None, false) if is_dropped == (matches && !asks) => {}
                 // What does not fit has no keys, so no limit holds it back.
                 (None, true) if is_dropped && !plan.limits.is_empty() && sent.fits => {}
                 (Some(run), true) if !is_dropped => {
