@@ -9,7 +9,7 @@ use flow_runtime::alarm::Active;
 use flow_runtime::engine::{DismissOutcome, Engine, EngineOptions, RetryOutcome};
 use flow_runtime::event::Incoming;
 use flow_runtime::live::Live;
-use flow_runtime::run::{RetryRefusal, Status};
+use flow_runtime::run::RetryRefusal;
 use flow_runtime::store::{EventQuery, MemoryStore, RunQuery, Store};
 use flow_runtime::world::{BoxFuture, HttpAnswer, HttpRequest, Transport, TransportError, World};
 
@@ -469,8 +469,7 @@ async fn an_event_that_is_faster_than_our_answer_is_found_to_be_ours_when_that_c
         if n > 0 {
             // The answer to the action of the run before.
             slow.answers.add_permits(1);
-            let before = runs[n - 1].clone();
-            until(|| bench.engine.run_head(&before).unwrap().unwrap().status == Status::Done).await;
+            until(|| bench.engine.causes(&runs[n]).unwrap().len() == n).await;
         }
     }
     slow.answers.add_permits(1);
