@@ -277,14 +277,14 @@ fn compare_major(order: Order, left: &Value, right: &Value) -> bool {
     }
 }
 
-fn in_list(value: &Value, list: &Value) -> bool {
+pub(crate) fn in_list(value: &Value, list: &Value) -> bool {
     match list {
         Value::List(items) => items.iter().any(|item| equal(value, item)),
         _ => false,
     }
 }
 
-fn in_range(value: &Value, low: &Value, high: &Value) -> bool {
+pub(crate) fn in_range(value: &Value, low: &Value, high: &Value) -> bool {
     if let (Value::Time(at), Value::Time(low), Value::Time(high)) = (value, low, high) {
         return time_in_range(*at, *low, *high);
     }
@@ -296,7 +296,7 @@ fn time_in_range(at: Time, low: Time, high: Time) -> bool {
     if low <= high { low <= at && at < high } else { low <= at || at < high }
 }
 
-fn is_empty(value: &Value) -> bool {
+pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Missing => true,
         Value::Text(text) => text.is_empty(),
@@ -306,7 +306,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn contains(whole: &Value, part: &Value) -> bool {
+pub(crate) fn contains(whole: &Value, part: &Value) -> bool {
     match whole {
         Value::List(_) => in_list(part, whole),
         _ => of_texts(whole, part, |whole, part| whole.contains(part)),
@@ -326,7 +326,7 @@ const REGEX_CACHE: usize = 1024;
 /// `None` is a pattern that does not compile, which the compiler has ruled out.
 static REGEXES: LazyLock<RwLock<HashMap<String, Option<Regex>>>> = LazyLock::new(RwLock::default);
 
-fn matches(text: &str, pattern: &str) -> bool {
+pub(crate) fn matches(text: &str, pattern: &str) -> bool {
     let cached = REGEXES.read().unwrap_or_else(PoisonError::into_inner).get(pattern).cloned();
     let regex = cached.unwrap_or_else(|| {
         let compiled = Regex::new(pattern).ok();

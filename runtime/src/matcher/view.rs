@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use flow_plan::{Condition, Env, Expr, JsonPath, StartKind, TriggerUse, Value};
+use flow_plan::{Condition, Env, Expr, JsonPath, TriggerUse, Value};
 
-use super::{Compiled, Payload};
+use super::parts::Compiled;
+use super::{Payload, reads};
 use crate::decode::Misfit;
 use crate::eval::{self, Scope};
 use crate::journal::EventHead;
@@ -22,14 +23,19 @@ pub(crate) struct FlowView<'v> {
 }
 
 impl FlowView<'_> {
-    fn place(&self, slot: u16) -> Option<&Result<Value, Misfit>> {
+    /// Returns a field by its number, or why it does not fit.
+    pub(super) fn field(&self, number: u32) -> Option<&Result<Value, Box<Misfit>>> {
+        self.payload.field(number)
+    }
+
+    fn place(&self, slot: u16) -> Option<&Result<Value, Box<Misfit>>> {
         let number = (*self.flow.fields(self.used, self.watches).get(usize::from(slot))?)?;
-        self.payload.values.get(*self.payload.group.places.get(&number)? as usize)
+        self.payload.field(number)
     }
 
     /// Returns why a slot cannot be read.
     pub(crate) fn misfit(&self, slot: u16) -> Option<&Misfit> {
-        self.place(slot).and_then(|value| value.as_ref().err())
+        self.place(slot)?.as_ref().err().map(AsRef::as_ref)
     }
 
     fn slot_count(&self) -> u16 {
@@ -53,24 +59,13 @@ impl FlowView<'_> {
     }
 
     /// The trigger's own condition; `None` where a field that it reads does not fit.
-    pub(super) fn guard(&self, used: usize) -> Option<bool> {
-        let Some(guard) = self.flow.flow.triggers.get(used).and_then(|used| used.guard.as_ref()) else { return Some(true) };
-        let slots = self.flow.parts.guard_slots.get(used)?;
-        if slots.iter().any(|slot| self.misfit(*slot).is_some()) {
+    pub(super) fn guard(&self) -> Option<bool> {
+        let used = self.flow.flow.triggers.get(self.used);
+        let Some(guard) = used.and_then(|used| used.guard.as_ref()) else { return Some(true) };
+        if reads::slots(guard).iter().any(|slot| self.misfit(*slot).is_some()) {
             return None;
         }
         Some(eval::holds(guard, self).unwrap_or(false))
-    }
-
-    /// Tells whether the event is what an absence waits for. One that cannot be read is not known to be.
-    pub(super) fn is_awaited(&self, guard_slots: &[u16]) -> bool {
-        let Some(StartKind::Absence(rule)) = self.flow.flow.triggers.get(self.used).map(|used| &used.kind) else { return false };
-        let guarded = match &rule.awaited.guard {
-            Some(_) if guard_slots.iter().any(|slot| self.misfit(*slot).is_some()) => false,
-            Some(guard) => eval::holds(guard, self).unwrap_or(false),
-            None => true,
-        };
-        guarded && rule.filter.as_ref().is_none_or(|filter| self.verdict(filter) == Some(true))
     }
 
     /// Returns the trigger's key, or the event's id where it has none or the key is missing.
@@ -162,6 +157,6 @@ impl Scope for FlowView<'_> {
     }
 
     fn raw(&self, path: &JsonPath) -> Value {
-        self.payload.group.raw.get(path).map_or(Value::Missing, |leaf| self.payload.scanned.value(*leaf))
+        self.payload.raw(path)
     }
 }

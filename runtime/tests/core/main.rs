@@ -15,6 +15,7 @@ mod effects;
 mod engine;
 mod evaluation;
 mod fixture;
+mod index;
 mod items;
 mod limits;
 mod lost;
