@@ -43,9 +43,15 @@ enum List {
 /// The bounds of an index while it is made, by field and class.
 #[derive(Default)]
 struct Gathered {
-    one_sided: HashMap<(u32, Class, Side), Vec<(Point, bool, u32)>>,
-    two_sided: HashMap<(u32, Class), Vec<(Point, Point, u32)>>,
+    one_sided: HashMap<(u32, Class, Side), OneSided>,
+    two_sided: HashMap<(u32, Class), TwoSided>,
 }
+
+/// A point, whether it is strict, and the entry.
+type OneSided = Vec<(Point, bool, u32)>;
+
+/// Where an entry begins and ends, and the entry.
+type TwoSided = Vec<(Point, Point, u32)>;
 
 /// The entries behind one value.
 #[derive(Debug)]

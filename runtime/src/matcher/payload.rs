@@ -21,9 +21,12 @@ use crate::store::BookKey;
 pub struct Payload<'g, 'p> {
     group: &'g Group,
     /// The fields as far as somebody has asked for them.
-    values: Box<[OnceCell<Result<Value, Box<Misfit>>>]>,
+    values: Box<[OnceCell<Found>]>,
     scanned: Scanned<'p>,
 }
+
+/// The value of a field, or why it does not fit.
+pub(super) type Found = Result<Value, Box<Misfit>>;
 
 /// Takes a flow, its trigger, what it sees, and whether its trigger's own condition holds.
 type Listening<'a> = &'a mut dyn FnMut(&Arc<Flow>, &TriggerUse, &FlowView<'_>, Option<bool>);
@@ -42,7 +45,7 @@ impl<'g, 'p> Payload<'g, 'p> {
     }
 
     /// Returns a field by its number, or why it does not fit; nothing where the group does not read it.
-    pub(super) fn field(&self, number: u32) -> Option<&Result<Value, Box<Misfit>>> {
+    pub(super) fn field(&self, number: u32) -> Option<&Found> {
         let place = self.group.reading.place(number)?;
         let (cell, field) = (self.values.get(place)?, self.group.reading.fields.get(place)?);
         Some(cell.get_or_init(|| field.value(&self.scanned).map_err(Box::new)))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use flow_plan::{Condition, Env, Expr, JsonPath, TriggerUse, Value};
 
 use super::parts::Compiled;
+use super::payload::Found;
 use super::{Payload, reads};
 use crate::decode::Misfit;
 use crate::eval::{self, Scope};
@@ -24,11 +25,11 @@ pub(crate) struct FlowView<'v> {
 
 impl FlowView<'_> {
     /// Returns a field by its number, or why it does not fit.
-    pub(super) fn field(&self, number: u32) -> Option<&Result<Value, Box<Misfit>>> {
+    pub(super) fn field(&self, number: u32) -> Option<&Found> {
         self.payload.field(number)
     }
 
-    fn place(&self, slot: u16) -> Option<&Result<Value, Box<Misfit>>> {
+    fn place(&self, slot: u16) -> Option<&Found> {
         let number = (*self.flow.fields(self.used, self.watches).get(usize::from(slot))?)?;
         self.payload.field(number)
     }
