@@ -13,6 +13,7 @@ mod group;
 mod identity;
 mod index;
 mod line;
+mod misfits;
 mod names;
 mod order;
 mod parts;

@@ -1,12 +1,13 @@
 //! The flows that one kind of event concerns, and the union of the fields that they read.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use flow_plan::{FieldShape, JsonPath, Shape, Value};
 
 use super::identity::Identities;
 use super::line::Line;
+use super::misfits::{self, Reader};
 use super::parts::{Fields, Listener};
 use super::payload::Payload;
 use super::reads;
@@ -22,6 +23,8 @@ pub struct Group {
     pub(super) starting: Line,
     /// Those that wait for the events in vain.
     pub(super) watching: Line,
+    /// Who reads what first, once somebody has asked.
+    readers: OnceLock<Vec<Reader>>,
 }
 
 /// Places in the order that are empty from now on.
@@ -58,7 +61,7 @@ impl Group {
         }
         identities.index_anew();
         let (starting, watching) = (Line::new(starting, &identities), Line::new(watching, &identities));
-        Self { reading: Arc::new(reading), identities: Arc::new(identities), starting, watching }
+        Self { reading: Arc::new(reading), identities: Arc::new(identities), starting, watching, readers: OnceLock::new() }
     }
 
     /// Returns the group without some listeners and with others.
@@ -90,7 +93,7 @@ impl Group {
         let identities = self.renumbered(removed, &start_gone, &mut start_new, known);
         let starting = self.starting.changed(&start_gone, start_new, &identities);
         let watching = self.watching.changed(&watch_gone, watch_new, &identities);
-        Self { reading, identities, starting, watching }
+        Self { reading, identities, starting, watching, readers: OnceLock::new() }
     }
 
     /// Numbers new listeners, and returns the identities as they are with them and without those that have gone.
@@ -119,6 +122,11 @@ impl Group {
 
     pub(super) fn is_empty(&self) -> bool {
         self.starting.is_empty() && self.watching.is_empty()
+    }
+
+    /// Returns the flows that are the first to read something of a trigger.
+    pub(super) fn readers(&self) -> &[Reader] {
+        self.readers.get_or_init(|| misfits::readers(self))
     }
 
     /// Scans a payload; its fields are read when somebody asks for them.
@@ -168,6 +176,12 @@ impl Reading {
     pub(super) fn place(&self, number: u32) -> Option<usize> {
         let at = number.checked_sub(self.first)?;
         self.places.get(at as usize).copied().flatten().map(|place| place as usize)
+    }
+
+    /// Returns where in the payload a field stands, or may stand first.
+    pub(super) fn at(&self, number: u32) -> Option<JsonPath> {
+        let field = self.fields.get(self.place(number)?)?;
+        field.leaves.first().map(|(path, _)| self.object.join(path))
     }
 
     /// Returns what stands at a path of the raw payload.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flow_plan::{Flow, JsonPath, TriggerUse, Value};
 
-use super::group::Group;
+use super::group::{Group, GroupField};
 use super::parts::Listener;
 use super::program::verdict;
 use super::view::FlowView;
@@ -48,7 +48,11 @@ impl<'g, 'p> Payload<'g, 'p> {
     pub(super) fn field(&self, number: u32) -> Option<&Found> {
         let place = self.group.reading.place(number)?;
         let (cell, field) = (self.values.get(place)?, self.group.reading.fields.get(place)?);
-        Some(cell.get_or_init(|| field.value(&self.scanned).map_err(Box::new)))
+        Some(self.found(cell, field))
+    }
+
+    fn found<'v>(&self, cell: &'v OnceCell<Found>, field: &GroupField) -> &'v Found {
+        cell.get_or_init(|| field.value(&self.scanned).map_err(Box::new))
     }
 
     /// Returns what stands at a path of the raw payload.
@@ -56,7 +60,22 @@ impl<'g, 'p> Payload<'g, 'p> {
         self.group.reading.raw(path, &self.scanned)
     }
 
-    fn view<'v>(&'v self, listener: &'v Listener, event: &'v EventHead, settings: &'v BTreeMap<String, Value>) -> FlowView<'v> {
+    /// Tells whether all fields fit that anybody reads.
+    pub(super) fn fits(&self) -> bool {
+        let cells = self.values.iter().zip(&self.group.reading.fields);
+        cells.into_iter().all(|(cell, field)| self.found(cell, field).is_ok())
+    }
+
+    pub(super) fn group(&self) -> &'g Group {
+        self.group
+    }
+
+    pub(super) fn view<'v>(
+        &'v self,
+        listener: &'v Listener,
+        event: &'v EventHead,
+        settings: &'v BTreeMap<String, Value>,
+    ) -> FlowView<'v> {
         let used = usize::from(listener.used);
         FlowView { payload: self, flow: &listener.flow, event, settings, used, watches: listener.watches }
     }
