@@ -475,6 +475,41 @@ fn line_of(index: &LineIndex, text: &str, node: &syntax::Flow) -> u32 {
     u32::try_from(index.position(text, start as usize).line).unwrap_or(u32::MAX)
 }
 
+/// The lines of the tests that a filter consists of, in their order.
+fn clause_lines(index: &LineIndex, text: &str, node: &syntax::Flow, flow: &plan::Flow) -> Vec<u32> {
+    let mut starts = Vec::new();
+    for clause in &node.clauses {
+        if let syntax::ClauseKind::Where(condition) = &clause.kind {
+            tests_of(condition, &mut starts);
+        }
+    }
+    // A test that became several has no line of its own.
+    if flow.filter.as_ref().map_or(0, count_tests) != starts.len() {
+        return Vec::new();
+    }
+    starts.iter().map(|start| u32::try_from(index.position(text, *start).line).unwrap_or(u32::MAX)).collect()
+}
+
+/// Where the tests of a condition begin: what it is made of with `and`, `or` and `not`.
+fn tests_of(condition: &syntax::Expr, starts: &mut Vec<usize>) {
+    match condition.kind.as_ref() {
+        syntax::ExprKind::Paren(inner) | syntax::ExprKind::Not(inner) => tests_of(inner, starts),
+        syntax::ExprKind::Binary(syntax::BinaryOp::And | syntax::BinaryOp::Or, _, left, right) => {
+            tests_of(left, starts);
+            tests_of(right, starts);
+        }
+        _ => starts.push(condition.span.start as usize),
+    }
+}
+
+fn count_tests(condition: &plan::Condition) -> usize {
+    match condition {
+        plan::Condition::All(parts) | plan::Condition::Any(parts) => parts.iter().map(count_tests).sum(),
+        plan::Condition::Not(inner) => count_tests(inner),
+        plan::Condition::Test { .. } => 1,
+    }
+}
+
 /// The first line of an unnamed flow, behind its doc comment.
 fn sentence(text: &str, node: &syntax::Flow) -> flow_grammar::span::Span {
     let start = match &node.start {
@@ -509,6 +544,7 @@ fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
                 unit.summaries.extend(outcome.summary);
                 if let Some(mut flow) = outcome.flow {
                     flow.line = line_of(&index, context.source, node);
+                    flow.clause_lines = clause_lines(&index, context.source, node, &flow);
                     unit.heads.push(Head {
                         id: flow.id.clone(),
                         named: flow.name.is_some(),

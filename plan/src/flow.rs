@@ -32,6 +32,10 @@ pub struct Flow {
     pub reads: Vec<FieldShape>,
     /// Which events.
     pub filter: Option<Condition>,
+    /// The lines of the tests of the filter, from 1, in their order; empty where they are not known. As the line of the flow
+    /// they are for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clause_lines: Vec<u32>,
     /// What limits its starts.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,

@@ -7,9 +7,11 @@ mod accept;
 mod announce;
 mod causes;
 mod control;
+mod history;
 mod moving;
 mod pass;
 mod queries;
+mod remembered;
 mod replay;
 mod settled;
 mod versions;
@@ -25,6 +27,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::clock::{self, Clockwork};
+use crate::delivered::Delivered;
 use crate::event::Cursor;
 use crate::executor::{self, Queue};
 use crate::live::Live;
@@ -40,9 +43,11 @@ pub(crate) use announce::{
 };
 pub(crate) use causes::{Touched, UnderWay, changes as changes_of_causes, touched, turned_out};
 pub use control::{CancelOutcome, DismissOutcome, Resumed, RetryOutcome};
+pub(crate) use history::{AtTheTime, Was};
 pub use moving::{MoveOutcome, MovedTo};
 pub(crate) use pass::{Pass, Withheld};
 pub use queries::Stats;
+pub(crate) use remembered::way;
 pub use replay::ReplayError;
 pub use versions::{OnVersion, OnVersions};
 
@@ -127,6 +132,9 @@ pub(crate) struct Shared {
     pub(crate) offers: AtomicBool,
     plans: Mutex<HashMap<String, Arc<Flow>>>,
     paused: RwLock<HashMap<String, Timestamp>>,
+    /// What came for each connection lately: for `why`.
+    pub(crate) delivered: Delivered,
+    versions: Mutex<history::Versions>,
     /// By flow, from and until: for `why`.
     past_pauses: Mutex<HashMap<String, VecDeque<(Timestamp, Timestamp)>>>,
     /// By connection and source.
@@ -148,6 +156,7 @@ impl Engine {
         let paused = store.paused()?.into_iter().collect();
         let cursors = store.cursors()?.into_iter().map(|(connection, source, cursor)| ((connection, source), cursor)).collect();
         let matcher = Arc::new(Matcher::build(&live, None));
+        let delivered = Delivered::load(&*store)?;
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(options.concurrency)),
             flood: AtomicU32::new(options.flood),
@@ -167,6 +176,8 @@ impl Engine {
             offers: AtomicBool::new(true),
             plans: Mutex::default(),
             paused: RwLock::new(paused),
+            delivered,
+            versions: Mutex::default(),
             past_pauses: Mutex::default(),
             cursors: Mutex::new(cursors),
             events: AtomicU64::new(events + 1),
@@ -181,6 +192,7 @@ impl Engine {
             let rows = shared.store.meters()?;
             shared.queue().recall(&rows, &shared.current().live, fresh && rows.is_empty(), now);
         }
+        shared.load_versions()?;
         executor::recover_all(&shared)?;
         // Before the first look nothing is settled.
         shared.queue().clock_works = true;

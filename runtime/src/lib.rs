@@ -10,6 +10,7 @@ pub mod backtest;
 mod clock;
 mod connection;
 pub mod decode;
+mod delivered;
 pub mod engine;
 pub mod eval;
 pub mod event;

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flow_plan::{JsonPath, Register, Source, Value};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -67,12 +67,40 @@ impl Registered {
     }
 }
 
+/// How the registrations are doing, by connection and source. Without a public address there are none.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Registrations(Arc<Mutex<BTreeMap<Key, Registration>>>);
+
+/// How one is doing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Registration {
+    /// The address and the event types that the service knows.
+    pub(crate) made: Option<(String, Vec<String>)>,
+    /// Why the last try failed, and since when all did.
+    pub(crate) failing: Option<(Timestamp, String)>,
+    /// Somebody else has registered it: its secret stands in flow.toml.
+    pub(crate) by_hand: bool,
+}
+
+impl Registrations {
+    fn update(&self, key: &Key, change: impl FnOnce(&mut Registration)) {
+        change(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default());
+    }
+
+    /// Returns how one is doing.
+    pub(crate) fn of(&self, connection: &str, source: &str) -> Option<Registration> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&(connection.to_owned(), source.to_owned())).cloned()
+    }
+}
+
 /// What is done when a secret is new: the routes are made again.
 pub(crate) type OnSecret = Arc<dyn Fn() + Send + Sync>;
 
 /// Keeps the registrations as the live flows need them.
 pub(crate) struct Registrar {
     live: watch::Sender<Arc<Live>>,
+    registrations: Registrations,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -96,12 +124,25 @@ impl Registrar {
         on_secret: OnSecret,
     ) -> Self {
         let (sender, receiver) = watch::channel(live);
+        let registrations = Registrations::default();
         let task = public_url.map(|public_url| {
-            let keeper =
-                Keeper { folder: Folder::new(store), public_url, world, registered, on_secret, failing: BTreeSet::new() };
+            let keeper = Keeper {
+                folder: Folder::new(store),
+                public_url,
+                world,
+                registered,
+                on_secret,
+                failing: BTreeSet::new(),
+                registrations: registrations.clone(),
+            };
             tokio::spawn(keeper.run(receiver))
         });
-        Self { live: sender, task: Mutex::new(task) }
+        Self { live: sender, registrations, task: Mutex::new(task) }
+    }
+
+    /// Returns how the registrations are doing.
+    pub(crate) fn registrations(&self) -> Registrations {
+        self.registrations.clone()
     }
 
     /// Tells whether webhooks are registered with services at all.
@@ -140,6 +181,7 @@ struct Keeper {
     on_secret: OnSecret,
     /// Failures that were announced.
     failing: BTreeSet<Key>,
+    registrations: Registrations,
 }
 
 /// Why a webhook could not be registered or removed.
@@ -180,17 +222,28 @@ impl Keeper {
         for (key, events) in wanted(live) {
             let Some(connection) = live.connections.get(&key.0) else { continue };
             let Some(source) = connection.plan.sources.iter().find(|source| source.name == key.1) else { continue };
-            let Some(register) = source.register.as_deref().filter(|register| !is_given(connection, source, register)) else {
+            let Some(register) = source.register.as_deref() else { continue };
+            let by_hand = is_given(connection, source, register);
+            self.registrations.update(&key, |known| known.by_hand = by_hand);
+            if by_hand {
                 continue;
-            };
+            }
             match self.keep(&key, connection, register, events).await {
                 Ok(()) => {
+                    let made = self.folder.read(&key).and_then(|record| record.current);
+                    let made = made.map(|made| (made.url, made.events.into_iter().collect()));
+                    self.registrations.update(&key, |known| (known.made, known.failing) = (made, None));
                     if self.failing.remove(&key) {
                         info!(connection = key.0, source = key.1, "the webhook is registered now");
                     }
                 }
                 Err(Failed(reason)) => {
                     sound = false;
+                    let now = self.world.clock.now();
+                    self.registrations.update(&key, |known| {
+                        let since = known.failing.as_ref().map_or(now, |(since, _)| *since);
+                        known.failing = Some((since, reason.clone()));
+                    });
                     if self.failing.insert(key.clone()) {
                         warn!(connection = key.0, source = key.1, reason, "a webhook could not be registered; it is tried again");
                     }

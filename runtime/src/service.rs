@@ -235,6 +235,7 @@ impl Service {
 
         let started_at = world.clock.now();
         let engine = Engine::start(Arc::clone(&store), live, world.clone(), options.engine)?;
+        engine.note_versions(None).await;
         let counters = Arc::new(Counters::default());
         let readiness = Readiness::new(store);
         let limits = options.limits;
@@ -258,6 +259,7 @@ impl Service {
         let state = Arc::new(State {
             engine: engine.clone(),
             world,
+            registrations: registrar.registrations(),
             polls: Arc::clone(&polls),
             counters,
             reload: options.reload,
@@ -328,10 +330,14 @@ impl Service {
     /// Puts another version live. Between two events: each is taken in under the one or the other.
     pub fn swap(&self, live: Live) {
         let routes = Routes::new(&live, &self.registered);
+        let before = self.engine.live();
         self.engine.swap(live);
         self.server.swap(routes);
         self.polls.swap(&self.engine.live());
         self.registrar.swap(self.engine.live());
+        // What is live does not wait for what is written about it.
+        let engine = self.engine.clone();
+        tokio::spawn(async move { engine.note_versions(Some(before)).await });
     }
 
     /// Stops: no new events, then steps in flight end or stay as an intent, then the admin API goes. The store is free
@@ -346,6 +352,7 @@ impl Service {
         self.polls.stop().await;
         // Webhooks that are on their way in are answered before the engine closes.
         ended(tasks.server).await;
+        self.engine.write_delivered().await;
         self.engine.stop(self.drain.saturating_sub(begun.elapsed())).await;
         self.stop_admin.send_replace(true);
         for task in tasks.admin {

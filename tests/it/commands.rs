@@ -17,6 +17,9 @@ use crate::support::{eventually, http};
 /// Free ports instead of the usual ones, so that tests can run side by side.
 const FREE_PORTS: &str = "\n[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
 
+/// The pages about operating the daemon whose commands can be given anywhere.
+const OPERATING: [&str; 5] = ["alarms.md", "backtest.md", "replay.md", "versions.md", "why.md"];
+
 #[test]
 fn the_tutorial_prints_what_it_shows() {
     let mut pages = 0;
@@ -34,8 +37,8 @@ fn the_reference_prints_what_it_shows() {
 }
 
 #[test]
-fn pages_of_operation_print_what_they_show() {
-    for page in ["alarms.md", "replay.md", "backtest.md"] {
+fn the_operating_pages_print_what_they_show() {
+    for page in OPERATING {
         assert!(follow(&root().join("docs/operating").join(page), &Reading::Tutorial), "{page}");
     }
 }
@@ -266,9 +269,10 @@ impl Drop for Reader {
 /// Whether a command only looks.
 fn may_be_repeated(line: &str) -> bool {
     let starts = line.starts_with("flowd replay ") && !line.contains("--dry-run");
-    let changes = ["curl ", "flowd run ", "flowd retry ", "flowd pause ", "flowd resume ", "flowd cancel ", "flowd dead "];
+    let changes = ["curl ", "flowd run ", "flowd retry ", "flowd pause ", "flowd resume ", "flowd cancel ", "flowd dead ", "flowd migrate "];
     let only_looks = line == "flowd dead" || line.starts_with("flowd dead --");
-    !starts && (only_looks || !changes.iter().any(|start| line.starts_with(start)))
+    let reloads = line == "flowd reload";
+    !starts && !reloads && (only_looks || !changes.iter().any(|start| line.starts_with(start)))
 }
 
 fn shell(folder: &Path, line: &str) -> Command {

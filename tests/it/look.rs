@@ -72,6 +72,80 @@ fn a_paused_flow_starts_nothing_until_it_is_resumed() {
 }
 
 #[test]
+fn why_tells_what_was_repeated_what_never_came_and_what_was_refused() {
+    let server = Recorder::kustomer();
+    let text = "flow big\n  when stripe.charge_failed\n  where amount > 100 USD\n    and risk_score > 50\n  do kustomer.create_conversation\n";
+    let mut daemon = Daemon::start(&[("flow.toml", &toml(&server.url)), ("a.flow", text)]);
+    // An event that matched nothing, and came once more.
+    let body = stripe::charge_failed("1", 20_000, "usd", Some("a@example.com")).to_string();
+    stripe::post(&daemon.server, &body);
+    stripe::post(&daemon.server, &body);
+    let why = daemon.ask(&["why", "evt_1"]);
+    let failed = &why["flows"][0]["failed"];
+    assert_eq!((failed["text"].as_str(), failed["place"].as_str()), (Some("risk_score > 50"), Some("a.flow:4")), "{why:#}");
+    assert_eq!((why["again"]["count"].as_u64(), why["again"]["via"].as_str()), (Some(1), Some("webhook")), "{why:#}");
+    let told = daemon.tell(&["why", "evt_1"]).out;
+    assert!(told.contains("`risk_score > 50` does not hold (risk_score = 7), at a.flow:4"), "{told}");
+    assert!(told.contains("it came once more"), "{told}");
+    assert!(daemon.tell(&["show", "evt_1"]).out.contains("flowd why evt_1"));
+
+    // One that never came: it was refused.
+    let headers = [("content-type", "application/json"), ("stripe-signature", "t=1,v1=00")];
+    let forged = http::send(&daemon.server, "POST", "/v1/webhooks/stripe", &headers, body.as_bytes());
+    assert_eq!(forged.status, 401);
+    assert_eq!(http::send(&daemon.server, "POST", "/v1/webhooks/strip", &headers, body.as_bytes()).status, 404);
+    let missing = daemon.ask(&["why", "--trigger", "stripe.charge_failed"]);
+    let stripe = &missing["connections"][0];
+    assert_eq!((stripe["name"].as_str(), stripe["listening"][0].as_str()), (Some("stripe"), Some("big")), "{missing:#}");
+    assert_eq!((stripe["refused"][0]["status"].as_u64(), stripe["refused"][0]["count"].as_u64()), (Some(401), Some(1)));
+    assert_eq!((stripe["last_of_trigger"]["id"].as_str(), stripe["last_delivery"]["duplicate"].as_bool()), (Some("evt_1"), Some(true)));
+    assert_eq!(missing["unknown_addresses"][0]["code"], "strip");
+    let told = daemon.tell(&["why", "--trigger", "stripe.charge_failed"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.out.contains("refused with 401") && told.out.contains("/v1/webhooks/strip, which is no connection"), "{told:?}");
+    assert!(daemon.tell(&["why", "--trigger", "stripe.dispute_lost"]).out.contains("no live flow listens for stripe.dispute_lost"));
+    assert!(daemon.tell(&["why", "--trigger", "stripe.nothing"]).err.contains("charge_failed"));
+
+    // An id that no event has: that of the charge, and one mistyped.
+    let told = daemon.tell(&["why", "ch_1"]);
+    assert_eq!(told.code, 1, "{told:?}");
+    assert!(told.out.contains("it is mentioned in evt_1"), "{told:?}");
+    assert!(daemon.tell(&["why", "evt_2"]).out.contains("did you mean evt_1"));
+
+    // It is remembered.
+    daemon.terminate();
+    daemon.launch();
+    let after = daemon.ask(&["why", "--trigger", "stripe.charge_failed"]);
+    assert_eq!(after["connections"][0]["refused"], stripe["refused"], "{after:#}");
+    assert_eq!(daemon.ask(&["why", "evt_1"])["again"]["count"], 1);
+}
+
+#[test]
+fn why_answers_for_the_version_of_the_time() {
+    let server = Recorder::kustomer();
+    let text = "flow big\n  when stripe.charge_failed\n  where amount > 500 USD\n  do kustomer.create_conversation\n";
+    let daemon = Daemon::start_with(&[("flow.toml", &toml(&server.url)), ("a.flow", text)], &["--no-watch"]);
+    stripe::post(&daemon.server, &stripe::charge_failed("1", 20_000, "usd", Some("a@example.com")).to_string());
+    let plan = daemon.get("flows")["flows"][0]["hash"].clone();
+    std::fs::write(daemon.path().join("a.flow"), text.replace("> 500", "> 100")).unwrap();
+    std::fs::write(daemon.path().join("b.flow"), text.replace("flow big", "flow later").replace("> 500", "> 1")).unwrap();
+    assert_eq!(daemon.tell(&["reload"]).code, 0);
+    let why = crate::support::eventually("the versions are written down", || {
+        Some(daemon.ask(&["why", "evt_1"])).filter(|why| !why["flows"][0]["version"].is_null())
+    });
+    let of = |flow: &str| why["flows"].as_array().unwrap().iter().find(|one| one["flow"] == flow).unwrap();
+    assert_eq!((&of("big")["version"]["plan"], of("big")["failed"]["text"].as_str()), (&plan, Some("amount > 500 USD")), "{why:#}");
+    assert!(of("later")["reason"].as_str().unwrap().starts_with("the flow was not live yet when it came"), "{why:#}");
+    // Gone by now, and live at the time.
+    std::fs::remove_file(daemon.path().join("a.flow")).unwrap();
+    assert_eq!(daemon.tell(&["reload"]).code, 0);
+    crate::support::eventually("it is told of what is gone", || {
+        let why = daemon.ask(&["why", "evt_1", "--flow", "big"]);
+        (why["flows"][0]["failed"]["text"] == "amount > 500 USD").then_some(())
+    });
+}
+
+#[test]
 fn secrets_appear_nowhere() {
     // A service that repeats the key in its error.
     let server = Recorder::start(|request, _| {
@@ -99,6 +173,8 @@ fn secrets_appear_nowhere() {
         "openapi.json",
         "events/evt_1",
         "events/evt_1/why",
+        "missing?event=evt_x",
+        "missing?trigger=stripe.charge_failed",
         &format!("runs/{run}?personal=true"),
     ] {
         seen.push_str(&http::send(&daemon.admin, "GET", &format!("/api/v1/{path}"), &[], b"").body);

@@ -25,5 +25,6 @@ mod replay;
 mod retry;
 mod rules;
 mod stores;
+mod versions;
 mod waits;
 mod wire;

@@ -232,6 +232,7 @@ impl<'a> Checker<'a> {
             triggers,
             reads,
             filter: said.filter,
+            clause_lines: Vec::new(),
             limits,
             program,
             operations,

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::State;
 use super::alarms;
 use super::params::{Params, segments};
-use super::{tried, views};
+use super::{missing, tried, views};
 use crate::engine::{CancelOutcome, DismissOutcome, MoveOutcome, RetryOutcome};
 use crate::run::{MoveRefusal, RetryRefusal, Status};
 use crate::server::respond::HttpError;
@@ -31,6 +31,7 @@ pub(super) enum Query {
     Events,
     Event(String),
     Why(String),
+    Missing,
     Runs,
     Run(String),
     Dead,
@@ -77,6 +78,7 @@ impl Route {
                 ["events"] => Self::Query(Query::Events),
                 ["events", event] => Self::Query(Query::Event(id(event))),
                 ["events", event, "why"] => Self::Query(Query::Why(id(event))),
+                ["missing"] => Self::Query(Query::Missing),
                 ["runs"] => Self::Query(Query::Runs),
                 ["runs", run] => Self::Query(Query::Run(id(run))),
                 ["runs", run, "retry"] => Self::Command(Command::Retry(id(run))),
@@ -113,6 +115,7 @@ pub(super) fn query(state: &State, query: Query, params: Option<&str>) -> Result
         Query::Events => events(state, &read(&["connection", "trigger", "misfit", "since", "limit", "after"])?),
         Query::Event(id) => event(state, &id, &read(&["connection", "personal"])?),
         Query::Why(id) => why(state, &id, &read(&["connection", "flow", "personal"])?),
+        Query::Missing => missing::missing(state, &read(&["event", "trigger", "connection"])?),
         Query::Runs => {
             let params = read(&["flow", "status", "since", "limit", "after"])?;
             let status = params.text("status").map(|text| run_status(&text)).transpose()?;
@@ -319,12 +322,16 @@ fn why(state: &State, id: &str, params: &Params) -> Result<Json, HttpError> {
     let event = found(state, id, params)?;
     let flow = params.text("flow");
     if let Some(flow) = &flow
-        && !state.engine.live().flows.iter().any(|live| &live.id == flow)
+        && !state.engine.knows(flow)
     {
         return Err(HttpError::not_found("there is no such flow"));
     }
     let why = state.engine.why(&event, flow.as_deref(), params.flag("personal")?).map_err(|error| unreadable(&error))?;
-    Ok(json!({ "event": event.to_json(false), "flows": why }))
+    let again = state
+        .engine
+        .came_again(&event)
+        .map(|again| json!({ "count": again.count, "last_at": rfc3339(again.last_at), "via": again.via }));
+    Ok(json!({ "event": event.to_json(false), "again": again, "flows": why }))
 }
 
 fn run_status(text: &str) -> Result<Status, HttpError> {

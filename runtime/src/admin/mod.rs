@@ -7,6 +7,7 @@ mod alarms;
 mod api;
 mod guard;
 mod metrics;
+mod missing;
 mod params;
 mod socket;
 mod tried;
@@ -22,6 +23,7 @@ use tokio::sync::Semaphore;
 
 use crate::engine::Engine;
 use crate::poll::Polls;
+use crate::register::Registrations;
 use crate::secret::Secret;
 use crate::server::counters::Counters;
 use crate::server::listen::Handle;
@@ -38,6 +40,7 @@ pub(crate) struct State {
     pub(crate) engine: Engine,
     pub(crate) world: World,
     pub(crate) polls: Arc<Polls>,
+    pub(crate) registrations: Registrations,
     pub(crate) counters: Arc<Counters>,
     pub(crate) reload: Option<Reload>,
     pub(crate) trial: Option<Trial>,

@@ -13,6 +13,7 @@ use super::causes::Cause;
 use super::{Current, Engine, Shared, causes, locked};
 use crate::alarm;
 use crate::clock;
+use crate::delivered::Delivery;
 use crate::event::{AcceptError, Accepted, Cursor, Incoming, Origin, Via};
 use crate::executor::{Job, head_of};
 use crate::journal::{Entry, EventHead, Start, What};
@@ -106,6 +107,17 @@ pub(super) struct Prepared {
     follows: Vec<Prepared>,
 }
 
+impl Prepared {
+    /// Notes that it came: for whoever asks why another did not.
+    fn was_taken_in(&self, shared: &Shared, duplicate: bool) {
+        let event = &self.new.event;
+        if matches!(event.via, Via::Webhook | Via::Poll) {
+            let delivery = Delivery { at: event.received_at, id: event.id.clone(), via: event.via, duplicate };
+            shared.delivered.took_in(&event.connection, &event.triggers, delivery);
+        }
+    }
+}
+
 async fn accept(
     shared: &Arc<Shared>,
     connection: &str,
@@ -128,6 +140,7 @@ async fn accept(
             return Err(error.into());
         }
         shared.counters.duplicates.fetch_add(prepared.len() as u64, Ordering::Relaxed);
+        prepared.iter().for_each(|event| event.was_taken_in(shared, true));
         return Ok(prepared.into_iter().map(|event| Accepted { id: event.id, duplicate: true, runs: Vec::new() }).collect());
     }
     let batch = batch_of(&prepared, connection, cursor.clone(), book)?;
@@ -171,6 +184,7 @@ pub(super) fn settle(shared: &Shared, prepared: Vec<Prepared>, accepted: Vec<Acc
     for (event, accepted) in prepared.into_iter().zip(accepted) {
         let counter = if accepted.duplicate { &shared.counters.duplicates } else { &shared.counters.events };
         counter.fetch_add(1, Ordering::Relaxed);
+        event.was_taken_in(shared, accepted.duplicate);
         let received_at = event.new.event.received_at;
         for (flow, reason) in &accepted.paused {
             shared.was_paused_by_itself(flow, reason, received_at);

@@ -11,7 +11,6 @@ use crate::connection::ConnectionState;
 use crate::executor;
 use crate::run::{Status, to_json};
 use crate::store::{EventQuery, RunHead, RunQuery, StoreError, StoredEvent};
-use crate::why::{Why, why};
 use flow_functions::rfc3339;
 
 /// Of a chain of causes no more is shown.
@@ -151,20 +150,6 @@ impl Engine {
             event = self.shared.store.event(head.event)?;
         }
         Ok(chain)
-    }
-
-    /// Returns why an event started flows of its connection, or did not: of all, or of `flow` alone.
-    ///
-    /// # Errors
-    /// Where the store cannot be read.
-    pub fn why(&self, event: &StoredEvent, flow: Option<&str>, personal: bool) -> Result<Vec<Why>, StoreError> {
-        let current = self.shared.current();
-        let mut ran = Vec::new();
-        for id in self.shared.store.runs_of_event(event.seq)? {
-            ran.extend(self.shared.store.run(&id)?);
-        }
-        let drops = self.shared.store.drops(event.seq)?;
-        Ok(why(&current.matcher, &current.live, event, flow, &ran, &drops, &|flow| self.shared.pauses(flow), personal))
     }
 
     /// Returns how the engine is doing.

@@ -19,6 +19,7 @@ use super::ready::Readiness;
 use super::respond::{Answer, HttpError, json};
 use super::routes::{Routes, SourceRoute};
 use super::whole::{self, Whole};
+use crate::delivered::NOWHERE;
 use crate::engine::Engine;
 use crate::event::{AcceptError, Accepted, Incoming, Via};
 use crate::register::Registered;
@@ -193,6 +194,18 @@ impl Server {
         Err(HttpError::new(StatusCode::UNAUTHORIZED, code, error.to_string()))
     }
 
+    /// Remembers a refusal for `why`. Addresses that belong to no connection are remembered by themselves.
+    fn note_refusal(&self, path: &str, error: &HttpError) {
+        let Some(address) = path.strip_prefix("/v1/webhooks/") else { return };
+        let connection = address.split('/').next().unwrap_or_default();
+        let status = error.status.as_u16();
+        if self.routes().connection(connection).is_some() {
+            self.engine.refused(connection, error.code, status, &error.message);
+        } else {
+            self.engine.refused(NOWHERE, connection, status, &error.message);
+        }
+    }
+
     async fn health(&self, method: &Method, ready: bool) -> Answer {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return HttpError::method_not_allowed("GET, HEAD").into_answer();
@@ -214,6 +227,7 @@ impl Handle for Server {
             "/readyz" => return self.health(request.method(), true).await,
             _ => {}
         }
+        let uri = request.uri().clone();
         match self.receive(request, sender).await {
             Ok(accepted) => {
                 self.counters.accepted(accepted.duplicate);
@@ -221,6 +235,7 @@ impl Handle for Server {
             }
             Err(error) => {
                 self.counters.refused(error.code);
+                self.note_refusal(uri.path(), &error);
                 error.into_answer()
             }
         }

@@ -446,6 +446,7 @@ pub(crate) fn flow(id: &str, operations: Vec<plan::Operation>) -> plan::Flow {
         program: plan::Program { instrs: calls.collect(), locals: 8, on_error: None },
         operations: operations.into_iter().map(Arc::new).collect(),
         outline: Vec::new(),
+        clause_lines: Vec::new(),
         invocations: Vec::new(),
         calls: (0, None),
         sends: Vec::new(),

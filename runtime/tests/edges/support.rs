@@ -231,6 +231,7 @@ pub(crate) fn flow(id: &str, trigger: &str) -> Arc<Flow> {
         program: Program { instrs: vec![Instr::Finish], locals: 0, on_error: None },
         operations: Vec::new(),
         outline: Vec::new(),
+        clause_lines: Vec::new(),
         invocations: Vec::new(),
         calls: (0, Some(0)),
         sends: Vec::new(),

@@ -44,9 +44,9 @@ pub(crate) enum Command {
     Events(Events),
     /// The runs
     Runs(Runs),
-    /// One run: each step with input, output and attempts
+    /// One run: each step with input, output and attempts; or one event
     Show(Show),
-    /// Why an event started a flow, or did not: each clause with its values
+    /// Why an event started a flow, or did not, or never came
     Why(Why),
     /// Runs that ended without success and wait for a decision
     Dead(Dead),
@@ -199,7 +199,7 @@ pub(crate) struct OneFlow {
 /// `flowd show`.
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    /// The run
+    /// The run, or an event by the service's own id
     pub(crate) run: String,
     /// Show personal data in full
     #[arg(long)]
@@ -210,12 +210,29 @@ pub(crate) struct Show {
 
 /// `flowd why`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowd why evt_1Q8…                             each flow: the clause that fails, with its values, or the run
+  flowd why evt_1Q8… --flow big
+  flowd why --trigger stripe.charge_failed       why no such event comes: deliveries, refusals, polls
+  flowd why ch_3Q…                               which event is about this charge; or why none came
+
+Each flow is told by the version that was live when the event came. The exit code is 1 where no event has the id.")]
 pub(crate) struct Why {
     /// The event, by the service's own id
-    pub(crate) event: String,
+    #[arg(required_unless_present_any = ["trigger", "connection"])]
+    pub(crate) event: Option<String>,
     /// Only this flow
     #[arg(long)]
     pub(crate) flow: Option<String>,
+    /// An event of this trigger that did not come, as in `stripe.charge_failed`
+    #[arg(long, conflicts_with = "event")]
+    pub(crate) trigger: Option<String>,
+    /// Of this connection
+    #[arg(long)]
+    pub(crate) connection: Option<String>,
+    /// Show personal data in full
+    #[arg(long)]
+    pub(crate) personal: bool,
     #[command(flatten)]
     pub(crate) client: Client,
 }

@@ -14,6 +14,8 @@ pub(crate) const ONE_LINER: &str = "when stripe.charge_failed where amount > 100
 /// A running flowd. It is killed when dropped.
 pub(crate) struct Daemon {
     child: Option<Child>,
+    /// What `flowd run` is given beside the project.
+    args: &'static [&'static str],
     pub(crate) folder: tempfile::TempDir,
     pub(crate) server: String,
     pub(crate) admin: String,
@@ -29,8 +31,13 @@ pub(crate) fn toml(kustomer: &str) -> String {
 impl Daemon {
     /// Starts flowd on a new project with these files.
     pub(crate) fn start(files: &[(&str, &str)]) -> Self {
+        Self::start_with(files, &[])
+    }
+
+    /// As [`Daemon::start`], with arguments of `flowd run`.
+    pub(crate) fn start_with(files: &[(&str, &str)], args: &'static [&'static str]) -> Self {
         let folder = project(files);
-        let mut daemon = Self { child: None, folder, server: String::new(), admin: String::new() };
+        let mut daemon = Self { child: None, args, folder, server: String::new(), admin: String::new() };
         daemon.launch();
         daemon
     }
@@ -59,6 +66,7 @@ impl Daemon {
         let child = Command::new(env!("CARGO_BIN_EXE_flowd"))
             .arg("run")
             .arg(self.folder.path())
+            .args(self.args)
             .env("TEST_WEBHOOK_SECRET", stripe::SECRET)
             .env("TEST_KUSTOMER_KEY", KUSTOMER_KEY)
             .env("TEST_STRIPE_KEY", STRIPE_KEY)

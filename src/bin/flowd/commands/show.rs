@@ -15,11 +15,41 @@ const MOST_SHOWN: usize = 160;
 pub(crate) async fn run(args: &Show) -> Result<Exit, Exit> {
     let personal = if args.personal { "?personal=true" } else { "" };
     let answer = ask(&args.client, "GET", &format!("runs/{}{personal}", encoded(&args.run))).await?;
+    if answer.status == 404 {
+        let event = ask(&args.client, "GET", &format!("events/{}{personal}", encoded(&args.run))).await?;
+        if event.status == 200 {
+            output::out(&if args.client.json { document(&event.json) } else { event_page(&event.json) });
+            return Ok(Exit::Well);
+        }
+    }
     if answer.status != 200 {
         return Err(refused(&answer));
     }
     output::out(&if args.client.json { document(&answer.json) } else { page(&answer.json) });
     Ok(Exit::Well)
+}
+
+/// An event with the runs that it started.
+fn event_page(event: &Json) -> String {
+    let texts = |key: &str| list(event, key).iter().filter_map(Json::as_str).map(printable).collect::<Vec<_>>().join(", ");
+    let mut out = format!("{}  {}\n", text(event, "id"), text(event, "connection"));
+    for (label, value) in [
+        ("type", text(event, "type")),
+        ("triggers", texts("triggers")),
+        ("occurred", instant(event, "occurred_at")),
+        ("received", instant(event, "received_at")),
+        ("by", text(event, "via")),
+        ("runs", texts("runs")),
+    ] {
+        if !value.is_empty() {
+            out.push_str(&format!("  {label:8} {value}\n"));
+        }
+    }
+    if !event["payload"].is_null() {
+        out.push_str(&format!("  {:8} {}\n", "payload", shown(&event["payload"])));
+    }
+    out.push_str(&format!("\n  flowd why {}\n", text(event, "id")));
+    out
 }
 
 fn page(run: &Json) -> String {
