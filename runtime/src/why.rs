@@ -1,6 +1,6 @@
 //! Why an event started a flow, or did not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use flow_plan::{Condition, Each, Expr, FieldShape, Flow, TriggerUse, Value};
@@ -177,6 +177,9 @@ pub(crate) fn why(matcher: &Matcher, live: &Live, asked: &Asked<'_>, remembered:
             });
         }
     }
+    // As the flows stand in their files; those that are gone behind them.
+    let places: HashMap<&str, usize> = live.flows.iter().enumerate().map(|(at, flow)| (flow.id.as_str(), at)).collect();
+    told.sort_by_key(|answer| places.get(answer.flow.as_str()).copied().unwrap_or(usize::MAX));
     told
 }
 

@@ -98,12 +98,15 @@ fn why_tells_what_was_repeated_what_never_came_and_what_was_refused() {
     let stripe = &missing["connections"][0];
     assert_eq!((stripe["name"].as_str(), stripe["listening"][0].as_str()), (Some("stripe"), Some("big")), "{missing:#}");
     assert_eq!((stripe["refused"][0]["status"].as_u64(), stripe["refused"][0]["count"].as_u64()), (Some(401), Some(1)));
-    assert_eq!((stripe["last_of_trigger"]["id"].as_str(), stripe["last_delivery"]["duplicate"].as_bool()), (Some("evt_1"), Some(true)));
+    assert_eq!(
+        (stripe["last_of_trigger"]["id"].as_str(), stripe["last_delivery"]["duplicate"].as_bool()),
+        (Some("evt_1"), Some(true))
+    );
     assert_eq!(missing["unknown_addresses"][0]["code"], "strip");
     let told = daemon.tell(&["why", "--trigger", "stripe.charge_failed"]);
     assert_eq!(told.code, 0, "{told:?}");
     assert!(told.out.contains("refused with 401") && told.out.contains("/v1/webhooks/strip, which is no connection"), "{told:?}");
-    assert!(daemon.tell(&["why", "--trigger", "stripe.dispute_lost"]).out.contains("no live flow listens for stripe.dispute_lost"));
+    assert!(daemon.tell(&["why", "--trigger", "stripe.new_dispute"]).out.contains("no live flow listens for stripe.new_dispute"));
     assert!(daemon.tell(&["why", "--trigger", "stripe.nothing"]).err.contains("charge_failed"));
 
     // An id that no event has: that of the charge, and one mistyped.
@@ -134,7 +137,11 @@ fn why_answers_for_the_version_of_the_time() {
         Some(daemon.ask(&["why", "evt_1"])).filter(|why| !why["flows"][0]["version"].is_null())
     });
     let of = |flow: &str| why["flows"].as_array().unwrap().iter().find(|one| one["flow"] == flow).unwrap();
-    assert_eq!((&of("big")["version"]["plan"], of("big")["failed"]["text"].as_str()), (&plan, Some("amount > 500 USD")), "{why:#}");
+    assert_eq!(
+        (&of("big")["version"]["plan"], of("big")["failed"]["text"].as_str()),
+        (&plan, Some("amount > 500 USD")),
+        "{why:#}"
+    );
     assert!(of("later")["reason"].as_str().unwrap().starts_with("the flow was not live yet when it came"), "{why:#}");
     // Gone by now, and live at the time.
     std::fs::remove_file(daemon.path().join("a.flow")).unwrap();

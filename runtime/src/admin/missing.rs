@@ -71,7 +71,7 @@ pub(super) fn missing(state: &State, params: &Params) -> Result<Json, HttpError>
         .into_iter()
         .filter_map(|name| Some((name, live.connections.get(name)?)))
         // One that nothing comes from cannot have lost anything.
-        .filter(|(_, connection)| !connection.plan.sources.is_empty())
+        .filter(|(_, connection)| connection.plan.sources.iter().any(|source| source.webhook.is_some() || source.poll.is_some()))
         .map(|(name, connection)| {
             let view = shown["connections"].as_array().into_iter().flatten().find(|view| view["name"] == name.as_str());
             let of_it = polls.iter().filter(|((of, _), _)| of == name).map(|((_, source), status)| (source.as_str(), status));

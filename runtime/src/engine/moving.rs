@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use flow_plan::{Flow, Value, WaitFor};
 use serde_json::{Value as Json, json};
@@ -66,6 +67,15 @@ impl Engine {
     /// # Errors
     /// Where the store cannot be read or written.
     pub async fn migrate(&self, run: &str, dry: bool) -> Result<MoveOutcome, StoreError> {
+        let (engine, run) = (self.clone(), run.to_owned());
+        // A task of its own: whoever asks and goes away must not part the commit from what follows it.
+        tokio::spawn(async move { engine.move_run(&run, dry).await }).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "moving a run failed");
+            Err(StoreError::Io("an internal error".to_owned()))
+        })
+    }
+
+    async fn move_run(&self, run: &str, dry: bool) -> Result<MoveOutcome, StoreError> {
         let shared = &self.shared;
         let Some(head) = shared.store.run(run)? else { return Ok(MoveOutcome::NotFound) };
         let Some(flow) = shared.current().matcher.flow(&head.flow).cloned() else {
@@ -94,8 +104,14 @@ impl Engine {
         }
         tracing::info!(run, flow = flow.id, plan = flow.hash, "run is moved to the live version of its flow");
         shared.queue().forget_parked(run);
-        let after = shared.store.run(run)?.ok_or_else(|| StoreError::Corrupted("the run is gone".to_owned()));
-        executor::restore(shared, &after?)?;
+        let gone = || StoreError::Corrupted("the run is gone".to_owned());
+        let restored = shared.store.run(run).and_then(|head| executor::restore(shared, &head.ok_or_else(gone)?));
+        if let Err(error) = restored {
+            // It is moved, and is found in the store when that can be read.
+            tracing::warn!(run, %error, "a run that was moved cannot be read yet");
+            shared.queue().release(run);
+            shared.rescan.store(true, Ordering::SeqCst);
+        }
         executor::take_turns(shared, self.now());
         shared.touch();
         written
