@@ -135,12 +135,12 @@ fn plans_are_compared_with_those_from_before() {
     assert_eq!(nameless["change"], "changed", "a flow without a name is found by what it says: {told:#}");
     assert_eq!(difference(nameless, "where")["after"], "amount > 6 USD");
 
-    // New data that goes somewhere is told, and that it is personal.
-    write("a.flow", &BIG.replace("\"Still failing\"", "\"Still failing\", note: \"{customer_email else \"nobody\"}\""));
+    // Data that goes where it did not go before is told.
+    write("a.flow", &BIG.replace("\"Still failing\"", "\"Still failing\", note: \"risk {risk_score else 0}\""));
     write("b.flow", day);
     let told = compare();
     let sends = difference(one(&told, "big"), "sends");
-    assert!(sends["after"].as_str().is_some_and(|fields| fields.contains("customer_email (personal)")), "{told:#}");
+    assert!(sends["after"].as_str().is_some_and(|fields| fields.contains("risk_score")), "{told:#}");
     std::fs::remove_file(folder.path().join("b.flow")).unwrap();
     assert_eq!(one(&compare(), "morning")["change"], "removed");
     let odd = flowc_with(folder.path(), &["plan", "--against", "-"], b"{}");
