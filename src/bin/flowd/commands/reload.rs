@@ -68,7 +68,9 @@ fn below(change: &Json) -> String {
     for (at, version) in list(runs, "versions").iter().enumerate() {
         out.push_str(&format!("  {:<9}{}\n", if at == 0 { "runs" } else { "" }, on_version(version)));
         for run in list(version, "first") {
-            out.push_str(&format!("             {}  {}  {}\n", text(run, "id"), text(run, "status"), text(run, "reason")));
+            let line = format!("             {}  {}  {}", text(run, "id"), text(run, "status"), text(run, "reason"));
+            out.push_str(line.trim_end());
+            out.push('\n');
         }
     }
     if runs["complete"] == false {
