@@ -269,7 +269,16 @@ impl Drop for Reader {
 /// Whether a command only looks.
 fn may_be_repeated(line: &str) -> bool {
     let starts = line.starts_with("flowd replay ") && !line.contains("--dry-run");
-    let changes = ["curl ", "flowd run ", "flowd retry ", "flowd pause ", "flowd resume ", "flowd cancel ", "flowd dead ", "flowd migrate "];
+    let changes = [
+        "curl ",
+        "flowd run ",
+        "flowd retry ",
+        "flowd pause ",
+        "flowd resume ",
+        "flowd cancel ",
+        "flowd dead ",
+        "flowd migrate ",
+    ];
     let only_looks = line == "flowd dead" || line.starts_with("flowd dead --");
     let reloads = line == "flowd reload";
     !starts && !reloads && (only_looks || !changes.iter().any(|start| line.starts_with(start)))
