@@ -11,7 +11,7 @@ use crate::fixture::*;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// `when no svc.happened where amount > 100 within so many minutes`.
-fn alarm(minutes: i64, filtered: bool) -> plan::Flow {
+pub(crate) fn alarm(minutes: i64, filtered: bool) -> plan::Flow {
     let mut flow = flow("alarm", vec![op("set", Effect::Set)]);
     let filter = filtered.then(|| Condition::Test {
         text: "amount > 100".to_owned(),

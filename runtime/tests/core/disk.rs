@@ -199,9 +199,12 @@ impl State {
     }
 
     /// Without power nothing can be read either.
-    fn reads(&self) -> io::Result<()> {
+    fn reads(&mut self) -> io::Result<()> {
         match self.off_after {
-            Some(last) if self.operations >= last => Err(io::Error::new(ErrorKind::BrokenPipe, "there is no power")),
+            Some(last) if self.operations >= last => {
+                self.refused += 1;
+                Err(io::Error::new(ErrorKind::BrokenPipe, "there is no power"))
+            }
             _ => Ok(()),
         }
     }
@@ -276,7 +279,7 @@ fn put(file: &mut [u8], at: usize, bytes: &[u8]) {
 
 impl Disk for SimDisk {
     fn open(&self, name: &str) -> io::Result<OpenFile> {
-        let state = self.state();
+        let mut state = self.state();
         state.reads()?;
         let file = *state.names.get(name).ok_or(ErrorKind::NotFound)?;
         Ok(Box::new(SimFile { disk: self.clone(), file }))
@@ -299,7 +302,7 @@ impl Disk for SimDisk {
     }
 
     fn exists(&self, name: &str) -> io::Result<bool> {
-        let state = self.state();
+        let mut state = self.state();
         state.reads()?;
         Ok(state.names.contains_key(name))
     }
@@ -348,13 +351,13 @@ pub(crate) struct SimFile {
 
 impl redb::StorageBackend for SimFile {
     fn len(&self) -> io::Result<u64> {
-        let state = self.disk.state();
+        let mut state = self.disk.state();
         state.reads()?;
         Ok(state.files[self.file].now.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.disk.state();
+        let mut state = self.disk.state();
         state.reads()?;
         let at = usize::try_from(offset).unwrap();
         let bytes = state.files[self.file].now.get(at..at + out.len()).ok_or(ErrorKind::UnexpectedEof)?;

@@ -22,6 +22,7 @@ mod lost;
 mod matching;
 mod migrating;
 mod model;
+mod power;
 mod reference;
 mod replay;
 mod replays;

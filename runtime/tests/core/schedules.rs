@@ -21,11 +21,11 @@ fn hourly(missed: Missed) -> Schedule {
     }
 }
 
-fn every(millis: i64, missed: Missed) -> Schedule {
+pub(crate) fn every(millis: i64, missed: Missed) -> Schedule {
     Schedule { rule: Rule::Interval(plan::Duration::from_millis(millis)), zone: None, ..hourly(missed) }
 }
 
-fn scheduled(id: &str, schedule: Schedule) -> plan::Flow {
+pub(crate) fn scheduled(id: &str, schedule: Schedule) -> plan::Flow {
     let mut flow = flow(id, vec![op("set", Effect::Set)]);
     flow.triggers = vec![plan::TriggerUse {
         connection: "time".to_owned(),
