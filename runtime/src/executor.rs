@@ -10,6 +10,7 @@ mod job;
 mod lane;
 mod perform;
 mod queue;
+mod retain;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -23,12 +24,13 @@ use crate::connection::{Asked, Heard};
 use crate::engine::{Shared, locked};
 use crate::journal::{Outcome, What};
 use crate::run::{Effect, Status};
-use crate::store::{AcceptBatch, PruneBite, PruneFrom, RunHead, StoreError};
+use crate::store::{AcceptBatch, RunHead, StoreError};
 
 pub(crate) use awaited::read_awaited;
 pub(crate) use job::{Job, head_of, load};
 pub(crate) use perform::outcome;
 pub(crate) use queue::{Passes, Queue};
+pub(crate) use retain::retain;
 
 /// Timers are taken up in portions of so many.
 const PORTION: usize = 256;
@@ -36,8 +38,6 @@ const PORTION: usize = 256;
 const IDLE: Duration = Duration::from_secs(3600);
 /// After the store failed the loop tries again after so long.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
-/// Keys of starts are kept at least so long.
-const STARTS: Duration = Duration::from_secs(36 * 86_400);
 
 /// Puts the runs that had not ended where they belong: after a start, and after the store failed. Where more want a turn
 /// than may wait in memory, the rest is looked for again when there is room.
@@ -138,8 +138,14 @@ pub(crate) fn enqueue_claimed(shared: &Shared, jobs: Vec<Job>) {
 
 /// Hands out turns until the engine stops.
 pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut before = Timestamp::MIN;
     loop {
         let now = shared.world.clock.now();
+        let set_back = now.checked_add(SET_BACK).is_ok_and(|now| now < before);
+        // Where it is not done with all it is set back still, when it is looked next.
+        if !set_back || resume(&shared, before, now) {
+            before = now;
+        }
         let mut next = shared.world.clock.now().checked_add(IDLE).unwrap_or(Timestamp::MAX);
         if !shared.is_stopping() {
             match take_up(&shared, now) {
@@ -157,6 +163,11 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
         }
         note(&shared, now);
+        // Set back while it was looked: what was found belongs to another time.
+        let again = shared.world.clock.now();
+        if again < now {
+            next = again;
+        }
         reap(&shared);
         let changed = shared.changed.notified();
         {
@@ -265,6 +276,57 @@ fn rescan_later(shared: &Shared) {
     let from = shared.world.clock.now().checked_add(STORE_PAUSE).unwrap_or(Timestamp::MAX);
     shared.queue().rescan_from = Some(from);
     shared.rescan.store(true, Ordering::SeqCst);
+}
+
+/// Farther ahead than this no attempt is put off.
+const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
+/// A clock that is behind by more than this was set back; less is what keeping it right takes.
+const SET_BACK: Duration = Duration::from_secs(2);
+
+/// The clock was set back. A pause before another attempt is a length of time, so that those that were in one go on now
+/// rather than when their instant comes once more. Waits of flows go by the clock. Returns whether that is all of them.
+fn resume(shared: &Arc<Shared>, before: Timestamp, now: Timestamp) -> bool {
+    tracing::warn!(%before, %now, "the clock was set back: what waits for another attempt is tried now");
+    shared.queue().set_back();
+    match resume_all(shared, before, now) {
+        Ok(all) => all,
+        Err(error) => {
+            tracing::warn!(%error, "what waits for another attempt cannot be looked for yet");
+            false
+        }
+    }
+}
+
+fn resume_all(shared: &Arc<Shared>, before: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+    let until = before.checked_add(LONGEST_PAUSE).unwrap_or(Timestamp::MAX);
+    let mut from = now;
+    loop {
+        let (portion, next) = shared.store.timers(from, until, PORTION)?;
+        for id in portion {
+            if shared.queue().queued() >= shared.options.queue {
+                return Ok(false);
+            }
+            if !shared.queue().claim(&id) {
+                continue;
+            }
+            let job = shared.store.run(&id).and_then(|head| head.map(|head| load(shared, &head)).transpose());
+            match job {
+                Ok(Some(mut job)) if job.run.is_retrying() => {
+                    job.record(now, What::Woken);
+                    enqueue_claimed(shared, vec![job]);
+                }
+                Ok(_) => shared.queue().release(&id),
+                Err(error) => {
+                    shared.queue().release(&id);
+                    return Err(error);
+                }
+            }
+        }
+        match next {
+            Some(next) => from = next,
+            None => return Ok(true),
+        }
+    }
 }
 
 /// Lets runs begin that got their turn.
@@ -458,42 +520,4 @@ fn jitter(shared: &Shared) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
     let jitter = (shared.world.random.fraction() * 1_000_000.0) as u32;
     jitter.min(999_999)
-}
-
-/// Takes out what is too old, every hour, in small bites that let others through.
-pub(crate) async fn retain(shared: Arc<Shared>) {
-    loop {
-        let now = shared.world.clock.now();
-        shared.queue().pruning = true;
-        shared.settled.tell(false);
-        if let Err(error) = prune(&shared, now).await {
-            tracing::warn!(%error, "old runs and events could not be removed");
-        }
-        shared.queue().pruning = false;
-        shared.touch();
-        let next = now.checked_add(Duration::from_secs(3600)).unwrap_or(Timestamp::MAX);
-        shared.world.clock.sleep_until(next).await;
-    }
-}
-
-async fn prune(shared: &Shared, now: Timestamp) -> Result<(), StoreError> {
-    let ago = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
-    let mut from = PruneFrom::default();
-    loop {
-        let bite = PruneBite {
-            before: ago(shared.options.retain),
-            starts_before: ago(shared.options.retain.max(STARTS)),
-            from,
-            limit: 200,
-        };
-        let pruned = shared.store.prune(bite).await?;
-        if pruned.runs + pruned.events + pruned.starts > 0 {
-            tracing::debug!(runs = pruned.runs, events = pruned.events, starts = pruned.starts, "removed what is too old");
-        }
-        match pruned.next {
-            Some(next) if !shared.is_stopping() => from = next,
-            _ => return Ok(()),
-        }
-        tokio::task::yield_now().await;
-    }
 }

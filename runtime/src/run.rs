@@ -306,6 +306,11 @@ impl Run {
         self.start.as_ref().map_or("", |start| &start.run)
     }
 
+    /// Tells whether it pauses between two attempts.
+    pub(crate) fn is_retrying(&self) -> bool {
+        matches!(self.phase, Phase::Waiting { .. })
+    }
+
     /// Returns the instant at which it wants to be woken.
     pub fn wake_at(&self) -> Option<Timestamp> {
         match &self.phase {

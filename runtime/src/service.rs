@@ -215,8 +215,13 @@ impl Service {
         world: World,
         open: impl FnOnce(&Path) -> Result<Arc<dyn Store>, StoreError>,
     ) -> Result<Self, StartError> {
-        let server_listener = bind("server.listen", &options.server_listen).await?;
-        let admin_listener = bind("admin.listen", &options.admin_listen).await?;
+        // Where its address is in use it may be by the daemon that has the store, which is then what is to be said.
+        let who = |error: StartError| match (&error, RedbStore::held(&options.store_path)) {
+            (StartError::InUse { .. }, Some(held)) => held.into(),
+            _ => error,
+        };
+        let server_listener = bind("server.listen", &options.server_listen).await.map_err(who)?;
+        let admin_listener = bind("admin.listen", &options.admin_listen).await.map_err(who)?;
         let server_at = local(&server_listener, "server.listen", &options.server_listen)?;
         let admin_at = local(&admin_listener, "admin.listen", &options.admin_listen)?;
         if !admin_at.ip().is_loopback() && options.admin_token.is_none() {

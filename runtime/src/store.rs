@@ -180,6 +180,9 @@ pub trait Store: Send + Sync {
     fn plan(&self, hash: &str) -> Result<Option<Arc<plan::Flow>>, StoreError>;
     /// Returns the runs whose timer is due at `now`, earliest first, and the instant of the next one behind them.
     fn due(&self, now: Timestamp, limit: usize) -> Result<(Vec<String>, Option<Timestamp>), StoreError>;
+    /// Returns the runs whose timers are at `from` or later, and not later than `until`: at least `limit` of them, as far as
+    /// there are, and the instant at which to go on.
+    fn timers(&self, from: Timestamp, until: Timestamp, limit: usize) -> Result<(Vec<String>, Option<Timestamp>), StoreError>;
     /// Returns the cursors: connection, source and how far it has been read.
     fn cursors(&self) -> Result<Vec<(String, String, Cursor)>, StoreError>;
     /// Returns a row of the book.

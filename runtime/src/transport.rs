@@ -167,6 +167,9 @@ pub struct SystemClock;
 /// A long sleep looks at the clock now and then, since clocks are set and machines are suspended.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
+/// A clock that is behind by more than this was set back; less is what keeping it right takes.
+const SET_BACK: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
+
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()
@@ -174,10 +177,17 @@ impl Clock for SystemClock {
 
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            while let Ok(left) = Duration::try_from(at.duration_since(Timestamp::now()))
+            let mut now = Timestamp::now();
+            while let Ok(left) = Duration::try_from(at.duration_since(now))
                 && !left.is_zero()
             {
-                tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+                let nap = left.min(LONGEST_SLEEP);
+                tokio::time::sleep(nap).await;
+                let expected = now.checked_add(nap).unwrap_or(at);
+                now = Timestamp::now();
+                if expected.duration_since(now) > SET_BACK {
+                    return;
+                }
             }
         })
     }

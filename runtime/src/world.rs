@@ -19,7 +19,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Clock: Send + Sync {
     /// Returns the instant.
     fn now(&self) -> Timestamp;
-    /// Returns when the instant is reached.
+    /// Returns when the instant is reached, or the clock was set back: whoever sleeps looks at it again then. So a pause is
+    /// never longer than it was meant to be.
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'_, ()>;
     /// Tells whether it can be set, or stand still while the machine sleeps: then it has to be looked at now and then.
     fn can_jump(&self) -> bool {

@@ -29,7 +29,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let changed = shared.clockwork.changed.notified();
         shared.queue().clock_works = false;
         shared.touch();
-        match next {
+        // Set back while it was looked: what was found belongs to another time.
+        let again = shared.world.clock.now();
+        match next.map(|next| if again < now { again } else { next }) {
             Some(next) => tokio::select! {
                 biased;
                 () = changed => {}
@@ -329,15 +331,6 @@ async fn notice_jump(shared: &Arc<Shared>, now: Timestamp) -> Result<(), Refused
     for change in book {
         if let Some(row) = change.row {
             inner.wrote(&change.key, row);
-        }
-    }
-    for (key, item, row) in entries {
-        // A clock that went back meets instants again; those that have fired are known by their ids.
-        if let (Item::Schedule(rule), Ok(known)) = (item, row.read::<schedule::Row>())
-            && known.handled > now
-        {
-            let again = schedule::Row { handled: now, ..known };
-            inner.set_due(&key, schedule::due(&rule, &again));
         }
     }
     for reader in inner.readers.values_mut() {

@@ -266,7 +266,14 @@ pub(super) fn moved(shared: &Shared, key: &BookKey, item: &Item, row: &BookRow, 
             known.first = known.first.min(blind.until);
             BookRow::of(&known, None)
         }
-        Item::Schedule(_) => Ok(row.clone()),
+        Item::Schedule(_) => {
+            let known: schedule::Row = row.read()?;
+            if known.handled <= blind.until {
+                return Ok(row.clone());
+            }
+            // A clock that went back meets instants again; those that have fired are known by their ids.
+            BookRow::of(&schedule::Row { handled: blind.until, ..known }, None)
+        }
     }
 }
 

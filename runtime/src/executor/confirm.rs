@@ -32,7 +32,10 @@ pub(super) async fn confirm(
     let deadline = after(scope.sent_at, confirm.up_to_ms);
     let mut last = "the state was not read".to_owned();
     let engine = Engine { shared: Arc::clone(shared) };
-    while clock.now() < deadline {
+    // A clock that is set back does not make it longer.
+    let mut left = (confirm.up_to_ms / confirm.every_ms.max(1)).saturating_add(2);
+    while clock.now() < deadline && left > 0 {
+        left -= 1;
         clock.sleep_until(after(clock.now(), confirm.every_ms).min(deadline)).await;
         // The last reading is at the deadline, but no later: the limit of the connection may let it wait for longer.
         let pass = tokio::select! {

@@ -386,6 +386,13 @@ impl Queue {
         due.collect()
     }
 
+    /// The clock was set back.
+    pub(crate) fn set_back(&mut self) {
+        self.offer_from = None;
+        self.rescan_from = None;
+        self.timers_known = false;
+    }
+
     /// Lets a broken connection be tried at once.
     pub(crate) fn probe(&mut self, connection: &str, now: Timestamp) {
         self.lane(connection).circuit.probe_at(now);

@@ -168,17 +168,28 @@ impl Disk for Folder {
     }
 }
 
+/// Says who has a folder's store open, where somebody has.
+pub(super) fn held(folder: &Path) -> Option<StoreError> {
+    let mut file = File::open(folder.join(LOCK)).ok()?;
+    match file.try_lock_shared() {
+        Err(fs::TryLockError::WouldBlock) => Some(held_by(folder, &mut file)),
+        Ok(()) | Err(fs::TryLockError::Error(_)) => None,
+    }
+}
+
+fn held_by(folder: &Path, lock: &mut File) -> StoreError {
+    let mut text = String::new();
+    let by = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+    StoreError::Held { folder: folder.display().to_string(), by }
+}
+
 fn lock(folder: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let mut file = options.open(folder.join(LOCK)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let by = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-            return Err(StoreError::Held { folder: folder.display().to_string(), by });
-        }
+        Err(fs::TryLockError::WouldBlock) => return Err(held_by(folder, &mut file)),
         Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
     }
     let pid = format!("{}\n", std::process::id());

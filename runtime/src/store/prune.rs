@@ -2,107 +2,173 @@
 //!
 //! Finished runs go with their journals, and the last run of a plan takes the plan with it; then events that no run refers
 //! to, then the keys of starts. Dead and active runs stay, with their events.
+//!
+//! What may go is looked for by a reader, which keeps nobody waiting; what was found is looked at once more in the
+//! transaction that removes it. A table that is to be pruned too is one more line of [`SWEEPS`].
+
+use jiff::Timestamp;
 
 use super::StoreError;
-use super::backend::Write;
+use super::backend::{Read, Write};
 use super::put::count_plan;
 use super::records::{PruneBite, PruneFrom, Pruned, RunHead};
 use super::tables::{self, Key, LETTER, instant_at, number_at};
 use super::{admit, query};
 use crate::run::Status;
 
-pub(super) fn prune(from: &mut dyn Write, bite: &PruneBite) -> Result<Pruned, StoreError> {
-    let mut pruned = Pruned::default();
-    let runs_next = prune_runs(from, bite, &mut pruned)?;
-    let events_next = prune_events(from, bite, &mut pruned)?;
-    let starts_left = prune_starts(from, bite, &mut pruned)?;
-    let tallies_next = prune_tallies(from, bite, &mut pruned)?;
-    if runs_next.is_some() || events_next.is_some() || starts_left || tallies_next.is_some() {
-        pruned.next = Some(PruneFrom {
-            run: runs_next.unwrap_or(u64::MAX),
-            event: events_next.unwrap_or(u64::MAX),
-            tally: tallies_next.unwrap_or_else(|| Key::of(b'l').end()),
-        });
+/// The keys of one table that may go.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    /// The table's letter.
+    table: u8,
+    /// Tells what becomes of a row that is looked at.
+    judge: fn(&dyn Read, &PruneBite, &[u8], &[u8]) -> Result<Verdict, StoreError>,
+    /// Removes a row that may go, with all that belongs to it.
+    remove: fn(&mut dyn Write, &[u8], &[u8], &mut Pruned) -> Result<(), StoreError>,
+}
+
+/// What becomes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Stays,
+    Goes,
+    /// It stays, and so do all behind it.
+    Enough,
+}
+
+/// In this order: an event stays until its runs have gone.
+const SWEEPS: &[Sweep] = &[
+    Sweep { table: b'o', judge: judge_run, remove: remove_run },
+    Sweep { table: b'e', judge: judge_event, remove: remove_event },
+    Sweep { table: b't', judge: judge_start, remove: remove_start },
+    Sweep { table: b'l', judge: judge_tally, remove: remove_tally },
+];
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    bite: Option<PruneBite>,
+    /// Which sweep, and the key of the row.
+    rows: Vec<(usize, Vec<u8>)>,
+    next: Option<PruneFrom>,
+}
+
+impl Found {
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// What is answered where there is nothing to remove.
+    pub(super) fn nothing(self) -> Pruned {
+        Pruned { next: self.next, ..Pruned::default() }
+    }
+}
+
+/// Looks for what may go: at no more than `bite.look` rows, until `bite.limit` are found.
+pub(super) fn find(from: &dyn Read, bite: &PruneBite) -> Result<Found, StoreError> {
+    let mut found = Found { bite: Some(bite.clone()), ..Found::default() };
+    let mut looked = 0;
+    for (number, sweep) in SWEEPS.iter().enumerate().skip(bite.from.sweep) {
+        let all = Key::of(sweep.table);
+        let begin = if number == bite.from.sweep && !bite.from.key.is_empty() { &bite.from.key } else { &all.0 };
+        let mut next = None;
+        from.scan(begin, &all.end(), false, &mut |key, value| {
+            if looked >= bite.look || found.rows.len() >= bite.limit {
+                next = Some(key.to_vec());
+                return Ok(false);
+            }
+            looked += 1;
+            match (sweep.judge)(from, bite, key, value)? {
+                Verdict::Stays => {}
+                Verdict::Goes => found.rows.push((number, key.to_vec())),
+                Verdict::Enough => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        if let Some(key) = next {
+            found.next = Some(PruneFrom { sweep: number, key });
+            return Ok(found);
+        }
+        // What the next sweep may take depends on what this one took.
+        if !found.rows.is_empty() && number + 1 < SWEEPS.len() {
+            found.next = Some(PruneFrom { sweep: number + 1, key: Vec::new() });
+            return Ok(found);
+        }
+    }
+    Ok(found)
+}
+
+/// Removes what was found, as far as it still may go.
+pub(super) fn remove(from: &mut dyn Write, found: &Found) -> Result<Pruned, StoreError> {
+    let mut pruned = Pruned { next: found.next.clone(), ..Pruned::default() };
+    let Some(bite) = &found.bite else { return Ok(pruned) };
+    for (number, key) in &found.rows {
+        let (Some(sweep), Some(value)) = (SWEEPS.get(*number), from.get(key)?) else { continue };
+        if (sweep.judge)(&*from, bite, key, &value)? == Verdict::Goes {
+            (sweep.remove)(from, key, &value, &mut pruned)?;
+        }
     }
     Ok(pruned)
 }
 
-fn prune_runs(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> Result<Option<u64>, StoreError> {
-    let mut old: Vec<RunHead> = Vec::new();
-    let (mut looked, mut next) = (0, None);
-    let reader = &*from;
-    reader.scan(&tables::run_order(bite.from.run), &Key::of(b'o').end(), false, &mut |key, value| {
-        let seq = number_at(key, LETTER).unwrap_or(0);
-        if looked >= bite.limit {
-            next = Some(seq);
-            return Ok(false);
-        }
-        looked += 1;
-        let id = std::str::from_utf8(value).map_err(|error| StoreError::Corrupted(error.to_string()))?;
-        let Some(head) = query::run(reader, id)? else { return Ok(true) };
-        if head.started_at >= bite.before {
-            return Ok(false);
-        }
-        let finished = matches!(head.status, Status::Done | Status::Stopped | Status::Cancelled);
-        if finished && head.ended_at.is_some_and(|ended| ended < bite.before) {
-            old.push(head);
-        }
-        Ok(true)
-    })?;
-    keep_number(from, "last_run", old.last().map(|head| head.seq))?;
-    for head in old {
-        for number in 0..head.entries {
-            from.remove(&tables::journal(&head.id, number))?;
-        }
-        from.remove(&tables::run_order(head.seq))?;
-        from.remove(&tables::run_of_flow(&head.flow, head.seq))?;
-        from.remove(&tables::run_of_event(head.event, &head.id))?;
-        from.remove(&tables::run(&head.id))?;
-        // One that is live comes again with the next run that begins with it.
-        if count_plan(from, &head.plan, -1)? == 0 {
-            from.remove(&tables::plan(&head.plan))?;
-            pruned.plans += 1;
-        }
-        pruned.runs += 1;
-    }
-    Ok(next)
+fn run_of(from: &dyn Read, value: &[u8]) -> Result<Option<RunHead>, StoreError> {
+    let id = std::str::from_utf8(value).map_err(|error| StoreError::Corrupted(error.to_string()))?;
+    query::run(from, id)
 }
 
-fn prune_events(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> Result<Option<u64>, StoreError> {
-    let mut old = Vec::new();
-    let (mut looked, mut next) = (0, None);
-    let reader = &*from;
-    reader.scan(&tables::event(bite.from.event), &Key::of(b'e').end(), false, &mut |key, value| {
-        if looked >= bite.limit {
-            next = number_at(key, LETTER);
-            return Ok(false);
-        }
-        looked += 1;
-        let event = query::decode_event_head(value)?;
-        if event.received_at >= bite.before {
-            return Ok(false);
-        }
-        if query::runs_of_event(reader, event.seq)?.is_empty() {
-            old.push((event.seq, event.id, event.connection));
-        }
-        Ok(true)
-    })?;
-    keep_number(from, "last_event", old.last().map(|(seq, ..)| *seq))?;
-    for (seq, id, connection) in old {
-        from.remove(&tables::event(seq))?;
-        from.remove(&tables::event_index(&id, &connection))?;
-        for place in keys_of(from, &tables::drops_of(seq))? {
-            from.remove(&place)?;
-        }
-        from.remove(&tables::misfit(seq))?;
-        pruned.events += 1;
+fn judge_run(from: &dyn Read, bite: &PruneBite, _: &[u8], value: &[u8]) -> Result<Verdict, StoreError> {
+    let Some(head) = run_of(from, value)? else { return Ok(Verdict::Stays) };
+    let finished = matches!(head.status, Status::Done | Status::Stopped | Status::Cancelled);
+    Ok(match head.ended_at {
+        _ if head.started_at >= bite.before => Verdict::Enough,
+        Some(ended) if finished && ended < bite.before => Verdict::Goes,
+        _ => Verdict::Stays,
+    })
+}
+
+fn remove_run(from: &mut dyn Write, key: &[u8], value: &[u8], pruned: &mut Pruned) -> Result<(), StoreError> {
+    let Some(head) = run_of(&*from, value)? else { return Ok(()) };
+    for number in 0..head.entries {
+        from.remove(&tables::journal(&head.id, number))?;
     }
-    Ok(next)
+    from.remove(key)?;
+    from.remove(&tables::run_of_flow(&head.flow, head.seq))?;
+    from.remove(&tables::run_of_event(head.event, &head.id))?;
+    from.remove(&tables::run(&head.id))?;
+    keep_number(from, "last_run", head.seq)?;
+    // One that is live comes again with the next run that begins with it.
+    if count_plan(from, &head.plan, -1)? == 0 {
+        from.remove(&tables::plan(&head.plan))?;
+        pruned.plans += 1;
+    }
+    pruned.runs += 1;
+    Ok(())
+}
+
+fn judge_event(from: &dyn Read, bite: &PruneBite, _: &[u8], value: &[u8]) -> Result<Verdict, StoreError> {
+    let event = query::decode_event_head(value)?;
+    if event.received_at >= bite.before {
+        return Ok(Verdict::Enough);
+    }
+    let is_needed = !query::runs_of_event(from, event.seq)?.is_empty();
+    Ok(if is_needed { Verdict::Stays } else { Verdict::Goes })
+}
+
+fn remove_event(from: &mut dyn Write, key: &[u8], value: &[u8], pruned: &mut Pruned) -> Result<(), StoreError> {
+    let event = query::decode_event_head(value)?;
+    from.remove(key)?;
+    from.remove(&tables::event_index(&event.id, &event.connection))?;
+    for place in keys_of(from, &tables::drops_of(event.seq))? {
+        from.remove(&place)?;
+    }
+    from.remove(&tables::misfit(event.seq))?;
+    keep_number(from, "last_event", event.seq)?;
+    pruned.events += 1;
+    Ok(())
 }
 
 /// Remembers the highest number that was removed: numbers order what waits, so that none is given twice.
-fn keep_number(to: &mut dyn Write, name: &str, removed: Option<u64>) -> Result<(), StoreError> {
-    let Some(removed) = removed else { return Ok(()) };
+fn keep_number(to: &mut dyn Write, name: &str, removed: u64) -> Result<(), StoreError> {
     let key = tables::meta(name);
     let known = to.get(&key)?.and_then(|bytes| number_at(&bytes, 0)).unwrap_or(0);
     if removed > known { to.put(&key, &removed.to_be_bytes()) } else { Ok(()) }
@@ -117,48 +183,27 @@ fn keys_of(from: &dyn Write, prefix: &Key) -> Result<Vec<Vec<u8>>, StoreError> {
     Ok(keys)
 }
 
-/// What limits have counted, as soon as it says nothing any more. `once per` is kept elsewhere, and stays.
-fn prune_tallies(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> Result<Option<Vec<u8>>, StoreError> {
-    let all = Key::of(b'l');
-    let begin = if bite.from.tally.is_empty() { &all.0 } else { &bite.from.tally };
-    let (mut old, mut looked, mut next) = (Vec::new(), 0, None);
-    from.scan(begin, &all.end(), false, &mut |key, value| {
-        if looked >= bite.limit {
-            next = Some(key.to_vec());
-            return Ok(false);
-        }
-        looked += 1;
-        if admit::tally_ends(value) < bite.before.as_millisecond() {
-            old.push(key.to_vec());
-        }
-        Ok(true)
-    })?;
-    for place in old {
-        from.remove(&place)?;
-        pruned.tallies += 1;
-    }
-    Ok(next)
+fn judge_start(_: &dyn Read, bite: &PruneBite, key: &[u8], _: &[u8]) -> Result<Verdict, StoreError> {
+    let at = instant_at(key, LETTER).unwrap_or(Timestamp::MIN);
+    Ok(if at.as_millisecond() < bite.starts_before.as_millisecond() { Verdict::Goes } else { Verdict::Enough })
 }
 
-/// Returns whether there are more.
-fn prune_starts(from: &mut dyn Write, bite: &PruneBite, pruned: &mut Pruned) -> Result<bool, StoreError> {
-    let (mut old, mut more) = (Vec::new(), false);
-    from.scan(&Key::of(b't'), &tables::start_at(bite.starts_before, &[]), false, &mut |key, _| {
-        if old.len() >= bite.limit {
-            more = true;
-            return Ok(false);
-        }
-        old.push(key.to_vec());
-        Ok(true)
-    })?;
-    for by_time in old {
-        if instant_at(&by_time, LETTER).is_some()
-            && let Some(key) = by_time.get(LETTER + 8..).and_then(|key| <&[u8; 16]>::try_from(key).ok())
-        {
-            from.remove(&tables::start(key))?;
-        }
-        from.remove(&by_time)?;
-        pruned.starts += 1;
+fn remove_start(from: &mut dyn Write, key: &[u8], _: &[u8], pruned: &mut Pruned) -> Result<(), StoreError> {
+    if let Some(start) = key.get(LETTER + 8..).and_then(|start| <&[u8; 16]>::try_from(start).ok()) {
+        from.remove(&tables::start(start))?;
     }
-    Ok(more)
+    from.remove(key)?;
+    pruned.starts += 1;
+    Ok(())
+}
+
+/// What limits have counted, as soon as it says nothing any more. `once per` is kept elsewhere, and stays.
+fn judge_tally(_: &dyn Read, bite: &PruneBite, _: &[u8], value: &[u8]) -> Result<Verdict, StoreError> {
+    Ok(if admit::tally_ends(value) < bite.before.as_millisecond() { Verdict::Goes } else { Verdict::Stays })
+}
+
+fn remove_tally(from: &mut dyn Write, key: &[u8], _: &[u8], pruned: &mut Pruned) -> Result<(), StoreError> {
+    from.remove(key)?;
+    pruned.tallies += 1;
+    Ok(())
 }

@@ -176,6 +176,32 @@ pub(super) fn due(from: &dyn Read, now: Timestamp, limit: usize) -> Result<(Vec<
     Ok((found, next))
 }
 
+/// Returns the runs whose timers are at `from` or later, and not later than `until`: at least `limit`, as far as there are so
+/// many, and all of the last one's instant; and the next instant behind them, where there are more.
+pub(super) fn timers(
+    from: &dyn Read,
+    begin: Timestamp,
+    until: Timestamp,
+    limit: usize,
+) -> Result<(Vec<String>, Option<Timestamp>), StoreError> {
+    let all = Key::of(b'w');
+    let (mut found, mut last, mut next) = (Vec::new(), None, None);
+    from.scan(&all.clone().instant(begin), &all.end(), false, &mut |key, _| {
+        let (Some(at), Some(run)) = (instant_at(key, LETTER), text_at(key, LETTER + 8)) else { return Ok(true) };
+        if at.as_millisecond() > until.as_millisecond() {
+            return Ok(false);
+        }
+        if found.len() >= limit && last != Some(at) {
+            next = Some(at);
+            return Ok(false);
+        }
+        last = Some(at);
+        found.push(run.to_owned());
+        Ok(true)
+    })?;
+    Ok((found, next))
+}
+
 pub(super) fn cursors(from: &dyn Read) -> Result<Vec<(String, String, Cursor)>, StoreError> {
     let all = Key::of(b'c');
     let mut found = Vec::new();

@@ -416,8 +416,10 @@ pub struct PruneBite {
     pub starts_before: Timestamp,
     /// Where to go on.
     pub from: PruneFrom,
-    /// Look at no more than so many of each.
+    /// Remove no more than so many.
     pub limit: usize,
+    /// Look at no more than so many.
+    pub look: usize,
 }
 
 /// What a bite did.
@@ -440,10 +442,8 @@ pub struct Pruned {
 /// Where the next bite begins.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PruneFrom {
-    /// Look at runs from this number on.
-    pub run: u64,
-    /// Look at events from this number on.
-    pub event: u64,
-    /// Look at what limits have counted from this key on; empty from the beginning.
-    pub tally: Vec<u8>,
+    /// In which sweep.
+    pub(super) sweep: usize,
+    /// At which key; empty at the beginning.
+    pub(super) key: Vec<u8>,
 }

@@ -42,6 +42,11 @@ impl RedbStore {
         Self::on_in_turns(Arc::new(Folder::take(folder)?), pace)
     }
 
+    /// Says who has the store of a folder open, where another process has.
+    pub fn held(folder: &Path) -> Option<StoreError> {
+        super::disk::held(folder)
+    }
+
     /// Opens the store on a disk of any kind.
     ///
     /// # Errors

@@ -45,7 +45,7 @@ enum Operation {
     Update(Vec<RunUpdate>),
     UpdateAndAccept(Vec<RunUpdate>, Box<AcceptBatch>),
     Pause(String, Option<Timestamp>),
-    Prune(PruneBite),
+    Prune(prune::Found),
     /// A run has looked through the events before its wait: with so many entries it only waits from here on.
     Settle(String, u32),
     Offered(Vec<u64>),
@@ -314,7 +314,7 @@ fn perform(to: &mut dyn Write, operation: &Operation, woken: &mut Vec<Turn>) -> 
             alarms::end(to, key)?;
             Ok(Reply::Nothing)
         }
-        Operation::Prune(bite) => prune::prune(to, bite).map(Reply::Pruned),
+        Operation::Prune(found) => prune::remove(to, found).map(Reply::Pruned),
         Operation::Replay(batch) => replay::replay(to, batch).map(Reply::Replayed),
         Operation::Settle(run, entries) => settle(to, run, *entries),
         Operation::Offered(events) => {
@@ -564,7 +564,12 @@ impl<B: Backend> Db<B> {
     }
 
     pub(super) fn prune(&self, bite: PruneBite) -> BoxFuture<'static, Result<Pruned, StoreError>> {
-        let reply = self.submit(Operation::Prune(bite));
+        let found = match self.read(|from| prune::find(from, &bite)) {
+            Ok(found) if found.is_empty() => return Box::pin(std::future::ready(Ok(found.nothing()))),
+            Ok(found) => found,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        let reply = self.submit(Operation::Prune(found));
         Box::pin(async move {
             match reply.await? {
                 Reply::Pruned(pruned) => Ok(pruned),
@@ -741,6 +746,14 @@ macro_rules! store_over_db {
                 limit: usize,
             ) -> Result<(Vec<String>, Option<jiff::Timestamp>), $crate::store::StoreError> {
                 self.db.read(|from| $crate::store::query::due(from, now, limit))
+            }
+            fn timers(
+                &self,
+                from: jiff::Timestamp,
+                until: jiff::Timestamp,
+                limit: usize,
+            ) -> Result<(Vec<String>, Option<jiff::Timestamp>), $crate::store::StoreError> {
+                self.db.read(|reader| $crate::store::query::timers(reader, from, until, limit))
             }
             fn cursors(&self) -> Result<Vec<(String, String, $crate::event::Cursor)>, $crate::store::StoreError> {
                 self.db.read($crate::store::query::cursors)

@@ -24,17 +24,20 @@ pub(crate) fn path(text: &str) -> JsonPath {
 }
 
 /// A clock that stands until it is told to go on.
-pub(crate) struct ManualClock(Mutex<(Timestamp, Vec<(Timestamp, Waker)>)>);
+pub(crate) struct ManualClock(Mutex<(Timestamp, Vec<(Timestamp, Waker)>, u64)>);
 
 impl ManualClock {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new((at("2026-11-22T12:00:00Z"), Vec::new()))))
+        Arc::new(Self(Mutex::new((at("2026-11-22T12:00:00Z"), Vec::new(), 0))))
     }
 
     pub(crate) fn set(&self, now: Timestamp) {
         let mut inner = self.0.lock().unwrap();
+        // Whoever sleeps looks again when the clock is set back.
+        let set_back = now < inner.0;
         inner.0 = now;
-        let (due, later) = std::mem::take(&mut inner.1).into_iter().partition(|(at, _)| *at <= now);
+        inner.2 += u64::from(set_back);
+        let (due, later) = std::mem::take(&mut inner.1).into_iter().partition(|(at, _)| *at <= now || set_back);
         inner.1 = later;
         drop(inner);
         let due: Vec<(Timestamp, Waker)> = due;
@@ -57,9 +60,10 @@ impl Clock for ManualClock {
     }
 
     fn sleep_until(&self, until: Timestamp) -> BoxFuture<'_, ()> {
+        let set_back = self.0.lock().unwrap().2;
         Box::pin(std::future::poll_fn(move |ctx| {
             let mut inner = self.0.lock().unwrap();
-            if inner.0 >= until {
+            if inner.0 >= until || inner.2 != set_back {
                 return Poll::Ready(());
             }
             inner.1.push((until, ctx.waker().clone()));

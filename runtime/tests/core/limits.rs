@@ -421,6 +421,7 @@ async fn tallies_that_say_nothing_any_more_are_removed() {
         starts_before: before,
         from: flow_runtime::store::PruneFrom::default(),
         limit: 1000,
+        look: 1000,
     };
     let pruned = life.store.prune(bite).await.unwrap();
     assert_eq!(pruned.tallies, 0, "removed in time, in small bites");

@@ -245,7 +245,7 @@ async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> 
     assert_eq!(store.runs(&dead).unwrap(), [waiting]);
     assert_eq!(store.event(1).unwrap().map(|event| event.payload), Some(first.payload));
     // What is too old goes; the dead run keeps its event, the keys of starts stay longer.
-    let bite = |limit, from: PruneFrom| PruneBite { before: later(100), starts_before: noon, from, limit };
+    let bite = |limit, from: PruneFrom| PruneBite { before: later(100), starts_before: noon, from, limit, look: 1000 };
     let pruned = store.prune(bite(1, PruneFrom::default())).await.unwrap();
     assert!(pruned.next.is_some(), "a little at a time");
     let mut from = pruned.next.clone();
@@ -281,7 +281,7 @@ async fn plans_conform(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>
     };
     let prune = |minutes: u64| {
         let from = PruneFrom::default();
-        store.prune(PruneBite { before: later(minutes), starts_before: noon, from, limit: 100 })
+        store.prune(PruneBite { before: later(minutes), starts_before: noon, from, limit: 100, look: 1000 })
     };
     let has = |store: &dyn Store, at: usize| store.plan(&plans[at].hash).unwrap().is_some();
     for (seq, plan, status) in [(1, 0, Status::Done), (2, 0, Status::Done), (3, 1, Status::Done), (4, 1, Status::Running)] {
@@ -420,7 +420,8 @@ async fn awaits_conform(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store
     assert_eq!(store.await_kinds("svc", "events").unwrap(), []);
     assert!(!store.accept(batch(5, "svc")).await.unwrap()[0].awaited);
     // Numbers are given once, though what had them is removed.
-    let bite = PruneBite { before: at("2027-01-01T00:00:00Z"), starts_before: noon, from: PruneFrom::default(), limit: 100 };
+    let bite =
+        PruneBite { before: at("2027-01-01T00:00:00Z"), starts_before: noon, from: PruneFrom::default(), limit: 100, look: 1000 };
     store.prune(bite).await.unwrap();
     assert_eq!(store.event(5), Ok(None));
     assert_eq!(store.last_numbers().unwrap().0, 5);

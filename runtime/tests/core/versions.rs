@@ -100,7 +100,8 @@ async fn is_brought_up(version: u32, doctored: impl FnOnce(&mut Table<'_>)) {
     // The plan that nothing is kept of has gone; the other one goes with its last run.
     assert_eq!(store.plan(&flow("gone", vec![op("set", Effect::Set)]).hash), Ok(None));
     let later = at("2027-01-01T00:00:00Z");
-    let prune = || store.prune(PruneBite { before: later, starts_before: noon, from: PruneFrom::default(), limit: 100 });
+    let prune =
+        || store.prune(PruneBite { before: later, starts_before: noon, from: PruneFrom::default(), limit: 100, look: 1000 });
     let removed = prune().await.unwrap();
     assert_eq!((removed.runs, removed.plans, store.plan(&plan.hash).unwrap().is_some()), (1, 0, true));
     let waiting = store.run("run_a").unwrap().unwrap();
