@@ -22,10 +22,13 @@ pub(super) struct Sweep {
     /// The table's letter.
     table: u8,
     /// Tells what becomes of a row that is looked at.
-    judge: fn(&dyn Read, &PruneBite, &[u8], &[u8]) -> Result<Verdict, StoreError>,
+    judge: Judge,
     /// Removes a row that may go, with all that belongs to it.
-    remove: fn(&mut dyn Write, &[u8], &[u8], &mut Pruned) -> Result<(), StoreError>,
+    remove: Remove,
 }
+
+type Judge = fn(&dyn Read, &PruneBite, &[u8], &[u8]) -> Result<Verdict, StoreError>;
+type Remove = fn(&mut dyn Write, &[u8], &[u8], &mut Pruned) -> Result<(), StoreError>;
 
 /// What becomes of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -563,8 +563,8 @@ impl<B: Backend> Db<B> {
         self.nothing(Operation::EndAlarm(key))
     }
 
-    pub(super) fn prune(&self, bite: PruneBite) -> BoxFuture<'static, Result<Pruned, StoreError>> {
-        let found = match self.read(|from| prune::find(from, &bite)) {
+    pub(super) fn prune(&self, bite: &PruneBite) -> BoxFuture<'static, Result<Pruned, StoreError>> {
+        let found = match self.read(|from| prune::find(from, bite)) {
             Ok(found) if found.is_empty() => return Box::pin(std::future::ready(Ok(found.nothing()))),
             Ok(found) => found,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
@@ -650,7 +650,7 @@ macro_rules! store_over_db {
                 &self,
                 bite: $crate::store::PruneBite,
             ) -> $crate::world::BoxFuture<'static, Result<$crate::store::Pruned, $crate::store::StoreError>> {
-                self.db.prune(bite)
+                self.db.prune(&bite)
             }
             fn replay(
                 &self,
