@@ -215,7 +215,7 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
     loop {
         let limit = {
             let mut queue = shared.queue();
-            if queue.queued() >= shared.options.queue {
+            if queue.queued() + queue.beginning >= shared.options.queue {
                 // They keep; the next turn that ends makes room, and asks again.
                 queue.forget_timers();
                 return Ok(earlier(None));
@@ -243,6 +243,10 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
                 // An event that came before the bound comes first, though it be looked at later.
                 Ok(Some(job)) if seeks => awaited::start_seeking(shared, job),
                 Ok(Some(job)) if job.run.awaits(&job.flow).is_some() && is_offering(shared) => shared.queue().release(&id),
+                Ok(Some(job)) if job.run.is_held() && job.flow.limits.throttle.is_some() && is_due(&job, now) => {
+                    start_beginning(shared, job, now);
+                    taken += 1;
+                }
                 Ok(Some(mut job)) if matches!(job.run.pending().first(), Some(Effect::Wake { .. } | Effect::Park)) => {
                     shared.queue().forget_parked(&id);
                     job.record(now, What::Woken);
@@ -269,6 +273,50 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
             return Ok(earlier(queue.next_timer()));
         }
     }
+}
+
+fn is_due(job: &Job, now: Timestamp) -> bool {
+    matches!(job.run.pending().first(), Some(Effect::Wake { at }) if *at <= now)
+}
+
+/// Lets a run begin that its throttle held back until now, or holds it back once more: the store counts who has begun.
+fn start_beginning(shared: &Arc<Shared>, mut job: Job, now: Timestamp) {
+    shared.queue().beginning += 1;
+    // In their order: each is asked for before the next one is looked at.
+    let begins = shared.store.begin_held(job.run.id(), job.run.entries, now);
+    let task = Arc::clone(shared);
+    locked(&shared.steps).spawn(async move {
+        let begins = begins.await;
+        let failed = begins.as_ref().is_err_and(StoreError::is_retryable);
+        if failed {
+            let again = task.world.clock.now().checked_add(STORE_PAUSE).unwrap_or(Timestamp::MAX);
+            task.world.clock.sleep_until(again).await;
+        }
+        {
+            let mut queue = task.queue();
+            queue.beginning -= 1;
+            if failed || queue.beginning == 0 {
+                // Those that there was no room for, and this one again.
+                queue.forget_timers();
+            }
+        }
+        match begins {
+            Ok(None) => {
+                job.record(now, What::Woken);
+                enqueue_claimed(&task, vec![job]);
+            }
+            Ok(Some(until)) => {
+                let mut queue = task.queue();
+                queue.timer_at(until);
+                queue.release(job.run.id());
+            }
+            Err(error) => {
+                tracing::debug!(run = job.run.id(), %error, "a run cannot begin yet");
+                task.queue().release(job.run.id());
+            }
+        }
+        task.touch();
+    });
 }
 
 /// Has the runs looked for that nobody performs, a moment after the store failed: while it refuses that would go round.

@@ -43,6 +43,8 @@ pub(crate) struct Queue {
     look_again: bool,
     /// The clock is being looked at, or is about to be.
     pub(crate) clock_works: bool,
+    /// Runs that are about to begin, once the store says that their throttle lets them.
+    pub(crate) beginning: usize,
     /// Requests that are no steps, such as those for states.
     pub(crate) background: usize,
     /// The calls of accounts.
@@ -101,6 +103,7 @@ impl Queue {
             look_again: false,
             clock_works: false,
             background: 0,
+            beginning: 0,
             ledger: Ledger::default(),
             live: None,
             notes: Vec::new(),

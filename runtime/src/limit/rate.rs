@@ -69,6 +69,57 @@ pub(crate) fn give_back(tally: &mut Tally, rate: &Rate, at: i64) {
     }
 }
 
+/// Returns the first instant from `at` on at which one more may really begin, as [`begin`] has counted them.
+pub(crate) fn begins_at(tally: &Tally, count: u32, rate: &Rate, at: i64) -> i64 {
+    match rate {
+        Rate::Sliding(ms) => {
+            let length = i64::try_from(*ms).unwrap_or(i64::MAX);
+            let enough = usize::try_from(count.max(1)).unwrap_or(usize::MAX);
+            match tally.begun.len().checked_sub(enough).and_then(|nth| tally.begun.get(nth)) {
+                Some(nth) => at.max(nth.saturating_add(length)),
+                None => at,
+            }
+        }
+        Rate::Calendar { unit, zone } => {
+            let (begin, end) = unit_at(at, *unit, zone);
+            if tally.begun_in.is_some_and(|(of, begun)| of == begin && begun >= count.max(1)) { end } else { at }
+        }
+    }
+}
+
+/// Counts a run that really begins.
+pub(crate) fn begin(tally: &mut Tally, rate: &Rate, at: i64) {
+    match rate {
+        Rate::Sliding(ms) => {
+            let from = at.saturating_sub(i64::try_from(*ms).unwrap_or(i64::MAX));
+            tally.begun.retain(|begun| *begun > from);
+            tally.begun.push(at);
+            tally.begun.sort_unstable();
+        }
+        Rate::Calendar { unit, zone } => {
+            let (begin, _) = unit_at(at, *unit, zone);
+            let before = tally.begun_in.filter(|(of, _)| *of == begin).map_or(0, |(_, begun)| begun);
+            tally.begun_in = Some((begin, before.saturating_add(1)));
+        }
+    }
+}
+
+/// Takes back a beginning that was counted and did not take place.
+pub(crate) fn take_back(tally: &mut Tally, rate: &Rate, at: i64) {
+    match rate {
+        Rate::Sliding(_) => {
+            if let Some(found) = tally.begun.iter().position(|begun| *begun == at) {
+                tally.begun.remove(found);
+            }
+        }
+        Rate::Calendar { unit, zone } => {
+            if let Some((_, begun)) = tally.begun_in.as_mut().filter(|(of, _)| *of == unit_at(at, *unit, zone).0) {
+                *begun = begun.saturating_sub(1);
+            }
+        }
+    }
+}
+
 impl Tally {
     /// Returns the instant from which on it says nothing any more, for a rate.
     pub(crate) fn rate_ends(&self, rate: &Rate) -> i64 {

@@ -23,6 +23,13 @@ pub(crate) struct Tally {
     /// How many there were in it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) count: u32,
+    /// When runs really began, where that is counted apart from their places: after a while in which the daemon did not run,
+    /// places lie in the past. Sorted, and no older than the time of the rate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) begun: Vec<i64>,
+    /// The same in a unit of the calendar: its beginning, and how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) begun_in: Option<(i64, u32)>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
@@ -46,6 +53,8 @@ impl Tally {
         let back = self.seen.saturating_sub(now);
         if back > LITTLE_MS {
             self.at.iter_mut().for_each(|at| *at = at.saturating_sub(back));
+            self.begun.iter_mut().for_each(|at| *at = at.saturating_sub(back));
+            self.begun_in = None;
             self.period = None;
             self.count = 0;
             self.seen = now;

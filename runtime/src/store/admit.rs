@@ -14,7 +14,7 @@ use super::records::{Admission, NewRun, RunHead};
 use super::tables::{self, Key, number_at};
 use super::turns::{self, Kept};
 use crate::journal::{Entry, Held, What};
-use crate::limit::{Busy, LimitKey, Limited, Tally, busy, counts, free_at, rate_name, take};
+use crate::limit::{Busy, LimitKey, Limited, Tally, begin as begin_now, begins_at, busy, counts, free_at, rate_name, take};
 use crate::run::Status;
 
 /// Reads what was counted under a key.
@@ -215,11 +215,17 @@ pub(super) fn slot(to: &mut dyn Write, flow: &str, kept: &mut Kept, now: Timesta
         let mut tally = tally(to, &place)?.unwrap_or_default();
         let at = tally.steady(now).max(from);
         begins = free_at(&tally, throttle.count, &throttle.every, at);
+        begins = begins.max(begins_at(&tally, throttle.count, &throttle.every, begins));
         take(&mut tally, throttle.count, &throttle.every, begins);
+        // One that begins later is counted when it does.
+        if begins <= at && from <= now.as_millisecond() {
+            begin_now(&mut tally, &throttle.every, begins);
+        }
         put_tally(to, &place, &tally, tally.rate_ends(&throttle.every))?;
         if begins > at {
+            reason = throttled(&throttle);
             kept.throttled = Some((throttle.every.clone(), key, begins));
-            reason = format!("`throttle to {} per {}`", throttle.count, rate_name(&throttle.every));
+            kept.throttled_by = Some(throttle);
         } else {
             // A clock that went back a little delays nothing.
             begins = from;
@@ -227,6 +233,11 @@ pub(super) fn slot(to: &mut dyn Write, flow: &str, kept: &mut Kept, now: Timesta
     }
     kept.not_before = None;
     Ok((begins > now.as_millisecond()).then(|| Held { until: Some(instant(begins)), reason }))
+}
+
+/// Why a run is held back by its throttle.
+pub(super) fn throttled(throttle: &flow_plan::Throttle) -> String {
+    format!("`throttle to {} per {}`", throttle.count, rate_name(&throttle.every))
 }
 
 pub(super) fn held_by_turn(other: &str) -> String {

@@ -16,7 +16,7 @@ use super::records::{
     AcceptBatch, AcceptedEvent, Admission, AwaitKind, FollowsFrom, NewEvent, NewStart, PruneBite, Pruned, ReplayBatch, Replayed,
     RunUpdate, Turn,
 };
-use super::{AlarmKey, PausedBy, StoreError, admit, alarms, awaited, book, meters, prune, query, replay, tables};
+use super::{AlarmKey, PausedBy, StoreError, admit, alarms, awaited, book, meters, prune, query, replay, tables, turns};
 use crate::world::BoxFuture;
 
 /// At most so many operations share one transaction.
@@ -49,11 +49,14 @@ enum Operation {
     /// A run has looked through the events before its wait: with so many entries it only waits from here on.
     Settle(String, u32),
     Offered(Vec<u64>),
+    /// A run with so many entries, which its throttle held back, is to begin.
+    BeginHeld(String, u32, Timestamp),
     Replay(Box<ReplayBatch>),
     EndAlarm(AlarmKey),
 }
 
 enum Reply {
+    Held(Option<Timestamp>),
     Nothing,
     Accepted(Vec<AcceptedEvent>),
     Pruned(Pruned),
@@ -317,6 +320,7 @@ fn perform(to: &mut dyn Write, operation: &Operation, woken: &mut Vec<Turn>) -> 
         Operation::Prune(found) => prune::remove(to, found).map(Reply::Pruned),
         Operation::Replay(batch) => replay::replay(to, batch).map(Reply::Replayed),
         Operation::Settle(run, entries) => settle(to, run, *entries),
+        Operation::BeginHeld(run, entries, now) => turns::begin_held(to, run, *entries, *now).map(Reply::Held),
         Operation::Offered(events) => {
             for event in events {
                 to.remove(&tables::offer(*event))?;
@@ -546,7 +550,7 @@ impl<B: Backend> Db<B> {
         Box::pin(async move {
             match reply.await? {
                 Reply::Accepted(accepted) => Ok(accepted),
-                Reply::Nothing | Reply::Pruned(_) | Reply::Replayed(_) => Err(StoreError::Closed),
+                Reply::Nothing | Reply::Pruned(_) | Reply::Replayed(_) | Reply::Held(_) => Err(StoreError::Closed),
             }
         })
     }
@@ -573,7 +577,7 @@ impl<B: Backend> Db<B> {
         Box::pin(async move {
             match reply.await? {
                 Reply::Pruned(pruned) => Ok(pruned),
-                Reply::Nothing | Reply::Accepted(_) | Reply::Replayed(_) => Err(StoreError::Closed),
+                Reply::Nothing | Reply::Accepted(_) | Reply::Replayed(_) | Reply::Held(_) => Err(StoreError::Closed),
             }
         })
     }
@@ -583,13 +587,28 @@ impl<B: Backend> Db<B> {
         Box::pin(async move {
             match reply.await? {
                 Reply::Replayed(replayed) => Ok(replayed),
-                Reply::Nothing | Reply::Accepted(_) | Reply::Pruned(_) => Err(StoreError::Closed),
+                Reply::Nothing | Reply::Accepted(_) | Reply::Pruned(_) | Reply::Held(_) => Err(StoreError::Closed),
             }
         })
     }
 
     pub(super) fn settle(&self, run: &str, entries: u32) -> BoxFuture<'static, Result<(), StoreError>> {
         self.nothing(Operation::Settle(run.to_owned(), entries))
+    }
+
+    pub(super) fn begin_held(
+        &self,
+        run: &str,
+        entries: u32,
+        now: Timestamp,
+    ) -> BoxFuture<'static, Result<Option<Timestamp>, StoreError>> {
+        let reply = self.submit(Operation::BeginHeld(run.to_owned(), entries, now));
+        Box::pin(async move {
+            match reply.await? {
+                Reply::Held(until) => Ok(until),
+                Reply::Nothing | Reply::Accepted(_) | Reply::Pruned(_) | Reply::Replayed(_) => Err(StoreError::Closed),
+            }
+        })
     }
 
     pub(super) fn offered(&self, events: Vec<u64>) -> BoxFuture<'static, Result<(), StoreError>> {
@@ -664,6 +683,14 @@ macro_rules! store_over_db {
                 entries: u32,
             ) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
                 self.db.settle(run, entries)
+            }
+            fn begin_held(
+                &self,
+                run: &str,
+                entries: u32,
+                now: jiff::Timestamp,
+            ) -> $crate::world::BoxFuture<'static, Result<Option<jiff::Timestamp>, $crate::store::StoreError>> {
+                self.db.begin_held(run, entries, now)
             }
             fn offered(&self, events: Vec<u64>) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
                 self.db.offered(events)
