@@ -6,6 +6,7 @@
 mod awaited;
 mod confirm;
 mod fair;
+mod gate;
 mod job;
 mod lane;
 mod perform;

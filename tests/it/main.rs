@@ -16,6 +16,7 @@ mod fmt;
 mod functions;
 mod inline;
 mod kill;
+mod limits;
 mod lock;
 mod look;
 mod next;
