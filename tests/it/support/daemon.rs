@@ -107,6 +107,16 @@ impl Daemon {
         signal(self.child.as_ref().unwrap().id(), "HUP");
     }
 
+    /// SIGSTOP.
+    pub(crate) fn stand_still(&self) {
+        signal(self.child.as_ref().unwrap().id(), "STOP");
+    }
+
+    /// SIGCONT.
+    pub(crate) fn go_on(&self) {
+        signal(self.child.as_ref().unwrap().id(), "CONT");
+    }
+
     /// Returns what flowd logged so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("flowd.log")).unwrap_or_default()

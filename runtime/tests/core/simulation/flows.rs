@@ -132,11 +132,14 @@ struct Program<'d> {
     instrs: Vec<Instr>,
     calls: usize,
     locals: u16,
+    /// Runs of the flow stand in a line.
+    in_line: bool,
 }
 
 impl<'d> Program<'d> {
     fn make_up(flow: &mut Flow, dangerous: bool, dice: &'d mut Dice) {
-        let mut program = Program { dice, operations: Vec::new(), instrs: Vec::new(), calls: 0, locals: 0 };
+        let in_line = flow.limits.one_at_a_time.is_some() || flow.limits.while_running.is_some();
+        let mut program = Program { dice, operations: Vec::new(), instrs: Vec::new(), calls: 0, locals: 0, in_line };
         let count = program.dice.within(1, 3);
         for _ in 0..count {
             program.element();
@@ -198,7 +201,8 @@ impl<'d> Program<'d> {
                 let kind = self.kind();
                 self.step(kind);
             }
-            14 => {
+            // A line of runs that each wait for a day would be longer than a simulation.
+            14 if !self.in_line => {
                 let time = jiff::civil::time(i8::try_from(self.dice.within(12, 14)).unwrap(), 0, 0, 0);
                 let wait = Wait::Until { at: Expr::Const(Value::Time(time)), zone: Some("UTC".to_owned()) };
                 self.instrs.push(Instr::Wait(Box::new(wait)));

@@ -111,7 +111,8 @@ fn nothing_is_lost_and_nothing_is_made_twice() {
     });
     let [events, asked, commits, processes] = totals.map(AtomicU64::into_inner);
     println!(
-        "{runs} simulations from seed {first} in {:.1} s: {events} events, {asked} requests, {commits} commits, {processes} processes",
+        "{} simulations from seed {first} in {:.1} s: {events} events, {asked} requests, {commits} commits, {processes} processes",
+        next.load(Ordering::SeqCst).saturating_sub(first).min(runs),
         began.elapsed().as_secs_f64()
     );
     if let Some((seed, what)) = failures.into_iter().min_by_key(|(seed, _)| *seed) {

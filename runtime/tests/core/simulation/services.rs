@@ -273,9 +273,9 @@ impl Services {
         }
     }
 
-    fn perform(&self, number: usize) -> HttpAnswer {
-        let now = self.clock.steady();
-        self.state().perform(number, now)
+    /// A request arrives when it does, though the process stands still meanwhile.
+    fn perform(&self, number: usize, arrives: Timestamp) -> HttpAnswer {
+        self.state().perform(number, arrives)
     }
 
     fn verdict(&self, number: usize, verdict: Verdict) {
@@ -290,10 +290,11 @@ impl Transport for Services {
             if self.power.passes(Point::Request) {
                 std::future::pending::<()>().await;
             }
+            let arrives = self.clock.steady() + Duration::from_millis(there);
             self.wait(there).await;
             let result = match fault {
                 Fault::None => {
-                    let answer = self.perform(number);
+                    let answer = self.perform(number, arrives);
                     let verdict = match answer.status {
                         409 => Verdict::Refused,
                         _ => Verdict::Done,
@@ -304,7 +305,7 @@ impl Transport for Services {
                 Fault::NotConnected => (Err(TransportError::NotConnected("refused".to_owned())), Verdict::NotDone),
                 Fault::Silence { slow, effect, late } => {
                     if effect {
-                        drop(self.perform(number));
+                        drop(self.perform(number, arrives));
                     }
                     if late {
                         let at = self.clock.steady() + Duration::from_secs(self.state().dice.within(1, 120));
@@ -317,7 +318,7 @@ impl Transport for Services {
                 }
                 Fault::Status { status, effect } => {
                     if effect {
-                        drop(self.perform(number));
+                        drop(self.perform(number, arrives));
                     }
                     let verdict = match status {
                         401 | 425 | 429 => Verdict::NotDone,
@@ -334,7 +335,7 @@ impl Transport for Services {
                     (Ok(answer), Verdict::NotDone)
                 }
                 Fault::Nonsense { kind } => {
-                    drop(self.perform(number));
+                    drop(self.perform(number, arrives));
                     let deep;
                     let body = match kind {
                         0 => r#"{"data":{"id":[1]}}"#,

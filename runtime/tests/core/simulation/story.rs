@@ -96,6 +96,9 @@ pub(super) struct Story {
     pub(super) process: u32,
     pub(super) jumps: bool,
     over: bool,
+    /// The flows that somebody paused, and the one of which nobody knows whether it was written.
+    paused: BTreeSet<String>,
+    unsure: Option<String>,
     /// Runs that were tried again by hand, with force.
     pub(super) forced: BTreeSet<String>,
     /// Runs that somebody did anything to.
@@ -147,6 +150,8 @@ impl Story {
             process: 0,
             jumps,
             over: false,
+            paused: BTreeSet::new(),
+            unsure: None,
             forced: BTreeSet::new(),
             touched: BTreeSet::new(),
         }
@@ -252,6 +257,14 @@ impl Story {
         self.trace.say(|| format!("--- process {} begins", self.process));
         let engine = Engine::start(Arc::clone(&store), self.live_flows(), world, self.options.clone())
             .map_err(|error| format!("the engine does not start: {error}"))?;
+        let unsure = self.unsure.take();
+        for flow in &self.flows {
+            let paused = engine.paused_since(&flow.id).is_some();
+            if paused != self.paused.contains(&flow.id) && unsure.as_ref() != Some(&flow.id) {
+                return Err(format!("{} is {}paused after a start", flow.id, if paused { "" } else { "not " }));
+            }
+            if paused { self.paused.insert(flow.id.clone()) } else { self.paused.remove(&flow.id) };
+        }
         while self.actions > 0 {
             self.actions -= 1;
             if let Some(end) = self.act(&engine).await? {
@@ -524,7 +537,16 @@ impl Story {
         let candidates: Vec<usize> = (0..self.flows.len() - 1).filter(|at| !self.flows[*at].by_clock()).collect();
         let flow = self.flows[*self.dice.pick(&candidates)].id.clone();
         let paused = engine.paused_since(&flow).is_some();
+        self.unsure = Some(flow.clone());
         let done = if paused { self.drive(engine.resume(&flow)).await? } else { self.drive(engine.pause(&flow)).await? };
+        if done.is_ok() {
+            self.unsure = None;
+            if !paused && done == Ok(true) {
+                self.paused.insert(flow.clone());
+            } else if paused {
+                self.paused.remove(&flow);
+            }
+        }
         self.trace.say(|| format!("{} {flow}: {done:?}", if paused { "resume" } else { "pause" }));
         Ok(())
     }
