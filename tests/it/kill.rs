@@ -158,8 +158,7 @@ fn what_was_accepted_is_finished_and_made_once_after_fifty_times_kill_9() {
 
     // What can be repeated is done, and made once.
     let (mix, gamble) = (all_runs(&daemon, "mix"), all_runs(&daemon, "gamble"));
-    let done: BTreeSet<&str> =
-        mix.iter().filter(|run| run["status"] == "done").filter_map(|run| run["event"].as_str()).collect();
+    let done: BTreeSet<&str> = mix.iter().filter(|run| run["status"] == "done").filter_map(|run| run["event"].as_str()).collect();
     for id in &accepted {
         assert!(done.contains(format!("evt_{id}").as_str()), "evt_{id} was answered with 200, and is not done");
     }

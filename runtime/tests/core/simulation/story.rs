@@ -263,7 +263,11 @@ impl Story {
             if paused != self.paused.contains(&flow.id) && unsure.as_ref() != Some(&flow.id) {
                 return Err(format!("{} is {}paused after a start", flow.id, if paused { "" } else { "not " }));
             }
-            if paused { self.paused.insert(flow.id.clone()) } else { self.paused.remove(&flow.id) };
+            if paused {
+                self.paused.insert(flow.id.clone())
+            } else {
+                self.paused.remove(&flow.id)
+            };
         }
         while self.actions > 0 {
             self.actions -= 1;
