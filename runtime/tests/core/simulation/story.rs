@@ -602,8 +602,7 @@ impl Story {
                 break;
             }
         }
-        // What is told of the last deaths.
-        self.power.idle().await;
-        Ok(())
+        // What is told of the last deaths, be it together.
+        self.pass(engine, SignedDuration::from_mins(30)).await
     }
 }
