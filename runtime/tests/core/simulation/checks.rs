@@ -159,13 +159,8 @@ impl Story {
             let run = by_event.get(&(id, flow.id.as_str())).and_then(|runs| runs.first());
             let is_dropped = dropped.contains(&flow.id);
             match (run, asks) {
-<<<<<<< HEAD
                 // That a pause kept it from the flow is kept with it.
                 (None, false) if is_dropped == (matches && !asks) => {}
-=======
-                // What a pause kept away is noted too.
-                (None, false) if !is_dropped || config.paused.contains(&flow.id) => {}
->>>>>>> 29f77c8 (simulation: deaths that are announced together, pauses that are noted; kill: the same)
                 // What does not fit has no keys, so no limit holds it back.
                 (None, true) if is_dropped && !plan.limits.is_empty() && sent.fits => {}
                 (Some(run), true) if !is_dropped => {
