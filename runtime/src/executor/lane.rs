@@ -181,7 +181,10 @@ impl Lane {
     pub(super) fn next(&mut self, now: Timestamp) -> Option<Timestamp> {
         if let Some(open) = self.circuit.open().cloned() {
             let waits = !self.parked.is_empty() || !self.jobs.is_empty();
-            return (waits && !open.probing).then_some(open.next_probe);
+            if open.probing || open.next_probe > now {
+                return (waits && !open.probing).then_some(open.next_probe);
+            }
+            // It is time for a probe: what it still waits for is the rate, or the patience that the service asked for.
         }
         if self.jobs.is_empty() {
             return None;

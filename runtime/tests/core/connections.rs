@@ -440,3 +440,20 @@ async fn states_leave_a_fifth_of_the_quota_for_actions() {
     let after = life.sent().iter().filter(|(_, name)| name == "door").count();
     assert!(after > reads && life.statuses(&runs).await == counted(&[("done", 14)]));
 }
+
+#[tokio::test]
+async fn a_probe_that_has_to_wait_for_the_rate_is_sent_behind_that() {
+    let mut life = Life::new(|| {
+        with(one_flow(Effect::Set), &["svc"], |svc| svc.plan.api.limit = Some(RateLimit { count: 8, per_ms: 2_000 }))
+    });
+    life.bench.service.always("act", Some(Fault::NotConnected));
+    let runs = life.send_many(6).await;
+    life.bench.pass(Duration::from_secs(30)).await;
+    life = life.restart(true).await;
+    life.bench.engine.settled().await;
+    life.bench.service.always("act", None);
+    // After a start nothing is sent for as long as the limit counts, though the new flow.toml wants the connection tried.
+    life.bench.engine.swap((life.live)());
+    life.bench.pass(Duration::from_secs(10)).await;
+    assert_eq!(life.statuses(&runs).await, counted(&[("done", 6)]));
+}
