@@ -250,7 +250,7 @@ def main():
         with open(os.path.join(folder, "flow.toml"), "w") as file:
             file.write(
                 f'[server]\nlisten = "127.0.0.1:{port}"\n[admin]\nlisten = "127.0.0.1:0"\n'
-                '[connections.stripe]\nwebhook_secret = { env = "WHSEC" }\n'
+                '[run]\nflood = 0\n[connections.stripe]\nwebhook_secret = { env = "WHSEC" }\n'
                 f'[connections.sink]\nbase_url = "http://127.0.0.1:{sink.server_port}"\n'
             )
         with open(os.path.join(folder, "sink.flow"), "w") as file:
