@@ -38,20 +38,6 @@ async fn a_pause_before_another_attempt_is_no_longer_for_a_clock_that_is_set_bac
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_tried_after_a_clock_that_is_set_back() {
-    let bench = Bench::new(vec![flow("f", vec![op("set", Effect::Set)])]);
-    bench.service.always("set", Some(Fault::Status(401)));
-    let run = bench.send("evt_1", EVENT).await.runs.remove(0);
-    bench.pass(MINUTE * 10).await;
-    assert_eq!(bench.status(&run).await, "parked");
-    bench.service.always("set", None);
-    bench.jump(-24).await;
-    // No later than the longest time between two tries.
-    bench.pass(MINUTE * 16).await;
-    assert_eq!(bench.status(&run).await, "done");
-}
-
-#[tokio::test]
 async fn a_store_that_refused_is_tried_again_after_a_clock_that_is_set_back() {
     let store = Arc::new(MemoryStore::new().unwrap());
     let bench = Bench::over(
