@@ -60,6 +60,7 @@ pub(super) fn missing(state: &State, params: &Params) -> Result<Json, HttpError>
             return Err(HttpError::not_found(format!("there is no trigger `{trigger}`; there are {}", known.join(", "))));
         }
     }
+    let of_one = connection.is_some();
     let looked = match &id {
         Some(id) => Some(look(state, id)?),
         None => None,
@@ -72,6 +73,11 @@ pub(super) fn missing(state: &State, params: &Params) -> Result<Json, HttpError>
         .filter_map(|name| Some((name, live.connections.get(name)?)))
         // One that nothing comes from cannot have lost anything.
         .filter(|(_, connection)| connection.plan.sources.iter().any(|source| source.webhook.is_some() || source.poll.is_some()))
+        // Whoever asks for an id alone does not ask for what nobody uses.
+        .filter(|(name, connection)| {
+            let asked = Asked { state, name, connection, trigger: None, flows: &live.flows };
+            trigger.is_some() || of_one || live.flows.iter().any(|flow| asked.is_listening(flow))
+        })
         .map(|(name, connection)| {
             let view = shown["connections"].as_array().into_iter().flatten().find(|view| view["name"] == name.as_str());
             let of_it = polls.iter().filter(|((of, _), _)| of == name).map(|((_, source), status)| (source.as_str(), status));
