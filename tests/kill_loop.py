@@ -250,8 +250,6 @@ def main():
         with open(os.path.join(folder, "flow.toml"), "w") as file:
             file.write(
                 f'[server]\nlisten = "127.0.0.1:{port}"\n[admin]\nlisten = "127.0.0.1:0"\n'
-                # More starts in an hour than this are a flood, by which a flow is paused.
-                '[run]\nflood = 10000000\n'
                 '[run]\nflood = 0\n[connections.stripe]\nwebhook_secret = { env = "WHSEC" }\n'
                 f'[connections.sink]\nbase_url = "http://127.0.0.1:{sink.server_port}"\n'
             )
