@@ -218,8 +218,8 @@ pub fn read_source(path: &Path) -> Result<String, ReadError> {
 
 /// How long a file must have been left alone before it is read: editors truncate first and write then.
 const SETTLED: Duration = Duration::from_millis(10);
-/// An empty file was probably just truncated.
-const SETTLED_EMPTY: Duration = Duration::from_millis(60);
+/// An empty file was probably just truncated, by somebody whom a busy machine may keep from writing for a while.
+const SETTLED_EMPTY: Duration = Duration::from_millis(400);
 /// How often a file that keeps changing is looked at before it is left for its next notice.
 const LOOKS: u32 = 12;
 

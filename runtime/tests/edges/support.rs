@@ -192,6 +192,8 @@ pub(crate) fn source(every: Option<Duration>) -> Source {
 /// The connection `acme` with that source.
 pub(crate) fn acme(base: &str, every: Option<Duration>) -> LiveConnection {
     let mut acme = connection("acme", base);
+    // The tests' servers are on this machine, which flow.toml has to name.
+    acme.base_url = Some(base.to_owned());
     acme.plan.sources = vec![source(every)];
     acme.plan.secrets = ["key", "webhook_secret"]
         .map(|name| SecretDecl { name: name.to_owned(), hint: None, for_requests: name == "key", for_webhooks: name != "key" })
