@@ -51,7 +51,7 @@ pub(super) struct ItemReader {
     source: String,
     envelope: EnvelopeReader,
     /// The path that decides the order, where it is not that of the instant.
-    order_by: Option<PathSet>,
+    order_by: Option<(PathSet, usize)>,
     order_format: Option<TimeFormat>,
     by_instant: bool,
     odd: Arc<Odd>,
@@ -63,8 +63,8 @@ impl ItemReader {
         let by_instant = poll.order_by.is_none() || poll.order_by.as_ref() == at;
         let order_by = poll.order_by.as_ref().filter(|_| !by_instant).map(|path| {
             let mut paths = PathSet::default();
-            paths.insert(path);
-            paths
+            let leaf = paths.insert(path);
+            (paths, leaf)
         });
         Self {
             source: source.name.clone(),
@@ -98,7 +98,7 @@ impl ItemReader {
             }
         };
         let order = match &self.order_by {
-            Some(paths) => paths.scan(&payload).ok().and_then(|found| number(&found.value(0), self.order_format)),
+            Some((paths, leaf)) => paths.scan(&payload).ok().and_then(|found| number(&found.value(*leaf), self.order_format)),
             None => read.at.map(|at| Decimal::from(at.as_millisecond())),
         };
         Some(Item { id: read.id, more: Vec::new(), began: None, event_type: read.event_type, at: read.at, order, payload })
@@ -221,8 +221,8 @@ fn number(value: &Value, format: Option<TimeFormat>) -> Option<Decimal> {
 /// Returns what stands at a path of a JSON text, as a text.
 pub(super) fn text_at(json: &str, path: &JsonPath) -> Option<String> {
     let mut paths = PathSet::default();
-    paths.insert(path);
-    match paths.scan(json.as_bytes()).ok()?.value(0) {
+    let leaf = paths.insert(path);
+    match paths.scan(json.as_bytes()).ok()?.value(leaf) {
         Value::Text(text) if !text.is_empty() => Some(text.to_string()),
         Value::Number(number) => Some(number.normalize().to_string()),
         _ => None,
