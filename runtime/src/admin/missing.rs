@@ -82,7 +82,7 @@ pub(super) fn missing(state: &State, params: &Params) -> Result<Json, HttpError>
             let view = shown["connections"].as_array().into_iter().flatten().find(|view| view["name"] == name.as_str());
             let of_it = polls.iter().filter(|((of, _), _)| of == name).map(|((_, source), status)| (source.as_str(), status));
             let asked = Asked { state, name, connection, trigger: trigger.as_deref(), flows: &live.flows };
-            asked.told(view.cloned().unwrap_or_default(), &of_it.collect::<Vec<_>>(), &mut hints)
+            asked.told(view.unwrap_or(&Json::Null), &of_it.collect::<Vec<_>>(), &mut hints)
         })
         .collect();
     let strange = state.engine.delivered(NOWHERE);
@@ -134,7 +134,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn told(&self, view: Json, polls: &[(&str, &PollStatus)], hints: &mut Vec<String>) -> Json {
+    fn told(&self, view: &Json, polls: &[(&str, &PollStatus)], hints: &mut Vec<String>) -> Json {
         let name = self.name;
         let known = self.state.engine.delivered(name);
         let listening: Vec<&str> =
@@ -154,7 +154,7 @@ impl Asked<'_> {
         }
         match (self.trigger, &last) {
             (Some(trigger), Some(last)) => {
-                hints.push(format!("the last {name}.{trigger} came {} by {}: {}", rfc3339(last.at), way(last.via), last.id))
+                hints.push(format!("the last {name}.{trigger} came {} by {}: {}", rfc3339(last.at), way(last.via), last.id));
             }
             (Some(trigger), None) => hints.push(format!("no {name}.{trigger} is known to have come")),
             (None, _) => {}

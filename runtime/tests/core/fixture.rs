@@ -24,7 +24,10 @@ pub(crate) fn path(text: &str) -> JsonPath {
 }
 
 /// A clock that stands until it is told to go on.
-pub(crate) struct ManualClock(Mutex<(Timestamp, Vec<(Timestamp, Waker)>, u64)>);
+pub(crate) struct ManualClock(Mutex<(Timestamp, Sleepers, u64)>);
+
+/// Until when, and whom to wake.
+type Sleepers = Vec<(Timestamp, Waker)>;
 
 impl ManualClock {
     pub(crate) fn new() -> Arc<Self> {

@@ -31,6 +31,9 @@ fn head(event_type: Option<&str>) -> EventHead {
     }
 }
 
+/// A start: what it is of, its key, its flows with what does not fit.
+type Short = (String, String, Vec<(String, Option<String>)>);
+
 /// What the matcher makes of an event, and what a loop makes of it.
 fn compare(matcher: &Matcher, flows: &[Arc<Flow>], draw: &mut Draw, world: &str) -> usize {
     let event_type = draw.one_of(&[Some("happened"), Some("happened"), Some("other"), Some("unknown"), None]);
@@ -49,7 +52,7 @@ fn compare(matcher: &Matcher, flows: &[Arc<Flow>], draw: &mut Draw, world: &str)
     };
     let read = group.read(payload.as_bytes()).unwrap();
     let found = read.starts(&event, &settings, only, &skip);
-    let short = |starts: &[MatchedStart]| -> Vec<(String, String, Vec<(String, Option<String>)>)> {
+    let short = |starts: &[MatchedStart]| -> Vec<Short> {
         let flows = |start: &MatchedStart| start.flows.iter().map(|flow| (flow.flow.id.clone(), flow.misfit.clone())).collect();
         starts.iter().map(|start| (start.identity.clone(), start.key.clone(), flows(start))).collect()
     };

@@ -430,10 +430,8 @@ fn waited(told: &Told) -> Result<(), Wrong> {
     for entry in &told.journal {
         match &entry.what {
             What::Waits(waits) => until = waits.until,
-            What::Woken => {
-                if until.take().is_some_and(|until| entry.at < until) {
-                    return wrong(format!("{} did not wait long enough", told.id()));
-                }
+            What::Woken if until.take().is_some_and(|until| entry.at < until) => {
+                return wrong(format!("{} did not wait long enough", told.id()));
             }
             What::Came(_) => until = None,
             _ => {}
@@ -451,10 +449,8 @@ fn obeyed(told: &Told, touched: &BTreeSet<String>) -> Result<(), Wrong> {
                 not_before = Some(entry.at + SignedDuration::from_millis(i64::try_from(*wait).unwrap()));
             }
             What::Begun(_) => not_before = None,
-            What::Intent if !touched.contains(told.id()) => {
-                if not_before.take().is_some_and(|not_before| entry.at < not_before) {
-                    return wrong(format!("{} did not wait as long as the service asked it to", told.id()));
-                }
+            What::Intent if !touched.contains(told.id()) && not_before.take().is_some_and(|not_before| entry.at < not_before) => {
+                return wrong(format!("{} did not wait as long as the service asked it to", told.id()));
             }
             _ => {}
         }
@@ -535,7 +531,7 @@ fn order_is_kept(told: &[Told], asked: &[Asked], touched: &BTreeSet<String>) -> 
             {
                 return wrong(format!("{} was performed before {other} had ended, which came first", run.id()));
             }
-            last = Some((places.last().unwrap_or(first), run.id()));
+            last = Some((places.next_back().unwrap_or(first), run.id()));
         }
         // By the clock too, as far as it only went forth.
         for pair in runs.windows(2) {

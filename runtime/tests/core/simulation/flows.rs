@@ -39,10 +39,10 @@ pub(super) fn make_up(dice: &mut Dice) -> Vec<Edited> {
     let count = dice.within(1, 3);
     let mut flows: Vec<Edited> = (0..count).map(|number| edited(&format!("f{number}"), dice)).collect();
     if dice.percent(8) {
-        flows.push(by_clock("schedule", dice, |flow, dice| schedule(flow, dice)));
+        flows.push(by_clock("schedule", dice, schedule));
     }
     if dice.percent(8) {
-        flows.push(by_clock("absence", dice, |flow, dice| absence(flow, dice)));
+        flows.push(by_clock("absence", dice, absence));
     }
     flows.push(Edited { id: UNDERTAKER.to_owned(), versions: vec![Arc::new(undertaker())] });
     flows
@@ -181,7 +181,7 @@ impl<'d> Program<'d> {
     }
 
     fn kind(&mut self) -> &'static str {
-        *self.dice.pick(&["read", "set", "keyed", "keyed", "brief", "findable", "findable", "once", "once"])
+        self.dice.pick::<&str>(&["read", "set", "keyed", "keyed", "brief", "findable", "findable", "once", "once"])
     }
 
     fn step(&mut self, name: &str) {
