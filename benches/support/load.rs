@@ -1,27 +1,19 @@
-//! A load of signed webhooks over kept-alive connections, and the bare server that flowd is measured against.
+//! A load of signed webhooks over kept-alive connections.
 
-use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http_body_util::{BodyExt, Full};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::net::TcpStream;
 
 /// The secret that signs the load.
 pub(crate) const SECRET: &str = "whsec_bench_0123456789";
 
 /// Returns the hex HMAC of Stripe's scheme.
-fn sign(at: i64, body: &[u8]) -> String {
+pub(crate) fn sign(at: i64, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any key length is good");
     mac.update(at.to_string().as_bytes());
     mac.update(b".");
@@ -38,13 +30,12 @@ pub(crate) fn charge(number: usize, cents: u64) -> String {
     )
 }
 
-/// Returns whole HTTP requests, signed now.
-pub(crate) fn requests(path: &str, first: usize, count: usize) -> Vec<Vec<u8>> {
+/// Returns whole HTTP requests over so many cents, signed now.
+pub(crate) fn requests(path: &str, first: usize, count: usize, cents: u64) -> Vec<Vec<u8>> {
     let at = jiff::Timestamp::now().as_second();
     (first..first + count)
         .map(|number| {
-            // Below the flows' bound: what is measured is accepting, not what runs afterwards.
-            let body = charge(number, 5_000);
+            let body = charge(number, cents);
             let signature = sign(at, body.as_bytes());
             format!(
                 "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\nstripe-signature: t={at},v1={signature}\r\ncontent-length: {}\r\n\r\n{body}",
@@ -66,21 +57,10 @@ pub(crate) async fn drive(address: SocketAddr, requests: Vec<Vec<u8>>, connectio
     for lane in 0..connections {
         let requests = requests.clone();
         tasks.push(tokio::spawn(async move {
-            let mut stream = TcpStream::connect(address).await.expect("the server listens");
-            stream.set_nodelay(true).expect("a socket option");
-            let mut buffer = vec![0u8; 4096];
+            let mut connection = Connection::open(address).await;
             for request in requests.iter().skip(lane).step_by(connections) {
-                stream.write_all(request).await.expect("the server reads");
-                let mut filled = 0;
-                loop {
-                    let read = stream.read(&mut buffer[filled..]).await.expect("the server answers");
-                    assert!(read > 0, "the server closed the connection");
-                    filled += read;
-                    if complete(&buffer[..filled]) {
-                        break;
-                    }
-                }
-                assert!(buffer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&buffer[..filled]));
+                let answer = connection.send(request).await;
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
             }
         }));
     }
@@ -90,70 +70,39 @@ pub(crate) async fn drive(address: SocketAddr, requests: Vec<Vec<u8>>, connectio
     began.elapsed()
 }
 
+/// A connection that is kept alive.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    /// Opens one.
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("the server listens");
+        stream.set_nodelay(true).expect("a socket option");
+        Self { stream, buffer: vec![0; 4096] }
+    }
+
+    /// Sends a request and returns the answer.
+    pub(crate) async fn send(&mut self, request: &[u8]) -> String {
+        self.stream.write_all(request).await.expect("the server reads");
+        let mut filled = 0;
+        loop {
+            let read = self.stream.read(&mut self.buffer[filled..]).await.expect("the server answers");
+            assert!(read > 0, "the server closed the connection");
+            filled += read;
+            if complete(&self.buffer[..filled]) {
+                return String::from_utf8_lossy(&self.buffer[..filled]).into_owned();
+            }
+        }
+    }
+}
+
 fn complete(answer: &[u8]) -> bool {
     let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
     let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
     let length =
         text.lines().find_map(|line| line.strip_prefix("content-length:")).map_or(0, |value| value.trim().parse().unwrap_or(0));
     answer.len() >= head + 4 + length
-}
-
-type Append = (Bytes, oneshot::Sender<()>);
-
-/// Starts a bare hyper server: the same HMAC, then the body is appended to a file under a shared fdatasync, then 200.
-pub(crate) async fn bare_server(file: &Path) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let (sender, mut receiver) = mpsc::channel::<Append>(4096);
-    let mut file = std::fs::File::create(file).expect("a file");
-    std::thread::spawn(move || {
-        while let Some(first) = receiver.blocking_recv() {
-            let mut batch = vec![first];
-            while let Ok(next) = receiver.try_recv() {
-                batch.push(next);
-            }
-            let bytes: Vec<u8> = batch.iter().flat_map(|(body, _)| body.iter().copied()).collect();
-            file.write_all(&bytes).expect("room on the disk");
-            file.sync_data().expect("a disk that syncs");
-            for (_, done) in batch {
-                if done.send(()).is_err() {
-                    // The connection went away.
-                }
-            }
-        }
-    });
-    tokio::spawn(async move {
-        loop {
-            let Ok((stream, _)) = listener.accept().await else { return };
-            if stream.set_nodelay(true).is_err() {
-                return;
-            }
-            let sender = sender.clone();
-            tokio::spawn(async move {
-                let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-                    let sender = sender.clone();
-                    async move {
-                        let header = request
-                            .headers()
-                            .get("stripe-signature")
-                            .and_then(|value| value.to_str().ok())
-                            .unwrap_or("")
-                            .to_owned();
-                        let body = request.into_body().collect().await?.to_bytes();
-                        let part = |key: &str| header.split(',').find_map(|item| item.strip_prefix(key)).unwrap_or("").to_owned();
-                        let good = sign(part("t=").parse().unwrap_or(0), &body) == part("v1=");
-                        let (done, wait) = oneshot::channel();
-                        if good && sender.send((body, done)).await.is_ok() && wait.await.is_ok() {
-                            return Ok::<_, hyper::Error>(Response::new(Full::new(Bytes::from_static(b"{\"received\":true}"))));
-                        }
-                        let mut refused = Response::new(Full::new(Bytes::new()));
-                        *refused.status_mut() = hyper::StatusCode::UNAUTHORIZED;
-                        Ok(refused)
-                    }
-                });
-                drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
-            });
-        }
-    });
-    address
 }

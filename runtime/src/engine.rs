@@ -81,6 +81,9 @@ impl Default for EngineOptions {
     }
 }
 
+/// How long it may take to sort in what is promised when the engine stops.
+const SORTING: Duration = Duration::from_secs(5);
+
 /// So many pauses of a flow that are over are remembered.
 const MOST_PAUSES: usize = 64;
 
@@ -111,6 +114,8 @@ pub(crate) struct Shared {
     pub(crate) first_event: u64,
     current: RwLock<Arc<Current>>,
     queue: Mutex<Queue>,
+    /// So many runs are on their way into the queue.
+    arriving: Arc<AtomicUsize>,
     /// What starts flows without an event from outside.
     pub(crate) clockwork: Clockwork,
     /// What was said of flows in the log a moment ago.
@@ -160,6 +165,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(options.concurrency)),
             flood: AtomicU32::new(options.flood),
+            arriving: Arc::default(),
             clockwork: Clockwork::default(),
             said: Mutex::default(),
             causing: AtomicUsize::new(0),
@@ -266,6 +272,10 @@ impl Engine {
                 tracing::warn!(steps = shared.queue().in_flight(), "stopped with steps in flight; the next start goes on from their intent");
             }
         }
+        // What is promised is sorted in, where the disk lets it; otherwise the next start does that.
+        if !shared.catch_up(SORTING).await {
+            tracing::warn!("stopped before all accepted events were sorted into the store; the next start goes on with that");
+        }
         // Nothing writes to the store any more when this returns.
         let tasks = std::mem::take(&mut *locked(&shared.tasks));
         tasks.iter().for_each(JoinHandle::abort);
@@ -288,6 +298,8 @@ impl Engine {
 
     /// Returns when nothing is left to do until an instant to come: for tests with a clock of their own.
     pub async fn settled(&self) {
+        // What cannot be sorted in now starts nothing now.
+        drop(self.shared.store.caught_up().await);
         self.shared.settled.wait().await;
     }
 }
@@ -299,6 +311,22 @@ impl Shared {
 
     pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
         locked(&self.queue)
+    }
+
+    /// Returns when the store has sorted in what was accepted before, or after so long. Tells whether it has.
+    pub(crate) async fn catch_up(&self, longest: Duration) -> bool {
+        let until = self.world.clock.now().checked_add(longest).unwrap_or(Timestamp::MAX);
+        tokio::select! {
+            biased;
+            caught_up = self.store.caught_up() => caught_up.is_ok(),
+            () = self.world.clock.sleep_until(until) => false,
+        }
+    }
+
+    /// Tells whether as many runs wait for their turn as may.
+    pub(crate) fn is_full(&self) -> bool {
+        let queued = self.queue().queued();
+        queued + self.arriving.load(Ordering::SeqCst) >= self.options.queue
     }
 
     /// Tells the executor that something changed.

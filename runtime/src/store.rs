@@ -11,10 +11,14 @@ mod birth;
 mod book;
 mod disk;
 mod flood;
+mod health;
 mod in_turns;
+mod inbox;
+mod lobby;
 mod memory;
 mod meters;
 mod migrate;
+mod perform;
 mod prune;
 mod put;
 mod query;
@@ -23,6 +27,7 @@ mod redb;
 mod replay;
 mod tables;
 mod turns;
+mod whole;
 mod writer;
 
 use std::sync::Arc;
@@ -41,11 +46,12 @@ pub use book::{Before, BookChange, BookKey, BookRow, DueRows};
 pub(crate) use book::{STARTS, starts_key};
 pub use disk::{Disk, OpenFile};
 pub use in_turns::Pace;
+pub use inbox::seen::Hold;
 pub use memory::{Faults, MemoryStore};
 pub use meters::{MeterChange, MeterKind, MeterRow};
 pub use records::{
-    AcceptBatch, AcceptedEvent, EventQuery, Follows, FollowsFrom, Missed, NewEvent, NewRun, NewStart, Pruned, ReplayBatch,
-    ReplayStart, Replayed, RunHead, RunQuery, RunUpdate,
+    AcceptBatch, AcceptedEvent, After, EventQuery, Follows, FollowsFrom, Missed, NewEvent, NewRun, NewStart, Pruned, ReplayBatch,
+    ReplayStart, Replayed, RunHead, RunQuery, RunUpdate, TakenIn,
 };
 pub use records::{Admission, AwaitKind, AwaitedBy, PruneBite, PruneFrom, StoredEvent, Turn, Waiting};
 pub use redb::RedbStore;
@@ -103,6 +109,25 @@ pub trait Store: Send + Sync {
     /// known already is left out, and said so. Fails with [`StoreError::Conflict`], changing nothing, where a row of the
     /// book is not what a change of it expects.
     fn accept(&self, batch: AcceptBatch) -> BoxFuture<'static, Result<Vec<AcceptedEvent>, StoreError>>;
+    /// Returns the right to take events of a connection in. It is asked for before it is looked whether they are known.
+    fn hold(&self, connection: &str, ids: &[&str]) -> Hold {
+        let _ = (connection, ids);
+        Hold::default()
+    }
+    /// Takes events in as [`Store::accept`] does, and does `after` when it is decided what became of them. It may be ready
+    /// before that, as soon as they are durable, where they are new and nothing of the batch has to be decided at once.
+    fn take_in(&self, batch: AcceptBatch, hold: Hold, after: After) -> BoxFuture<'static, Result<TakenIn, StoreError>> {
+        let accepted = self.accept(batch);
+        Box::pin(async move {
+            let accepted = after(accepted.await);
+            drop(hold);
+            accepted.map(TakenIn::Applied)
+        })
+    }
+    /// Returns when all that was durable before can be read.
+    fn caught_up(&self) -> BoxFuture<'static, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
     /// Extends journals. Fails with [`StoreError::Conflict`], changing nothing, where a run has other entries by now.
     fn update(&self, runs: Vec<RunUpdate>) -> BoxFuture<'static, Result<(), StoreError>>;
     /// Extends journals, and takes in what follows from that, in one transaction. Fails as [`Store::update`] and
@@ -143,6 +168,10 @@ pub trait Store: Send + Sync {
 
     /// Returns an event by its number.
     fn event(&self, seq: u64) -> Result<Option<StoredEvent>, StoreError>;
+    /// Returns the number of the event of a connection with this id.
+    fn event_seq(&self, connection: &str, id: &str) -> Result<Option<u64>, StoreError> {
+        Ok(self.event_seqs(id)?.into_iter().find(|(known, _)| known == connection).map(|(_, seq)| seq))
+    }
     /// Returns the numbers of the events with this id, one per connection.
     fn event_seqs(&self, id: &str) -> Result<Vec<(String, u64)>, StoreError>;
     /// Returns events, newest first.

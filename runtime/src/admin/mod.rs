@@ -72,6 +72,8 @@ impl Admin {
     async fn answer(&self, request: Request<Incoming>) -> Result<Answer, HttpError> {
         let (head, body) = request.into_parts();
         self.guard.check(&head)?;
+        // Whoever saw an event answered finds it.
+        self.state.engine.caught_up().await;
         let path = head.uri.path().to_owned();
         let query = head.uri.query().map(str::to_owned);
         let is_read = matches!(head.method, Method::GET | Method::HEAD);

@@ -2,10 +2,12 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flow_plan::Flow;
+use futures_util::FutureExt;
 use jiff::Timestamp;
 
 use super::announce::{self, DEEPEST};
@@ -22,13 +24,13 @@ use crate::limit::Limited;
 use crate::matcher::{Group, MatchedFlow, MatchedStart};
 use crate::run::{Run, apply};
 use crate::store::{
-    AcceptBatch, AcceptedEvent, Admission, BookChange, BookKey, Follows, LOOPS, Missed, NewEvent, NewRun, NewStart, StoreError,
-    StoredEvent, WAS_PAUSED,
+    AcceptBatch, AcceptedEvent, Admission, After, BookChange, BookKey, Follows, LOOPS, Missed, NewEvent, NewRun, NewStart,
+    StoreError, StoredEvent, TakenIn, WAS_PAUSED,
 };
 
 impl Engine {
     /// Takes events of a connection in, with the cursor of the poll that found them: all in one transaction. When it
-    /// returns they are durable, with the runs they start.
+    /// returns they are durable, with the runs they start. Of these those are named that were begun by then.
     ///
     /// # Errors
     /// Where they cannot be taken in; nothing of them is remembered then.
@@ -81,15 +83,13 @@ pub(crate) async fn take_in(
     if shared.is_stopping() {
         return Err(AcceptError::Stopping.into());
     }
-    if !events.is_empty() && shared.queue().queued() >= shared.options.queue {
+    if !events.is_empty() && shared.is_full() {
         return Err(AcceptError::QueueFull.into());
     }
-    let shared = Arc::clone(shared);
-    let connection = connection.to_owned();
-    // A task of its own: a sender that goes away must not part the commit from what follows it.
-    let accepting = tokio::spawn(async move { accept(&shared, &connection, events, cursor, book).await });
-    accepting.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "taking events in failed");
+    // A bug in reading one event ends nothing but that.
+    let accepting = AssertUnwindSafe(accept(shared, connection, events, cursor, book)).catch_unwind();
+    accepting.await.unwrap_or_else(|_| {
+        tracing::error!("taking events in failed: this is a bug of ours");
         Err(AcceptError::Store("an internal error".to_owned()).into())
     })
 }
@@ -116,6 +116,13 @@ impl Prepared {
             shared.delivered.took_in(&event.connection, &event.triggers, delivery);
         }
     }
+
+    /// Lets go of what is the store's matter: the payload hangs on the buffer that it was read into.
+    fn lighten(&mut self) {
+        self.new.event.payload = bytes::Bytes::new();
+        self.new.starts = Vec::new();
+        self.follows.iter_mut().for_each(Self::lighten);
+    }
 }
 
 async fn accept(
@@ -125,6 +132,12 @@ async fn accept(
     cursor: Option<(String, Cursor)>,
     book: Vec<BookChange>,
 ) -> Result<Vec<Accepted>, Refused> {
+    // Held until it is decided about them: what else comes in of the same events meanwhile is known as such.
+    let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
+    let hold = shared.store.hold(connection, &ids);
+    if hold.is_contested() {
+        shared.store.caught_up().await?;
+    }
     let current = shared.current();
     let received_at = shared.world.clock.now();
     let mut prepared = Vec::with_capacity(events.len());
@@ -144,15 +157,51 @@ async fn accept(
         return Ok(prepared.into_iter().map(|event| Accepted { id: event.id, duplicate: true, runs: Vec::new() }).collect());
     }
     let batch = batch_of(&prepared, connection, cursor.clone(), book)?;
-    let accepted = shared.store.accept(batch).await.map_err(|error| {
-        // The commit may have reached the disk although it failed: then its runs are found there.
-        shared.rescan.store(true, Ordering::SeqCst);
-        Refused::from(error)
-    })?;
-    if let Some((source, cursor)) = cursor {
-        locked(&shared.cursors).insert((connection.to_owned(), source), cursor);
+    let ids: Vec<String> = prepared.iter().map(|event| event.id.clone()).collect();
+    let after = follow(shared, connection, prepared, cursor);
+    Ok(match shared.store.take_in(batch, hold, after).await? {
+        TakenIn::Applied(accepted) => accepted,
+        // What they start begins when the store has sorted them in.
+        TakenIn::Durable => ids.into_iter().map(|id| Accepted { id, duplicate: false, runs: Vec::new() }).collect(),
+    })
+}
+
+/// What is done when the store has decided about events. A sender that goes away does not part the one from the other.
+fn follow(shared: &Arc<Shared>, connection: &str, mut prepared: Vec<Prepared>, cursor: Option<(String, Cursor)>) -> After {
+    prepared.iter_mut().for_each(Prepared::lighten);
+    let begins = prepared.iter().flat_map(|event| &event.jobs).map(Vec::len).sum();
+    let arriving = Arriving::new(&shared.arriving, begins);
+    let connection = connection.to_owned();
+    // The engine may be gone when the store comes to it: then the next start finds the runs.
+    let shared = Arc::downgrade(shared);
+    Box::new(move |accepted| {
+        let _arriving = arriving;
+        let Some(shared) = shared.upgrade() else { return Ok(Vec::new()) };
+        let accepted = accepted.inspect_err(|_| {
+            // The commit may have reached the disk although it failed: then its runs are found there.
+            shared.rescan.store(true, Ordering::SeqCst);
+        })?;
+        if let Some((source, cursor)) = cursor {
+            locked(&shared.cursors).insert((connection, source), cursor);
+        }
+        Ok(settle(&shared, prepared, accepted))
+    })
+}
+
+/// Runs that are on their way into the queue.
+struct Arriving(Arc<AtomicUsize>, usize);
+
+impl Arriving {
+    fn new(all: &Arc<AtomicUsize>, count: usize) -> Self {
+        all.fetch_add(count, Ordering::SeqCst);
+        Self(Arc::clone(all), count)
     }
-    Ok(settle(shared, prepared, accepted))
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::SeqCst);
+    }
 }
 
 /// Returns what is written for events.
@@ -415,9 +464,8 @@ impl About {
 }
 
 fn known_event(shared: &Shared, connection: &str, id: &str) -> Result<Option<StoredEvent>, StoreError> {
-    let seqs = shared.store.event_seqs(id)?;
-    match seqs.into_iter().find(|(known, _)| known == connection) {
-        Some((_, seq)) => shared.store.event(seq),
+    match shared.store.event_seq(connection, id)? {
+        Some(seq) => shared.store.event(seq),
         None => Ok(None),
     }
 }

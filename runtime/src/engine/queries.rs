@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -67,7 +68,17 @@ pub struct Stats {
     pub dead: u64,
 }
 
+/// Whoever asks waits no longer for what was accepted just now.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 impl Engine {
+    /// Returns when all that was answered before can be read; at the latest after a while, where the disk is slow.
+    pub async fn caught_up(&self) {
+        if !self.shared.catch_up(PATIENCE).await {
+            tracing::debug!("what was accepted just now is not sorted into the store yet");
+        }
+    }
+
     /// Returns events, newest first.
     ///
     /// # Errors

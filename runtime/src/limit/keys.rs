@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flow_plan::{Env, Expr, Flow, JsonPath, Value};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::eval::{Scope, eval};
 use crate::journal::Start;
@@ -32,7 +33,7 @@ pub struct Limited {
 }
 
 /// A key of a limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitKey {
     /// Equal for equal values.
     pub hash: [u8; 16],

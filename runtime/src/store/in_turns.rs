@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::backend::Backend;
-use super::writer::{Job, Turns, commit};
+use super::writer::{Job, Turns, Work, commit};
 
 /// Decides when a store is written that has no thread.
 pub trait Pace: Send + Sync {
@@ -60,20 +60,21 @@ impl<B: Backend> InTurns<B> {
             for _ in 0..gives_way {
                 tokio::task::yield_now().await;
             }
-            let jobs: Vec<Job> = {
+            let jobs: Vec<Work> = {
                 let mut waiting = self.waiting();
                 let count = most.max(1).min(waiting.jobs.len());
                 waiting.written = count > 0;
-                waiting.jobs.drain(..count).collect()
+                waiting.jobs.drain(..count).map(Work::Job).collect()
             };
             if jobs.is_empty() {
                 return;
             }
-            commit(&*self.backend, jobs, &self.turns, |committed| {
+            let left = commit(&*self.backend, jobs, &self.turns, |committed| {
                 if committed.is_ok() {
                     self.pace.committed();
                 }
             });
+            debug_assert!(left.is_empty(), "jobs are answered, whatever becomes of them");
         }
     }
 }

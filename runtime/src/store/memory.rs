@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use super::StoreError;
 use super::backend::{Backend, Each, Read, Write};
 use super::in_turns::Pace;
-use super::writer::{Db, store_over_db};
+use super::whole::store_over_db;
+use super::writer::Db;
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 

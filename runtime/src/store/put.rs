@@ -5,14 +5,19 @@ use flow_plan as plan;
 use super::backend::Write;
 use super::records::{RunHead, Turn};
 use super::tables::{self, number_at};
-use super::{StoreError, alarms, awaited, query, turns};
+use super::{StoreError, alarms, awaited, turns};
 use crate::journal::Entry;
 use crate::run::Status;
 
-/// Writes the head of a run and new entries, and keeps the indexes in step. Runs that get their turn by it are added to
-/// `woken`.
-pub(super) fn put_run(to: &mut dyn Write, head: &RunHead, entries: &[Entry], woken: &mut Vec<Turn>) -> Result<(), StoreError> {
-    let old = query::run(to, &head.id)?;
+/// Writes the head of a run and new entries, and keeps the indexes in step; `old` is its head until now. Runs that get their
+/// turn by it are added to `woken`.
+pub(super) fn put_run(
+    to: &mut dyn Write,
+    old: Option<RunHead>,
+    head: &RunHead,
+    entries: &[Entry],
+    woken: &mut Vec<Turn>,
+) -> Result<(), StoreError> {
     put_unlimited(to, old.as_ref(), head, entries)?;
     let Some(old) = old.filter(|old| old.waits.limited || head.waits.limited) else { return Ok(()) };
     // One that was dead takes its place in the line again, so that it may have to wait.
@@ -111,13 +116,17 @@ fn count_waiting(to: &mut dyn Write, change: i64) -> Result<(), StoreError> {
     to.put(&key, &count.saturating_add_signed(change).to_be_bytes())
 }
 
-/// Keeps a plan, where a run began with it and it is not there yet.
-pub(super) fn put_plan(to: &mut dyn Write, flow: &plan::Flow) -> Result<(), StoreError> {
+/// Keeps a plan, where a run began with it and it is not there yet. Returns whether it is there now.
+pub(super) fn put_plan(to: &mut dyn Write, flow: &plan::Flow) -> Result<bool, StoreError> {
     let key = tables::plan(&flow.hash);
-    if !to.has(&key)? && to.has(&tables::plan_runs(&flow.hash))? {
+    if to.has(&key)? {
+        return Ok(true);
+    }
+    let begun = to.has(&tables::plan_runs(&flow.hash))?;
+    if begun {
         to.put(&key, &encode(flow)?)?;
     }
-    Ok(())
+    Ok(begun)
 }
 
 /// Counts the runs that are kept of a plan. Returns how many there are now.

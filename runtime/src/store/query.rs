@@ -19,6 +19,10 @@ pub(super) fn event(from: &(impl Read + ?Sized), seq: u64) -> Result<Option<Stor
     from.get(&tables::event(seq))?.map(|bytes| decode_event(&bytes)).transpose()
 }
 
+pub(super) fn event_seq(from: &dyn Read, connection: &str, id: &str) -> Result<Option<u64>, StoreError> {
+    Ok(from.get(&tables::event_index(id, connection))?.and_then(|seq| number_at(&seq, 0)))
+}
+
 pub(super) fn event_seqs(from: &dyn Read, id: &str) -> Result<Vec<(String, u64)>, StoreError> {
     let prefix = Key::of(b'i').text(id);
     let mut found = Vec::new();

@@ -8,9 +8,10 @@ use flow_plan::FieldShape;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::StoreError;
 use super::book::BookChange;
 use super::meters::MeterChange;
-use crate::event::{Cursor, Difference, Origin, Via};
+use crate::event::{Accepted, Cursor, Difference, Origin, Via};
 use crate::journal::{Entry, EventHead};
 use crate::limit::Limited;
 use crate::run::{Death, Status};
@@ -364,6 +365,19 @@ pub struct AcceptedEvent {
     pub raised: Vec<Difference>,
     /// There is something to be announced that is not announced with it.
     pub notices: bool,
+}
+
+/// What follows upon events that were taken in, or were not: done when the store has decided about them, whether or not
+/// anybody still waits for that.
+pub type After = Box<dyn FnOnce(Result<Vec<AcceptedEvent>, StoreError>) -> Result<Vec<Accepted>, StoreError> + Send>;
+
+/// How far events have come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TakenIn {
+    /// They are new, and durable. What they start is decided behind this.
+    Durable,
+    /// The store has them, or had them before.
+    Applied(Vec<Accepted>),
 }
 
 /// New entries of a run.

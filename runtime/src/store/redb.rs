@@ -10,8 +10,9 @@ use redb::{BackendError, Database, Durability, ReadableDatabase, ReadableTable, 
 use super::backend::{Backend, Each, Read, Write};
 use super::disk::{Disk, Folder, OpenFile, failed};
 use super::in_turns::Pace;
-use super::writer::{Db, store_over_db};
-use super::{StoreError, VERSION, birth, migrate, tables};
+use super::whole::store_over_db;
+use super::writer::Db;
+use super::{StoreError, VERSION, birth, inbox, migrate, tables};
 
 const TABLE: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("flow");
 /// The name of the file.
@@ -52,7 +53,9 @@ impl RedbStore {
     /// # Errors
     /// As [`RedbStore::open`].
     pub fn on(disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::new(Redb::on(disk)?)? })
+        let redb = Redb::on(Arc::clone(&disk))?;
+        let inbox = inbox::Open::on(&*disk, &redb)?;
+        Ok(Self { db: Db::with_inbox(redb, inbox)? })
     }
 
     /// As [`RedbStore::open_in_turns`], on a disk of any kind.
@@ -60,7 +63,10 @@ impl RedbStore {
     /// # Errors
     /// As [`RedbStore::open`].
     pub fn on_in_turns(disk: Arc<dyn Disk>, pace: Arc<dyn Pace>) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::in_turns(Arc::new(Redb::on(disk)?), pace) })
+        let redb = Redb::on(Arc::clone(&disk))?;
+        // What is left there is sorted in; it is not written to without a thread.
+        inbox::Open::on(&*disk, &redb)?;
+        Ok(Self { db: Db::in_turns(Arc::new(redb), pace) })
     }
 }
 

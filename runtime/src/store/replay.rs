@@ -1,8 +1,8 @@
 //! Starts by events that are in the store already.
 
 use super::backend::Write;
+use super::perform::begin_runs;
 use super::records::{Admission, ReplayBatch, ReplayStart, Replayed};
-use super::writer::begin_runs;
 use super::{StoreError, put, query, tables};
 
 pub(super) fn replay(to: &mut dyn Write, batch: &ReplayBatch) -> Result<Vec<Replayed>, StoreError> {

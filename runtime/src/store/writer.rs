@@ -1,22 +1,24 @@
 //! The writer: one thread, one transaction for all that waits.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::backend::{Backend, Read, Write};
-use super::flood::Starts;
+use super::backend::{Backend, Read};
+use super::health::{Health, TRY_EVERY};
 use super::in_turns::{InTurns, Pace};
-use super::put::{encode, put_plan, put_run, put_unlimited};
-use super::records::{
-    AcceptBatch, AcceptedEvent, Admission, AwaitKind, FollowsFrom, NewEvent, NewStart, PruneBite, Pruned, ReplayBatch, Replayed,
-    RunUpdate, Turn,
-};
-use super::{AlarmKey, PausedBy, StoreError, admit, alarms, awaited, book, meters, prune, query, replay, tables, turns};
+use super::inbox::log::Log;
+use super::inbox::seen::{Hold, Seen};
+use super::inbox::{self, Applied, Arrival, Durable, New, Taken};
+use super::lobby::{Lobby, Portion, Shut, Waits};
+use super::perform::{Known, Operation, Reply, perform};
+use super::records::{AcceptBatch, AcceptedEvent, After, PruneBite, Pruned, ReplayBatch, Replayed, RunUpdate, TakenIn, Turn};
+use super::{AlarmKey, StoreError, alarms, prune};
+use crate::event::Accepted;
 use crate::world::BoxFuture;
 
 /// At most so many operations share one transaction.
@@ -25,47 +27,116 @@ const MOST_IN_ONE: usize = 1024;
 const MOST_WAITING: usize = 8192;
 /// How long a transaction waits for the writes that it shared the last one with.
 const GATHER: Duration = Duration::from_micros(250);
+/// How long events that are durable in the inbox, and begin nothing, may wait to be sorted in.
+const LAG: Duration = Duration::from_millis(20);
 
 /// A store over a backend: readers go to the backend at once, writers through the thread.
 pub(super) struct Db<B> {
     pub(super) backend: Arc<B>,
-    jobs: Option<SyncSender<Job>>,
-    trouble: Arc<Mutex<Option<StoreError>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    at_once: bool,
-    in_turns: Option<Arc<InTurns<B>>>,
+    how: How<B>,
+    health: Arc<Health>,
     turns: Arc<Turns>,
+    /// The events that are on their way in.
+    seen: Arc<Seen>,
+}
+
+/// Who writes.
+enum How<B> {
+    /// Whoever wants it, at once.
+    AtOnce,
+    /// A task, when it is let.
+    InTurns(Arc<InTurns<B>>),
+    Threads(Threads),
+}
+
+/// The thread that writes the store, and the one that appends to the inbox.
+struct Threads {
+    lobby: Arc<Lobby<Work>>,
+    inbox: Option<Inbox>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Inbox {
+    lobby: Arc<Lobby<Arrival>>,
+    applied: Arc<Applied>,
+    longest: usize,
+    appender: Mutex<Option<JoinHandle<Log>>>,
 }
 
 /// Runs that got their turn in a transaction that is committed, until somebody asks.
 pub(super) type Turns = Mutex<Vec<Turn>>;
 
-enum Operation {
-    Accept(Box<AcceptBatch>),
-    Update(Vec<RunUpdate>),
-    UpdateAndAccept(Vec<RunUpdate>, Box<AcceptBatch>),
-    Pause(String, Option<Timestamp>),
-    Prune(prune::Found),
-    /// A run has looked through the events before its wait: with so many entries it only waits from here on.
-    Settle(String, u32),
-    Offered(Vec<u64>),
-    /// A run with so many entries, which its throttle held back, is to begin.
-    BeginHeld(String, u32, Timestamp),
-    Replay(Box<ReplayBatch>),
-    EndAlarm(AlarmKey),
+/// What the writer has to do.
+pub(super) enum Work {
+    Job(Job),
+    /// Events that the inbox has.
+    Taken(Box<Taken>),
 }
 
-enum Reply {
-    Held(Option<Timestamp>),
-    Nothing,
-    Accepted(Vec<AcceptedEvent>),
-    Pruned(Pruned),
-    Replayed(Vec<Replayed>),
-}
-
+/// An operation, and who waits for it.
 pub(super) struct Job {
     operation: Operation,
-    reply: oneshot::Sender<Result<Reply, StoreError>>,
+    answer: Answer,
+    /// The events that it takes in.
+    _hold: Hold,
+}
+
+enum Answer {
+    To(oneshot::Sender<Result<Reply, StoreError>>),
+    After(After, oneshot::Sender<Result<Vec<Accepted>, StoreError>>),
+}
+
+impl Job {
+    fn new(operation: Operation) -> (Self, oneshot::Receiver<Result<Reply, StoreError>>) {
+        let (reply, answer) = oneshot::channel();
+        (Self { operation, answer: Answer::To(reply), _hold: Hold::default() }, answer)
+    }
+
+    /// Takes events in, and does what follows upon that.
+    pub(super) fn taking_in(
+        batch: AcceptBatch,
+        hold: Hold,
+        after: After,
+    ) -> (Self, oneshot::Receiver<Result<Vec<Accepted>, StoreError>>) {
+        let (reply, answer) = oneshot::channel();
+        let operation = Operation::Accept(Box::new(batch));
+        (Self { operation, answer: Answer::After(after, reply), _hold: hold }, answer)
+    }
+
+    /// Says what came of it. Nobody waits any more where the receiver is gone.
+    fn answer(self, reply: Result<Reply, StoreError>) {
+        match self.answer {
+            Answer::To(to) => drop(to.send(reply)),
+            Answer::After(after, to) => {
+                let accepted = reply.and_then(|reply| match reply {
+                    Reply::Accepted(accepted) => Ok(accepted),
+                    Reply::Nothing | Reply::Pruned(_) | Reply::Replayed(_) | Reply::Held(_) => Err(StoreError::Closed),
+                });
+                drop(to.send(follow(after, accepted)));
+            }
+        }
+    }
+}
+
+impl Waits for Work {
+    fn weight(&self) -> usize {
+        1
+    }
+
+    fn is_urgent(&self) -> bool {
+        match self {
+            Work::Job(_) => true,
+            Work::Taken(taken) => taken.begins(),
+        }
+    }
+}
+
+/// Does what follows upon a transaction. A bug in that ends nothing else.
+fn follow(after: After, accepted: Result<Vec<AcceptedEvent>, StoreError>) -> Result<Vec<Accepted>, StoreError> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| after(accepted))).unwrap_or_else(|_| {
+        tracing::error!("what follows upon events that were taken in failed: this is a bug of ours");
+        Err(StoreError::Closed)
+    })
 }
 
 impl<B: Backend> Db<B> {
@@ -74,140 +145,186 @@ impl<B: Backend> Db<B> {
     /// # Errors
     /// Where the thread cannot be started.
     pub(super) fn new(backend: B) -> Result<Self, StoreError> {
-        let backend = Arc::new(backend);
-        let (jobs, waiting) = sync_channel(MOST_WAITING);
-        let writer = Arc::clone(&backend);
-        let trouble = Arc::<Mutex<Option<StoreError>>>::default();
-        let turns = Arc::<Turns>::default();
-        let woken = Arc::clone(&turns);
-        let health = Health { trouble: Arc::clone(&trouble), tried_at: None };
-        let thread = std::thread::Builder::new()
-            .name("flow-store".to_owned())
-            .spawn(move || write_all(&*writer, &waiting, health, &woken))
-            .map_err(|error| StoreError::Io(error.to_string()))?;
-        let thread = Mutex::new(Some(thread));
-        Ok(Self { backend, jobs: Some(jobs), trouble, thread, at_once: false, in_turns: None, turns })
+        Self::over(backend, None)
+    }
+
+    /// Starts the writer over a backend, with an inbox in front of it.
+    ///
+    /// # Errors
+    /// Where a thread cannot be started.
+    pub(super) fn with_inbox(backend: B, inbox: inbox::Open) -> Result<Self, StoreError> {
+        Self::over(backend, Some(inbox))
+    }
+
+    fn over(backend: B, inbox: Option<inbox::Open>) -> Result<Self, StoreError> {
+        let mut db = Self::without_threads(Arc::new(backend), How::AtOnce);
+        let lobby = Arc::new(Lobby::new(MOST_WAITING));
+        let applied = inbox.as_ref().map(|inbox| Arc::clone(&inbox.applied));
+        let refused = |error: std::io::Error| StoreError::Io(error.to_string());
+        let inbox = inbox.map(|inbox| {
+            let arrivals = Arc::new(Lobby::new(inbox::MOST_WAITING));
+            let (backend, writer) = (Arc::clone(&db.backend), Arc::clone(&lobby));
+            let (health, applied, lobby) = (Arc::clone(&db.health), Arc::clone(&inbox.applied), Arc::clone(&arrivals));
+            let append = move || inbox::append_all(&lobby, &writer, &*backend, &health, &applied, inbox.log);
+            let appender = Builder::new().name("flow-inbox".to_owned()).spawn(append).map_err(refused)?;
+            let appender = Mutex::new(Some(appender));
+            Ok(Inbox { lobby: arrivals, applied: inbox.applied, longest: inbox.longest, appender })
+        });
+        let inbox = inbox.transpose()?;
+        let (backend, health, turns) = (Arc::clone(&db.backend), Arc::clone(&db.health), Arc::clone(&db.turns));
+        let waiting = Arc::clone(&lobby);
+        let write = move || write_all(&*backend, &waiting, &health, &turns, applied.as_deref());
+        let writer = Builder::new().name("flow-store".to_owned()).spawn(write).map_err(refused)?;
+        db.how = How::Threads(Threads { lobby, inbox, writer: Mutex::new(Some(writer)) });
+        Ok(db)
+    }
+
+    fn without_threads(backend: Arc<B>, how: How<B>) -> Self {
+        Self { backend, how, health: Arc::default(), turns: Arc::default(), seen: Arc::default() }
     }
 
     /// A store without a thread: each write is made at once, by whoever wants it. For backends that take no time.
     pub(super) fn at_once(backend: B) -> Self {
-        Self {
-            backend: Arc::new(backend),
-            jobs: None,
-            trouble: Arc::default(),
-            thread: Mutex::default(),
-            at_once: true,
-            in_turns: None,
-            turns: Arc::default(),
-        }
+        Self::without_threads(Arc::new(backend), How::AtOnce)
     }
 
     /// A store without a thread, written by a task of the runtime that uses it, when `pace` lets it: what happens in it
     /// happens in one order, which `pace` decides.
     pub(super) fn in_turns(backend: Arc<B>, pace: Arc<dyn Pace>) -> Self {
-        let turns = Arc::<Turns>::default();
-        let in_turns = Some(Arc::new(InTurns::new(Arc::clone(&backend), Arc::clone(&turns), pace)));
-        Self { backend, jobs: None, trouble: Arc::default(), thread: Mutex::default(), at_once: false, in_turns, turns }
+        let mut db = Self::without_threads(Arc::clone(&backend), How::AtOnce);
+        db.how = How::InTurns(Arc::new(InTurns::new(backend, Arc::clone(&db.turns), pace)));
+        db
     }
 
     /// Tells whether writes can be relied on.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         self.backend.check()?;
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
+        self.health.check()
     }
 
     fn submit(&self, operation: Operation) -> BoxFuture<'static, Result<Reply, StoreError>> {
-        if self.at_once {
-            let mut reply = Err(StoreError::Closed);
-            let mut woken = Vec::new();
-            let written = self.backend.write(&mut |to| {
-                woken.clear();
-                reply = match perform(to, &operation, &mut woken) {
-                    Err(StoreError::Conflict) => Err(StoreError::Conflict),
-                    result => Ok(result?),
-                };
-                Ok(())
-            });
-            if written.is_ok() {
-                add(&self.turns, woken);
+        let (job, answer) = Job::new(operation);
+        self.enter(job);
+        Box::pin(async move { answer.await.unwrap_or(Err(StoreError::Closed)) })
+    }
+
+    /// Lets a job be done. It is answered, whatever becomes of it.
+    fn enter(&self, job: Job) {
+        match &self.how {
+            How::AtOnce => drop(commit(&*self.backend, vec![Work::Job(job)], &self.turns, |_| {})),
+            How::InTurns(in_turns) => in_turns.submit(job),
+            How::Threads(threads) => {
+                if let Err((Work::Job(job), shut)) = threads.lobby.enter(Work::Job(job)) {
+                    job.answer(Err(refused(shut)));
+                }
             }
-            let reply = written.and(reply);
-            return Box::pin(std::future::ready(reply));
         }
-        let (reply, answer) = oneshot::channel();
-        if let Some(in_turns) = &self.in_turns {
-            in_turns.submit(Job { operation, reply });
-            return Box::pin(async move { answer.await.unwrap_or(Err(StoreError::Closed)) });
+    }
+
+    /// Returns the hold on events of a connection that are about to come in.
+    pub(super) fn hold(&self, connection: &str, ids: &[&str]) -> Hold {
+        match &self.how {
+            How::Threads(Threads { inbox: Some(_), .. }) => Seen::hold(&self.seen, connection, ids.iter().copied()),
+            How::Threads(_) | How::AtOnce | How::InTurns(_) => Hold::default(),
         }
-        let sent = match &self.jobs {
-            Some(jobs) => jobs.try_send(Job { operation, reply }).map_err(|error| match error {
-                std::sync::mpsc::TrySendError::Full(_) => StoreError::Io("too many writes wait".to_owned()),
-                std::sync::mpsc::TrySendError::Disconnected(_) => StoreError::Closed,
-            }),
-            None => Err(StoreError::Closed),
+    }
+
+    /// Takes events in. What follows upon that is done whether or not anybody waits for it.
+    pub(super) fn take_in(
+        &self,
+        batch: AcceptBatch,
+        hold: Hold,
+        after: After,
+    ) -> BoxFuture<'static, Result<TakenIn, StoreError>> {
+        match self.inbox().filter(|inbox| is_for_inbox(&batch, inbox.longest) && !self.health.is_troubled()) {
+            Some(inbox) => append(inbox, batch, hold, after),
+            None => {
+                hold.take();
+                let (job, answer) = Job::taking_in(batch, hold, after);
+                self.enter(job);
+                Box::pin(async move { answer.await.unwrap_or(Err(StoreError::Closed)).map(TakenIn::Applied) })
+            }
+        }
+    }
+
+    fn inbox(&self) -> Option<&Inbox> {
+        match &self.how {
+            How::Threads(threads) => threads.inbox.as_ref(),
+            How::AtOnce | How::InTurns(_) => None,
+        }
+    }
+
+    /// Returns when the store has all that was durable when this was called.
+    pub(super) fn caught_up(&self) -> BoxFuture<'static, Result<(), StoreError>> {
+        // Nobody wakes the disk by asking.
+        let Some(inbox) = self.inbox().filter(|_| self.seen.any_taken()) else {
+            return Box::pin(std::future::ready(Ok(())));
         };
-        Box::pin(async move {
-            sent?;
-            answer.await.unwrap_or(Err(StoreError::Closed))
-        })
+        let (job, answer) = Job::new(Operation::CatchUp);
+        if let Err((Arrival::Job(job), shut)) = inbox.lobby.enter(Arrival::Job(job)) {
+            job.answer(Err(refused(shut)));
+        }
+        Box::pin(async move { answer.await.unwrap_or(Err(StoreError::Closed)).map(drop) })
+    }
+}
+
+/// What has to be decided at once does not wait in the inbox, and what is so large that few others find room beside it.
+fn is_for_inbox(batch: &AcceptBatch, longest: usize) -> bool {
+    let AcceptBatch { events, plans: _, cursor, book, meters } = batch;
+    let fits = events.iter().all(|new| new.event.payload.len() <= longest);
+    fits && events.len() == 1 && cursor.is_none() && book.is_empty() && meters.is_empty()
+}
+
+/// Has events appended to the inbox.
+fn append(inbox: &Inbox, batch: AcceptBatch, hold: Hold, after: After) -> BoxFuture<'static, Result<TakenIn, StoreError>> {
+    let (new, answer) = match New::new(batch, hold, after) {
+        Ok(prepared) => prepared,
+        Err(error) => return Box::pin(std::future::ready(Err(error))),
+    };
+    if let Err((Arrival::Events(new), shut)) = inbox.lobby.enter(Arrival::Events(Box::new(new))) {
+        inbox::refuse(*new, &refused(shut));
+    }
+    Box::pin(async move {
+        match answer.await.unwrap_or(Err(StoreError::Closed))? {
+            Durable::Now => Ok(TakenIn::Durable),
+            Durable::Later(answer) => answer.await.unwrap_or(Err(StoreError::Closed)).map(TakenIn::Applied),
+        }
+    })
+}
+
+fn refused(shut: Shut) -> StoreError {
+    match shut {
+        Shut::Full => StoreError::Io("too many writes wait".to_owned()),
+        Shut::Closed => StoreError::Closed,
     }
 }
 
 impl<B> Drop for Db<B> {
     fn drop(&mut self) {
-        // Without a sender the writer ends, after what it has at hand.
-        self.jobs = None;
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
+        let How::Threads(threads) = &self.how else { return };
+        // What waits is still appended, and then applied.
+        let log = threads.inbox.as_ref().and_then(|inbox| {
+            inbox.lobby.close();
+            join(&inbox.appender)
+        });
+        threads.lobby.close();
+        join(&threads.writer);
+        if let (Some(mut log), Some(inbox)) = (log, &threads.inbox)
+            && inbox.applied.number() >= log.last()
+            && let Err(error) = log.clear()
         {
-            tracing::error!("the thread of the store failed");
+            tracing::debug!(%error, "the inbox could not be cleared");
         }
     }
 }
 
-/// Whether writes succeed. Only changes that last are logged: on a full disk small writes go on succeeding now and then.
-struct Health {
-    /// What the last failure was, until a write of ordinary size has succeeded.
-    trouble: Arc<Mutex<Option<StoreError>>>,
-    tried_at: Option<Instant>,
-}
-
-/// How large a write has to succeed after a failure.
-const ORDINARY: usize = 64 * 1024;
-/// Such a write is tried no more often.
-const TRY_EVERY: Duration = Duration::from_secs(1);
-
-impl Health {
-    fn trouble(&self) -> MutexGuard<'_, Option<StoreError>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+/// Waits for the end of a thread. One that ends the store itself is not waited for.
+fn join<T>(thread: &Mutex<Option<JoinHandle<T>>>) -> Option<T> {
+    let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    if thread.thread().id() == std::thread::current().id() {
+        return None;
     }
-
-    fn failed(&mut self, error: &StoreError, operations: usize) {
-        let before = self.trouble().replace(error.clone());
-        if before.is_none_or(|before| std::mem::discriminant(&before) != std::mem::discriminant(error)) {
-            tracing::error!(%error, operations, "the store could not be written; this is not said again until it works");
-        }
-    }
-
-    /// A write succeeded. After a failure that says little: one of ordinary size has to succeed too.
-    fn succeeded<B: Backend>(&mut self, backend: &B) {
-        if self.trouble().is_none() || self.tried_at.is_some_and(|at| at.elapsed() < TRY_EVERY) {
-            return;
-        }
-        let key = tables::meta("probe");
-        // What repeats itself could be stored in less.
-        let bytes: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(ORDINARY).collect();
-        let tried = backend.write(&mut |to| to.put(&key, &bytes)).and_then(|()| backend.write(&mut |to| to.remove(&key)));
-        match tried {
-            Ok(()) => {
-                *self.trouble() = None;
-                self.tried_at = None;
-                tracing::info!("the store works again");
-            }
-            Err(_) => self.tried_at = Some(Instant::now()),
-        }
-    }
+    thread.join().inspect_err(|_| tracing::error!("a thread of the store failed")).ok()
 }
 
 fn add(turns: &Turns, woken: Vec<Turn>) {
@@ -226,50 +343,86 @@ fn count_alarms<B: Backend>(backend: &B) -> Result<(), StoreError> {
     if uncounted { backend.write(&mut |to| alarms::count_all(to)) } else { Ok(()) }
 }
 
-fn write_all<B: Backend>(backend: &B, waiting: &Receiver<Job>, mut health: Health, turns: &Turns) {
+fn write_all<B: Backend>(backend: &B, lobby: &Lobby<Work>, health: &Health, turns: &Turns, applied: Option<&Applied>) {
     if let Err(error) = count_alarms(backend) {
         tracing::warn!(%error, "dead runs from before could not be counted; the next start tries again");
     }
     let mut together = 1;
-    while let Ok(first) = waiting.recv() {
-        let mut jobs = vec![first];
-        // Those whose answers went out together come back together: waiting for as many as last time, for a fraction of
-        // what a commit takes, spares commits. Where writes come one by one nothing waits.
-        let patience = Instant::now() + GATHER;
-        while jobs.len() < MOST_IN_ONE {
-            let next = if jobs.len() < together {
-                waiting.recv_timeout(patience.saturating_duration_since(Instant::now())).ok()
-            } else {
-                waiting.try_recv().ok()
-            };
-            let Some(job) = next else { break };
-            jobs.push(job);
-        }
-        together = jobs.len();
-        let count = jobs.len();
-        commit(backend, jobs, turns, |committed| match committed {
-            Ok(()) => health.succeeded(backend),
-            Err(error) => health.failed(error, count),
+    while let Some(work) = lobby.take(Portion { together, gather: GATHER, lag: LAG, weight: MOST_IN_ONE }) {
+        together = work.len();
+        let last = work.iter().rev().find_map(|work| match work {
+            Work::Taken(taken) => Some(taken.number()),
+            Work::Job(_) => None,
         });
+        let left = commit(backend, work, turns, |committed| match committed {
+            Ok(()) => {
+                if let (Some(applied), Some(last)) = (applied, last) {
+                    applied.set(last);
+                }
+                health.succeeded(backend);
+            }
+            Err(error) => health.failed(error, together),
+        });
+        if left.is_empty() {
+            continue;
+        }
+        // What was promised waits until the disk takes it, or for the next start.
+        if lobby.is_closed() {
+            tracing::warn!(events = left.len(), "accepted events stay in the inbox; the next start takes them up");
+            return;
+        }
+        lobby.put_back(left);
+        lobby.rest(TRY_EVERY);
     }
 }
 
-/// Makes what some jobs want in one transaction, and answers them. `told` hears what came of it before they do.
-pub(super) fn commit<B: Backend>(backend: &B, jobs: Vec<Job>, turns: &Turns, told: impl FnOnce(&Result<(), StoreError>)) {
+/// Does some work in one transaction, and answers it. `told` hears what came of it before anybody does. Returns what has to
+/// be tried again: events that are durable already.
+pub(super) fn commit<B: Backend>(
+    backend: &B,
+    work: Vec<Work>,
+    turns: &Turns,
+    told: impl FnOnce(&Result<(), StoreError>),
+) -> Vec<Work> {
     let (mut replies, mut woken) = (Vec::new(), Vec::new());
+    let waits = |one: &Work| matches!(one, Work::Job(Job { operation: Operation::CatchUp, .. }));
+    if work.iter().all(waits) {
+        // All that came before them is done.
+        for one in work {
+            if let Work::Job(job) = one {
+                job.answer(Ok(Reply::Nothing));
+            }
+        }
+        return Vec::new();
+    }
     let committed = backend.check().and_then(|()| {
-        backend.write(&mut |transaction| {
+        backend.write(&mut |to| {
             replies.clear();
             woken.clear();
-            for job in &jobs {
+            let mut known = Known::default();
+            let mut applied = None;
+            for one in &work {
                 // A conflict is found before anything is written, so it concerns its own job alone.
-                match perform(transaction, &job.operation, &mut woken) {
+                let done = match one {
+                    Work::Job(job) => {
+                        known = Known::default();
+                        perform(to, &job.operation, &mut woken)
+                    }
+                    Work::Taken(taken) => {
+                        applied = Some(taken.number());
+                        taken.apply(to, &mut known).map(Reply::Accepted)
+                    }
+                };
+                match done {
                     Err(StoreError::Conflict) => replies.push(Err(StoreError::Conflict)),
                     Ok(reply) => replies.push(Ok(reply)),
                     Err(error) => return Err(error),
                 }
             }
-            Ok(())
+            match applied {
+                Some(number) => to.put(&inbox::applied_key(), &number.to_be_bytes()),
+                None => Ok(()),
+            }
         })
     });
     if committed.is_ok() {
@@ -277,250 +430,24 @@ pub(super) fn commit<B: Backend>(backend: &B, jobs: Vec<Job>, turns: &Turns, tol
     }
     told(&committed);
     let mut replies = replies.into_iter();
-    for job in jobs {
+    let mut left = Vec::new();
+    for one in work {
         let reply = match &committed {
             Ok(()) => replies.next().unwrap_or(Err(StoreError::Closed)),
             Err(error) => Err(error.clone()),
         };
-        // Nobody waits any more where the receiver is gone.
-        drop(job.reply.send(reply));
-    }
-}
-
-/// Performs an operation. Runs that get their turn by it are added to `woken`.
-fn perform(to: &mut dyn Write, operation: &Operation, woken: &mut Vec<Turn>) -> Result<Reply, StoreError> {
-    match operation {
-        Operation::Accept(batch) => {
-            book::check(to, &batch.book)?;
-            accept(to, batch).map(Reply::Accepted)
-        }
-        Operation::Update(updates) => {
-            check_updates(to, updates)?;
-            update(to, updates, woken)?;
-            Ok(Reply::Nothing)
-        }
-        Operation::UpdateAndAccept(updates, batch) => {
-            check_updates(to, updates)?;
-            book::check(to, &batch.book)?;
-            update(to, updates, woken)?;
-            accept(to, batch).map(Reply::Accepted)
-        }
-        Operation::Pause(flow, Some(at)) => {
-            alarms::pause(to, flow, PausedBy::Hand, "by hand", *at)?;
-            Ok(Reply::Nothing)
-        }
-        Operation::Pause(flow, None) => {
-            alarms::resume(to, flow)?;
-            Ok(Reply::Nothing)
-        }
-        Operation::EndAlarm(key) => {
-            alarms::end(to, key)?;
-            Ok(Reply::Nothing)
-        }
-        Operation::Prune(found) => prune::remove(to, found).map(Reply::Pruned),
-        Operation::Replay(batch) => replay::replay(to, batch).map(Reply::Replayed),
-        Operation::Settle(run, entries) => settle(to, run, *entries),
-        Operation::BeginHeld(run, entries, now) => turns::begin_held(to, run, *entries, *now).map(Reply::Held),
-        Operation::Offered(events) => {
-            for event in events {
-                to.remove(&tables::offer(*event))?;
+        match (one, reply) {
+            (Work::Job(job), reply) => job.answer(reply),
+            // The answer went out when it was durable.
+            (Work::Taken(taken), Ok(Reply::Accepted(accepted))) => {
+                let (after, hold) = taken.done();
+                drop(follow(after, Ok(accepted)));
+                drop(hold);
             }
-            Ok(Reply::Nothing)
+            (taken @ Work::Taken(_), _) => left.push(taken),
         }
     }
-}
-
-/// Finds out whether somebody else has changed a run. Asked before anything is written.
-fn check_updates(from: &mut dyn Write, updates: &[RunUpdate]) -> Result<(), StoreError> {
-    for update in updates {
-        let known = query::run(from, &update.head.id)?.map_or(0, |head| head.entries);
-        if known as usize + update.entries.len() != update.head.entries as usize {
-            return Err(StoreError::Conflict);
-        }
-    }
-    Ok(())
-}
-
-fn update(to: &mut dyn Write, updates: &[RunUpdate], woken: &mut Vec<Turn>) -> Result<(), StoreError> {
-    updates.iter().try_for_each(|update| put_run(to, &update.head, &update.entries, woken))
-}
-
-fn settle(to: &mut dyn Write, run: &str, entries: u32) -> Result<Reply, StoreError> {
-    let Some(old) = query::run(to, run)?.filter(|head| head.entries == entries) else { return Err(StoreError::Conflict) };
-    let mut head = old.clone();
-    head.waits.attention = false;
-    put_unlimited(to, Some(&old), &head, &[])?;
-    Ok(Reply::Nothing)
-}
-
-fn accept(to: &mut dyn Write, batch: &AcceptBatch) -> Result<Vec<AcceptedEvent>, StoreError> {
-    let mut accepted = Vec::with_capacity(batch.events.len());
-    let mut any_run = false;
-    // The events of a batch come from one source, nearly always; asked again only where they do not.
-    let mut awaits: Option<((&str, &str), Vec<AwaitKind>)> = None;
-    for new in &batch.events {
-        let source = (new.event.connection.as_str(), new.event.source.as_str());
-        let kinds = match awaits.take() {
-            Some((known, kinds)) if known == source => kinds,
-            _ => kinds_of(to, source)?,
-        };
-        let event = accept_event(to, new, kinds.iter().any(|kind| kind.is_of(&new.event)))?;
-        awaits = Some((source, kinds));
-        any_run |= event.followed.iter().flatten().any(|event| !event.admissions.is_empty());
-        any_run |= event.admissions.iter().flatten().any(|run| matches!(run, Admission::Started { .. } | Admission::Held { .. }));
-        accepted.push(event);
-    }
-    // Without an event it is a run that was moved to another plan.
-    if any_run || batch.events.is_empty() {
-        for flow in &batch.plans {
-            put_plan(to, flow)?;
-        }
-    }
-    if let Some((connection, source, cursor)) = &batch.cursor {
-        to.put(&tables::cursor(connection, source), &encode(cursor)?)?;
-    }
-    book::change(to, &batch.book)?;
-    meters::change(to, &batch.meters)?;
-    Ok(accepted)
-}
-
-/// Returns which events of a source runs wait for.
-fn kinds_of(from: &dyn Write, source: (&str, &str)) -> Result<Vec<AwaitKind>, StoreError> {
-    Ok(awaited::kinds(from, source.0, source.1)?.into_iter().map(|(_, kind)| kind).collect())
-}
-
-/// `is_awaited`: some run waits for an event like this one.
-fn accept_event(to: &mut dyn Write, new: &NewEvent, is_awaited: bool) -> Result<AcceptedEvent, StoreError> {
-    let index = tables::event_index(&new.event.id, &new.event.connection);
-    let known = match to.get(&index)?.as_deref().and_then(|seq| tables::number_at(seq, 0)) {
-        Some(seq) => query::event(to, seq)?,
-        None => None,
-    };
-    if known.is_none() && !alarms::is_told(to, new)? {
-        // It is announced together with others, as if it had been here already.
-        return Ok(AcceptedEvent { duplicate: true, notices: true, ..AcceptedEvent::default() });
-    }
-    let mut awaited = is_awaited;
-    let mut changed = None;
-    match &known {
-        None => {
-            to.put(&tables::event(new.event.seq), &encode_event(&new.event)?)?;
-            to.put(&index, &new.event.seq.to_be_bytes())?;
-            changed = Some(new.event.clone());
-        }
-        // The same event, narrowed to another trigger by the address of the webhook.
-        Some(known) => {
-            let mut triggers = known.triggers.clone();
-            triggers.extend(new.event.triggers.iter().filter(|trigger| !known.triggers.contains(trigger)).cloned());
-            awaited &= triggers != known.triggers;
-            if triggers != known.triggers {
-                let mut event = super::StoredEvent { triggers, ..known.clone() };
-                event.misfits.extend(new.event.misfits.iter().filter(|misfit| !known.misfits.contains(misfit)).cloned());
-                to.put(&tables::event(known.seq), &encode_event(&event)?)?;
-                changed = Some(event);
-            }
-        }
-    }
-    if awaited {
-        to.put(&tables::offer(known.as_ref().map_or(new.event.seq, |known| known.seq)), &[])?;
-    }
-    let (mut paused, mut raised) = (Vec::new(), Vec::new());
-    if let Some(event) = changed.filter(|event| !event.misfits.is_empty() || !new.missed.is_empty()) {
-        raised = alarms::misfits(to, &event)?;
-        for missed in &new.missed {
-            if alarms::miss(to, &event, missed)? {
-                paused.push((missed.flow.clone(), missed.why.clone()));
-            }
-        }
-    }
-    let mut started = Vec::with_capacity(new.starts.len());
-    let mut admissions = Vec::with_capacity(new.starts.len());
-    let mut followed = Vec::new();
-    for start in &new.starts {
-        let offered = known.as_ref().is_some_and(|known| known.triggers.contains(&start.trigger));
-        let begins = !offered && to.get(&tables::start(&start.key))?.is_none();
-        if begins {
-            let at = new.event.received_at;
-            to.put(&tables::start(&start.key), &at.as_millisecond().to_be_bytes())?;
-            to.put(&tables::start_at(at, &start.key), &[])?;
-        }
-        if begins {
-            admissions.push(begin_runs(to, start, &mut followed)?);
-        } else {
-            admissions.push(Vec::new());
-            followed.extend(start.runs.iter().flat_map(|run| &run.follows).map(|_| None));
-        }
-        started.push(begins);
-    }
-    let by_itself = |admission: &Admission| matches!(admission, Admission::Flooded(_));
-    let notices = !paused.is_empty() || !raised.is_empty() || admissions.iter().flatten().any(by_itself);
-    Ok(AcceptedEvent { duplicate: known.is_some(), started, admissions, awaited, followed, paused, raised, notices })
-}
-
-pub(super) fn begin_runs(
-    to: &mut dyn Write,
-    start: &NewStart,
-    followed: &mut Vec<Option<AcceptedEvent>>,
-) -> Result<Vec<Admission>, StoreError> {
-    let mut admissions = Vec::with_capacity(start.runs.len());
-    for run in &start.runs {
-        // The id is computed: after a start that was forgotten for its age it is there already.
-        let is_there = query::run(to, &run.head.id)?.is_some();
-        let starts = match run.flood.filter(|_| !is_there) {
-            Some(most) => Some((Starts::read(to, &run.head.flow, run.head.started_at)?, most)),
-            None => None,
-        };
-        let flooded = match &starts {
-            Some((starts, most)) => admit::flood(to, &run.head, starts, *most)?,
-            None => None,
-        };
-        let admission = if is_there {
-            Admission::Started { cancelled: None }
-        } else if let Some(flooded) = flooded {
-            flooded
-        } else if let Some(limited) = &run.limited {
-            admit::admit(to, run, limited)?
-        } else {
-            put_unlimited(to, None, &run.head, &run.entries)?;
-            Admission::Started { cancelled: None }
-        };
-        if let Admission::Dropped(reason) | Admission::Paused(reason) | Admission::Flooded(reason) = &admission {
-            to.put(&tables::drop_of(run.head.event, &run.head.flow), reason.as_bytes())?;
-        }
-        let begins = !is_there && matches!(admission, Admission::Started { .. } | Admission::Held { .. });
-        if let Some(most) = run.tally.filter(|_| begins) {
-            book::count_start(to, &run.head.flow, run.head.started_at, most)?;
-        }
-        if let Some((starts, _)) = starts.filter(|_| begins) {
-            starts.add(to, &run.head.flow, run.head.started_at)?;
-        }
-        for follows in &run.follows {
-            let happened = match follows.from {
-                FollowsFrom::Birth => begins && !matches!(admission, Admission::Held { .. }),
-                FollowsFrom::Pause => matches!(admission, Admission::Paused(_)),
-            };
-            followed.push(if happened {
-                let event = &follows.event.event;
-                let is_awaited = kinds_of(to, (&event.connection, &event.source))?.iter().any(|kind| kind.is_of(event));
-                Some(accept_event(to, &follows.event, is_awaited)?)
-            } else {
-                None
-            });
-        }
-        admissions.push(admission);
-    }
-    Ok(admissions)
-}
-
-/// The length of the head, the head, the payload as it came.
-fn encode_event(event: &super::StoredEvent) -> Result<Vec<u8>, StoreError> {
-    let head = encode(event)?;
-    let length = u32::try_from(head.len()).map_err(|error| StoreError::Corrupted(error.to_string()))?;
-    let mut bytes = Vec::with_capacity(4 + head.len() + event.payload.len());
-    bytes.extend(length.to_be_bytes());
-    bytes.extend(head);
-    bytes.extend(&event.payload);
-    Ok(bytes)
+    left
 }
 
 impl<B: Backend> Db<B> {
@@ -625,197 +552,3 @@ impl<B: Backend> Db<B> {
         Box::pin(async move { reply.await.map(drop) })
     }
 }
-
-/// Gives a backend's wrapper the whole of [`super::Store`].
-macro_rules! store_over_db {
-    ($name:ty) => {
-        impl $crate::store::Store for $name {
-            fn accept(
-                &self,
-                batch: $crate::store::AcceptBatch,
-            ) -> $crate::world::BoxFuture<'static, Result<Vec<$crate::store::AcceptedEvent>, $crate::store::StoreError>> {
-                self.db.accept(batch)
-            }
-            fn update(
-                &self,
-                runs: Vec<$crate::store::RunUpdate>,
-            ) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
-                self.db.update(runs)
-            }
-            fn update_and_accept(
-                &self,
-                runs: Vec<$crate::store::RunUpdate>,
-                batch: $crate::store::AcceptBatch,
-            ) -> $crate::world::BoxFuture<'static, Result<Vec<$crate::store::AcceptedEvent>, $crate::store::StoreError>> {
-                self.db.update_and_accept(runs, batch)
-            }
-            fn set_paused(
-                &self,
-                flow: &str,
-                at: Option<jiff::Timestamp>,
-            ) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
-                self.db.set_paused(flow, at)
-            }
-            fn end_alarm(
-                &self,
-                key: $crate::store::AlarmKey,
-            ) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
-                self.db.end_alarm(key)
-            }
-            fn alarms(&self) -> Result<Vec<($crate::store::AlarmKey, $crate::store::Alarm)>, $crate::store::StoreError> {
-                self.db.read($crate::store::alarms::all)
-            }
-            fn prune(
-                &self,
-                bite: $crate::store::PruneBite,
-            ) -> $crate::world::BoxFuture<'static, Result<$crate::store::Pruned, $crate::store::StoreError>> {
-                self.db.prune(&bite)
-            }
-            fn replay(
-                &self,
-                batch: $crate::store::ReplayBatch,
-            ) -> $crate::world::BoxFuture<'static, Result<Vec<$crate::store::Replayed>, $crate::store::StoreError>> {
-                self.db.replay(batch)
-            }
-            fn settle(
-                &self,
-                run: &str,
-                entries: u32,
-            ) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
-                self.db.settle(run, entries)
-            }
-            fn begin_held(
-                &self,
-                run: &str,
-                entries: u32,
-                now: jiff::Timestamp,
-            ) -> $crate::world::BoxFuture<'static, Result<Option<jiff::Timestamp>, $crate::store::StoreError>> {
-                self.db.begin_held(run, entries, now)
-            }
-            fn offered(&self, events: Vec<u64>) -> $crate::world::BoxFuture<'static, Result<(), $crate::store::StoreError>> {
-                self.db.offered(events)
-            }
-            fn turns(&self) -> Vec<$crate::store::Turn> {
-                self.db.turns()
-            }
-            fn to_offer(&self, limit: usize) -> Result<Vec<u64>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::awaited::to_offer(from, limit))
-            }
-            fn await_kinds(
-                &self,
-                connection: &str,
-                source: &str,
-            ) -> Result<Vec<(String, $crate::store::AwaitKind)>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::awaited::kinds(from, connection, source))
-            }
-            fn awaiting(
-                &self,
-                by: (&str, &str, &str),
-                key: Option<&[u8; 16]>,
-                after: Option<&str>,
-                limit: usize,
-            ) -> Result<Vec<String>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::awaited::runs(from, by, key, after, limit))
-            }
-            fn events_after(
-                &self,
-                after: u64,
-                source: (&str, &str),
-                limit: usize,
-            ) -> Result<(Vec<$crate::store::StoredEvent>, Option<u64>), $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::awaited::events_after(from, after, source, limit))
-            }
-            fn events_from(&self, from: u64, limit: usize) -> Result<Vec<$crate::store::StoredEvent>, $crate::store::StoreError> {
-                self.db.read(|reader| $crate::store::query::events_from(reader, from, limit))
-            }
-            fn drops(&self, event: u64) -> Result<Vec<(String, String)>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::query::drops(from, event))
-            }
-            fn check(&self) -> Result<(), $crate::store::StoreError> {
-                self.db.check()
-            }
-            fn event(&self, seq: u64) -> Result<Option<$crate::store::StoredEvent>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::query::event(from, seq))
-            }
-            fn event_seqs(&self, id: &str) -> Result<Vec<(String, u64)>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::query::event_seqs(from, id))
-            }
-            fn events(
-                &self,
-                query: &$crate::store::EventQuery,
-            ) -> Result<Vec<$crate::store::StoredEvent>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::query::events(from, query))
-            }
-            fn runs_of_event(&self, seq: u64) -> Result<Vec<String>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::query::runs_of_event(from, seq))
-            }
-            fn run(&self, id: &str) -> Result<Option<$crate::store::RunHead>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::query::run(from, id))
-            }
-            fn journal(&self, id: &str) -> Result<Vec<$crate::journal::Entry>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::query::journal(from, id))
-            }
-            fn runs(&self, query: &$crate::store::RunQuery) -> Result<Vec<$crate::store::RunHead>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::query::runs(from, query))
-            }
-            fn active(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::query::active(from, after, limit))
-            }
-            fn counts(&self) -> Result<(u64, u64), $crate::store::StoreError> {
-                self.db.read($crate::store::query::counts)
-            }
-            fn plan(&self, hash: &str) -> Result<Option<std::sync::Arc<flow_plan::Flow>>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::query::plan(from, hash))
-            }
-            fn due(
-                &self,
-                now: jiff::Timestamp,
-                limit: usize,
-            ) -> Result<(Vec<String>, Option<jiff::Timestamp>), $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::query::due(from, now, limit))
-            }
-            fn timers(
-                &self,
-                from: jiff::Timestamp,
-                until: jiff::Timestamp,
-                limit: usize,
-            ) -> Result<(Vec<String>, Option<jiff::Timestamp>), $crate::store::StoreError> {
-                self.db.read(|reader| $crate::store::query::timers(reader, from, until, limit))
-            }
-            fn cursors(&self) -> Result<Vec<(String, String, $crate::event::Cursor)>, $crate::store::StoreError> {
-                self.db.read($crate::store::query::cursors)
-            }
-            fn book_row(
-                &self,
-                key: &$crate::store::BookKey,
-            ) -> Result<Option<$crate::store::BookRow>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::book::get(from, key))
-            }
-            fn book(
-                &self,
-                kind: &'static str,
-                owner: Option<&str>,
-            ) -> Result<Vec<($crate::store::BookKey, $crate::store::BookRow)>, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::book::rows(from, kind, owner))
-            }
-            fn book_due(
-                &self,
-                kind: &'static str,
-                now: jiff::Timestamp,
-                limit: usize,
-            ) -> Result<$crate::store::DueRows, $crate::store::StoreError> {
-                self.db.read(|from| $crate::store::book::due(from, kind, now, limit))
-            }
-            fn paused(&self) -> Result<Vec<(String, jiff::Timestamp)>, $crate::store::StoreError> {
-                self.db.read($crate::store::query::paused)
-            }
-            fn meters(&self) -> Result<Vec<$crate::store::MeterRow>, $crate::store::StoreError> {
-                self.db.read($crate::store::meters::all)
-            }
-            fn last_numbers(&self) -> Result<(u64, u64), $crate::store::StoreError> {
-                self.db.read($crate::store::query::last_numbers)
-            }
-        }
-    };
-}
-pub(super) use store_over_db;

@@ -16,6 +16,7 @@ mod effects;
 mod engine;
 mod evaluation;
 mod fixture;
+mod inbox;
 mod index;
 mod items;
 mod jumps;

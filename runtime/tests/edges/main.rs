@@ -4,6 +4,7 @@
 
 mod admin;
 mod answer;
+mod overload;
 mod poll;
 mod request;
 mod scheme;

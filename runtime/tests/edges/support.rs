@@ -369,10 +369,12 @@ pub(crate) fn event(id: &str, event_type: &str, created: i64) -> serde_json::Val
     })
 }
 
-/// Delivers a signed webhook.
+/// Delivers a signed webhook. What it started can be asked of the engine behind it.
 pub(crate) async fn deliver(daemon: &Daemon, path: &str, body: &[u8]) -> Reply {
     let headers = [("Acme-Signature", &*signature(body)), ("Content-Type", "application/json")];
-    send(&daemon.service.addresses().server, "POST", path, &headers, body).await
+    let reply = send(&daemon.service.addresses().server, "POST", path, &headers, body).await;
+    daemon.service.engine().caught_up().await;
+    reply
 }
 
 /// What is logged by this thread while it is started.

@@ -14,6 +14,10 @@ use std::process::ExitCode;
 use args::{Cli, Command};
 use clap::Parser;
 
+/// Events are allocated by one thread and freed by another, in their thousands.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What a command comes to: the exit code of the contract.
 pub(crate) enum Exit {
     /// 0.
