@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flow_runtime::transport::ReqwestTransport;
-use flow_runtime::world::{HttpRequest, Transport};
+use flow_runtime::world::{HttpRequest, Reach, Transport};
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -115,6 +115,7 @@ async fn post(transport: Arc<ReqwestTransport>, sink: SocketAddr, body: Bytes) {
             ("idempotency-key".to_owned(), event["id"].as_str().unwrap_or("").to_owned()),
         ],
         body: name.into(),
+        reach: Reach::Anywhere,
     };
     let answer = transport.send(request, Duration::from_secs(30), 1024 * 1024).await.expect("the sink answers");
     let customer: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
