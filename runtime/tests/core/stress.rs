@@ -98,26 +98,26 @@ impl Stress {
         for sender in 0..senders {
             let engine = self.engine.clone();
             tasks.push(tokio::spawn(async move {
-                let mut started = Vec::new();
                 for number in 0..each {
                     let event = first + sender * each + number;
                     let customer = format!("c{}", event % 5);
                     let payload = format!(
                         r#"{{"data":{{"object":{{"amount":100,"currency":"usd","email":"{customer}#{event}","name":"{customer}"}}}}}}"#
                     );
-                    let accepted = engine.accept("svc", vec![incoming(&format!("evt_{event}"), &payload)], None).await.unwrap();
-                    if !accepted[0].runs.is_empty() {
-                        started.push(event);
-                    }
+                    engine.accept("svc", vec![incoming(&format!("evt_{event}"), &payload)], None).await.unwrap();
                 }
-                started
             }));
         }
-        let mut started = Vec::new();
         for task in tasks {
-            started.extend(task.await.unwrap());
+            task.await.unwrap();
         }
-        started
+        // What they start is decided behind their answers.
+        self.engine.caught_up().await;
+        let starts = |event: &_| {
+            let stored = self.engine.event(&format!("evt_{event}")).unwrap();
+            !self.engine.runs_of_event(stored[0].seq).unwrap().is_empty()
+        };
+        (first..first + senders * each).filter(starts).collect()
     }
 
     /// Waits until nothing is under way, waiting or queued.
