@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::sync::{Blind, alive_key, change, moved, sync, tally};
-use super::{BLIND, Item, LOOK, STEP_BACK, TIME, absence, event, expect, fold, later, read, schedule};
+use super::{BLIND, Item, LOOK, STEP_BACK, TIME, absence, due_of, event, expect, fold, later, read, schedule};
 use crate::alarm;
 use crate::engine::{Refused, Shared, announce_silence, take_in};
 use crate::event::Incoming;
@@ -74,7 +74,8 @@ async fn work(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>,
         }
         let done = handle(shared, now, &due).await;
         if let Err(refused) = done {
-            // What is not done is still due; a row that is not as it was thought to be is read again.
+            // What is not done is still due, though it cannot be read now; a row that is not as it was thought to be is read again.
+            shared.clockwork.inner().put_back(&due);
             due.iter().try_for_each(|key| refresh(shared, key))?;
             if !matches!(refused, Refused::Conflict) {
                 return Err(refused);
@@ -93,6 +94,13 @@ impl super::Inner {
             self.due.iter().take_while(|(at, _)| *at <= now).take(TOGETHER).map(|(_, key)| key.clone()).collect();
         due.iter().for_each(|key| self.set_due(key, None));
         due
+    }
+
+    fn put_back(&mut self, taken: &[BookKey]) {
+        for key in taken {
+            let due = self.entries.get(key).and_then(|entry| due_of(&entry.item, &entry.row));
+            self.set_due(key, due);
+        }
     }
 
     fn next(&self, now: Timestamp, can_jump: bool) -> Option<Timestamp> {

@@ -119,13 +119,23 @@ fn load(shared: &Shared, now: Timestamp) -> Result<Stored, StoreError> {
     Ok(Stored { rows, blind: Blind { from: alive, until: now } })
 }
 
-/// Makes what is waited for that of what is live. What is new begins now; what is gone is forgotten.
+/// Makes what is waited for that of what is live. What is new begins now; what is gone is forgotten. Where the store fails
+/// it is still to be done.
 pub(super) async fn sync(shared: &Arc<Shared>, now: Timestamp) -> Result<(), StoreError> {
     let first = {
         let mut inner = shared.clockwork.inner();
+        // A swap from here on asks for another one.
         inner.stale = false;
         !inner.loaded
     };
+    let done = take_over(shared, first, now).await;
+    if done.is_err() {
+        shared.clockwork.inner().stale = true;
+    }
+    done
+}
+
+async fn take_over(shared: &Arc<Shared>, first: bool, now: Timestamp) -> Result<(), StoreError> {
     let live = Arc::clone(&shared.current().live);
     let stored = if first { Some(load(shared, now)?) } else { None };
     let row_of = |key: &BookKey| match &stored {
@@ -172,11 +182,7 @@ pub(super) async fn sync(shared: &Arc<Shared>, now: Timestamp) -> Result<(), Sto
         changes.push(change(&alive_key(), Some(BookRow::of(&now, None)?), Before::Any));
     }
     if !changes.is_empty() {
-        let written = shared.store.accept(AcceptBatch { book: changes, ..AcceptBatch::default() }).await;
-        if let Err(error) = written {
-            shared.clockwork.inner().stale = true;
-            return Err(error);
-        }
+        shared.store.accept(AcceptBatch { book: changes, ..AcceptBatch::default() }).await?;
     }
     let mut inner = shared.clockwork.inner();
     if first {
