@@ -128,9 +128,8 @@ struct Project {
 
 impl Project {
     fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let flow =
-            "when stripe.charge_failed where amount > 10 do {\n  wait 700 hours\n  kustomer.create_conversation(name: id)\n}\n";
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let flow = "when stripe.charge_failed where amount > 10 do {\n  wait 700 hours\n  kustomer.create_conversation(customer: \"c\", name: id)\n}\n";
         std::fs::write(folder.path().join("one.flow"), flow).expect("a file");
         // Nobody answers there: what is measured is when runs go on.
         let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
@@ -176,7 +175,7 @@ impl Project {
     async fn template(&self) -> Template {
         let (_, daemon) = self.start();
         let address = address_of(&self.path().join("addresses.json"));
-        load::drive(address, load::requests("/v1/webhooks/stripe", 0, 1), 1).await;
+        load::drive(address, load::requests("/v1/webhooks/stripe", 0, 1, 20_000), 1).await;
         std::thread::sleep(Duration::from_secs(1));
         daemon.terminate();
         let store = self.store();
