@@ -307,6 +307,11 @@ impl Account {
     }
 
     /// Returns when a service that says that nothing is left may be tried; `None` where it does not say so.
+    /// Tells whether the service has said that nothing is left, and has not worked since.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.standing.refused.is_some()
+    }
+
     pub(crate) fn next_try(&self) -> Option<Timestamp> {
         self.standing.refused.as_ref().filter(|refused| !refused.trying).map(|refused| refused.next_try)
     }

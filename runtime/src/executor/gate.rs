@@ -87,6 +87,8 @@ impl Queue {
                     tracing::info!(connection = name, since = %open.since, "the service answers again");
                     lane.is_new = true;
                 }
+                // With the circuit closed nothing but the quota would let them go.
+                lane.wait_for_another(&[Cause::Broken, Cause::Silent], Cause::Spent);
                 return;
             }
             Heard::Nothing | Heard::Unreached(_) => {
@@ -120,6 +122,9 @@ impl Queue {
                     lane.is_new = true;
                     let runs = lane.let_go(&[Cause::Broken, Cause::Silent]);
                     tracing::info!(connection = name, runs, since = %open.since, "the connection works again; its runs go on");
+                } else if asked.step {
+                    // Nobody is left behind, whatever order failures and answers were written in.
+                    lane.let_go(&[Cause::Broken, Cause::Silent]);
                 }
             }
             Heard::Silence { error, .. } | Heard::Unreached(error) => {

@@ -144,6 +144,11 @@ impl Lane {
         }
     }
 
+    /// What runs were thought to wait for was another cause: it is that which lets them go.
+    pub(super) fn wait_for_another(&mut self, from: &[Cause], to: Cause) {
+        self.parked.values_mut().filter(|parked| from.contains(&parked.cause)).for_each(|parked| parked.cause = to);
+    }
+
     /// Lets runs go on that waited for one of these causes.
     pub(super) fn let_go(&mut self, causes: &[Cause]) -> usize {
         let free: Vec<u64> =

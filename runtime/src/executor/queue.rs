@@ -309,7 +309,7 @@ impl Queue {
     pub(crate) fn park(&mut self, job: &Job, now: Timestamp) {
         let name = job.connection().to_owned();
         let withheld = job.run.withheld().cloned();
-        let refused = self.ledger.account(&name, now).is_some_and(|account| account.next_try().is_some());
+        let refused = self.ledger.account(&name, now).is_some_and(|account| account.is_refused());
         // An answer that the quota is used up looks as any other refusal to the run.
         let cause = withheld.map_or(if refused { Cause::Spent } else { Cause::Broken }, |withheld| withheld.cause);
         let reason = job.run.reason.clone().unwrap_or_default();
