@@ -184,7 +184,16 @@ fn follow(shared: &Arc<Shared>, connection: &str, mut prepared: Vec<Prepared>, c
         if let Some((source, cursor)) = cursor {
             locked(&shared.cursors).insert((connection, source), cursor);
         }
-        Ok(settle(&shared, prepared, accepted))
+        // Who is known by now and was not before may have been written by a commit that is said to have failed, and was tried
+        // again since: its runs are there, and nobody was told of them.
+        let unknown = prepared.iter().zip(&accepted).any(|(event, done)| done.duplicate && !event.jobs.is_empty());
+        let settled = settle(&shared, prepared, accepted);
+        if unknown {
+            shared.offers.store(true, Ordering::SeqCst);
+            shared.rescan.store(true, Ordering::SeqCst);
+            shared.touch();
+        }
+        Ok(settled)
     })
 }
 

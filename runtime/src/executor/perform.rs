@@ -237,16 +237,23 @@ pub(super) fn announce(shared: &Shared, job: &Job) {
 /// or the store is gone.
 async fn write(shared: &Shared, job: &mut Job) -> bool {
     let mut pause = Duration::from_secs(1);
+    let mut failed = false;
     loop {
         match job.write(shared).await {
             Ok(()) => return true,
             Err(StoreError::Conflict) => {
+                if std::mem::take(&mut failed) {
+                    // It was written although that was said to have failed: nobody was told of what follows from it.
+                    shared.offers.store(true, Ordering::SeqCst);
+                    shared.rescan.store(true, Ordering::SeqCst);
+                }
                 if let Err(error) = reload(shared, job) {
                     tracing::error!(run = job.run.id(), %error, "a run cannot be read again");
                     return false;
                 }
             }
             Err(error) if error.is_retryable() && !shared.is_stopping() => {
+                failed = true;
                 let until = shared.world.clock.now().checked_add(pause).unwrap_or(Timestamp::MAX);
                 shared.world.clock.sleep_until(until).await;
                 pause = pause.saturating_mul(2).min(LONGEST_STORE_PAUSE);

@@ -425,9 +425,9 @@ pub(super) fn commit<B: Backend>(
             }
         })
     });
-    if committed.is_ok() {
-        add(turns, woken);
-    }
+    // A write that is said to have failed may be on the disk all the same. Who got a turn in it is looked for; where it is not
+    // there nothing has changed for them.
+    add(turns, woken);
     told(&committed);
     let mut replies = replies.into_iter();
     let mut left = Vec::new();
