@@ -178,8 +178,11 @@ fn follow(shared: &Arc<Shared>, connection: &str, mut prepared: Vec<Prepared>, c
         let _arriving = arriving;
         let Some(shared) = shared.upgrade() else { return Ok(Vec::new()) };
         let accepted = accepted.inspect_err(|_| {
-            // The commit may have reached the disk although it failed: then its runs are found there.
+            // The commit may have reached the disk although it failed: then its runs are found there, and runs wait for its
+            // events; whoever sends them once more is told that they are known.
+            shared.offers.store(true, Ordering::SeqCst);
             shared.rescan.store(true, Ordering::SeqCst);
+            shared.touch();
         })?;
         if let Some((source, cursor)) = cursor {
             locked(&shared.cursors).insert((connection, source), cursor);
