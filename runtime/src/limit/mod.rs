@@ -16,7 +16,7 @@ use flow_plan::{Limits, Otherwise, WhileRunning};
 
 pub(crate) use fresh::too_old;
 pub use keys::{LimitKey, Limited};
-pub(crate) use rate::{begin, begins_at, free_at, give_back, rate_name, take, take_back};
+pub(crate) use rate::{begin, begins_at, free_at, give_back, leave_place, rate_name, take, take_back};
 pub(crate) use tally::Tally;
 pub(crate) use window::counts;
 

@@ -69,6 +69,16 @@ pub(crate) fn give_back(tally: &mut Tally, rate: &Rate, at: i64) {
     }
 }
 
+/// Leaves a place that [`give_back`] kept, for another that is taken right after: what is used up stays as much.
+pub(crate) fn leave_place(tally: &mut Tally, rate: &Rate, at: i64) {
+    if let Rate::Sliding(_) = rate
+        && tally.cut
+        && let Some(found) = tally.at.iter().position(|known| *known == at)
+    {
+        tally.at.remove(found);
+    }
+}
+
 /// Returns the first instant from `at` on at which one more may really begin, as [`begin`] has counted them.
 pub(crate) fn begins_at(tally: &Tally, count: u32, rate: &Rate, at: i64) -> i64 {
     match rate {

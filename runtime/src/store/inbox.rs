@@ -94,8 +94,8 @@ pub(super) struct Taken {
 }
 
 impl New {
-    /// Prepares events; they come back where they are not for the log.
-    pub(super) fn new(
+    /// Prepares events. The receiver hears when they are durable.
+    pub(super) fn of(
         mut batch: AcceptBatch,
         hold: Hold,
         after: After,

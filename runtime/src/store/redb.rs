@@ -53,8 +53,9 @@ impl RedbStore {
     ///
     /// # Errors
     /// As [`RedbStore::open`].
+    #[expect(clippy::needless_pass_by_value, reason = "the store takes its disk over")]
     pub fn on(disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
-        let redb = Redb::on(disk)?;
+        let redb = Redb::on(Arc::clone(&disk))?;
         let inbox = inbox::Open::on(&*redb.disk, &redb)?;
         Ok(Self { db: Db::with_inbox(redb, inbox)? })
     }
@@ -63,8 +64,9 @@ impl RedbStore {
     ///
     /// # Errors
     /// As [`RedbStore::open`].
+    #[expect(clippy::needless_pass_by_value, reason = "the store takes its disk over")]
     pub fn on_in_turns(disk: Arc<dyn Disk>, pace: Arc<dyn Pace>) -> Result<Self, StoreError> {
-        let redb = Redb::on(disk)?;
+        let redb = Redb::on(Arc::clone(&disk))?;
         // What is left there is sorted in; it is not written to without a thread.
         inbox::Open::on(&*redb.disk, &redb)?;
         Ok(Self { db: Db::in_turns(Arc::new(redb), pace) })

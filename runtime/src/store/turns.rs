@@ -15,7 +15,7 @@ use super::query::{self, decode};
 use super::records::{RunHead, Turn};
 use super::tables;
 use crate::journal::{Entry, Held, What};
-use crate::limit::{begin, begins_at, free_at, give_back, take, take_back};
+use crate::limit::{begin, begins_at, free_at, give_back, leave_place, take, take_back};
 use crate::run::{Status, superseded_by};
 
 /// What is kept of a run's limits until it has ended.
@@ -170,6 +170,7 @@ pub(super) fn begin_held(to: &mut dyn Write, run: &str, entries: u32, now: Times
     let free = begins_at(&tally, throttle.count, &rate, at);
     give_back(&mut tally, &rate, place);
     let begins = if free <= at { at } else { free_at(&tally, throttle.count, &rate, at).max(free) };
+    leave_place(&mut tally, &rate, place);
     take(&mut tally, throttle.count, &rate, begins);
     if free <= at {
         begin(&mut tally, &rate, at);

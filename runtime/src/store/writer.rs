@@ -277,7 +277,7 @@ fn is_for_inbox(batch: &AcceptBatch, longest: usize) -> bool {
 
 /// Has events appended to the inbox.
 fn append(inbox: &Inbox, batch: AcceptBatch, hold: Hold, after: After) -> BoxFuture<'static, Result<TakenIn, StoreError>> {
-    let (new, answer) = match New::new(batch, hold, after) {
+    let (new, answer) = match New::of(batch, hold, after) {
         Ok(prepared) => prepared,
         Err(error) => return Box::pin(std::future::ready(Err(error))),
     };
