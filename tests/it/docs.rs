@@ -140,3 +140,32 @@ fn slug(title: &str) -> String {
     let kept = title.chars().filter(|character| character.is_alphanumeric() || " -_".contains(*character));
     kept.collect::<String>().to_lowercase().replace(' ', "-")
 }
+
+/// The table of promises names tests: each of them is there.
+#[test]
+fn every_test_that_shows_a_promise_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/reliability.md")).unwrap();
+    let mut named = 0;
+    for name in page.split('`').skip(1).step_by(2) {
+        let parts: Vec<&str> = name.split("::").collect();
+        let folder = match parts.first() {
+            Some(&"core") => "runtime/tests/core",
+            Some(&"edges") => "runtime/tests/edges",
+            Some(&"it") => "tests/it",
+            _ => continue,
+        };
+        let Some((test, modules)) = parts[1..].split_last().filter(|(test, _)| **test != "…") else { continue };
+        let place = |parts: &[&str]| root.join(folder).join(parts.join("/"));
+        let text = |parts: &[&str]| {
+            let path = place(parts);
+            std::fs::read_to_string(path.with_extension("rs")).or_else(|_| std::fs::read_to_string(path.join("mod.rs")))
+        };
+        named += 1;
+        let source = if modules.is_empty() { text(&[test]) } else { text(modules) };
+        let source = source.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let wanted = format!("fn {}", test.trim_end_matches('*'));
+        assert!(modules.is_empty() || source.contains(&wanted), "{name} is not there");
+    }
+    assert!(named > 60, "{named}");
+}

@@ -116,7 +116,11 @@ async fn deliver(shared: &Arc<Shared>, run: &str, event: &StoredEvent) -> Result
             }
             // Somebody was faster: once more on what is there now.
             Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                // The commit may have reached the disk although it failed: then the run is found there, under way.
+                shared.rescan.store(true, Ordering::SeqCst);
+                return Err(error);
+            }
         }
     }
 }
