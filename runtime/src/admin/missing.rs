@@ -221,8 +221,9 @@ impl Asked<'_> {
             let after = known.last.as_ref().is_some_and(|last| last.at > refused.last_at);
             let since = if after { "; others have been taken in since" } else { "" };
             hints.push(format!(
-                "{} of {name} refused with {} {code} ({}), the last {}{since}",
-                counted(refused.count, "delivery was", "deliveries were"),
+                "{} of {name} {} refused with {} {code} ({}), the last {}{since}",
+                counted(refused.count, "delivery", "deliveries"),
+                if refused.count == 1 { "was" } else { "were" },
                 refused.status,
                 refused.message,
                 rfc3339(refused.last_at)
