@@ -271,7 +271,13 @@ fn reload(shared: &Shared, job: &mut Job) -> Result<(), StoreError> {
     let head = shared.store.run(job.run.id())?.ok_or_else(|| StoreError::Corrupted("the run is gone".to_owned()))?;
     let mut fresh = load(shared, &head)?;
     if let Some(entry) = job.unwritten().iter().find(|entry| matches!(entry.what, What::Ended { .. })) {
-        fresh.record(entry.at, entry.what.clone());
+        // A write that failed may have reached the disk all the same. Recorded once more the answer would be that of the
+        // step behind, which has not been performed.
+        let before = (job.run.entries as usize).saturating_sub(job.unwritten().len());
+        let is_written = shared.store.journal(job.run.id())?.iter().skip(before).any(|known| known == entry);
+        if !is_written {
+            fresh.record(entry.at, entry.what.clone());
+        }
     }
     fresh.counts = std::mem::take(&mut job.counts);
     *job = fresh;
