@@ -31,11 +31,23 @@ const ROUNDS: usize = 9;
 /// Webhooks of a round of the whole path.
 const PATHS: usize = 2_000;
 
-const QUIET: &str = "when stripe.charge_failed where amount > 100 USD do kustomer.create_conversation\n";
+/// A service without a limit of its own: what is measured is flowd.
+macro_rules! mirror {
+    ($flow:literal) => {
+        concat!(
+            "connector mirror \"Mirror\" {\n  base \"https://mirror.example\"\n  record Made { id: text @key }\n",
+            "  action make(name: text) -> Made {\n    POST \"/v1/customers\" json { name }\n",
+            "    effect keyed header \"Idempotency-Key\" for 24 hours\n  }\n}\n",
+            $flow
+        )
+    };
+}
+
+const QUIET: &str = mirror!("when stripe.charge_failed where amount > 100 USD do kustomer.create_conversation\n");
 /// Below the bound of the flow: what is measured is accepting, not what runs afterwards.
 const LOW: u64 = 5_000;
 /// One request for each event.
-const MIRROR: &str = "when stripe.charge_failed where amount > 100 USD do stripe.create_customer(name: \"Mirror of {id}\")\n";
+const MIRROR: &str = mirror!("when stripe.charge_failed where amount > 100 USD do mirror.make(name: \"Mirror of {id}\")\n");
 const HIGH: u64 = 20_000;
 
 fn main() {
@@ -70,7 +82,7 @@ fn main() {
 /// Returns the configuration of a project whose services are at `sink`.
 fn toml(sink: SocketAddr) -> String {
     format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[run]\nflood = 0\n[connections.stripe]\nkey = \"sk_test\"\nwebhook_secret = \"{}\"\nbase_url = \"http://{sink}\"\n[connections.kustomer]\napi_key = \"k\"\nbase_url = \"http://{sink}\"\n",
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[run]\nflood = 0\n[connections.stripe]\nkey = \"sk_test\"\nwebhook_secret = \"{}\"\nbase_url = \"http://{sink}\"\n[connections.kustomer]\napi_key = \"k\"\nbase_url = \"http://{sink}\"\n[connections.mirror]\nbase_url = \"http://{sink}\"\n",
         load::SECRET
     )
 }
