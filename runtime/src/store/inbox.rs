@@ -201,8 +201,8 @@ impl Open {
         let length = LENGTH;
         let (log, left) = Log::open(storages, applied, length).map_err(failed)?;
         if let Some((last, _)) = left.last() {
+            let count = replay(backend, &left, applied)?;
             applied = *last;
-            let count = replay(backend, &left)?;
             tracing::info!(events = count, "events that were accepted before the end are sorted into the store");
         }
         Ok(Self { log, applied: Arc::new(Applied::of(applied)), longest: Log::longest(length).min(MOST_AT_ONCE) })
@@ -220,21 +220,25 @@ fn files(disk: &dyn Disk) -> std::io::Result<[OpenFile; 2]> {
     Ok(files)
 }
 
-/// Applies records. Returns how many were events.
-fn replay<B: Backend>(backend: &B, left: &Left) -> Result<usize, StoreError> {
+/// Applies the records behind `applied`, with the plans that were said before them. Returns how many were events.
+fn replay<B: Backend>(backend: &B, left: &Left, applied: u64) -> Result<usize, StoreError> {
     let mut plans = HashMap::new();
     let mut count = 0;
     for portion in left.chunks(PORTION) {
         let mut batches = Vec::new();
-        for (_, bytes) in portion {
+        for (number, bytes) in portion {
             match record::read(bytes, &plans)? {
                 record::Record::Plan(plan) => {
                     plans.insert(plan.hash.clone(), plan);
                 }
-                record::Record::Events(batch) => batches.push(batch),
+                record::Record::Events(batch) if *number > applied => batches.push(batch),
+                record::Record::Events(_) => {}
             }
         }
         let last = portion.last().map_or(0, |(number, _)| *number);
+        if last <= applied {
+            continue;
+        }
         backend.write(&mut |to| {
             let mut known = Known::default();
             for batch in &batches {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use flow_plan::{Effect, Limits};
+use flow_plan::{Effect, Flow, Limits};
 use flow_runtime::event::Accepted;
 use flow_runtime::journal::{Entry, What};
 use flow_runtime::limit::{LimitKey, Limited};
@@ -213,30 +213,34 @@ async fn of_the_same_event_at_the_same_time_one_is_new() {
     assert!(first <= 20);
 }
 
-#[tokio::test]
-async fn what_is_left_in_the_inbox_is_decided_at_the_next_start_as_it_would_have_been() {
+/// An event whose flow lets one run at a time begin, with its plan.
+fn in_turn(number: u64) -> (AcceptBatch, Arc<Flow>) {
     let mut turned = flow("f", vec![op("set", Effect::Set)]);
     turned.limits = Limits { one_at_a_time: Some(Vec::new()), ..Limits::default() };
     let turned = Arc::new(turned);
-    let limited = |number: u64| {
-        let mut batch = batch(number);
-        let run = &mut batch.events[0].starts[0].runs[0];
-        run.head.plan.clone_from(&turned.hash);
-        run.head.waits.limited = true;
-        run.tally = Some(2);
-        run.limited = Some(Box::new(Limited {
-            flow: Arc::clone(&turned),
-            too_old: None,
-            happened: at("2026-11-22T12:00:00Z"),
-            window: None,
-            once: None,
-            at_most: Vec::new(),
-            turn: Some(LimitKey { hash: [7; 16], text: " for customer c".to_owned() }),
-            throttle: None,
-        }));
-        batch.plans = vec![Arc::clone(&turned)];
-        batch
-    };
+    let mut batch = batch(number);
+    let run = &mut batch.events[0].starts[0].runs[0];
+    run.head.plan.clone_from(&turned.hash);
+    run.head.waits.limited = true;
+    run.tally = Some(2);
+    run.limited = Some(Box::new(Limited {
+        flow: Arc::clone(&turned),
+        too_old: None,
+        happened: at("2026-11-22T12:00:00Z"),
+        window: None,
+        once: None,
+        at_most: Vec::new(),
+        turn: Some(LimitKey { hash: [7; 16], text: " for customer c".to_owned() }),
+        throttle: None,
+    }));
+    batch.plans = vec![Arc::clone(&turned)];
+    (batch, turned)
+}
+
+#[tokio::test]
+async fn what_is_left_in_the_inbox_is_decided_at_the_next_start_as_it_would_have_been() {
+    let (_, turned) = in_turn(0);
+    let limited = |number: u64| in_turn(number).0;
     let machine = Machine::default();
     let store = machine.store().unwrap();
     let decided = Decided::default();
@@ -255,6 +259,24 @@ async fn what_is_left_in_the_inbox_is_decided_at_the_next_start_as_it_would_have
     assert_eq!(store.plan(&turned.hash).unwrap().as_deref(), Some(&*turned));
     assert_eq!(store.book_row(&flow_runtime::store::BookKey::new("starts", "f", "")).unwrap().map(|row| row.due), Some(None));
     assert_eq!(store.last_numbers(), Ok((100, 100)));
+}
+
+/// The log says a plan once in a segment, before the first event that needs it.
+#[tokio::test]
+async fn what_is_left_needs_a_plan_that_was_said_before_what_is_sorted_in_already() {
+    let (first, turned) = in_turn(1);
+    let machine = Machine::default();
+    let store = machine.store().unwrap();
+    let decided = Decided::default();
+    assert_eq!(take_in(&store, first, &decided).await, Ok(TakenIn::Durable));
+    eventually("the first one is sorted in", || !decided.lock().unwrap().is_empty()).await;
+    machine.fill(DATABASE, true);
+    assert_eq!(take_in(&store, in_turn(2).0, &decided).await, Ok(TakenIn::Durable));
+    let store = Machine::of(machine.disk.after_cut(Unsynced::Lost)).store().unwrap();
+    let held = store.run("run_2").unwrap().unwrap();
+    assert_eq!(held.reason.as_deref(), Some("waits for its turn behind run_1"));
+    assert_eq!(store.plan(&turned.hash).unwrap().as_deref(), Some(&*turned));
+    assert_eq!(store.runs_of_event(1).unwrap(), ["run_1"]);
 }
 
 /// The power goes after each write and each sync in turn, and once more while what was left is sorted in.
