@@ -21,7 +21,7 @@ package=${1:-}
 if [ -z "$package" ]; then
   command -v cargo-deb >/dev/null || skip "there is no cargo-deb"
   package=$work/flow.deb
-  cargo deb --no-build --profile dev --fast --quiet -o "$package" 2>/dev/null || cargo deb --no-build --profile dev --fast -o "$package"
+  cargo-deb --no-build --profile dev --fast --quiet -o "$package" 2>/dev/null || cargo-deb --no-build --profile dev --fast -o "$package"
 fi
 package=$(realpath "$package")
 
