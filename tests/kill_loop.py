@@ -2,7 +2,7 @@
 """kill -9 while events are in flight, over and over: nothing accepted is lost, nothing is made twice.
 
 Starts a service of its own that honours idempotency keys and can be asked what it has, and a flowd over flows with an
-action of each class: keyed, findable, once. Senders post signed events without a pause, flows are edited meanwhile, and
+action of each class: keyed, findable, once, and flows with limits, turns and waits. Senders post signed events without a pause, flows are edited meanwhile, and
 flowd is killed at random instants and started again. At the end every event that was answered with 200 has run, in one
 version of its flow; no keyed or findable effect was made twice; no `once` request was sent twice, and each that has no
 known outcome is dead, says so, and was announced.
@@ -17,6 +17,7 @@ import http.server
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import tempfile
@@ -47,10 +48,34 @@ flow gamble
   when stripe.charge_failed
   do sink.once(text: id)
 
+flow counted
+  when stripe.charge_failed
+  fresh within 1 hour
+  once per id
+  at most 1000000 per hour
+  do sink.keyed(text: "counted {{id}}")
+
+flow turns
+  when stripe.charge_failed where customer is present
+  one at a time per customer
+  throttle to 1000 per second
+  do sink.keyed(text: "turns {{id}}")
+
+flow later
+  when stripe.charge_failed
+  do {{
+    wait 1 second
+    sink.keyed(text: "later {{id}}")
+  }}
+
 flow reports
   when flow.dead
   do sink.keyed(text: "report {{flow}} {{event_id else flow}}: {{error}}")
 """
+
+
+# Flows beside `mix` whose every run is done, and made once.
+LIMITED = ("counted", "turns", "later")
 
 
 class Sink(http.server.ThreadingHTTPServer):
@@ -183,7 +208,7 @@ class Senders:
         charge = {
             "id": f"ch_{name}", "object": "charge", "amount": 20000, "amount_captured": 0, "amount_refunded": 0,
             "billing_details": {"email": f"u{name}@example.com"}, "captured": False, "created": int(time.time()),
-            "currency": "usd", "livemode": False, "metadata": {}, "paid": False, "refunded": False, "status": "failed",
+            "currency": "usd", "customer": f"cus_{name[-1]}", "livemode": False, "metadata": {}, "paid": False, "refunded": False, "status": "failed",
         }
         event = {
             "id": f"evt_{name}", "object": "event", "api_version": "2026-10-28.endive", "created": int(time.time()),
@@ -273,17 +298,21 @@ def main():
         accepted = senders.accepted
         mix = {run["event"]: run for run in runs_of(flowd, "mix")}
         gamble = {run["event"]: run for run in runs_of(flowd, "gamble")}
+        limited = {flow: {run["event"]: run for run in runs_of(flowd, flow)} for flow in LIMITED}
         alarms = [alarm for alarm in get(flowd.admin + "/api/v1/status")["alarms"] if alarm["subject"] == "gamble"]
         counted = alarms[0]["count"] if alarms else 0
         flowd.kill()
 
     lost = [name for name in accepted if mix.get(f"evt_{name}", {}).get("status") != "done"]
+    for flow, runs in limited.items():
+        lost += [f"{flow} {name}" for name in accepted if runs.get(f"evt_{name}", {}).get("status") != "done"]
     unmade = [name for name in accepted if sink.made["found", f"ch_{name}"] == 0]
-    # A keyed effect carries the version of its flow: one event is run by one version.
+    unmade += [f"{flow} {name}" for flow in LIMITED for name in accepted if sink.made["keyed", f"{flow} ch_{name}"] == 0]
+    # A keyed effect of `mix` carries the version of its flow: one event is run by one version.
     by_event = collections.Counter()
     for (kind, text), times in sink.made.items():
         if kind == "keyed" and not text.startswith("report "):
-            by_event[text.split(" ", 1)[1]] += times
+            by_event[re.sub(r"^v\d+ ", "mix ", text)] += times
     twice = [text for text, times in by_event.items() if times > 1]
     twice += [text for (kind, text), times in sink.made.items() if kind == "found" and times > 1]
     again = [text for text, times in sink.once.items() if times > 1]
@@ -303,7 +332,7 @@ def main():
     if counted != dead or (dead and not told):
         silent.append(f"{dead} dead, {counted} in the alarm, {len(told)} told one by one")
     print(
-        f"{args.kills} kills, {len(accepted)} accepted events: {len(lost)} lost, {len(unmade)} without effect, "
+        f"{args.kills} kills, {len(accepted)} accepted events in {2 + len(LIMITED)} flows: {len(lost)} lost, {len(unmade)} without effect, "
         f"{len(twice)} keyed or findable effects made twice, {len(again)} `once` sent again, "
         f"{unknown} of unknown outcome, of which {len(silent)} were not reported"
     )

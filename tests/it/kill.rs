@@ -23,7 +23,7 @@ const SINK: &str = r#"connector sink "Sink" {
 }
 "#;
 
-/// A mix of all, and a report of each death.
+/// A mix of all, flows with limits, turns and a wait, and a report of each death.
 const MIX: &str = r#"flow mix
   when stripe.charge_failed
   do {
@@ -34,6 +34,26 @@ const MIX: &str = r#"flow mix
 flow gamble
   when stripe.charge_failed
   do sink.once(text: id)
+
+flow counted
+  when stripe.charge_failed
+  fresh within 1 hour
+  once per id
+  at most 1000000 per hour
+  do sink.keyed(text: "counted {id}")
+
+flow turns
+  when stripe.charge_failed
+  one at a time per currency
+  throttle to 1000 per second
+  do sink.keyed(text: "turns {id}")
+
+flow later
+  when stripe.charge_failed
+  do {
+    wait 1 second
+    sink.keyed(text: "later {id}")
+  }
 
 flow reports
   when flow.dead
@@ -157,15 +177,22 @@ fn what_was_accepted_is_finished_and_made_once_after_fifty_times_kill_9() {
     assert!(accepted.len() >= kills, "{} of {kills} rounds", accepted.len());
 
     // What can be repeated is done, and made once.
-    let (mix, gamble) = (all_runs(&daemon, "mix"), all_runs(&daemon, "gamble"));
-    let done: BTreeSet<&str> = mix.iter().filter(|run| run["status"] == "done").filter_map(|run| run["event"].as_str()).collect();
-    for id in &accepted {
-        assert!(done.contains(format!("evt_{id}").as_str()), "evt_{id} was answered with 200, and is not done");
+    for flow in ["mix", "counted", "turns", "later"] {
+        let runs = all_runs(&daemon, flow);
+        let done: BTreeSet<&str> =
+            runs.iter().filter(|run| run["status"] == "done").filter_map(|run| run["event"].as_str()).collect();
+        for id in &accepted {
+            assert!(done.contains(format!("evt_{id}").as_str()), "evt_{id} was answered with 200, and {flow} is not done");
+        }
     }
+    let gamble = all_runs(&daemon, "gamble");
     for path in ["/keyed", "/found"] {
         let made = effects.of(path);
         for id in &accepted {
             assert_eq!(made.get(&format!("ch_{id}")), Some(&1), "{path} of {id}");
+            for flow in ["counted", "turns", "later"].iter().filter(|_| path == "/keyed") {
+                assert_eq!(made.get(&format!("{flow} ch_{id}")), Some(&1), "{flow} of {id}");
+            }
         }
         let twice: Vec<_> = made.iter().filter(|(_, times)| **times > 1).collect();
         assert!(twice.is_empty(), "made twice at {path}: {twice:?}");
