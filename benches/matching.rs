@@ -278,6 +278,7 @@ impl World {
             connection: "stripe".to_owned(),
             event_type: Some("charge.failed".to_owned()),
             occurred_at: None,
+            signed_at: None,
             received_at: jiff::Timestamp::UNIX_EPOCH,
             via: Via::Webhook,
             origin: Origin::External,

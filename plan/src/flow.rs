@@ -90,6 +90,14 @@ impl Flow {
             false => Some(shape),
         })
     }
+
+    /// Returns its first dangerous call.
+    pub fn dangerous(&self) -> Option<&Call> {
+        self.program.instrs.iter().find_map(|instr| match instr {
+            Instr::Call(call) if call.dangerous => Some(&**call),
+            _ => None,
+        })
+    }
 }
 
 impl TriggerUse {

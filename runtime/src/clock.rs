@@ -216,6 +216,7 @@ fn event(flow: &str, trigger: &str, source: &str, due: Timestamp, payload: &Json
         source: source.to_owned(),
         event_type: Some(flow.to_owned()),
         occurred_at: Some(due),
+        signed_at: None,
         payload: Bytes::from(payload.to_string()),
         via: Via::Clock,
         origin: Origin::External,

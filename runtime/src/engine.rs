@@ -10,6 +10,7 @@ mod control;
 mod history;
 mod moving;
 mod pass;
+mod present;
 mod queries;
 mod remembered;
 mod replay;
@@ -46,6 +47,7 @@ pub use control::{CancelOutcome, DismissOutcome, Resumed, RetryOutcome};
 pub(crate) use history::{AtTheTime, Was};
 pub use moving::{MoveOutcome, MovedTo};
 pub(crate) use pass::{Pass, Withheld};
+pub(crate) use present::WRITTEN;
 pub use queries::Stats;
 pub(crate) use remembered::way;
 pub use replay::ReplayError;
@@ -103,6 +105,16 @@ impl std::fmt::Debug for Engine {
 pub(crate) struct Current {
     pub(crate) live: Arc<Live>,
     pub(crate) matcher: Arc<Matcher>,
+    /// A flow of it has a dangerous step.
+    pub(crate) dangerous: bool,
+}
+
+impl Current {
+    fn new(live: Live, before: Option<&Matcher>) -> Self {
+        let matcher = Arc::new(Matcher::build(&live, before));
+        let dangerous = live.flows.iter().any(|flow| flow.dangerous().is_some());
+        Self { live: Arc::new(live), matcher, dangerous }
+    }
 }
 
 /// What all handles share.
@@ -110,8 +122,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) world: World,
     pub(crate) options: EngineOptions,
-    /// The number of the first event since it was started: those below are from before.
-    pub(crate) first_event: u64,
+    /// Which time it is, as far as what is dangerous may rely on it, and what is from before.
+    pub(crate) present: present::Present,
     current: RwLock<Arc<Current>>,
     queue: Mutex<Queue>,
     /// So many runs are on their way into the queue.
@@ -160,7 +172,7 @@ impl Engine {
         let (events, runs) = store.last_numbers()?;
         let paused = store.paused()?.into_iter().collect();
         let cursors = store.cursors()?.into_iter().map(|(connection, source, cursor)| ((connection, source), cursor)).collect();
-        let matcher = Arc::new(Matcher::build(&live, None));
+        let present = present::Present::load(&*store, world.clock.look().now, events)?;
         let delivered = Delivered::load(&*store)?;
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(options.concurrency)),
@@ -173,8 +185,8 @@ impl Engine {
             store,
             world,
             options,
-            first_event: events + 1,
-            current: RwLock::new(Arc::new(Current { live: Arc::new(live), matcher })),
+            present,
+            current: RwLock::new(Arc::new(Current::new(live, None))),
             changed: Notify::new(),
             settled: settled::Settled::default(),
             stopping: AtomicBool::new(false),
@@ -220,8 +232,7 @@ impl Engine {
     /// are tried again, since the swap may have mended them.
     pub fn swap(&self, live: Live) {
         let before = self.shared.current();
-        let matcher = Arc::new(Matcher::build(&live, Some(&before.matcher)));
-        let current = Arc::new(Current { live: Arc::new(live), matcher });
+        let current = Arc::new(Current::new(live, Some(&before.matcher)));
         *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = current;
         self.shared.queue().configure(&self.shared.current().live, self.shared.world.clock.now());
         self.shared.touch();
@@ -290,6 +301,12 @@ impl Engine {
             && let Err(error) = shared.store.update_and_accept(Vec::new(), AcceptBatch { meters, ..AcceptBatch::default() }).await
         {
             tracing::debug!(%error, "calls that were counted ahead stay counted");
+        }
+        if shared.current().dangerous {
+            shared.look();
+            if let Err(error) = shared.write_latest().await {
+                tracing::debug!(%error, "the latest time that was seen could not be written");
+            }
         }
         if let Err(error) = clock::live_until(shared, clock.now()).await {
             tracing::debug!(%error, "when the daemon stopped could not be written");

@@ -17,6 +17,8 @@ pub struct Incoming {
     pub event_type: Option<String>,
     /// When it happened, by the service's own time.
     pub occurred_at: Option<Timestamp>,
+    /// When its sender signed it, where the scheme of the webhook signs that.
+    pub signed_at: Option<Timestamp>,
     /// The raw payload: JSON.
     pub payload: Bytes,
     /// The way it came.

@@ -12,18 +12,20 @@ mod lane;
 mod perform;
 mod queue;
 mod retain;
+mod stale;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use flow_plan::{Otherwise, Rate};
 use futures_util::FutureExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::connection::{Asked, Heard};
-use crate::engine::{Shared, locked};
-use crate::journal::{Outcome, What};
+use crate::connection::{Asked, Cause, Heard, earlier};
+use crate::engine::{Shared, WRITTEN, locked};
+use crate::journal::{Held, Outcome, What, Withheld};
 use crate::limit;
 use crate::run::{Effect, Status};
 use crate::store::{AcceptBatch, RunHead, StoreError};
@@ -140,13 +142,21 @@ pub(crate) fn enqueue_claimed(shared: &Shared, jobs: Vec<Job>) {
 
 /// Hands out turns until the engine stops.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let mut before = Timestamp::MIN;
+    let mut back = SignedDuration::ZERO;
+    // What the clock showed before it was set back, as may be while no daemon ran, until all is done that follows from that.
+    let mut resumes = shared.present.behind(shared.world.clock.now());
     loop {
-        let now = shared.world.clock.now();
-        let set_back = now.checked_add(SET_BACK).is_ok_and(|now| now < before);
-        // Where it is not done with all it is set back still, when it is looked next.
-        if !set_back || resume(&shared, before, now) {
-            before = now;
+        let now = shared.look();
+        let by = shared.present.back().saturating_sub(back);
+        if by.is_positive() {
+            back = back.saturating_add(by);
+            let before = now.checked_add(by).unwrap_or(Timestamp::MAX);
+            tracing::warn!(%before, %now, "the clock was set back: what waits for another attempt is tried now");
+            shared.queue().set_back(by, now);
+            resumes = Some(resumes.map_or(before, |already| already.max(before)));
+        }
+        if resumes.is_some_and(|before| resume(&shared, before, now)) {
+            resumes = None;
         }
         let mut next = shared.world.clock.now().checked_add(IDLE).unwrap_or(Timestamp::MAX);
         if !shared.is_stopping() {
@@ -165,6 +175,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
         }
         note(&shared, now);
+        shared.note_latest();
+        if shared.current().dangerous && shared.world.clock.can_jump() {
+            next = next.min(now.checked_add(WRITTEN).unwrap_or(next));
+        }
         // Set back while it was looked: what was found belongs to another time.
         let again = shared.world.clock.now();
         if again < now {
@@ -245,7 +259,7 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
                 // An event that came before the bound comes first, though it be looked at later.
                 Ok(Some(job)) if seeks => awaited::start_seeking(shared, job),
                 Ok(Some(job)) if job.run.awaits(&job.flow).is_some() && is_offering(shared) => shared.queue().release(&id),
-                Ok(Some(job)) if job.run.is_held() && limit::holds_back(&job.flow.limits) && is_due(&job, now) => {
+                Ok(Some(job)) if job.run.is_held() && job.flow.limits.throttle.is_some() && is_due(&job, now) => {
                     start_beginning(shared, job, now);
                     taken += 1;
                 }
@@ -281,7 +295,7 @@ fn is_due(job: &Job, now: Timestamp) -> bool {
     matches!(job.run.pending().first(), Some(Effect::Wake { at }) if *at <= now)
 }
 
-/// Lets a run begin that a limit held back until now, or holds it back once more: the store counts who has begun.
+/// Lets a run begin that its throttle held back until now, or holds it back once more: the store counts who has begun.
 fn start_beginning(shared: &Arc<Shared>, mut job: Job, now: Timestamp) {
     shared.queue().beginning += 1;
     // In their order: each is asked for before the next one is looked at.
@@ -330,14 +344,10 @@ fn rescan_later(shared: &Shared) {
 
 /// Farther ahead than this no attempt is put off.
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
-/// A clock that is behind by more than this was set back; less is what keeping it right takes.
-const SET_BACK: Duration = Duration::from_secs(2);
 
 /// The clock was set back. A pause before another attempt is a length of time, so that those that were in one go on now
 /// rather than when their instant comes once more. Waits of flows go by the clock. Returns whether that is all of them.
 fn resume(shared: &Arc<Shared>, before: Timestamp, now: Timestamp) -> bool {
-    tracing::warn!(%before, %now, "the clock was set back: what waits for another attempt is tried now");
-    shared.queue().set_back();
     match resume_all(shared, before, now) {
         Ok(all) => all,
         Err(error) => {
@@ -361,11 +371,23 @@ fn resume_all(shared: &Arc<Shared>, before: Timestamp, now: Timestamp) -> Result
             }
             let job = shared.store.run(&id).and_then(|head| head.map(|head| load(shared, &head)).transpose());
             match job {
-                Ok(Some(mut job)) if job.run.is_retrying() => {
+                Ok(Some(mut job)) if job.run.is_retrying() || job.run.withheld().is_some_and(is_pause) => {
+                    shared.queue().forget_parked(&id);
                     job.record(now, What::Woken);
                     enqueue_claimed(shared, vec![job]);
                 }
-                Ok(_) => shared.queue().release(&id),
+                Ok(Some(mut job)) => match held_for_less(&job, before, now) {
+                    Some(held) => {
+                        job.record(now, What::Held(held));
+                        let task = Arc::clone(shared);
+                        locked(&shared.steps).spawn(async move {
+                            perform::carry_on(&task, job).await;
+                            task.touch();
+                        });
+                    }
+                    None => shared.queue().release(&id),
+                },
+                Ok(None) => shared.queue().release(&id),
                 Err(error) => {
                     shared.queue().release(&id);
                     return Err(error);
@@ -377,6 +399,24 @@ fn resume_all(shared: &Arc<Shared>, before: Timestamp, now: Timestamp) -> Result
             None => return Ok(true),
         }
     }
+}
+
+/// A pause that the service asked for; what it waits for it finds out anew.
+fn is_pause(withheld: &Withheld) -> bool {
+    withheld.cause == Cause::Paused
+}
+
+/// How a run is held back by a limit, once the clock was set back: for as long as it was. A day of the calendar is that of the
+/// clock, though; and where it was set back by little, what is counted stands still.
+fn held_for_less(job: &Job, before: Timestamp, now: Timestamp) -> Option<Held> {
+    let by = before.duration_since(now);
+    let limits = &job.flow.limits;
+    let queues = limits.at_most.iter().filter(|limit| limit.otherwise == Otherwise::Queue).map(|limit| &limit.every);
+    let mut rates = queues.chain(limits.throttle.as_ref().map(|throttle| &throttle.every));
+    let slides = rates.all(|rate| matches!(rate, Rate::Sliding(_)));
+    // What lies behind what the clock showed has been moved already.
+    let until = job.run.wake_at().filter(|until| job.run.is_held() && slides && by > limit::LITTLE && *until > before)?;
+    Some(Held { until: Some(earlier(until, by)), reason: job.run.reason.clone().unwrap_or_default() })
 }
 
 /// Lets runs begin that got their turn.

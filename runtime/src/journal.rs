@@ -199,6 +199,9 @@ pub struct EventHead {
     pub event_type: Option<String>,
     /// When it happened, by the service's own time.
     pub occurred_at: Option<Timestamp>,
+    /// When its sender signed it, where the scheme of the webhook signs that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_at: Option<Timestamp>,
     /// When it was received.
     pub received_at: Timestamp,
     /// The way it came.

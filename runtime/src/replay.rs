@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use flow_functions::rfc3339;
-use flow_plan::{Flow, Instr};
+use flow_plan::Flow;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
@@ -265,11 +265,11 @@ impl<'a> Examiner<'a> {
         {
             return no(Told::of(Verdict::Limited, reason));
         }
-        if let Some(reason) = limit::too_old(&self.flow.limits, &event.head(), self.now) {
+        if let Some(reason) = limit::not_fresh(&self.flow.limits, &event.head(), self.now) {
             return no(Told::of(Verdict::Stale, reason));
         }
-        if let Some(call) = dangerous(&self.flow) {
-            let reason = format!("`{call}` is dangerous, and a replay never makes it");
+        if let Some(call) = self.flow.dangerous() {
+            let reason = format!("`{}` is dangerous, and a replay never makes it", call.name);
             return no(Told::of(Verdict::Dangerous, reason));
         }
         if let Some(run) = runs.iter().find(|run| run.status.is_active()) {
@@ -356,14 +356,6 @@ pub(crate) fn listens(flow: &Flow, event: &StoredEvent) -> bool {
     flow.triggers.iter().any(|used| {
         let is_of_type = used.types.is_empty() || event.event_type.as_ref().is_some_and(|name| used.types.contains(name));
         used.connection == event.connection && used.source == event.source && is_of_type
-    })
-}
-
-/// Returns the first dangerous call of a flow.
-fn dangerous(flow: &Flow) -> Option<&str> {
-    flow.program.instrs.iter().find_map(|instr| match instr {
-        Instr::Call(call) if call.dangerous => Some(call.name.as_str()),
-        _ => None,
     })
 }
 

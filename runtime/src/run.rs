@@ -311,6 +311,11 @@ impl Run {
         matches!(self.phase, Phase::Waiting { .. })
     }
 
+    /// Tells whether the step at hand is to be looked up, and not to be performed.
+    pub(crate) fn looks(&self) -> bool {
+        matches!(self.phase, Phase::Ready { find: true } | Phase::InFlight { find: true })
+    }
+
     /// Returns the instant at which it wants to be woken.
     pub fn wake_at(&self) -> Option<Timestamp> {
         match &self.phase {

@@ -187,6 +187,7 @@ impl<'t> Simulation<'t> {
                 source: event.source.clone(),
                 event_type: made.event_type.clone(),
                 occurred_at: Some(now),
+                signed_at: None,
                 payload: made.payload.clone(),
                 via: Via::Webhook,
                 origin: Origin::External,

@@ -4,8 +4,8 @@
 //! Nothing is decompressed, and no proxy is taken from the environment.
 
 use std::error::Error;
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ mod reach;
 
 use reach::{NotPublic, PublicOnly};
 
-use crate::world::{BoxFuture, Clock, HttpAnswer, HttpRequest, Random, Reach, Transport, TransportError};
+use crate::world::{BoxFuture, Clock, HttpAnswer, HttpRequest, Look, Random, Reach, Transport, TransportError};
 
 /// Nothing is sent before a connection stands, so this bound is apart from that of the request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -170,9 +170,20 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// A clock that is behind by more than this was set back; less is what keeping it right takes.
 const SET_BACK: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
+/// What the clock showed when it was looked at last, beside one that nobody can set.
+static LOOKED: Mutex<Option<(Instant, Timestamp)>> = Mutex::new(None);
+
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn look(&self) -> Look {
+        let mut looked = LOOKED.lock().unwrap_or_else(PoisonError::into_inner);
+        let (steady, now) = (Instant::now(), Timestamp::now());
+        let before = looked.replace((steady, now));
+        let expected = before.and_then(|(then, shown)| shown.checked_add(steady.saturating_duration_since(then)).ok());
+        Look { now, expected }
     }
 
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'_, ()> {

@@ -22,10 +22,24 @@ pub trait Clock: Send + Sync {
     /// Returns when the instant is reached, or the clock was set back: whoever sleeps looks at it again then. So a pause is
     /// never longer than it was meant to be.
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'_, ()>;
+    /// Returns the instant, with the one that it would be had the clock not been set since this was asked last, where that can
+    /// be told.
+    fn look(&self) -> Look {
+        Look { now: self.now(), expected: None }
+    }
     /// Tells whether it can be set, or stand still while the machine sleeps: then it has to be looked at now and then.
     fn can_jump(&self) -> bool {
         true
     }
+}
+
+/// What a clock shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// The instant.
+    pub now: Timestamp,
+    /// The last one that it showed, and the time that has passed since.
+    pub expected: Option<Timestamp>,
 }
 
 /// The network.

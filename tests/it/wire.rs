@@ -353,6 +353,7 @@ impl<R: Remote> Bench<R> {
             source: source.to_owned(),
             event_type: Some(event_type.to_owned()),
             occurred_at: None,
+            signed_at: None,
             payload: payload.to_string().into(),
             via: flow_runtime::event::Via::Webhook,
             origin: flow_runtime::event::Origin::External,

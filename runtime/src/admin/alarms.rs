@@ -6,6 +6,7 @@ use super::State;
 use crate::alarm::Active;
 use crate::engine::QuotaState;
 use crate::store::StoreError;
+use flow_functions::rfc3339;
 
 /// Returns the alarms, those first that have to do with flows.
 pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
@@ -22,6 +23,15 @@ pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
         next: "flowd check-config".to_owned(),
         dismissible: false,
     };
+    if let Some(latest) = state.engine.clock_is_behind() {
+        let reason = format!(
+            "it shows {}, and has shown {}: nobody can say how old an event is, so no dangerous step is performed",
+            rfc3339(state.world.clock.now()),
+            rfc3339(latest)
+        );
+        let next = "set the clock right; where it is right, `flowd trust-clock`".to_owned();
+        active.push(Active { next, ..of("clock", "the clock", "", &reason) });
+    }
     for connection in state.engine.connections() {
         let (name, parked) = (&connection.name, connection.parked as u64);
         if let Some((since, reason)) = connection.broken() {
@@ -49,7 +59,7 @@ pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
 
 /// Returns how many there are of each kind, those of which there is none included.
 pub(super) fn by_kind(state: &State) -> BTreeMap<&'static str, u64> {
-    let kinds = ["dead", "paused", "misfit", "silent", "connection", "source", "file"];
+    let kinds = ["dead", "paused", "misfit", "silent", "clock", "connection", "source", "file"];
     let mut counts: BTreeMap<&'static str, u64> = kinds.map(|kind| (kind, 0)).into();
     for alarm in active(state).unwrap_or_default() {
         *counts.entry(alarm.kind).or_default() += 1;

@@ -51,6 +51,7 @@ pub(super) enum Command {
     Reload,
     Replay,
     Backtest,
+    TrustClock,
 }
 
 impl Command {
@@ -91,6 +92,7 @@ impl Route {
                 ["connections"] => Self::Query(Query::Connections),
                 ["reload"] => Self::Command(Command::Reload),
                 ["replay"] => Self::Command(Command::Replay),
+                ["clock", "trust"] => Self::Command(Command::TrustClock),
                 ["backtest"] => Self::Command(Command::Backtest),
                 ["openapi.json"] => Self::Query(Query::OpenApi),
                 _ => return Err(HttpError::not_found("there is no such address; see /api/v1/openapi.json")),
@@ -181,10 +183,17 @@ pub(super) async fn command(state: &Arc<State>, command: Command, params: Option
                         RetryRefusal::NotDead(_) | RetryRefusal::Waits(_) => "not_dead",
                         RetryRefusal::WillFailAgain(_) => "will_fail_again",
                         RetryRefusal::OutcomeUnknown(_) => "outcome_unknown",
+                        RetryRefusal::Dangerous { .. } => "dangerous",
                     };
                     Err(HttpError::new(StatusCode::CONFLICT, code, refusal.to_string()))
                 }
             }
+        }
+        Command::TrustClock => {
+            no_params()?;
+            let before = engine.trust_clock().await.map_err(|error| unwritable(&error))?;
+            let now = rfc3339(state.world.clock.now());
+            Ok(json!({ "trusted": true, "now": now, "latest_before": rfc3339(before) }))
         }
         Command::Cancel(run) => {
             no_params()?;

@@ -256,6 +256,7 @@ impl<'q> Simulation<'q> {
             source: event.source.clone(),
             event_type: event.event_type.clone(),
             occurred_at: event.occurred_at,
+            signed_at: event.signed_at,
             payload: event.payload.clone(),
             via: event.via,
             origin: event.origin,

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use flow_plan::{CalendarUnit, QUOTA_MONTH_MS, Quota};
 use flow_schedule::period;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::state::QuotaState;
-use super::{Cause, Hold, Purpose, later};
+use super::{Cause, Hold, Purpose, earlier, later};
 use crate::store::{MeterChange, MeterKind};
 
 const DAY_MS: u64 = 86_400_000;
@@ -91,6 +91,10 @@ impl Account {
             told: Level::Free,
             connections: Vec::new(),
         };
+        if let Some(refused) = &mut account.standing.refused {
+            // Whatever the clock did meanwhile.
+            refused.next_try = refused.next_try.min(later(now, LAST_TRY));
+        }
         account.steady(now);
         // What was reached before this start was said then.
         account.told = account.level();
@@ -123,6 +127,15 @@ impl Account {
         let keep_from = self.keep_from();
         self.used.retain(|begins, _| *begins >= keep_from);
         self.told = self.level();
+    }
+
+    /// The clock was set back by so much: the next try is as far away as it was. The time that is counted is that of the clock.
+    pub(crate) fn set_back(&mut self, by: SignedDuration, now: Timestamp) {
+        self.watched_at = self.watched_at.map(|at| earlier(at, by).min(now));
+        if let Some(refused) = &mut self.standing.refused {
+            refused.next_try = earlier(refused.next_try, by).min(later(now, LAST_TRY));
+        }
+        self.steady(now);
     }
 
     fn keep_from(&self) -> i64 {

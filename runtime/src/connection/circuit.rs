@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, later};
+use super::{Cause, earlier, later};
 
 /// After so many failures in a row nothing but probes is sent.
 pub(crate) const FAILURES: u32 = 5;
@@ -84,6 +84,14 @@ impl Circuit {
         if let Some(open) = &mut self.open {
             open.next_probe = open.next_probe.min(later(now, bounds(open.cause).1));
         }
+    }
+
+    /// The clock was set back by so much: the next probe is as far away as it was.
+    pub(crate) fn set_back(&mut self, by: SignedDuration, now: Timestamp) {
+        if let Some(open) = &mut self.open {
+            open.next_probe = earlier(open.next_probe, by);
+        }
+        self.steady(now);
     }
 
     /// Tells whether a probe may be sent now.

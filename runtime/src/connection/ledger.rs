@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flow_plan::Quota;
 use hmac::{Hmac, KeyInit, Mac};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sha2::Sha256;
 
 use super::account::{Account, Level, Standing};
@@ -134,6 +134,11 @@ impl Ledger {
     /// Lets all be tried now whose service says that nothing is left: the key may be another one.
     pub(crate) fn try_all(&mut self, now: Timestamp) {
         self.accounts.values_mut().for_each(|account| account.try_at(now));
+    }
+
+    /// The clock was set back by so much.
+    pub(crate) fn set_back(&mut self, by: SignedDuration, now: Timestamp) {
+        self.accounts.values_mut().for_each(|account| account.set_back(by, now));
     }
 
     /// Returns what was counted ahead, to be taken back.

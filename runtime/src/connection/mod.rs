@@ -11,7 +11,7 @@ mod ledger;
 mod rate;
 mod state;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use circuit::{Circuit, Open};
@@ -80,6 +80,11 @@ pub(crate) struct Asked {
     pub(crate) step: bool,
     /// It was the one request that tries a connection that does not work.
     pub(crate) probe: bool,
+}
+
+/// An instant that is no point in time but the end or the beginning of a length of it, once the clock was set back.
+pub(crate) fn earlier(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_sub(by).unwrap_or(Timestamp::MIN)
 }
 
 fn later(at: Timestamp, by: std::time::Duration) -> Timestamp {

@@ -7,10 +7,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::later;
 use super::state::RateState;
+use super::{earlier, later};
 use crate::store::{MeterChange, MeterKind};
 
 /// The time of a limit is counted on disk in so many parts.
@@ -48,6 +48,11 @@ impl Rate {
             self.sent.extend(std::iter::repeat_n(at, requests));
         }
         self.trim();
+    }
+
+    /// The clock was set back by so much: what was sent lies as long ago as it did.
+    pub(crate) fn set_back(&mut self, by: SignedDuration, now: Timestamp) {
+        self.sent.iter_mut().for_each(|sent| *sent = earlier(*sent, by).min(now));
     }
 
     /// Returns when the next request may be sent; `None` at once.

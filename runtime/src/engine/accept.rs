@@ -139,7 +139,7 @@ async fn accept(
         shared.store.caught_up().await?;
     }
     let current = shared.current();
-    let received_at = shared.world.clock.now();
+    let received_at = shared.look();
     let mut prepared = Vec::with_capacity(events.len());
     let mut all_known = true;
     for incoming in events {
@@ -369,6 +369,7 @@ pub(super) fn prepare(
         connection: connection.to_owned(),
         event_type: incoming.event_type.clone(),
         occurred_at: incoming.occurred_at,
+        signed_at: incoming.signed_at,
         received_at,
         via: incoming.via,
         origin: incoming.origin,
@@ -411,6 +412,7 @@ pub(super) fn prepare(
         event_type: incoming.event_type,
         triggers,
         occurred_at: incoming.occurred_at,
+        signed_at: incoming.signed_at,
         received_at,
         via: incoming.via,
         origin: incoming.origin,

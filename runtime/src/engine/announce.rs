@@ -99,6 +99,7 @@ fn report(kind: &str, id: String, at: Timestamp, depth: u16, mut data: Json) -> 
         source: ENGINE.to_owned(),
         event_type: Some(kind.to_owned()),
         occurred_at: Some(at),
+        signed_at: None,
         payload: Bytes::from(payload.to_string()),
         via: Via::Engine,
         origin: Origin::Flow,

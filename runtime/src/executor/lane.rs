@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::fair::Fair;
 use super::job::Job;
-use crate::connection::{Cause, Circuit, CircuitState, Hold, Open, Rate};
+use crate::connection::{Cause, Circuit, CircuitState, Hold, Open, Rate, earlier};
 use crate::journal::Withheld;
 use crate::run::repeatable;
 
@@ -118,6 +118,14 @@ impl Lane {
         }
     }
 
+    /// The clock was set back by so much: pauses are as long as they were.
+    pub(super) fn set_back(&mut self, by: SignedDuration, now: Timestamp) {
+        self.circuit.set_back(by, now);
+        self.rate.set_back(by, now);
+        self.paused_until = self.paused_until.map(|until| earlier(until, by).min(later(now, MOST_PATIENCE)));
+        self.is_new |= self.circuit.open().is_some() || self.paused_until.is_some();
+    }
+
     /// Until when the service asked for patience. A clock that went back makes it no longer than it can be.
     pub(super) fn paused(&self, now: Timestamp) -> Option<Timestamp> {
         self.paused_until.map(|until| until.min(later(now, MOST_PATIENCE))).filter(|until| *until > now)
@@ -210,7 +218,8 @@ impl Lane {
         if let Some(open) = note.open {
             self.circuit.recall(open, now);
         }
-        self.paused_until = note.paused_until;
+        // Whatever the clock did meanwhile.
+        self.paused_until = note.paused_until.map(|until| until.min(later(now, MOST_PATIENCE)));
     }
 
     pub(super) fn parked(&self) -> usize {

@@ -10,14 +10,13 @@ use jiff::Timestamp;
 use super::confirm;
 use super::job::{Job, load};
 use super::queue::Turn;
-use super::{awaited, jitter, take_turns};
+use super::{awaited, jitter, stale, take_turns};
 use crate::alarm::Line;
 use crate::answer;
 use crate::connection::{Asked, Cause, Heard, Hold};
 use crate::engine::{Shared, UnderWay, locked};
 use crate::eval::{Scope, eval};
 use crate::journal::{Outcome, What};
-use crate::limit;
 use crate::request::{self, RequestError};
 use crate::run::{Effect, Run, Status, Step, operation, shorten};
 use crate::store::StoreError;
@@ -43,16 +42,15 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
             job.record(now, withheld(&job, hold, now));
             break;
         }
-        if let Some(reason) = from_before(shared, &job) {
-            tracing::warn!(flow = job.flow.id, run = job.run.id(), reason, "a dangerous step is not performed");
-            job.record(now, What::TooLate { reason });
+        if let Some(what) = stale::forbids(shared, &job, shared.look()) {
+            job.record(now, what);
             break;
         }
         job.record(now, What::Intent);
         job.counts = std::mem::take(&mut sends.counts);
         written = write(shared, &mut job).await;
         let Some(Effect::Send { find }) = job.run.pending().first().cloned().filter(|_| written) else { break };
-        let (outcome, ms) = match too_old(shared, &job) {
+        let (outcome, ms) = match stale::too_late(shared, &job, shared.look()) {
             Some(error) => {
                 shared.queue().was_not_sent(&lane, sends.probe, &[], now);
                 (Outcome::NotDone { status: None, error, retry_after_ms: None }, 0)
@@ -108,25 +106,6 @@ fn withheld(job: &Job, hold: &Hold, now: Timestamp) -> What {
         },
         Cause::Spent | Cause::Paused => What::Withheld(super::lane::withheld(hold, Some(hold.until))),
     }
-}
-
-/// A dangerous step is not performed in a replay, nor for an event from before the daemon's start: what holds a door open
-/// may have passed while nobody looked, and a run that is taken up again may have been at this step before.
-fn from_before(shared: &Shared, job: &Job) -> Option<String> {
-    let call = job.run.call(&job.flow).filter(|call| call.dangerous)?;
-    let start = job.run.start.as_ref()?;
-    if start.replayed {
-        return Some(format!("`{}` is dangerous, and the run is a replay", call.name));
-    }
-    // By their numbers: a clock that was set back says nothing about what came first.
-    (start.event.seq < shared.first_event)
-        .then(|| format!("`{}` is dangerous, and the event is from before the daemon was started", call.name))
-}
-
-/// Looks once more right before the request is sent: the process may have stood still since the intent was written.
-fn too_old(shared: &Shared, job: &Job) -> Option<String> {
-    let start = job.run.start.as_ref()?;
-    limit::too_old(&job.flow.limits, &start.event, shared.world.clock.now())
 }
 
 /// Freezes the inputs of the steps that begin, as long as they are of this lane, and the waits.

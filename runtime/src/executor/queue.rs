@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::job::Job;
 use super::lane::{Lane, MOST_IN_FLIGHT, Parked, Readiness};
@@ -252,8 +252,10 @@ impl Queue {
         due.collect()
     }
 
-    /// The clock was set back.
-    pub(crate) fn set_back(&mut self) {
+    /// The clock was set back by so much.
+    pub(crate) fn set_back(&mut self, by: SignedDuration, now: Timestamp) {
+        self.lanes.values_mut().for_each(|lane| lane.set_back(by, now));
+        self.ledger.set_back(by, now);
         self.offer_from = None;
         self.rescan_from = None;
         self.timers_known = false;

@@ -14,10 +14,10 @@ mod window;
 
 use flow_plan::{Limits, Otherwise, WhileRunning};
 
-pub(crate) use fresh::too_old;
+pub(crate) use fresh::{is_ahead, not_fresh, of_unknown_age, too_old};
 pub use keys::{LimitKey, Limited};
 pub(crate) use rate::{begin, begins_at, free_at, give_back, leave_place, rate_name, take, take_back};
-pub(crate) use tally::Tally;
+pub(crate) use tally::{LITTLE, Tally};
 pub(crate) use window::counts;
 
 /// What becomes of a start while another run has the turn.
@@ -46,10 +46,5 @@ pub(crate) fn busy(limits: &Limits) -> Option<Busy> {
 
 /// Tells whether runs of the flow have turns, or can be held back before they begin.
 pub(crate) fn holds_runs(limits: &Limits) -> bool {
-    busy(limits).is_some() || holds_back(limits)
-}
-
-/// Tells whether runs of the flow can be held back until an instant.
-pub(crate) fn holds_back(limits: &Limits) -> bool {
-    limits.throttle.is_some() || limits.at_most.iter().any(|limit| limit.otherwise == Otherwise::Queue)
+    busy(limits).is_some() || limits.throttle.is_some() || limits.at_most.iter().any(|limit| limit.otherwise == Otherwise::Queue)
 }

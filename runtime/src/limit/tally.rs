@@ -1,10 +1,10 @@
 //! What was counted under one key of one limit.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A clock that goes back by no more than this stands still; one that goes back further was wrong, and was corrected.
-const LITTLE_MS: i64 = 3_600_000;
+pub(crate) const LITTLE: SignedDuration = SignedDuration::from_hours(1);
 
 /// What was counted under one key of one limit. It holds at most twice as many instants as the limit counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ impl Tally {
     pub(crate) fn steady(&mut self, now: Timestamp) -> i64 {
         let now = now.as_millisecond();
         let back = self.seen.saturating_sub(now);
-        if back > LITTLE_MS {
+        if i128::from(back) > LITTLE.as_millis() {
             self.at.iter_mut().for_each(|at| *at = at.saturating_sub(back));
             self.begun.iter_mut().for_each(|at| *at = at.saturating_sub(back));
             self.begun_in = None;

@@ -134,6 +134,7 @@ impl Item {
             source: source.to_owned(),
             event_type: self.event_type,
             occurred_at: self.at,
+            signed_at: None,
             payload: self.payload,
             via: Via::Poll,
             origin: crate::event::Origin::External,

@@ -1,6 +1,6 @@
 //! Retries by hand.
 
-use flow_plan::{Effect, Flow};
+use flow_plan::{Effect, Flow, Instr};
 use jiff::Timestamp;
 
 use super::{Death, Phase, Run, Status, StepStatus, effect_at, elapsed_ms};
@@ -21,6 +21,17 @@ pub enum RetryRefusal {
     /// The effect of its last step may have happened: trying again may make it a second time, and needs `force`.
     #[error("it may have happened already: {0}")]
     OutcomeUnknown(String),
+    /// So may that of a dangerous step, which is never repeated.
+    #[error(
+        "`{call}` is dangerous and may have happened already, so it is never repeated, `--force` or not ({reason}): look at the \
+         thing itself; a new event starts the flow anew, and `flowd dead dismiss` takes this run from the list"
+    )]
+    Dangerous {
+        /// The call.
+        call: String,
+        /// What the run died of.
+        reason: String,
+    },
 }
 
 /// Tells whether a run can be tried again at `now`.
@@ -40,8 +51,18 @@ pub fn check_retry(flow: &Flow, run: &Run, now: Timestamp, force: bool) -> Resul
     let reason = || run.reason.clone().unwrap_or_default();
     match run.death {
         Some(Death::Missing | Death::Misfit) => Err(RetryRefusal::WillFailAgain(reason())),
+        _ if let Some(call) = dangerous_and_unknown(flow, run) => Err(RetryRefusal::Dangerous { call, reason: reason() }),
         _ if force || repeat_is_safe(flow, run, now) => Ok(()),
         _ => Err(RetryRefusal::OutcomeUnknown(reason())),
+    }
+}
+
+/// The failed step, where it is dangerous and may have had its effect.
+fn dangerous_and_unknown(flow: &Flow, run: &Run) -> Option<String> {
+    let step = run.steps.last().filter(|step| step.status == StepStatus::Failed && step.first_unknown().is_some())?;
+    match flow.program.instrs.get(step.at as usize) {
+        Some(Instr::Call(call)) if call.dangerous => Some(call.name.clone()),
+        _ => None,
     }
 }
 

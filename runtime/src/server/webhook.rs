@@ -103,6 +103,7 @@ impl Server {
             source: source.name.clone(),
             event_type: read.event_type,
             occurred_at: read.at,
+            signed_at: verified.signed_at,
             payload: body,
             via: Via::Webhook,
             origin: crate::event::Origin::External,

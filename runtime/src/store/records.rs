@@ -33,6 +33,9 @@ pub struct StoredEvent {
     pub triggers: Vec<String>,
     /// When it happened, by the service's own time.
     pub occurred_at: Option<Timestamp>,
+    /// When its sender signed it, where the scheme of the webhook signs that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_at: Option<Timestamp>,
     /// When it was received.
     pub received_at: Timestamp,
     /// The way it came.
@@ -69,6 +72,7 @@ impl StoredEvent {
             connection: self.connection.clone(),
             event_type: self.event_type.clone(),
             occurred_at: self.occurred_at,
+            signed_at: self.signed_at,
             received_at: self.received_at,
             via: self.via,
             origin: self.origin,

@@ -12,8 +12,8 @@ use flow_runtime::engine::{Engine, EngineOptions};
 use flow_runtime::event::{Incoming, Via};
 use flow_runtime::live::{Live, LiveConnection};
 use flow_runtime::store::{RunQuery, Store};
-use flow_runtime::world::{BoxFuture, Clock, HttpAnswer, HttpRequest, Random, Transport, TransportError, World};
-use jiff::Timestamp;
+use flow_runtime::world::{BoxFuture, Clock, HttpAnswer, HttpRequest, Look, Random, Transport, TransportError, World};
+use jiff::{SignedDuration, Timestamp};
 
 pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -24,20 +24,28 @@ pub(crate) fn path(text: &str) -> JsonPath {
 }
 
 /// A clock that stands until it is told to go on.
-pub(crate) struct ManualClock(Mutex<(Timestamp, Sleepers, u64)>);
+pub(crate) struct ManualClock(Mutex<(Timestamp, Sleepers, u64)>, Mutex<Passed>);
+
+/// What passes while it goes on, and not while it is set back; with what it was when somebody looked last.
+#[derive(Default)]
+struct Passed {
+    steady: SignedDuration,
+    looked: Option<(SignedDuration, Timestamp)>,
+}
 
 /// Until when, and whom to wake.
 type Sleepers = Vec<(Timestamp, Waker)>;
 
 impl ManualClock {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new((at("2026-11-22T12:00:00Z"), Vec::new(), 0))))
+        Arc::new(Self(Mutex::new((at("2026-11-22T12:00:00Z"), Vec::new(), 0)), Mutex::default()))
     }
 
     pub(crate) fn set(&self, now: Timestamp) {
         let mut inner = self.0.lock().unwrap();
         // Whoever sleeps looks again when the clock is set back.
         let set_back = now < inner.0;
+        self.1.lock().unwrap().steady += now.duration_since(inner.0).max(SignedDuration::ZERO);
         inner.0 = now;
         inner.2 += u64::from(set_back);
         let (due, later) = std::mem::take(&mut inner.1).into_iter().partition(|(at, _)| *at <= now || set_back);
@@ -60,6 +68,14 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         self.0.lock().unwrap().0
+    }
+
+    fn look(&self) -> Look {
+        let now = self.now();
+        let mut passed = self.1.lock().unwrap();
+        let steady = passed.steady;
+        let before = passed.looked.replace((steady, now));
+        Look { now, expected: before.map(|(then, shown)| shown + (steady - then)) }
     }
 
     fn sleep_until(&self, until: Timestamp) -> BoxFuture<'_, ()> {
@@ -297,6 +313,7 @@ pub(crate) fn incoming(id: &str, payload: &str) -> Incoming {
         source: "events".to_owned(),
         event_type: Some("happened".to_owned()),
         occurred_at: None,
+        signed_at: None,
         payload: Bytes::copy_from_slice(payload.as_bytes()),
         via: Via::Webhook,
         origin: flow_runtime::event::Origin::External,

@@ -24,6 +24,7 @@ fn head(event_type: Option<&str>) -> EventHead {
         connection: "svc".to_owned(),
         event_type: event_type.map(str::to_owned),
         occurred_at: None,
+        signed_at: None,
         received_at: at("2026-11-22T12:00:00Z"),
         via: Via::Webhook,
         origin: Origin::External,

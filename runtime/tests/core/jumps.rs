@@ -4,12 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_plan::{Effect, Instr, Missed, Span, Wait};
+use flow_plan::{
+    AtMost, Effect, Gaps, Instr, Limits, Missed, Otherwise, QUOTA_MONTH_MS, Quota, Rate, RateLimit, Span, Throttle, Wait,
+};
+use flow_runtime::live::Live;
 use flow_runtime::store::{MemoryStore, RunQuery};
 use jiff::SignedDuration;
 
 use crate::fixture::*;
 use crate::schedules::{every, scheduled};
+use crate::states::{door, with_states};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -35,6 +39,139 @@ async fn a_pause_before_another_attempt_is_no_longer_for_a_clock_that_is_set_bac
     let requests = bench.service.requests("keyed");
     assert_eq!((requests.len(), bench.service.effects("keyed").len()), (4, 1));
     assert!(requests.iter().all(|request| *request == requests[0]), "one key: {requests:?}");
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_tried_after_a_clock_that_is_set_back() {
+    let bench = Bench::new(vec![flow("f", vec![op("set", Effect::Set)])]);
+    bench.service.always("set", Some(Fault::Status(401)));
+    let run = bench.send("evt_1", EVENT).await.runs.remove(0);
+    bench.pass(MINUTE * 10).await;
+    assert_eq!(bench.status(&run).await, "parked");
+    bench.service.always("set", None);
+    bench.jump(-24).await;
+    // No later than the longest time between two tries.
+    bench.pass(MINUTE * 16).await;
+    assert_eq!(bench.status(&run).await, "done");
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_answer_or_asked_for_patience_is_asked_as_soon_as_it_would_have_been() {
+    for (fault, waits) in [(Fault::NotConnected, 2), (Fault::RetryAfter(429, 600), 11)] {
+        let bench = Bench::new(vec![flow("f", vec![op("set", Effect::Set)])]);
+        bench.service.always("set", Some(fault.clone()));
+        let mut runs = Vec::new();
+        for at in 0..12 {
+            runs.push(bench.send(&format!("evt_{at}"), EVENT).await.runs.remove(0));
+        }
+        bench.pass(MINUTE).await;
+        bench.service.always("set", None);
+        for hours in [-24, -2] {
+            bench.jump(hours).await;
+        }
+        bench.pass(MINUTE * waits).await;
+        for run in runs {
+            assert_eq!(bench.status(&run).await, "done", "{fault:?}");
+        }
+    }
+}
+
+/// A connection with a rate, or with a quota.
+fn bounded(change: impl Fn(&mut flow_plan::Api)) -> Live {
+    let mut live = live(vec![flow("f", vec![op("set", Effect::Set)])]);
+    let mut svc = connection("svc");
+    change(&mut svc.plan.api);
+    live.connections.insert("svc".to_owned(), Arc::new(svc));
+    live
+}
+
+#[tokio::test]
+async fn a_rate_is_kept_and_delays_nothing_by_more_than_its_time() {
+    let live = bounded(|api| api.limit = Some(RateLimit { count: 2, per_ms: 600_000 }));
+    let bench = Bench::with_live(Arc::new(MemoryStore::new().unwrap()), live, ManualClock::new(), Arc::default());
+    for at in 0..6 {
+        bench.send(&format!("evt_{at}"), EVENT).await;
+    }
+    bench.pass(MINUTE * 5).await;
+    assert_eq!(bench.service.requests("set").len(), 2);
+    bench.jump(-24).await;
+    bench.pass(MINUTE * 4).await;
+    assert_eq!(bench.service.requests("set").len(), 2, "five minutes are left");
+    bench.pass(MINUTE * 2).await;
+    assert_eq!(bench.service.requests("set").len(), 4);
+    bench.jump(-48).await;
+    bench.pass(MINUTE * 11).await;
+    assert_eq!(bench.service.requests("set").len(), 6);
+}
+
+#[tokio::test]
+async fn a_quota_that_a_service_says_is_used_up_is_tried_as_soon_as_it_would_have_been() {
+    let quota = Quota { count: 1000, per_ms: QUOTA_MONTH_MS, shared_by: None, spent_on: vec![403] };
+    let live = bounded(|api| api.quota = Some(quota.clone()));
+    let bench = Bench::with_live(Arc::new(MemoryStore::new().unwrap()), live, ManualClock::new(), Arc::default());
+    bench.send("evt_1", EVENT).await;
+    bench.pass(MINUTE).await;
+    bench.service.always("set", Some(Fault::Status(403)));
+    let run = bench.send("evt_2", EVENT).await.runs.remove(0);
+    bench.pass(MINUTE).await;
+    assert_eq!(bench.status(&run).await, "parked");
+    bench.service.always("set", None);
+    // In the same month.
+    bench.jump(-24 * 5).await;
+    bench.pass(MINUTE * 60).await;
+    assert_eq!(bench.status(&run).await, "done");
+}
+
+#[tokio::test]
+async fn a_watch_of_a_quota_goes_on_and_the_month_that_is_counted_is_that_of_the_clock() {
+    // Half of what there is for readings is gone: what is left is spread over the rest of the month.
+    let quota = Quota { count: 500, per_ms: QUOTA_MONTH_MS, shared_by: None, spent_on: Vec::new() };
+    let mut live = with_states(vec![door(Gaps::Verify)]);
+    if let Some(svc) = live.connections.get_mut("svc").and_then(Arc::get_mut) {
+        svc.plan.api.quota = Some(quota);
+    }
+    let bench = Bench::with_live(Arc::new(MemoryStore::new().unwrap()), live, ManualClock::new(), Arc::default());
+    bench.service.says("door", Some("\"locked\""));
+    bench.pass(MINUTE * 60 * 6).await;
+    let before = bench.service.requests("door").len();
+    assert!((200..260).contains(&before), "{before}");
+    bench.jump(-24 * 5).await;
+    // 14 days for some 150 readings.
+    bench.pass(MINUTE * 60 * 12).await;
+    let after = bench.service.requests("door").len() - before;
+    assert!((3..20).contains(&after), "{after}");
+}
+
+#[tokio::test]
+async fn what_a_limit_holds_back_begins_as_soon_as_it_would_have() {
+    let hourly = |limits: &mut Limits| {
+        let limit = AtMost { count: 1, per: Vec::new(), every: Rate::Sliding(3_600_000), otherwise: Otherwise::Queue };
+        limits.at_most = vec![limit];
+    };
+    let throttled = |limits: &mut Limits| {
+        limits.throttle = Some(Throttle { count: 1, every: Rate::Sliding(3_600_000), per: Vec::new() });
+    };
+    let both: [&dyn Fn(&mut Limits); 2] = [&hourly, &throttled];
+    for (number, limit) in both.into_iter().enumerate() {
+        let mut flow = flow("f", vec![op("set", Effect::Set)]);
+        limit(&mut flow.limits);
+        rehash(&mut flow);
+        let bench = Bench::new(vec![flow]);
+        for at in 0..4 {
+            bench.send(&format!("evt_{at}"), EVENT).await;
+        }
+        bench.pass(MINUTE * 70).await;
+        assert_eq!(bench.service.requests("set").len(), 2, "{number}");
+        bench.jump(-48).await;
+        bench.pass(MINUTE * 45).await;
+        assert_eq!(bench.service.requests("set").len(), 2, "{number}: an hour after the one before");
+        // What a throttle counts moves with the clock when it is asked, which is when the first of them begins: that is one
+        // time of it more, for each that has a place already.
+        bench.pass(MINUTE * if number == 0 { 20 } else { 80 }).await;
+        assert_eq!(bench.service.requests("set").len(), 3, "{number}");
+        bench.pass(MINUTE * if number == 0 { 60 } else { 120 }).await;
+        assert_eq!(bench.service.requests("set").len(), 4, "{number}");
+    }
 }
 
 #[tokio::test]

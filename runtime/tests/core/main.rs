@@ -33,6 +33,7 @@ mod reports;
 mod retention;
 mod schedules;
 mod simulation;
+mod stale;
 mod states;
 mod store;
 mod stress;

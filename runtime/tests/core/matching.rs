@@ -53,6 +53,7 @@ fn ten_thousand_flows_are_matched_and_one_change_is_cheap() {
         connection: "svc".to_owned(),
         event_type: Some("happened".to_owned()),
         occurred_at: None,
+        signed_at: None,
         received_at: at("2026-11-22T12:00:00Z"),
         via: Via::Webhook,
         origin: flow_runtime::event::Origin::External,

@@ -61,6 +61,7 @@ pub(crate) fn start() -> Entry {
         connection: "svc".to_owned(),
         event_type: None,
         occurred_at: None,
+        signed_at: None,
         received_at: now,
         via: Via::Webhook,
         origin: flow_runtime::event::Origin::External,

@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Pause(OneFlow),
     /// Start runs of a paused flow again
     Resume(OneFlow),
+    /// Say that the machine's clock is right although it once showed a later time
+    TrustClock(TrustClock),
 }
 
 /// `flowd run`.
@@ -262,12 +264,29 @@ pub(crate) struct Migrate {
 
 /// `flowd retry`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowd retry run_3f…             from the step that failed; what is done is not done again
+  flowd retry run_3f… --force     although the step that failed may have happened")]
 pub(crate) struct Retry {
     /// The run
     pub(crate) run: String,
-    /// Retry even where it will fail again
+    /// Retry even where it may do the work twice; a dangerous step (an unlock) is never repeated
     #[arg(long)]
     pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// `flowd trust-clock`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  date -u                         is it the right time?
+  flowd trust-clock               then what is dangerous may be done again
+
+While the clock is behind the latest time that flowd has seen, nobody can say how old an event is, and no dangerous step (an
+unlock) is performed; `flowd status` says so. That ends by itself when the clock has caught up. Where it was the later time
+that was wrong, this ends it. Nothing dangerous is done for events from before.")]
+pub(crate) struct TrustClock {
     #[command(flatten)]
     pub(crate) client: Client,
 }

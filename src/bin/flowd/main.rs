@@ -3,7 +3,6 @@
 mod args;
 mod client;
 mod commands;
-mod emptied;
 mod host;
 mod log;
 mod sound;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use flow_runtime::world::{BoxFuture, Clock};
+use flow_runtime::world::{BoxFuture, Clock, Look};
 use jiff::{SignedDuration, Timestamp};
 
 /// What the wall shows, and how far it has been set off.
@@ -16,6 +16,8 @@ pub(super) struct SimClock {
 struct State {
     now: Timestamp,
     set_off: SignedDuration,
+    /// What it showed when somebody looked last, and without what it was set off by.
+    looked: Option<(Timestamp, Timestamp)>,
     sleepers: BTreeMap<(Timestamp, u64), Waker>,
     number: u64,
     /// How often somebody waited for what was past, since time went on.
@@ -27,7 +29,7 @@ const MOST_IN_VAIN: u32 = 20_000;
 
 impl SimClock {
     pub(super) fn new(now: Timestamp, can_jump: bool) -> Self {
-        let state = State { now, set_off: SignedDuration::ZERO, sleepers: BTreeMap::new(), number: 0, in_vain: 0 };
+        let state = State { now, set_off: SignedDuration::ZERO, looked: None, sleepers: BTreeMap::new(), number: 0, in_vain: 0 };
         Self { state: Mutex::new(state), can_jump }
     }
 
@@ -83,6 +85,13 @@ impl SimClock {
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
         self.state().now
+    }
+
+    fn look(&self) -> Look {
+        let mut state = self.state();
+        let (now, steady) = (state.now, state.now - state.set_off);
+        let before = state.looked.replace((now, steady));
+        Look { now, expected: before.map(|(shown, then)| shown + steady.duration_since(then)) }
     }
 
     fn sleep_until(&self, until: Timestamp) -> BoxFuture<'_, ()> {

@@ -410,6 +410,7 @@ impl Story {
             source: "events".to_owned(),
             event_type: Some(kind.to_owned()),
             occurred_at: self.dice.percent(70).then(|| self.clock.steady() - ago),
+            signed_at: None,
             payload: Bytes::from(payload),
             via: Via::Webhook,
             origin: Origin::External,

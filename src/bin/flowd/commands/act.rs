@@ -1,12 +1,12 @@
-//! `flowd retry`, `cancel`, `pause`, `resume`.
+//! `flowd retry`, `cancel`, `pause`, `resume`, `trust-clock`.
 
 use flow::output;
 use flow::terminal::printable;
 
 use crate::Exit;
-use crate::args::{Client, OneFlow, OneRun, Retry};
+use crate::args::{Client, OneFlow, OneRun, Retry, TrustClock};
 use crate::client::{Answer, ask, encoded, refused};
-use crate::commands::table::{document, text};
+use crate::commands::table::{document, instant, text};
 
 pub(crate) async fn retry(args: &Retry) -> Result<Exit, Exit> {
     let force = if args.force { "?force=true" } else { "" };
@@ -41,6 +41,16 @@ pub(crate) async fn resume(one: &OneFlow) -> Result<Exit, Exit> {
         ));
     }
     finish(&one.client, &answer, &said)
+}
+
+pub(crate) async fn trust_clock(args: &TrustClock) -> Result<Exit, Exit> {
+    let answer = ask(&args.client, "POST", "clock/trust").await?;
+    let (now, before) = (instant(&answer.json, "now"), instant(&answer.json, "latest_before"));
+    let said = format!(
+        "the clock counts as it is: {now} UTC (the latest time seen was {before} UTC); nothing dangerous is done for events from \
+         before now"
+    );
+    finish(&args.client, &answer, &said)
 }
 
 async fn post(client: &Client, what: &str, id: &str, verb: &str, said: &str) -> Result<Exit, Exit> {

@@ -67,6 +67,7 @@ fn words(kind: &str, count: u64) -> (&'static str, String) {
         "paused" => ("is paused", String::new()),
         "misfit" => ("does not fit", times("event", "events")),
         "silent" => ("is silent", times("period", "periods")),
+        "clock" => ("is behind", String::new()),
         "connection" => ("is broken", if count == 0 { String::new() } else { times("run waits", "runs wait") }),
         "source" => ("cannot be polled", String::new()),
         "file" => ("does not compile; its last sound version is live", String::new()),

@@ -45,6 +45,7 @@ pub(crate) async fn dispatch(command: Command) -> Exit {
         Command::Replay(args) => replay::run(&args).await,
         Command::Pause(one) => act::pause(&one).await,
         Command::Resume(one) => act::resume(&one).await,
+        Command::TrustClock(args) => act::trust_clock(&args).await,
     };
     result.unwrap_or_else(|exit| exit)
 }

@@ -1,0 +1,286 @@
+//! Which time it is, as far as what is dangerous may rely on it, and what is from before.
+//!
+//! A clock can be behind: it is set back, or a machine without a battery for it starts with an old time. An old event then
+//! counts as young. So the latest time that the clock ever showed is kept, over restarts too, and as long as the clock is
+//! behind it no dangerous step is performed. Where it was the later time that was wrong, a person says so.
+//!
+//! A clock that has caught up again still makes the events too young that were received before it was set back: by so much
+//! as it was set back, which is counted in.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Engine, Shared, locked};
+use crate::event::Origin;
+use crate::journal::{EventHead, What};
+use crate::limit;
+use crate::store::{AcceptBatch, Before, BookChange, BookKey, BookRow, EventQuery, Store, StoreError};
+use crate::world::Look;
+use flow_functions::rfc3339;
+
+/// The kind of the one row.
+const LATEST: &str = "latest";
+/// As long as dangerous flows are live the latest time is written so often: by so much a clock that a machine starts with can
+/// be behind unnoticed.
+pub(crate) const WRITTEN: SignedDuration = SignedDuration::from_secs(60);
+/// So many times at which the clock was set back are told apart.
+const MOST_STEPS: usize = 64;
+
+/// The latest time that was seen, and where this start begins.
+#[derive(Debug)]
+pub(crate) struct Present(Mutex<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    latest: Timestamp,
+    /// Up to where it was tried to be written.
+    written: Option<Timestamp>,
+    /// What the clock showed when it was looked at last.
+    looked: Timestamp,
+    /// By how much it was set back, with the number of the first event behind that.
+    steps: VecDeque<(u64, SignedDuration)>,
+    /// In all.
+    back: SignedDuration,
+    /// What happened before is from before this start, or from before a person said which time it is.
+    since: Timestamp,
+    /// So are events with lower numbers.
+    first_event: u64,
+    /// That the clock is behind was said.
+    said: bool,
+}
+
+/// What is kept.
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    latest: Timestamp,
+    /// Events with lower numbers say nothing about the time: they were received by a clock that was wrong.
+    from: u64,
+}
+
+fn key() -> BookKey {
+    BookKey::new(LATEST, "", "")
+}
+
+impl Present {
+    /// Reads what is known at a start. `last_event` is the highest number that an event was given.
+    pub(super) fn load(store: &dyn Store, now: Timestamp, last_event: u64) -> Result<Self, StoreError> {
+        let row: Option<Row> = store.book_row(&key())?.map(|row| row.read()).transpose()?;
+        let from = row.as_ref().map_or(0, |row| row.from);
+        let last = store.events(&EventQuery { limit: 1, ..EventQuery::default() })?;
+        let received = last.first().filter(|event| event.seq >= from).map(|event| event.received_at);
+        let latest = row.map(|row| row.latest).into_iter().chain(received).chain([now]).max().unwrap_or(now);
+        Ok(Self(Mutex::new(Inner {
+            latest,
+            written: None,
+            looked: now,
+            steps: VecDeque::new(),
+            back: SignedDuration::ZERO,
+            since: now,
+            first_event: last_event + 1,
+            said: false,
+        })))
+    }
+
+    /// Returns the latest time that was seen, where the clock is behind it.
+    pub(crate) fn behind(&self, now: Timestamp) -> Option<Timestamp> {
+        Some(locked(&self.0).latest).filter(|latest| limit::is_ahead(*latest, now))
+    }
+
+    /// Returns by how much the clock was set back since the start, in all.
+    pub(crate) fn back(&self) -> SignedDuration {
+        locked(&self.0).back
+    }
+
+    /// Tells whether an event is from before this start: by its number, since a clock that was set says nothing about what
+    /// came first, and by its own times, since a poll finds late what happened before.
+    fn is_before(&self, event: &EventHead) -> bool {
+        let inner = locked(&self.0);
+        event.seq < inner.first_event || [event.occurred_at, event.signed_at].into_iter().flatten().any(|at| at < inner.since)
+    }
+
+    /// Returns what the clock would show now had it not been set back since an event was received.
+    fn steady(&self, event: &EventHead, now: Timestamp) -> Timestamp {
+        let inner = locked(&self.0);
+        let back = inner.steps.iter().filter(|(first, _)| event.seq < *first).map(|(_, by)| *by);
+        back.fold(now, |at, by| at.checked_add(by).unwrap_or(Timestamp::MAX))
+    }
+}
+
+impl Inner {
+    /// Takes note of what the clock shows. Returns whether it has newly fallen behind, or caught up.
+    fn look(&mut self, look: Look, last_event: u64) -> Option<bool> {
+        let now = look.now;
+        let expected = look.expected.map_or(self.looked, |expected| expected.max(self.looked));
+        if limit::is_ahead(expected, now) {
+            let by = expected.duration_since(now);
+            self.back = self.back.saturating_add(by);
+            self.steps.push_back((last_event + 1, by));
+            if self.steps.len() > MOST_STEPS
+                && let Some((_, by)) = self.steps.pop_front()
+                && let Some((_, next)) = self.steps.front_mut()
+            {
+                *next = next.saturating_add(by);
+            }
+        }
+        self.looked = now;
+        self.latest = self.latest.max(expected).max(now);
+        let behind = limit::is_ahead(self.latest, now);
+        (std::mem::replace(&mut self.said, behind) != behind).then_some(behind)
+    }
+}
+
+impl Shared {
+    /// Looks at the clock.
+    pub(crate) fn look(&self) -> Timestamp {
+        let (now, latest, new) = {
+            let mut inner = locked(&self.present.0);
+            // Under the lock, so that nobody takes two looks in the wrong order for a clock that was set back.
+            let look = self.world.clock.look();
+            let new = inner.look(look, self.last_event());
+            (look.now, inner.latest, new)
+        };
+        match new.filter(|_| self.current().dangerous) {
+            Some(true) => {
+                let (now, latest) = (rfc3339(now), rfc3339(latest));
+                tracing::error!(
+                    now,
+                    latest,
+                    "the clock is behind the latest time that was seen: no dangerous step is performed until it has caught up, or \
+                     somebody says that it is right (`flowd trust-clock`)"
+                );
+            }
+            Some(false) => tracing::info!("the clock has caught up with the latest time that was seen"),
+            None => {}
+        }
+        now
+    }
+
+    /// As [`limit::not_fresh`], with the clock as it would be had it not been set back since the event was received.
+    pub(crate) fn not_fresh(&self, limits: &flow_plan::Limits, event: &EventHead, now: Timestamp) -> Option<String> {
+        limits.fresh_ms?;
+        limit::not_fresh(limits, event, self.present.steady(event, now))
+    }
+
+    /// Returns why an event must not lead to anything dangerous, whatever else it is asked for: it is from before, or what it
+    /// stands behind is, or nobody can say how old they are. `fresh` is asked of all of them: an action that waited for hours
+    /// causes an event that is young.
+    pub(crate) fn is_stale(&self, event: &EventHead, fresh: &flow_plan::Limits, now: Timestamp) -> Option<String> {
+        if let Some(latest) = self.present.behind(now) {
+            let (now, latest) = (rfc3339(now), rfc3339(latest));
+            return Some(format!("the clock shows {now}, and has shown {latest}: nobody can say how old an event is"));
+        }
+        let of = |event: &EventHead| {
+            if self.present.is_before(event) {
+                return Some("the event is from before the daemon was started".to_owned());
+            }
+            limit::of_unknown_age(event, now).or_else(|| self.not_fresh(fresh, event, now))
+        };
+        of(event).or_else(|| {
+            let (run, reason) = self.stands_behind(event, &of)?;
+            Some(format!("its event was caused by {run}, and {reason}"))
+        })
+    }
+
+    /// Goes through what caused an event, and returns the first run whose own event will not do. What cannot be read will not.
+    fn stands_behind(&self, event: &EventHead, will_not_do: &dyn Fn(&EventHead) -> Option<String>) -> Option<(String, String)> {
+        let mut seq = event.seq;
+        let mut is_caused = event.origin == Origin::Flow;
+        // No chain is deeper; one that was would have been broken off.
+        for _ in 0..=super::DEEPEST {
+            let stored = match self.store.event(seq) {
+                Ok(Some(stored)) => stored,
+                Ok(None) if is_caused => return Some(("a run".to_owned(), "that event is not kept any more".to_owned())),
+                Ok(None) => return None,
+                Err(error) => return Some(("a run, perhaps".to_owned(), format!("that cannot be read: {error}"))),
+            };
+            let run = stored.cause.or_else(|| super::turned_out(self, seq)?.1)?;
+            let gone = || Some((run.clone(), "that run is not kept any more".to_owned()));
+            let started = self.store.run(&run).and_then(|head| match head {
+                Some(_) => self.store.journal(&run),
+                None => Ok(Vec::new()),
+            });
+            let Ok(journal) = started else { return gone() };
+            let start = journal.iter().find_map(|entry| match &entry.what {
+                What::Started(start) => Some(start),
+                _ => None,
+            });
+            let Some(start) = start else { return gone() };
+            if start.replayed {
+                return Some((run, "that is a replay".to_owned()));
+            }
+            if let Some(reason) = will_not_do(&start.event) {
+                return Some((run, reason));
+            }
+            (seq, is_caused) = (start.event.seq, start.event.origin == Origin::Flow);
+        }
+        None
+    }
+
+    /// Lets the latest time be written now and then, in a task of its own.
+    pub(crate) fn note_latest(self: &Arc<Self>) {
+        if !self.current().dangerous {
+            return;
+        }
+        {
+            let mut inner = locked(&self.present.0);
+            if inner.written.is_some_and(|written| inner.latest.duration_since(written) < WRITTEN) {
+                return;
+            }
+            // Where it cannot be written it is tried again when it would be written anyway.
+            inner.written = Some(inner.latest);
+        }
+        self.queue().background += 1;
+        let task = Arc::clone(self);
+        locked(&self.steps).spawn(async move {
+            if let Err(error) = task.write_latest().await {
+                tracing::debug!(%error, "the latest time that was seen could not be written");
+            }
+            task.queue().background -= 1;
+            task.touch();
+        });
+    }
+
+    /// Writes the latest time that was seen.
+    pub(crate) async fn write_latest(&self) -> Result<(), StoreError> {
+        let from = self.store.book_row(&key())?.map(|row| row.read::<Row>()).transpose()?.map_or(0, |row| row.from);
+        let latest = locked(&self.present.0).latest;
+        self.write_row(&Row { latest, from }).await
+    }
+
+    async fn write_row(&self, row: &Row) -> Result<(), StoreError> {
+        let book = vec![BookChange { key: key(), row: Some(BookRow::of(row, None)?), before: Before::Any }];
+        self.store.accept(AcceptBatch { book, ..AcceptBatch::default() }).await.map(drop)
+    }
+}
+
+impl Engine {
+    /// Returns the latest time that was seen, where the clock is behind it and a dangerous flow is live: no dangerous step is
+    /// performed then.
+    pub fn clock_is_behind(&self) -> Option<Timestamp> {
+        let now = self.shared.look();
+        self.shared.present.behind(now).filter(|_| self.shared.current().dangerous)
+    }
+
+    /// A person says that the clock is right, and that it was the later time which was wrong. What was received until now
+    /// counts as from before. Returns the latest time that was seen until now.
+    ///
+    /// # Errors
+    /// Where that cannot be written: nothing changes then.
+    pub async fn trust_clock(&self) -> Result<Timestamp, StoreError> {
+        let shared = &self.shared;
+        let now = shared.look();
+        let (before, from) = (locked(&shared.present.0).latest, shared.last_event() + 1);
+        shared.write_row(&Row { latest: now, from }).await?;
+        {
+            let mut inner = locked(&shared.present.0);
+            (inner.latest, inner.written, inner.since, inner.said) = (inner.looked, Some(now), now, false);
+            inner.first_event = inner.first_event.max(from);
+        }
+        tracing::warn!(now = rfc3339(now), before = rfc3339(before), "a person says that the clock is right");
+        shared.touch();
+        Ok(before)
+    }
+}
