@@ -212,6 +212,11 @@ impl Compiler {
         self.files.keys()
     }
 
+    /// Returns the text of a file.
+    pub fn text(&self, file: &str) -> Option<&Arc<str>> {
+        self.files.get(file).map(|state| &state.text)
+    }
+
     /// Returns the texts, for reports.
     pub fn sources(&self) -> Sources {
         self.files.iter().map(|(file, state)| (file.clone(), state.text.clone())).collect()

@@ -15,6 +15,7 @@ use crate::decode::decode;
 use crate::eval::{Scope, holds, path_get};
 use crate::live::LiveConnection;
 use crate::request::setting;
+use crate::secret::{Least, Traces};
 use crate::world::HttpAnswer;
 
 /// What an answer means.
@@ -98,7 +99,8 @@ pub fn read(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, sc
     let error = || error_text(connection, answer);
     match classify(connection, &retry_on, answer) {
         StatusClass::Success => match result(op, connection, answer, scope) {
-            Ok(value) => Outcome::Done(without_secrets(connection, value)),
+            Ok(Value::Missing) => Outcome::Done(Value::Missing),
+            Ok(value) => Outcome::Done(without_secrets(&Traces::of(connection.secrets.values()), value)),
             Err(Unfit::Refused) => Outcome::Refused { status, error: error() },
             Err(Unfit::Because(reason)) => {
                 let error = clean(connection, &format!("the answer does not fit: {reason}"));
@@ -273,7 +275,7 @@ fn request_id(connection: &LiveConnection, answer: &HttpAnswer) -> String {
 /// Takes out control characters and secrets, and cuts what is too long.
 fn clean(connection: &LiveConnection, text: &str) -> String {
     let mut text: String = text.chars().take(MAX_ERROR * 4).map(|c| if is_control(c) { ' ' } else { c }).collect();
-    if let Some(cleaned) = replaced(connection, &text) {
+    if let Some(cleaned) = Traces::of(connection.secrets.values()).without(&text, Least::Few) {
         text = cleaned;
     }
     if text.chars().count() > MAX_ERROR {
@@ -282,29 +284,17 @@ fn clean(connection: &LiveConnection, text: &str) -> String {
     text.trim().to_owned()
 }
 
-/// Returns a text without the secrets that it holds; `None` where it holds none. A service may send back what it was
-/// sent.
-fn replaced(connection: &LiveConnection, text: &str) -> Option<String> {
-    let mut without: Option<String> = None;
-    for secret in connection.secrets.values().map(crate::secret::Secret::expose) {
-        // Very short secrets would mangle every text.
-        if secret.len() >= 4 && without.as_deref().unwrap_or(text).contains(secret) {
-            without = Some(without.as_deref().unwrap_or(text).replace(secret, "[secret]"));
-        }
-    }
-    without
-}
-
 /// A result goes into the journal, where no secret stands.
-fn without_secrets(connection: &LiveConnection, value: Value) -> Value {
+fn without_secrets(traces: &Traces, value: Value) -> Value {
+    let replaced = |text: &str| traces.without(text, Least::Many);
     match &value {
-        Value::Text(text) => replaced(connection, text).map_or(value, Value::text),
+        Value::Text(text) => replaced(text).map_or(value, Value::text),
         Value::List(items) => {
-            Value::List(items.iter().map(|item| without_secrets(connection, item.clone())).collect::<Vec<_>>().into())
+            Value::List(items.iter().map(|item| without_secrets(traces, item.clone())).collect::<Vec<_>>().into())
         }
         Value::Record(fields) => Value::record(fields.iter().map(|(name, field)| {
-            let name = replaced(connection, name).map_or_else(|| name.clone(), Into::into);
-            (name, without_secrets(connection, field.clone()))
+            let name = replaced(name).map_or_else(|| name.clone(), Into::into);
+            (name, without_secrets(traces, field.clone()))
         })),
         _ => value,
     }

@@ -259,7 +259,7 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
                 // An event that came before the bound comes first, though it be looked at later.
                 Ok(Some(job)) if seeks => awaited::start_seeking(shared, job),
                 Ok(Some(job)) if job.run.awaits(&job.flow).is_some() && is_offering(shared) => shared.queue().release(&id),
-                Ok(Some(job)) if job.run.is_held() && job.flow.limits.throttle.is_some() && is_due(&job, now) => {
+                Ok(Some(job)) if job.run.is_held() && limit::holds_back(&job.flow.limits) && is_due(&job, now) => {
                     start_beginning(shared, job, now);
                     taken += 1;
                 }
@@ -295,7 +295,7 @@ fn is_due(job: &Job, now: Timestamp) -> bool {
     matches!(job.run.pending().first(), Some(Effect::Wake { at }) if *at <= now)
 }
 
-/// Lets a run begin that its throttle held back until now, or holds it back once more: the store counts who has begun.
+/// Lets a run begin that a limit held back until now, or holds it back once more: the store counts who has begun.
 fn start_beginning(shared: &Arc<Shared>, mut job: Job, now: Timestamp) {
     shared.queue().beginning += 1;
     // In their order: each is asked for before the next one is looked at.

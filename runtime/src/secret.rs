@@ -1,6 +1,10 @@
 //! Secrets: values that cannot be printed or serialised, and are wiped when dropped.
 
+mod traces;
+
 use zeroize::Zeroizing;
+
+pub(crate) use traces::{Least, Traces};
 
 /// A secret. It has no `Display`, no `Serialize`, and its `Debug` says nothing.
 #[derive(Clone)]

@@ -11,6 +11,7 @@ mod birth;
 mod book;
 mod disk;
 mod flood;
+mod gates;
 mod health;
 mod in_turns;
 mod inbox;
@@ -150,7 +151,7 @@ pub trait Store: Send + Sync {
     /// Notes that a run has looked through the events before its wait: from here on it only waits. Fails with
     /// [`StoreError::Conflict`] where it has not `entries` entries.
     fn settle(&self, run: &str, entries: u32) -> BoxFuture<'static, Result<(), StoreError>>;
-    /// A run that its throttle held back until now is to begin. Returns until when it is held back once more; `None` where it
+    /// A run that a limit held back until now is to begin. Returns until when it is held back once more; `None` where it
     /// may begin, and is counted so. Fails with [`StoreError::Conflict`] where it has not `entries` entries.
     fn begin_held(&self, run: &str, entries: u32, now: Timestamp) -> BoxFuture<'static, Result<Option<Timestamp>, StoreError>>;
     /// Notes that events were offered to the runs that wait for them.

@@ -238,3 +238,70 @@ fn an_edit_by_which_flows_would_start_each_other_for_ever_does_not_go_live() {
         (mended && daemon.get("flows")["flows"][1]["hash"] != before["flows"][1]["hash"]).then_some(())
     });
 }
+
+#[test]
+fn a_file_that_is_empty_for_a_moment_ends_no_flow_and_one_that_stays_empty_is_believed() {
+    let mut daemon = Daemon::start(&[("flow.toml", &toml("http://127.0.0.1:9")), ("a.flow", &named("a", 100))]);
+    let (a, b) = (daemon.path().join("a.flow"), daemon.path().join("b.flow"));
+    let waited_for = |daemon: &Daemon, file: &str| {
+        eventually("the empty file is told of", || {
+            let status = daemon.ask(&["status"]);
+            let broken = status["broken"].as_array().cloned().unwrap_or_default();
+            broken.iter().any(|one| one["file"] == file && one["message"].to_string().contains("was not before")).then_some(())
+        });
+    };
+    // Somebody saves it in two steps, and takes his time; others are not held up by it.
+    std::fs::write(&a, "").unwrap();
+    std::fs::write(&b, named("b", 1)).unwrap();
+    becomes(&daemon, &["a", "b"]);
+    waited_for(&daemon, "a.flow");
+    becomes(&daemon, &["a", "b"]);
+    // A restart at that moment changes nothing about it.
+    daemon.kill();
+    std::fs::write(&a, "").unwrap();
+    daemon.launch();
+    becomes(&daemon, &["a", "b"]);
+    std::fs::write(&a, named("aa", 100)).unwrap();
+    becomes(&daemon, &["aa", "b"]);
+    assert!(daemon.ask(&["status"])["broken"].as_array().is_some_and(Vec::is_empty));
+    // The settings too.
+    std::fs::write(daemon.path().join("flow.toml"), "").unwrap();
+    waited_for(&daemon, "flow.toml");
+    std::fs::write(daemon.path().join("flow.toml"), toml("http://127.0.0.1:9")).unwrap();
+    // This one is meant to be empty.
+    std::fs::write(&a, "").unwrap();
+    waited_for(&daemon, "a.flow");
+    assert_eq!(flow_names(&daemon), ["aa", "b"]);
+    becomes(&daemon, &["b"]);
+    assert!(daemon.log().contains("the file is empty now: its flows end"), "{}", daemon.log());
+    assert!(daemon.ask(&["status"])["broken"].as_array().is_some_and(Vec::is_empty));
+}
+
+#[test]
+fn a_log_in_the_folder_of_the_project_causes_no_reload() {
+    let mut daemon = Daemon::start(&[("flow.toml", &toml("http://127.0.0.1:9")), ("a.flow", &named("a", 100))]);
+    daemon.terminate();
+    // As `flowd run . 2> log` has it.
+    std::fs::remove_file(daemon.path().join("flowd.log")).unwrap();
+    std::os::unix::fs::symlink("log", daemon.path().join("flowd.log")).unwrap();
+    daemon.launch();
+    for number in 0..10 {
+        let name = format!("b{number}");
+        std::fs::write(daemon.path().join("b.flow"), named(&name, 1)).unwrap();
+        becomes(&daemon, &["a", &name]);
+    }
+    let reloads = daemon.log().matches("reloaded flows=").count();
+    assert!((1..=20).contains(&reloads), "{reloads} reloads for 10 edits, each of which may be seen in two steps");
+}
+
+#[test]
+fn a_secret_in_a_file_of_the_project_is_read_again_when_it_changes() {
+    let settings = toml("http://127.0.0.1:9").replace("{ env = \"TEST_WEBHOOK_SECRET\" }", "{ file = \"keys/stripe\" }");
+    let files = [("flow.toml", &*settings), ("a.flow", &named("a", 100)), ("keys/stripe", "whsec_of_yesterday_01234567")];
+    let daemon = Daemon::start(&files);
+    let body = stripe::charge_failed("1", 20_000, "usd", None).to_string();
+    assert_eq!(stripe::post(&daemon.server, &body).status, 401);
+    std::fs::write(daemon.path().join("keys/stripe"), stripe::SECRET).unwrap();
+    eventually("the new secret is in force", || (stripe::post(&daemon.server, &body).status == 200).then_some(()));
+    std::fs::remove_file(daemon.path().join("keys/stripe")).unwrap();
+}

@@ -46,5 +46,10 @@ pub(crate) fn busy(limits: &Limits) -> Option<Busy> {
 
 /// Tells whether runs of the flow have turns, or can be held back before they begin.
 pub(crate) fn holds_runs(limits: &Limits) -> bool {
-    busy(limits).is_some() || limits.throttle.is_some() || limits.at_most.iter().any(|limit| limit.otherwise == Otherwise::Queue)
+    busy(limits).is_some() || holds_back(limits)
+}
+
+/// Tells whether runs of the flow can be held back until an instant.
+pub(crate) fn holds_back(limits: &Limits) -> bool {
+    limits.throttle.is_some() || limits.at_most.iter().any(|limit| limit.otherwise == Otherwise::Queue)
 }

@@ -47,6 +47,10 @@ pub(crate) fn take(tally: &mut Tally, count: u32, rate: &Rate, at: i64) {
         }
         Rate::Calendar { unit, zone } => {
             let (begin, _) = unit_at(at, *unit, zone);
+            // Those that are held back have places in units to come, and the places before those are taken.
+            if tally.period.is_some_and(|counted| counted > begin) {
+                return;
+            }
             tally.count = if tally.period == Some(begin) { tally.count.saturating_add(1) } else { 1 };
             tally.period = Some(begin);
         }

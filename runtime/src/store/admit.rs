@@ -8,13 +8,14 @@ use super::StoreError;
 use super::alarms::{self, PausedBy};
 use super::backend::Write;
 use super::flood::Starts;
+use super::gates;
 use super::put::{encode, put_unlimited};
 use super::query::decode;
 use super::records::{Admission, NewRun, RunHead};
 use super::tables::{self, Key, number_at};
 use super::turns::{self, Kept};
 use crate::journal::{Entry, Held, What};
-use crate::limit::{Busy, LimitKey, Limited, Tally, begin as begin_now, begins_at, busy, counts, free_at, rate_name, take};
+use crate::limit::{Busy, LimitKey, Limited, Tally, begins_at, busy, counts, free_at, rate_name, take};
 use crate::run::Status;
 
 /// Reads what was counted under a key.
@@ -49,7 +50,7 @@ pub(crate) fn kept_by_pause(reason: &str) -> bool {
     reason == WAS_PAUSED || reason.ends_with(AND_PAUSES) || reason.ends_with(AND_NOT_SAID) || reason.starts_with(LOOPS)
 }
 
-fn instant(ms: i64) -> Timestamp {
+pub(super) fn instant(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
 }
 
@@ -81,7 +82,10 @@ pub(super) fn admit(to: &mut dyn Write, run: &NewRun, limited: &Limited) -> Resu
         let place = tables::tally(&flow.id, b'm', number, &key.hash);
         let mut tally = tally(to, &place)?.unwrap_or_default();
         let at = tally.steady(now);
-        let free = free_at(&tally, limit.count, &limit.every, at);
+        let mut free = free_at(&tally, limit.count, &limit.every, at);
+        if limit.otherwise == Otherwise::Queue {
+            free = begins_at(&tally, limit.count, &limit.every, free);
+        }
         if free > at {
             match limit.otherwise {
                 Otherwise::Drop => return Ok(Admission::Dropped(format!("{}: this one is beyond it", named(limit, key)))),
@@ -107,6 +111,9 @@ pub(super) fn admit(to: &mut dyn Write, run: &NewRun, limited: &Limited) -> Resu
         take(&mut tally, limit.count, &limit.every, free);
         put_tally(to, &place, &tally, tally.rate_ends(&limit.every))?;
         kept.at_most.push((number, key.hash, limit.every.clone(), free));
+        if limit.otherwise == Otherwise::Queue {
+            kept.queues.push((number, limit.count));
+        }
     }
     kept.not_before = Some(not_before).filter(|at| *at > now.as_millisecond());
     kept.throttle = flow.limits.throttle.clone().zip(limited.throttle.as_ref().map(|key| key.hash));
@@ -147,7 +154,7 @@ fn begin(
         }
     }
     if held.is_none() {
-        held = slot(to, &flow.id, &mut kept, now)?;
+        held = gates::pass(to, &flow.id, &mut kept, now)?;
     }
     let Some(held) = held else {
         if kept.turn.is_some() {
@@ -202,42 +209,6 @@ pub(super) fn flood(to: &mut dyn Write, head: &RunHead, starts: &Starts, most: u
     }
     alarms::count_missed(to, flow, &head.event_id, at)?;
     Ok(Some(if was_paused { Admission::Dropped(WAS_PAUSED.to_owned()) } else { Admission::Flooded(reason) }))
-}
-
-/// Passes what is left between a run that has its turn and its beginning: `at most … otherwise queue`, and the throttle,
-/// which counts it now. Returns until when it is held back.
-pub(super) fn slot(to: &mut dyn Write, flow: &str, kept: &mut Kept, now: Timestamp) -> Result<Option<Held>, StoreError> {
-    let from = now.as_millisecond().max(kept.not_before.unwrap_or(i64::MIN));
-    let mut begins = from;
-    let mut reason = "`at most … otherwise queue`".to_owned();
-    if let Some((throttle, key)) = kept.throttle.take() {
-        let place = tables::tally(flow, b't', 0, &key);
-        let mut tally = tally(to, &place)?.unwrap_or_default();
-        let at = tally.steady(now).max(from);
-        begins = free_at(&tally, throttle.count, &throttle.every, at);
-        begins = begins.max(begins_at(&tally, throttle.count, &throttle.every, begins));
-        take(&mut tally, throttle.count, &throttle.every, begins);
-        // One that begins later is counted when it does.
-        if begins <= at && from <= now.as_millisecond() {
-            begin_now(&mut tally, &throttle.every, begins);
-        }
-        put_tally(to, &place, &tally, tally.rate_ends(&throttle.every))?;
-        if begins > at {
-            reason = throttled(&throttle);
-            kept.throttled = Some((throttle.every.clone(), key, begins));
-            kept.throttled_by = Some(throttle);
-        } else {
-            // A clock that went back a little delays nothing.
-            begins = from;
-        }
-    }
-    kept.not_before = None;
-    Ok((begins > now.as_millisecond()).then(|| Held { until: Some(instant(begins)), reason }))
-}
-
-/// Why a run is held back by its throttle.
-pub(super) fn throttled(throttle: &flow_plan::Throttle) -> String {
-    format!("`throttle to {} per {}`", throttle.count, rate_name(&throttle.every))
 }
 
 pub(super) fn held_by_turn(other: &str) -> String {

@@ -13,7 +13,7 @@ use super::records::{
     AcceptBatch, AcceptedEvent, Admission, AwaitKind, FollowsFrom, NewEvent, NewStart, Pruned, ReplayBatch, Replayed, RunHead,
     RunUpdate, StoredEvent, Turn,
 };
-use super::{AlarmKey, PausedBy, StoreError, admit, alarms, awaited, book, meters, prune, query, replay, tables, turns};
+use super::{AlarmKey, PausedBy, StoreError, admit, alarms, awaited, book, gates, meters, prune, query, replay, tables};
 
 /// What can be asked of the writer.
 pub(super) enum Operation {
@@ -85,7 +85,7 @@ pub(super) fn perform(to: &mut dyn Write, operation: &Operation, woken: &mut Vec
         Operation::Prune(found) => prune::remove(to, found).map(Reply::Pruned),
         Operation::Replay(batch) => replay::replay(to, batch).map(Reply::Replayed),
         Operation::Settle(run, entries) => settle(to, run, *entries),
-        Operation::BeginHeld(run, entries, now) => turns::begin_held(to, run, *entries, *now).map(Reply::Held),
+        Operation::BeginHeld(run, entries, now) => gates::begin_held(to, run, *entries, *now).map(Reply::Held),
         Operation::Offered(events) => {
             for event in events {
                 to.remove(&tables::offer(*event))?;

@@ -8,14 +8,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::admit::{held_by_turn, slot};
+use super::admit::held_by_turn;
 use super::backend::Write;
+use super::gates;
 use super::put::{encode, put_unlimited};
 use super::query::{self, decode};
 use super::records::{RunHead, Turn};
 use super::tables;
 use crate::journal::{Entry, Held, What};
-use crate::limit::{begin, begins_at, free_at, give_back, leave_place, take, take_back};
+use crate::limit::give_back;
 use crate::run::{Status, superseded_by};
 
 /// What is kept of a run's limits until it has ended.
@@ -33,6 +34,9 @@ pub(super) struct Kept {
     /// What it has of the throttle while it is held back by it: the rate, the key and the instant.
     #[serde(default)]
     pub(super) throttled: Option<(flow_plan::Rate, [u8; 16], i64)>,
+    /// Which of `at_most` hold it back, by their numbers, and how many each of them lets through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) queues: Vec<(u8, u32)>,
     /// The throttle that holds it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) throttled_by: Option<flow_plan::Throttle>,
@@ -132,7 +136,7 @@ fn hand_over(to: &mut dyn Write, flow: &str, key: &[u8; 16], at: Timestamp, woke
     };
     hold(to, flow, key, &run)?;
     let mut kept = kept(to, &run)?.unwrap_or_default();
-    let begins = if old.waits.held { slot(to, flow, &mut kept, at)? } else { None };
+    let begins = if old.waits.held { gates::pass(to, flow, &mut kept, at)? } else { None };
     to.put(&tables::kept(&run), &encode(&kept)?)?;
     let mut head = old.clone();
     match begins {
@@ -151,45 +155,6 @@ fn hand_over(to: &mut dyn Write, flow: &str, key: &[u8; 16], at: Timestamp, woke
         }
     }
     Ok(())
-}
-
-/// A run is to begin whose throttle held it back until now. Where others began late, as after a time in which the daemon did
-/// not run, its place has passed and does not count: it is held back once more, behind those that have a place. Returns until
-/// when.
-pub(super) fn begin_held(to: &mut dyn Write, run: &str, entries: u32, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let is_held = |head: &RunHead| head.entries == entries && head.waits.held && head.status == Status::Waiting;
-    let Some(old) = query::run(to, run)?.filter(is_held) else { return Err(StoreError::Conflict) };
-    let Some(mut kept) = kept(to, run)? else { return Ok(None) };
-    let (Some(throttle), Some((rate, key, place))) = (kept.throttled_by.clone(), kept.throttled.clone()) else { return Ok(None) };
-    let row = tables::tally(&old.flow, b't', 0, &key);
-    let mut tally = super::admit::tally(to, &row)?.unwrap_or_default();
-    let at = tally.steady(now);
-    if std::mem::take(&mut kept.begun) {
-        take_back(&mut tally, &rate, place);
-    }
-    let free = begins_at(&tally, throttle.count, &rate, at);
-    give_back(&mut tally, &rate, place);
-    let begins = if free <= at { at } else { free_at(&tally, throttle.count, &rate, at).max(free) };
-    leave_place(&mut tally, &rate, place);
-    take(&mut tally, throttle.count, &rate, begins);
-    if free <= at {
-        begin(&mut tally, &rate, at);
-        kept.begun = true;
-    }
-    super::admit::put_tally(to, &row, &tally, tally.rate_ends(&rate))?;
-    kept.throttled = Some((rate, key, begins));
-    to.put(&tables::kept(run), &encode(&kept)?)?;
-    if free <= at {
-        return Ok(None);
-    }
-    let until = Timestamp::from_millisecond(begins).unwrap_or(Timestamp::MAX);
-    let held = Held { until: Some(until), reason: super::admit::throttled(&throttle) };
-    let mut head = old.clone();
-    head.wake_at = held.until;
-    head.reason = Some(held.reason.clone());
-    head.entries = head.entries.saturating_add(1);
-    put_unlimited(to, Some(&old), &head, &[Entry::new(now, What::Held(held))])?;
-    Ok(Some(until))
 }
 
 fn first_of(from: &dyn Write, line: &tables::Key) -> Result<Option<(Vec<u8>, String)>, StoreError> {

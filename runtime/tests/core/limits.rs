@@ -435,41 +435,55 @@ async fn plans_without_limits_read_as_before() {
 }
 
 #[tokio::test]
-async fn a_throttle_is_kept_by_those_that_a_stopped_daemon_is_late_for() {
+async fn a_limit_is_kept_by_those_that_a_stopped_daemon_is_late_for() {
     for every in [Rate::Sliding(60_000), Rate::Calendar { unit: CalendarUnit::Day, zone: "UTC".to_owned() }] {
-        let (length, begins) = match &every {
-            Rate::Sliding(_) => (60, 3_600),
-            Rate::Calendar { .. } => (86_400, 5 * 86_400),
-        };
         let throttle = Throttle { count: 3, every: every.clone(), per: Vec::new() };
-        let mut life = Life::new(limited(Limits { throttle: Some(throttle), ..Limits::default() }));
-        for _ in 0..20 {
-            life.send("a").await;
+        let at_most = AtMost { count: 3, per: Vec::new(), every: every.clone(), otherwise: Otherwise::Queue };
+        let throttled = Limits { throttle: Some(throttle.clone()), ..Limits::default() };
+        let queued = Limits { at_most: vec![at_most.clone()], ..Limits::default() };
+        // The narrower one decides, whichever it is.
+        let wider = Throttle { count: 4, ..throttle.clone() };
+        let both = Limits { throttle: Some(wider), ..queued.clone() };
+        let wider = AtMost { count: 4, ..at_most };
+        let other = Limits { at_most: vec![wider], ..throttled.clone() };
+        for limits in [throttled, queued, both, other] {
+            late(limits, &every).await;
         }
-        life.pass(1).await;
-        assert_eq!(life.effects(), 3);
-        // It does not run while all places pass.
-        life.bench.engine.settled().await;
-        let (clock, service) = (Arc::clone(&life.bench.clock), Arc::clone(&life.bench.service));
-        let rest = Arc::new(life.store.copy().unwrap());
-        life.bench.engine.stop(Duration::ZERO).await;
-        clock.set(clock.now().checked_add(Duration::from_secs(begins)).unwrap());
-        life.bench = Bench::over(Arc::clone(&rest) as _, life.flows.clone(), clock, service);
-        life.store = rest;
-        let mut done = life.effects();
-        for _ in 0..6 {
-            life.pass(1).await;
-            let now = life.effects();
-            assert!(now - done <= 3, "{every:?}: {} at once", now - done);
-            // One that comes now has no turn before its time either.
-            life.send("b").await;
-            life = life.restart().await;
-            life.pass(1).await;
-            assert_eq!(life.effects(), now, "{every:?}");
-            done = now;
-            life.pass(length - 2).await;
-        }
-        life.pass(30 * 86_400).await;
-        assert_eq!(life.effects(), 26, "none is lost");
     }
+}
+
+/// 20 come at once to a flow that lets three begin in a time, and the daemon does not run while all places pass.
+async fn late(limits: Limits, every: &Rate) {
+    let (length, begins) = match every {
+        Rate::Sliding(_) => (60, 3_600),
+        Rate::Calendar { .. } => (86_400, 8 * 86_400),
+    };
+    let mut life = Life::new(limited(limits.clone()));
+    for _ in 0..20 {
+        life.send("a").await;
+    }
+    life.pass(1).await;
+    assert_eq!(life.effects(), 3);
+    life.bench.engine.settled().await;
+    let (clock, service) = (Arc::clone(&life.bench.clock), Arc::clone(&life.bench.service));
+    let rest = Arc::new(life.store.copy().unwrap());
+    life.bench.engine.stop(Duration::ZERO).await;
+    clock.set(clock.now().checked_add(Duration::from_secs(begins)).unwrap());
+    life.bench = Bench::over(Arc::clone(&rest) as _, life.flows.clone(), clock, service);
+    life.store = rest;
+    let mut done = life.effects();
+    for _ in 0..6 {
+        life.pass(1).await;
+        let now = life.effects();
+        assert!(now - done <= 3, "{limits:?}: {} at once", now - done);
+        // One that comes now has no turn before its time either.
+        life.send("b").await;
+        life = life.restart().await;
+        life.pass(1).await;
+        assert_eq!(life.effects(), now, "{limits:?}");
+        done = now;
+        life.pass(length - 2).await;
+    }
+    life.pass(30 * 86_400).await;
+    assert_eq!(life.effects(), 26, "none is lost");
 }

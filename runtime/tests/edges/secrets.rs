@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use flow_runtime::secret::Secret;
 use flow_runtime::transport::SystemClock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -37,9 +39,40 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-fn has_secret(bytes: &[u8]) -> Option<&'static str> {
+/// Returns the secret that a text holds, as it is, encoded, or a part of it.
+fn has_secret(bytes: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(bytes);
-    [API_KEY, WEBHOOK_SECRET, TOKEN].into_iter().find(|secret| text.contains(*secret))
+    [API_KEY, WEBHOOK_SECRET, TOKEN].into_iter().flat_map(forms).find(|form| text.contains(form))
+}
+
+fn percent(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+fn forms(secret: &str) -> Vec<String> {
+    let mut forms = vec![secret.to_owned(), hex::encode(secret), hex::encode_upper(secret), percent(secret)];
+    forms.push(secret.chars().rev().take(10).collect::<Vec<_>>().into_iter().rev().collect());
+    forms.push(secret.chars().take(secret.len() - 2).collect());
+    for before in ["", "x", "xx"] {
+        let encoded = URL_SAFE_NO_PAD.encode(format!("{before}{secret}"));
+        // The first and the last characters depend on what stands around it.
+        forms.push(encoded[4..encoded.len() - 4].to_owned());
+    }
+    forms
+}
+
+/// What a service may make of a key when it says that it is wrong.
+fn echoes(key: &str) -> Vec<String> {
+    vec![
+        hex::encode(key),
+        hex::encode_upper(key),
+        percent(key),
+        format!("Basic {}", STANDARD.encode(format!("{key}:"))),
+        format!("Basic {}", STANDARD.encode(format!("user:{key}"))),
+        URL_SAFE_NO_PAD.encode(format!("me:{key}")),
+        format!("{}…", &key[..key.len() - 2]),
+        format!("…{}", &key[key.len() - 10..]),
+    ]
 }
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
@@ -56,6 +89,7 @@ async fn echoing_service() -> String {
             let mut buffer = vec![0; 8192];
             let read = stream.read(&mut buffer).await.unwrap_or(0);
             let sent = String::from_utf8_lossy(&buffer[..read]).into_owned();
+            let sent = format!("{} {sent}", echoes(API_KEY).join(" "));
             let body = serde_json::json!({ "error": { "message": format!("bad key in: {sent}") } }).to_string();
             let head = format!(
                 "HTTP/1.1 401 No\r\nConnection: close\r\nRequest-Id: {API_KEY}\r\nContent-Length: {}\r\n\r\n",
@@ -109,7 +143,8 @@ async fn planted_secrets_come_out_nowhere() {
     for text in &seen {
         assert_eq!(has_secret(text.as_bytes()), None, "{text}");
     }
-    assert!(seen.iter().any(|text| text.contains("[secret]")), "the echo was shown, without the secret");
+    let echo = seen.iter().find(|text| text.contains("[secret]")).expect("the echo was shown, without the secret");
+    assert!(echo.matches("[secret]").count() > echoes(API_KEY).len(), "{echo}");
     for file in files(daemon.folder.path()) {
         assert_eq!(has_secret(&std::fs::read(&file).unwrap()), None, "{}", file.display());
     }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flow::project::{Project, ProjectError, ReadError, read_settled};
 use flow::secrets;
 use flow_compiler::compile::{Compilation, Compiler, Unit};
-use flow_compiler::config::{self, Config, ConnectionConfig};
+use flow_compiler::config::{self, Config, ConnectionConfig, SecretRef};
 use flow_compiler::lint::Rules;
 use flow_compiler::lock::{self, Lock, Scope};
 use flow_compiler::report::{self, Sources, Style};
@@ -20,6 +20,7 @@ use flow_runtime::backtest::Edited;
 use flow_runtime::live::{BrokenFile, Live, LiveConnection};
 use flow_runtime::secret::Secret;
 
+use crate::emptied::{self, Emptied};
 use crate::sound::Texts;
 
 /// Where the emulators are, for `--sandbox`: connector → base address.
@@ -48,6 +49,17 @@ pub(crate) struct Host {
     lock: Option<Lock>,
     /// What is wrong with flow.lock as it is now.
     lock_error: Option<Diagnostic>,
+    /// The files that are empty for a moment.
+    emptied: Emptied,
+    /// Files that are empty for good since the last reload, and the flows that end with that.
+    ended: Vec<Ended>,
+}
+
+/// A file that is empty now, and the flows that were in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended {
+    pub(crate) file: Arc<str>,
+    pub(crate) flows: Vec<String>,
 }
 
 /// What a reload came to.
@@ -61,6 +73,8 @@ pub(crate) struct Reloaded {
     pub(crate) notes: Vec<String>,
     /// Keys of flow.toml that changed and are read at the next start.
     pub(crate) later: Vec<&'static str>,
+    /// Files that are taken for empty.
+    pub(crate) ended: Vec<Ended>,
 }
 
 /// Why a project cannot be run.
@@ -104,12 +118,18 @@ impl Host {
             texts: Texts::new(),
             lock: None,
             lock_error: None,
+            emptied: Emptied::default(),
+            ended: Vec::new(),
         };
         host.reload_lock();
         let files = host.project.files()?;
         let texts = host.project.read(&files)?;
         for (name, text) in texts.files {
-            host.compiler.set(&name, text);
+            let before = kept.get(&name).filter(|before| text.is_empty() && !before.is_empty());
+            match before.filter(|_| host.emptied.wait_for(&host.project.root.join(&*name))) {
+                Some(before) => host.wait_for(&name, before.clone()),
+                None => host.compiler.set(&name, text),
+            }
         }
         let mut diagnostics = configured.diagnostics;
         diagnostics.extend(texts.diagnostics);
@@ -251,6 +271,7 @@ impl Host {
         }
         let mut reloaded = self.settle(&compilation);
         reloaded.later = self.only_at_start();
+        reloaded.ended = std::mem::take(&mut self.ended);
         Ok(reloaded)
     }
 
@@ -284,14 +305,53 @@ impl Host {
         path.is_file() || self.sound.contains_key(name.as_str()) || !path.exists() && path.extension().is_some()
     }
 
+    /// Goes on with a text for a file that is empty for the moment.
+    fn wait_for(&mut self, name: &Arc<str>, before: Arc<str>) {
+        let (message, help) = emptied::waiting();
+        self.unreadable.insert(name.clone(), Diagnostic::new(Code::E100, name, Span::default(), message).help(help));
+        self.compiler.set(name, before);
+    }
+
+    /// Returns when files are to be looked at again that are empty for the moment.
+    pub(crate) fn looks_at(&self) -> Option<Instant> {
+        self.emptied.next()
+    }
+
+    /// Returns those files.
+    pub(crate) fn to_look_at(&self) -> BTreeSet<PathBuf> {
+        self.emptied.due()
+    }
+
+    /// Returns the files within the project that secrets are read from.
+    pub(crate) fn secret_files(&self) -> BTreeSet<PathBuf> {
+        let of_connections = self.config.connections.values().flat_map(|connection| connection.secrets.values());
+        let references = of_connections.map(|(_, reference)| reference).chain(&self.config.admin_token);
+        let files = references.filter_map(|reference| match reference {
+            SecretRef::File(path) => std::fs::canonicalize(self.project.root.join(path)).ok(),
+            SecretRef::Env(_) | SecretRef::Credential(_) | SecretRef::Literal(_) => None,
+        });
+        files.collect()
+    }
+
     fn take(&mut self, path: &std::path::Path) {
         let name: Arc<str> = Arc::from(self.project.name(path));
+        self.emptied.forget(path);
         // A link that leads out of the project is no part of it.
         if std::fs::canonicalize(path).is_ok_and(|target| !target.starts_with(&self.project.root)) {
             return self.forget(&name);
         }
         let Some(read) = read_settled(path) else { return };
         match read {
+            Ok(text) if text.is_empty() && self.compiler.text(&name).is_some_and(|before| !before.is_empty()) => {
+                if self.emptied.wait_for(path) {
+                    let before = self.compiler.text(&name).cloned().unwrap_or_default();
+                    return self.wait_for(&name, before);
+                }
+                self.unreadable.remove(&name);
+                self.compiler.set(&name, text);
+                let flows = self.sound.get(&name).map(|unit| unit.flows.iter().map(|flow| flow.id.clone()).collect());
+                self.ended.push(Ended { file: name, flows: flows.unwrap_or_default() });
+            }
             Ok(text) => {
                 self.unreadable.remove(&name);
                 self.compiler.set(&name, text);
@@ -310,12 +370,25 @@ impl Host {
     }
 
     fn forget(&mut self, name: &Arc<str>) {
+        self.emptied.forget(&self.project.root.join(&**name));
         self.compiler.remove(name);
         self.sound.remove(name);
         self.unreadable.remove(name);
     }
 
     fn reload_config(&mut self) {
+        if let Some(path) = self.project.toml.clone() {
+            self.emptied.forget(&path);
+            let Some(read) = read_settled(&path) else { return };
+            let had_text = self.config_source.as_ref().is_some_and(|(_, text)| !text.is_empty());
+            if matches!(&read, Ok(text) if text.is_empty()) && had_text && self.emptied.wait_for(&path) {
+                let (message, _) = emptied::waiting();
+                let name: Arc<str> = Arc::from(self.project.name(&path));
+                let help = "its last version stays in force; a file that stays empty is believed";
+                self.config_errors = vec![Diagnostic::new(Code::E100, &name, Span::default(), message).help(help)];
+                return;
+            }
+        }
         let before = self.config.clone();
         let configured = match self.project.config(self.literal_secrets) {
             Ok(configured) => configured,
@@ -431,7 +504,7 @@ impl Host {
         let (mut live, notes) = self.live();
         live.broken.clone_from(&broken);
         let diagnostics = report::json(&found, &sources, 0)["diagnostics"].take();
-        Reloaded { live, broken, diagnostics, notes, later: Vec::new() }
+        Reloaded { live, broken, diagnostics, notes, later: Vec::new(), ended: Vec::new() }
     }
 
     /// Takes files out of what is to go live that would start each other for ever or use up a quota: those that changed

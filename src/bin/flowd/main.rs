@@ -3,6 +3,7 @@
 mod args;
 mod client;
 mod commands;
+mod emptied;
 mod host;
 mod log;
 mod sound;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::daemon::{KUSTOMER_KEY, STRIPE_KEY};
 use super::{http, stripe};
@@ -65,14 +65,19 @@ pub(crate) fn none_kept(folder: &Path) {
     }
 }
 
-/// The secret as it is, in hexadecimal, and what base64 makes of it wherever it stands in a longer text.
+/// The secret as it is, in hexadecimal, as in an address, and what base64 makes of it wherever it stands in a longer text.
 fn forms(secret: &str) -> Vec<String> {
-    let mut forms = vec![secret.to_owned(), hex::encode(secret)];
+    let percent = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let mut forms = vec![secret.to_owned(), hex::encode(secret), hex::encode_upper(secret), percent];
     for before in ["", "x", "xx"] {
-        let encoded = STANDARD.encode(format!("{before}{secret}"));
-        // The first and the last characters depend on what stands around it.
-        forms.push(encoded[4..encoded.len() - 4].to_owned());
+        for encoded in [STANDARD.encode(format!("{before}{secret}")), URL_SAFE_NO_PAD.encode(format!("{before}{secret}"))] {
+            // The first and the last characters depend on what stands around it.
+            let end = encoded.len() - 4;
+            forms.push(encoded[4..end].to_owned());
+        }
     }
+    forms.sort_unstable();
+    forms.dedup();
     forms
 }
 

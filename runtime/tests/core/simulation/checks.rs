@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flow_plan::{Effect, Flow, Instr, Missed, Otherwise, Rate, Rule, StartKind, Value, WhileRunning};
+use flow_plan::{Effect, Flow, Instr, Missed, Rate, Rule, StartKind, Value, WhileRunning};
 use flow_runtime::engine::Engine;
 use flow_runtime::event::Via;
 use flow_runtime::journal::{Entry, Outcome, Start, What};
@@ -473,12 +473,16 @@ fn limits_hold(told: &[Told], touched: &BTreeSet<String>) -> Result<(), Wrong> {
                 return wrong(format!("{flow} started twice for {}: {}", run.name, run.id()));
             }
         }
-        for limit in limits.at_most.iter().filter(|limit| limit.otherwise == Otherwise::Drop) {
-            let Rate::Sliding(millis) = &limit.every else { continue };
+        let at_most = limits.at_most.iter().map(|limit| (limit.count, &limit.every, !limit.per.is_empty()));
+        let throttle = limits.throttle.iter().map(|limit| (limit.count, &limit.every, !limit.per.is_empty()));
+        for (count, every, per_name) in at_most.chain(throttle) {
+            let Rate::Sliding(millis) = every else { continue };
             for name in super::flows::NAMES {
-                let at: Vec<Timestamp> = fits.iter().filter(|run| run.name == name).filter_map(|run| run.began()).collect();
+                let counts = |run: &&&&Told| !per_name || run.name == name;
+                let mut at: Vec<Timestamp> = fits.iter().filter(counts).filter_map(|run| run.began()).collect();
+                at.sort_unstable();
                 let close = |pair: &[Timestamp]| pair[pair.len() - 1].duration_since(pair[0]).as_millis() < i128::from(*millis);
-                if at.windows(limit.count as usize + 1).any(close) {
+                if at.windows(count as usize + 1).any(close) {
                     return wrong(format!("{flow} started more often for {name} than its limit allows: {at:?}"));
                 }
             }

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::run::{keep, notify, notify_reloading};
-use crate::host::{Host, Reloaded};
+use crate::host::{Ended, Host, Reloaded};
 
 /// What somebody asked of the project, and where the answer is waited for.
 pub(crate) enum Asked {
@@ -80,7 +80,7 @@ pub(crate) struct Told {
 
 impl Told {
     fn of(reloaded: Reloaded, consequences: Json) -> (Self, Live) {
-        let Reloaded { live, broken, diagnostics, notes, later } = reloaded;
+        let Reloaded { live, broken, diagnostics, notes, later, ended: _ } = reloaded;
         (Self { flows: live.flows.clone(), broken, diagnostics, notes, later, consequences }, live)
     }
 }
@@ -141,6 +141,10 @@ pub(crate) async fn reload(
 }
 
 fn log(reloaded: &Reloaded) {
+    for Ended { file, flows } in &reloaded.ended {
+        let flows = flows.join(", ");
+        warn!(%file, flows, "the file is empty now: its flows end");
+    }
     for key in &reloaded.later {
         warn!(key, "changed in flow.toml: it takes effect at the next start");
     }

@@ -22,7 +22,7 @@ use crate::commands::check_config::problems;
 use crate::commands::reloading::{self, Asked, reload};
 use crate::host::{Host, HostError, SandboxUrls};
 use crate::sound::{self, Texts};
-use crate::watch::{self, Changed};
+use crate::watch::{self, Changed, Watching};
 use crate::{Exit, log};
 
 pub(crate) async fn run(args: Run) -> Exit {
@@ -112,7 +112,7 @@ pub(crate) async fn run(args: Run) -> Exit {
             _ = signals.interrupt.recv() => {}
         }
     } else {
-        serve(host, &service, signals, changes, reload_receiver).await;
+        serve(host, &service, signals, (watcher.as_ref(), changes), reload_receiver).await;
     }
     notify(&[NotifyState::Stopping]);
     service.stop().await;
@@ -225,13 +225,17 @@ async fn serve(
     mut host: Host,
     service: &Service,
     signals: Signals,
-    mut changes: mpsc::UnboundedReceiver<Changed>,
+    (watcher, mut changes): (Option<&Watching>, mpsc::UnboundedReceiver<Changed>),
     mut asked: mpsc::UnboundedReceiver<Asked>,
 ) {
     let Signals { mut terminate, mut interrupt, mut hang_up } = signals;
     let mut watchdog = watchdog();
     let mut watched = true;
     loop {
+        if let Some(watcher) = watcher {
+            watcher.and(host.secret_files());
+        }
+        let looks_at = host.looks_at();
         tokio::select! {
             _ = terminate.recv() => return,
             _ = interrupt.recv() => return,
@@ -242,6 +246,10 @@ async fn serve(
                 Some(Changed::Everything) => host = reload(host, service, None).await.0,
                 None => watched = false,
             },
+            () = at(looks_at) => {
+                let paths = host.to_look_at();
+                host = reload(host, service, Some(paths)).await.0;
+            }
             () = tick(&mut watchdog) => notify(&[NotifyState::Watchdog]),
         }
     }
@@ -295,6 +303,13 @@ pub(super) fn notify_reloading() {
 fn watchdog() -> Option<tokio::time::Interval> {
     // Twice as often as systemd asks for.
     sd_notify::watchdog_enabled().map(|period| tokio::time::interval(period / 2))
+}
+
+async fn at(instant: Option<std::time::Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
