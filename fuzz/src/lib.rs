@@ -3,8 +3,10 @@
 //! The targets in `fuzz_targets/` hand it what libFuzzer makes up. The workspace's own tests take these files in by their
 //! path and hand it the kept seeds, so that a stable compiler runs them with every change.
 
+mod admin;
 mod check;
 mod config;
+mod daemon;
 mod draw;
 mod evaluate;
 mod expression;
@@ -13,10 +15,13 @@ mod payload;
 mod reference;
 mod schedule;
 mod syntax;
+mod webhook;
 
+pub use admin::admin;
 pub use check::check;
 pub use config::config;
 pub use evaluate::evaluate;
 pub use payload::payload;
 pub use schedule::schedule;
 pub use syntax::{format, parse};
+pub use webhook::webhook;

@@ -172,3 +172,17 @@ fn payload() {
     each_mutation("payload", &seeds, false, targets::payload);
     each(seeds, targets::payload);
 }
+
+#[test]
+fn webhook() {
+    let seeds: Vec<_> = seeds("webhook").into_iter().chain(noise(100, 200)).collect();
+    each_mutation("webhook", &seeds, false, targets::webhook);
+    each(seeds, targets::webhook);
+}
+
+#[test]
+fn admin() {
+    let seeds: Vec<_> = seeds("admin").into_iter().chain(noise(100, 200)).collect();
+    each_mutation("admin", &seeds, false, targets::admin);
+    each(seeds, targets::admin);
+}
