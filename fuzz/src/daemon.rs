@@ -10,8 +10,8 @@ use base64::Engine;
 use bytes::Bytes;
 use flow_runtime::live::{Live, LiveConnection};
 use flow_runtime::secret::Secret;
-use flow_runtime::service::{Service, ServiceOptions};
-use flow_runtime::store::{MemoryStore, RunQuery};
+use flow_runtime::service::{Service, ServiceOptions, StartError};
+use flow_runtime::store::{MemoryStore, RunQuery, Store};
 use flow_runtime::world::{BoxFuture, Clock, HttpAnswer, HttpRequest, Random, Transport, TransportError, World};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -152,7 +152,16 @@ fn live() -> Live {
 }
 
 impl Daemon {
+    /// Starts one with some events and runs.
     fn start() -> Self {
+        let store = Arc::new(MemoryStore::new().expect("a store"));
+        let mut daemon = Self::over(store).expect("it starts");
+        daemon.some("s");
+        daemon
+    }
+
+    /// Starts one over a store.
+    pub(crate) fn over(store: Arc<dyn Store>) -> Result<Self, StartError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let folder = tempfile::tempdir().expect("a folder");
         let mut options = ServiceOptions {
@@ -164,23 +173,42 @@ impl Daemon {
         };
         options.engine.flood = 0;
         let world = World { clock: Arc::new(Standing), transport: Arc::new(Agrees), random: Arc::new(Even), services: None };
-        let store = Arc::new(MemoryStore::new().expect("a store"));
-        let service = runtime.block_on(Service::start_with_store(options, live(), world, store)).expect("it starts");
-        let mut daemon = Self { runtime, service, run: String::new(), left: LIFE };
+        let service = runtime.block_on(Service::start_with_store(options, live(), world, store))?;
         // It needs its folder for the way in alone.
         drop(folder);
+        Ok(Self { runtime, service, run: String::new(), left: LIFE })
+    }
+
+    /// Takes in some events, and lets them come to rest.
+    pub(crate) fn some(&mut self, named: &str) {
+        assert!(self.send(named).iter().all(|status| *status == 200));
+        self.settled();
+        let runs = self.service.engine().runs(&RunQuery { limit: 1, ..RunQuery::default() }).expect("runs");
+        self.run = runs.first().expect("a run").id.clone();
+    }
+
+    /// Sends some events of each kind. Returns how each was answered.
+    pub(crate) fn send(&self, named: &str) -> Vec<u16> {
+        let mut requests = Vec::new();
         for at in 0..3 {
             let body = format!(
-                r#"{{"id":"evt_{at}","object":"event","api_version":"2026-10-28.endive","created":{NOW},"livemode":false,"type":"charge.failed","data":{{"object":{{"id":"ch_{at}","object":"charge","amount":20000,"currency":"usd","created":{NOW},"customer":"cus_1","billing_details":{{}},"metadata":{{}},"livemode":false,"status":"failed"}}}}}}"#
+                r#"{{"id":"evt_{named}{at}","object":"event","api_version":"2026-10-28.endive","created":{NOW},"livemode":false,"type":"charge.failed","data":{{"object":{{"id":"ch_{at}","object":"charge","amount":20000,"currency":"usd","created":{NOW},"customer":"cus_1","billing_details":{{}},"metadata":{{}},"livemode":false,"status":"failed"}}}}}}"#
             );
-            let request = signed("stripe", &by_stripe(body.as_bytes()), body.as_bytes());
-            let replies = daemon.to_server(&request, true);
-            assert!(replies.iter().any(|reply| reply.status == 200), "{replies:?}");
+            requests.push(signed("stripe", &by_stripe(body.as_bytes()), body.as_bytes()));
+            let ring =
+                format!(r#"{{"type":"rang","id":"{named}{at}","data":{{"id":"r1","kind":"urgent","tags":["now"],"n":{at}}}}}"#);
+            requests.push(signed("bell/hook", &by_standard(&format!("msg_{named}{at}"), ring.as_bytes()), ring.as_bytes()));
         }
-        daemon.settled();
-        let runs = daemon.service.engine().runs(&RunQuery { limit: 1, ..RunQuery::default() }).expect("runs");
-        daemon.run = runs.first().expect("a run").id.clone();
-        daemon
+        let told = format!(r#"{{"type":"told","id":"t_{named}","data":{{"id":"{named}","kind":"calm","tags":[]}}}}"#);
+        requests.push(signed("bell/told", "X-Bell-Token: key_9081726354aabbcc", told.as_bytes()));
+        requests.iter().flat_map(|request| self.to_server(request, true)).map(|reply| reply.status).collect()
+    }
+
+    /// Gives what goes on a moment; what was damaged may never come to its end.
+    pub(crate) fn rests(&self) {
+        self.runtime.block_on(async {
+            let _ = tokio::time::timeout(A_WHILE * 10, self.service.engine().settled()).await;
+        });
     }
 
     /// Sends bytes over a new connection to the webhooks, and reads all that comes back. What is whole ends the connection

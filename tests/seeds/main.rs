@@ -186,3 +186,10 @@ fn admin() {
     each_mutation("admin", &seeds, false, targets::admin);
     each(seeds, targets::admin);
 }
+
+#[test]
+fn record() {
+    let seeds: Vec<_> = seeds("record").into_iter().chain(noise(50, 60)).collect();
+    each_mutation("record", &seeds, false, targets::record);
+    each(seeds, targets::record);
+}

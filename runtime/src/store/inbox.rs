@@ -199,7 +199,10 @@ impl Open {
         })?;
         let storages = files(disk).map_err(failed)?;
         let length = LENGTH;
-        let (log, left) = Log::open(storages, applied, length).map_err(failed)?;
+        let (log, left) = Log::open(storages, applied, length).map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidData => StoreError::Corrupted(error.to_string()),
+            _ => failed(error),
+        })?;
         if let Some((last, _)) = left.last() {
             let count = replay(backend, &left, applied)?;
             applied = *last;

@@ -245,7 +245,11 @@ pub(super) fn last_numbers(from: &dyn Read) -> Result<(u64, u64), StoreError> {
         let number = from.get(&tables::meta(name))?.and_then(|bytes| number_at(&bytes, 0)).unwrap_or(0);
         Ok::<u64, StoreError>(number)
     };
-    Ok((last(b'e')?.max(removed("last_event")?), last(b'o')?.max(removed("last_run")?)))
+    let numbers = (last(b'e')?.max(removed("last_event")?), last(b'o')?.max(removed("last_run")?));
+    if numbers.0.max(numbers.1) > tables::HIGHEST {
+        return Err(StoreError::Corrupted(format!("{} is the number of nothing that there was", numbers.0.max(numbers.1))));
+    }
+    Ok(numbers)
 }
 
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {

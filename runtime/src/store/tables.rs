@@ -41,6 +41,9 @@ use super::alarms::{AlarmKey, AlarmKind};
 use super::book::BookKey;
 use super::records::AwaitedBy;
 
+/// No event, run or record of the inbox gets a higher number: a million a second reach it in a hundred thousand years.
+pub(super) const HIGHEST: u64 = 1 << 62;
+
 /// The length of the table's letter.
 pub(super) const LETTER: usize = 1;
 

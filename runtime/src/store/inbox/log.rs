@@ -13,6 +13,7 @@ use std::io;
 use redb::StorageBackend;
 
 use crate::store::disk::OpenFile;
+use crate::store::tables::HIGHEST;
 
 const MAGIC: &[u8; 8] = b"flow inb";
 const FORMAT: u32 = 1;
@@ -68,6 +69,9 @@ impl Log {
             if end > applied {
                 left.extend(records);
             }
+        }
+        if last > HIGHEST {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the store says that it has sorted in what never was"));
         }
         left.sort_by_key(|(number, _)| *number);
         let segments = storages.map(|storage| Segment { storage, number: 0, at: 0, last: 0 });
@@ -220,7 +224,7 @@ fn read(storage: &dyn StorageBackend) -> io::Result<Left> {
         let Some(head) = window.next(RECORD)? else { return Ok(left) };
         let (length, number, known) = (int(head, 0, 4), int(head, 4, 8), int(head, 12, 8));
         let size = usize::try_from(length).unwrap_or(usize::MAX);
-        if number < least {
+        if number < least || number > HIGHEST {
             return Ok(left);
         }
         let Some(bytes) = window.next(size)? else { return Ok(left) };
@@ -322,6 +326,21 @@ mod tests {
 
     fn texts(left: &Left) -> Vec<String> {
         left.iter().map(|(_, bytes)| String::from_utf8(bytes.clone()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_number_that_none_can_have_ends_a_segment_and_a_store_that_has_it_is_refused() {
+        let mut bytes = Vec::new();
+        put_header(&mut bytes, 7, 1);
+        for number in [1, u64::MAX, u64::MAX] {
+            put_record(&mut bytes, 7, number, b"one", sum(b"one"));
+        }
+        let [storage, other] = storages();
+        storage.set_len(bytes.len() as u64).unwrap();
+        storage.write(0, &bytes).unwrap();
+        let (log, left) = Log::open([storage, other], 0, LENGTH).unwrap();
+        assert_eq!((texts(&left), log.next), (vec!["one".to_owned()], 2));
+        assert!(Log::open(storages(), u64::MAX, LENGTH).is_err());
     }
 
     #[test]
