@@ -1,14 +1,16 @@
 //! What came for each connection lately: deliveries, refusals, repetitions. For `why`, which has to answer for events that
 //! never came. Bounded: of each connection the last of each kind and counts, never what somebody sends.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use crate::event::Via;
-use crate::store::{Before, BookChange, BookKey, BookRow, Store, StoreError};
+use crate::store::{Before, BookChange, BookKey, BookRow, EventQuery, Store, StoreError};
 
 /// The kind of rows of the book: owner is the connection.
 const KIND: &str = "delivered";
@@ -20,8 +22,40 @@ const MOST_TRIGGERS: usize = 256;
 const MOST_STRANGE: usize = 8;
 /// Of an address that belongs to no connection so much is remembered.
 const LONGEST: usize = 64;
-/// It is written at most so often, and when the daemon stops: whoever sends nonsense must not wear the disk.
-const WRITE_EVERY: SignedDuration = SignedDuration::from_secs(60);
+/// So many of the newest events are read at a start: what came in the last moments before a kill was not written as such.
+const LOOKED_AT: usize = 100;
+
+/// When what is new is written: soon where little comes, and the more rarely the more comes, for whoever sends nonsense must
+/// not wear the disk.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    pause: Duration,
+    written_at: Option<Timestamp>,
+}
+
+impl Pace {
+    const SHORTEST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    pub(crate) fn new() -> Self {
+        Self { pause: Self::SHORTEST, written_at: None }
+    }
+
+    /// Returns how long something waits that is new at `now`.
+    pub(crate) fn wait(&mut self, now: Timestamp) -> Duration {
+        let was_quiet = self.written_at.is_none_or(|at| now.duration_since(at).unsigned_abs() >= Self::LONGEST);
+        if was_quiet {
+            self.pause = Self::SHORTEST;
+        }
+        self.pause
+    }
+
+    /// Something was written.
+    pub(crate) fn written(&mut self, now: Timestamp) {
+        self.written_at = Some(now);
+        self.pause = (self.pause * 2).min(Self::LONGEST);
+    }
+}
 
 /// What is remembered of a connection.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -73,29 +107,47 @@ pub(crate) struct Again {
 
 /// What is remembered of all connections.
 #[derive(Debug, Default)]
-pub(crate) struct Delivered(Mutex<Inner>);
+pub(crate) struct Delivered {
+    inner: Mutex<Inner>,
+    /// Something is to be written.
+    news: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
     connections: BTreeMap<String, Connection>,
     /// Connections of which something new is known.
-    unwritten: std::collections::BTreeSet<String>,
-    written_at: Option<Timestamp>,
+    unwritten: BTreeSet<String>,
 }
 
 /// The owner of what came to addresses that belong to no connection; no connection is called so.
 pub(crate) const NOWHERE: &str = "";
 
 impl Delivered {
-    /// Reads what was written.
+    /// Reads what was written, and of the newest events what was not.
     pub(crate) fn load(store: &dyn Store) -> Result<Self, StoreError> {
         let rows = store.book(KIND, None)?;
-        let connections = rows.into_iter().filter_map(|(key, row)| Some((key.owner, row.read().ok()?))).collect();
-        Ok(Self(Mutex::new(Inner { connections, ..Inner::default() })))
+        let connections: BTreeMap<String, Connection> =
+            rows.into_iter().filter_map(|(key, row)| Some((key.owner, row.read().ok()?))).collect();
+        let delivered = Self { inner: Mutex::new(Inner { connections, ..Inner::default() }), news: Notify::new() };
+        let newest = store.events(&EventQuery { limit: LOOKED_AT, ..EventQuery::default() })?;
+        for event in newest.into_iter().rev().filter(|event| matches!(event.via, Via::Webhook | Via::Poll)) {
+            let known = delivered.of(&event.connection).last.is_some_and(|last| last.at >= event.received_at);
+            if !known {
+                let delivery = Delivery { at: event.received_at, id: event.id, via: event.via, duplicate: false };
+                delivered.took_in(&event.connection, &event.triggers, delivery);
+            }
+        }
+        Ok(delivered)
+    }
+
+    /// Waits until something is to be written.
+    pub(crate) async fn news(&self) {
+        self.news.notified().await;
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes an event that was taken in.
@@ -119,6 +171,7 @@ impl Delivered {
         known.last = Some(delivery);
         if !inner.unwritten.contains(connection) {
             inner.unwritten.insert(connection.to_owned());
+            self.news.notify_one();
         }
     }
 
@@ -146,7 +199,10 @@ impl Delivered {
         if refused.message != message {
             message.clone_into(&mut refused.message);
         }
-        inner.unwritten.insert(connection.to_owned());
+        if !inner.unwritten.contains(connection) {
+            inner.unwritten.insert(connection.to_owned());
+            self.news.notify_one();
+        }
     }
 
     /// Returns what is remembered of a connection.
@@ -160,14 +216,15 @@ impl Delivered {
         inner.connections.get(connection)?.again.iter().rev().find(|again| again.id == id).cloned()
     }
 
-    /// Returns what is to be written, where it is time for that or `all` is wanted now.
-    pub(crate) fn changes(&self, now: Timestamp, all: bool) -> Vec<BookChange> {
+    /// What was to be written was not.
+    pub(crate) fn not_written(&self, connections: impl IntoIterator<Item = String>) {
+        self.inner().unwritten.extend(connections);
+        self.news.notify_one();
+    }
+
+    /// Returns what is to be written.
+    pub(crate) fn changes(&self) -> Vec<BookChange> {
         let mut inner = self.inner();
-        let waits = inner.written_at.is_some_and(|at| now.duration_since(at).abs() < WRITE_EVERY);
-        if inner.unwritten.is_empty() || (waits && !all) {
-            return Vec::new();
-        }
-        inner.written_at = Some(now);
         let unwritten = std::mem::take(&mut inner.unwritten);
         let change = |name: &String| {
             let row = BookRow::of(inner.connections.get(name)?, None).ok()?;
@@ -213,14 +270,30 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_now_and_then() {
+    fn what_is_new_is_written_once() {
         let delivered = Delivered::default();
         delivered.refused("stripe", "signature_mismatch", 401, "no", at(0));
-        assert_eq!(delivered.changes(at(0), false).len(), 1);
+        assert_eq!(delivered.changes().len(), 1);
+        assert_eq!(delivered.changes(), Vec::new(), "nothing is new");
         delivered.refused("stripe", "signature_mismatch", 401, "no", at(1));
-        assert_eq!(delivered.changes(at(1), false), Vec::new());
-        assert_eq!(delivered.changes(at(1), true).len(), 1);
-        assert_eq!(delivered.changes(at(100), true), Vec::new(), "nothing is new");
+        delivered.refused("kustomer", "signature_mismatch", 401, "no", at(1));
+        assert_eq!(delivered.changes().len(), 2);
+        delivered.not_written(["stripe".to_owned()]);
+        assert_eq!(delivered.changes().len(), 1);
         assert_eq!(delivered.of("stripe").refused["signature_mismatch"].count, 2);
+    }
+
+    #[test]
+    fn little_is_written_at_once_and_much_once_a_minute() {
+        let mut pace = Pace::new();
+        let (mut now, mut writes) = (0, 0);
+        while now < 3_600 {
+            now += i64::try_from(pace.wait(at(now)).as_secs()).unwrap();
+            pace.written(at(now));
+            writes += 1;
+        }
+        assert!(writes < 70, "{writes} writes in an hour in which it never ends");
+        assert_eq!(pace.wait(at(now + 1)), Pace::LONGEST);
+        assert_eq!(pace.wait(at(now + 60)), Pace::SHORTEST, "behind a minute in which nothing came");
     }
 }

@@ -3,7 +3,7 @@
 //! Nothing here writes. What a flow makes of an event is asked of its matcher alone, with the event's own time as `now`;
 //! how old the event is counts from the present, and so do the limits, which decide when the run is to begin.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use flow_functions::rfc3339;
@@ -99,6 +99,8 @@ pub struct ReplayedEvent {
     pub run: Option<String>,
     /// How often it has started the flow before.
     pub before: u32,
+    /// Flows that are no more and that it has started: one of them may be this flow under the name of before.
+    pub under_other_names: Vec<String>,
 }
 
 /// What becomes of an event.
@@ -175,6 +177,7 @@ impl ReplayedEvent {
             "before": self.before,
             "clause": self.clause,
             "run": self.run,
+            "under_other_names": self.under_other_names,
         })
     }
 }
@@ -220,9 +223,13 @@ impl<'a> Examiner<'a> {
         if !listens(&self.flow, &stored) {
             return Ok(None);
         }
-        let mut runs = Vec::new();
+        let (mut runs, mut others) = (Vec::new(), BTreeSet::new());
         for id in self.store.runs_of_event(stored.seq)? {
-            runs.extend(self.store.run(&id)?.filter(|run| run.flow == self.flow.id));
+            match self.store.run(&id)? {
+                Some(run) if run.flow == self.flow.id => runs.push(run),
+                Some(run) => drop(others.insert(run.flow)),
+                None => {}
+            }
         }
         let (mut told, start) = self.told(&stored, &runs)?;
         if let Some((start, number)) = &start {
@@ -236,6 +243,7 @@ impl<'a> Examiner<'a> {
         let before = start.as_ref().map_or(0, |(_, number)| *number);
         let start = start.filter(|_| told.verdict == Verdict::Starts);
         let Told { verdict, reason, clause, run } = told;
+        others.retain(|other| start.is_some() && !self.live.flows.iter().any(|flow| flow.id == *other));
         let event = ReplayedEvent {
             seq: stored.seq,
             id: stored.id.clone(),
@@ -246,6 +254,7 @@ impl<'a> Examiner<'a> {
             clause,
             run,
             before,
+            under_other_names: others.into_iter().collect(),
         };
         Ok(Some(Examined { event, stored, start }))
     }

@@ -179,6 +179,8 @@ pub struct Service {
 struct Tasks {
     server: JoinHandle<()>,
     admin: Vec<JoinHandle<()>>,
+    /// Writes down what came.
+    delivered: JoinHandle<()>,
 }
 
 impl std::fmt::Debug for Service {
@@ -281,7 +283,9 @@ impl Service {
         let serve_admin = |listener, admin| {
             tokio::spawn(listen::serve(listener, Arc::new(admin), limits.clone(), admin_stops.clone(), ADMIN_DRAIN))
         };
+        let (keeping, keeping_stops) = (engine.clone(), server_stops.clone());
         let tasks = Tasks {
+            delivered: tokio::spawn(async move { keeping.keep_delivered(keeping_stops).await }),
             admin: vec![
                 serve_admin(Listener::Unix(socket), Admin::on_socket(Arc::clone(&state))),
                 serve_admin(Listener::Tcp(admin_listener), Admin::on_tcp(state, options.admin_token)),
@@ -357,6 +361,7 @@ impl Service {
         self.polls.stop().await;
         // Webhooks that are on their way in are answered before the engine closes.
         ended(tasks.server).await;
+        ended(tasks.delivered).await;
         self.engine.write_delivered().await;
         self.engine.stop(self.drain.saturating_sub(begun.elapsed())).await;
         self.stop_admin.send_replace(true);

@@ -72,6 +72,19 @@ fn a_paused_flow_starts_nothing_until_it_is_resumed() {
 }
 
 #[test]
+fn json_steers_no_terminal_and_says_the_same() {
+    let text = "flow big\n  when stripe.charge_failed\n  where customer_email is \"nobody\"\n  do kustomer.create_conversation\n";
+    let daemon = Daemon::start(&[("flow.toml", &toml("http://127.0.0.1:9")), ("a.flow", text)]);
+    let evil = "evil\u{202e}moc.\u{9b}31m@x\u{7f}";
+    let body = stripe::charge_failed("1", 2_000, "usd", Some(evil)).to_string();
+    assert_eq!(stripe::post(&daemon.server, &body).status, 200);
+    let told = daemon.tell(&["why", "evt_1", "--personal", "--json"]);
+    assert!(told.out.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{told:?}");
+    let json: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(json["flows"][0]["clauses"][0]["values"][0]["value"], evil, "{json:#}");
+}
+
+#[test]
 fn why_tells_what_was_repeated_what_never_came_and_what_was_refused() {
     let server = Recorder::kustomer();
     let text = "flow big\n  when stripe.charge_failed\n  where amount > 100 USD\n    and risk_score > 50\n  do kustomer.create_conversation\n";

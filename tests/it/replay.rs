@@ -75,6 +75,36 @@ fn a_mended_condition_makes_up_for_what_it_missed() {
 }
 
 #[test]
+fn what_was_done_under_another_name_is_said_and_a_program_is_answered_where_nothing_starts() {
+    let kustomer = Recorder::kustomer();
+    let daemon = daemon(&kustomer.url, 100, &[50, 150]);
+    daemon.settled(1);
+    let args = ["replay", "--flow", "big", "--since", "1 hour"];
+    let nothing = daemon.ask(&args);
+    assert_eq!((&nothing["verdicts"]["already_started"], &nothing["dry_run"]), (&1.into(), &true.into()), "{nothing:#}");
+    std::fs::write(daemon.path().join("a.flow"), big(100).replace("flow big", "flow large")).unwrap();
+    eventually("it has another name", || (daemon.get("flows")["flows"][0]["name"] == "large").then_some(()));
+    let args = ["replay", "--flow", "large", "--since", "1 hour"];
+    let dry = daemon.ask(&[&args[..], &["--dry-run"]].concat());
+    assert_eq!(dry["under_other_names"], serde_json::json!({ "big": 1 }), "{dry:#}");
+    let asked = daemon.tell(&args);
+    assert!(asked.code == 2 && asked.err.contains("1 of those that start have started big, which is no flow"), "{asked:?}");
+    assert_eq!(daemon.runs().len(), 1);
+}
+
+#[test]
+fn an_argument_that_is_no_id_is_answered_as_such() {
+    let daemon = daemon("http://127.0.0.1:9", 100, &[]);
+    let long = "a".repeat(100_000);
+    for command in ["show", "why", "retry", "cancel"] {
+        let told = daemon.tell(&[command, &long]);
+        assert_eq!((told.code, told.err.contains("an argument is too long")), (2, true), "{command}: {}", told.err.len());
+    }
+    let told = daemon.tell(&["show", &"a".repeat(10_000)]);
+    assert_eq!((told.code, told.err.contains("no daemon")), (1, false), "{told:?}");
+}
+
+#[test]
 fn again_makes_the_effects_again_and_says_so() {
     let kustomer = Recorder::kustomer();
     let daemon = daemon(&kustomer.url, 100, &[150]);

@@ -1,9 +1,10 @@
 //! What `why` asks of the engine beside the event.
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::{AtTheTime, Engine, Shared};
-use crate::delivered::{Again, Connection};
+use crate::delivered::{Again, Connection, Pace};
 use crate::event::Via;
 use crate::key;
 use crate::store::{AcceptBatch, StoreError, StoredEvent};
@@ -86,28 +87,37 @@ impl Engine {
 
     /// Notes a delivery that was refused; see [`crate::delivered::Delivered::refused`].
     pub(crate) fn refused(&self, connection: &str, code: &str, status: u16, message: &str) {
-        let now = self.now();
-        self.shared.delivered.refused(connection, code, status, message, now);
-        let book = self.shared.delivered.changes(now, false);
-        if book.is_empty() || self.shared.is_stopping() {
-            return;
-        }
-        let writing = self.shared.store.accept(AcceptBatch { book, ..AcceptBatch::default() });
-        tokio::spawn(async move {
-            if let Err(error) = writing.await {
-                tracing::debug!(%error, "what was refused could not be written down");
+        self.shared.delivered.refused(connection, code, status, message, self.now());
+    }
+
+    /// Writes down what came lately, soon after it came and beside those who take it in, until it is to stop.
+    pub(crate) async fn keep_delivered(&self, mut stops: watch::Receiver<bool>) {
+        let mut pace = Pace::new();
+        loop {
+            let is_time = async {
+                self.shared.delivered.news().await;
+                let at = self.now().checked_add(pace.wait(self.now())).unwrap_or(Timestamp::MAX);
+                self.shared.world.clock.sleep_until(at).await;
+            };
+            tokio::select! {
+                () = is_time => {}
+                _ = stops.changed() => return,
             }
-        });
+            self.write_delivered().await;
+            pace.written(self.now());
+        }
     }
 
     /// Writes down what came lately.
     pub(crate) async fn write_delivered(&self) {
-        let book = self.shared.delivered.changes(self.now(), true);
+        let book = self.shared.delivered.changes();
         if book.is_empty() {
             return;
         }
+        let connections: Vec<String> = book.iter().map(|change| change.key.owner.clone()).collect();
         if let Err(error) = self.shared.store.accept(AcceptBatch { book, ..AcceptBatch::default() }).await {
             tracing::debug!(%error, "what came lately could not be written down");
+            self.shared.delivered.not_written(connections);
         }
     }
 }

@@ -4,12 +4,15 @@ use std::time::{Duration, Instant};
 
 use flow_runtime::secret::Secret;
 use flow_runtime::service::{Service, StartError};
-use flow_runtime::store::StoreError;
+use flow_runtime::store::{MemoryStore, Store, StoreError};
 use flow_runtime::transport::SystemClock;
+use jiff::Timestamp;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{acme, authority, daemon, daemon_with, deliver, event, flow, live, options, raw, send, signature, world};
+use crate::support::{
+    Daemon, acme, authority, daemon, daemon_with, deliver, event, flow, live, options, raw, send, signature, world,
+};
 
 fn ten_flows() -> flow_runtime::live::Live {
     live(vec![acme("http://127.0.0.1:1", None)], (0..10).map(|at| flow(&format!("f{at}"), "paid")).collect())
@@ -174,4 +177,51 @@ async fn a_stop_is_bounded() {
     let begun = Instant::now();
     daemon.service.stop().await;
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn what_came_lately_is_known_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let live = || live(vec![acme("http://127.0.0.1:1", None)], vec![flow("f", "paid")]);
+    let store = Arc::new(MemoryStore::new().unwrap());
+    let start = async |name: &str, store: Arc<MemoryStore>| {
+        let folder = folder.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let service = Service::start_with_store(options(&folder), live(), world(Arc::new(SystemClock)), store).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        Daemon { service: Arc::new(service), folder }
+    };
+    let why = async |daemon: &Daemon| {
+        let admin = &daemon.service.addresses().admin;
+        send(admin, "GET", "/api/v1/missing?trigger=acme.paid", &[], b"").await.json()["connections"][0].clone()
+    };
+    let daemon = start("one", Arc::clone(&store)).await;
+    let body = |id: &str| event(id, "invoice.paid", Timestamp::now().as_second()).to_string();
+    assert_eq!(deliver(&daemon, "/v1/webhooks/acme", body("evt_1").as_bytes()).await.status, 200);
+    let server = &daemon.service.addresses().server;
+    for _ in 0..3 {
+        let forged = [("Acme-Signature", "t=1,v1=00")];
+        assert_eq!(send(server, "POST", "/v1/webhooks/acme", &forged, body("evt_2").as_bytes()).await.status, 401);
+    }
+    // Soon it is written, without anything else that is.
+    let is_written = |store: &MemoryStore| {
+        let rows = store.book("delivered", None).unwrap();
+        let texts = rows.iter().map(|(_, row)| String::from_utf8_lossy(&row.value).into_owned());
+        texts.into_iter().any(|row| row.contains("signature_mismatch") && row.contains("evt_1"))
+    };
+    while !is_written(&store) {
+        tokio::task::yield_now().await;
+    }
+    // In the moment behind that it is killed: what came in it is an event.
+    assert_eq!(deliver(&daemon, "/v1/webhooks/acme", body("evt_3").as_bytes()).await.status, 200);
+    daemon.service.engine().settled().await;
+    let before = why(&daemon).await;
+    assert_eq!((before["last_delivery"]["id"].as_str(), before["refused"][0]["count"].as_u64()), (Some("evt_3"), Some(3)));
+    let after = start("two", Arc::new(store.copy().unwrap())).await;
+    let known = why(&after).await;
+    for part in ["last_delivery", "last_of_trigger", "refused"] {
+        assert_eq!(known[part], before[part], "{part}");
+    }
+    after.service.stop().await;
+    daemon.service.stop().await;
 }

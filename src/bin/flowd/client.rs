@@ -51,8 +51,16 @@ pub(crate) async fn ask(client: &Client, method: &str, path: &str) -> Result<Ans
     ask_with(client, method, path, Bytes::new()).await
 }
 
+/// A question is no longer than this: beyond, what was given is something else than an id, a name or a time.
+const LONGEST_QUESTION: usize = 12 * 1024;
+
 /// As [`ask`], with a JSON document.
 pub(crate) async fn ask_with(client: &Client, method: &str, path: &str, body: Bytes) -> Result<Answer, Exit> {
+    if path.len() > LONGEST_QUESTION {
+        return Err(Exit::Usage(
+            "an argument is too long: ids, names and times have a few hundred characters at most".to_owned(),
+        ));
+    }
     let project = project_of(&client.project).map_err(|error| Exit::Usage(error.to_string()))?;
     let configured = project.config(true).map_err(|error| Exit::Usage(error.to_string()))?;
     let store = store_path(&project, configured.config.store_path.as_deref());

@@ -51,9 +51,7 @@ pub(crate) fn run(args: &Check) -> Result<Exit, ProjectError> {
 }
 
 fn print(json: &Json) {
-    let mut text = serde_json::to_string_pretty(json).unwrap_or_default();
-    text.push('\n');
-    output::out(&text);
+    output::out(&output::document(json));
 }
 
 /// Each project by itself, since files of two may have one name.

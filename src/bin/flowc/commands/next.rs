@@ -54,11 +54,7 @@ pub(crate) fn run(args: &Next) -> Result<Exit, ProjectError> {
     let coming = Coming::of(schedule, from, usize::from(args.count));
     match args.format {
         PlanFormat::Human => output::out(&human(flow, schedule, &coming)),
-        PlanFormat::Json => {
-            let mut text = serde_json::to_string_pretty(&document(flow, schedule, from, &coming)).unwrap_or_default();
-            text.push('\n');
-            output::out(&text);
-        }
+        PlanFormat::Json => output::out(&output::document(&document(flow, schedule, from, &coming))),
     }
     Ok(Exit::Well)
 }

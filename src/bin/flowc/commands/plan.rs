@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use flow::output::document;
 use flow::project::ProjectError;
 use flow_compiler::changes::changes_since;
 use flow_compiler::listing;
@@ -44,12 +45,6 @@ pub(crate) fn run(args: &Plan) -> Result<Exit, ProjectError> {
             Ok(Exit::Well)
         }
     }
-}
-
-fn document(json: &Json) -> String {
-    let mut text = serde_json::to_string_pretty(json).unwrap_or_default();
-    text.push('\n');
-    text
 }
 
 /// Compares the flows with a plan from before.

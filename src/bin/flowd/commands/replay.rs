@@ -42,6 +42,9 @@ pub(crate) async fn run(args: &Replay) -> Result<Exit, Exit> {
         let starts = looked.count("starts");
         output::err(looked.page(args).trim_end());
         if starts == 0 {
+            if args.client.json {
+                output::out(&document(&looked.json(args, true)));
+            }
             return Ok(Exit::Well);
         }
         if !confirmed(args, starts, looked.again)? {
@@ -49,7 +52,7 @@ pub(crate) async fn run(args: &Replay) -> Result<Exit, Exit> {
         }
     }
     let done = go_through(args, args.dry_run).await?;
-    output::out(&if args.client.json { document(&done.json(args)) } else { done.page(args) });
+    output::out(&if args.client.json { document(&done.json(args, args.dry_run)) } else { done.page(args) });
     match done.broken {
         Some(broken) => Err(Exit::Problems(broken)),
         None => Ok(Exit::Well),
@@ -93,6 +96,8 @@ struct Done {
     events: BTreeMap<String, Vec<Json>>,
     /// By the clause that does not hold.
     clauses: BTreeMap<String, u64>,
+    /// By the flow that is no more, how many of those that start have started it.
+    under_other_names: BTreeMap<String, u64>,
     began_at: String,
     since: Json,
     stored_since: Json,
@@ -181,6 +186,9 @@ impl Done {
             if starts && args.again && event["before"].as_u64().is_some_and(|before| before > 0) {
                 self.again += 1;
             }
+            for other in list(event, "under_other_names").iter().filter(|_| starts) {
+                *self.under_other_names.entry(other.as_str().map(printable).unwrap_or_default()).or_default() += 1;
+            }
             if verdict == "condition" {
                 *self.clauses.entry(text(&event["clause"], "text")).or_default() += 1;
             }
@@ -203,11 +211,11 @@ impl Done {
         }
     }
 
-    fn json(&self, args: &Replay) -> Json {
+    fn json(&self, args: &Replay, dry_run: bool) -> Json {
         let listed: u64 = self.events.values().map(|events| events.len() as u64).sum();
         json!({
             "flow": args.flow,
-            "dry_run": args.dry_run,
+            "dry_run": dry_run,
             "again": args.again,
             "began_at": self.began_at,
             "since": self.since,
@@ -215,6 +223,7 @@ impl Done {
             "looked_at": self.looked_at,
             "verdicts": self.counts,
             "clauses": self.clauses,
+            "under_other_names": self.under_other_names,
             "events": self.events.values().flatten().collect::<Vec<_>>(),
             "left_off": self.counts.values().sum::<u64>().saturating_sub(listed),
             "broken_off": self.broken,
@@ -227,6 +236,12 @@ impl Done {
         let mut out = format!("{}: {concerned} stored {events} of its kinds\n", printable(&args.flow));
         if let Some(note) = self.retention() {
             out.push_str(&format!("{note}\n"));
+        }
+        for (other, count) in &self.under_other_names {
+            out.push_str(&format!(
+                "{count} of those that start have started {other}, which is no flow any more. Should that be the name of before of this \
+                 one: what a flow has done is known by its name, so its effects would be made AGAIN\n"
+            ));
         }
         for (verdict, said) in VERDICTS {
             let count = self.count(verdict);

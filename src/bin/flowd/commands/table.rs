@@ -1,5 +1,5 @@
 //! Columns for people: aligned, without control characters, as wide as what is in them.
-
+pub(crate) use flow::output::document;
 use flow::terminal::printable;
 use serde_json::Value as Json;
 
@@ -51,9 +51,4 @@ pub(crate) fn list<'a>(json: &'a Json, key: &str) -> &'a [Json] {
 /// Returns an instant to the second, in UTC: `2026-11-22 12:00:00`.
 pub(crate) fn instant(json: &Json, key: &str) -> String {
     text(json, key).chars().take(19).map(|c| if c == 'T' { ' ' } else { c }).collect()
-}
-
-/// Returns the JSON as a document with a newline.
-pub(crate) fn document(json: &Json) -> String {
-    format!("{}\n", serde_json::to_string_pretty(json).unwrap_or_default())
 }

@@ -12,9 +12,7 @@ pub(super) fn document(ran: &[Ran]) -> String {
         "tests": ran.iter().map(test).collect::<Vec<_>>(),
         "summary": { "passed": ran.len() - failed, "failed": failed },
     });
-    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
-    text.push('\n');
-    text
+    flow::output::document(&document)
 }
 
 fn test(one: &Ran) -> Json {
