@@ -14,6 +14,7 @@ mod docs;
 mod examples;
 mod fmt;
 mod functions;
+mod hostile;
 mod inline;
 mod kill;
 mod limits;

@@ -14,10 +14,11 @@ mod tried;
 mod views;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use hyper::{Method, Request, StatusCode};
+use bytes::BytesMut;
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
@@ -25,9 +26,10 @@ use crate::engine::Engine;
 use crate::poll::Polls;
 use crate::register::Registrations;
 use crate::secret::Secret;
+use crate::server::body::{Body, BodyError};
+use crate::server::connection::Handle;
 use crate::server::counters::Counters;
-use crate::server::listen::Handle;
-use crate::server::respond::{Answer, HttpError, json, text};
+use crate::server::respond::{Answer, HttpError, busy, json, text};
 use crate::service::{Addresses, Reload, Trial};
 use crate::world::World;
 
@@ -69,8 +71,7 @@ impl Admin {
         Self { state, guard: token.map_or(guard::Guard::Loopback, guard::Guard::Token) }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Answer, HttpError> {
-        let (head, body) = request.into_parts();
+    async fn answer(&self, head: Parts, body: &mut Body<'_>) -> Result<Answer, HttpError> {
         self.guard.check(&head)?;
         // Whoever saw an event answered finds it.
         self.state.engine.caught_up().await;
@@ -83,9 +84,7 @@ impl Admin {
             Some(api::Route::Command(command)) if head.method == Method::POST => command.most_bytes(),
             Some(_) | None => MAX_BODY,
         };
-        let Ok(sent) = whole(body, most).await else {
-            return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large").closing());
-        };
+        let sent = whole(body, most).await?;
         let Some(route) = route else {
             if !is_read {
                 return Err(HttpError::method_not_allowed("GET"));
@@ -116,22 +115,43 @@ impl Admin {
 }
 
 impl Handle for Admin {
-    async fn handle(&self, request: Request<Incoming>, _sender: Option<std::net::IpAddr>) -> Answer {
-        self.answer(request).await.unwrap_or_else(HttpError::into_answer)
+    async fn handle(&self, head: Parts, body: &mut Body<'_>, _sender: Option<std::net::IpAddr>) -> Answer {
+        self.answer(head, body).await.unwrap_or_else(HttpError::into_answer)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.state.world.clock.now()
     }
 }
 
 const MAX_BODY: usize = 64 * 1024;
+/// What is read at a time.
+const BLOCK: usize = 16 * 1024;
+/// The time for a body.
+const PATIENCE: Duration = Duration::from_secs(15);
 
-async fn whole(mut body: Incoming, most: usize) -> Result<Vec<u8>, ()> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(drop)?;
-        let Some(data) = frame.data_ref() else { continue };
-        if bytes.len() + data.len() > most {
-            return Err(());
-        }
-        bytes.extend_from_slice(data);
+async fn whole(body: &mut Body<'_>, most: usize) -> Result<BytesMut, HttpError> {
+    let too_large = || HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large");
+    if body.length().is_some_and(|length| length > most as u64) {
+        return Err(too_large());
     }
-    Ok(bytes)
+    let mut bytes = BytesMut::new();
+    let read = async {
+        loop {
+            bytes.reserve(BLOCK);
+            match body.read(&mut bytes, BLOCK).await {
+                Ok(0) => return Ok(()),
+                Ok(_) if bytes.len() > most => return Err(too_large()),
+                Ok(_) => {}
+                Err(BodyError::GaveWay) => return Err(busy("too many connections are open")),
+                Err(BodyError::Ended | BodyError::Malformed) => {
+                    return Err(HttpError::bad_request("malformed", "the body is malformed"));
+                }
+            }
+        }
+    };
+    match tokio::time::timeout(PATIENCE, read).await {
+        Ok(read) => read.map(|()| bytes),
+        Err(_) => Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long")),
+    }
 }

@@ -1,7 +1,8 @@
 //! Memory for bodies that are on their way in.
 //!
-//! What counts is what came, never what was announced: a sender that announces much and sends nothing holds nothing. The
-//! first bytes of each body are free, so that ordinary webhooks get in whatever large ones do.
+//! A body is kept in blocks, and a block is counted before it is made: what counts is what came, never what was announced,
+//! and nothing that was made is not counted. The first bytes of each body are free, so that ordinary webhooks get in whatever
+//! large ones do.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,9 +13,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::limits::Limits;
 
 /// What of each body is free. It is bounded by the number of connections.
-pub(super) const FREE: usize = 64 * 1024;
-/// What one permit stands for.
-const PERMIT: usize = 16 * 1024;
+pub(super) const FREE: usize = 2 * BLOCK;
+/// What one permit stands for, and what is made at a time.
+pub(super) const BLOCK: usize = 16 * 1024;
 
 /// All memory for bodies.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub(super) struct TooMuch;
 
 impl Memory {
     pub(super) fn new(limits: &Limits) -> Self {
-        let permits = |bytes: usize| (bytes / PERMIT).max(1);
+        let permits = |bytes: usize| (bytes / BLOCK).max(1);
         Self {
             permits: Semaphore::new(permits(limits.bodies.max(limits.max_body))),
             last: Semaphore::new(1),
@@ -61,7 +62,7 @@ impl Memory {
 impl Held<'_> {
     /// Takes the memory for a body that has grown to so many bytes, and waits for it where there is none.
     pub(super) async fn grow(&mut self, bytes: usize) -> Result<(), TooMuch> {
-        let wanted = bytes.saturating_sub(FREE).div_ceil(PERMIT);
+        let wanted = bytes.saturating_sub(FREE).div_ceil(BLOCK);
         if wanted <= self.counted {
             return Ok(());
         }
@@ -124,22 +125,22 @@ mod tests {
     use super::*;
 
     fn limits(bodies: usize, bodies_per_address: usize) -> Limits {
-        Limits { max_body: 16 * PERMIT, bodies, bodies_per_address, ..Limits::default() }
+        Limits { max_body: 16 * BLOCK, bodies, bodies_per_address, ..Limits::default() }
     }
 
     #[tokio::test]
     async fn small_bodies_are_free_and_one_large_body_always_goes_on() {
-        let memory = Memory::new(&limits(16 * PERMIT, usize::MAX));
+        let memory = Memory::new(&limits(16 * BLOCK, usize::MAX));
         let (mut one, mut other, mut third) = (memory.hold(None), memory.hold(None), memory.hold(None));
-        one.grow(FREE + 8 * PERMIT).await.unwrap();
-        other.grow(FREE + 8 * PERMIT).await.unwrap();
+        one.grow(FREE + 8 * BLOCK).await.unwrap();
+        other.grow(FREE + 8 * BLOCK).await.unwrap();
         memory.hold(None).grow(FREE).await.unwrap();
         // Nothing is left: the first to ask is the one that goes on, the others wait for it.
-        one.grow(FREE + 12 * PERMIT).await.unwrap();
-        one.grow(FREE + 16 * PERMIT).await.unwrap();
+        one.grow(FREE + 12 * BLOCK).await.unwrap();
+        one.grow(FREE + 16 * BLOCK).await.unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(20), third.grow(FREE + 1)).await.is_err());
         drop(one);
-        other.grow(FREE + 16 * PERMIT).await.unwrap();
+        other.grow(FREE + 16 * BLOCK).await.unwrap();
         assert_eq!(memory.permits.available_permits(), 0);
         drop((other, third));
         assert_eq!((memory.permits.available_permits(), memory.last.available_permits()), (16, 1));
@@ -147,15 +148,15 @@ mod tests {
 
     #[tokio::test]
     async fn one_sender_takes_its_share_alone() {
-        let memory = Memory::new(&limits(64 * PERMIT, 20 * PERMIT));
+        let memory = Memory::new(&limits(64 * BLOCK, 20 * BLOCK));
         let sender = Some(IpAddr::from([192, 0, 2, 1]));
         let mut one = memory.hold(sender);
-        one.grow(FREE + 15 * PERMIT).await.unwrap();
-        assert!(memory.hold(sender).grow(FREE + 6 * PERMIT).await.is_err());
-        memory.hold(Some(IpAddr::from([192, 0, 2, 2]))).grow(FREE + 6 * PERMIT).await.unwrap();
+        one.grow(FREE + 15 * BLOCK).await.unwrap();
+        assert!(memory.hold(sender).grow(FREE + 6 * BLOCK).await.is_err());
+        memory.hold(Some(IpAddr::from([192, 0, 2, 2]))).grow(FREE + 6 * BLOCK).await.unwrap();
         memory.hold(sender).grow(FREE).await.unwrap();
         drop(one);
-        memory.hold(sender).grow(FREE + 16 * PERMIT).await.unwrap();
+        memory.hold(sender).grow(FREE + 16 * BLOCK).await.unwrap();
         assert!(memory.senders.lock().unwrap().is_empty());
     }
 }

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 
 /// An answer with its whole body.
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Bytes>;
 
 /// An answer that is an error: `{"error":{"code","message"}}`.
 #[derive(Debug, Clone)]
@@ -19,13 +20,11 @@ pub(crate) struct HttpError {
     /// Seconds.
     pub(crate) retry_after: Option<u32>,
     pub(crate) allow: Option<&'static str>,
-    /// The request's body was not read to its end, so the connection cannot go on.
-    pub(crate) close: bool,
 }
 
 impl HttpError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), retry_after: None, allow: None, close: false }
+        Self { status, code, message: message.into(), retry_after: None, allow: None }
     }
 
     pub(crate) fn bad_request(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
@@ -45,10 +44,6 @@ impl HttpError {
         Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message) }
     }
 
-    pub(crate) fn closing(self) -> Self {
-        Self { close: true, ..self }
-    }
-
     pub(crate) fn into_answer(self) -> Answer {
         let body = serde_json::json!({ "error": { "code": self.code, "message": self.message } });
         let mut answer = json(self.status, body.to_string());
@@ -58,9 +53,6 @@ impl HttpError {
         }
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
-        }
-        if self.close {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if self.status == StatusCode::UNAUTHORIZED && self.code == "token" {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -76,11 +68,58 @@ pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 
 /// Returns an answer of any type, which is never stored by a cache nor guessed at by a browser.
 pub(crate) fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
     answer
+}
+
+/// Senders beyond a bound of the server are told to come again.
+pub(crate) fn busy(message: &'static str) -> HttpError {
+    HttpError::unavailable("busy", message, 5)
+}
+
+/// How an answer is written, beside what it says.
+#[derive(Debug)]
+pub(super) struct Manner {
+    /// The request was HEAD.
+    pub(super) head_only: bool,
+    /// Another request may follow.
+    pub(super) keep: bool,
+    /// The request was of HTTP/1.1, not of HTTP/1.0.
+    pub(super) current: bool,
+    pub(super) now: Timestamp,
+}
+
+impl Manner {
+    /// The last answer of a connection.
+    pub(super) fn last(now: Timestamp) -> Self {
+        Self { head_only: false, keep: false, current: true, now }
+    }
+}
+
+/// Writes the head of an answer. No header has a line break, so none can become two.
+pub(super) fn encode(answer: &Answer, manner: &Manner, into: &mut Vec<u8>) {
+    let status = answer.status();
+    let mut put = |pieces: [&[u8]; 3]| {
+        pieces.iter().for_each(|piece| into.extend_from_slice(piece));
+        into.extend_from_slice(b"\r\n");
+    };
+    put([b"HTTP/1.1 ", status.as_str().as_bytes(), format!(" {}", status.canonical_reason().unwrap_or_default()).as_bytes()]);
+    for (name, value) in answer.headers() {
+        put([name.as_str().as_bytes(), b": ", value.as_bytes()]);
+    }
+    put([b"content-length", b": ", answer.body().len().to_string().as_bytes()]);
+    if let Ok(date) = DateTimePrinter::new().timestamp_to_rfc9110_string(&manner.now) {
+        put([b"date", b": ", date.as_bytes()]);
+    }
+    match (manner.keep, manner.current) {
+        (false, _) => put([b"connection", b": ", b"close"]),
+        (true, false) => put([b"connection", b": ", b"keep-alive"]),
+        (true, true) => {}
+    }
+    put([b"", b"", b""]);
 }

@@ -4,19 +4,20 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming as Receiving};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
-use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, StatusCode};
+use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
+use super::body::{Body, BodyError};
+use super::connection::Handle;
 use super::counters::Counters;
 use super::envelope::Misread;
 use super::limits::Limits;
-use super::listen::{Handle, linger};
-use super::memory::{FREE, Held, Memory};
+use super::memory::{BLOCK, Held, Memory};
 use super::ready::Readiness;
-use super::respond::{Answer, HttpError, json};
+use super::respond::{Answer, HttpError, busy, json};
 use super::routes::{Routes, SourceRoute};
 use super::whole::{self, Whole};
 use crate::delivered::NOWHERE;
@@ -60,30 +61,15 @@ impl Server {
         Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn receive(&self, request: Request<Receiving>, sender: Option<IpAddr>) -> Result<Accepted, HttpError> {
-        let (head, body) = request.into_parts();
-        // Whatever is refused from here on leaves the body unread.
-        let early = |error: HttpError, body: Receiving| {
-            if body.is_end_stream() || head.headers.contains_key(EXPECT) {
-                return error;
-            }
-            linger(body);
-            error.closing()
-        };
+    async fn receive(&self, head: &Parts, body: &mut Body<'_>, sender: Option<IpAddr>) -> Result<Accepted, HttpError> {
         let query = head.uri.query().unwrap_or_default();
         let routes = self.routes();
-        let Admitted { connection, sources, trigger, path } =
-            match self.admit(&head.method, head.uri.path(), &head.headers, &routes) {
-                Ok(found) => found,
-                Err(error) => return Err(early(error, body)),
-            };
+        let Admitted { connection, sources, trigger, path } = self.admit(head, body, &routes)?;
         // What no body can make good is not worth reading one.
         let now = self.clock.now();
-        if let Err(error) = self.verify(connection, &sources, |verifier| verifier.precheck(&head.headers, query, now)) {
-            return Err(early(error, body));
-        }
+        self.verify(connection, &sources, |verifier| verifier.precheck(&head.headers, query, now))?;
         let mut memory = self.memory.hold(sender);
-        let body = read_body(body, &head.headers, &mut memory, &self.limits).await?;
+        let body = read_body(body, &mut memory, &self.limits).await?;
         let now = self.clock.now();
         let (source, verified) =
             self.verify(connection, &sources, |verifier| verifier.verify(&head.headers, query, &body, now))?;
@@ -116,20 +102,15 @@ impl Server {
     }
 
     /// Checks what can be checked before the body is read.
-    fn admit<'a>(
-        &self,
-        method: &Method,
-        path: &'a str,
-        headers: &HeaderMap,
-        routes: &'a Routes,
-    ) -> Result<Admitted<'a>, HttpError> {
-        let address = path.strip_prefix("/v1/webhooks/").ok_or_else(|| HttpError::not_found("there is nothing here"))?;
+    fn admit<'a>(&self, head: &'a Parts, body: &Body<'_>, routes: &'a Routes) -> Result<Admitted<'a>, HttpError> {
+        let address =
+            head.uri.path().strip_prefix("/v1/webhooks/").ok_or_else(|| HttpError::not_found("there is nothing here"))?;
         let (connection, rest) = address.split_once('/').map_or((address, None), |(name, rest)| (name, Some(rest)));
-        if method != Method::POST {
+        if head.method != Method::POST {
             return Err(HttpError::method_not_allowed("POST"));
         }
-        if announced(headers).is_some_and(|length| length > self.limits.max_body as u64) {
-            return Err(self.too_large());
+        if body.length().is_some_and(|length| length > self.limits.max_body as u64) {
+            return Err(too_large(self.limits.max_body));
         }
         let no_connection = || HttpError::new(StatusCode::NOT_FOUND, "unknown_connection", "there is no such connection");
         let sources = routes.connection(connection).ok_or_else(no_connection)?;
@@ -153,12 +134,8 @@ impl Server {
             let message = "this connection has no such trigger";
             return Err(HttpError::new(StatusCode::NOT_FOUND, "unknown_trigger", message));
         }
-        check_type(headers, sources.iter().all(|source| source.whole))?;
+        check_type(&head.headers, sources.iter().all(|source| source.whole))?;
         Ok(Admitted { connection, sources, trigger, path: rest.unwrap_or_default() })
-    }
-
-    fn too_large(&self) -> HttpError {
-        too_large(self.limits.max_body)
     }
 
     /// Returns the source whose verifier is content. A connection rarely has more than one.
@@ -222,24 +199,31 @@ impl Server {
 }
 
 impl Handle for Server {
-    async fn handle(&self, request: Request<Receiving>, sender: Option<IpAddr>) -> Answer {
-        match request.uri().path() {
-            "/healthz" => return self.health(request.method(), false).await,
-            "/readyz" => return self.health(request.method(), true).await,
+    async fn handle(&self, head: Parts, body: &mut Body<'_>, sender: Option<IpAddr>) -> Answer {
+        match head.uri.path() {
+            "/healthz" => return self.health(&head.method, false).await,
+            "/readyz" => return self.health(&head.method, true).await,
             _ => {}
         }
-        let uri = request.uri().clone();
-        match self.receive(request, sender).await {
+        match self.receive(&head, body, sender).await {
             Ok(accepted) => {
                 self.counters.accepted(accepted.duplicate);
                 json(StatusCode::OK, received(&accepted))
             }
             Err(error) => {
                 self.counters.refused(error.code);
-                self.note_refusal(uri.path(), &error);
+                self.note_refusal(head.uri.path(), &error);
                 error.into_answer()
             }
         }
+    }
+
+    fn refused(&self, error: &HttpError) {
+        self.counters.refused(error.code);
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 }
 
@@ -280,10 +264,6 @@ fn too_large(max_body: usize) -> HttpError {
     HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
 }
 
-fn announced(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
 /// What may go on to the body.
 struct Admitted<'a> {
     connection: &'a str,
@@ -316,72 +296,67 @@ fn check_type(headers: &HeaderMap, whole: bool) -> Result<(), HttpError> {
     }
 }
 
-async fn read_body(mut body: Receiving, headers: &HeaderMap, memory: &mut Held<'_>, limits: &Limits) -> Result<Bytes, HttpError> {
-    let most = limits.max_body;
-    let hint = announced(headers).and_then(|length| usize::try_from(length).ok()).unwrap_or(0).min(FREE);
-    let mut waits = false;
-    match tokio::time::timeout(limits.body_timeout, collect(&mut body, hint, most, memory, &mut waits)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(Broken::TooLarge)) => {
-            linger(body);
-            Err(too_large(most).closing())
-        }
-        Ok(Err(Broken::TooMuch)) => {
-            linger(body);
-            Err(busy().closing())
-        }
-        Err(_) if waits => {
-            linger(body);
-            Err(busy().closing())
-        }
-        Ok(Err(Broken::Ended)) => Err(HttpError::bad_request("malformed", "the body ended early").closing()),
-        Err(_) => {
-            let message = "the body took too long";
-            Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", message).closing())
-        }
+async fn read_body(body: &mut Body<'_>, memory: &mut Held<'_>, limits: &Limits) -> Result<Bytes, HttpError> {
+    if let Some(whole) = body.at_once() {
+        return Ok(whole);
     }
-}
-
-fn busy() -> HttpError {
-    HttpError::unavailable("busy", "too many bodies are on their way in", 5)
+    let mut waits = false;
+    match tokio::time::timeout(limits.body_timeout, collect(body, limits.max_body, memory, &mut waits)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(Broken::TooLarge)) => Err(too_large(limits.max_body)),
+        Ok(Err(Broken::TooMuch)) => Err(busy("too many bodies are on their way in")),
+        Err(_) if waits => Err(busy("too many bodies are on their way in")),
+        Ok(Err(Broken::Body(BodyError::GaveWay))) => Err(busy("too many connections are open")),
+        Ok(Err(Broken::Body(BodyError::Ended))) => Err(HttpError::bad_request("malformed", "the body ended early")),
+        Ok(Err(Broken::Body(BodyError::Malformed))) => Err(HttpError::bad_request("malformed", "the chunks are malformed")),
+        Err(_) => Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long")),
+    }
 }
 
 enum Broken {
     TooLarge,
     /// The sender has too much on its way.
     TooMuch,
-    Ended,
+    Body(BodyError),
 }
 
-/// Most bodies come as one piece, which is passed on without a copy.
-/// While it waits for memory it says so in `waits`: that is not the sender's fault.
-async fn collect(
-    body: &mut Receiving,
-    hint: usize,
-    most: usize,
-    memory: &mut Held<'_>,
-    waits: &mut bool,
-) -> Result<Bytes, Broken> {
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Broken::Ended)?.into_data() else { continue };
-        let length = first.len().max(all.len()) + data.len();
-        if length > most {
-            return Err(Broken::TooLarge);
-        }
+/// Puts a body together that did not come with its head. While it waits for memory it says so in `waits`: that is not the
+/// sender's fault.
+async fn collect(body: &mut Body<'_>, most: usize, memory: &mut Held<'_>, waits: &mut bool) -> Result<Bytes, Broken> {
+    let mut full: Vec<BytesMut> = Vec::new();
+    let mut length = 0;
+    loop {
         *waits = true;
-        memory.grow(length).await.map_err(|_| Broken::TooMuch)?;
+        memory.grow((full.len() + 1) * BLOCK).await.map_err(|_| Broken::TooMuch)?;
         *waits = false;
-        if first.is_empty() && all.is_empty() {
-            first = data;
-            continue;
+        let left = body.length().and_then(|left| usize::try_from(left).ok()).unwrap_or(BLOCK);
+        let room = left.clamp(1, BLOCK);
+        let mut block = BytesMut::with_capacity(room);
+        while block.len() < room {
+            let most_now = room - block.len();
+            if body.read(&mut block, most_now).await.map_err(Broken::Body)? == 0 {
+                return Ok(joined(full, block));
+            }
+            if length + block.len() > most {
+                return Err(Broken::TooLarge);
+            }
         }
-        if all.is_empty() {
-            all.reserve(hint.max(first.len() + data.len()));
-            all.extend_from_slice(&first);
+        length += block.len();
+        if body.is_read() {
+            return Ok(joined(full, block));
         }
-        all.extend_from_slice(&data);
+        full.push(block);
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// Makes one piece of the blocks; each is given back as soon as it is copied.
+fn joined(full: Vec<BytesMut>, last: BytesMut) -> Bytes {
+    if full.is_empty() {
+        return last.freeze();
+    }
+    let mut all = Vec::with_capacity(full.iter().map(BytesMut::len).sum::<usize>() + last.len());
+    for block in full.into_iter().chain([last]) {
+        all.extend_from_slice(&block);
+    }
+    all.into()
 }

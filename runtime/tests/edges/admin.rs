@@ -197,22 +197,25 @@ async fn pages_of_other_origins_are_kept_out() {
     };
     let flag = || ("X-Flow-Admin", "1".to_owned());
     // DNS rebinding: the name is the attacker's.
-    for name in [
-        "evil.example",
-        "evil.example:7401",
-        "127.0.0.1.evil.example",
-        "localhost.evil.example",
-        "[::1].evil",
-        "",
-        "0.0.0.0",
-        "[::1",
-    ] {
+    for name in ["evil.example", "evil.example:7401", "127.0.0.1.evil.example", "localhost.evil.example", "0.0.0.0"] {
         assert_eq!(status("GET", vec![("Host", name.to_owned())]).await, 403, "{name}");
+    }
+    for name in ["[::1].evil", "", "[::1", "localhost@evil.example", "localhost/"] {
+        assert_eq!(status("GET", vec![("Host", name.to_owned())]).await, 400, "{name}");
     }
     for name in [format!("localhost:{port}"), format!("LOCALHOST:{port}"), "127.0.0.1".to_owned(), format!("[::1]:{port}")] {
         assert_eq!(status("GET", vec![("Host", name.clone())]).await, 200, "{name}");
     }
-    assert_eq!(status("GET", vec![("Host", host.clone()), ("Host", host.clone())]).await, 403);
+    assert_eq!(status("GET", vec![("Host", host.clone()), ("Host", host.clone())]).await, 400);
+    // The whole address is no way around the Host.
+    let whole = |address: &'static str, name: String| {
+        let admin = admin.clone();
+        async move { send(&admin, "GET", &format!("http://{address}/api/v1/flows"), &[("Host", &name)], b"").await.status }
+    };
+    assert_eq!(whole("localhost", "evil.example".to_owned()).await, 400);
+    assert_eq!(whole("evil.example", "localhost".to_owned()).await, 400);
+    assert_eq!(whole("evil.example", "evil.example".to_owned()).await, 403);
+    assert_eq!(whole("localhost", "localhost".to_owned()).await, 200);
     // A page elsewhere.
     for origin in ["https://evil.example", "null", "http://localhost:3000", "http://127.0.0.1", "", "file://"] {
         assert_eq!(status("GET", vec![("Origin", origin.to_owned())]).await, 403, "{origin}");

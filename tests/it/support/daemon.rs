@@ -117,6 +117,13 @@ impl Daemon {
         signal(self.child.as_ref().unwrap().id(), "CONT");
     }
 
+    /// Returns what it has of the machine's memory, in kilobytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.as_ref().unwrap().id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Returns what flowd logged so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("flowd.log")).unwrap_or_default()
