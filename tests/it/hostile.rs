@@ -139,7 +139,7 @@ fn framing_that_could_be_understood_in_two_ways_is_refused() {
 #[test]
 fn what_is_unusual_but_clear_is_taken() {
     let daemon = started();
-    let cases: [(&str, fn(&Signed) -> String); 8] = [
+    let cases: [Shape; 8] = [
         ("Transfer-Encoding: CHUNKED \r\n", Signed::chunked),
         ("Transfer-Encoding: chunked\r\n", |signed| {
             format!("{:X};a=\"b c\"\r\n{}\r\n000\r\nContent-Length: 3\r\n\r\n", signed.body.len(), signed.body)
@@ -239,6 +239,14 @@ fn every_odd_request_has_its_status_and_a_body_in_json() {
         assert_eq!(answers.len(), 1, "{shown:?}: {answers:?}");
         assert_eq!(what(&answers[0]), (status, code.to_owned()), "{shown:?}");
     }
+    // A chunk that is larger than a body may be is not waited for.
+    let signed = signed("huge");
+    let text = format!(
+        "POST {WEBHOOK} HTTP/1.1\r\nHost: x\r\n{}Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{}",
+        signed.header, signed.body
+    );
+    let answers = talk(&daemon.server, text.as_bytes());
+    assert_eq!((what(&answers[0]), answers.len()), ((413, "too_large".to_owned()), 1));
     // HEAD has the head of the answer alone.
     let mut stream = connect(&daemon.server);
     stream.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();

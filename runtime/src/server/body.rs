@@ -64,6 +64,15 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// Returns how many bytes are known to come: of chunks, what is left of the one that has begun.
+    pub(crate) fn announced(&self) -> u64 {
+        match &self.rest {
+            Rest::Length(length) => *length,
+            Rest::Chunked(chunks) => chunks.announced(),
+            Rest::Nothing | Rest::Unknown => 0,
+        }
+    }
+
     /// Tells whether it was read to its end.
     pub(crate) fn is_read(&self) -> bool {
         matches!(self.rest, Rest::Nothing)

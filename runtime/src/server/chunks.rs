@@ -84,6 +84,14 @@ impl Chunks {
         }
     }
 
+    /// Returns how many bytes of the body are known to come.
+    pub(super) fn announced(&self) -> u64 {
+        match self.at {
+            At::Data(left) => left,
+            At::Size | At::Behind | At::Trailers | At::End => 0,
+        }
+    }
+
     /// Notes that so much of the body was taken.
     pub(super) fn taken(&mut self, bytes: u64) {
         if let At::Data(left) = self.at {
@@ -117,8 +125,11 @@ fn line(buffer: &mut BytesMut) -> Result<Option<BytesMut>, NoChunks> {
 mod tests {
     use super::*;
 
-    /// Decodes what comes in pieces of so many bytes; the second is what stands behind the body.
-    fn decode(bytes: &[u8], piece: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, NoChunks> {
+    /// A body, and what stands behind it.
+    type Decoded = (Vec<u8>, Vec<u8>);
+
+    /// Decodes what comes in pieces of so many bytes.
+    fn decode(bytes: &[u8], piece: usize) -> Result<Option<Decoded>, NoChunks> {
         let (mut chunks, mut buffer, mut body) = (Chunks::new(), BytesMut::new(), Vec::new());
         for piece in bytes.chunks(piece) {
             buffer.extend_from_slice(piece);

@@ -57,7 +57,7 @@ impl Search {
             Some(end) if end > most => Err(self.too_large()),
             Some(end) => {
                 *self = Self::default();
-                read(buffer.split_to(end).freeze()).map(Some)
+                read(&buffer.split_to(end).freeze()).map(Some)
             }
             None if buffer.len() >= most => Err(self.too_large()),
             None => {
@@ -115,7 +115,7 @@ fn misread(error: httparse::Error, bytes: &[u8]) -> HttpError {
             let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
             let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
             if version.starts_with(b"HTTP/") {
-                let message = "only HTTP/1.1 and HTTP/1.0 are spoken";
+                let message = "flowd speaks HTTP/1.0 and HTTP/1.1";
                 return HttpError::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "http_version", message);
             }
             malformed("the request line is malformed")
@@ -125,10 +125,10 @@ fn misread(error: httparse::Error, bytes: &[u8]) -> HttpError {
 }
 
 /// Reads a whole head.
-fn read(bytes: Bytes) -> Result<Head, HttpError> {
+fn read(bytes: &Bytes) -> Result<Head, HttpError> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
-    let length = match request.parse(&bytes).map_err(|error| misread(error, &bytes))? {
+    let length = match request.parse(bytes).map_err(|error| misread(error, bytes))? {
         httparse::Status::Complete(length) => length,
         httparse::Status::Partial => 0,
     };

@@ -337,7 +337,7 @@ async fn collect(body: &mut Body<'_>, most: usize, memory: &mut Held<'_>, waits:
             if body.read(&mut block, most_now).await.map_err(Broken::Body)? == 0 {
                 return Ok(joined(full, block));
             }
-            if length + block.len() > most {
+            if ((length + block.len()) as u64).saturating_add(body.announced()) > most as u64 {
                 return Err(Broken::TooLarge);
             }
         }
