@@ -113,8 +113,8 @@ fn misread(error: httparse::Error, bytes: &[u8]) -> HttpError {
         httparse::Error::HeaderValue => malformed("the value of a header is malformed"),
         httparse::Error::Version => {
             let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-            let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-            if version.starts_with(b"HTTP/") {
+            let mut words = line.split(|byte| *byte == b' ').skip(2);
+            if words.next().is_some_and(|version| version.starts_with(b"HTTP/")) && words.next().is_none() {
                 let message = "flowd speaks HTTP/1.0 and HTTP/1.1";
                 return HttpError::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "http_version", message);
             }
