@@ -15,6 +15,11 @@ connector gate "Gate" {
     items "items"  type "type"  id "id"  at "at" iso
   }
   trigger passed: Passage from history "passed"
+  source list {
+    poll GET "/list" every 1 minute
+    items "items"  id "id"
+  }
+  trigger listed: Level from list
   query status() -> { standing: open | closed, level: number, working: bool } { GET "/status" }
   state standing: open | closed from query status().standing every 2 minutes
   state level: number from query status().level
@@ -250,6 +255,12 @@ fn dangerous() {
             "when gate.passed fresh within 1 minute do { wait 5 minutes  gate.open }",
             "when gate.passed fresh within 1 minute do { if plate is present { wait 5 minutes }  gate.open }",
             "when gate.standing becomes closed fresh within 1 minute do gate.let_in",
+            "when gate.listed fresh within 1 minute do gate.open",
+            "when gate.passed or gate.listed fresh within 1 minute do gate.open",
+            "when no gate.passed within 10 minutes do gate.open",
+            "when flow.dead fresh within 1 minute do gate.open",
+            "when gate.standing is closed for 5 minutes across gaps assume fresh within 1 minute do gate.open",
+            "when gate.standing is closed for 5 minutes across gaps restart fresh within 1 minute do gate.open",
         ],
     );
 }

@@ -5,7 +5,7 @@ use flow_grammar::syntax::{CallStep, ClauseKind, Start, StepKind};
 
 use super::super::check::{Checker, listed};
 use super::super::clause::Vouched;
-use super::super::event::Source;
+use super::super::event::{Bare, Source};
 use super::Target;
 use crate::catalog::{Connector, Dangerous, Operation, OperationBody};
 use crate::code::Code;
@@ -45,11 +45,42 @@ impl<'a> Checker<'a> {
             self.report(diagnostic);
             return;
         }
-        let fresh = match (&flow.start, self.starts.bare.is_some()) {
-            (Start::Every(_), _) => self.made_up_for(flow, danger, &name, at),
-            // The time in which flowd does not run is no silence.
-            (Start::When(_), true) => Some(danger.limit_ms),
-            (Start::When(_), false) => self.age(flow, danger, &name, at),
+        let silence = matches!(self.starts.bare, Some(Bare::Absence));
+        let own = events.iter().find(|source| self.is_of_flowd(**source)).map(Source::path);
+        if silence || own.is_some() {
+            let what = own.map_or_else(|| "silence says".to_owned(), |own| format!("`{own}` says what flowd does, and"));
+            let diagnostic = self
+                .diagnostic(Code::E504, at, format!("`{name}` must not act on what nobody vouches for"))
+                .label("dangerous")
+                .help(format!("{what} nothing that a sender has signed or a service was asked for: whoever cuts a line, or has a flow fail, would have it done; start with an event"));
+            self.report(diagnostic);
+            return;
+        }
+        let ageless: Vec<String> = events.iter().filter(|source| self.is_ageless(**source)).map(Source::path).collect();
+        if !ageless.is_empty() {
+            let names = listed(&ageless, "and");
+            let diagnostic = self
+                .diagnostic(Code::E504, at, format!("`{name}` must not act on an event whose age nobody knows"))
+                .label("dangerous")
+                .help(format!(
+                    "{names} is found by a poll, whose items have no time: one that was missed in an outage would be taken for a new one; say in its source where the time of an item stands (`at \"created_at\" iso`), or start with another event"
+                ));
+            self.report(diagnostic);
+            return;
+        }
+        if let Some(clause) = clause(|kind| matches!(kind, ClauseKind::AcrossGaps(word) if word.text == "assume")) {
+            let diagnostic = self
+                .diagnostic(Code::E504, at, format!("`{name}` must not act on what nobody knows"))
+                .label("dangerous")
+                .also(clause.span, "by this the time is over although the state cannot be read")
+                .help("`across gaps verify`, which is the default, reads the state once more")
+                .fix("`across gaps verify`", clause.span, "across gaps verify", false);
+            self.report(diagnostic);
+            return;
+        }
+        let fresh = match &flow.start {
+            Start::Every(_) => self.made_up_for(flow, danger, &name, at),
+            Start::When(_) => self.age(flow, danger, &name, at),
         };
         let Some(fresh) = fresh else { return };
         if self.steps.waited > fresh {
@@ -61,6 +92,18 @@ impl<'a> Checker<'a> {
         }
         // What is late for the flow is late for each of its steps.
         self.fresh_ms = Some(self.fresh_ms.map_or(fresh, |known| known.min(fresh)));
+    }
+
+    /// Tells whether polls find events of a trigger, and nothing says when those happened.
+    fn is_ageless(&self, source: Source<'a>) -> bool {
+        let declared = source.connector.sources.iter().find(|known| known.name == source.trigger.source);
+        declared.is_some_and(|found| found.poll.is_some() && found.envelope.at.is_none())
+    }
+
+    /// Tells whether the events of a trigger are flowd's own.
+    fn is_of_flowd(&self, source: Source<'a>) -> bool {
+        let declared = source.connector.sources.iter().find(|known| known.name == source.trigger.source);
+        declared.is_some_and(|found| found.poll.is_none() && found.webhook.is_none())
     }
 
     /// The bound on the age of the event.

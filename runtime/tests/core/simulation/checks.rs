@@ -60,7 +60,7 @@ impl Story {
         for run in &told {
             ended(run)?;
             waited(run)?;
-            obeyed(run, &self.touched)?;
+            obeyed(run, &self.touched, self.clock.back())?;
             self.unknown_is_reported(run)?;
         }
         self.deaths_are_announced(store, &told)?;
@@ -320,6 +320,9 @@ impl Story {
                     ));
                 }
             }
+            if one.name == "danger" && one.latest.duration_since(one.at) > SignedDuration::from_secs(2) {
+                return wrong(format!("a dangerous step of {} was performed while the clock was behind", one.run));
+            }
             let taken_by = self.events.get(&one.event).and_then(|sent| sent.taken_by);
             if one.name == "danger" && taken_by.is_some_and(|taken_by| one.process > taken_by) {
                 return wrong(format!("a dangerous step of {} was performed after a restart", one.run));
@@ -440,13 +443,14 @@ fn waited(told: &Told) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// What a service asked for is obeyed: nothing is sent again before `Retry-After`.
-fn obeyed(told: &Told, touched: &BTreeSet<String>) -> Result<(), Wrong> {
+/// What a service asked for is obeyed: nothing is sent again before `Retry-After`. A clock that was set back shows that time
+/// earlier, by no more than it was set back in all.
+fn obeyed(told: &Told, touched: &BTreeSet<String>, back: SignedDuration) -> Result<(), Wrong> {
     let mut not_before: Option<Timestamp> = None;
     for entry in &told.journal {
         match &entry.what {
             What::Ended { outcome: Outcome::NotDone { retry_after_ms: Some(wait), .. }, .. } => {
-                not_before = Some(entry.at + SignedDuration::from_millis(i64::try_from(*wait).unwrap()));
+                not_before = Some(entry.at + SignedDuration::from_millis(i64::try_from(*wait).unwrap()) - back);
             }
             What::Begun(_) => not_before = None,
             What::Intent if !touched.contains(told.id()) && not_before.take().is_some_and(|not_before| entry.at < not_before) => {

@@ -18,6 +18,10 @@ struct State {
     set_off: SignedDuration,
     /// What it showed when somebody looked last, and without what it was set off by.
     looked: Option<(Timestamp, Timestamp)>,
+    /// The latest that it has shown the process at hand.
+    latest: Timestamp,
+    /// By how much it was set back, in all.
+    back: SignedDuration,
     sleepers: BTreeMap<(Timestamp, u64), Waker>,
     number: u64,
     /// How often somebody waited for what was past, since time went on.
@@ -29,7 +33,16 @@ const MOST_IN_VAIN: u32 = 20_000;
 
 impl SimClock {
     pub(super) fn new(now: Timestamp, can_jump: bool) -> Self {
-        let state = State { now, set_off: SignedDuration::ZERO, looked: None, sleepers: BTreeMap::new(), number: 0, in_vain: 0 };
+        let state = State {
+            now,
+            set_off: SignedDuration::ZERO,
+            looked: None,
+            latest: Timestamp::MIN,
+            back: SignedDuration::ZERO,
+            sleepers: BTreeMap::new(),
+            number: 0,
+            in_vain: 0,
+        };
         Self { state: Mutex::new(state), can_jump }
     }
 
@@ -54,6 +67,7 @@ impl SimClock {
         let now = {
             let mut state = self.state();
             state.set_off += by;
+            state.back -= by.min(SignedDuration::ZERO);
             state.now + by
         };
         self.set(now);
@@ -77,8 +91,22 @@ impl SimClock {
 
     /// The process is gone.
     pub(super) fn forget_sleepers(&self) {
-        let sleepers = std::mem::take(&mut self.state().sleepers);
+        let sleepers = {
+            let mut state = self.state();
+            state.latest = Timestamp::MIN;
+            std::mem::take(&mut state.sleepers)
+        };
         drop(sleepers);
+    }
+
+    /// Returns the latest instant that it has shown the process at hand.
+    pub(super) fn latest(&self) -> Timestamp {
+        self.state().latest
+    }
+
+    /// Returns by how much it was set back, in all.
+    pub(super) fn back(&self) -> SignedDuration {
+        self.state().back
     }
 }
 
@@ -90,6 +118,7 @@ impl Clock for SimClock {
     fn look(&self) -> Look {
         let mut state = self.state();
         let (now, steady) = (state.now, state.now - state.set_off);
+        state.latest = state.latest.max(now);
         let before = state.looked.replace((now, steady));
         Look { now, expected: before.map(|(shown, then)| shown + steady.duration_since(then)) }
     }

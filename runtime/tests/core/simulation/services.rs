@@ -40,6 +40,8 @@ pub(super) struct Asked {
     pub(super) event: String,
     /// As the clock showed.
     pub(super) at: Timestamp,
+    /// The latest instant that it has shown the process.
+    pub(super) latest: Timestamp,
     /// Of which process.
     pub(super) process: u32,
     pub(super) effect: bool,
@@ -252,6 +254,7 @@ impl Services {
             run: header(request, "x-run"),
             event: header(request, "x-event"),
             at: self.clock.now(),
+            latest: self.clock.latest(),
             process: state.process,
             effect: false,
             // As long as nothing else is known.
