@@ -280,8 +280,10 @@ impl Service {
         let (stop_server, server_stops) = watch::channel(false);
         let (stop_admin, admin_stops) = watch::channel(false);
         let drain = options.drain;
+        // Connections of its own: however many senders there are, the API answers.
+        let admin_limits = Limits { connections: limits.connections.div_ceil(8), ..limits.clone() };
         let serve_admin = |listener, admin| {
-            tokio::spawn(listen::serve(listener, Arc::new(admin), limits.clone(), admin_stops.clone(), ADMIN_DRAIN))
+            tokio::spawn(listen::serve(listener, Arc::new(admin), admin_limits.clone(), admin_stops.clone(), ADMIN_DRAIN))
         };
         let (keeping, keeping_stops) = (engine.clone(), server_stops.clone());
         let tasks = Tasks {

@@ -354,3 +354,17 @@ fn bodies_on_their_way_in_hold_no_more_than_their_bound() {
         (stripe::post(&daemon.server, &large.to_string()).status == 200).then_some(())
     });
 }
+
+/// The system gives no further files: connections without a request give way, and the store is not harmed.
+#[test]
+fn where_no_more_files_may_be_open_idle_connections_give_way() {
+    let daemon = started();
+    daemon.may_open(120);
+    let held: Vec<_> = (0..300).map(|_| connect(&daemon.server)).collect();
+    for number in 0..3 {
+        let body = stripe::charge_failed(&format!("files_{number}"), 1, "usd", None).to_string();
+        assert_eq!(stripe::post(&daemon.server, &body).status, 200);
+    }
+    assert_eq!(daemon.get("events?limit=10")["events"].as_array().map(Vec::len), Some(3));
+    drop(held);
+}

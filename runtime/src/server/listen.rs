@@ -21,8 +21,8 @@ pub(crate) enum Listener {
     Unix(UnixListener),
 }
 
-/// The pause after a refusal of the system, such as too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The pause after a refusal of the system, such as too many open files; the second where others go meanwhile.
+const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(5));
 
 /// Serves connections until `stop` is true, then ends them: idle ones at once, others after their answer, all after
 /// `drain`.
@@ -35,6 +35,8 @@ pub(crate) async fn serve<H: Handle>(
 ) {
     let places = Arc::new(Places::new(&limits));
     let mut connections = JoinSet::new();
+    // It is said once in a row.
+    let mut refused = false;
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener) => accepted,
@@ -44,13 +46,15 @@ pub(crate) async fn serve<H: Handle>(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                warn!(%error, "a connection could not be accepted");
-                // Too many open files, as a rule.
-                places.give_way();
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                if !refused {
+                    warn!(%error, "a connection could not be accepted");
+                }
+                refused = true;
+                tokio::time::sleep(if places.give_way() { ACCEPT_PAUSES.1 } else { ACCEPT_PAUSES.0 }).await;
                 continue;
             }
         };
+        refused = false;
         let place = tokio::select! {
             place = Places::enter(&places, peer.map(|peer| peer.ip())) => place,
             () = stopped(&mut stop) => break,

@@ -119,10 +119,12 @@ impl Places {
         Ok(Some(Place { all: Arc::clone(this), number, seat }))
     }
 
-    /// Makes room of whatever kind: the system has no more of what a connection needs.
-    pub(super) fn give_way(&self) {
+    /// Makes room where the system has no more of what a connection needs: some go, not one alone, since more may come.
+    /// Tells whether somebody goes.
+    pub(super) fn give_way(&self) -> bool {
         let mut inner = self.inner();
-        self.send_away(&mut inner, None);
+        let some = inner.taken.len() / 16 + 1;
+        (0..some).filter(|_| self.send_away(&mut inner, None)).count() > 0
     }
 
     /// Tells the one to go that loses least by it, of all or of one address. Whoever holds most is asked first.

@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod commands;
 mod emptied;
+mod files;
 mod host;
 mod log;
 mod sound;

@@ -117,6 +117,13 @@ impl Daemon {
         signal(self.child.as_ref().unwrap().id(), "CONT");
     }
 
+    /// Bounds how many files it may have open from now on.
+    pub(crate) fn may_open(&self, files: u32) {
+        let process = self.child.as_ref().unwrap().id().to_string();
+        let status = Command::new("prlimit").args(["--pid", &process, &format!("--nofile={files}")]).status().unwrap();
+        assert!(status.success());
+    }
+
     /// Returns what it has of the machine's memory, in kilobytes.
     pub(crate) fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.as_ref().unwrap().id())).unwrap();

@@ -171,7 +171,10 @@ pub(crate) fn options(host: &Host, reload: mpsc::UnboundedSender<Asked>) -> Serv
         admin_listen: config.admin_listen.to_string(),
         // A token that cannot be read has stopped the start before this.
         admin_token: config.admin_token.as_ref().and_then(|reference| flow::secrets::read(reference, &host.project().root).ok()),
-        limits: Limits { max_body: config.max_body, ..Limits::default() },
+        limits: {
+            let limits = Limits::default();
+            Limits { max_body: config.max_body, connections: crate::files::connections(limits.connections), ..limits }
+        },
         public_url: config.settings.public_url.clone(),
         engine: EngineOptions {
             concurrency: config.concurrency,
