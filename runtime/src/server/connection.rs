@@ -28,6 +28,11 @@ pub(crate) trait Handle: Send + Sync + 'static {
     /// Answers one request of a sender. It never fails: an error is an answer too.
     fn handle(&self, head: Parts, body: &mut Body<'_>, sender: Option<IpAddr>) -> impl Future<Output = Answer> + Send;
 
+    /// Tells whether this address is answered however busy the daemon is.
+    fn is_light(&self, _path: &str) -> bool {
+        false
+    }
+
     /// Counts what was refused before it was a request.
     fn refused(&self, _error: &HttpError) {}
 
@@ -76,9 +81,15 @@ pub(super) async fn connection<H: Handle>(
         place.enter(Phase::Works);
         let mut body = Body::new(&mut wire, &place, head.framing, head.expects);
         let (head_only, current) = (head.parts.method == hyper::Method::HEAD, head.parts.version == hyper::Version::HTTP_11);
-        let answer = handler.handle(head.parts, &mut body, place.address()).await;
+        let answer = if place.is_spare() && !handler.is_light(head.parts.uri.path()) {
+            let error = busy("too many requests are being answered");
+            handler.refused(&error);
+            error.into_answer()
+        } else {
+            handler.handle(head.parts, &mut body, place.address()).await
+        };
         let is_read = body.is_read();
-        let keep = head.keep_alive && is_read && !*stop.borrow();
+        let keep = head.keep_alive && is_read && !place.is_spare() && !*stop.borrow();
         let manner = Manner { head_only, keep, current, now: handler.now() };
         if !answered(&mut wire, &place, &answer, manner, limits).await {
             return;

@@ -1,7 +1,8 @@
 //! Who may have a connection: so many at a time, and so many from one address.
 //!
 //! Where all places are taken, whoever has been idle for the longest gives way to whoever comes, since an open connection
-//! is nothing that one has to be given twice. A request that is being answered is never given up.
+//! is nothing that one has to be given twice. A request that is being answered is never given up; where all places are taken by
+//! such, there are some more, on which one is told to come again, or that the daemon lives.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -16,6 +17,8 @@ use super::limits::Limits;
 
 /// So long a sender may take for a body, or for reading its answer, before it gives way to others.
 const GRACE: Duration = Duration::from_secs(2);
+/// So many more connections there may be where all others have a request that is being answered.
+const SPARE: usize = 64;
 /// How often is looked again whether somebody can give way.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -67,6 +70,7 @@ pub(crate) struct Place {
     all: Arc<Places>,
     number: u64,
     seat: Arc<Seat>,
+    spare: bool,
 }
 
 /// An address has as many connections as it may, and none of them can give way.
@@ -84,7 +88,7 @@ impl Places {
         }
     }
 
-    /// Returns a place for a connection from this address, and waits for it where all are taken by requests under way.
+    /// Returns a place for a connection from this address, and waits for it where somebody is about to give way.
     pub(super) async fn enter(this: &Arc<Self>, peer: Option<IpAddr>) -> Result<Place, TooMany> {
         let address = peer.and_then(sender);
         loop {
@@ -103,7 +107,10 @@ impl Places {
         if address.is_some() && held >= this.most_per_address && !this.send_away(&mut inner, Some(address)) {
             return Err(TooMany);
         }
-        if inner.taken.len() >= this.most && !this.send_away(&mut inner, None) {
+        let room = inner.taken.len() < this.most || this.send_away(&mut inner, None);
+        let spare = inner.taken.len() >= this.most;
+        let all_work = || inner.taken.values().all(|seat| seat.state().0 == Phase::Works);
+        if !room && (inner.taken.len() >= this.most + SPARE || !all_work()) {
             return Ok(None);
         }
         let number = inner.next;
@@ -116,7 +123,7 @@ impl Places {
         });
         inner.taken.insert(number, Arc::clone(&seat));
         *inner.addresses.entry(address).or_default() += 1;
-        Ok(Some(Place { all: Arc::clone(this), number, seat }))
+        Ok(Some(Place { all: Arc::clone(this), number, seat, spare }))
     }
 
     /// Makes room where the system has no more of what a connection needs: some go, not one alone, since more may come.
@@ -206,6 +213,11 @@ impl Place {
         self.seat.go.notified().await;
     }
 
+    /// Tells whether it is one of those beyond the bound, which have no share in the work.
+    pub(super) fn is_spare(&self) -> bool {
+        self.spare
+    }
+
     /// Returns whom the connection comes from; `None` for loopback, which has no bounds of its own.
     pub(super) fn address(&self) -> Option<IpAddr> {
         self.seat.address
@@ -284,23 +296,28 @@ mod tests {
         does(&slow, Phase::Receives, 57_000);
         let third = enter(&all, None);
         assert!(slow.is_gone() && !works.is_gone());
+        // All work: who comes now gets a place beside.
         does(&third, Phase::Works, 0);
+        let (first, next) = (enter(&all, None), enter(&all, None));
+        assert!(first.is_spare() && first.is_gone() && next.is_spare() && !next.is_gone() && !third.is_spare());
+        does(&next, Phase::Works, 0);
+        let spare: Vec<_> = (1..SPARE).map(|_| enter(&all, None)).inspect(|place| does(place, Phase::Works, 0)).collect();
         assert!(Places::try_enter(&all, None).unwrap().is_none());
-        drop(works);
-        assert!(Places::try_enter(&all, None).unwrap().is_some());
+        drop((works, spare, next));
+        assert!(!enter(&all, None).is_spare());
     }
 
     #[tokio::test]
     async fn whoever_comes_waits_for_a_place_that_becomes_free() {
         let all = places(1, 1);
-        let works = enter(&all, None);
-        does(&works, Phase::Works, 0);
+        let receives = enter(&all, None);
+        receives.enter(Phase::Receives);
         let waits = tokio::spawn({
             let all = Arc::clone(&all);
             async move { Places::enter(&all, None).await.is_ok() }
         });
         tokio::task::yield_now().await;
-        drop(works);
+        drop(receives);
         assert!(waits.await.unwrap());
     }
 

@@ -218,6 +218,10 @@ impl Handle for Server {
         }
     }
 
+    fn is_light(&self, path: &str) -> bool {
+        matches!(path, "/healthz" | "/readyz")
+    }
+
     fn refused(&self, error: &HttpError) {
         self.counters.refused(error.code);
     }
