@@ -177,7 +177,7 @@ fn every_odd_request_has_its_status_and_a_body_in_json() {
     let uri = format!("GET /{} HTTP/1.1\r\n", "a".repeat(70_000));
     let header = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(2_000_000));
     let headers = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: a\r\n".repeat(200));
-    let method = format!("{} / HTTP/1.1\r\nHost: x\r\n\r\n", "A".repeat(5000));
+    let method = format!("{} /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "A".repeat(5000));
     let with = |line: &str, rest: &str| format!("{line}\r\nHost: x\r\n{rest}\r\n");
     let cases: Vec<(String, u16, &str)> = vec![
         // What is no HTTP/1.1 at all.

@@ -160,7 +160,8 @@ fn why_answers_for_the_version_of_the_time() {
     std::fs::remove_file(daemon.path().join("a.flow")).unwrap();
     assert_eq!(daemon.tell(&["reload"]).code, 0);
     crate::support::eventually("it is told of what is gone", || {
-        let why = daemon.ask(&["why", "evt_1", "--flow", "big"]);
+        let why = daemon.tell(&["why", "evt_1", "--flow", "big", "--json"]);
+        let why: Value = serde_json::from_str(&why.out).ok()?;
         (why["flows"][0]["failed"]["text"] == "amount > 500 USD").then_some(())
     });
 }
