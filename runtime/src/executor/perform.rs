@@ -67,6 +67,11 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
         };
         tried = true;
         let jitter = jitter(shared);
+        if let (Some(call), Outcome::Done { .. }) = (job.run.call(&job.flow).filter(|call| call.dangerous), &outcome) {
+            let (flow, run) = (&job.flow.id, job.run.id());
+            let event = job.run.start.as_ref().map(|start| start.event.id.as_str());
+            tracing::warn!(flow, run, event, call = call.name, "a dangerous step was performed");
+        }
         job.record(shared.world.clock.now(), What::Ended { ms, outcome, jitter });
         // The result goes into the store with the next step's intent where that follows at once.
         let goes_on = wants_or_begins(&job, &lane) && !shared.is_stopping();

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::eval::{Scope, eval};
-use crate::journal::Start;
+use crate::event::Via;
+use crate::journal::{EventHead, Start};
 use crate::key;
 use crate::run::{shorten, shorten_field};
 
@@ -56,7 +57,7 @@ impl Limited {
             too_old: super::too_old(limits, &start.event, at),
             happened: start.event.occurred_at.map_or(start.event.received_at, |occurred| occurred.min(start.event.received_at)),
             window: limits.window.as_ref().map(|window| key(&window.per)),
-            once: limits.once_per.as_ref().map(|per| key(per)),
+            once: limits.once_per.as_ref().map(|per| key(per)).or_else(|| LimitKey::of_copies(flow, &start.event)),
             at_most: limits.at_most.iter().map(|limit| key(&limit.per)).collect(),
             turn,
             throttle: limits.throttle.as_ref().map(|throttle| key(&throttle.per)),
@@ -72,6 +73,15 @@ impl Limited {
 }
 
 impl LimitKey {
+    /// A message whose sender signs an id and no time can be sent again when its id is not known any more. To what is dangerous
+    /// it is known for good.
+    fn of_copies(flow: &Flow, event: &EventHead) -> Option<Self> {
+        let timeless = event.via == Via::Webhook && event.occurred_at.is_none() && event.signed_at.is_none();
+        let dangerous = timeless && flow.dangerous().is_some();
+        let values = [Value::text(event.connection.as_str()), Value::text(event.id.as_str())];
+        dangerous.then(|| Self { hash: key::value_key(&values), text: format!(" for event {}", event.id) })
+    }
+
     fn of(flow: &Flow, start: &Start, per: &[Expr]) -> Self {
         let scope = StartScope { flow, start };
         let mut values: Vec<Value> = per.iter().map(|expr| eval(expr, &scope).unwrap_or_default()).collect();

@@ -99,6 +99,18 @@ async fn what_has_just_happened_opens_it_once() {
 }
 
 #[tokio::test]
+async fn a_copy_of_a_message_with_an_id_and_no_time_opens_nothing_when_its_id_is_long_forgotten() {
+    for id in ["evt_1", "evt_2"] {
+        let bench = Bench::new(vec![door(&[])]);
+        bench.take(incoming("evt_1", EVENT)).await.unwrap();
+        bench.pass(60 * 24 * HOUR as u32 * SECOND).await;
+        assert!(bench.engine.event("evt_1").unwrap().is_empty(), "it is gone");
+        let copy = bench.take(incoming(id, EVENT)).await;
+        assert_eq!((copy.is_some(), bench.opened()), (id == "evt_2", if id == "evt_2" { 2 } else { 1 }), "{id}");
+    }
+}
+
+#[tokio::test]
 async fn a_message_that_was_held_back_is_as_old_as_its_signature() {
     let bench = Bench::new(vec![door(&[])]);
     bench.pass(HOUR as u32 * SECOND).await;

@@ -11,5 +11,6 @@ mod scheme;
 mod secrets;
 mod server;
 mod service;
+mod stale;
 mod support;
 mod transport;

@@ -30,7 +30,7 @@ const EVERY: i64 = 60;
 const START: i64 = 1_795_000_000;
 
 /// A clock that the test moves.
-struct TestClock {
+pub(crate) struct TestClock {
     now: watch::Sender<Timestamp>,
     /// Until when somebody sleeps at this moment.
     sleepers: watch::Sender<Vec<Timestamp>>,
@@ -49,15 +49,15 @@ impl Drop for Sleeper<'_> {
 }
 
 impl TestClock {
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self { now: watch::Sender::new(Timestamp::from_second(START).unwrap()), sleepers: watch::Sender::default() })
     }
 
-    fn second(&self) -> i64 {
+    pub(crate) fn second(&self) -> i64 {
         self.now().as_second()
     }
 
-    fn advance(&self, seconds: i64) {
+    pub(crate) fn advance(&self, seconds: i64) {
         self.now.send_modify(|now| *now += SignedDuration::from_secs(seconds));
     }
 }
