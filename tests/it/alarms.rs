@@ -44,6 +44,9 @@ fn a_flood_is_paused_kept_and_made_up_for() {
     assert_eq!(daemon.settled(8).len(), 8);
     assert_eq!(daemon.tell(&["status", "--check"]).code, 0);
     assert_eq!(daemon.tell(&["alarms"]).out, "no alarms\n");
+    let trusted = daemon.tell(&["trust-clock"]);
+    assert!(trusted.code == 0 && trusted.out.starts_with("the clock counts as it is: 20"), "{trusted:?}");
+    assert!(daemon.log().contains("a person says that the clock is right"));
 }
 
 #[test]

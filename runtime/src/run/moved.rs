@@ -366,7 +366,14 @@ impl Mover<'_> {
         for step in open {
             let name = self.name_at(self.old, step.at);
             let harmless = matches!(effect_at(self.old, step.at), Some(Class::Read | Class::Set));
-            if step.first_unknown().is_some() && !harmless {
+            let unknown = step.first_unknown().is_some();
+            if unknown && call_at(self.old, step.at).is_some_and(|call| call.dangerous) {
+                return Err(MoveRefusal::OutcomeUnknown(format!(
+                    "step {} `{name}` is dangerous and may have happened, so it is never repeated: dismiss the run, or cancel it",
+                    step.path
+                )));
+            }
+            if unknown && !harmless {
                 return Err(MoveRefusal::OutcomeUnknown(format!(
                     "step {} `{name}` may have happened, and the live version does something else: \
                      retry the run under its own version, or cancel it",

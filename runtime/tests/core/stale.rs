@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_plan::{Effect, Flow, Instr, Limits};
-use flow_runtime::engine::RetryOutcome;
+use flow_plan::{AtMost, Effect, Flow, Instr, Limits, Otherwise, Rate, Throttle};
+use flow_runtime::engine::{MoveOutcome, RetryOutcome};
 use flow_runtime::event::{Incoming, Via};
-use flow_runtime::run::RetryRefusal;
-use flow_runtime::store::MemoryStore;
+use flow_runtime::run::{MoveRefusal, RetryRefusal, Status};
+use flow_runtime::store::{MemoryStore, RunQuery};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fixture::*;
@@ -323,6 +323,97 @@ async fn what_may_have_happened_is_never_repeated_whatever_the_effect_class_and_
             bench.pass(MINUTE).await;
             assert_eq!(bench.opened(), 1, "{what}");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_edit_and_a_move_repeat_nothing_that_may_have_happened() {
+    for effect in [Effect::Once, Effect::Set, keyed(), findable()] {
+        let bench = Bench::new(vec![door_by(&[], effect.clone())]);
+        bench.service.fault("open", [Fault::TimeoutBefore]);
+        bench.service.always("find", Some(Fault::Status(400)));
+        let run = bench.take(incoming("evt_1", EVENT)).await.unwrap();
+        bench.pass(10 * SECOND).await;
+        assert_eq!((bench.status(&run).await.as_str(), bench.opened()), ("dead", 1), "{effect:?}");
+        // What it sends is another request now.
+        let mut edited = door_by(&[], effect.clone());
+        if let Some(Instr::Call(call)) = edited.program.instrs.last_mut() {
+            call.args[0].value = flow_plan::Expr::Const(flow_plan::Value::text("other"));
+        }
+        rehash(&mut edited);
+        bench.engine.swap(live(vec![edited]));
+        let moved = bench.engine.migrate(&run, false).await.unwrap();
+        assert!(matches!(moved, MoveOutcome::Refused(MoveRefusal::OutcomeUnknown(_))), "{effect:?}: {moved:?}");
+        bench.engine.retry(&run, true).await.unwrap();
+        bench.pass(10 * SECOND).await;
+        assert_eq!(bench.opened(), 1, "{effect:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_waited_for_the_connection_for_a_turn_or_for_a_limit_opens_nothing_old() {
+    let in_turn = |limits: &mut Limits| limits.one_at_a_time = Some(Vec::new());
+    let queued = |limits: &mut Limits| {
+        let every = Rate::Sliding(60_000);
+        limits.at_most = vec![AtMost { count: 1, per: Vec::new(), every, otherwise: Otherwise::Queue }];
+    };
+    let throttled =
+        |limits: &mut Limits| limits.throttle = Some(Throttle { count: 1, every: Rate::Sliding(60_000), per: Vec::new() });
+    let all: [&dyn Fn(&mut Limits); 3] = [&in_turn, &queued, &throttled];
+    for restarts in [false, true] {
+        for (number, limit) in all.into_iter().enumerate() {
+            let what = format!("{number}, restarts: {restarts}");
+            let mut flow = door(&[("set", Effect::Set)]);
+            limit(&mut flow.limits);
+            rehash(&mut flow);
+            let (mut bench, store) = kept(vec![flow.clone()]);
+            // The first holds the turn until both are too old.
+            bench.service.fault("set", [Fault::RetryAfter(429, 40)]);
+            for id in ["evt_1", "evt_2"] {
+                bench.take(incoming(id, EVENT)).await.unwrap();
+            }
+            if restarts {
+                bench = restart(bench, &store, vec![flow]).await.0;
+            }
+            bench.pass(5 * MINUTE).await;
+            assert_eq!(bench.opened(), 0, "{what}");
+            let query = RunQuery { limit: 9, ..RunQuery::default() };
+            assert!(bench.engine.runs(&query).unwrap().iter().all(|run| run.status == Status::Stopped), "{what}");
+        }
+    }
+    let bench = Bench::new(vec![door(&[])]);
+    bench.service.always("open", Some(Fault::Status(401)));
+    let run = bench.take(incoming("evt_1", EVENT)).await.unwrap();
+    bench.pass(20 * SECOND).await;
+    assert_eq!(bench.status(&run).await, "parked");
+    bench.pass(15 * SECOND).await;
+    bench.service.always("open", None);
+    bench.pass(5 * MINUTE).await;
+    assert_eq!((bench.status(&run).await.as_str(), bench.service.effects("open").len()), ("stopped", 0));
+}
+
+#[tokio::test]
+async fn a_handler_of_failures_opens_nothing_old() {
+    let mut flow = flow("f", vec![op("act", Effect::Once), op("open", Effect::Once)]);
+    flow.limits = Limits { fresh_ms: Some(30_000), ..Limits::default() };
+    flow.program.on_error = Some(flow_plan::ErrorHandler { to: 2, error: 0 });
+    flow.program.instrs.insert(1, Instr::Finish);
+    is_dangerous(&mut flow);
+    for waits in [20, 40] {
+        let (bench, store) = kept(vec![flow.clone()]);
+        bench.service.fault("act", [Fault::RetryAfter(429, waits), Fault::Status(400)]);
+        let run = bench.take(incoming("evt_1", EVENT)).await.unwrap();
+        bench.pass(2 * MINUTE).await;
+        assert_eq!(bench.opened(), usize::from(waits == 20), "{}", bench.run(&run).await);
+        // And after a restart neither.
+        let (bench, _) = {
+            bench.service.fault("act", [Fault::RetryAfter(429, 10), Fault::Status(400)]);
+            bench.take(incoming("evt_2", EVENT)).await.unwrap();
+            restart(bench, &store, vec![flow.clone()]).await
+        };
+        let before = bench.opened();
+        bench.pass(2 * MINUTE).await;
+        assert_eq!(bench.opened(), before);
     }
 }
 

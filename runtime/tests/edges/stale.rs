@@ -167,3 +167,38 @@ async fn what_happened_while_nobody_looked_is_found_and_opens_nothing() {
     assert_eq!((ended[0].0.as_str(), door.opened.load(Ordering::SeqCst)), ("done", 1), "{ended:?}");
     service.stop().await;
 }
+
+#[tokio::test]
+async fn a_clock_that_is_behind_is_an_alarm_until_a_person_says_that_it_is_right() {
+    let (door, clock) = (Arc::new(Door::default()), TestClock::new());
+    let daemon = daemon_with(project(None, |_| {}), world_of(&door, &clock), |_| {}).await;
+    let admin = daemon.service.addresses().admin.clone();
+    let alarms = async || {
+        let status = send(&admin, "GET", "/api/v1/status", &[], b"").await.json();
+        status["alarms"].as_array().unwrap().clone()
+    };
+    clock.advance(7200);
+    assert!(alarms().await.is_empty());
+    clock.advance(-3600);
+    let behind = alarms().await;
+    assert_eq!((behind.len(), behind[0]["kind"].as_str()), (1, Some("clock")), "{behind:?}");
+    assert!(behind[0]["next"].as_str().unwrap().contains("flowd trust-clock"), "{behind:?}");
+    let metrics = send(&admin, "GET", "/metrics", &[], b"").await.body;
+    assert!(metrics.contains("flow_alarms{kind=\"clock\"} 1"), "{metrics}");
+    let body = event("evt_1", "invoice.paid", clock.second()).to_string();
+    let signed = |body: &str| signature_at(body.as_bytes(), clock.second());
+    let deliver = async |body: String| {
+        let headers = [("Acme-Signature", &*signed(&body)), ("Content-Type", "application/json")];
+        assert_eq!(send(&daemon.service.addresses().server, "POST", PATH, &headers, body.as_bytes()).await.status, 200);
+        ends(&daemon.service).await
+    };
+    let ended = deliver(body).await;
+    assert!(ended[0].0 == "stopped" && ended[0].1.contains("nobody can say how old"), "{ended:?}");
+    assert_eq!(send(&admin, "POST", "/api/v1/clock/trust", &[], b"").await.status, 403, "no form may say so");
+    let trusted = send(&admin, "POST", "/api/v1/clock/trust", &[("X-Flow-Admin", "1")], b"").await;
+    assert_eq!((trusted.status, trusted.json()["trusted"].as_bool()), (200, Some(true)));
+    assert!(alarms().await.is_empty());
+    clock.advance(1);
+    let ended = deliver(event("evt_2", "invoice.paid", clock.second()).to_string()).await;
+    assert_eq!((ended[0].0.as_str(), door.opened.load(Ordering::SeqCst)), ("done", 1), "{ended:?}");
+}
