@@ -1,16 +1,18 @@
 //! The bare programs that flowd is measured against: the same work without a record of it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use flow_runtime::transport::ReqwestTransport;
 use flow_runtime::world::{HttpRequest, Reach, Transport};
 use http_body_util::{BodyExt, Full};
+use hyper::header::HeaderValue;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -20,6 +22,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::load::sign;
 
 type Append = (Bytes, oneshot::Sender<()>);
+/// Bodies with the keys that they came under.
+type Under = BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>;
 
 /// What happens to a webhook whose signature is good.
 #[derive(Clone)]
@@ -127,6 +131,8 @@ pub(crate) struct Sink {
     /// Where it is.
     pub(crate) address: SocketAddr,
     made: Arc<AtomicU64>,
+    /// What was made, with the keys that it was made under. It is noted where the service is slow.
+    under: Arc<Mutex<Under>>,
 }
 
 impl Sink {
@@ -135,21 +141,24 @@ impl Sink {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let made = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&made);
+        let under = Arc::new(Mutex::new(Under::new()));
+        let (counter, keys) = (Arc::clone(&made), Arc::clone(&under));
         tokio::spawn(async move {
             loop {
                 let Ok((stream, _)) = listener.accept().await else { return };
                 drop(stream.set_nodelay(true));
-                let counter = Arc::clone(&counter);
+                let (counter, keys) = (Arc::clone(&counter), Arc::clone(&keys));
                 tokio::spawn(async move {
                     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-                        let counter = Arc::clone(&counter);
+                        let (counter, keys) = (Arc::clone(&counter), Arc::clone(&keys));
                         async move {
                             let makes = request.uri().path() == "/v1/customers";
-                            request.into_body().collect().await?;
+                            let key = request.headers().get("idempotency-key").map(|key| key.as_bytes().to_vec());
+                            let body = request.into_body().collect().await?.to_bytes().to_vec();
                             let text = if makes {
                                 if !pause.is_zero() {
                                     tokio::time::sleep(pause).await;
+                                    keys.lock().expect("no panic before").entry(body).or_default().extend(key);
                                 }
                                 let number = counter.fetch_add(1, Ordering::SeqCst);
                                 format!(r#"{{"id":"cus_{number}","object":"customer","created":1795000000,"livemode":false}}"#)
@@ -157,7 +166,7 @@ impl Sink {
                                 r#"{"object":"list","data":[],"has_more":false}"#.to_owned()
                             };
                             let mut answer = Response::new(Full::new(Bytes::from(text)));
-                            let json = hyper::header::HeaderValue::from_static("application/json");
+                            let json = HeaderValue::from_static("application/json");
                             answer.headers_mut().insert(hyper::header::CONTENT_TYPE, json);
                             Ok::<_, hyper::Error>(answer)
                         }
@@ -166,7 +175,13 @@ impl Sink {
                 });
             }
         });
-        Self { address, made }
+        Self { address, made, under }
+    }
+
+    /// Returns how many different customers were made by a slow service, and how many of them under several keys.
+    pub(crate) fn different(&self) -> (u64, usize) {
+        let under = self.under.lock().expect("no panic before");
+        (under.len() as u64, under.values().filter(|keys| keys.len() > 1).count())
     }
 
     /// Returns how many customers were made.

@@ -25,6 +25,9 @@ impl Program {
         std::fs::create_dir_all(folder).expect("a folder");
         std::fs::write(folder.join("one.flow"), flow).expect("a file");
         std::fs::write(folder.join("flow.toml"), toml).expect("a file");
+        let file = folder.join(".flow/addresses.json");
+        // Of an earlier start.
+        drop(std::fs::remove_file(&file));
         let program = std::env::var("FLOWD").unwrap_or_else(|_| env!("CARGO_BIN_EXE_flowd").to_owned());
         let child = Command::new(program)
             .args(["run", "--allow-literal-secrets"])
@@ -33,7 +36,6 @@ impl Program {
             .stdout(Stdio::null())
             .spawn()
             .expect("flowd starts");
-        let file = folder.join(".flow/addresses.json");
         let address = eventually("flowd listens", || {
             let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).ok()?).ok()?;
             json["server"].as_str()?.strip_prefix("http://")?.parse().ok()
