@@ -170,6 +170,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// A clock that is behind by more than this was set back; less is what keeping it right takes.
 const SET_BACK: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
+/// Two clocks that are read within this are read at one moment.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
 /// What the clock showed when it was looked at last, beside one that nobody can set.
 static LOOKED: Mutex<Option<(Instant, Timestamp)>> = Mutex::new(None);
 
@@ -180,7 +183,13 @@ impl Clock for SystemClock {
 
     fn look(&self) -> Look {
         let mut looked = LOOKED.lock().unwrap_or_else(PoisonError::into_inner);
-        let (steady, now) = (Instant::now(), Timestamp::now());
+        // Both at one moment: whoever was interrupted in between looks again.
+        let (steady, now) = loop {
+            let (steady, now) = (Instant::now(), Timestamp::now());
+            if steady.elapsed() < AT_ONCE {
+                break (steady, now);
+            }
+        };
         let before = looked.replace((steady, now));
         let expected = before.and_then(|(then, shown)| shown.checked_add(steady.saturating_duration_since(then)).ok());
         Look { now, expected }

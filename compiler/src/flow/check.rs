@@ -123,6 +123,8 @@ pub(super) struct Checker<'a> {
     pub(super) gone: Vec<(Cow<'a, str>, Span)>,
     /// How old the event may be, because of a dangerous step.
     pub(super) fresh_ms: Option<u64>,
+    /// What the flow has waited for before the step at hand.
+    pub(super) waited_for: Vec<super::event::Source<'a>>,
     pub(super) steps: super::step::StepContext<'a>,
 }
 
@@ -169,6 +171,7 @@ impl<'a> Checker<'a> {
             beside: Vec::new(),
             gone: Vec::new(),
             fresh_ms: None,
+            waited_for: Vec::new(),
             steps: super::step::StepContext::default(),
         }
     }

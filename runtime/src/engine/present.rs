@@ -184,6 +184,13 @@ impl Shared {
         })
     }
 
+    /// Returns what a run has waited for, `connection.trigger`, by the service's own id; `None` where that cannot be read.
+    pub(crate) fn event_of(&self, awaited: &str, id: &str) -> Option<EventHead> {
+        let connection = awaited.split('.').next()?;
+        let seq = self.store.event_seq(connection, id).ok()??;
+        self.store.event(seq).ok()?.map(|event| event.head())
+    }
+
     /// Goes through what caused an event, and returns the first run whose own event will not do. What cannot be read will not.
     fn stands_behind(&self, event: &EventHead, will_not_do: &dyn Fn(&EventHead) -> Option<String>) -> Option<(String, String)> {
         let mut seq = event.seq;

@@ -31,7 +31,17 @@ pub(super) fn too_late(shared: &Shared, job: &Job, now: Timestamp) -> Option<Str
     if start.replayed {
         return Some(format!("`{}` is dangerous, and the run is a replay", call.name));
     }
-    let reason = shared.is_stale(&start.event, &job.flow.limits, now)?;
+    let limits = &job.flow.limits;
+    let reason = shared.is_stale(&start.event, limits, now).or_else(|| {
+        job.run.waits.iter().find_map(|waited| {
+            let (awaits, id) = (waited.awaits.as_ref()?, waited.event.as_ref()?);
+            let reason = match shared.event_of(awaits, id) {
+                Some(event) => shared.is_stale(&event, limits, now),
+                None => Some("it is not kept any more".to_owned()),
+            };
+            reason.map(|reason| format!("it waited for `{awaits}`: {reason}"))
+        })
+    })?;
     Some(format!("`{}` is dangerous, and {reason}", call.name))
 }
 

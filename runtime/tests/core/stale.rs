@@ -393,6 +393,24 @@ async fn who_waited_for_the_connection_for_a_turn_or_for_a_limit_opens_nothing_o
 }
 
 #[tokio::test]
+async fn what_a_run_waited_for_is_as_young_as_what_began_it() {
+    for (ago, opened) in [(5, 1), (31, 0), (-60, 0)] {
+        let mut waits = door(&[]);
+        let mut wait = wait_for("1", 2);
+        wait.trigger = flow_plan::TriggerUse { types: vec!["other".to_owned()], ..trigger("failed") };
+        waits.program.instrs.insert(0, Instr::WaitFor(Box::new(wait)));
+        rehash(&mut waits);
+        let bench = Bench::new(vec![waits]);
+        bench.pass(10 * MINUTE).await;
+        let run = bench.take(incoming("evt_1", EVENT)).await.unwrap();
+        bench.pass(10 * SECOND).await;
+        bench.take(Incoming { signed_at: Some(bench.ago(ago)), ..event_of("evt_2", "Jane", "other") }).await;
+        bench.pass(SECOND).await;
+        assert_eq!(bench.opened(), opened, "{ago}: {}", bench.run(&run).await);
+    }
+}
+
+#[tokio::test]
 async fn a_handler_of_failures_opens_nothing_old() {
     let mut flow = flow("f", vec![op("act", Effect::Once), op("open", Effect::Once)]);
     flow.limits = Limits { fresh_ms: Some(30_000), ..Limits::default() };

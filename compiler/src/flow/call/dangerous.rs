@@ -28,7 +28,9 @@ impl<'a> Checker<'a> {
             self.report(diagnostic);
             return;
         }
-        let events: Vec<Source<'a>> = self.starts.sources.iter().copied().filter(|_| self.starts.bare.is_none()).collect();
+        let starts = self.starts.sources.iter().filter(|_| self.starts.bare.is_none());
+        // What it waits for says that it may be done as well.
+        let events: Vec<Source<'a>> = starts.chain(&self.waited_for).copied().collect();
         let copied: Vec<String> = events
             .iter()
             .filter(|source| matches!(self.vouched(**source), Vouched::Sent | Vouched::Nobody))

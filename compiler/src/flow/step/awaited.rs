@@ -40,7 +40,10 @@ impl<'a> Checker<'a> {
             return false;
         }
         let path = self.next_path();
+        let before = self.waited_for.len();
         let wait = self.awaited_event(node, &path);
+        // Behind `else` it has not come.
+        let comes = self.waited_for.split_off(before);
         let up_to = match node.up_to {
             Some(up_to) => self.project_span(up_to),
             None => {
@@ -60,6 +63,7 @@ impl<'a> Checker<'a> {
         self.note(&path, "wait for", head, Vec::new());
         let Some(block) = node.otherwise else {
             self.build.here(otherwise);
+            self.waited_for.extend(comes);
             return false;
         };
         self.build.jump(end);
@@ -67,6 +71,7 @@ impl<'a> Checker<'a> {
         let effect_before = self.effect_before;
         let else_path = format!("{path}.else");
         let done = self.block(block, format!("{else_path}."));
+        self.waited_for.extend(comes);
         self.effect_before |= effect_before;
         self.note(&else_path, "else", "else".to_owned(), done.outline);
         self.build.here(end);
@@ -96,6 +101,7 @@ impl<'a> Checker<'a> {
             }
         };
         let source = self.trigger(reference)?;
+        self.waited_for.push(source);
         let (trigger, reads) = self.trigger_apart(reference, source);
         self.awaited = Some(Awaited { source, reads });
         let setting = std::mem::replace(&mut self.setting, Setting::Condition);
