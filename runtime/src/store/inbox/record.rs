@@ -23,6 +23,9 @@ const PLAN: u8 = b'p';
 const EVENTS: u8 = b'e';
 /// What a length takes.
 const LENGTH: usize = 4;
+/// Events within one another, by what follows from runs: far more than a chain of causes gets long. Deeper ones were never
+/// written, and are not read until the stack ends.
+const DEEPEST: usize = 64;
 
 /// A record that was read.
 #[derive(Debug)]
@@ -58,7 +61,7 @@ pub(in crate::store) fn read(bytes: &[u8], plans: &HashMap<String, Arc<Flow>>) -
         PLAN => Ok(Record::Plan(Arc::new(decode(from.0)?))),
         EVENTS => {
             let count = from.length()?;
-            let events = (0..count).map(|_| event(&mut from, plans)).collect::<Result<Vec<_>, _>>()?;
+            let events = (0..count).map(|_| event(&mut from, plans, 0)).collect::<Result<Vec<_>, _>>()?;
             let mut used = Vec::new();
             events.iter().for_each(|event| plans_of(event, plans, &mut used));
             Ok(Record::Events(Box::new(AcceptBatch { events, plans: used, ..AcceptBatch::default() })))
@@ -146,7 +149,10 @@ fn put_run(to: &mut Vec<u8>, run: &NewRun) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn event(from: &mut From<'_>, plans: &HashMap<String, Arc<Flow>>) -> Result<NewEvent, StoreError> {
+fn event(from: &mut From<'_>, plans: &HashMap<String, Arc<Flow>>, depth: usize) -> Result<NewEvent, StoreError> {
+    if depth > DEEPEST {
+        return Err(StoreError::Corrupted("a record of the inbox has too many events within one another".to_owned()));
+    }
     let event = decode_event(from.bytes()?)?;
     let count = from.length()?;
     let mut starts = Vec::new();
@@ -155,7 +161,7 @@ fn event(from: &mut From<'_>, plans: &HashMap<String, Arc<Flow>>) -> Result<NewE
         let mut key = [0; 16];
         key.copy_from_slice(from.take(16)?);
         let count = from.length()?;
-        let runs = (0..count).map(|_| run(from, plans)).collect::<Result<_, _>>()?;
+        let runs = (0..count).map(|_| run(from, plans, depth)).collect::<Result<_, _>>()?;
         starts.push(NewStart { trigger, key, runs });
     }
     let count = from.length()?;
@@ -168,7 +174,7 @@ fn event(from: &mut From<'_>, plans: &HashMap<String, Arc<Flow>>) -> Result<NewE
     Ok(NewEvent { event, starts, missed, death_of })
 }
 
-fn run(from: &mut From<'_>, plans: &HashMap<String, Arc<Flow>>) -> Result<NewRun, StoreError> {
+fn run(from: &mut From<'_>, plans: &HashMap<String, Arc<Flow>>, depth: usize) -> Result<NewRun, StoreError> {
     let head: crate::store::RunHead = decode(from.bytes()?)?;
     let count = from.length()?;
     let entries = (0..count).map(|_| decode(from.bytes()?)).collect::<Result<_, _>>()?;
@@ -185,7 +191,7 @@ fn run(from: &mut From<'_>, plans: &HashMap<String, Arc<Flow>>) -> Result<NewRun
     let mut follows = Vec::new();
     for _ in 0..count {
         let reason = if from.byte()? == 0 { FollowsFrom::Birth } else { FollowsFrom::Pause };
-        follows.push(Follows { from: reason, event: event(from, plans)? });
+        follows.push(Follows { from: reason, event: event(from, plans, depth + 1)? });
     }
     Ok(NewRun { head, entries, limited, tally, flood, follows })
 }
@@ -248,5 +254,76 @@ impl<'a> From<'a> {
 
     fn text(&mut self) -> Result<String, StoreError> {
         String::from_utf8(self.bytes()?.to_vec()).map_err(|error| StoreError::Corrupted(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Origin, Via};
+    use crate::run::Status;
+    use crate::store::{RunHead, StoredEvent, Waiting};
+
+    fn an_event() -> StoredEvent {
+        StoredEvent {
+            seq: 1,
+            id: "evt_1".to_owned(),
+            connection: "a".to_owned(),
+            source: "hook".to_owned(),
+            event_type: None,
+            triggers: Vec::new(),
+            occurred_at: None,
+            signed_at: None,
+            received_at: Timestamp::UNIX_EPOCH,
+            via: Via::Webhook,
+            origin: Origin::External,
+            depth: 0,
+            cause: None,
+            misfits: Vec::new(),
+            payload: Bytes::from_static(b"{}"),
+        }
+    }
+
+    fn starting(follows: Vec<Follows>) -> NewEvent {
+        let head = RunHead {
+            id: "run_1".to_owned(),
+            seq: 1,
+            flow: "f".to_owned(),
+            plan: "p".to_owned(),
+            event: 1,
+            event_id: "evt_1".to_owned(),
+            connection: "a".to_owned(),
+            trigger: "t".to_owned(),
+            status: Status::Running,
+            death: None,
+            reason: None,
+            started_at: Timestamp::UNIX_EPOCH,
+            ended_at: None,
+            wake_at: None,
+            entries: 0,
+            replay: None,
+            waits: Waiting::default(),
+        };
+        let run = NewRun { head, entries: Vec::new(), limited: None, tally: None, flood: None, follows };
+        let starts = vec![NewStart { trigger: "t".to_owned(), key: [0; 16], runs: vec![run] }];
+        NewEvent { starts, ..NewEvent::new(an_event()) }
+    }
+
+    /// A record with an event within an event, so many times.
+    fn nested(levels: usize) -> Vec<u8> {
+        let (mut inner, mut outer) = (Vec::new(), Vec::new());
+        put_event(&mut inner, &NewEvent::new(an_event())).unwrap();
+        put_event(&mut outer, &starting(vec![Follows { from: FollowsFrom::Birth, event: NewEvent::new(an_event()) }])).unwrap();
+        // Behind the event within: what was missed, and whose death is announced.
+        let behind = outer.split_off(outer.len() - (LENGTH + 1 + LENGTH));
+        let before = &outer[..outer.len() - inner.len()];
+        let count = [EVENTS, 0, 0, 0, 1];
+        [&count[..], &before.repeat(levels), &inner, &behind.repeat(levels)].concat()
+    }
+
+    #[test]
+    fn events_within_events_are_read_as_deep_as_they_are_written_and_no_deeper() {
+        assert!(matches!(read(&nested(9), &HashMap::new()), Ok(Record::Events(_))));
+        assert!(matches!(read(&nested(20_000), &HashMap::new()), Err(StoreError::Corrupted(_))));
     }
 }
