@@ -109,7 +109,8 @@ impl Pieces {
         // In a form a space is a plus.
         for text in [secret.to_owned(), secret.replace(' ', "+")].map(Zeroizing::new) {
             for (at, piece) in text.as_bytes().windows(length).enumerate() {
-                pieces.push((packed(piece), label == 0 || at + length >= label + BEHIND_LABEL));
+                let behind_label = label == 0 || at + length >= label + BEHIND_LABEL;
+                pieces.push((packed(piece), behind_label && is_its_own(piece)));
                 if let Some(last) = piece.last() {
                     ends[usize::from(*last)] = true;
                 }
@@ -131,8 +132,8 @@ impl Pieces {
         // The pieces that follow one another: where the first begins and the last ends, how many, whether one says something.
         let mut run: Option<(Range<usize>, usize, bool)> = None;
         let mut finish = |run: Option<(Range<usize>, usize, bool)>| {
-            if let Some((range, count, true)) = run
-                && count + self.length > needed
+            if let Some((range, count, says)) = run
+                && ((says && count + self.length > needed) || count + self.length > self.whole)
             {
                 found.push(range);
             }
@@ -155,6 +156,13 @@ impl Pieces {
         }
         finish(run);
     }
+}
+
+/// Tells whether a piece would hardly stand somewhere else: a run of zeros is in many a number.
+fn is_its_own(piece: &[u8]) -> bool {
+    let mut seen = [false; 256];
+    piece.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    seen.iter().filter(|seen| **seen).count() > 3
 }
 
 fn packed(bytes: &[u8]) -> u64 {
@@ -352,6 +360,11 @@ mod tests {
         let many = |text: &str| cleaned("company-2026-password", text, Least::Many);
         assert_eq!(many("company-2026"), "company-2026");
         assert_eq!(many("company-2026-password"), "[secret]");
+        // Runs of one character are in many a number.
+        let zeros = "sandbox_00000000000000000000_key";
+        assert_eq!(cleaned(zeros, "60000000000000000000b001", Least::Many), "60000000000000000000b001");
+        assert_eq!(cleaned(zeros, &format!("it is {zeros}"), Least::Many), "it is [secret]");
+        assert_eq!(cleaned("0000000000000000", "it is 0000000000000000.", Least::Many), "it is [secret].");
         assert_eq!(cleaned("hush", "hush, he said; hus", Least::Many), "[secret], he said; hus");
         assert_eq!(cleaned("hush", &hex::encode("hush"), Least::Few), "[secret]");
         assert_eq!(cleaned("abc", "abc", Least::Few), "abc", "too short to be one");
