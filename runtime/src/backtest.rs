@@ -13,7 +13,7 @@ mod tally;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flow_plan as plan;
 use jiff::Timestamp;
@@ -45,6 +45,26 @@ pub struct Edited {
     pub flows: Vec<Arc<plan::Flow>>,
     /// The connections of the project.
     pub connections: BTreeMap<String, plan::Connection>,
+}
+
+/// How far a backtest is, for whoever waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Progress(AtomicU64);
+
+impl Progress {
+    /// Begins anew.
+    fn begin(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    fn looked_at(&self, events: u64) {
+        self.0.store(events, Ordering::Relaxed);
+    }
+
+    /// Returns how many events were looked at.
+    pub(crate) fn events(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Why there is no backtest.
@@ -84,6 +104,17 @@ impl Drop for Asked {
 /// # Errors
 /// Where the file has no such flow, the store cannot be read, or whoever asks goes away.
 pub async fn run(engine: &Engine, query: BacktestQuery, edited: Edited) -> Result<Report, BacktestError> {
+    told(engine, query, edited, Arc::default()).await
+}
+
+/// As [`run`], and says how far it is.
+pub(crate) async fn told(
+    engine: &Engine,
+    query: BacktestQuery,
+    edited: Edited,
+    progress: Arc<Progress>,
+) -> Result<Report, BacktestError> {
+    progress.begin();
     let gone = Arc::new(AtomicBool::new(false));
     let asked = Asked(Arc::clone(&gone));
     let engine = engine.clone();
@@ -91,7 +122,7 @@ pub async fn run(engine: &Engine, query: BacktestQuery, edited: Edited) -> Resul
     let work = move || {
         // What the simulated daemon has to say is none of this one's log.
         let quiet = tracing::dispatcher::set_default(&tracing::Dispatch::none());
-        let report = simulate(&engine, &query, edited, &gone);
+        let report = simulate(&engine, &query, edited, (&gone, &progress));
         drop(quiet);
         // Whoever asked may have gone.
         drop(reply.send(report));
@@ -103,12 +134,17 @@ pub async fn run(engine: &Engine, query: BacktestQuery, edited: Edited) -> Resul
     report
 }
 
-fn simulate(engine: &Engine, query: &BacktestQuery, edited: Edited, gone: &AtomicBool) -> Result<Report, BacktestError> {
+fn simulate(
+    engine: &Engine,
+    query: &BacktestQuery,
+    edited: Edited,
+    (gone, progress): (&AtomicBool, &Progress),
+) -> Result<Report, BacktestError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().build().map_err(|error| BacktestError::Failed(error.to_string()))?;
     runtime.block_on(async {
         let mut simulation = simulated::Simulation::new(engine, query, edited)?;
-        let result = simulation.perform(gone).await;
+        let result = simulation.perform(gone, progress).await;
         simulation.stop().await;
         result
     })

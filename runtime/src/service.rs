@@ -272,6 +272,7 @@ impl Service {
             reload: options.reload,
             trial: options.trial,
             backtests: Semaphore::new(1),
+            backtest_progress: Arc::default(),
             addresses: addresses.clone(),
             public_url: options.public_url,
             version: options.version,

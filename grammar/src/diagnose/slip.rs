@@ -320,8 +320,13 @@ fn times_sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     Some(instead(span, "how often is a number, and a word", &form))
 }
 
-/// `retry over 2 hours`, `retry over 2 hours 6 times`, `retry never`.
+/// `retry over 2 hours`, `retry over 2 hours 6 times`, `retry 6 times in 2 hours`, `retry never`.
 fn retry(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
+    let counted = look.word_before(at, 2) == "retry" && look.word_before(at, 1) == "once"
+        || look.word_before(at, 3) == "retry" && look.word_before(at, 1) == "times";
+    if counted && matches!(look.word(at), "in" | "within" | "for" | "during" | "up" | "per") && length(look, at + 1).is_some() {
+        return Some(instead(look.span(at), "over how long a step is tried again is said with `over`", "over"));
+    }
     if look.word_before(at, 1) != "retry" {
         return None;
     }

@@ -32,6 +32,7 @@ pub(super) enum Query {
     Event(String),
     Why(String),
     Missing,
+    Progress,
     Runs,
     Run(String),
     Dead,
@@ -94,6 +95,7 @@ impl Route {
                 ["replay"] => Self::Command(Command::Replay),
                 ["clock", "trust"] => Self::Command(Command::TrustClock),
                 ["backtest"] => Self::Command(Command::Backtest),
+                ["backtest", "progress"] => Self::Query(Query::Progress),
                 ["openapi.json"] => Self::Query(Query::OpenApi),
                 _ => return Err(HttpError::not_found("there is no such address; see /api/v1/openapi.json")),
             },
@@ -117,6 +119,11 @@ pub(super) fn query(state: &State, query: Query, params: Option<&str>) -> Result
         Query::Events => events(state, &read(&["connection", "trigger", "misfit", "since", "limit", "after"])?),
         Query::Event(id) => event(state, &id, &read(&["connection", "personal"])?),
         Query::Why(id) => why(state, &id, &read(&["connection", "flow", "personal"])?),
+        Query::Progress => {
+            read(&[])?;
+            let is_running = state.backtests.available_permits() == 0;
+            Ok(json!({ "running": is_running, "events": is_running.then(|| state.backtest_progress.events()) }))
+        }
         Query::Missing => missing::missing(state, &read(&["event", "trigger", "connection"])?),
         Query::Runs => {
             let params = read(&["flow", "status", "since", "limit", "after"])?;

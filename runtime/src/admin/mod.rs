@@ -22,6 +22,7 @@ use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use crate::backtest::Progress;
 use crate::engine::Engine;
 use crate::poll::Polls;
 use crate::register::Registrations;
@@ -48,6 +49,8 @@ pub(crate) struct State {
     pub(crate) trial: Option<Trial>,
     /// One at a time.
     pub(crate) backtests: Semaphore,
+    /// How far the one is that goes on.
+    pub(crate) backtest_progress: Arc<Progress>,
     pub(crate) addresses: Addresses,
     pub(crate) public_url: Option<String>,
     pub(crate) version: String,

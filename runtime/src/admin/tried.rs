@@ -1,5 +1,7 @@
 //! Stored events once more: for a live flow, and for one that is edited.
 
+use std::sync::Arc;
+
 use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -90,7 +92,7 @@ pub(super) async fn backtest(state: &State, body: &[u8]) -> Result<Json, HttpErr
     let compile = state.trial.clone().ok_or_else(|| HttpError::not_found("this daemon cannot compile"))?;
     let edited = compile(query.file.clone(), asked.text).await;
     let edited = edited.map_err(|reports| HttpError::new(StatusCode::UNPROCESSABLE_ENTITY, "broken_file", reports.join("\n")))?;
-    match backtest::run(&state.engine, query, edited).await {
+    match backtest::told(&state.engine, query, edited, Arc::clone(&state.backtest_progress)).await {
         Ok(report) => Ok(report.to_json()),
         Err(error @ (BacktestError::NoFlow(_) | BacktestError::NoFlows)) => Err(HttpError::not_found(error.to_string())),
         Err(error @ BacktestError::BrokenOff) => Err(HttpError::unavailable("stopping", error.to_string(), 5)),

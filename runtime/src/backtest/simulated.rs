@@ -14,7 +14,7 @@ use super::recorded::{self, RecordedCall};
 use super::report::{self, Report};
 use super::subject::{Subject, pair};
 use super::tally::{Example, Kind, Side, Tally};
-use super::{BacktestError, BacktestQuery, Edited};
+use super::{BacktestError, BacktestQuery, Edited, Progress};
 use crate::engine::{Engine, EngineOptions, flood_of};
 use crate::event::{AcceptError, Incoming, Via};
 use crate::key;
@@ -116,7 +116,7 @@ impl<'q> Simulation<'q> {
         })
     }
 
-    pub(super) async fn perform(&mut self, gone: &AtomicBool) -> Result<Report, BacktestError> {
+    pub(super) async fn perform(&mut self, gone: &AtomicBool, progress: &Progress) -> Result<Report, BacktestError> {
         let shared = &self.engine.shared;
         let store = Arc::clone(&shared.store);
         let stored_since = store.events_from(0, 1)?.first().map(|event| event.received_at);
@@ -133,6 +133,7 @@ impl<'q> Simulation<'q> {
                 }
                 if (self.query.since..self.query.until).contains(&event.received_at) {
                     self.looked_at += 1;
+                    progress.looked_at(self.looked_at);
                     self.take(event).await?;
                 }
             }

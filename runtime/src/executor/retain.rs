@@ -10,6 +10,9 @@ use crate::store::{PruneBite, PruneFrom, StoreError};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(3600);
+/// How often everything is looked at that has been old enough before and had to stay, such as what waits for months: in so
+/// many parts of the time that things are kept, so that none stays for much longer than that.
+const WHOLE_PARTS: u32 = 30;
 /// Keys of starts are kept at least so long.
 const STARTS: Duration = Duration::from_secs(36 * 86_400);
 /// How many rows a bite looks at.
@@ -23,12 +26,18 @@ const LONG: Duration = Duration::from_millis(20);
 /// Takes out what is too old until the engine stops.
 pub(crate) async fn retain(shared: Arc<Shared>) {
     let mut limit = BITE.0;
+    let (mut from, mut whole_at) = (PruneFrom::default(), None);
     loop {
         let now = shared.world.clock.now();
+        let since_whole = whole_at.map(|at| now.duration_since(at).unsigned_abs());
+        if since_whole.is_none_or(|since| since >= shared.options.retain / WHOLE_PARTS) {
+            (from, whole_at) = (PruneFrom::default(), Some(now));
+        }
         shared.queue().pruning = true;
         shared.settled.tell(false);
-        if let Err(error) = prune(&shared, now, &mut limit).await {
-            tracing::warn!(%error, "old runs and events could not be removed");
+        match prune(&shared, now, from.clone(), &mut limit).await {
+            Ok(next) => from = next,
+            Err(error) => tracing::warn!(%error, "old runs and events could not be removed"),
         }
         shared.queue().pruning = false;
         shared.touch();
@@ -37,16 +46,12 @@ pub(crate) async fn retain(shared: Arc<Shared>) {
     }
 }
 
-async fn prune(shared: &Shared, now: Timestamp, limit: &mut usize) -> Result<(), StoreError> {
+/// Returns where the next pass begins.
+async fn prune(shared: &Shared, now: Timestamp, from: PruneFrom, limit: &mut usize) -> Result<PruneFrom, StoreError> {
     let ago = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
     let retain = shared.options.retain;
-    let mut bite = PruneBite {
-        before: ago(retain),
-        starts_before: ago(retain.max(STARTS)),
-        from: PruneFrom::default(),
-        limit: *limit,
-        look: LOOK,
-    };
+    let mut bite =
+        PruneBite { before: ago(retain), starts_before: ago(retain.max(STARTS)), from: from.clone(), limit: *limit, look: LOOK };
     loop {
         let began = Instant::now();
         let pruned = shared.store.prune(bite.clone()).await?;
@@ -59,7 +64,8 @@ async fn prune(shared: &Shared, now: Timestamp, limit: &mut usize) -> Result<(),
         }
         match pruned.next {
             Some(next) if !shared.is_stopping() => bite.from = next,
-            _ => return Ok(()),
+            Some(_) => return Ok(from),
+            None => return Ok(PruneFrom::behind(&pruned)),
         }
         tokio::task::yield_now().await;
     }

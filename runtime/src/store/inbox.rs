@@ -107,6 +107,11 @@ impl New {
         Ok((Self { sum: sum(&bytes), batch, bytes, places, hold, after, durable }, answer))
     }
 
+    /// Takes the events; tells whether nobody has had them before. What somebody has had is the store's to decide, behind him.
+    pub(super) fn is_first(&self) -> bool {
+        self.hold.take()
+    }
+
     fn plans(&self) -> impl Iterator<Item = &Arc<Flow>> {
         self.batch.plans.iter()
     }
@@ -192,13 +197,17 @@ impl Open {
     /// # Errors
     /// Where the disk refuses, or a record says what nobody could have written.
     pub(super) fn on<B: Backend>(disk: &dyn Disk, backend: &B) -> Result<Self, StoreError> {
+        Self::of_length(disk, backend, LENGTH)
+    }
+
+    /// As [`Open::on`], with segments of a length.
+    pub(super) fn of_length<B: Backend>(disk: &dyn Disk, backend: &B, length: u64) -> Result<Self, StoreError> {
         let mut applied = 0;
         backend.read(&mut |from| {
             applied = from.get(&applied_key())?.and_then(|bytes| number_at(&bytes, 0)).unwrap_or(0);
             Ok(())
         })?;
         let storages = files(disk).map_err(failed)?;
-        let length = LENGTH;
         let (log, left) = Log::open(storages, applied, length).map_err(|error| match error.kind() {
             std::io::ErrorKind::InvalidData => StoreError::Corrupted(error.to_string()),
             _ => failed(error),
@@ -269,16 +278,17 @@ pub(super) fn append_all<B: Backend>(
         let (mut events, mut behind) = (Vec::new(), Vec::new());
         for arrival in arrivals {
             match arrival {
-                // What somebody has had before is the store's to decide, behind him.
-                Arrival::Events(new) if new.hold.take() => events.push(*new),
+                Arrival::Events(new) if new.is_first() => events.push(*new),
                 Arrival::Events(new) => behind.push(Work::Job(decided_later(*new))),
                 Arrival::Job(job) => behind.push(Work::Job(job)),
             }
         }
         together = events.len().max(1);
         if !events.is_empty() {
-            match append(&mut log, &events, &mut plans, backend, health, applied) {
-                Ok(first) => take(writer, events, first),
+            // Where the store cannot apply what there is, nothing more is promised.
+            let mut room = |known| health.check().map(|()| applied.wait(known));
+            match append(&mut log, &events, &mut plans, backend, applied, &mut room) {
+                Ok(first) => take(events, first, |taken| writer.enter_all(taken)),
                 Err(error) => {
                     health.failed(&error, events.len());
                     for new in events {
@@ -292,14 +302,15 @@ pub(super) fn append_all<B: Backend>(
     log
 }
 
-/// Appends events with the plans that they need. Returns the number of the first event.
-fn append<B: Backend>(
+/// Appends events with the plans that they need. Returns the number of the first event. `room` waits until the store has applied
+/// more than it is told, or fails.
+pub(super) fn append<B: Backend>(
     log: &mut Log,
     events: &[New],
     plans: &mut HashSet<String>,
     backend: &B,
-    health: &Health,
     applied: &Applied,
+    room: &mut dyn FnMut(u64) -> Result<(), StoreError>,
 ) -> Result<u64, StoreError> {
     let mut needed = needed_plans(events, plans)?;
     let weight = |needed: &[(String, Bytes)]| {
@@ -310,8 +321,7 @@ fn append<B: Backend>(
         let known = applied.number();
         match log.make_room(weight(&needed), known) {
             Ok(()) => break,
-            // Where the store cannot apply what there is, nothing more is promised.
-            Err(NoRoom) => health.check().map(|()| applied.wait(known))?,
+            Err(NoRoom) => room(known)?,
         }
     }
     if log.is_begun_anew() {
@@ -339,14 +349,14 @@ fn needed_plans(events: &[New], known: &HashSet<String>) -> Result<Vec<(String, 
 }
 
 /// Passes events on to the writer that are durable, and says so.
-fn take(writer: &Lobby<Work>, events: Vec<New>, first: u64) {
+pub(super) fn take(events: Vec<New>, first: u64, enter: impl FnOnce(Vec<Work>)) {
     let mut answers = Vec::with_capacity(events.len());
     let taken = (first..).zip(events).map(|(number, new)| {
         answers.push(new.durable);
         let values = new.places.iter().map(|place| new.bytes.slice(place.clone())).collect();
         Work::Taken(Box::new(Taken { number, batch: new.batch, values, hold: new.hold, after: new.after }))
     });
-    writer.enter_all(taken.collect::<Vec<_>>());
+    enter(taken.collect());
     for answer in answers {
         // Nobody waits any more where the receiver is gone: it is durable all the same.
         drop(answer.send(Ok(Durable::Now)));
@@ -361,7 +371,7 @@ pub(super) fn refuse(new: New, error: &StoreError) {
 }
 
 /// Makes a job of events that the store has to decide about.
-fn decided_later(new: New) -> Job {
+pub(super) fn decided_later(new: New) -> Job {
     let mut batch = new.batch;
     for (event, place) in batch.events.iter_mut().zip(&new.places) {
         // Its own bytes lie behind its head.

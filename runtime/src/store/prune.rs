@@ -21,6 +21,8 @@ use crate::run::Status;
 pub(super) struct Sweep {
     /// The table's letter.
     table: u8,
+    /// Its rows are in the order of their age: what is not old enough for a pass is behind what that looked at.
+    by_age: bool,
     /// Tells what becomes of a row that is looked at.
     judge: Judge,
     /// Removes a row that may go, with all that belongs to it.
@@ -41,10 +43,10 @@ pub(super) enum Verdict {
 
 /// In this order: an event stays until its runs have gone.
 const SWEEPS: &[Sweep] = &[
-    Sweep { table: b'o', judge: judge_run, remove: remove_run },
-    Sweep { table: b'e', judge: judge_event, remove: remove_event },
-    Sweep { table: b't', judge: judge_start, remove: remove_start },
-    Sweep { table: b'l', judge: judge_tally, remove: remove_tally },
+    Sweep { table: b'o', by_age: true, judge: judge_run, remove: remove_run },
+    Sweep { table: b'e', by_age: true, judge: judge_event, remove: remove_event },
+    Sweep { table: b't', by_age: true, judge: judge_start, remove: remove_start },
+    Sweep { table: b'l', by_age: false, judge: judge_tally, remove: remove_tally },
 ];
 
 /// What was found.
@@ -54,6 +56,7 @@ pub(super) struct Found {
     /// Which sweep, and the key of the row.
     rows: Vec<(usize, Vec<u8>)>,
     next: Option<PruneFrom>,
+    ended: Vec<Vec<u8>>,
 }
 
 impl Found {
@@ -63,7 +66,7 @@ impl Found {
 
     /// What is answered where there is nothing to remove.
     pub(super) fn nothing(self) -> Pruned {
-        Pruned { next: self.next, ..Pruned::default() }
+        Pruned { next: self.next, ended: self.ended, ..Pruned::default() }
     }
 }
 
@@ -71,16 +74,24 @@ impl Found {
 pub(super) fn find(from: &dyn Read, bite: &PruneBite) -> Result<Found, StoreError> {
     let mut found = Found { bite: Some(bite.clone()), ..Found::default() };
     let mut looked = 0;
-    for (number, sweep) in SWEEPS.iter().enumerate().skip(bite.from.sweep) {
+    let PruneFrom { sweep: first, key, begins, ended } = &bite.from;
+    let mut ended = ended.clone();
+    for (number, sweep) in SWEEPS.iter().enumerate().skip(*first) {
         let all = Key::of(sweep.table);
-        let begin = if number == bite.from.sweep && !bite.from.key.is_empty() { &bite.from.key } else { &all.0 };
+        let begin = match begins.get(number) {
+            _ if number == *first && !key.is_empty() => key,
+            Some(begin) => begin,
+            None => &all.0,
+        };
         let mut next = None;
+        let mut end = begin.clone();
         from.scan(begin, &all.end(), false, &mut |key, value| {
             if looked >= bite.look || found.rows.len() >= bite.limit {
                 next = Some(key.to_vec());
                 return Ok(false);
             }
             looked += 1;
+            end = key.to_vec();
             match (sweep.judge)(from, bite, key, value)? {
                 Verdict::Stays => {}
                 Verdict::Goes => found.rows.push((number, key.to_vec())),
@@ -89,21 +100,23 @@ pub(super) fn find(from: &dyn Read, bite: &PruneBite) -> Result<Found, StoreErro
             Ok(true)
         })?;
         if let Some(key) = next {
-            found.next = Some(PruneFrom { sweep: number, key });
+            found.next = Some(PruneFrom { sweep: number, key, begins: begins.clone(), ended });
             return Ok(found);
         }
+        ended.push(if sweep.by_age { end } else { all.end() });
         // What the next sweep may take depends on what this one took.
         if !found.rows.is_empty() && number + 1 < SWEEPS.len() {
-            found.next = Some(PruneFrom { sweep: number + 1, key: Vec::new() });
+            found.next = Some(PruneFrom { sweep: number + 1, key: Vec::new(), begins: begins.clone(), ended });
             return Ok(found);
         }
     }
+    found.ended = ended;
     Ok(found)
 }
 
 /// Removes what was found, as far as it still may go.
 pub(super) fn remove(from: &mut dyn Write, found: &Found) -> Result<Pruned, StoreError> {
-    let mut pruned = Pruned { next: found.next.clone(), ..Pruned::default() };
+    let mut pruned = Pruned { next: found.next.clone(), ended: found.ended.clone(), ..Pruned::default() };
     let Some(bite) = &found.bite else { return Ok(pruned) };
     for (number, key) in &found.rows {
         let (Some(sweep), Some(value)) = (SWEEPS.get(*number), from.get(key)?) else { continue };

@@ -455,6 +455,8 @@ pub struct Pruned {
     pub tallies: usize,
     /// Where to go on; `None` when all has been looked at.
     pub next: Option<PruneFrom>,
+    /// By sweep, the key behind which nothing was old enough, when all has been looked at.
+    pub(super) ended: Vec<Vec<u8>>,
 }
 
 /// Where the next bite begins.
@@ -464,4 +466,15 @@ pub struct PruneFrom {
     pub(super) sweep: usize,
     /// At which key; empty at the beginning.
     pub(super) key: Vec<u8>,
+    /// By sweep, the key before which nothing is looked at.
+    pub(super) begins: Vec<Vec<u8>>,
+    /// By sweep, the key behind which nothing was old enough.
+    pub(super) ended: Vec<Vec<u8>>,
+}
+
+impl PruneFrom {
+    /// Where a pass begins that looks only at what was not old enough for one before it.
+    pub fn behind(pruned: &Pruned) -> Self {
+        Self { begins: pruned.ended.clone(), ..Self::default() }
+    }
 }

@@ -71,6 +71,17 @@ impl RedbStore {
         inbox::Open::on(&*redb.disk, &redb)?;
         Ok(Self { db: Db::in_turns(Arc::new(redb), pace) })
     }
+
+    /// As [`RedbStore::on_in_turns`], with the inbox in front, whose segments are so long.
+    ///
+    /// # Errors
+    /// As [`RedbStore::open`].
+    #[expect(clippy::needless_pass_by_value, reason = "the store takes its disk over")]
+    pub fn on_in_turns_with_inbox(disk: Arc<dyn Disk>, pace: Arc<dyn Pace>, length: u64) -> Result<Self, StoreError> {
+        let redb = Redb::on(Arc::clone(&disk))?;
+        let inbox = inbox::Open::of_length(&*redb.disk, &redb, length)?;
+        Ok(Self { db: Db::in_turns_with_inbox(redb, pace, inbox) })
+    }
 }
 
 /// What redb may keep in memory. Its own default is a gibibyte, which an automation daemon has no right to.

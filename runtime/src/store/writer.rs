@@ -192,7 +192,15 @@ impl<B: Backend> Db<B> {
     /// happens in one order, which `pace` decides.
     pub(super) fn in_turns(backend: Arc<B>, pace: Arc<dyn Pace>) -> Self {
         let mut db = Self::without_threads(Arc::clone(&backend), How::AtOnce);
-        db.how = How::InTurns(Arc::new(InTurns::new(backend, Arc::clone(&db.turns), pace)));
+        db.how = How::InTurns(Arc::new(InTurns::new(backend, Arc::clone(&db.turns), pace, None)));
+        db
+    }
+
+    /// As [`Db::in_turns`], with an inbox in front.
+    pub(super) fn in_turns_with_inbox(backend: B, pace: Arc<dyn Pace>, inbox: inbox::Open) -> Self {
+        let backend = Arc::new(backend);
+        let mut db = Self::without_threads(Arc::clone(&backend), How::AtOnce);
+        db.how = How::InTurns(Arc::new(InTurns::new(backend, Arc::clone(&db.turns), pace, Some(inbox))));
         db
     }
 
@@ -223,9 +231,9 @@ impl<B: Backend> Db<B> {
 
     /// Returns the hold on events of a connection that are about to come in.
     pub(super) fn hold(&self, connection: &str, ids: &[&str]) -> Hold {
-        match &self.how {
-            How::Threads(Threads { inbox: Some(_), .. }) => Seen::hold(&self.seen, connection, ids.iter().copied()),
-            How::Threads(_) | How::AtOnce | How::InTurns(_) => Hold::default(),
+        match self.longest() {
+            Some(_) => Seen::hold(&self.seen, connection, ids.iter().copied()),
+            None => Hold::default(),
         }
     }
 
@@ -236,8 +244,8 @@ impl<B: Backend> Db<B> {
         hold: Hold,
         after: After,
     ) -> BoxFuture<'static, Result<TakenIn, StoreError>> {
-        match self.inbox().filter(|inbox| is_for_inbox(&batch, inbox.longest) && !self.health.is_troubled()) {
-            Some(inbox) => append(inbox, batch, hold, after),
+        match self.longest().filter(|longest| is_for_inbox(&batch, *longest) && !self.health.is_troubled()) {
+            Some(_) => self.append(batch, hold, after),
             None => {
                 hold.take();
                 let (job, answer) = Job::taking_in(batch, hold, after);
@@ -247,21 +255,52 @@ impl<B: Backend> Db<B> {
         }
     }
 
-    fn inbox(&self) -> Option<&Inbox> {
+    /// Returns the longest record that the inbox takes, where there is one.
+    fn longest(&self) -> Option<usize> {
         match &self.how {
-            How::Threads(threads) => threads.inbox.as_ref(),
-            How::AtOnce | How::InTurns(_) => None,
+            How::Threads(threads) => threads.inbox.as_ref().map(|inbox| inbox.longest),
+            How::InTurns(in_turns) => in_turns.longest(),
+            How::AtOnce => None,
         }
+    }
+
+    /// Lets something arrive at the inbox; it comes back where it cannot.
+    fn arrive(&self, arrival: Arrival) -> Result<(), (Arrival, Shut)> {
+        match &self.how {
+            How::Threads(Threads { inbox: Some(inbox), .. }) => inbox.lobby.enter(arrival),
+            How::InTurns(in_turns) => {
+                in_turns.arrive(arrival);
+                Ok(())
+            }
+            How::Threads(_) | How::AtOnce => Err((arrival, Shut::Closed)),
+        }
+    }
+
+    /// Has events appended to the inbox.
+    fn append(&self, batch: AcceptBatch, hold: Hold, after: After) -> BoxFuture<'static, Result<TakenIn, StoreError>> {
+        let (new, answer) = match New::of(batch, hold, after) {
+            Ok(prepared) => prepared,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        if let Err((Arrival::Events(new), shut)) = self.arrive(Arrival::Events(Box::new(new))) {
+            inbox::refuse(*new, &refused(shut));
+        }
+        Box::pin(async move {
+            match answer.await.unwrap_or(Err(StoreError::Closed))? {
+                Durable::Now => Ok(TakenIn::Durable),
+                Durable::Later(answer) => answer.await.unwrap_or(Err(StoreError::Closed)).map(TakenIn::Applied),
+            }
+        })
     }
 
     /// Returns when the store has all that was durable when this was called.
     pub(super) fn caught_up(&self) -> BoxFuture<'static, Result<(), StoreError>> {
         // Nobody wakes the disk by asking.
-        let Some(inbox) = self.inbox().filter(|_| self.seen.any_taken()) else {
+        if self.longest().is_none() || !self.seen.any_taken() {
             return Box::pin(std::future::ready(Ok(())));
-        };
+        }
         let (job, answer) = Job::new(Operation::CatchUp);
-        if let Err((Arrival::Job(job), shut)) = inbox.lobby.enter(Arrival::Job(job)) {
+        if let Err((Arrival::Job(job), shut)) = self.arrive(Arrival::Job(job)) {
             job.answer(Err(refused(shut)));
         }
         Box::pin(async move { answer.await.unwrap_or(Err(StoreError::Closed)).map(drop) })
@@ -273,23 +312,6 @@ fn is_for_inbox(batch: &AcceptBatch, longest: usize) -> bool {
     let AcceptBatch { events, plans: _, cursor, book, meters } = batch;
     let fits = events.iter().all(|new| new.event.payload.len() <= longest);
     fits && events.len() == 1 && cursor.is_none() && book.is_empty() && meters.is_empty()
-}
-
-/// Has events appended to the inbox.
-fn append(inbox: &Inbox, batch: AcceptBatch, hold: Hold, after: After) -> BoxFuture<'static, Result<TakenIn, StoreError>> {
-    let (new, answer) = match New::of(batch, hold, after) {
-        Ok(prepared) => prepared,
-        Err(error) => return Box::pin(std::future::ready(Err(error))),
-    };
-    if let Err((Arrival::Events(new), shut)) = inbox.lobby.enter(Arrival::Events(Box::new(new))) {
-        inbox::refuse(*new, &refused(shut));
-    }
-    Box::pin(async move {
-        match answer.await.unwrap_or(Err(StoreError::Closed))? {
-            Durable::Now => Ok(TakenIn::Durable),
-            Durable::Later(answer) => answer.await.unwrap_or(Err(StoreError::Closed)).map(TakenIn::Applied),
-        }
-    })
 }
 
 fn refused(shut: Shut) -> StoreError {

@@ -12,6 +12,7 @@ use flow_runtime::event::{Cursor, Incoming};
 use flow_runtime::live::Live;
 use flow_runtime::run::{Status, replay};
 use flow_runtime::store::{EventQuery, Pace, RedbStore, RunHead, RunQuery, Store};
+use flow_runtime::world::BoxFuture;
 use jiff::Timestamp;
 
 use crate::absence::alarm;
@@ -146,6 +147,10 @@ impl Pace for AtOnce {
     }
 
     fn committed(&self) {}
+
+    fn rest(&self) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::task::yield_now())
+    }
 }
 
 /// What has become of everything.

@@ -30,6 +30,17 @@ struct State {
     /// Which operations fail, by their number, and what they say.
     refuses: Option<Refusal>,
     refused: u64,
+    /// Hears that there is no power.
+    told: Told,
+}
+
+#[derive(Default)]
+struct Told(Option<Box<dyn Fn() + Send>>);
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Told")
+    }
 }
 
 /// Which operations are refused.
@@ -113,6 +124,11 @@ impl SimDisk {
         self.state().off_after = Some(operations);
     }
 
+    /// Whoever asks for an operation without power lets this be told.
+    pub(crate) fn when_off(&self, told: impl Fn() + Send + 'static) {
+        self.state().told = Told(Some(Box::new(told)));
+    }
+
     /// Refuses the operations `from..until`, counted from the first one of the disk.
     pub(crate) fn refuse(&self, from: u64, until: u64, error: ErrorKind) {
         self.state().refuses = Some(Refusal { from, until, error });
@@ -188,6 +204,9 @@ impl State {
         };
         if let Some(error) = refused {
             self.refused += 1;
+            if error == ErrorKind::BrokenPipe {
+                self.told.0.iter().for_each(|told| told());
+            }
             // A refused operation is counted too, but not one without power: `refuse(n, n + 1)` is the n-th alone.
             if error != ErrorKind::BrokenPipe {
                 self.operations += 1;
@@ -203,6 +222,7 @@ impl State {
         match self.off_after {
             Some(last) if self.operations >= last => {
                 self.refused += 1;
+                self.told.0.iter().for_each(|told| told());
                 Err(io::Error::new(ErrorKind::BrokenPipe, "there is no power"))
             }
             _ => Ok(()),

@@ -270,6 +270,45 @@ async fn conforms(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> 
     assert_eq!(pruned.starts, 2);
 }
 
+/// What had to stay is not looked at by each pass.
+#[tokio::test]
+async fn a_pass_behind_another_looks_at_what_was_not_old_enough() {
+    let store = MemoryStore::new().unwrap();
+    let noon = at("2026-11-22T12:00:00Z");
+    let later = |minutes: u64| noon.checked_add(Duration::from_secs(minutes * 60)).unwrap();
+    let accept = |seq: u64, status: Status| {
+        let event = event(seq, &format!("evt_{seq}"), later(seq));
+        let events = vec![new(event.clone(), head(seq, &format!("run_{seq}"), &event, status))];
+        store.accept(AcceptBatch { events, ..AcceptBatch::default() })
+    };
+    let pass = async |mut from: PruneFrom, minutes: u64| {
+        let (mut bites, mut removed) = (0, 0);
+        loop {
+            let bite = PruneBite { before: later(minutes), starts_before: noon, from, limit: 100, look: 10 };
+            let pruned = store.prune(bite).await.unwrap();
+            (bites, removed) = (bites + 1, removed + pruned.runs + pruned.events);
+            match &pruned.next {
+                Some(next) => from = next.clone(),
+                None => return (bites, removed, PruneFrom::behind(&pruned)),
+            }
+        }
+    };
+    for seq in 1..=100 {
+        accept(seq, Status::Waiting).await.unwrap();
+    }
+    let (bites, removed, behind) = pass(PruneFrom::default(), 200).await;
+    assert!(bites > 10 && removed == 0, "{bites} bites, {removed} removed");
+    for seq in 201..=205 {
+        accept(seq, Status::Done).await.unwrap();
+    }
+    let (bites, removed, behind) = pass(behind, 203).await;
+    assert!(bites <= 3 && removed == 4, "{bites} bites, {removed} removed: two runs with their events");
+    let (bites, removed, _) = pass(behind, 206).await;
+    assert!(bites <= 3 && removed == 6, "{bites} bites, {removed} removed");
+    let (bites, removed, _) = pass(PruneFrom::default(), 206).await;
+    assert!(bites > 10 && removed == 0, "now and then everything is looked at: {bites} bites, {removed} removed");
+}
+
 /// A plan is there as long as runs are that began with it.
 async fn plans_conform(store: Box<dyn Store>, reopen: impl FnOnce(Box<dyn Store>) -> Box<dyn Store>) {
     let noon = at("2026-11-22T12:00:00Z");

@@ -138,7 +138,7 @@ async fn the_document_is_true() {
     let daemon = started().await;
     let document = get(&daemon, "/api/v1/openapi.json").await.json();
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 24);
+    assert_eq!(paths.len(), 25);
     for (path, methods) in paths {
         let address = format!("/api/v1{}", path.replace("{id}", "x"));
         let wrong = if methods.get("get").is_some() { "POST" } else { "GET" };
@@ -172,6 +172,8 @@ async fn stored_events_are_offered_once_more_and_what_is_asked_wrongly_is_said()
     }
     let admin = &daemon.service.addresses().admin;
     let tried = |body: &'static str| send(admin, "POST", "/api/v1/backtest", &[("X-Flow-Admin", "1")], body.as_bytes());
+    let progress = get(&daemon, "/api/v1/backtest/progress").await.json();
+    assert_eq!(progress, serde_json::json!({ "running": false, "events": null }));
     assert_eq!(tried("").await.status, 400);
     assert_eq!(tried(r#"{"file":"a.flow","text":"","since":"7d","more":1}"#).await.status, 400);
     assert_eq!(tried(r#"{"file":"a.flow","text":"","since":"1h","until":"2h"}"#).await.status, 400);

@@ -107,7 +107,7 @@ impl<'a> Checker<'a> {
     fn calendar(&mut self, every: &Every, units: &[Ident], on: &[OnDay], at: &[AtTime]) -> Option<Rule> {
         let [first, others @ ..] = units else { return None };
         if let Some(wrong) = units.iter().find(|unit| !is_unit(&unit.text)) {
-            self.unknown_unit(wrong);
+            self.unknown_unit(wrong, !at.is_empty());
             return None;
         }
         if let Some(other) = others.iter().find(|unit| days::named(&unit.text).is_none()) {
@@ -136,7 +136,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn unknown_unit(&mut self, unit: &Ident) {
+    fn unknown_unit(&mut self, unit: &Ident, has_time: bool) {
         let text = unit.text.to_ascii_lowercase();
         let known = || UNITS.iter().chain(WEEKDAYS).copied();
         let single = text.strip_suffix('s').and_then(|single| known().find(|known| *known == single));
@@ -161,12 +161,9 @@ impl<'a> Checker<'a> {
                     "night" => "22:00",
                     _ => "00:00",
                 };
-                diagnostic = diagnostic.help("a time of day is a number").fix(
-                    format!("`day at {at}`"),
-                    unit.span,
-                    format!("day at {at}"),
-                    false,
-                );
+                // Where the time stands behind it, it is the day that has to be said.
+                let form = if has_time { "day".to_owned() } else { format!("day at {at}") };
+                diagnostic = diagnostic.help("a time of day is a number").fix(format!("`{form}`"), unit.span, form, has_time);
             }
             "sunrise" | "sunset" => {
                 diagnostic = diagnostic.help(format!("the sun gives the time of a day: `every day at {text}`")).fix(

@@ -59,8 +59,9 @@ fn scheduled(look: &Look<'_>, at: usize) -> Option<usize> {
     look.last_of(at, &["every", "when", "do"]).filter(|first| look.word(*first) == "every")
 }
 
-/// `9:00 pm`, and `9am` where a value stands.
+/// `9:00 pm`, and `9am` where a value stands. Without a space between them the time is what is found.
 fn half_day(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
+    let at = if look.kind(at) == Some(Kind::Time) { at + 1 } else { at };
     let half = look.word(at).to_lowercase();
     if !matches!(half.as_str(), "am" | "pm") {
         return None;
@@ -285,6 +286,44 @@ fn zone(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     })
 }
 
+const WEEK: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+/// `every day at 9:00 except sunday`: the days that are left are known.
+fn without_days(look: &Look<'_>, every: usize, at: usize, error: &SyntaxError) -> Option<SyntaxError> {
+    let day_of = |at: usize| {
+        let word = look.word(at).to_lowercase();
+        let day = word.strip_suffix('s').unwrap_or(&word);
+        WEEK.iter().position(|known| *known == day || day.len() == 3 && known.starts_with(day))
+    };
+    let among = match look.word(every + 1) {
+        "day" => &WEEK[..],
+        "weekday" => &WEEK[..5],
+        _ => return None,
+    };
+    let mut last = at;
+    let mut out = Vec::new();
+    loop {
+        let next = if matches!(look.word(last + 1), "," | "and" | "or" | "on") { last + 2 } else { last + 1 };
+        match day_of(next) {
+            Some(day) => out.push(day),
+            None => break,
+        }
+        last = next;
+    }
+    let left: Vec<&str> = (0..).zip(among).filter(|(day, _)| !out.contains(day)).map(|(_, name)| *name).collect();
+    if out.is_empty() || left.is_empty() {
+        return None;
+    }
+    let days = left.join(", ");
+    let mut error = error.clone().help(format!("write `every {days}`; a condition leaves others out: `where not (…)`"));
+    error.fixes.push(crate::error::Fix {
+        title: format!("write `every {days}`"),
+        edits: vec![(look.span(every + 1), days), (Span { start: look.gap(at).start, end: look.span(last).end }, String::new())],
+        safe: true,
+    });
+    Some(error)
+}
+
 /// `every hour from 08:00 to 18:00`, `except weekends`.
 fn bounds(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     let every = scheduled(look, at)?;
@@ -317,9 +356,11 @@ fn bounds(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
             });
             error
         } else {
-            error.help(
-                "name the days that are left: `every monday, wednesday at …`; a condition leaves others out: `where not (…)`",
-            )
+            without_days(look, every, at, &error).unwrap_or_else(|| {
+                error.help(
+                    "name the days that are left: `every monday, wednesday at …`; a condition leaves others out: `where not (…)`",
+                )
+            })
         });
     }
     None

@@ -146,6 +146,17 @@ fn state(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
             let span = span.to(look.span(last));
             return Some(instead(span, span, becomes, "becomes").help(format!("write `{name} becomes {}`", look.word(last + 1))));
         }
+        let ends = look.word(at + 1).is_empty() || is_reserved(look.word(at + 1)) || look.begins_line(at + 1);
+        if ends && matches!(word, "changes" | "changed") {
+            return Some(
+                SyntaxError::new("E108", span, "a flow starts when a state becomes something")
+                    .label("becomes what?")
+                    .help(format!(
+                        "write `{name} becomes open`, with `or` between several; of a number `{name} rises above 20`, or `drops below`. \
+                         An event has a name of its own: `flowc docs` shows those of each service"
+                    )),
+            );
+        }
     }
     if word == "from" && look.word(at + 2) == "to" {
         let to = look.word(at + 3);

@@ -71,7 +71,15 @@ impl Story {
         }
         self.made_once(&told, &asked)?;
         self.old_is_not_acted_on(&told, &asked)?;
-        order_is_kept(&told, &asked, &self.touched, self.jumps)
+        order_is_kept(&told, &asked, &self.touched, self.jumps, &|one, other| self.came_together(one, other))
+    }
+
+    /// Tells whether the second of two came before the first was answered: through the inbox the one may overtake the other
+    /// on their way in.
+    fn came_together(&self, one: &Told, other: &Told) -> bool {
+        let sent = |run: &Told| self.events.get(&run.head.event_id);
+        let (Some(one), Some(other)) = (sent(one), sent(other)) else { return false };
+        self.has_inbox() && one.answered_at.is_none_or(|answered| other.offered_at.is_none_or(|offered| offered <= answered))
     }
 
     /// R3: the heads, the API and the journals say the same.
@@ -514,7 +522,13 @@ fn alone(runs: &[&&Told], per_name: bool, touched: &BTreeSet<String>) -> Result<
 }
 
 /// R9: one at a time, in the order of arrival.
-fn order_is_kept(told: &[Told], asked: &[Asked], touched: &BTreeSet<String>, jumps: bool) -> Result<(), Wrong> {
+fn order_is_kept(
+    told: &[Told],
+    asked: &[Asked],
+    touched: &BTreeSet<String>,
+    jumps: bool,
+    together: &dyn Fn(&Told, &Told) -> bool,
+) -> Result<(), Wrong> {
     let mut by_turn: BTreeMap<(&str, &str), Vec<&Told>> = BTreeMap::new();
     for run in told {
         let limits = &run.flow.limits;
@@ -530,19 +544,17 @@ fn order_is_kept(told: &[Told], asked: &[Asked], touched: &BTreeSet<String>, jum
         by_turn.entry((run.head.flow.as_str(), key)).or_default().push(run);
     }
     for runs in by_turn.into_values() {
-        let mut last: Option<(usize, &str)> = None;
+        let mut ends: Vec<(usize, &Told)> = Vec::new();
         for run in &runs {
             let mut places = asked.iter().enumerate().filter(|(_, one)| one.run == run.id()).map(|(place, _)| place);
             let Some(first) = places.next() else { continue };
-            if let Some((before, other)) = last
-                && first < before
-            {
-                return wrong(format!("{} was performed before {other} had ended, which came first", run.id()));
+            if let Some((_, other)) = ends.iter().find(|(end, other)| first < *end && !together(other, run)) {
+                return wrong(format!("{} was performed before {} had ended, which came first", run.id(), other.id()));
             }
-            last = Some((places.next_back().unwrap_or(first), run.id()));
+            ends.push((places.next_back().unwrap_or(first), run));
         }
         // By the clock too, where it only went forth.
-        for pair in runs.windows(2).filter(|_| !jumps) {
+        for pair in runs.windows(2).filter(|pair| !jumps && !together(pair[0], pair[1])) {
             let began = pair[1].began();
             let ended = pair[0].run.ended_at;
             let overlap = began.zip(ended).is_some_and(|(began, ended)| ended > began);

@@ -5,8 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
 use flow_runtime::store::Pace;
+use flow_runtime::world::{BoxFuture, Clock};
+use jiff::SignedDuration;
 
+use super::clock::SimClock;
 use super::dice::Dice;
+use crate::disk::SimDisk;
 
 /// Where the power can go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +34,13 @@ pub(super) struct Power {
     /// How eagerly others go first before a commit.
     dawdles: u64,
     commits: AtomicU64,
+    clock: Arc<SimClock>,
+    /// The disk, where the story has one.
+    disk: Mutex<Option<SimDisk>>,
 }
 
 impl Power {
-    pub(super) fn new(seed: u64) -> Arc<Self> {
+    pub(super) fn new(seed: u64, clock: &Arc<SimClock>) -> Arc<Self> {
         let mut dice = Dice::new(seed, 2);
         let dawdles = *dice.pick(&[0, 0, 2, 6]);
         Arc::new(Self {
@@ -45,7 +52,41 @@ impl Power {
             dice: Mutex::new(dice),
             dawdles,
             commits: AtomicU64::new(0),
+            clock: Arc::clone(clock),
+            disk: Mutex::default(),
         })
+    }
+
+    /// Without power nothing more gets onto this disk; and where it goes at an operation of the disk, that is known here.
+    pub(super) fn feeds(self: &Arc<Self>, disk: &SimDisk) {
+        let power = Arc::downgrade(self);
+        disk.when_off(move || {
+            if let Some(power) = power.upgrade() {
+                power.is_noticed();
+            }
+        });
+        *self.disk.lock().unwrap() = Some(disk.clone());
+    }
+
+    /// The process has ended: nobody is to be woken any more. Who would be holds the runtime, and that holds this.
+    pub(super) fn forgets_process(&self) {
+        *self.watcher.lock().unwrap() = None;
+        *self.idler.lock().unwrap() = None;
+    }
+
+    /// It goes now.
+    pub(super) fn goes(&self) {
+        if let Some(disk) = &*self.disk.lock().unwrap() {
+            disk.off_after(0);
+        }
+        self.is_noticed();
+    }
+
+    fn is_noticed(&self) {
+        self.gone.store(true, Ordering::SeqCst);
+        if let Some(waker) = self.watcher.lock().unwrap().take() {
+            waker.wake();
+        }
     }
 
     /// It goes when this has happened so often.
@@ -80,10 +121,8 @@ impl Power {
             _ => return false,
         }
         *armed = None;
-        self.gone.store(true, Ordering::SeqCst);
-        if let Some(waker) = self.watcher.lock().unwrap().take() {
-            waker.wake();
-        }
+        drop(armed);
+        self.goes();
         true
     }
 
@@ -136,5 +175,10 @@ impl Pace for Power {
 
     fn committed(&self) {
         self.passes(Point::Commit);
+    }
+
+    fn rest(&self) -> BoxFuture<'static, ()> {
+        let clock = Arc::clone(&self.clock);
+        Box::pin(async move { clock.sleep_until(clock.now() + SignedDuration::from_secs(1)).await })
     }
 }

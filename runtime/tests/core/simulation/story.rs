@@ -1,6 +1,7 @@
 //! A story: what happens to a daemon, its senders and its services, from one life of the process to the next.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use super::flows::{Edited, NAMES, make_up};
 use super::power::{Point, Power};
 use super::services::Services;
 use super::trace::Trace;
+use crate::disk::{SimDisk, Unsynced};
 use crate::fixture::{at, connection, path};
 
 /// What is wrong, for people.
@@ -42,6 +44,9 @@ pub(super) struct Sent {
     incoming: Incoming,
     /// The configs under which it was offered until it was answered with 200, and that of the answer.
     pub(super) offered_under: Vec<usize>,
+    /// In which delivery it was offered first, and in which answered.
+    pub(super) offered_at: Option<u64>,
+    pub(super) answered_at: Option<u64>,
     /// In which process it was answered.
     pub(super) taken_by: Option<u32>,
 }
@@ -58,7 +63,20 @@ struct Delivery {
 enum Kept {
     Memory(Arc<MemoryStore>),
     Redb(tempfile::TempDir),
+    /// With the inbox in front, and a power cut takes what was not synced.
+    Disk(SimDisk),
 }
+
+/// Over what a story is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    Memory,
+    Folder,
+    Disk,
+}
+
+/// So long is a segment of the inbox: a few events fill it.
+const SEGMENT: u64 = 12 * 1024;
 
 /// How a life of the process ends.
 pub(super) enum End {
@@ -90,6 +108,8 @@ pub(super) struct Story {
     faults: Option<Faults>,
     outbox: Vec<Delivery>,
     deliveries: u32,
+    /// How often what was due was delivered.
+    flushes: u64,
     pub(super) events: BTreeMap<String, Sent>,
     actions: u64,
     options: EngineOptions,
@@ -106,22 +126,26 @@ pub(super) struct Story {
 }
 
 impl Story {
-    pub(super) fn new(seed: u64, traced: bool, on_disk: bool) -> Self {
+    pub(super) fn new(seed: u64, traced: bool, over: Over) -> Self {
         let mut dice = Dice::new(seed, 1);
         let jumps = dice.percent(15);
         let clock = Arc::new(SimClock::new(at("2026-11-22T12:00:00Z"), jumps));
-        let power = Power::new(seed);
+        let power = Power::new(seed, &clock);
         let trace = Trace::new(&clock, traced);
         let services = Services::new(seed, &clock, &power, &trace);
         let flows = make_up(&mut dice);
-        let kept = if on_disk {
-            Kept::Redb(tempfile::tempdir().unwrap())
-        } else {
-            Kept::Memory(Arc::new(MemoryStore::in_turns(Arc::clone(&power) as _)))
+        let kept = match over {
+            Over::Folder => Kept::Redb(tempfile::tempdir().unwrap()),
+            Over::Memory => Kept::Memory(Arc::new(MemoryStore::in_turns(Arc::clone(&power) as _))),
+            Over::Disk => {
+                let disk = SimDisk::default();
+                power.feeds(&disk);
+                Kept::Disk(disk)
+            }
         };
         let faults = match &kept {
             Kept::Memory(store) => Some(store.faults()),
-            Kept::Redb(_) => None,
+            Kept::Redb(_) | Kept::Disk(_) => None,
         };
         let options = EngineOptions {
             concurrency: usize::try_from(*dice.pick(&[1, 2, 4, 64])).unwrap(),
@@ -144,6 +168,7 @@ impl Story {
             faults,
             outbox: Vec::new(),
             deliveries: 0,
+            flushes: 0,
             events: BTreeMap::new(),
             actions,
             options,
@@ -175,6 +200,7 @@ impl Story {
                 }
             });
             drop(runtime);
+            self.power.forgets_process();
             self.clock.forget_sleepers();
             match end {
                 End::Over(result) => return result,
@@ -182,8 +208,22 @@ impl Story {
                 End::Stopped => self.trace.say(|| "--- the process has ended".to_owned()),
             }
             self.power.is_back();
-            if let Kept::Memory(store) = &self.kept {
-                self.kept = Kept::Memory(Arc::new(store.reopened(Arc::clone(&self.power) as _)));
+            match &self.kept {
+                Kept::Memory(store) => {
+                    self.kept = Kept::Memory(Arc::new(store.reopened(Arc::clone(&self.power) as _)));
+                }
+                Kept::Disk(disk) => {
+                    if matches!(end, End::Crashed) {
+                        // The process alone was killed, or the machine went off.
+                        let way = if self.dice.percent(30) { Unsynced::Kept } else { Unsynced::of(self.dice.below(1 << 40)) };
+                        self.trace.say(|| format!("what was not synced is {way:?}"));
+                        let disk = disk.after_cut(way);
+                        self.power.feeds(&disk);
+                        self.kept = Kept::Disk(disk);
+                    }
+                    self.goes_at_a_write(10);
+                }
+                Kept::Redb(_) => {}
             }
             self.heal_disk();
             if !self.over {
@@ -194,7 +234,27 @@ impl Story {
         Err("the process does not stay up".to_owned())
     }
 
+    /// The power goes in so many of a hundred cases at one of the next operations of the disk, where there is one.
+    fn goes_at_a_write(&mut self, percent: u64) -> bool {
+        let Kept::Disk(disk) = &self.kept else { return false };
+        let goes = !self.over && self.dice.percent(percent);
+        if goes {
+            let operations = self.dice.within(1, 80);
+            self.trace.say(|| format!("the power will go behind {operations} more operations of the disk"));
+            disk.off_after(disk.operations() + operations);
+        }
+        goes
+    }
+
+    /// Tells whether what comes goes through an inbox.
+    pub(super) fn has_inbox(&self) -> bool {
+        matches!(self.kept, Kept::Disk(_))
+    }
+
     fn heal_disk(&self) {
+        if let Kept::Disk(disk) = &self.kept {
+            disk.heal();
+        }
         if let Some(faults) = &self.faults {
             faults.heal();
         }
@@ -205,6 +265,11 @@ impl Story {
             Kept::Memory(store) => Ok(Arc::clone(store) as _),
             Kept::Redb(folder) => {
                 let store = RedbStore::open_in_turns(folder.path(), Arc::clone(&self.power) as _);
+                Ok(Arc::new(store.map_err(|error| format!("the store cannot be opened: {error}"))?))
+            }
+            Kept::Disk(disk) => {
+                let disk = Arc::new(disk.clone());
+                let store = RedbStore::on_in_turns_with_inbox(disk, Arc::clone(&self.power) as _, SEGMENT);
                 Ok(Arc::new(store.map_err(|error| format!("the store cannot be opened: {error}"))?))
             }
         }
@@ -240,6 +305,8 @@ impl Story {
     async fn live(&mut self) -> End {
         match self.lives().await {
             Ok(end) => end,
+            // It could not do what it wanted, since there is no power.
+            Err(_) if matches!(&self.kept, Kept::Disk(disk) if disk.is_off()) => End::Crashed,
             Err(wrong) => End::Over(Err(wrong)),
         }
     }
@@ -277,6 +344,9 @@ impl Story {
         }
         self.over = true;
         self.power.stays();
+        if let Kept::Disk(disk) = &self.kept {
+            disk.off_after(u64::MAX);
+        }
         self.services.heal();
         self.heal_disk();
         self.trace.say(|| "everything works from here on".to_owned());
@@ -314,7 +384,11 @@ impl Story {
             }
             74..82 => {
                 if self.dice.percent(15) {
+                    self.power.goes();
                     return Ok(Some(End::Crashed));
+                }
+                if self.goes_at_a_write(50) {
+                    return Ok(None);
                 }
                 let point = *self.dice.pick(&[Point::Commit, Point::Commit, Point::Request, Point::Effect]);
                 let times = self.dice.within(1, 6);
@@ -343,6 +417,15 @@ impl Story {
                     faults.fail_after(commits);
                     self.pass(engine, time).await?;
                     faults.heal();
+                }
+                if let Kept::Disk(disk) = &self.kept {
+                    let disk = disk.clone();
+                    let operations = self.dice.below(30);
+                    let time = self.millis(1_000, 100_000);
+                    self.trace.say(|| format!("the disk is full behind {operations} more operations, for {time:#}"));
+                    disk.refuse(disk.operations() + operations, u64::MAX, ErrorKind::StorageFull);
+                    self.pass(engine, time).await?;
+                    disk.heal();
                 }
             }
             95..98 => {
@@ -417,7 +500,8 @@ impl Story {
             depth: 0,
             only_trigger: None,
         };
-        let sent = Sent { kind, name, fits, incoming, offered_under: Vec::new(), taken_by: None };
+        let sent =
+            Sent { kind, name, fits, incoming, offered_under: Vec::new(), offered_at: None, answered_at: None, taken_by: None };
         self.events.insert(id.clone(), sent);
         id
     }
@@ -425,6 +509,7 @@ impl Story {
     /// Delivers what is due, several at one moment.
     async fn flush(&mut self, engine: &Engine) -> Result<(), Wrong> {
         let now = self.clock.steady();
+        self.flushes += 1;
         let mut together = Vec::new();
         let config = self.config(engine);
         for delivery in self.outbox.iter_mut().filter(|delivery| delivery.not_before <= now) {
@@ -438,6 +523,7 @@ impl Story {
                 if sent.taken_by.is_none() {
                     sent.offered_under.push(config);
                 }
+                sent.offered_at.get_or_insert(self.flushes);
                 events.push(Incoming { via: delivery.via, ..sent.incoming.clone() });
             }
             together.push((delivery.number, events, cursor));
@@ -446,8 +532,9 @@ impl Story {
         let answers = join_all(together.into_iter().map(|(number, events, cursor)| async move {
             let ids: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
             (number, ids, engine.accept("svc", events, cursor).await)
-        }))
-        .await;
+        }));
+        // What is decided behind others waits with them while the disk refuses.
+        let answers = self.drive(answers).await?;
         for (number, ids, answer) in answers {
             match answer {
                 Ok(accepted) => {
@@ -465,6 +552,7 @@ impl Story {
                     for id in ids {
                         if let Some(sent) = self.events.get_mut(&id) {
                             sent.taken_by.get_or_insert(self.process);
+                            sent.answered_at.get_or_insert(self.flushes);
                         }
                     }
                 }
@@ -598,6 +686,7 @@ impl Story {
         let horizon = self.clock.now() + SignedDuration::from_hours(480);
         for _ in 0..20_000 {
             let goes_on = self.moment(engine, horizon).await?;
+            self.drive(store.caught_up()).await?.map_err(|error| error.to_string())?;
             let quiet = self.outbox.is_empty() && store.counts().map_err(|error| error.to_string())?.0 == 0;
             if quiet || !goes_on {
                 break;

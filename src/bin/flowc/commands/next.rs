@@ -1,6 +1,7 @@
 //! `flowc next`: when a schedule comes next.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use flow::output;
@@ -17,18 +18,24 @@ use crate::commands::expand::report_errors;
 use crate::{Exit, load};
 
 pub(crate) fn run(args: &Next) -> Result<Exit, ProjectError> {
-    let loaded = load::load(&args.paths.paths, load::Want::default())?;
+    // A file is as good as the name of its flow.
+    let file = Path::new(&args.flow);
+    let is_file = file.is_file();
+    let of_file = [file.to_path_buf()];
+    let paths = if is_file { &of_file[..] } else { &args.paths.paths };
+    let loaded = load::load(paths, load::Want::default())?;
     let flows: Vec<Arc<Flow>> = loaded
         .iter()
         .flat_map(|project| project.selected.iter().filter_map(|file| project.compilation.units.get(file)))
         .flat_map(|unit| unit.flows.iter().cloned())
         .collect();
-    let Some(flow) = find(&flows, &args.flow) else {
+    let found = if is_file { only_schedule(&flows) } else { find(&flows, &args.flow) };
+    let Some(flow) = found else {
         // The flow may be one that does not compile: then that is what has to be told.
         if report_errors(&loaded) {
             return Ok(Exit::Problems);
         }
-        return Ok(Exit::Usage(unknown(&flows, &args.flow)));
+        return Ok(Exit::Usage(if is_file { of_a_file(&flows, &args.flow) } else { unknown(&flows, &args.flow) }));
     };
     let Some(schedule) = schedule_of(flow) else {
         let starts: Vec<String> =
@@ -70,11 +77,34 @@ fn find<'f>(flows: &'f [Arc<Flow>], name: &str) -> Option<&'f Flow> {
     by_name.or_else(by_line).or_else(by_file).map(Arc::as_ref)
 }
 
+/// The flow of a file that has a schedule, where that is one.
+fn only_schedule(flows: &[Arc<Flow>]) -> Option<&Flow> {
+    let mut with_schedule = flows.iter().filter(|flow| schedule_of(flow).is_some());
+    with_schedule.next().filter(|_| with_schedule.next().is_none()).map(Arc::as_ref)
+}
+
+/// Why a file does not say which flow is meant.
+fn of_a_file(flows: &[Arc<Flow>], file: &str) -> String {
+    let shown = flow::terminal::printable(file);
+    let names: Vec<String> =
+        flows.iter().filter(|flow| schedule_of(flow).is_some()).take(8).map(|flow| format!("`{}`", called(flow))).collect();
+    if names.is_empty() {
+        return format!("no flow in {shown} has a schedule (`every …`)");
+    }
+    format!("several flows in {shown} have a schedule: name one of {}", names.join(", "))
+}
+
+fn called(flow: &Flow) -> String {
+    flow.name.clone().unwrap_or_else(|| format!("{}:{}", flow.file, flow.line))
+}
+
 fn unknown(flows: &[Arc<Flow>], name: &str) -> String {
-    let called = |flow: &Flow| flow.name.clone().unwrap_or_else(|| format!("{}:{}", flow.file, flow.line));
     let all: Vec<String> = flows.iter().map(|flow| called(flow)).collect();
     let with_schedule: Vec<String> = flows.iter().filter(|flow| schedule_of(flow).is_some()).map(|flow| called(flow)).collect();
     let shown = flow::terminal::printable(name);
+    if name.ends_with(".flow") && !flows.iter().any(|flow| flow.file == name) {
+        return format!("there is no file `{shown}` here, and no flow of that name");
+    }
     if let Some(found) = nearest(name, all.iter().map(String::as_str)) {
         return format!("there is no flow `{shown}`; did you mean `{found}`?");
     }

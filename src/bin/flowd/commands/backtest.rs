@@ -1,7 +1,8 @@
 //! `flowd backtest`: what an edited file would have done on the stored events.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use flow::output;
 use flow::project::MAX_FILE;
@@ -10,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use crate::Exit;
 use crate::args::Backtest;
-use crate::client::{ask_with, project_of, refused};
+use crate::client::{Answer, ask, ask_with, project_of, refused};
 use crate::commands::table::{document, instant, list, text};
 
 pub(crate) async fn run(args: &Backtest) -> Result<Exit, Exit> {
@@ -23,7 +24,7 @@ pub(crate) async fn run(args: &Backtest) -> Result<Exit, Exit> {
         "flow": args.flow,
         "examples": args.examples,
     });
-    let answer = ask_with(&args.client, "POST", "backtest", asked.to_string().into()).await?;
+    let answer = in_sight(args, ask_with(&args.client, "POST", "backtest", asked.to_string().into())).await?;
     if answer.status == 422 {
         // The reports are ours, with quoted source: their lines are kept, their control characters are not.
         let reports = answer.json.pointer("/error/message").and_then(Json::as_str).unwrap_or_default();
@@ -34,6 +35,40 @@ pub(crate) async fn run(args: &Backtest) -> Result<Exit, Exit> {
     }
     output::out(&if args.client.json { document(&answer.json) } else { page(&answer.json) });
     Ok(Exit::Well)
+}
+
+/// Says on a terminal how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// Waits for an answer, and shows whoever sits there that it comes.
+async fn in_sight(args: &Backtest, answer: impl Future<Output = Result<Answer, Exit>>) -> Result<Answer, Exit> {
+    let mut answer = std::pin::pin!(answer);
+    let mut told = false;
+    let answer = loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => break answer,
+            () = tokio::time::sleep(TELL_EVERY), if std::io::stderr().is_terminal() => {}
+        }
+        if let Ok(Answer { status: 200, json }) = ask(&args.client, "GET", "backtest/progress").await
+            && let Some(events) = json["events"].as_u64()
+        {
+            told = true;
+            line(&format!("{events} events looked at"));
+        }
+    };
+    if told {
+        line("");
+    }
+    answer
+}
+
+/// Writes over the last line of the terminal.
+fn line(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    if write!(stderr, "\r{text:<40}\r").and_then(|()| stderr.flush()).is_err() {
+        // Nobody looks any more.
+    }
 }
 
 fn read(file: &Path) -> Result<String, Exit> {
