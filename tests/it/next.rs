@@ -68,7 +68,9 @@ fn over_both_clock_changes() {
 
 #[test]
 fn for_people_and_with_mistakes() {
-    let folder = project(&[("a.flow", FLOWS)]);
+    let alone = "flow b every day at 09:00 in \"UTC\" do stop\nflow other when stripe.charge_failed do stop\n";
+    let files = [("a.flow", FLOWS), ("one/b.flow", alone), ("one/c.flow", "flow c when stripe.charge_failed do stop\n")];
+    let folder = project(&files);
     let mut text = String::new();
     for args in [
         &["next", "paris", "--from", "2026-03-28", "--count", "2"][..],
@@ -78,6 +80,10 @@ fn for_people_and_with_mistakes() {
         &["next", "pariss"],
         &["next", "unheard_of"],
         &["next", "paris", "--from", "tomorrow"],
+        &["next", "./one/b.flow", "--from", "2026-03-28", "--count", "1"],
+        &["next", "a.flow", "--count", "1"],
+        &["next", "one/c.flow", "--count", "1"],
+        &["next", "nowhere.flow", "--count", "1"],
     ] {
         let outcome = flowc(folder.path(), args);
         text.push_str(&format!("$ flowc {}\n{}{}exit {}\n\n", args.join(" "), outcome.out, outcome.err, outcome.code));
