@@ -117,6 +117,13 @@ impl Prepared {
         }
     }
 
+    /// Takes out what is written.
+    fn record(&mut self) -> NewEvent {
+        let NewEvent { event, starts, missed, death_of } = &mut self.new;
+        let (starts, missed, death_of) = (std::mem::take(starts), std::mem::take(missed), death_of.take());
+        NewEvent { event: event.clone(), starts, missed, death_of }
+    }
+
     /// Lets go of what is the store's matter: the payload hangs on the buffer that it was read into.
     fn lighten(&mut self) {
         self.new.event.payload = bytes::Bytes::new();
@@ -156,7 +163,7 @@ async fn accept(
         prepared.iter().for_each(|event| event.was_taken_in(shared, true));
         return Ok(prepared.into_iter().map(|event| Accepted { id: event.id, duplicate: true, runs: Vec::new() }).collect());
     }
-    let batch = batch_of(&prepared, connection, cursor.clone(), book)?;
+    let batch = batch_of(&mut prepared, connection, cursor.clone(), book)?;
     let ids: Vec<String> = prepared.iter().map(|event| event.id.clone()).collect();
     let after = follow(shared, connection, prepared, cursor);
     Ok(match shared.store.take_in(batch, hold, after).await? {
@@ -216,9 +223,9 @@ impl Drop for Arriving {
     }
 }
 
-/// Returns what is written for events.
+/// Returns what is written for events. What they start goes with it: the jobs have what is needed of that afterwards.
 pub(super) fn batch_of(
-    prepared: &[Prepared],
+    prepared: &mut [Prepared],
     connection: &str,
     cursor: Option<(String, Cursor)>,
     mut book: Vec<BookChange>,
@@ -229,8 +236,8 @@ pub(super) fn batch_of(
         }
     }
     Ok(AcceptBatch {
-        events: prepared.iter().map(|event| event.new.clone()).collect(),
         plans: plans_of(prepared),
+        events: prepared.iter_mut().map(Prepared::record).collect(),
         cursor: cursor.map(|(source, cursor)| (connection.to_owned(), source, cursor)),
         book,
         meters: Vec::new(),

@@ -227,8 +227,8 @@ pub(crate) async fn update(
     let received_at = shared.world.clock.now();
     let prepared: Result<Vec<Prepared>, AcceptError> =
         events.into_iter().map(|event| prepare(shared, &current, FLOW, event, received_at)).collect();
-    let prepared = prepared.map_err(|error| StoreError::Io(error.to_string()))?;
-    let batch = AcceptBatch { meters, ..batch_of(&prepared, FLOW, None, touched.clone())? };
+    let mut prepared = prepared.map_err(|error| StoreError::Io(error.to_string()))?;
+    let batch = AcceptBatch { meters, ..batch_of(&mut prepared, FLOW, None, touched.clone())? };
     let accepted = shared.store.update_and_accept(vec![update], batch).await?;
     causes::noted(shared, &touched);
     settle(shared, prepared, accepted);

@@ -4,9 +4,9 @@ use std::io;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use redb::{BackendError, Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use redb::{BackendError, Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
 use super::backend::{Backend, Each, Read, Write};
 use super::disk::{Disk, Folder, OpenFile, failed};
@@ -84,8 +84,9 @@ impl RedbStore {
     }
 }
 
-/// What redb may keep in memory. Its own default is a gibibyte, which an automation daemon has no right to.
-const CACHE: usize = 16 * 1024 * 1024;
+/// What redb may keep in memory. Its own default is a gibibyte, which an automation daemon has no right to. The system keeps
+/// the file's pages as well, where it has room.
+const CACHE: usize = 6 * 1024 * 1024;
 
 fn builder() -> redb::Builder {
     let mut builder = Database::builder();
@@ -171,6 +172,8 @@ fn open(disk: &dyn Disk, length: &Arc<AtomicU64>) -> Result<Database, StoreError
 }
 
 struct Redb {
+    /// Before the database: it is given back first.
+    latest: Latest,
     /// `None` after a failure of the disk, until it can be opened again: redb refuses all work after one.
     database: RwLock<Option<Database>>,
     disk: Arc<dyn Disk>,
@@ -185,7 +188,7 @@ impl Redb {
         let length = Arc::default();
         let database = open(&*disk, &length)?;
         disk.watch(FILE).map_err(failed)?;
-        let redb = Self { database: RwLock::new(Some(database)), disk, length };
+        let redb = Self { latest: Latest::default(), database: RwLock::new(Some(database)), disk, length };
         let mut found = None;
         redb.read(&mut |from| {
             found = from.get(&tables::meta("version"))?;
@@ -208,7 +211,9 @@ impl Redb {
     /// Closes the database where it will not work any more.
     fn close_if_broken(&self, error: &StoreError) {
         if matches!(error, StoreError::Io(_)) {
-            *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+            let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+            self.latest.forget();
+            *database = None;
         }
     }
 
@@ -243,15 +248,13 @@ impl Backend for Redb {
     }
 
     fn read(&self, work: &mut dyn FnMut(&dyn Read) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        self.with(|database| {
-            let transaction = database.begin_read().map_err(|error| storage(error.into()))?;
-            let table = transaction.open_table(TABLE).map_err(|error| storage(error.into()))?;
-            work(&Reading(&table))
-        })
+        self.with(|database| work(&Reading(&self.latest.of(database)?.table)))
     }
 
     fn write(&self, work: &mut dyn FnMut(&mut dyn Write) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        self.with(|database| {
+        let written = self.with(|database| {
+            // As long as it is held, what a transaction frees is not used again.
+            self.latest.forget();
             let mut transaction = database.begin_write().map_err(|error| storage(error.into()))?;
             transaction.set_durability(Durability::Immediate).map_err(|error| storage(error.into()))?;
             transaction.set_quick_repair(self.length.load(Ordering::Relaxed) >= LARGE);
@@ -260,7 +263,59 @@ impl Backend for Redb {
                 work(&mut Writing(table))?;
             }
             transaction.commit().map_err(|error| storage(error.into()))
-        })
+        });
+        // Whatever came of it: from here on it is read anew.
+        self.latest.is_past();
+        written
+    }
+}
+
+/// The state of the last commit, opened to be read: each webhook asks whether its event is known, and to open the state takes
+/// longer than to ask it.
+#[derive(Default)]
+struct Latest {
+    /// How many transactions have ended.
+    ended: AtomicU64,
+    snapshot: Mutex<Option<Arc<Snapshot>>>,
+}
+
+struct Snapshot {
+    /// As many had ended before it was opened, so that it has what they wrote.
+    ended: u64,
+    table: ReadOnlyTable<&'static [u8], &'static [u8]>,
+}
+
+impl Latest {
+    fn of(&self, database: &Database) -> Result<Arc<Snapshot>, StoreError> {
+        let ended = self.ended.load(Ordering::SeqCst);
+        let known = self.snapshot().clone().filter(|snapshot| snapshot.ended == ended);
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let transaction = database.begin_read().map_err(|error| storage(error.into()))?;
+        let table = transaction.open_table(TABLE).map_err(|error| storage(error.into()))?;
+        let opened = Arc::new(Snapshot { ended, table });
+        let mut snapshot = self.snapshot();
+        // One that was opened before a transaction that has ended meanwhile is not kept.
+        if self.ended.load(Ordering::SeqCst) == ended {
+            *snapshot = Some(Arc::clone(&opened));
+        }
+        Ok(opened)
+    }
+
+    fn forget(&self) {
+        drop(self.snapshot().take());
+    }
+
+    /// A transaction has ended.
+    fn is_past(&self) {
+        let mut snapshot = self.snapshot();
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        drop(snapshot.take());
+    }
+
+    fn snapshot(&self) -> MutexGuard<'_, Option<Arc<Snapshot>>> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
