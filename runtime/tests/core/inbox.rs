@@ -15,7 +15,7 @@ use flow_runtime::store::{
     AcceptBatch, AcceptedEvent, Admission, After, Disk, OpenFile, RedbStore, RunHead, RunUpdate, Store, StoreError, TakenIn,
 };
 use flow_runtime::world::BoxFuture;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use crate::disk::{SimDisk, Unsynced};
 use crate::fixture::{at, flow, op};
@@ -247,7 +247,10 @@ async fn what_is_left_in_the_inbox_is_decided_at_the_next_start_as_it_would_have
     // Nothing gets into the database any more, and the inbox does not know that yet.
     store.accept(batch(100)).await.unwrap();
     machine.fill(DATABASE, true);
-    let taken = join_all((1..=3).map(|number| take_in(&store, limited(number), &decided))).await;
+    // All three are on their way before one of them is durable.
+    machine.shut(true);
+    let all = join_all((1..=3).map(|number| take_in(&store, limited(number), &decided)));
+    let (taken, ()) = join(all, async { machine.shut(false) }).await;
     assert!(taken.iter().all(|taken| *taken == Ok(TakenIn::Durable)), "{taken:?}");
     assert!(decided.lock().unwrap().is_empty());
     // The process ends without having sorted them in.
