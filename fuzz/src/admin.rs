@@ -1,5 +1,7 @@
 //! Requests at the admin API: with the token and without it.
 
+use flow_runtime::store::RunQuery;
+
 use super::daemon::{self, Daemon, Reply, TOKEN};
 use super::draw::Draw;
 
@@ -58,11 +60,23 @@ pub fn admin(bytes: &[u8]) {
             }
             _ => {
                 let request = put_together(daemon, &mut draw, true);
+                let before = state(daemon);
                 daemon.to_admin(&request, true).iter().for_each(Reply::sensible);
+                if request.starts_with(b"GET ") || request.starts_with(b"HEAD ") {
+                    assert_eq!(before, state(daemon), "who asks changes nothing");
+                }
             }
         }
         assert_eq!(daemon.service.engine().stats().panics, 0);
     });
+}
+
+/// What a request could change: the runs, how far they are, and which flows are paused.
+fn state(daemon: &Daemon) -> (u64, Vec<String>, Vec<bool>) {
+    let engine = daemon.service.engine();
+    let runs = engine.runs(&RunQuery { limit: 50, ..RunQuery::default() }).expect("runs");
+    let paused = ["big", "urgent", "told", "sealed", "knocked"].iter().map(|flow| engine.paused_since(flow).is_some());
+    (engine.stats().events, runs.iter().map(|run| format!("{} {:?}", run.id, run.status)).collect(), paused.collect())
 }
 
 /// A request of pieces; the rest of a path, a query and a body out of the bytes.

@@ -3,7 +3,7 @@
 //! It is begun anew after [`LIFE`] inputs, so that what is kept of them stays bounded and a finding needs few of them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -23,6 +23,8 @@ use tokio::net::TcpStream;
 pub(crate) const STRIPE: &str = "whsec_0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 /// What the others are signed with: base64 behind a prefix, as Standard Webhooks have it.
 pub(crate) const STANDARD: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+/// The token of those that repeat one, and what a seal is made with.
+pub(crate) const KEY: &str = "key_9081726354aabbcc";
 /// The token of the admin API.
 pub(crate) const TOKEN: &str = "token_5f3c9d0e7b1a4628";
 /// The instant at which everything happens.
@@ -48,8 +50,16 @@ connector bell "Bell" {
     n: int? }
   source hook { webhook verify standard_webhooks(secret: signing) type "type" id "id" at "data.at" iso object "data" }
   source told { webhook verify token(header: "X-Bell-Token", secret: token) type "type" id "id" object "data" }
+  source seal {
+    webhook verify hmac_sha256(header: "X-Seal", secret: token, encoding: "base64", prefix: "v0=", timestamp: "X-Seal-At",
+      signed: "v0:{timestamp}:{body}")
+    type "type"
+    id "id"
+    object "data"
+  }
   trigger rang: Ring from hook "rang"
   trigger told: Ring from told "told"
+  trigger sealed: Ring from seal "sealed"
   action note(text: text @accepts_personal) { POST "/notes" json { text } effect set }
 }
 "#;
@@ -67,6 +77,17 @@ flow urgent
   one at a time per id
   do bell.note(text: "{id} {who else "nobody"} {price else "free"} {at else now} {lower(join(tags, ", "))}")
 
+flow sealed
+  when bell.sealed
+  where who is missing
+  at most 2 per id per hour
+  do bell.note(text: "{id} {count(tags)}")
+
+flow knocked
+  when door.knocked
+  where path is present
+  do bell.note(text: "{path} {id}")
+
 flow told
   when bell.told
   once per id
@@ -74,6 +95,22 @@ flow told
     wait 1 hour
     bell.note(text: "{id}")
   }
+"#;
+
+/// A door at which anything may knock that has the token.
+const DOOR: &str = r#"
+connector door "Door" {
+  secret token
+  base "https://door.example"
+  record Knock { id: text @key
+    at: datetime iso
+    path: text?
+    headers: map<text>
+    query: json
+    body: json }
+  source any { webhook whole verify token(header: "X-Door-Token", secret: token) id "id" at "at" iso }
+  trigger knocked: Knock from any
+}
 "#;
 
 static DAEMON: Mutex<Option<Daemon>> = Mutex::new(None);
@@ -129,19 +166,27 @@ impl Transport for Agrees {
     }
 }
 
+/// What the daemons run, compiled once.
+static LIVE: LazyLock<Live> = LazyLock::new(compiled);
+
 fn live() -> Live {
+    Live { flows: LIVE.flows.clone(), connections: LIVE.connections.clone(), broken: Vec::new() }
+}
+
+fn compiled() -> Live {
     let mut compiler = flow_compiler::compile::Compiler::new(flow_compiler::settings::Settings::default());
     compiler.set("bell.flow", CONNECTOR);
+    compiler.set("door.flow", DOOR);
     compiler.set("main.flow", FLOWS);
     let compilation = compiler.compile();
     let wrong: Vec<_> = compilation.errors().collect();
     assert!(wrong.is_empty(), "{wrong:?}");
     let flows: Vec<_> = compilation.units.values().flat_map(|unit| unit.flows.iter().cloned()).collect();
-    assert_eq!(flows.len(), 3);
+    assert_eq!(flows.len(), 5);
     let secret = |name: &str| match name {
         "webhook_secret" => STRIPE,
         "signing" => STANDARD,
-        _ => "key_9081726354aabbcc",
+        _ => KEY,
     };
     let connections = compilation.connections.into_iter().map(|(name, plan)| {
         let secrets: BTreeMap<_, _> =
@@ -200,7 +245,7 @@ impl Daemon {
             requests.push(signed("bell/hook", &by_standard(&format!("msg_{named}{at}"), ring.as_bytes()), ring.as_bytes()));
         }
         let told = format!(r#"{{"type":"told","id":"t_{named}","data":{{"id":"{named}","kind":"calm","tags":[]}}}}"#);
-        requests.push(signed("bell/told", "X-Bell-Token: key_9081726354aabbcc", told.as_bytes()));
+        requests.push(signed("bell/told", &format!("X-Bell-Token: {KEY}"), told.as_bytes()));
         requests.iter().flat_map(|request| self.to_server(request, true)).map(|reply| reply.status).collect()
     }
 
@@ -286,6 +331,12 @@ pub(crate) fn by_standard(id: &str, body: &[u8]) -> String {
     format!("Webhook-Id: {id}\r\nWebhook-Timestamp: {NOW}\r\nWebhook-Signature: v1,{mac}")
 }
 
+/// The headers of a seal.
+pub(crate) fn by_seal(body: &[u8]) -> String {
+    let mac = mac(KEY.as_bytes(), &[b"v0:", NOW.to_string().as_bytes(), b":", body]);
+    format!("X-Seal-At: {NOW}\r\nX-Seal: v0={}", base64::engine::general_purpose::STANDARD.encode(mac))
+}
+
 fn mac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
     parts.iter().for_each(|part| mac.update(part));
@@ -314,7 +365,7 @@ impl Reply {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// Panics where it is an internal error, or a refusal that does not say why.
+    /// Panics where it is an internal error, or a refusal that does not say why. The answer to a HEAD has no body to say it in.
     pub(crate) fn sensible(&self) {
         assert!(self.status < 500 || matches!(self.status, 501 | 503 | 505), "{self:?}");
         if self.status >= 400 && !self.body.is_empty() {
