@@ -85,22 +85,38 @@ impl Domain {
 
     /// Returns the set of these values; `None` where one is of a kind that is not looked into.
     pub(super) fn one_of<'v>(values: impl IntoIterator<Item = &'v Value>) -> Option<Self> {
+        Self::of_points(&values.into_iter().collect::<Vec<_>>())
+    }
+
+    /// By halves, since joining takes as long as both sides are: a list can have tens of thousands of members.
+    fn of_points(values: &[&Value]) -> Option<Self> {
         let mut domain = Self { missing: false, rest: false, sets: Vec::new() };
-        for value in values {
-            domain.add(Set::point(value)?);
+        match values {
+            [] => {}
+            [value] => domain.sets.push(Set::point(value)?),
+            _ => {
+                let (first, second) = values.split_at(values.len() / 2);
+                domain = Self::of_points(first)?;
+                Self::of_points(second)?.sets.into_iter().for_each(|set| domain.add(set));
+            }
         }
         Some(domain)
     }
 
     /// Returns the set of all values but these; values of a kind that is not looked into are in it.
     pub(super) fn all_but<'v>(values: impl IntoIterator<Item = &'v Value>) -> Self {
-        let mut domain = Self::all();
-        for value in values {
-            if let Some(set) = Set::all_but(value) {
-                domain = domain.and(&Self::of_or_other_kinds(set));
+        Self::without(&values.into_iter().collect::<Vec<_>>())
+    }
+
+    fn without(values: &[&Value]) -> Self {
+        match values {
+            [] => Self::all(),
+            [value] => Set::all_but(value).map_or_else(Self::all, Self::of_or_other_kinds),
+            _ => {
+                let (first, second) = values.split_at(values.len() / 2);
+                Self::without(first).and(&Self::without(second))
             }
         }
-        domain
     }
 
     fn add(&mut self, set: Set) {
@@ -384,4 +400,24 @@ pub(super) fn position(value: &Value) -> Option<Decimal> {
         Value::Duration(duration) => Decimal::from(duration.approximate_millis()),
         Value::Missing | Value::Bool(_) | Value::Text(_) | Value::List(_) | Value::Record(_) => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_values_each_is_in_the_set_and_none_in_what_is_left() {
+        let mixed: Vec<Value> = (0..1000)
+            .map(|at| if at % 3 == 0 { Value::Number(Decimal::from(at)) } else { Value::text(format!("v{at}")) })
+            .collect();
+        let (set, rest) = (Domain::one_of(&mixed).unwrap(), Domain::all_but(&mixed));
+        for value in &mixed {
+            assert_eq!((set.contains(value), rest.contains(value)), (Some(true), Some(false)), "{value:?}");
+        }
+        for other in [Value::Number(Decimal::from(1)), Value::text("v0"), Value::Bool(true), Value::Missing] {
+            assert_eq!((set.contains(&other), rest.contains(&other)), (Some(false), Some(true)), "{other:?}");
+        }
+        assert!(set.and(&rest).is_empty());
+    }
 }

@@ -53,12 +53,17 @@ impl Ranges {
     /// Returns what is in both.
     pub(super) fn and(&self, other: &Self) -> Self {
         let mut found = Vec::new();
-        for a in &self.0 {
-            for b in &other.0 {
-                let both = Range { low: higher(a.low, b.low), high: lower(a.high, b.high) };
-                if !both.is_empty() {
-                    found.push(both);
-                }
+        let (mut mine, mut others) = (self.0.iter().peekable(), other.0.iter().peekable());
+        while let (Some(a), Some(b)) = (mine.peek(), others.peek()) {
+            let both = Range { low: higher(a.low, b.low), high: lower(a.high, b.high) };
+            // What ends first has nothing in common with what comes later there.
+            if both.high == a.high {
+                mine.next();
+            } else {
+                others.next();
+            }
+            if !both.is_empty() {
+                found.push(both);
             }
         }
         Self(found)
@@ -98,7 +103,9 @@ impl Ranges {
 
     /// Tells whether a number is in it.
     pub(super) fn contains(&self, number: Decimal) -> bool {
-        self.0.iter().any(|range| range.contains(number))
+        let begun = self.0.partition_point(|range| range.low.is_none_or(|(low, _)| low <= number));
+        // Two can begin at one number: the number itself, and what is above it.
+        self.0.iter().take(begun).skip(begun.saturating_sub(2)).any(|range| range.contains(number))
     }
 
     /// Tells whether there is nothing in it; with `whole`, no whole number.
@@ -198,6 +205,30 @@ mod tests {
         for (text, inside) in [("0.9", false), ("1", true), ("1.9", true), ("2", false), ("7", true), ("8", false)] {
             assert_eq!(set.contains(number(text)), inside, "{text}");
             assert_eq!(set.complement().contains(number(text)), !inside, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_two_sets_is_what_each_has() {
+        let points = |numbers: &[&str]| numbers.iter().fold(Ranges::none(), |set, text| set.beside(Ranges::point(number(text))));
+        let above = Ranges::ordered(flow_plan::Order::Greater, number("2"));
+        let sets = [
+            Ranges::all(),
+            Ranges::none(),
+            points(&["1", "2", "5"]),
+            points(&["1", "2", "5"]).complement(),
+            points(&["2"]).beside(above.clone()),
+            above.complement(),
+            above,
+            Ranges::between(Some((number("1"), false)), Some((number("5"), false))).beside(points(&["5", "7"])),
+        ];
+        for a in &sets {
+            for b in &sets {
+                for text in ["0", "1", "1.5", "2", "3", "5", "6", "7", "8"] {
+                    let number = number(text);
+                    assert_eq!(a.and(b).contains(number), a.contains(number) && b.contains(number), "{text} in {a:?} and {b:?}");
+                }
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! What a flow is to the others: what starts it, what it surely does, what that causes, and what bounds it.
 
 use std::cell::Cell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -97,7 +99,7 @@ pub(crate) fn summary(flow: &plan::Flow, node: &syntax::Flow, source: &str) -> S
         starts.push(Start { event: format!("{}.{}", trigger.connection, trigger.name), when });
     }
     let is_one_call = matches!(node.body.steps.as_slice(), [only] if matches!(only.kind, StepKind::Call(_)));
-    let places = (!is_one_call).then(|| Places::of(flow));
+    let places = (!is_one_call).then(|| Places::of(flow, &node.body));
     let mut walk = Walk { flow, node, reader, places, acts: Vec::new(), context: Vec::new() };
     let end = flow.program.instrs.len();
     walk.range(0, end, At { when: Dnf::always(), in_branch: false, after_wait: false });
@@ -360,36 +362,44 @@ impl Walk<'_> {
 /// Calls that the compiler fills in take a number too, so that the number of a step does not say which step of the text it
 /// is; but the calls of one action come in the order of the text.
 struct Places<'f> {
-    /// The steps that perform actions, in order, each once.
-    steps: Vec<Written<'f>>,
+    /// Of the steps that perform actions, how many of the same action come before.
+    numbers: HashMap<Written<'f>, usize>,
+    /// The calls in the text, by connection and action.
+    calls: HashMap<(&'f str, &'f str), Vec<Span>>,
 }
 
 impl<'f> Places<'f> {
-    fn of(flow: &'f plan::Flow) -> Self {
-        let mut steps: Vec<Written<'f>> = Vec::with_capacity(flow.program.instrs.len());
+    fn of(flow: &'f plan::Flow, body: &'f Block) -> Self {
+        let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
+        let mut numbers = HashMap::new();
         for instr in &flow.program.instrs {
             let Instr::Call(call) = instr else { continue };
             let written = Written::of(call);
-            if !written.step.contains("on_error") && !steps.contains(&written) {
-                steps.push(written);
+            if written.step.contains("on_error") {
+                continue;
+            }
+            if let Entry::Vacant(new) = numbers.entry(written) {
+                let before = counts.entry((written.connection, written.action)).or_default();
+                new.insert(*before);
+                *before += 1;
             }
         }
-        Self { steps }
+        let mut calls = HashMap::new();
+        in_block(body, &mut calls);
+        Self { numbers, calls }
     }
 
     /// Returns where a call stands; the whole block where it was filled in.
     fn span(&self, call: &plan::Call, body: &Block) -> Span {
         let written = Written::of(call);
-        let mut same = self.steps.iter().filter(|known| known.same_action(&written));
-        let Some(number) = same.position(|known| known.step == written.step) else { return body.span };
-        let mut found = Vec::new();
-        in_block(body, &written, &mut found);
-        found.get(number).copied().unwrap_or(body.span)
+        let number = self.numbers.get(&written);
+        let found = number.and_then(|number| self.calls.get(&(written.connection, written.action))?.get(*number));
+        found.copied().unwrap_or(body.span)
     }
 }
 
 /// The step of a call, and how the flow writes it: a request of a composite action stands there under the action's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Written<'f> {
     step: &'f str,
     connection: &'f str,
@@ -400,10 +410,6 @@ impl<'f> Written<'f> {
     fn of(call: &'f plan::Call) -> Self {
         let (step, action) = step_and_action(call);
         Self { step, connection: &call.connection, action }
-    }
-
-    fn same_action(&self, other: &Written<'_>) -> bool {
-        self.action == other.action && self.connection == other.connection
     }
 }
 
@@ -424,23 +430,22 @@ fn step_and_action(call: &plan::Call) -> (&str, &str) {
     (&call.path, call.name.rsplit('.').next().unwrap_or_default())
 }
 
-/// The calls of this name in a block, in the order of the text. Those of error handlers are not among them.
-fn in_block(block: &Block, name: &Written<'_>, into: &mut Vec<Span>) {
-    block.steps.iter().for_each(|step| in_step(step, name, into));
+/// The calls in a block, in the order of the text. Those of error handlers are not among them.
+fn in_block<'f>(block: &'f Block, into: &mut HashMap<(&'f str, &'f str), Vec<Span>>) {
+    block.steps.iter().for_each(|step| in_step(step, into));
 }
 
-fn in_step(step: &Step, name: &Written<'_>, into: &mut Vec<Span>) {
+fn in_step<'f>(step: &'f Step, into: &mut HashMap<(&'f str, &'f str), Vec<Span>>) {
     match &step.kind {
         StepKind::Call(node) => {
-            let path = node.call.path.iter().map(|part| part.text.as_str());
-            if path.eq([name.connection, name.action]) {
-                into.push(node.call.span);
+            if let [connection, action] = node.call.path.as_slice() {
+                into.entry((connection.text.as_str(), action.text.as_str())).or_default().push(node.call.span);
             }
         }
-        StepKind::If(node) => in_if(node, name, into),
-        StepKind::Match { arms, .. } => arms.iter().for_each(|arm| in_block(&arm.body, name, into)),
-        StepKind::For { body, .. } => in_block(body, name, into),
-        StepKind::WaitFor { otherwise, .. } => otherwise.iter().for_each(|block| in_block(block, name, into)),
+        StepKind::If(node) => in_if(node, into),
+        StepKind::Match { arms, .. } => arms.iter().for_each(|arm| in_block(&arm.body, into)),
+        StepKind::For { body, .. } => in_block(body, into),
+        StepKind::WaitFor { otherwise, .. } => otherwise.iter().for_each(|block| in_block(block, into)),
         StepKind::Let { .. }
         | StepKind::Stop(_)
         | StepKind::Return(_)
@@ -451,11 +456,11 @@ fn in_step(step: &Step, name: &Written<'_>, into: &mut Vec<Span>) {
     }
 }
 
-fn in_if(node: &IfStep, name: &Written<'_>, into: &mut Vec<Span>) {
-    in_block(&node.then, name, into);
+fn in_if<'f>(node: &'f IfStep, into: &mut HashMap<(&'f str, &'f str), Vec<Span>>) {
+    in_block(&node.then, into);
     match &node.otherwise {
-        Some(ElseBranch::Block(block)) => in_block(block, name, into),
-        Some(ElseBranch::If(step)) => in_step(step, name, into),
+        Some(ElseBranch::Block(block)) => in_block(block, into),
+        Some(ElseBranch::If(step)) => in_step(step, into),
         None => {}
     }
 }

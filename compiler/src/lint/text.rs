@@ -86,9 +86,8 @@ impl Texts {
 
     /// Tells whether a text is in it; `None` where that takes a regular expression.
     pub(super) fn contains(&self, text: &str) -> Option<bool> {
-        if self.only.as_ref().is_some_and(|only| !only.iter().any(|known| **known == *text))
-            || self.not.iter().any(|known| **known == *text)
-        {
+        let among = |sorted: &[Arc<str>]| sorted.binary_search_by(|known| (**known).cmp(text)).is_ok();
+        if self.only.as_ref().is_some_and(|only| !among(only)) || among(&self.not) {
             return Some(false);
         }
         let mut sure = true;
