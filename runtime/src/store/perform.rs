@@ -21,7 +21,7 @@ pub(super) enum Operation {
     Update(Vec<RunUpdate>),
     UpdateAndAccept(Vec<RunUpdate>, Box<AcceptBatch>),
     Pause(String, Option<Timestamp>),
-    Prune(prune::Found),
+    Prune(Box<prune::Found>),
     /// A run has looked through the events before its wait: with so many entries it only waits from here on.
     Settle(String, u32),
     Offered(Vec<u64>),

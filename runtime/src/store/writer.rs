@@ -265,14 +265,14 @@ impl<B: Backend> Db<B> {
     }
 
     /// Lets something arrive at the inbox; it comes back where it cannot.
-    fn arrive(&self, arrival: Arrival) -> Result<(), (Arrival, Shut)> {
+    fn arrive(&self, arrival: Arrival) -> Option<(Arrival, Shut)> {
         match &self.how {
-            How::Threads(Threads { inbox: Some(inbox), .. }) => inbox.lobby.enter(arrival),
+            How::Threads(Threads { inbox: Some(inbox), .. }) => inbox.lobby.enter(arrival).err(),
             How::InTurns(in_turns) => {
                 in_turns.arrive(arrival);
-                Ok(())
+                None
             }
-            How::Threads(_) | How::AtOnce => Err((arrival, Shut::Closed)),
+            How::Threads(_) | How::AtOnce => Some((arrival, Shut::Closed)),
         }
     }
 
@@ -282,7 +282,7 @@ impl<B: Backend> Db<B> {
             Ok(prepared) => prepared,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
-        if let Err((Arrival::Events(new), shut)) = self.arrive(Arrival::Events(Box::new(new))) {
+        if let Some((Arrival::Events(new), shut)) = self.arrive(Arrival::Events(Box::new(new))) {
             inbox::refuse(*new, &refused(shut));
         }
         Box::pin(async move {
@@ -300,7 +300,7 @@ impl<B: Backend> Db<B> {
             return Box::pin(std::future::ready(Ok(())));
         }
         let (job, answer) = Job::new(Operation::CatchUp);
-        if let Err((Arrival::Job(job), shut)) = self.arrive(Arrival::Job(job)) {
+        if let Some((Arrival::Job(job), shut)) = self.arrive(Arrival::Job(job)) {
             job.answer(Err(refused(shut)));
         }
         Box::pin(async move { answer.await.unwrap_or(Err(StoreError::Closed)).map(drop) })
@@ -522,7 +522,7 @@ impl<B: Backend> Db<B> {
             Ok(found) => found,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
-        let reply = self.submit(Operation::Prune(found));
+        let reply = self.submit(Operation::Prune(Box::new(found)));
         Box::pin(async move {
             match reply.await? {
                 Reply::Pruned(pruned) => Ok(pruned),
