@@ -1,7 +1,7 @@
 //! A project on disk: its flow.toml, its `.flow` files, and how they are read within bounds.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -187,7 +187,7 @@ impl Configured {
     /// Adds its text, for reports.
     pub fn add_source(&self, sources: &mut Sources) {
         if let Some((name, text)) = &self.file {
-            sources.insert(name.clone(), text.clone());
+            sources.insert(name.clone(), Arc::from(config::shown(text)));
         }
     }
 }
@@ -209,10 +209,17 @@ pub fn read_source(path: &Path) -> Result<String, ReadError> {
     if metadata.is_dir() {
         return Err(ReadError::Unreadable("it is a folder".to_owned()));
     }
+    // A pipe or a device would be waited for, or never end.
+    if !metadata.is_file() {
+        return Err(ReadError::Unreadable("it is no file".to_owned()));
+    }
     if metadata.len() > MAX_FILE {
         return Err(too_large(metadata.len()));
     }
-    let bytes = std::fs::read(path).map_err(|error| ReadError::Unreadable(reason(&error)))?;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| ReadError::Unreadable(reason(&error)))?;
+    // It may grow while it is read.
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| ReadError::Unreadable(reason(&error)))?;
     as_text(bytes)
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use flow_compiler::config::SecretRef;
+use flow_compiler::config::{SecretRef, is_secret};
 use flow_runtime::secret::Secret;
 
 /// Larger than any key or token; a file beyond it was named by mistake.
@@ -13,6 +13,20 @@ const MAX_SECRET: u64 = 64 * 1024;
 /// # Errors
 /// Where the variable, file or credential is not there, is empty or is no text.
 pub fn read(reference: &SecretRef, root: &Path) -> Result<Secret, String> {
+    let (what, name) = match reference {
+        SecretRef::Env(name) => ("env", name),
+        SecretRef::File(name) => ("file", name),
+        SecretRef::Credential(name) => ("credential", name),
+        SecretRef::Literal(text) => ("literal", text),
+    };
+    look(reference, root).map_err(|error| {
+        // Who wrote the secret where its name belongs does not find it in the log.
+        let mistaken = name.split('/').any(is_secret);
+        if mistaken { format!("what stands behind `{what}` looks like the secret itself; its name belongs there") } else { error }
+    })
+}
+
+fn look(reference: &SecretRef, root: &Path) -> Result<Secret, String> {
     let text = match reference {
         SecretRef::Env(name) => match std::env::var(name) {
             Ok(text) => text,

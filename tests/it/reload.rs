@@ -305,3 +305,43 @@ fn a_secret_in_a_file_of_the_project_is_read_again_when_it_changes() {
     eventually("the new secret is in force", || (stripe::post(&daemon.server, &body).status == 200).then_some(()));
     std::fs::remove_file(daemon.path().join("keys/stripe")).unwrap();
 }
+
+#[test]
+fn a_flow_toml_that_is_a_pipe_stops_nobody() {
+    let mut daemon = Daemon::start(&[("flow.toml", &toml("http://127.0.0.1:9")), ("a.flow", &named("a", 100))]);
+    let path = daemon.path().join("flow.toml");
+    std::fs::rename(&path, daemon.path().join("kept")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    eventually("it is said", || daemon.ask(&["status"])["broken"].to_string().contains("it is no file").then_some(()));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::rename(daemon.path().join("kept"), &path).unwrap();
+    std::fs::write(daemon.path().join("b.flow"), named("b", 100)).unwrap();
+    becomes(&daemon, &["a", "b"]);
+    assert_eq!(daemon.terminate(), 0);
+}
+
+#[test]
+fn a_secret_that_was_written_into_flow_toml_is_not_told_on() {
+    const SECRET: &str = "sk_live_51HxWrittenByMistake0123456789";
+    let daemon = Daemon::start(&[("flow.toml", &toml("http://127.0.0.1:9")), ("a.flow", &named("a", 100))]);
+    let sound = toml("http://127.0.0.1:9");
+    for (at, line) in [
+        format!("secret = \"{SECRET}\""),
+        format!("webhook_secret = {SECRET}"),
+        format!("base_url = \"http://user:{SECRET}@127.0.0.1:1\""),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let broken = sound.replacen("[connections.stripe]\n", &format!("[connections.stripe]\n{line}\n"), 1);
+        assert_ne!(broken, sound);
+        std::fs::write(daemon.path().join("flow.toml"), broken).unwrap();
+        let status = eventually("it is broken", || {
+            Some(daemon.ask(&["status"])).filter(|status| !status["broken"].as_array().unwrap().is_empty())
+        });
+        assert!(!status.to_string().contains("WrittenByMistake"), "{at}: {status:#}");
+        assert!(!daemon.log().contains("WrittenByMistake"), "{at}: {}", daemon.log());
+        std::fs::write(daemon.path().join("flow.toml"), &sound).unwrap();
+        eventually("it is sound", || daemon.ask(&["status"])["broken"].as_array().unwrap().is_empty().then_some(()));
+    }
+}

@@ -5,6 +5,7 @@
 
 mod check;
 mod read;
+mod shown;
 mod units;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use flow_plan::Value;
 
 pub use check::check;
 pub use read::read;
+pub use shown::{is_secret, shown};
 pub use units::{parse_duration, parse_size};
 
 use crate::settings::Settings;

@@ -230,7 +230,7 @@ impl Host {
     fn sources(&self) -> Sources {
         let mut sources = self.compiler.sources();
         if let Some((name, text)) = &self.config_source {
-            sources.insert(name.clone(), text.clone());
+            sources.insert(name.clone(), Arc::from(config::shown(text)));
         }
         sources
     }
