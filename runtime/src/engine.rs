@@ -172,7 +172,7 @@ impl Engine {
         let (events, runs) = store.last_numbers()?;
         let paused = store.paused()?.into_iter().collect();
         let cursors = store.cursors()?.into_iter().map(|(connection, source, cursor)| ((connection, source), cursor)).collect();
-        let present = present::Present::load(&*store, world.clock.look().now, events)?;
+        let present = present::Present::load(&*store, world.clock.look(), events)?;
         let delivered = Delivered::load(&*store)?;
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(options.concurrency)),
@@ -307,6 +307,9 @@ impl Engine {
             if let Err(error) = shared.write_latest().await {
                 tracing::debug!(%error, "the latest time that was seen could not be written");
             }
+        }
+        if let Err(error) = shared.write_kept().await {
+            tracing::debug!(%error, "by what time things are kept could not be written");
         }
         if let Err(error) = clock::live_until(shared, clock.now()).await {
             tracing::debug!(%error, "when the daemon stopped could not be written");

@@ -35,6 +35,7 @@ pub(crate) use job::{Job, head_of, load};
 pub(crate) use perform::outcome;
 pub(crate) use queue::{Passes, Queue};
 pub(crate) use retain::retain;
+pub(crate) use stale::key_time;
 
 /// Timers are taken up in portions of so many.
 const PORTION: usize = 256;

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::journal::{Begun, Entry, Held, Start, Waits, What, Withheld};
 use crate::{key, limit};
 
+pub(crate) use attempt::KEY_FORGOTTEN;
 pub use moved::{Move, MoveRefusal, Outside, Plan as MovePlan, plan_move};
 pub use retried::{RetryRefusal, check_retry};
 pub(crate) use view::shorten_field;
@@ -623,7 +624,7 @@ pub(crate) fn repeatable(flow: &plan::Flow, call: &plan::Call) -> bool {
     operation(flow, call).is_some_and(|operation| !matches!(operation.effect, plan::Effect::Once))
 }
 
-fn effect_at(flow: &plan::Flow, at: u32) -> Option<&plan::Effect> {
+pub(crate) fn effect_at(flow: &plan::Flow, at: u32) -> Option<&plan::Effect> {
     match flow.program.instrs.get(at as usize) {
         Some(plan::Instr::Call(call)) => operation(flow, call).map(|operation| &operation.effect),
         _ => None,

@@ -4,7 +4,7 @@
 //! Nothing is decompressed, and no proxy is taken from the environment.
 
 use std::error::Error;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -173,8 +173,8 @@ const SET_BACK: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 /// Two clocks that are read within this are read at one moment.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
-/// What the clock showed when it was looked at last, beside one that nobody can set.
-static LOOKED: Mutex<Option<(Instant, Timestamp)>> = Mutex::new(None);
+/// Since when the clock counts that nobody can set.
+static ORIGIN: OnceLock<Instant> = OnceLock::new();
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
@@ -182,7 +182,7 @@ impl Clock for SystemClock {
     }
 
     fn look(&self) -> Look {
-        let mut looked = LOOKED.lock().unwrap_or_else(PoisonError::into_inner);
+        let origin = *ORIGIN.get_or_init(Instant::now);
         // Both at one moment: whoever was interrupted in between looks again.
         let (steady, now) = loop {
             let (steady, now) = (Instant::now(), Timestamp::now());
@@ -190,9 +190,7 @@ impl Clock for SystemClock {
                 break (steady, now);
             }
         };
-        let before = looked.replace((steady, now));
-        let expected = before.and_then(|(then, shown)| shown.checked_add(steady.saturating_duration_since(then)).ok());
-        Look { now, expected }
+        Look { now, steady: Some(steady.saturating_duration_since(origin)) }
     }
 
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'_, ()> {

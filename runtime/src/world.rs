@@ -22,10 +22,9 @@ pub trait Clock: Send + Sync {
     /// Returns when the instant is reached, or the clock was set back: whoever sleeps looks at it again then. So a pause is
     /// never longer than it was meant to be.
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'_, ()>;
-    /// Returns the instant, with the one that it would be had the clock not been set since this was asked last, where that can
-    /// be told.
+    /// Returns the instant, beside what a clock shows that nobody can set, where there is one.
     fn look(&self) -> Look {
-        Look { now: self.now(), expected: None }
+        Look { now: self.now(), steady: None }
     }
     /// Tells whether it can be set, or stand still while the machine sleeps: then it has to be looked at now and then.
     fn can_jump(&self) -> bool {
@@ -38,8 +37,9 @@ pub trait Clock: Send + Sync {
 pub struct Look {
     /// The instant.
     pub now: Timestamp,
-    /// The last one that it showed, and the time that has passed since.
-    pub expected: Option<Timestamp>,
+    /// How long it has been, at the same moment, since an instant that stays the same as long as the process lives. Time during
+    /// which the machine slept may be missing.
+    pub steady: Option<Duration>,
 }
 
 /// The network.

@@ -91,7 +91,7 @@ impl Engine {
         }
         let result = async {
             let mut job = executor::load(shared, &head)?;
-            let now = shared.world.clock.now();
+            let now = executor::key_time(shared, &job, shared.look());
             if let Err(refusal) = check_retry(&job.flow, &job.run, now, force) {
                 return Ok(Err(refusal));
             }

@@ -135,7 +135,7 @@ async fn note(shared: &Shared, before: Option<&Live>) -> Result<(), StoreError> 
     let mut book = Vec::new();
     let mut next = BTreeMap::new();
     let ids: HashSet<&str> = live.flows.iter().map(|flow| flow.id.as_str()).collect();
-    let keep_since = now.checked_sub(shared.options.retain).unwrap_or(Timestamp::MIN);
+    let keep_since = shared.kept().checked_sub(shared.options.retain).unwrap_or(Timestamp::MIN);
     let known = {
         let versions = locked(&shared.versions);
         if versions.begun.is_none() {

@@ -5,10 +5,14 @@
 //! behind it no dangerous step is performed. Where it was the later time that was wrong, a person says so.
 //!
 //! A clock that has caught up again still makes the events too young that were received before it was set back: by so much
-//! as it was set back, which is counted in.
+//! as it was set back, which is counted in. So it is with the time in which a service remembers a key.
+//!
+//! What is kept for a time goes by yet another measure, which does not run faster than time passes: a clock that leaps ahead for
+//! a moment takes nothing with it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -26,6 +30,13 @@ const LATEST: &str = "latest";
 /// As long as dangerous flows are live the latest time is written so often: by so much a clock that a machine starts with can
 /// be behind unnoticed.
 pub(crate) const WRITTEN: SignedDuration = SignedDuration::from_secs(60);
+/// The kind of the row that has the instant by which retention goes, and how often it is written.
+const KEPT: &str = "kept";
+/// A clock that is behind the instant by which retention goes for so long is taken for right.
+const BEHIND_FOR_GOOD: Duration = Duration::from_secs(3600);
+/// By this part of the time that passes retention catches up with the clock: a day in 35. Keys of starts are kept for a day in 36
+/// longer than is promised, so that they are kept long enough all the same.
+const CATCHES_UP: u32 = 35;
 /// So many times at which the clock was set back are told apart.
 const MOST_STEPS: usize = 64;
 
@@ -38,10 +49,19 @@ struct Inner {
     latest: Timestamp,
     /// Up to where it was tried to be written.
     written: Option<Timestamp>,
-    /// What the clock showed when it was looked at last.
+    /// What the clock showed when it was looked at last, and the one that nobody can set.
     looked: Timestamp,
-    /// By how much it was set back, with the number of the first event behind that.
-    steps: VecDeque<(u64, SignedDuration)>,
+    steady: Option<Duration>,
+    /// What the clock would show had it not been set back since the last of `steps`.
+    expected: Timestamp,
+    /// When it was set back.
+    steps: VecDeque<Step>,
+    /// The latest time that this start knows of, whoever says what of it was wrong.
+    highest: Timestamp,
+    /// The latest time that was known at the start, where the clock was behind it: nobody knows how long ago that was.
+    began_behind: Option<Timestamp>,
+    /// Events with lower numbers are from before the start.
+    first_of_start: u64,
     /// In all.
     back: SignedDuration,
     /// What happened before is from before this start, or from before a person said which time it is.
@@ -50,6 +70,22 @@ struct Inner {
     first_event: u64,
     /// That the clock is behind was said.
     said: bool,
+    /// The instant by which retention goes.
+    kept: Timestamp,
+    /// For how long the clock has been behind that.
+    behind_kept: Duration,
+    /// Retention knew it from its row.
+    knows_kept: bool,
+}
+
+/// The clock was set back.
+#[derive(Debug)]
+struct Step {
+    /// The number of the first event behind that.
+    first: u64,
+    by: SignedDuration,
+    /// The latest time that had been seen.
+    highest: Timestamp,
 }
 
 /// What is kept.
@@ -60,27 +96,50 @@ struct Row {
     from: u64,
 }
 
+/// By what retention goes.
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptRow {
+    until: Timestamp,
+}
+
 fn key() -> BookKey {
     BookKey::new(LATEST, "", "")
 }
 
+fn kept_key() -> BookKey {
+    BookKey::new(KEPT, "", "")
+}
+
 impl Present {
     /// Reads what is known at a start. `last_event` is the highest number that an event was given.
-    pub(super) fn load(store: &dyn Store, now: Timestamp, last_event: u64) -> Result<Self, StoreError> {
+    pub(super) fn load(store: &dyn Store, look: Look, last_event: u64) -> Result<Self, StoreError> {
+        let now = look.now;
         let row: Option<Row> = store.book_row(&key())?.map(|row| row.read()).transpose()?;
         let from = row.as_ref().map_or(0, |row| row.from);
         let last = store.events(&EventQuery { limit: 1, ..EventQuery::default() })?;
         let received = last.first().filter(|event| event.seq >= from).map(|event| event.received_at);
         let latest = row.map(|row| row.latest).into_iter().chain(received).chain([now]).max().unwrap_or(now);
+        let kept: Option<KeptRow> = store.book_row(&kept_key())?.map(|row| row.read()).transpose()?;
+        let knows_kept = kept.is_some();
+        // A store of a version that did not know of it: its newest event was received while a daemon ran.
+        let kept = kept.map(|row| row.until).or(last.first().map(|event| event.received_at)).unwrap_or(now);
         Ok(Self(Mutex::new(Inner {
             latest,
             written: None,
             looked: now,
+            steady: look.steady,
+            expected: now,
             steps: VecDeque::new(),
+            highest: latest,
+            began_behind: Some(latest).filter(|latest| limit::is_ahead(*latest, now)),
+            first_of_start: last_event + 1,
             back: SignedDuration::ZERO,
             since: now,
             first_event: last_event + 1,
             said: false,
+            kept,
+            behind_kept: Duration::ZERO,
+            knows_kept,
         })))
     }
 
@@ -104,31 +163,75 @@ impl Present {
     /// Returns what the clock would show now had it not been set back since an event was received.
     fn steady(&self, event: &EventHead, now: Timestamp) -> Timestamp {
         let inner = locked(&self.0);
-        let back = inner.steps.iter().filter(|(first, _)| event.seq < *first).map(|(_, by)| *by);
-        back.fold(now, |at, by| at.checked_add(by).unwrap_or(Timestamp::MAX))
+        inner.steps.iter().filter(|step| event.seq < step.first).fold(now, |at, step| later(at, step.by))
     }
+
+    /// Returns what the clock would show now had it not been set back since it showed `then` while a run of the event `event` was
+    /// performed; rather a later time than an earlier one. `None` where nobody knows how long that has been.
+    pub(crate) fn steady_since(&self, event: u64, then: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let inner = locked(&self.0);
+        if inner.began_behind.is_some_and(|latest| event < inner.first_of_start && then <= latest) {
+            return None;
+        }
+        // What was seen by then was no later than the latest time that was seen before the clock was set back.
+        let since = inner.steps.iter().filter(|step| event < step.first && then <= step.highest);
+        let at = since.fold(now, |at, step| later(at, step.by));
+        (!limit::is_ahead(then, at)).then_some(at)
+    }
+
+    /// Returns the instant by which retention goes.
+    fn kept(&self, now: Timestamp) -> Timestamp {
+        locked(&self.0).kept.min(now)
+    }
+}
+
+fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 impl Inner {
     /// Takes note of what the clock shows. Returns whether it has newly fallen behind, or caught up.
     fn look(&mut self, look: Look, last_event: u64) -> Option<bool> {
         let now = look.now;
-        let expected = look.expected.map_or(self.looked, |expected| expected.max(self.looked));
+        let passed = match (self.steady, look.steady) {
+            (Some(before), Some(steady)) => steady.saturating_sub(before),
+            _ => Duration::try_from(now.duration_since(self.looked)).unwrap_or_default(),
+        };
+        // Over all looks since: what is too little to be told at once comes together.
+        let expected = self.expected.checked_add(passed).unwrap_or(Timestamp::MAX).max(now);
+        self.highest = self.highest.max(expected);
+        self.expected = expected;
         if limit::is_ahead(expected, now) {
             let by = expected.duration_since(now);
             self.back = self.back.saturating_add(by);
-            self.steps.push_back((last_event + 1, by));
+            self.steps.push_back(Step { first: last_event + 1, by, highest: self.highest });
             if self.steps.len() > MOST_STEPS
-                && let Some((_, by)) = self.steps.pop_front()
-                && let Some((_, next)) = self.steps.front_mut()
+                && let Some(oldest) = self.steps.pop_front()
+                && let Some(next) = self.steps.front_mut()
             {
-                *next = next.saturating_add(by);
+                next.by = next.by.saturating_add(oldest.by);
             }
+            self.expected = now;
         }
-        self.looked = now;
+        (self.looked, self.steady) = (now, look.steady);
+        self.keep(now, passed);
         self.latest = self.latest.max(expected).max(now);
         let behind = limit::is_ahead(self.latest, now);
         (std::mem::replace(&mut self.said, behind) != behind).then_some(behind)
+    }
+
+    /// Lets time pass for retention: hardly faster than it passes, though the clock leaps ahead.
+    fn keep(&mut self, now: Timestamp, passed: Duration) {
+        if self.kept <= now {
+            let more = passed.saturating_add(passed / CATCHES_UP);
+            self.kept = self.kept.checked_add(more).map_or(now, |kept| kept.min(now));
+            self.behind_kept = Duration::ZERO;
+            return;
+        }
+        self.behind_kept = self.behind_kept.saturating_add(passed);
+        if self.behind_kept >= BEHIND_FOR_GOOD {
+            (self.kept, self.behind_kept) = (now, Duration::ZERO);
+        }
     }
 }
 
@@ -250,6 +353,22 @@ impl Shared {
         });
     }
 
+    /// Writes the latest time that was seen where that has moved on by a second: a key has been sent, and a start after this has
+    /// to know when the clock is behind that.
+    pub(crate) async fn note_now(&self) {
+        self.look();
+        {
+            let mut inner = locked(&self.present.0);
+            if inner.written.is_some_and(|written| inner.latest.duration_since(written) < SignedDuration::from_secs(1)) {
+                return;
+            }
+            inner.written = Some(inner.latest);
+        }
+        if let Err(error) = self.write_latest().await {
+            tracing::debug!(%error, "the latest time that was seen could not be written");
+        }
+    }
+
     /// Writes the latest time that was seen.
     pub(crate) async fn write_latest(&self) -> Result<(), StoreError> {
         let from = self.store.book_row(&key())?.map(|row| row.read::<Row>()).transpose()?.map_or(0, |row| row.from);
@@ -258,8 +377,32 @@ impl Shared {
     }
 
     async fn write_row(&self, row: &Row) -> Result<(), StoreError> {
-        let book = vec![BookChange { key: key(), row: Some(BookRow::of(row, None)?), before: Before::Any }];
+        self.write_book(key(), BookRow::of(row, None)?).await
+    }
+
+    async fn write_book(&self, key: BookKey, row: BookRow) -> Result<(), StoreError> {
+        let book = vec![BookChange { key, row: Some(row), before: Before::Any }];
         self.store.accept(AcceptBatch { book, ..AcceptBatch::default() }).await.map(drop)
+    }
+
+    /// Returns the instant by which retention goes: the clock's, or an earlier one where the clock has leapt ahead of the time
+    /// that has passed.
+    pub(crate) fn kept(&self) -> Timestamp {
+        let now = self.look();
+        self.present.kept(now)
+    }
+
+    /// Tells whether it was known at the start by what retention goes.
+    pub(crate) fn knows_kept(&self) -> bool {
+        locked(&self.present.0).knows_kept
+    }
+
+    /// Writes by what retention goes: a start goes on from there, whatever the clock shows then.
+    pub(crate) async fn write_kept(&self) -> Result<(), StoreError> {
+        let until = self.kept();
+        self.write_book(kept_key(), BookRow::of(&KeptRow { until }, None)?).await?;
+        locked(&self.present.0).knows_kept = true;
+        Ok(())
     }
 }
 

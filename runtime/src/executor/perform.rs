@@ -50,7 +50,8 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
         job.counts = std::mem::take(&mut sends.counts);
         written = write(shared, &mut job).await;
         let Some(Effect::Send { find }) = job.run.pending().first().cloned().filter(|_| written) else { break };
-        let (outcome, ms) = match stale::too_late(shared, &job, shared.look()) {
+        let looked = shared.look();
+        let (outcome, ms) = match stale::too_late(shared, &job, looked).or_else(|| stale::key_is_old(shared, &job, looked)) {
             Some(error) => {
                 shared.queue().was_not_sent(&lane, sends.probe, &[], now);
                 (Outcome::NotDone { status: None, error, retry_after_ms: None }, 0)
@@ -73,6 +74,10 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
             tracing::warn!(flow, run, event, call = call.name, "a dangerous step was performed");
         }
         job.record(shared.world.clock.now(), What::Ended { ms, outcome, jitter });
+        if stale::key_counts(&job) {
+            // A start has to notice that the clock is behind this.
+            shared.note_now().await;
+        }
         // The result goes into the store with the next step's intent where that follows at once.
         let goes_on = wants_or_begins(&job, &lane) && !shared.is_stopping();
         if !goes_on {

@@ -10,6 +10,8 @@ use crate::store::{PruneBite, PruneFrom, StoreError};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(3600);
+/// How soon in a store that is new: nothing has been written yet by what time it goes.
+const SOON: Duration = Duration::from_secs(60);
 /// How often everything is looked at that has been old enough before and had to stay, such as what waits for months: in so
 /// many parts of the time that things are kept, so that none stays for much longer than that.
 const WHOLE_PARTS: u32 = 30;
@@ -35,15 +37,25 @@ pub(crate) async fn retain(shared: Arc<Shared>) {
         }
         shared.queue().pruning = true;
         shared.settled.tell(false);
-        match prune(&shared, now, from.clone(), &mut limit).await {
+        match pass(&shared, from.clone(), &mut limit).await {
             Ok(next) => from = next,
             Err(error) => tracing::warn!(%error, "old runs and events could not be removed"),
         }
         shared.queue().pruning = false;
         shared.touch();
-        let next = now.checked_add(EVERY).unwrap_or(Timestamp::MAX);
+        let pause = if shared.knows_kept() { EVERY } else { SOON };
+        let next = now.checked_add(pause).unwrap_or(Timestamp::MAX);
         shared.world.clock.sleep_until(next).await;
     }
+}
+
+/// What goes does not go by what the clock shows, since it may have leapt ahead, but by time that has passed. A start goes on with
+/// what is written of that.
+async fn pass(shared: &Shared, from: PruneFrom, limit: &mut usize) -> Result<PruneFrom, StoreError> {
+    if shared.last_event() > 0 || shared.knows_kept() {
+        shared.write_kept().await?;
+    }
+    prune(shared, shared.kept(), from, limit).await
 }
 
 /// Returns where the next pass begins.

@@ -1,18 +1,23 @@
-//! Whether a step may be performed for its event, now: what is old is not acted on, and what is dangerous neither after a
-//! restart nor twice.
+//! Whether a step may be performed for its event, now: what is old is not acted on, what is dangerous neither after a restart
+//! nor twice, and nothing once more whose key the service may have forgotten.
 //!
 //! This is asked with the clock at hand, and what it says is recorded. What a journal alone decides (`fresh within` at the
 //! instants of its entries) is in `run`.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::job::Job;
 use crate::engine::Shared;
 use crate::journal::What;
+use crate::limit;
+use crate::retry::key_bound_ms;
+use crate::run::{KEY_FORGOTTEN, StepStatus, effect_at};
 
 /// Returns what is recorded in place of an intent, where the step at hand must not be performed.
 pub(super) fn forbids(shared: &Shared, job: &Job, now: Timestamp) -> Option<What> {
-    if let Some(error) = repeats(job) {
+    if let Some(error) = repeats(job).or_else(|| key_is_old(shared, job, now)) {
         return Some(What::WaitedInVain { error });
     }
     let reason = too_late(shared, job, now)?;
@@ -43,6 +48,39 @@ pub(super) fn too_late(shared: &Shared, job: &Job, now: Timestamp) -> Option<Str
         })
     })?;
     Some(format!("`{}` is dangerous, and {reason}", call.name))
+}
+
+/// Returns why the step at hand is not tried again with its key: the service may have forgotten it. That goes by how long it has
+/// been, whatever the clock shows; the run itself asks by the instants of its journal.
+pub(super) fn key_is_old(shared: &Shared, job: &Job, now: Timestamp) -> Option<String> {
+    let (bound, first) = key_is_kept(job)?;
+    let is_over = key_time(shared, job, now).duration_since(first).unsigned_abs() > bound;
+    is_over.then(|| KEY_FORGOTTEN.to_owned())
+}
+
+/// Returns the instant by which it is told whether the service still knows the key of the step at hand: what the clock would show
+/// had it not been set back since the key was sent first. Where nobody can tell it is one at which the key is forgotten.
+pub(crate) fn key_time(shared: &Shared, job: &Job, now: Timestamp) -> Timestamp {
+    let Some((bound, first)) = key_is_kept(job) else { return now };
+    let event = job.run.start.as_ref().map_or(0, |start| start.event.seq);
+    let last = job.run.steps.last().and_then(|step| step.attempts.last()).map_or(first, |last| last.at.max(first));
+    let known = shared.present.steady_since(event, first, now).filter(|at| !limit::is_ahead(last, *at));
+    known.unwrap_or_else(|| {
+        let forgotten = first.checked_add(bound.saturating_add(Duration::from_secs(1))).unwrap_or(Timestamp::MAX);
+        forgotten.max(now)
+    })
+}
+
+/// Tells whether the step at hand is one whose key may be sent again only for a time, which has begun.
+pub(super) fn key_counts(job: &Job) -> bool {
+    key_is_kept(job).is_some()
+}
+
+/// Returns for how long the key of the last step may be sent again, and since when: where its outcome is unknown.
+fn key_is_kept(job: &Job) -> Option<(Duration, Timestamp)> {
+    let step = job.run.steps.last().filter(|step| !matches!(step.status, StepStatus::Done | StepStatus::Cancelled))?;
+    let bound = key_bound_ms(effect_at(&job.flow, step.at)?)?;
+    Some((Duration::from_millis(bound), step.first_unknown()?))
 }
 
 /// A dangerous step whose outcome is unknown is not performed once more, whatever its effect class: the door may have been

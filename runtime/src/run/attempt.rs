@@ -7,6 +7,9 @@ use super::{Attempt, Death, Phase, Run, Status, StepStatus, effect_at, elapsed_m
 use crate::journal::{Outcome, Withheld};
 use crate::retry::{Policy, key_bound_ms, length};
 
+/// Why a step is not tried again with its key.
+pub(crate) const KEY_FORGOTTEN: &str = "the service may have forgotten the key by now";
+
 impl Run {
     pub(super) fn intend(&mut self, flow: &plan::Flow, at: Timestamp) {
         let Phase::Ready { find } = self.phase else { return };
@@ -20,7 +23,7 @@ impl Run {
             && let Some(first) = step.first_unknown()
             && elapsed_ms(first, at) > bound
         {
-            let error = "the outcome is unknown, and the service may have forgotten the key by now".to_owned();
+            let error = format!("the outcome is unknown, and {KEY_FORGOTTEN}");
             return self.step_failed(flow, Death::Unknown, None, error, at);
         }
         step.status = StepStatus::Running;

@@ -24,14 +24,7 @@ pub(crate) fn path(text: &str) -> JsonPath {
 }
 
 /// A clock that stands until it is told to go on.
-pub(crate) struct ManualClock(Mutex<(Timestamp, Sleepers, u64)>, Mutex<Passed>);
-
-/// What passes while it goes on, and not while it is set back; with what it was when somebody looked last.
-#[derive(Default)]
-struct Passed {
-    steady: SignedDuration,
-    looked: Option<(SignedDuration, Timestamp)>,
-}
+pub(crate) struct ManualClock(Mutex<(Timestamp, Sleepers, u64)>, Mutex<Duration>);
 
 /// Until when, and whom to wake.
 type Sleepers = Vec<(Timestamp, Waker)>;
@@ -41,11 +34,18 @@ impl ManualClock {
         Arc::new(Self(Mutex::new((at("2026-11-22T12:00:00Z"), Vec::new(), 0)), Mutex::default()))
     }
 
+    /// Time passes until an instant, or the clock is set back to it.
     pub(crate) fn set(&self, now: Timestamp) {
+        let passed = Duration::try_from(now.duration_since(self.now())).unwrap_or_default();
+        *self.1.lock().unwrap() += passed;
+        self.leap(now);
+    }
+
+    /// The clock is set, and no time passes.
+    pub(crate) fn leap(&self, now: Timestamp) {
         let mut inner = self.0.lock().unwrap();
         // Whoever sleeps looks again when the clock is set back.
         let set_back = now < inner.0;
-        self.1.lock().unwrap().steady += now.duration_since(inner.0).max(SignedDuration::ZERO);
         inner.0 = now;
         inner.2 += u64::from(set_back);
         let (due, later) = std::mem::take(&mut inner.1).into_iter().partition(|(at, _)| *at <= now || set_back);
@@ -71,11 +71,7 @@ impl Clock for ManualClock {
     }
 
     fn look(&self) -> Look {
-        let now = self.now();
-        let mut passed = self.1.lock().unwrap();
-        let steady = passed.steady;
-        let before = passed.looked.replace((steady, now));
-        Look { now, expected: before.map(|(then, shown)| shown + (steady - then)) }
+        Look { now: self.now(), steady: Some(*self.1.lock().unwrap()) }
     }
 
     fn sleep_until(&self, until: Timestamp) -> BoxFuture<'_, ()> {
@@ -284,6 +280,16 @@ impl Bench {
             }
         }
         self.set(until).await;
+        self.engine.settled().await;
+    }
+
+    /// Sets the clock by so much, forth or back, while no time passes.
+    pub(crate) async fn leap(&self, by: SignedDuration) {
+        self.engine.settled().await;
+        self.clock.leap(self.now() + by);
+        for _ in 0..5 {
+            tokio::task::yield_now().await;
+        }
         self.engine.settled().await;
     }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use flow_plan::{
     AtMost, Effect, Gaps, Instr, Limits, Missed, Otherwise, QUOTA_MONTH_MS, Quota, Rate, RateLimit, Span, Throttle, Wait,
 };
+use flow_runtime::engine::RetryOutcome;
 use flow_runtime::live::Live;
+use flow_runtime::run::RetryRefusal;
 use flow_runtime::store::{MemoryStore, RunQuery};
 use jiff::SignedDuration;
 
@@ -274,4 +276,94 @@ async fn nothing_is_pruned_for_a_clock_that_went_forth_but_what_is_that_old_by_i
     // The key of its start is kept longer than it.
     let again = bench.send("evt_1", EVENT).await;
     assert_eq!((again.duplicate, again.runs.len()), (false, 0));
+}
+
+/// A keyed step whose service remembers keys for a minute, which leaves 48 seconds; nobody answers.
+fn forgetful() -> (Bench, Arc<MemoryStore>) {
+    let store = Arc::new(MemoryStore::new().unwrap());
+    let bench = Bench::over(Arc::clone(&store) as _, vec![forgets()], ManualClock::new(), Arc::default());
+    bench.service.always("keyed", Some(Fault::TimeoutAfter));
+    (bench, store)
+}
+
+fn forgets() -> flow_plan::Flow {
+    flow("f", vec![op("keyed", Effect::Keyed { header: "Idempotency-Key".to_owned(), window_ms: 60_000 })])
+}
+
+/// The service answers again, and is not asked: it may have forgotten the key.
+async fn is_dead_and_never_repeated(bench: &Bench, run: &str) {
+    let asked = bench.service.requests("keyed").len();
+    bench.service.always("keyed", None);
+    bench.pass(MINUTE * 10).await;
+    let told = bench.run(run).await;
+    assert_eq!((&told["status"], bench.service.requests("keyed").len()), (&"dead".into(), asked), "{told:#}");
+    let reason = told["reason"].as_str().unwrap();
+    assert!(reason.contains("the outcome is unknown"), "{reason}");
+    // Who asks for it without more is told the same, and who insists has it made with a new key.
+    let refused = bench.engine.retry(run, false).await.unwrap();
+    assert!(matches!(&refused, RetryOutcome::Refused(RetryRefusal::OutcomeUnknown(_))), "{refused:?}");
+    assert_eq!(bench.engine.retry(run, true).await.unwrap(), RetryOutcome::Retried);
+    bench.pass(MINUTE).await;
+    assert_eq!(bench.status(run).await, "done");
+    let requests = bench.service.requests("keyed");
+    assert_eq!(requests.len(), asked + 1);
+    assert_ne!(requests[asked], requests[0], "a new key");
+}
+
+#[tokio::test]
+async fn a_key_is_not_sent_for_longer_though_the_clock_is_set_back() {
+    for back in [3, 40, 120, 86_400] {
+        let (bench, _) = forgetful();
+        let run = bench.send("evt_1", EVENT).await.runs.remove(0);
+        bench.pass(Duration::from_secs(5)).await;
+        bench.leap(SignedDuration::from_secs(-back)).await;
+        bench.pass(Duration::from_secs(20)).await;
+        assert_eq!(bench.status(&run).await, "waiting", "{back}: 25 seconds of 48");
+        bench.pass(Duration::from_secs(24)).await;
+        // A minute and more behind its key.
+        is_dead_and_never_repeated(&bench, &run).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_not_sent_for_longer_though_the_clock_creeps_back() {
+    let (bench, _) = forgetful();
+    let run = bench.send("evt_1", EVENT).await.runs.remove(0);
+    for _ in 0..98 {
+        bench.pass(Duration::from_millis(500)).await;
+        bench.leap(SignedDuration::from_millis(-480)).await;
+    }
+    is_dead_and_never_repeated(&bench, &run).await;
+}
+
+#[tokio::test]
+async fn a_key_is_not_sent_again_where_a_start_finds_the_clock_behind_it() {
+    // With the attempt as the last thing that was written, or with something later; before it would be tried again, or after.
+    for (later, waits) in [(0, 0), (30, 0), (30, 700)] {
+        let (bench, store) = forgetful();
+        let run = bench.send("evt_1", EVENT).await.runs.remove(0);
+        bench.pass(Duration::from_secs(3)).await;
+        if later > 0 {
+            // What it waits for is not the time, but that its connection works again.
+            bench.service.always("keyed", Some(Fault::Status(401)));
+            bench.pass(Duration::from_secs(later)).await;
+        }
+        let asked = bench.service.requests("keyed").len();
+        bench.leap(SignedDuration::from_secs(-600)).await;
+        let (bench, _) = restart(bench, &store, vec![forgets()]).await;
+        assert!(asked > 0 && bench.service.requests("keyed").len() <= asked + 1);
+        bench.pass(Duration::from_secs(waits)).await;
+        is_dead_and_never_repeated(&bench, &run).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_sent_behind_a_clock_that_was_set_back_is_sent_as_long_as_any() {
+    let (bench, _) = forgetful();
+    bench.leap(SignedDuration::from_hours(-1)).await;
+    let run = bench.send("evt_1", EVENT).await.runs.remove(0);
+    bench.pass(Duration::from_secs(30)).await;
+    bench.service.always("keyed", None);
+    bench.pass(Duration::from_secs(15)).await;
+    assert_eq!(bench.status(&run).await, "done");
 }

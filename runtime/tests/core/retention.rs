@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flow_plan::{Effect, Flow, Instr, Span, Wait};
 use flow_runtime::engine::{Engine, EngineOptions};
-use flow_runtime::store::{EventQuery, RedbStore, RunQuery, Store};
+use flow_runtime::store::{EventQuery, MemoryStore, RedbStore, RunQuery, Store};
 use jiff::SignedDuration;
 
 use crate::day::AtOnce;
@@ -92,4 +92,77 @@ async fn a_year_of_events_leaves_what_was_promised_and_a_file_that_is_reused() {
     let events = store.events(&EventQuery { limit: 10_000, ..EventQuery::default() }).unwrap().len() as u64;
     assert!(events <= 2 + 31 * (A_DAY + 1), "{events} events");
     bench.engine.stop(Duration::ZERO).await;
+}
+
+const DAY: i64 = 24;
+
+fn days(days: i64) -> SignedDuration {
+    SignedDuration::from_hours(days * DAY)
+}
+
+fn kept(store: &Arc<MemoryStore>) -> usize {
+    store.runs(&RunQuery { limit: 10, ..RunQuery::default() }).unwrap().len()
+}
+
+#[tokio::test]
+async fn a_clock_that_leaps_ahead_for_a_moment_takes_nothing_with_it() {
+    for (restarts, begins_with) in [(false, 2), (true, 2), (true, 7200)] {
+        let mut store = Arc::new(MemoryStore::new().unwrap());
+        let flows = || vec![version(0)];
+        let mut bench = Bench::over(Arc::clone(&store) as _, flows(), ManualClock::new(), Arc::default());
+        bench.send("evt_1", EVENT).await;
+        bench.pass(Duration::from_secs(begins_with)).await;
+        // Three times, with events in between that are of a time to come.
+        for round in 0..3 {
+            for by in [40, -40] {
+                bench.leap(days(by)).await;
+                if restarts {
+                    (bench, store) = restart(bench, &store, flows()).await;
+                }
+                bench.send(&format!("evt_{by}_{round}"), EVENT).await;
+                bench.pass(Duration::from_secs(2 * 3600)).await;
+                assert!(bench.send("evt_1", EVENT).await.duplicate, "{restarts}, {begins_with}: {by} days, {round}");
+            }
+        }
+        bench.leap(days(40)).await;
+        assert!(bench.send("evt_1", EVENT).await.duplicate);
+        assert_eq!(bench.started("f").iter().filter(|id| *id == "evt_1").count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_was_kept_while_nobody_ran_goes_when_it_has_been_kept_for_its_time() {
+    let store = Arc::new(MemoryStore::new().unwrap());
+    let bench = Bench::over(Arc::clone(&store) as _, vec![version(0)], ManualClock::new(), Arc::default());
+    bench.send("evt_1", EVENT).await;
+    bench.pass(Duration::from_secs(2 * 3600)).await;
+    bench.leap(days(60)).await;
+    let (bench, store) = restart(bench, &store, vec![version(0)]).await;
+    for day in 0..36 {
+        assert!(day > 28 || kept(&store) == 1, "day {day}");
+        // Where it has gone, the key of its start is there for 35 days all the same.
+        if day == 34 {
+            let again = bench.send("evt_1", EVENT).await;
+            assert_eq!((again.duplicate, again.runs.len()), (false, 0), "day {day}");
+        }
+        bench.pass(Duration::from_secs(86_400)).await;
+    }
+    assert_eq!(kept(&store), 0);
+    bench.pass(Duration::from_secs(2 * 86_400)).await;
+    assert_eq!(bench.send("evt_2", EVENT).await.runs.len(), 1);
+}
+
+#[tokio::test]
+async fn a_first_start_with_a_time_to_come_is_forgotten_when_the_clock_is_right() {
+    let store = Arc::new(MemoryStore::new().unwrap());
+    let bench = Bench::over(Arc::clone(&store) as _, vec![version(0)], ManualClock::new(), Arc::default());
+    bench.leap(days(4000)).await;
+    bench.send("evt_0", EVENT).await;
+    bench.pass(Duration::from_secs(2 * 86_400)).await;
+    bench.leap(days(-4000)).await;
+    bench.send("evt_1", EVENT).await;
+    bench.pass(Duration::from_secs(3 * 3600)).await;
+    bench.leap(days(40)).await;
+    bench.pass(Duration::from_secs(2 * 3600)).await;
+    assert!(bench.send("evt_1", EVENT).await.duplicate);
 }

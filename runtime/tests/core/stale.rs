@@ -190,7 +190,7 @@ async fn a_clock_that_is_kept_right_opens_doors() {
     let bench = Bench::new(vec![door(&[])]);
     for step in 0..20 {
         bench.pass(MINUTE).await;
-        bench.set_by(if step % 2 == 0 { -1 } else { 1 }).await;
+        bench.leap(SignedDuration::from_secs(if step % 2 == 0 { -1 } else { 1 })).await;
         bench.take(incoming(&format!("evt_{step}"), EVENT)).await.unwrap();
         assert_eq!(bench.opened(), step + 1);
     }
@@ -544,4 +544,22 @@ async fn a_death_opens_a_door_only_where_what_died_was_fresh() {
         assert_eq!(bench.started("f").len(), 1);
         assert_eq!(bench.opened(), usize::from(waits == 0));
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_creeps_back_makes_nothing_young() {
+    let (bench, _) = kept(vec![door(&[])]);
+    let signed_at = Some(bench.now());
+    for number in 0..120 {
+        bench.pass(Duration::from_millis(500)).await;
+        bench.leap(SignedDuration::from_millis(-480)).await;
+        let noise = Incoming { event_type: Some("other".to_owned()), ..incoming(&format!("noise_{number}"), EVENT) };
+        bench.take(noise).await;
+    }
+    // By the clock it is of two seconds ago, and it is of a minute ago.
+    let run = bench.take(Incoming { signed_at, ..incoming("held", EVENT) }).await;
+    if let Some(run) = run {
+        bench.is_shut(&run, "the clock shows").await;
+    }
+    assert_eq!(bench.opened(), 0);
 }

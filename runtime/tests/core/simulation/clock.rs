@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use flow_runtime::world::{BoxFuture, Clock, Look};
 use jiff::{SignedDuration, Timestamp};
@@ -16,8 +17,6 @@ pub(super) struct SimClock {
 struct State {
     now: Timestamp,
     set_off: SignedDuration,
-    /// What it showed when somebody looked last, and without what it was set off by.
-    looked: Option<(Timestamp, Timestamp)>,
     /// The latest that it has shown the process at hand.
     latest: Timestamp,
     /// By how much it was set back, in all.
@@ -36,7 +35,6 @@ impl SimClock {
         let state = State {
             now,
             set_off: SignedDuration::ZERO,
-            looked: None,
             latest: Timestamp::MIN,
             back: SignedDuration::ZERO,
             sleepers: BTreeMap::new(),
@@ -119,8 +117,7 @@ impl Clock for SimClock {
         let mut state = self.state();
         let (now, steady) = (state.now, state.now - state.set_off);
         state.latest = state.latest.max(now);
-        let before = state.looked.replace((now, steady));
-        Look { now, expected: before.map(|(shown, then)| shown + steady.duration_since(then)) }
+        Look { now, steady: Duration::try_from(steady.duration_since(Timestamp::UNIX_EPOCH)).ok() }
     }
 
     fn sleep_until(&self, until: Timestamp) -> BoxFuture<'_, ()> {
