@@ -304,7 +304,7 @@ impl Engine {
         }
         if shared.current().dangerous {
             shared.look();
-            if let Err(error) = shared.write_latest().await {
+            if let Err(error) = shared.write_latest(true).await {
                 tracing::debug!(%error, "the latest time that was seen could not be written");
             }
         }

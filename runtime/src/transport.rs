@@ -11,14 +11,16 @@ use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use reqwest::{Client, ClientBuilder, Method, Url, redirect};
 
+mod guard;
 mod reach;
 
+use guard::{AskAgain, guarded};
 use reach::{NotPublic, PublicOnly};
 
 use crate::world::{BoxFuture, Clock, HttpAnswer, HttpRequest, Look, Random, Reach, Transport, TransportError};
 
 /// Nothing is sent before a connection stands, so this bound is apart from that of the request.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Servers close idle connections, and a request on a closing one has an unknown outcome: ours go first.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const IDLE_PER_ORIGIN: usize = 8;
@@ -29,8 +31,8 @@ const BODY_HINT: usize = 64 * 1024;
 /// TLS connections loads no certificates.
 #[derive(Debug, Default)]
 pub struct ReqwestTransport {
-    /// By whether they speak TLS, and how far they reach.
-    clients: [[OnceLock<Client>; 2]; 2],
+    /// By whether they speak TLS, how far they reach, and whether each request has a connection of its own.
+    clients: [[[OnceLock<Client>; 2]; 2]; 2],
 }
 
 impl ReqwestTransport {
@@ -39,14 +41,15 @@ impl ReqwestTransport {
         Self::default()
     }
 
-    fn client(&self, url: &Url, reach: Reach) -> Result<&Client, TransportError> {
+    fn client(&self, url: &Url, reach: Reach, alone: bool) -> Result<&Client, TransportError> {
         let secure = url.scheme() == "https";
         let [plain, tls] = &self.clients;
         let [internet, anywhere] = if secure { tls } else { plain };
-        let cell = match reach {
+        let [shared, own] = match reach {
             Reach::Internet => internet,
             Reach::Anywhere => anywhere,
         };
+        let cell = if alone { own } else { shared };
         if let Some(client) = cell.get() {
             return Ok(client);
         }
@@ -57,6 +60,7 @@ impl ReqwestTransport {
             Reach::Internet => builder.dns_resolver(PublicOnly),
             Reach::Anywhere => builder,
         };
+        let builder = if alone { builder.pool_max_idle_per_host(0) } else { builder };
         let client = builder.build().map_err(|error| TransportError::NotConnected(describe(&error)))?;
         Ok(cell.get_or_init(|| client))
     }
@@ -72,6 +76,7 @@ fn builder() -> ClientBuilder {
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(IDLE_PER_ORIGIN)
         .tcp_nodelay(true)
+        .connector_layer(AskAgain)
 }
 
 impl Transport for ReqwestTransport {
@@ -88,7 +93,8 @@ impl Transport for ReqwestTransport {
             if request.reach == Reach::Internet {
                 reach::check(&url).map_err(|error| refused(&error.to_string()))?;
             }
-            let client = self.client(&url, request.reach)?;
+            let alone = request.guard.as_ref().is_some_and(|guard| guard.alone);
+            let client = self.client(&url, request.reach, alone)?;
             let mut builder = client.request(method, url).timeout(timeout);
             for (name, value) in &request.headers {
                 let mut value = reqwest::header::HeaderValue::from_bytes(value.as_bytes())
@@ -99,7 +105,7 @@ impl Transport for ReqwestTransport {
             if !request.body.is_empty() {
                 builder = builder.body(request.body);
             }
-            let mut answer = builder.send().await.map_err(|error| classify(&error))?;
+            let mut answer = guarded(request.guard, builder.send()).await.map_err(|error| classify(&error))?;
             let status = answer.status().as_u16();
             let headers = answer
                 .headers()

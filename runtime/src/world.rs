@@ -128,6 +128,17 @@ pub struct HttpRequest {
     pub body: Bytes,
     /// How far it may go.
     pub reach: Reach,
+    /// Whether it may still be sent when its connection stands.
+    pub guard: Option<Guard>,
+}
+
+/// A request that must not be sent late: making a connection takes time, and the process may stand still meanwhile.
+#[derive(Clone)]
+pub struct Guard {
+    /// Asked as the last thing before the request is written, with nothing to wait for in between: returns why it is not sent.
+    pub forbids: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// It takes a connection of its own, and none that another request leaves to it at some time.
+    pub alone: bool,
 }
 
 /// How far a request may go.

@@ -27,9 +27,9 @@ use flow_functions::rfc3339;
 
 /// The kind of the one row.
 const LATEST: &str = "latest";
-/// As long as dangerous flows are live the latest time is written so often: by so much a clock that a machine starts with can
-/// be behind unnoticed.
-pub(crate) const WRITTEN: SignedDuration = SignedDuration::from_secs(60);
+/// As long as dangerous flows are live the latest time is written so often. After a start that no orderly stop came before,
+/// what happened within it behind the latest time that is known may be from before: a clock can be behind by so much unnoticed.
+pub(crate) const WRITTEN: SignedDuration = SignedDuration::from_secs(10);
 /// The kind of the row that has the instant by which retention goes, and how often it is written.
 const KEPT: &str = "kept";
 /// A clock that is behind the instant by which retention goes for so long is taken for right.
@@ -94,6 +94,9 @@ struct Row {
     latest: Timestamp,
     /// Events with lower numbers say nothing about the time: they were received by a clock that was wrong.
     from: u64,
+    /// Nothing came behind that: the daemon was stopped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stopped: bool,
 }
 
 /// By what retention goes.
@@ -118,7 +121,13 @@ impl Present {
         let from = row.as_ref().map_or(0, |row| row.from);
         let last = store.events(&EventQuery { limit: 1, ..EventQuery::default() })?;
         let received = last.first().filter(|event| event.seq >= from).map(|event| event.received_at);
-        let latest = row.map(|row| row.latest).into_iter().chain(received).chain([now]).max().unwrap_or(now);
+        let stopped = row.as_ref().filter(|row| row.stopped).map(|row| row.latest);
+        let known = row.map(|row| row.latest).into_iter().chain(received).max();
+        let latest = known.map_or(now, |known| known.max(now));
+        let since = known.map_or(now, |known| {
+            let unseen = if stopped == Some(known) { SignedDuration::ZERO } else { WRITTEN.saturating_add(limit::TOLERANCE) };
+            later(known, unseen).max(now)
+        });
         let kept: Option<KeptRow> = store.book_row(&kept_key())?.map(|row| row.read()).transpose()?;
         let knows_kept = kept.is_some();
         // A store of a version that did not know of it: its newest event was received while a daemon ran.
@@ -134,7 +143,7 @@ impl Present {
             began_behind: Some(latest).filter(|latest| limit::is_ahead(*latest, now)),
             first_of_start: last_event + 1,
             back: SignedDuration::ZERO,
-            since: now,
+            since,
             first_event: last_event + 1,
             said: false,
             kept,
@@ -277,7 +286,7 @@ impl Shared {
         }
         let of = |event: &EventHead| {
             if self.present.is_before(event) {
-                return Some("the event is from before the daemon was started".to_owned());
+                return Some("the event is from before the daemon was started, as far as the clock tells".to_owned());
             }
             limit::of_unknown_age(event, now).or_else(|| self.not_fresh(fresh, event, now))
         };
@@ -345,7 +354,7 @@ impl Shared {
         self.queue().background += 1;
         let task = Arc::clone(self);
         locked(&self.steps).spawn(async move {
-            if let Err(error) = task.write_latest().await {
+            if let Err(error) = task.write_latest(false).await {
                 tracing::debug!(%error, "the latest time that was seen could not be written");
             }
             task.queue().background -= 1;
@@ -364,16 +373,16 @@ impl Shared {
             }
             inner.written = Some(inner.latest);
         }
-        if let Err(error) = self.write_latest().await {
+        if let Err(error) = self.write_latest(false).await {
             tracing::debug!(%error, "the latest time that was seen could not be written");
         }
     }
 
-    /// Writes the latest time that was seen.
-    pub(crate) async fn write_latest(&self) -> Result<(), StoreError> {
+    /// Writes the latest time that was seen, and whether nothing comes behind that.
+    pub(crate) async fn write_latest(&self, stopped: bool) -> Result<(), StoreError> {
         let from = self.store.book_row(&key())?.map(|row| row.read::<Row>()).transpose()?.map_or(0, |row| row.from);
         let latest = locked(&self.present.0).latest;
-        self.write_row(&Row { latest, from }).await
+        self.write_row(&Row { latest, from, stopped }).await
     }
 
     async fn write_row(&self, row: &Row) -> Result<(), StoreError> {
@@ -423,7 +432,7 @@ impl Engine {
         let shared = &self.shared;
         let now = shared.look();
         let (before, from) = (locked(&shared.present.0).latest, shared.last_event() + 1);
-        shared.write_row(&Row { latest: now, from }).await?;
+        shared.write_row(&Row { latest: now, from, stopped: false }).await?;
         {
             let mut inner = locked(&shared.present.0);
             (inner.latest, inner.written, inner.since, inner.said) = (inner.looked, Some(now), now, false);

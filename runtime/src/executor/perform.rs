@@ -20,7 +20,7 @@ use crate::journal::{Outcome, What};
 use crate::request::{self, RequestError};
 use crate::run::{Effect, Run, Status, Step, operation, shorten};
 use crate::store::StoreError;
-use crate::world::{ServiceCall, ServiceStep, TransportError};
+use crate::world::{HttpRequest, ServiceCall, ServiceStep, TransportError};
 
 /// While the store refuses, a step that has a result to write waits; the longest wait between two tries.
 const LONGEST_STORE_PAUSE: Duration = Duration::from_secs(30);
@@ -330,7 +330,7 @@ async fn send(shared: &Arc<Shared>, job: &Job, find: bool, sent_at: Timestamp) -
         _ => (action, scope),
     };
     let request = match request::build(performed, connection, &scope) {
-        Ok(request) => request,
+        Ok(request) => HttpRequest { guard: stale::guard(shared, job), ..request },
         Err(
             error @ (RequestError::NoCredentials(_)
             | RequestError::Base { .. }

@@ -4,6 +4,7 @@
 //! This is asked with the clock at hand, and what it says is recorded. What a journal alone decides (`fresh within` at the
 //! instants of its entries) is in `run`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +15,8 @@ use crate::journal::What;
 use crate::limit;
 use crate::retry::key_bound_ms;
 use crate::run::{KEY_FORGOTTEN, StepStatus, effect_at};
+use crate::transport::CONNECT_TIMEOUT;
+use crate::world::Guard;
 
 /// Returns what is recorded in place of an intent, where the step at hand must not be performed.
 pub(super) fn forbids(shared: &Shared, job: &Job, now: Timestamp) -> Option<What> {
@@ -81,6 +84,21 @@ fn key_is_kept(job: &Job) -> Option<(Duration, Timestamp)> {
     let step = job.run.steps.last().filter(|step| !matches!(step.status, StepStatus::Done | StepStatus::Cancelled))?;
     let bound = key_bound_ms(effect_at(&job.flow, step.at)?)?;
     Some((Duration::from_millis(bound), step.first_unknown()?))
+}
+
+/// Returns what is asked when the connection of the request at hand stands, where it must not be late. What is dangerous, or may
+/// be too late by the time that a connection can take, has one of its own.
+pub(super) fn guard(shared: &Arc<Shared>, job: &Job) -> Option<Guard> {
+    let dangerous = job.run.call(&job.flow).is_some_and(|call| call.dangerous);
+    if !dangerous && job.flow.limits.fresh_ms.is_none() && !key_counts(job) {
+        return None;
+    }
+    let is_late = |shared: &Shared, job: &Job, at| too_late(shared, job, at).or_else(|| key_is_old(shared, job, at));
+    let connected = shared.world.clock.now().checked_add(CONNECT_TIMEOUT).unwrap_or(Timestamp::MAX);
+    let alone = dangerous || is_late(shared, job, connected).is_some();
+    let job = Job::new(Arc::clone(&job.flow), job.run.clone(), job.seq);
+    let shared = Arc::clone(shared);
+    Some(Guard { forbids: Arc::new(move || is_late(&shared, &job, shared.look())), alone })
 }
 
 /// A dangerous step whose outcome is unknown is not performed once more, whatever its effect class: the door may have been

@@ -14,7 +14,7 @@ mod window;
 
 use flow_plan::{Limits, Otherwise, WhileRunning};
 
-pub(crate) use fresh::{is_ahead, not_fresh, of_unknown_age, too_old};
+pub(crate) use fresh::{TOLERANCE, is_ahead, not_fresh, of_unknown_age, too_old};
 pub use keys::{LimitKey, Limited};
 pub(crate) use rate::{begin, begins_at, free_at, give_back, leave_place, rate_name, take, take_back};
 pub(crate) use tally::{LITTLE, Tally};

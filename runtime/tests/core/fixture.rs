@@ -123,6 +123,7 @@ struct Inner {
     answers: HashMap<String, HttpAnswer>,
     by_id: HashMap<String, String>,
     states: HashMap<String, Option<String>>,
+    connecting: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Service {
@@ -154,6 +155,11 @@ impl Service {
         self.0.lock().unwrap().states.insert(state.to_owned(), value.map(str::to_owned));
     }
 
+    /// What happens while the next connection is made.
+    pub(crate) fn while_connecting(&self, happens: impl FnOnce() + Send + 'static) {
+        self.0.lock().unwrap().connecting = Some(Box::new(happens));
+    }
+
     fn perform(&self, name: &str, key: &str) -> HttpAnswer {
         let mut inner = self.0.lock().unwrap();
         if let Some(answer) = inner.answers.get(key).filter(|_| name.starts_with("keyed")) {
@@ -179,6 +185,13 @@ impl Transport for Service {
             let name = rest.split('?').next().unwrap_or("").to_owned();
             let header = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-key") || name == "Idempotency-Key");
             let key = header.map(|(_, value)| value.clone()).unwrap_or_default();
+            let connecting = self.0.lock().unwrap().connecting.take();
+            if let Some(happens) = connecting {
+                happens();
+            }
+            if let Some(late) = request.guard.as_ref().and_then(|guard| (guard.forbids)()) {
+                return Err(TransportError::NotConnected(late));
+            }
             let fault = {
                 let mut inner = self.0.lock().unwrap();
                 inner.requests.push((name.clone(), request.method.clone(), key.clone()));

@@ -9,6 +9,7 @@ use flow_runtime::engine::{MoveOutcome, RetryOutcome};
 use flow_runtime::event::{Incoming, Via};
 use flow_runtime::run::{MoveRefusal, RetryRefusal, Status};
 use flow_runtime::store::{MemoryStore, RunQuery};
+use flow_runtime::world::Clock;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fixture::*;
@@ -142,6 +143,8 @@ async fn what_happened_before_the_start_and_is_found_after_it_opens_nothing() {
         let run = bench.take(event).await.unwrap();
         bench.is_shut(&run, "from before the daemon was started").await;
     }
+    // What may be from before, since the daemon was killed and nobody knows until when it lived, is over soon.
+    bench.pass(15 * SECOND).await;
     let run = bench.take(polled("evt_3", Some(bench.now()))).await.unwrap();
     assert_eq!((bench.status(&run).await.as_str(), bench.opened()), ("done", 1));
 }
@@ -266,7 +269,8 @@ async fn a_machine_that_starts_with_an_old_time_opens_nothing_until_it_has_the_r
         assert!(bench.engine.clock_is_behind().is_some(), "crashes: {crashes}");
         let run = bench.take(old).await.unwrap();
         bench.is_shut(&run, "has shown").await;
-        bench.set_by(116).await;
+        // It was killed: until when it lived is not known to the second.
+        bench.set_by(if crashes { 116 + 15 } else { 116 }).await;
         bench.take(signed("evt_2", bench.now())).await.unwrap();
         assert_eq!(bench.opened(), 1);
     }
@@ -562,4 +566,71 @@ async fn a_clock_that_creeps_back_makes_nothing_young() {
         bench.is_shut(&run, "the clock shows").await;
     }
     assert_eq!(bench.opened(), 0);
+}
+
+#[tokio::test]
+async fn what_is_too_late_when_its_connection_stands_is_not_sent() {
+    // Too old by then, or nobody knows how old; and a step that is not dangerous.
+    for (dangerous, passes, leaps) in [(true, 31, 0), (true, 1, -60), (true, 0, -600), (false, 31, 0), (false, 31, -20)] {
+        let mut flow = door(&[]);
+        if let Some(Instr::Call(call)) = flow.program.instrs.last_mut() {
+            call.dangerous = dangerous;
+        }
+        rehash(&mut flow);
+        let (bench, _) = kept(vec![flow]);
+        let clock = Arc::clone(&bench.clock);
+        bench.service.while_connecting(move || {
+            clock.set(clock.now() + SignedDuration::from_secs(passes));
+            clock.leap(clock.now() + SignedDuration::from_secs(leaps));
+        });
+        let run = bench.take(incoming("evt_1", EVENT)).await.unwrap();
+        bench.pass(MINUTE * 11).await;
+        assert_eq!((bench.status(&run).await.as_str(), bench.opened()), ("stopped", 0), "{dangerous} {passes} {leaps}");
+    }
+    let (bench, _) = kept(vec![door(&[])]);
+    let clock = Arc::clone(&bench.clock);
+    bench.service.while_connecting(move || clock.set(clock.now() + SignedDuration::from_secs(9)));
+    bench.take(incoming("evt_1", EVENT)).await.unwrap();
+    assert_eq!(bench.opened(), 1);
+}
+
+#[tokio::test]
+async fn a_start_behind_a_kill_takes_nothing_for_young_that_was_signed_before_it() {
+    for (lived, back) in [(3, 1), (8, 5), (19, 9), (19, 12), (58, 50), (125, 60)] {
+        let (bench, store) = kept(vec![door(&[])]);
+        bench.take(incoming("noise", EVENT)).await;
+        assert_eq!(bench.opened(), 1);
+        bench.pass(SECOND * lived).await;
+        let before = bench.now();
+        // It is killed, and the clock of its machine is behind when it starts again.
+        bench.leap(SignedDuration::from_secs(-back)).await;
+        let (bench, _) = restart(bench, &store, vec![door(&[])]).await;
+        for number in 0..20 {
+            bench.pass(SECOND * 5).await;
+            if bench.now() < before {
+                continue;
+            }
+            bench.take(signed(&format!("held_{number}"), before)).await;
+            assert_eq!(bench.opened(), 1, "{lived} {back}: behind {} seconds", number * 5);
+        }
+        let signed_at = Some(bench.now());
+        bench.take(Incoming { signed_at, ..incoming("new", EVENT) }).await;
+        assert_eq!(bench.opened(), 2, "{lived} {back}");
+    }
+}
+
+#[tokio::test]
+async fn a_start_behind_an_orderly_stop_acts_on_what_is_signed_at_once() {
+    let (bench, store) = kept(vec![door(&[])]);
+    bench.pass(SECOND * 7).await;
+    let (clock, service) = (Arc::clone(&bench.clock), Arc::clone(&bench.service));
+    let signed_before = Some(bench.ago(1));
+    bench.engine.stop(Duration::ZERO).await;
+    drop(bench);
+    let bench = Bench::over(store as _, vec![door(&[])], clock, service);
+    bench.take(Incoming { signed_at: signed_before, ..incoming("held", EVENT) }).await;
+    assert_eq!(bench.opened(), 0);
+    let signed_at = Some(bench.now());
+    bench.take(Incoming { signed_at, ..incoming("new", EVENT) }).await;
+    assert_eq!(bench.opened(), 1);
 }

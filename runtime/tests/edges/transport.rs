@@ -1,7 +1,9 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flow_runtime::transport::ReqwestTransport;
-use flow_runtime::world::{HttpRequest, Reach, Transport, TransportError};
+use flow_runtime::world::{Guard, HttpRequest, Reach, Transport, TransportError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -23,7 +25,14 @@ async fn raw_server(answer: &'static [u8]) -> (String, tokio::sync::mpsc::Unboun
 
 fn get(url: &str) -> HttpRequest {
     let headers = vec![("authorization".to_owned(), "Bearer hunter2-secret".to_owned())];
-    HttpRequest { method: "GET".to_owned(), url: url.to_owned(), headers, body: Default::default(), reach: Reach::Anywhere }
+    HttpRequest {
+        method: "GET".to_owned(),
+        url: url.to_owned(),
+        headers,
+        body: Default::default(),
+        reach: Reach::Anywhere,
+        guard: None,
+    }
 }
 
 const SECOND: Duration = Duration::from_secs(5);
@@ -65,6 +74,28 @@ async fn what_was_not_sent_is_told_from_what_may_have_been() {
         let error = transport.send(get(&format!("{address}/x?key=hunter2")), SECOND, 100).await.unwrap_err();
         assert!(matches!(error, TransportError::NoAnswer(_)), "{error:?}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_its_guard_forbids_when_the_connection_stands_is_not_sent() {
+    let transport = ReqwestTransport::new();
+    for alone in [true, false] {
+        let (address, mut seen) = raw_server(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok").await;
+        // The first of them may be sent.
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let forbids = move || (count.fetch_add(1, Ordering::SeqCst) > 0).then(|| "it is too old".to_owned());
+        let guard = Some(Guard { forbids: Arc::new(forbids), alone });
+        let request = || HttpRequest { guard: guard.clone(), ..get(&address) };
+        assert_eq!(transport.send(request(), SECOND, 100).await.unwrap().status, 200);
+        assert!(seen.recv().await.unwrap().starts_with("GET / HTTP/1.1"));
+        let error = transport.send(request(), SECOND, 100).await.unwrap_err();
+        assert!(matches!(&error, TransportError::NotConnected(reason) if reason.contains("it is too old")), "{error:?}");
+        assert_eq!(seen.recv().await.unwrap(), "", "a connection without a byte");
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        // Another's guard is not asked.
+        assert_eq!(transport.send(get(&address), SECOND, 100).await.unwrap().status, 200);
     }
 }
 
