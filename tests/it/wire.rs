@@ -815,6 +815,60 @@ async fn a_sender_that_signs_an_id_and_a_time() {
     bench.stop().await;
 }
 
+/// Sends bodies to the courier with an HMAC, over the second that is given as well where there is one.
+fn sent_with_hmac(bench: &Bench<Silent>, second: Option<i64>, path: &str, headers: &[(&str, &str)], body: &str) -> u16 {
+    use hmac::{KeyInit, Mac};
+    let mut mac = <hmac::Hmac<sha2::Sha256> as KeyInit>::new_from_slice(b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    let time = second.map(|second| second.to_string());
+    mac.update(time.as_ref().map_or_else(|| body.to_owned(), |time| format!("{time}.{body}")).as_bytes());
+    let signature = hex::encode(mac.finalize().into_bytes());
+    let mut all = vec![("x-signature", &*signature), ("content-type", "application/json")];
+    all.extend(time.as_deref().map(|time| ("x-time", time)));
+    all.retain(|(name, _)| !headers.iter().any(|(other, _)| other == name));
+    all.extend(headers);
+    bench.post(path, &all, body)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_signature_does_not_cover_makes_no_two_messages_of_one() {
+    let values = [("verify", "hmac_sha256"), ("header", "X-Signature"), ("timestamp", "X-Time")];
+    let mut bench = courier(&values, RECEIVED).await;
+    let now = bench.clock.now().as_second();
+    let (body, path) = (r#"{"kind":"arrived","stop":12}"#, "/v1/webhooks/courier");
+    assert_eq!(sent_with_hmac(&bench, Some(now), path, &[("idempotency-key", "k1")], body), 200);
+    // Whoever has seen it can send it as he likes, and it stays the same one.
+    for key in ["k1", "k2", "k3"] {
+        assert_eq!(sent_with_hmac(&bench, Some(now), path, &[("idempotency-key", key)], body), 200);
+    }
+    for path in ["/v1/webhooks/courier", "/v1/webhooks/courier/door/2", "/v1/webhooks/courier?a=1"] {
+        assert_eq!(sent_with_hmac(&bench, Some(now), path, &[], body), 200);
+    }
+    assert_eq!(sent_with_hmac(&bench, Some(now), path, &[("content-type", "text/plain")], body), 200);
+    assert_eq!(bench.payloads().len(), 1);
+    // Nor does a key that somebody was quicker to use keep another message out.
+    assert_eq!(sent_with_hmac(&bench, Some(now), path, &[("idempotency-key", "k1")], r#"{"kind":"arrived","stop":13}"#), 200);
+    assert_eq!(sent_with_hmac(&bench, Some(now - 1), path, &[("idempotency-key", "k1")], body), 200);
+    assert_eq!(bench.payloads().len(), 3);
+    assert_eq!(sent_with_hmac(&bench, Some(now), path, &[("x-time", "1")], body), 401);
+    bench.stop().await;
+}
+
+/// Without a time copies cannot be told from messages: `Idempotency-Key` tells a sender's second try, and nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_not_signed_keeps_no_other_message_out() {
+    let mut bench = courier(&[("verify", "hmac_sha256"), ("header", "X-Signature")], RECEIVED).await;
+    let (body, key, path) = (r#"{"kind":"arrived"}"#, [("idempotency-key", "k1")], "/v1/webhooks/courier");
+    for _ in 0..2 {
+        assert_eq!(sent_with_hmac(&bench, None, path, &key, body), 200);
+    }
+    assert_eq!(bench.payloads().len(), 1, "a second try");
+    assert_eq!(sent_with_hmac(&bench, None, path, &key, r#"{"kind":"arrived","stop":1}"#), 200);
+    assert_eq!(sent_with_hmac(&bench, None, "/v1/webhooks/courier/door", &key, body), 200);
+    assert_eq!(sent_with_hmac(&bench, None, "/v1/webhooks/courier?a=1", &key, body), 200);
+    assert_eq!(bench.payloads().len(), 4);
+    bench.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sender_that_repeats_a_secret() {
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

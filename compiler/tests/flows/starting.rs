@@ -267,3 +267,56 @@ fn dangerous() {
         ],
     );
 }
+
+/// Mailboxes that take whole requests: of which a time is signed with the body, or an id and a time, or the body alone.
+const BOXES: &str = r#"
+connector timed "Timed" {
+  secret key
+  record Request { id: text @key  path: text?  body: json }
+  source inbox { webhook whole verify hmac_sha256(header: "X-Signature", secret: key, timestamp: "X-Time")  id "id" }
+  trigger received: Request from inbox
+}
+connector stripy "Stripy" {
+  secret key
+  record Request { id: text @key  path: text?  body: json }
+  source inbox { webhook whole verify stripe_signature(header: "X-Signature", secret: key)  id "id" }
+  trigger received: Request from inbox
+}
+connector timeless "Timeless" {
+  secret key
+  record Request { id: text @key  path: text?  body: json }
+  source inbox { webhook whole verify hmac_sha256(header: "X-Signature", secret: key)  id "id" }
+  trigger received: Request from inbox
+}
+connector standard "Standard" {
+  secret key
+  record Request { id: text @key  path: text?  body: json }
+  source inbox { webhook whole verify standard_webhooks(secret: key)  id "id" }
+  trigger received: Request from inbox
+}
+connector parcel "Parcel" {
+  secret key
+  record Sent { id: text @key }
+  source inbox { webhook verify hmac_sha256(header: "X-Signature", secret: key, timestamp: "X-Time")  id "id" }
+  trigger sent: Sent from inbox
+}
+"#;
+
+#[test]
+fn dangerous_whole_requests() {
+    group_in(
+        "start_dangerous_whole",
+        || project().and(BOXES),
+        &[
+            "when timed.received where path is \"front\" fresh within 1 minute do gate.open",
+            "when timed.received fresh within 1 minute do gate.open",
+            "when stripy.received fresh within 1 minute do gate.open",
+            "when timeless.received fresh within 1 minute do gate.open",
+            "when standard.received where body.kind is \"ring\" fresh within 1 minute do gate.open",
+            "when parcel.sent fresh within 1 minute do gate.open",
+            "when gate.passed or timed.received fresh within 1 minute do gate.open",
+            "when gate.passed fresh within 1 minute do { wait for timed.received up to 20 seconds else { stop }  gate.open }",
+            "when timed.received do crm.count(name: \"x\")",
+        ],
+    );
+}

@@ -139,6 +139,14 @@ impl Verifier {
         }
     }
 
+    /// Tells whether what the sender proves depends on the body: a signature, not a secret that is repeated.
+    pub(crate) fn is_over_the_body(&self) -> bool {
+        match self {
+            Verifier::StripeSignature(_) | Verifier::HmacSha256(_) | Verifier::StandardWebhooks(_) => true,
+            Verifier::Token(_) | Verifier::None => false,
+        }
+    }
+
     /// Says whether a body that belongs to these headers can be verified at all, before any of it is read. What passes
     /// here is not verified.
     ///

@@ -59,20 +59,29 @@ impl Whole<'_> {
         Ok(Bytes::from(Json::Object(payload).to_string()))
     }
 
-    /// The id that is signed, else the one that the sender gives so that nothing happens twice, else one of this delivery.
+    /// The id that is signed. Where a signature covers a time and the body alone it is made of these two: what stands in the
+    /// headers and in the address is anybody's who has recorded the message, and must neither make two messages of one nor one
+    /// of two. Where no time is signed either, copies cannot be told from messages; a key that the sender gives counts for this
+    /// very request. Where nothing is signed it counts as it is, else each delivery is one of its own.
     fn id(&self, at: Timestamp) -> String {
-        let given = || self.headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::trim);
-        let given = self.verified.id.as_deref().or_else(given).filter(|id| !id.is_empty() && id.len() <= 256);
-        given.map_or_else(
-            || {
-                let mut digest = Sha256::new();
-                digest.update(at.as_nanosecond().to_be_bytes());
-                digest.update(self.path.as_bytes());
-                digest.update(self.body);
-                hex::encode(&digest.finalize()[..16])
-            },
-            str::to_owned,
-        )
+        if let Some(id) = &self.verified.id {
+            return id.clone();
+        }
+        let given = self.headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::trim);
+        let given = given.filter(|id| !id.is_empty() && id.len() <= 256);
+        let at = at.as_nanosecond().to_be_bytes();
+        match (self.verifier.is_over_the_body(), self.verified.signed_at, given) {
+            (false, _, Some(id)) => id.to_owned(),
+            (true, Some(_), _) => digest(&[&at, self.body]),
+            (true, None, Some(id)) => {
+                let length = |text: &str| (text.len() as u64).to_be_bytes();
+                let (path, query) = (self.path, self.query);
+                let parts: [&[u8]; 7] =
+                    [&length(id), id.as_bytes(), &length(path), path.as_bytes(), &length(query), query.as_bytes(), self.body];
+                digest(&parts)
+            }
+            (_, _, None) => digest(&[&at, self.path.as_bytes(), self.body]),
+        }
     }
 
     fn body(&self) -> Result<Json, HttpError> {
@@ -89,6 +98,13 @@ impl Whole<'_> {
         }
         crate::json::read(text.as_bytes()).map_err(|_| HttpError::bad_request("malformed", "the body is not valid JSON"))
     }
+}
+
+/// Returns what stands for these parts, one after the other.
+fn digest(parts: &[&[u8]]) -> String {
+    let mut digest = Sha256::new();
+    parts.iter().for_each(|part| digest.update(part));
+    hex::encode(&digest.finalize()[..16])
 }
 
 /// Fields of a form or an address. One that is there several times is a list.

@@ -47,6 +47,19 @@ impl<'a> Checker<'a> {
             self.report(diagnostic);
             return;
         }
+        let in_part: Vec<String> =
+            events.iter().filter(|source| self.vouched(**source) == Vouched::InPart).map(Source::path).collect();
+        if !in_part.is_empty() {
+            let names = listed(&in_part, "and");
+            let diagnostic = self
+                .diagnostic(Code::E504, at, format!("`{name}` must not act on a request of which a part is signed"))
+                .label("dangerous")
+                .help(format!(
+                    "the signature of {names} covers the time and the body: the path, the parameters, the headers and how the body is to be read are of whoever sends it, who may have recorded it; set `verify = \"standard_webhooks\"`, whose id is signed, or start with another event"
+                ));
+            self.report(diagnostic);
+            return;
+        }
         let silence = matches!(self.starts.bare, Some(Bare::Absence));
         let own = events.iter().find(|source| self.is_of_flowd(**source)).map(Source::path);
         if silence || own.is_some() {

@@ -14,6 +14,9 @@ pub(in crate::flow) enum Vouched {
     Read,
     /// It comes with a signature over a time or a unique id: an old one that comes again is noticed.
     Signed,
+    /// It is a whole request whose signature covers a time and the body alone: the address and the headers are anybody's who
+    /// has seen it.
+    InPart,
     /// Its sender is known, and a copy of an old one would be believed.
     Sent,
     /// Anybody can send it.
@@ -66,10 +69,18 @@ impl<'a> Checker<'a> {
             fixed => fixed.to_owned(),
         };
         match scheme.as_str() {
-            // Both sign the time at which the message was sent.
-            "stripe_signature" | "standard_webhooks" => Vouched::Signed,
             "none" => Vouched::Nobody,
-            "hmac_sha256" if self.param(source, webhook, "timestamp").is_some() => Vouched::Signed,
+            // All of these sign the time at which the message was sent; this one an id as well.
+            "standard_webhooks" => Vouched::Signed,
+            "stripe_signature" if webhook.whole => Vouched::InPart,
+            "stripe_signature" => Vouched::Signed,
+            "hmac_sha256" if self.param(source, webhook, "timestamp").is_some() => {
+                if webhook.whole {
+                    Vouched::InPart
+                } else {
+                    Vouched::Signed
+                }
+            }
             // The signature is over the body: what the body has in it is signed. Of a whole request the rest is not.
             "hmac_sha256" if !webhook.whole && (found.envelope.id.is_some() || found.envelope.at.is_some()) => Vouched::Signed,
             _ => Vouched::Sent,
