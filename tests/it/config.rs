@@ -65,6 +65,40 @@ fn an_unused_connection_is_a_warning() {
     assert_eq!(flowc(folder.path(), &["check", "--deny-warnings"]).code, 1);
 }
 
+/// Each of these is told apart by its address alone, which nobody signs.
+#[test]
+fn connections_with_one_webhook_secret_are_named_and_the_secret_is_not() {
+    let boxes = |second: &str| {
+        let listens = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+        let of = |name: &str, rest: &str| format!("[connections.{name}]\nconnector = \"http\"\n{rest}\n");
+        let verified = |name: &str, file: &str| {
+            of(name, &format!("verify = \"standard_webhooks\"\nwebhook_secret = {{ file = \"{file}\" }}"))
+        };
+        let toml =
+            format!("{listens}{}{}{}", verified("front", "one"), verified("back", second), of("open", "verify = \"none\""));
+        // The same one, once as the sender shows it and once without what says its kind.
+        let secrets = [
+            ("one", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            ("same", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            ("other", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+        ];
+        let flow = "when front.received do { stop because \"front\" }\n";
+        let mut files = vec![("flow.toml", toml.as_str()), ("a.flow", flow)];
+        files.extend(secrets);
+        project(&files)
+    };
+    let shared = "the webhooks of the connections `back`, `front` have the same secret";
+    let folder = boxes("same");
+    for command in [&["check-config"][..], &["run", "--once"]] {
+        let outcome = flowd(folder.path(), command);
+        assert_eq!(outcome.code, 0, "{command:?} {outcome:?}");
+        assert!(outcome.err.contains(shared) && !outcome.err.contains("`open`"), "{command:?} {outcome:?}");
+        assert!(!format!("{outcome:?}").contains("MfKQ9r8GKYqr"), "{outcome:?}");
+    }
+    let outcome = flowd(boxes("other").path(), &["check-config"]);
+    assert!(outcome.code == 0 && !outcome.err.contains("warning"), "{outcome:?}");
+}
+
 #[test]
 fn the_currency_of_the_project_counts_for_amounts_without_one() {
     let folder = project(&[

@@ -21,6 +21,7 @@ use flow_runtime::live::{BrokenFile, Live, LiveConnection};
 use flow_runtime::secret::Secret;
 
 use crate::emptied::{self, Emptied};
+use crate::shared::shared_secrets;
 use crate::sound::Texts;
 
 /// Where the emulators are, for `--sandbox`: connector → base address.
@@ -584,6 +585,12 @@ impl Host {
             connections.insert(name.clone(), Arc::new(connection));
         }
         (Live { flows, connections, broken: self.set_aside() }, notes)
+    }
+
+    /// Returns what whoever has set the connections up should know, and is no reason not to start. What is simulated has the
+    /// secrets of the emulators.
+    pub(crate) fn warnings(&self, live: &Live) -> Vec<String> {
+        if self.sandbox.is_some() { Vec::new() } else { shared_secrets(live) }
     }
 
     fn connection(

@@ -7,6 +7,7 @@ mod emptied;
 mod files;
 mod host;
 mod log;
+mod shared;
 mod sound;
 mod watch;
 

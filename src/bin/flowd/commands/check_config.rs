@@ -26,6 +26,9 @@ pub(crate) fn run(args: &CheckConfig) -> Exit {
                     }
                 ));
             }
+            for warning in host.warnings(&live) {
+                output::err(&format!("warning: {warning}"));
+            }
             if notes.is_empty() {
                 output::err(&format!(
                     "{}, {}: ready to run",

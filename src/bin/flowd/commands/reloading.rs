@@ -107,6 +107,9 @@ pub(crate) async fn reload(
         Ok(reloaded) => {
             log(&reloaded);
             if reloaded.notes.is_empty() {
+                for warning in host.warnings(&reloaded.live) {
+                    warn!("{warning}");
+                }
                 let consequences = service.consequences(&reloaded.live);
                 let (told, live) = Told::of(reloaded, consequences);
                 service.engine().set_flood(host.config().flood);

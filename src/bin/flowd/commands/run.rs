@@ -76,6 +76,9 @@ pub(crate) async fn run(args: Run) -> Exit {
     for file in host.set_aside() {
         error!(file = %file.file, problem = %file.message, "broken: its last sound version is live");
     }
+    for warning in host.warnings(&live) {
+        warn!("{warning}");
+    }
     let flows = live.flows.len();
     // Before the service starts, since its polls begin with it.
     let began = jiff::Timestamp::now();
