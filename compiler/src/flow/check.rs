@@ -123,7 +123,7 @@ pub(super) struct Checker<'a> {
     pub(super) gone: Vec<(Cow<'a, str>, Span)>,
     /// How old the event may be, because of a dangerous step.
     pub(super) fresh_ms: Option<u64>,
-    /// What the flow has waited for before the step at hand.
+    /// What the flow has waited for before the step at hand, behind the last step for all that it waits for.
     pub(super) waited_for: Vec<super::event::Source<'a>>,
     pub(super) steps: super::step::StepContext<'a>,
 }

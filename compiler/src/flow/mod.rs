@@ -106,6 +106,7 @@ fn run<'a>(ctx: &Context<'a>, node: &'a syntax::Flow) -> Outcome {
         checker.build.push(Instr::Finish);
         checker.flow_on_error(block)
     });
+    checker.check_unverified(&node.clauses);
     checker.check_count(node);
     checker.check_does_something(node);
     if checker.build.is_too_large() {

@@ -110,6 +110,13 @@ fn clauses_that_do_not_fit() {
             "when stripe.charge_failed unverified do crm.count(name: \"x\")",
             "when bell.rang do crm.count(name: \"x\")",
             "when bell.rang unverified do crm.count(name: \"x\")",
+            "when gate.passed do { wait for bell.rang up to 1 minute  crm.count(name: \"x\") }",
+            "when gate.passed where plate is \"x\" do { wait for bell.rang where id is \"1\" up to 1 minute else { stop }  crm.count(name: \"x\") }",
+            "when gate.passed unverified do { wait for bell.rang up to 1 minute else { stop }  crm.count(name: \"x\") }",
+            "when gate.passed unverified do { wait for gate.passed up to 1 minute else { stop }  crm.count(name: \"x\") }",
+            "every 1 hour do { wait for bell.rang up to 1 minute else { stop }  crm.count(name: \"x\") }",
+            "every 1 hour unverified do { wait for bell.rang up to 1 minute else { stop }  crm.count(name: \"x\") }",
+            "every 1 hour unverified do crm.count(name: \"x\")",
         ],
     );
 }
@@ -260,6 +267,9 @@ fn dangerous() {
             "when gate.passed fresh within 1 minute do { wait for bell.rang up to 20 seconds else { stop }  gate.open }",
             "when gate.passed fresh within 1 minute do { wait for gate.passed up to 20 seconds else { stop }  gate.open }",
             "when gate.passed fresh within 1 minute do wait for bell.rang up to 20 seconds else { gate.open }",
+            "when gate.passed fresh within 1 minute do { for side in [\"a\", \"b\"] { gate.open  wait for button.pressed up to 5 seconds else { stop } } }",
+            "when gate.passed fresh within 1 minute do { for side in [\"a\", \"b\"] { gate.open  wait for gate.passed up to 5 seconds else { stop } } }",
+            "when gate.passed unverified fresh within 1 minute do { wait for bell.rang up to 20 seconds else { stop }  gate.open }",
             "when no gate.passed within 10 minutes do gate.open",
             "when flow.dead fresh within 1 minute do gate.open",
             "when gate.standing is closed for 5 minutes across gaps assume fresh within 1 minute do gate.open",

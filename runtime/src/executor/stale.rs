@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::job::Job;
 use crate::engine::Shared;
-use crate::journal::What;
+use crate::journal::{EventHead, What};
 use crate::limit;
 use crate::retry::key_bound_ms;
 use crate::run::{KEY_FORGOTTEN, StepStatus, effect_at};
@@ -32,25 +32,34 @@ pub(super) fn forbids(shared: &Shared, job: &Job, now: Timestamp) -> Option<What
 /// still since the intent was written, or the clock was set.
 pub(super) fn too_late(shared: &Shared, job: &Job, now: Timestamp) -> Option<String> {
     let start = job.run.start.as_ref()?;
+    let limits = &job.flow.limits;
     let Some(call) = job.run.call(&job.flow).filter(|call| call.dangerous) else {
-        return shared.not_fresh(&job.flow.limits, &start.event, now);
+        return shared.not_fresh(limits, &start.event, now).or_else(|| {
+            limits.fresh_ms?;
+            old_among_awaited(shared, job, |event| shared.not_fresh(limits, event?, now))
+        });
     };
     // What holds a door open may have passed while nobody looked.
     if start.replayed {
         return Some(format!("`{}` is dangerous, and the run is a replay", call.name));
     }
-    let limits = &job.flow.limits;
     let reason = shared.is_stale(&start.event, limits, now).or_else(|| {
-        job.run.waits.iter().find_map(|waited| {
-            let (awaits, id) = (waited.awaits.as_ref()?, waited.event.as_ref()?);
-            let reason = match shared.event_of(awaits, id) {
-                Some(event) => shared.is_stale(&event, limits, now),
-                None => Some("it is not kept any more".to_owned()),
-            };
-            reason.map(|reason| format!("it waited for `{awaits}`: {reason}"))
+        old_among_awaited(shared, job, |event| match event {
+            Some(event) => shared.is_stale(event, limits, now),
+            None => Some("it is not kept any more".to_owned()),
         })
     })?;
     Some(format!("`{}` is dangerous, and {reason}", call.name))
+}
+
+/// Returns which of the events that the run has waited for is too old, and why. One that cannot be read is `None` to whom is
+/// asked.
+fn old_among_awaited(shared: &Shared, job: &Job, is_too_old: impl Fn(Option<&EventHead>) -> Option<String>) -> Option<String> {
+    job.run.waits.iter().find_map(|waited| {
+        let (awaits, id) = (waited.awaits.as_ref()?, waited.event.as_ref()?);
+        let reason = is_too_old(shared.event_of(awaits, id).as_ref())?;
+        Some(format!("it waited for `{awaits}`: {reason}"))
+    })
 }
 
 /// Returns why the step at hand is not tried again with its key: the service may have forgotten it. That goes by how long it has

@@ -415,6 +415,25 @@ async fn what_a_run_waited_for_is_as_young_as_what_began_it() {
 }
 
 #[tokio::test]
+async fn fresh_is_asked_of_what_a_run_waited_for_too() {
+    for (ago, done) in [(5, 1), (31, 0)] {
+        let mut waits = flow("f", vec![op("open", Effect::Once)]);
+        waits.limits = Limits { fresh_ms: Some(30_000), ..Limits::default() };
+        let mut wait = wait_for("1", 2);
+        wait.trigger = flow_plan::TriggerUse { types: vec!["other".to_owned()], ..trigger("failed") };
+        waits.program.instrs.insert(0, Instr::WaitFor(Box::new(wait)));
+        rehash(&mut waits);
+        let bench = Bench::new(vec![waits]);
+        bench.pass(10 * MINUTE).await;
+        let run = bench.take(incoming("evt_1", EVENT)).await.unwrap();
+        bench.pass(10 * SECOND).await;
+        bench.take(Incoming { signed_at: Some(bench.ago(ago)), ..event_of("evt_2", "Jane", "other") }).await;
+        bench.pass(SECOND).await;
+        assert_eq!(bench.opened(), done, "{ago}: {}", bench.run(&run).await);
+    }
+}
+
+#[tokio::test]
 async fn a_handler_of_failures_opens_nothing_old() {
     let mut flow = flow("f", vec![op("act", Effect::Once), op("open", Effect::Once)]);
     flow.limits = Limits { fresh_ms: Some(30_000), ..Limits::default() };

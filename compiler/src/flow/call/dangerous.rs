@@ -30,7 +30,9 @@ impl<'a> Checker<'a> {
         }
         let starts = self.starts.sources.iter().filter(|_| self.starts.bare.is_none());
         // What it waits for says that it may be done as well.
-        let events: Vec<Source<'a>> = starts.chain(&self.waited_for).copied().collect();
+        let mut events: Vec<Source<'a>> = starts.chain(&self.waited_for).copied().collect();
+        let mut named = std::collections::BTreeSet::new();
+        events.retain(|source| named.insert(source.path()));
         let copied: Vec<String> = events
             .iter()
             .filter(|source| matches!(self.vouched(**source), Vouched::Sent | Vouched::Nobody))

@@ -1,5 +1,6 @@
 //! `unverified`: events that nobody vouches for.
 
+use flow_grammar::span::Span;
 use flow_grammar::syntax::{Clause, ClauseKind};
 
 use super::super::check::Checker;
@@ -24,12 +25,23 @@ pub(in crate::flow) enum Vouched {
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn unverified(&mut self, clause: &Clause) {
-        let events: Vec<Source<'a>> = self.starts.sources.clone();
+    /// Reports an `unverified` that allows nothing: neither what starts the flow nor what it waits for could be anybody's.
+    pub(in crate::flow) fn check_unverified(&mut self, clauses: &[Clause]) {
+        let Some(clause) = clauses.iter().find(|clause| matches!(clause.kind, ClauseKind::Unverified)) else { return };
+        // An event that is not understood could be the one that is meant.
+        if self.error_count() > 0
+            || self.waited_for.iter().any(|source| self.vouched(*source) == Vouched::Nobody)
+            || self.does_not_fit(clause)
+        {
+            return;
+        }
+        let events: Vec<Source<'a>> = self.starts.sources.iter().chain(&self.waited_for).copied().collect();
         if events.is_empty() || events.iter().any(|source| self.vouched(*source) == Vouched::Nobody) {
             return;
         }
-        let names: Vec<String> = events.iter().map(Source::path).collect();
+        let mut names: Vec<String> = events.iter().map(Source::path).collect();
+        names.sort_unstable();
+        names.dedup();
         let diagnostic = self
             .diagnostic(Code::E112, clause.span, "these events are verified")
             .label(format!("{} comes with a signature, or is fetched", super::super::check::listed(&names, "and")))
@@ -53,6 +65,25 @@ impl<'a> Checker<'a> {
             .diagnostic(Code::E805, when.span, format!("anybody can send `{}`", source.path()))
             .label("its webhook is not verified: whoever knows the address can start this flow")
             .help("set how it is verified in flow.toml, or say that this is meant")
+            .fix("`unverified`", end, " unverified", false);
+        self.report(diagnostic);
+    }
+
+    /// Events that anybody could send let a run go on only where its flow says that this is meant.
+    pub(in crate::flow) fn check_awaited_verified(&mut self, source: Source<'a>, at: Span) {
+        let Some(node) = self.node.filter(|_| self.vouched(source) == Vouched::Nobody) else { return };
+        if node.clauses.iter().any(|clause| matches!(clause.kind, ClauseKind::Unverified)) {
+            return;
+        }
+        let start = match &node.start {
+            flow_grammar::syntax::Start::When(when) => when.span,
+            flow_grammar::syntax::Start::Every(every) => every.span,
+        };
+        let end = node.clauses.last().map_or(start, |clause| clause.span).after();
+        let diagnostic = self
+            .diagnostic(Code::E805, at, format!("anybody can send `{}`", source.path()))
+            .label("its webhook is not verified: whoever knows the address can let the run go on")
+            .help("set how it is verified in flow.toml, or say at the start of the flow that this is meant")
             .fix("`unverified`", end, " unverified", false);
         self.report(diagnostic);
     }

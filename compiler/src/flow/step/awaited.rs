@@ -1,7 +1,7 @@
 //! `wait for trigger where … up to D else { … }`.
 
 use flow_grammar::span::Span;
-use flow_grammar::syntax::{Block, DurationLit, Expr, Ident, Step, TriggerPattern, TriggerRef};
+use flow_grammar::syntax::{Block, DurationLit, ElseBranch, Expr, Ident, Step, StepKind, TriggerPattern, TriggerRef};
 use flow_plan as plan;
 use flow_plan::{Condition, Instr};
 
@@ -83,6 +83,18 @@ impl<'a> Checker<'a> {
         false
     }
 
+    /// What a loop waits for anywhere within a round has come before the next one begins.
+    pub(super) fn comes_around(&mut self, body: &Block) {
+        let mut all = Vec::new();
+        awaited_in(body, &mut all);
+        let failed = std::mem::take(&mut self.quiet_error);
+        self.quiet += 1;
+        let found: Vec<Source<'a>> = all.into_iter().filter_map(|reference| self.trigger(reference)).collect();
+        self.quiet -= 1;
+        self.quiet_error = failed;
+        self.waited_for.extend(found);
+    }
+
     /// The event with its condition, and what is known of the run's own values once it has come.
     fn awaited_event(&mut self, node: WaitForNode<'_>, path: &str) -> Option<(plan::WaitFor, Vec<Fact<'a>>)> {
         let reference = match node.pattern {
@@ -102,6 +114,7 @@ impl<'a> Checker<'a> {
         };
         let source = self.trigger(reference)?;
         self.waited_for.push(source);
+        self.check_awaited_verified(source, reference.span);
         let (trigger, reads) = self.trigger_apart(reference, source);
         self.awaited = Some(Awaited { source, reads });
         let setting = std::mem::replace(&mut self.setting, Setting::Condition);
@@ -236,6 +249,40 @@ impl<'a> Checker<'a> {
             diagnostic = diagnostic.fix(format!("`{}`", text.trim()), at, text, false);
         }
         self.report(diagnostic);
+    }
+}
+
+/// The events that steps wait for.
+fn awaited_in<'b>(block: &'b Block, into: &mut Vec<&'b TriggerRef>) {
+    block.steps.iter().for_each(|step| awaited_by(step, into));
+}
+
+fn awaited_by<'b>(step: &'b Step, into: &mut Vec<&'b TriggerRef>) {
+    match &step.kind {
+        StepKind::WaitFor { pattern, otherwise, .. } => {
+            if let TriggerPattern::Event(reference) = pattern {
+                into.push(reference);
+            }
+            otherwise.iter().for_each(|block| awaited_in(block, into));
+        }
+        StepKind::If(node) => {
+            awaited_in(&node.then, into);
+            match &node.otherwise {
+                Some(ElseBranch::Block(block)) => awaited_in(block, into),
+                Some(ElseBranch::If(step)) => awaited_by(step, into),
+                None => {}
+            }
+        }
+        StepKind::Match { arms, .. } => arms.iter().for_each(|arm| awaited_in(&arm.body, into)),
+        StepKind::For { body, .. } => awaited_in(body, into),
+        StepKind::Call(call) => call.on_error.iter().for_each(|block| awaited_in(block, into)),
+        StepKind::Let { .. }
+        | StepKind::Stop(_)
+        | StepKind::Return(_)
+        | StepKind::Require(_)
+        | StepKind::Wait(_)
+        | StepKind::WaitUntil { .. }
+        | StepKind::Bad => {}
     }
 }
 

@@ -82,6 +82,7 @@ impl<'a> Checker<'a> {
         let outer_rounds = self.steps.rounds;
         self.steps.rounds = outer_rounds.max(1).saturating_mul(rounds_here);
         let (rounds_in_all, found) = (self.steps.rounds, self.steps.too_many.take());
+        self.comes_around(body);
         let done = self.block(body, format!("{path}.each."));
         self.steps.rounds = outer_rounds;
         self.loops.pop();
