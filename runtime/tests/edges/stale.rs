@@ -124,6 +124,46 @@ async fn the_older_of_what_it_says_and_what_was_signed_counts() {
     }
 }
 
+/// `when acme.paid fresh within 30 seconds do { wait for acme.failed  acme.open }`.
+fn opens_when_approved() -> Arc<Flow> {
+    let mut approved = Flow::clone(&opens());
+    let wait = flow_plan::WaitFor {
+        path: "0".to_owned(),
+        trigger: flow("g", "failed").triggers[0].clone(),
+        reads: Vec::new(),
+        condition: None,
+        key: None,
+        from_now: false,
+        up_to: None,
+        otherwise: 2,
+    };
+    approved.program.instrs.insert(0, Instr::WaitFor(Box::new(wait)));
+    approved.hash = flow_plan::short_hash("approved");
+    Arc::new(approved)
+}
+
+#[tokio::test]
+async fn what_a_run_waits_for_is_as_old_as_its_signature() {
+    let (door, clock) = (Arc::new(Door::default()), TestClock::new());
+    let mut project = project(None, |acme| acme.plan.sources[0].envelope.at = None);
+    project.flows = vec![opens_when_approved()];
+    let daemon = daemon_with(project, world_of(&door, &clock), |_| {}).await;
+    clock.advance(3600);
+    let deliver = async |id: String, kind: &str, seconds: i64| {
+        let body = event(&id, kind, clock.second()).to_string();
+        let signature = signature_at(body.as_bytes(), clock.second() - seconds);
+        let headers = [("Acme-Signature", &*signature), ("Content-Type", "application/json")];
+        let reply = send(&daemon.service.addresses().server, "POST", PATH, &headers, body.as_bytes()).await;
+        assert_eq!(reply.status, 200, "{id}");
+        daemon.service.engine().settled().await;
+    };
+    for (seconds, opened) in [(5, 1), (31, 1), (250, 1), (-3, 1), (0, 2)] {
+        deliver(format!("start {seconds}"), "invoice.paid", 0).await;
+        deliver(format!("approval {seconds}"), "invoice.failed", seconds).await;
+        assert_eq!(door.opened.load(Ordering::SeqCst), opened, "signed {seconds} seconds ago: {:?}", ends(&daemon.service).await);
+    }
+}
+
 /// Lets the service be asked for its list once more.
 async fn polled(door: &Door, clock: &TestClock, service: &Service) {
     let before = door.listed.load(Ordering::SeqCst);
