@@ -40,6 +40,9 @@ pub(crate) async fn resume(one: &OneFlow) -> Result<Exit, Exit> {
             "; {events} kept that would have started it since {since}\n`flowd replay --flow {flow} --since {since}` starts it for them"
         ));
     }
+    if missed == 0 && !since.is_empty() {
+        said.push_str(&format!("; nothing came since {since} that would have started it"));
+    }
     finish(&one.client, &answer, &said)
 }
 

@@ -40,7 +40,7 @@ pub(crate) async fn run(client: &Client) -> Result<Exit, Exit> {
             ]
         })
         .collect();
-    let mut headings = vec!["FLOW", "STATE", "WHEN", "NEXT", "WHERE", "PLAN"];
+    let mut headings = vec!["FLOW", "STATE", "WHEN", "NEXT (UTC)", "WHERE", "PLAN"];
     // A column of which nobody has anything is none.
     if !list(&answer.json["versions"], "old").is_empty() {
         headings.push("EARLIER VERSIONS");

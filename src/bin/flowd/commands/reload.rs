@@ -52,6 +52,10 @@ fn page(reloaded: &Json) -> String {
     for key in list(reloaded, "at_next_start").iter().filter_map(Json::as_str) {
         out.push_str(&format!("flow.toml: {} takes effect at the next start\n", printable(key)));
     }
+    // The reports are on the other stream: whoever reads this one alone is told as well.
+    for file in list(reloaded, "broken") {
+        out.push_str(&format!("{} is broken: its last sound version stays live\n", text(file, "file")));
+    }
     let flows = counted(reloaded["flows"].as_u64().unwrap_or_default(), "flow");
     out.push_str(&if dry { "\nnothing was changed: this was a dry run\n".to_owned() } else { format!("\n{flows} live\n") });
     out
