@@ -1,5 +1,6 @@
 //! The syntax of Flow: text to syntax tree, and syntax tree to canonical text. Knows no meaning.
 
+mod blocks;
 pub mod compare;
 mod diagnose;
 pub mod error;

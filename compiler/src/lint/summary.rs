@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use flow_grammar::span::Span;
-use flow_grammar::syntax::{self, Block, ClauseKind, ElseBranch, IfStep, Step, StepKind};
+use flow_grammar::syntax::{self, Block, ClauseKind, StepKind};
 use flow_plan as plan;
 use flow_plan::{Condition, Effect, Expr, FieldShape, Instr, StartKind};
 
@@ -432,35 +432,13 @@ fn step_and_action(call: &plan::Call) -> (&str, &str) {
 
 /// The calls in a block, in the order of the text. Those of error handlers are not among them.
 fn in_block<'f>(block: &'f Block, into: &mut HashMap<(&'f str, &'f str), Vec<Span>>) {
-    block.steps.iter().for_each(|step| in_step(step, into));
-}
-
-fn in_step<'f>(step: &'f Step, into: &mut HashMap<(&'f str, &'f str), Vec<Span>>) {
-    match &step.kind {
-        StepKind::Call(node) => {
+    for step in &block.steps {
+        if let StepKind::Call(node) = &step.kind {
             if let [connection, action] = node.call.path.as_slice() {
                 into.entry((connection.text.as_str(), action.text.as_str())).or_default().push(node.call.span);
             }
+        } else {
+            step.kind.blocks().into_iter().for_each(|block| in_block(block, into));
         }
-        StepKind::If(node) => in_if(node, into),
-        StepKind::Match { arms, .. } => arms.iter().for_each(|arm| in_block(&arm.body, into)),
-        StepKind::For { body, .. } => in_block(body, into),
-        StepKind::WaitFor { otherwise, .. } => otherwise.iter().for_each(|block| in_block(block, into)),
-        StepKind::Let { .. }
-        | StepKind::Stop(_)
-        | StepKind::Return(_)
-        | StepKind::Require(_)
-        | StepKind::Wait(_)
-        | StepKind::WaitUntil { .. }
-        | StepKind::Bad => {}
-    }
-}
-
-fn in_if<'f>(node: &'f IfStep, into: &mut HashMap<(&'f str, &'f str), Vec<Span>>) {
-    in_block(&node.then, into);
-    match &node.otherwise {
-        Some(ElseBranch::Block(block)) => in_block(block, into),
-        Some(ElseBranch::If(step)) => in_step(step, into),
-        None => {}
     }
 }

@@ -396,20 +396,25 @@ async fn who_waited_for_the_connection_for_a_turn_or_for_a_limit_opens_nothing_o
     assert_eq!((bench.status(&run).await.as_str(), bench.service.effects("open").len()), ("stopped", 0));
 }
 
+/// Lets a flow wait for an event before its first step, and has one come that was signed so many seconds ago. Returns the run.
+async fn waited_for(mut waits: Flow, ago: i64) -> (Bench, String) {
+    let mut wait = wait_for("1", 2);
+    wait.trigger = flow_plan::TriggerUse { types: vec!["other".to_owned()], ..trigger("failed") };
+    waits.program.instrs.insert(0, Instr::WaitFor(Box::new(wait)));
+    rehash(&mut waits);
+    let bench = Bench::new(vec![waits]);
+    bench.pass(10 * MINUTE).await;
+    let run = bench.take(incoming("evt_1", EVENT)).await.unwrap();
+    bench.pass(10 * SECOND).await;
+    bench.take(Incoming { signed_at: Some(bench.ago(ago)), ..event_of("evt_2", "Jane", "other") }).await;
+    bench.pass(SECOND).await;
+    (bench, run)
+}
+
 #[tokio::test]
 async fn what_a_run_waited_for_is_as_young_as_what_began_it() {
     for (ago, opened) in [(5, 1), (31, 0), (-60, 0)] {
-        let mut waits = door(&[]);
-        let mut wait = wait_for("1", 2);
-        wait.trigger = flow_plan::TriggerUse { types: vec!["other".to_owned()], ..trigger("failed") };
-        waits.program.instrs.insert(0, Instr::WaitFor(Box::new(wait)));
-        rehash(&mut waits);
-        let bench = Bench::new(vec![waits]);
-        bench.pass(10 * MINUTE).await;
-        let run = bench.take(incoming("evt_1", EVENT)).await.unwrap();
-        bench.pass(10 * SECOND).await;
-        bench.take(Incoming { signed_at: Some(bench.ago(ago)), ..event_of("evt_2", "Jane", "other") }).await;
-        bench.pass(SECOND).await;
+        let (bench, run) = waited_for(door(&[]), ago).await;
         assert_eq!(bench.opened(), opened, "{ago}: {}", bench.run(&run).await);
     }
 }
@@ -419,16 +424,7 @@ async fn fresh_is_asked_of_what_a_run_waited_for_too() {
     for (ago, done) in [(5, 1), (31, 0)] {
         let mut waits = flow("f", vec![op("open", Effect::Once)]);
         waits.limits = Limits { fresh_ms: Some(30_000), ..Limits::default() };
-        let mut wait = wait_for("1", 2);
-        wait.trigger = flow_plan::TriggerUse { types: vec!["other".to_owned()], ..trigger("failed") };
-        waits.program.instrs.insert(0, Instr::WaitFor(Box::new(wait)));
-        rehash(&mut waits);
-        let bench = Bench::new(vec![waits]);
-        bench.pass(10 * MINUTE).await;
-        let run = bench.take(incoming("evt_1", EVENT)).await.unwrap();
-        bench.pass(10 * SECOND).await;
-        bench.take(Incoming { signed_at: Some(bench.ago(ago)), ..event_of("evt_2", "Jane", "other") }).await;
-        bench.pass(SECOND).await;
+        let (bench, run) = waited_for(waits, ago).await;
         assert_eq!(bench.opened(), done, "{ago}: {}", bench.run(&run).await);
     }
 }

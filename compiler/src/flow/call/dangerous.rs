@@ -219,43 +219,10 @@ pub(super) fn danger(connector: &Connector, operation: &Operation, depth: usize)
 /// The operations that steps call.
 fn called<'b>(block: &'b flow_grammar::syntax::Block, into: &mut Vec<&'b str>) {
     for step in &block.steps {
-        match &step.kind {
-            StepKind::Call(call) => {
-                into.extend(call.call.path.last().map(|name| name.text.as_str()));
-                if let Some(block) = &call.on_error {
-                    called(block, into);
-                }
-            }
-            StepKind::If(node) => {
-                called(&node.then, into);
-                match &node.otherwise {
-                    Some(flow_grammar::syntax::ElseBranch::Block(block)) => called(block, into),
-                    Some(flow_grammar::syntax::ElseBranch::If(step)) => called_in(step, into),
-                    None => {}
-                }
-            }
-            StepKind::Match { arms, .. } => arms.iter().for_each(|arm| called(&arm.body, into)),
-            StepKind::For { body, .. } => called(body, into),
-            StepKind::WaitFor { otherwise, .. } => otherwise.iter().for_each(|block| called(block, into)),
-            StepKind::Let { .. }
-            | StepKind::Stop(_)
-            | StepKind::Return(_)
-            | StepKind::Require(_)
-            | StepKind::Wait(_)
-            | StepKind::WaitUntil { .. }
-            | StepKind::Bad => {}
+        if let StepKind::Call(call) = &step.kind {
+            into.extend(call.call.path.last().map(|name| name.text.as_str()));
         }
-    }
-}
-
-fn called_in<'b>(step: &'b flow_grammar::syntax::Step, into: &mut Vec<&'b str>) {
-    if let StepKind::If(node) = &step.kind {
-        called(&node.then, into);
-        match &node.otherwise {
-            Some(flow_grammar::syntax::ElseBranch::Block(block)) => called(block, into),
-            Some(flow_grammar::syntax::ElseBranch::If(step)) => called_in(step, into),
-            None => {}
-        }
+        step.kind.blocks().into_iter().for_each(|block| called(block, into));
     }
 }
 

@@ -1,7 +1,7 @@
 //! `wait for trigger where … up to D else { … }`.
 
 use flow_grammar::span::Span;
-use flow_grammar::syntax::{Block, DurationLit, ElseBranch, Expr, Ident, Step, StepKind, TriggerPattern, TriggerRef};
+use flow_grammar::syntax::{Block, DurationLit, Expr, Ident, Step, StepKind, TriggerPattern, TriggerRef};
 use flow_plan as plan;
 use flow_plan::{Condition, Instr};
 
@@ -254,35 +254,11 @@ impl<'a> Checker<'a> {
 
 /// The events that steps wait for.
 fn awaited_in<'b>(block: &'b Block, into: &mut Vec<&'b TriggerRef>) {
-    block.steps.iter().for_each(|step| awaited_by(step, into));
-}
-
-fn awaited_by<'b>(step: &'b Step, into: &mut Vec<&'b TriggerRef>) {
-    match &step.kind {
-        StepKind::WaitFor { pattern, otherwise, .. } => {
-            if let TriggerPattern::Event(reference) = pattern {
-                into.push(reference);
-            }
-            otherwise.iter().for_each(|block| awaited_in(block, into));
+    for step in &block.steps {
+        if let StepKind::WaitFor { pattern: TriggerPattern::Event(reference), .. } = &step.kind {
+            into.push(reference);
         }
-        StepKind::If(node) => {
-            awaited_in(&node.then, into);
-            match &node.otherwise {
-                Some(ElseBranch::Block(block)) => awaited_in(block, into),
-                Some(ElseBranch::If(step)) => awaited_by(step, into),
-                None => {}
-            }
-        }
-        StepKind::Match { arms, .. } => arms.iter().for_each(|arm| awaited_in(&arm.body, into)),
-        StepKind::For { body, .. } => awaited_in(body, into),
-        StepKind::Call(call) => call.on_error.iter().for_each(|block| awaited_in(block, into)),
-        StepKind::Let { .. }
-        | StepKind::Stop(_)
-        | StepKind::Return(_)
-        | StepKind::Require(_)
-        | StepKind::Wait(_)
-        | StepKind::WaitUntil { .. }
-        | StepKind::Bad => {}
+        step.kind.blocks().into_iter().for_each(|block| awaited_in(block, into));
     }
 }
 
