@@ -1,4 +1,4 @@
-//! Stateful emulators of the Stripe and Kustomer HTTP APIs, each on a port of its own.
+//! Stateful emulators of services' HTTP APIs, each on a port of its own: `services.rs` lists them.
 //!
 //! They keep what they are told, answer as the services do, deliver signed webhooks, and can be made to
 //! fail. Used by `flowd run --sandbox`, by `flowd demo`, and by tests. They are not complete: what is not
@@ -51,15 +51,17 @@ mod kustomer;
 mod lock;
 mod play;
 mod server;
+mod services;
 mod signature;
 mod stripe;
 mod table;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
@@ -70,8 +72,7 @@ pub use play::{Happening, PlayError, Played};
 
 use crate::delivery::{Courier, Queue};
 use crate::emulator::Emulator;
-use crate::kustomer::Kustomer;
-use crate::stripe::Stripe;
+use crate::services::{SERVICES, Service};
 
 /// How often scheduled things are looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -79,10 +80,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// How a sandbox is started.
 #[derive(Clone)]
 pub struct Options {
-    /// Where the Stripe emulator listens; port 0 takes a free one.
-    pub stripe_listen: SocketAddr,
-    /// Where the Kustomer emulator listens; port 0 takes a free one.
-    pub kustomer_listen: SocketAddr,
+    /// Where emulators listen, by service. The others take a free port of 127.0.0.1, as does port 0.
+    pub listen: BTreeMap<String, SocketAddr>,
     /// What time it is, for everything the emulators date or let expire.
     pub clock: Clock,
     /// The pauses before the second, third, … attempt to deliver a webhook. Much quicker than the services'.
@@ -91,26 +90,22 @@ pub struct Options {
     pub webhook_timeout: Duration,
     /// Makes identifiers the same each time. Without it they are random.
     pub seed: Option<u64>,
-    /// Requests a second that Stripe allows; more are answered with 429. Unlimited without it.
-    pub stripe_rate: Option<u32>,
-    /// Requests a minute that Kustomer allows; more are answered with 429. Unlimited without it.
-    pub kustomer_rate: Option<u32>,
+    /// How many requests a service allows in the time that it counts by (Stripe a second, Kustomer a minute); more are answered
+    /// with 429. Unlimited for those that are not named.
+    pub rates: BTreeMap<String, u32>,
     /// Starts with a few customers, products and prices instead of empty.
     pub demo: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         Options {
-            stripe_listen: any_port,
-            kustomer_listen: any_port,
+            listen: BTreeMap::new(),
             clock: system_clock(),
             webhook_retry: [200, 500, 1_000, 2_000, 5_000, 10_000].map(Duration::from_millis).to_vec(),
             webhook_timeout: Duration::from_secs(10),
             seed: None,
-            stripe_rate: None,
-            kustomer_rate: None,
+            rates: BTreeMap::new(),
             demo: false,
         }
     }
@@ -133,21 +128,22 @@ pub enum SandboxError {
 
 /// Running emulators. They stop, with all their connections, when this is dropped.
 pub struct Sandbox {
-    pub(crate) stripe: Arc<Stripe>,
-    pub(crate) kustomer: Arc<Kustomer>,
-    stripe_address: SocketAddr,
-    kustomer_address: SocketAddr,
+    running: Vec<Running>,
     stream: broadcast::Sender<Activity>,
     pub(crate) queue: Queue,
     tasks: JoinSet<()>,
 }
 
+/// One of them.
+struct Running {
+    service: &'static Service,
+    emulator: Arc<dyn Emulator>,
+    address: SocketAddr,
+}
+
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sandbox")
-            .field("stripe", &self.stripe_address)
-            .field("kustomer", &self.kustomer_address)
-            .finish_non_exhaustive()
+        f.debug_map().entries(self.running.iter().map(|running| (running.service.name, running.address))).finish()
     }
 }
 
@@ -158,13 +154,19 @@ impl Sandbox {
     ///
     /// [`SandboxError::Listen`], where one of the addresses is taken.
     pub async fn start(options: Options) -> Result<Sandbox, SandboxError> {
-        let (stripe_listener, stripe_address) = listen("stripe", options.stripe_listen).await?;
-        let (kustomer_listener, kustomer_address) = listen("kustomer", options.kustomer_listen).await?;
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let stream = activity::stream();
         let (queue, deliveries) = Queue::new();
-        let stripe = Arc::new(Stripe::new(&options, queue.clone(), stream.clone()));
-        let kustomer = Arc::new(Kustomer::new(&options, queue.clone(), stream.clone()));
-        let emulators: [Arc<dyn Emulator>; 2] = [Arc::<Stripe>::clone(&stripe), Arc::<Kustomer>::clone(&kustomer)];
+        let mut running = Vec::new();
+        let mut tasks = JoinSet::new();
+        for service in SERVICES {
+            let wanted = options.listen.get(service.name).copied().unwrap_or(any_port);
+            let (listener, address) = listen(service.name, wanted).await?;
+            let emulator = (service.make)(&options, queue.clone(), stream.clone());
+            tasks.spawn(server::serve(listener, Arc::clone(&emulator)));
+            running.push(Running { service, emulator, address });
+        }
+        let emulators: Vec<_> = running.iter().map(|running| Arc::clone(&running.emulator)).collect();
         let courier = Courier {
             clock: Arc::clone(&options.clock),
             retry: options.webhook_retry,
@@ -173,11 +175,7 @@ impl Sandbox {
             emulators: emulators.iter().map(Arc::downgrade).collect(),
             queue: queue.clone(),
         };
-        let mut tasks = JoinSet::new();
         tasks.spawn(courier.run(deliveries));
-        let [first, second] = emulators.clone();
-        tasks.spawn(server::serve(stripe_listener, first));
-        tasks.spawn(server::serve(kustomer_listener, second));
         tasks.spawn(async move {
             let mut interval = tokio::time::interval(TICK);
             interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -188,42 +186,41 @@ impl Sandbox {
                 }
             }
         });
-        Ok(Sandbox { stripe, kustomer, stripe_address, kustomer_address, stream, queue, tasks })
+        Ok(Sandbox { running, stream, queue, tasks })
     }
 
-    /// Returns the Stripe emulator's address, without a path.
-    pub fn stripe_url(&self) -> String {
-        format!("http://{}", self.stripe_address)
+    /// Returns the services that are emulated, with their addresses, in the order in which they are shown.
+    pub fn services(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.running.iter().map(|running| (running.service.name, format!("http://{}", running.address)))
     }
 
-    /// Returns the Kustomer emulator's address, without a path.
-    pub fn kustomer_url(&self) -> String {
-        format!("http://{}", self.kustomer_address)
+    /// Returns the names of the services that can be emulated.
+    pub fn service_names() -> impl Iterator<Item = &'static str> {
+        SERVICES.iter().map(|service| service.name)
     }
 
-    /// Returns the address of the emulator for a connector, or `None` where there is none.
+    /// Returns the connectors that are answered.
+    pub fn connectors() -> impl Iterator<Item = &'static str> {
+        SERVICES.iter().flat_map(|service| service.reached_by).map(|reached| reached.connector)
+    }
+
+    /// Returns the address that a connection of a connector is given as its `base_url`, or `None` where nothing answers it.
     pub fn base_url(&self, connector: &str) -> Option<String> {
-        match connector {
-            "stripe" => Some(self.stripe_url()),
-            "kustomer" => Some(self.kustomer_url()),
-            _ => None,
-        }
+        let (service, reached) = services::reached_by(connector)?;
+        let running = self.running.iter().find(|running| running.service.name == service.name)?;
+        Some(format!("http://{}{}", running.address, reached.path))
     }
 
     /// Returns the settings and secrets with which a connection reaches the emulator of its connector.
     ///
     /// They are worth nothing elsewhere.
     pub fn secrets(connector: &str) -> &'static [(&'static str, &'static str)] {
-        match connector {
-            "stripe" => &[("key", stripe::KEY), ("webhook_secret", stripe::WEBHOOK_SECRET)],
-            "kustomer" => &[("api_key", kustomer::KEY), ("webhook_secret", kustomer::WEBHOOK_SECRET), ("org", kustomer::ORG)],
-            _ => &[],
-        }
+        services::reached_by(connector).map_or(&[], |(_, reached)| reached.settings)
     }
 
     /// Sets where an emulator delivers webhooks, besides the endpoints registered through its API.
     ///
-    /// They are signed with the `webhook_secret` of [`Sandbox::secrets`].
+    /// They are signed with the webhook secret of [`Sandbox::secrets`].
     pub fn set_webhook_target(&self, connector: &str, url: &str) {
         if let Some(emulator) = self.emulator(connector) {
             emulator.set_webhook_target(Some(url.to_owned()));
@@ -237,10 +234,8 @@ impl Sandbox {
 
     /// Returns everything the emulators hold: per service its records, its events and its call log.
     pub fn snapshot(&self) -> Value {
-        json!({
-            "stripe": self.stripe.snapshot(),
-            "kustomer": self.kustomer.snapshot(),
-        })
+        let all = self.running.iter().map(|running| (running.service.name.to_owned(), running.emulator.snapshot()));
+        Value::Object(all.collect())
     }
 
     /// Adds fault rules to a service, as its control endpoint does.
@@ -270,12 +265,14 @@ impl Sandbox {
         self.tasks.shutdown().await;
     }
 
-    pub(crate) fn emulator(&self, connector: &str) -> Option<&dyn Emulator> {
-        match connector {
-            "stripe" => Some(&*self.stripe),
-            "kustomer" => Some(&*self.kustomer),
-            _ => None,
-        }
+    /// Returns an emulator by its own name, or by a connector that it answers.
+    pub(crate) fn emulator(&self, name: &str) -> Option<&dyn Emulator> {
+        let by_name = self.running.iter().find(|running| running.service.name == name);
+        let running = by_name.or_else(|| {
+            let (service, _) = services::reached_by(name)?;
+            self.running.iter().find(|running| running.service.name == service.name)
+        })?;
+        Some(&*running.emulator)
     }
 }
 

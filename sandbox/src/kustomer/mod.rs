@@ -62,7 +62,7 @@ impl Kustomer {
             queue,
             log: Log::new("kustomer", stream),
             faults: Faults::default(),
-            rate: options.kustomer_rate,
+            rate: options.rates.get("kustomer").copied(),
             seed: options.seed,
             state: Mutex::new(State::new(Ids::new(options.seed), (options.clock)())),
         }

@@ -78,7 +78,7 @@ impl Stripe {
             queue,
             log: Log::new("stripe", stream),
             faults: Faults::default(),
-            rate: options.stripe_rate,
+            rate: options.rates.get("stripe").copied(),
             seed: options.seed,
             demo: options.demo,
             ticked: AtomicI64::new(0),

@@ -9,7 +9,7 @@ use crate::{kustomer, start, stripe};
 #[tokio::test]
 async fn faults_events_calls_and_state_over_http() {
     let (sandbox, _) = start().await;
-    let control = Client::new(&sandbox.stripe_url());
+    let control = Client::new(&sandbox.base_url("stripe").unwrap());
     let reply = control.json("POST", "/_sandbox/faults", &json!([{"fault": "status", "status": 418, "times": 1}])).await;
     assert_eq!(reply.ok(), json!({"rules": 1}));
     assert_eq!(control.get("/_sandbox/faults").await.ok()["faults"][0]["status"], 418);
@@ -56,7 +56,7 @@ async fn faults_events_calls_and_state_over_http() {
 #[tokio::test]
 async fn web_pages_and_unknown_paths_are_refused() {
     let (sandbox, _) = start().await;
-    let control = Client::new(&sandbox.kustomer_url());
+    let control = Client::new(&sandbox.base_url("kustomer").unwrap());
     assert_eq!(control.get("/_sandbox/nothing").await.status, 404);
     assert_eq!(control.clone().header("origin", "https://evil.example").get("/_sandbox/state").await.status, 403);
     assert_eq!(control.send("POST", "/_sandbox/faults", "{").await.unwrap().status, 400);
@@ -66,7 +66,7 @@ async fn web_pages_and_unknown_paths_are_refused() {
 async fn the_target_can_be_set_over_http() {
     let (sandbox, _) = start().await;
     let mut receiver = Receiver::start(&[]).await;
-    let control = Client::new(&sandbox.kustomer_url());
+    let control = Client::new(&sandbox.base_url("kustomer").unwrap());
     control.json("PUT", "/_sandbox/webhook_target", &json!({"url": receiver.url})).await.ok();
     control.json("POST", "/_sandbox/events", &json!({"type": "kustomer.customer.create", "email": "x@example.com"})).await.ok();
     assert_eq!(receiver.next().await.json()["name"], "kustomer.customer.create");

@@ -35,7 +35,7 @@ fn verify(delivered: &Delivered, token: &str) {
 #[tokio::test]
 async fn a_request_needs_the_key_and_says_the_rate() {
     let (sandbox, _) = start().await;
-    let bare = Client::new(&sandbox.kustomer_url());
+    let bare = Client::new(&sandbox.base_url("kustomer").unwrap());
     assert_eq!(error(&bare.get("/v1/customers").await).0, 401);
     assert_eq!(error(&bare.header("authorization", "Bearer no").get("/v1/customers").await).1, "unauthorized");
     let client = kustomer(&sandbox);

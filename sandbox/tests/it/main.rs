@@ -57,10 +57,11 @@ fn secret(connector: &str, name: &str) -> &'static str {
 
 /// A client with the right key for Stripe.
 pub(crate) fn stripe(sandbox: &Sandbox) -> Client {
-    Client::new(&sandbox.stripe_url()).header("authorization", &format!("Bearer {}", secret("stripe", "key")))
+    Client::new(&sandbox.base_url("stripe").unwrap()).header("authorization", &format!("Bearer {}", secret("stripe", "key")))
 }
 
 /// A client with the right key for Kustomer.
 pub(crate) fn kustomer(sandbox: &Sandbox) -> Client {
-    Client::new(&sandbox.kustomer_url()).header("authorization", &format!("Bearer {}", secret("kustomer", "api_key")))
+    Client::new(&sandbox.base_url("kustomer").unwrap())
+        .header("authorization", &format!("Bearer {}", secret("kustomer", "api_key")))
 }

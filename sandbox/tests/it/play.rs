@@ -152,14 +152,16 @@ async fn a_demo_begins_with_a_shop() {
     assert_eq!(state["customers"].as_array().unwrap().len(), 3);
     assert_eq!((state["products"].as_array().unwrap().len(), state["prices"].as_array().unwrap().len()), (3, 3));
     assert_eq!(state["events"], json!([]));
-    assert_eq!(sandbox.base_url("stripe"), Some(sandbox.stripe_url()));
-    assert_eq!(sandbox.base_url("sesame"), None);
+    let (name, url) = sandbox.services().next().unwrap();
+    assert_eq!((name, sandbox.base_url("stripe")), ("stripe", Some(url)));
+    assert_eq!(sandbox.base_url("nobody"), None);
 }
 
 #[tokio::test]
 async fn a_taken_port_is_an_error() {
     let (sandbox, _) = start().await;
-    let address = sandbox.stripe_url().strip_prefix("http://").unwrap().parse().unwrap();
-    let error = Sandbox::start(Options { kustomer_listen: address, ..Options::default() }).await.unwrap_err();
+    let address = sandbox.base_url("stripe").unwrap().strip_prefix("http://").unwrap().parse().unwrap();
+    let error =
+        Sandbox::start(Options { listen: [("kustomer".to_owned(), address)].into(), ..Options::default() }).await.unwrap_err();
     assert!(error.to_string().starts_with("the kustomer emulator cannot listen on 127.0.0.1:"));
 }

@@ -12,7 +12,7 @@ fn text(value: &Value) -> String {
 #[tokio::test]
 async fn a_request_needs_the_secret_key() {
     let (sandbox, _) = start().await;
-    let bare = Client::new(&sandbox.stripe_url());
+    let bare = Client::new(&sandbox.base_url("stripe").unwrap());
     for (header, status) in [
         (None, 401),
         (Some("Bearer sk_test_wrong".to_owned()), 401),

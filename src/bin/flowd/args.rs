@@ -137,25 +137,40 @@ pub(crate) struct Reload {
 /// `flowd sandbox`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  flowd sandbox --stripe 127.0.0.1:9001 --kustomer 127.0.0.1:9002
-  flowd sandbox --stripe-webhook http://127.0.0.1:7400/v1/webhooks/stripe
+  flowd sandbox --listen stripe=127.0.0.1:9001 --listen kustomer=127.0.0.1:9002
+  flowd sandbox --webhook stripe=http://127.0.0.1:7400/v1/webhooks/stripe
   curl -d '{\"type\":\"charge.failed\",\"amount\":25000,\"currency\":\"usd\"}' http://127.0.0.1:9001/_sandbox/events")]
 pub(crate) struct SandboxArgs {
-    /// Where the Stripe emulator listens; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:0")]
-    pub(crate) stripe: std::net::SocketAddr,
-    /// Where the Kustomer emulator listens; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:0")]
-    pub(crate) kustomer: std::net::SocketAddr,
-    /// Where the Stripe emulator delivers its webhooks
-    #[arg(long)]
-    pub(crate) stripe_webhook: Option<String>,
-    /// Where the Kustomer emulator delivers its webhooks
-    #[arg(long)]
-    pub(crate) kustomer_webhook: Option<String>,
+    /// Where the emulator of a service listens, instead of a free port; once for each
+    #[arg(long, value_name = "SERVICE=ADDRESS", value_parser = listen_of)]
+    pub(crate) listen: Vec<(String, std::net::SocketAddr)>,
+    /// Where the emulator of a service delivers its webhooks; once for each
+    #[arg(long, value_name = "SERVICE=URL", value_parser = webhook_of)]
+    pub(crate) webhook: Vec<(String, String)>,
     /// Begin with a few customers, products and prices
     #[arg(long)]
     pub(crate) seeded: bool,
+}
+
+fn of_service(text: &str) -> Result<(&str, &str), String> {
+    let (service, value) = text.split_once('=').ok_or("write it as SERVICE=VALUE")?;
+    let known: Vec<_> = flow_sandbox::Sandbox::service_names().collect();
+    if known.contains(&service) { Ok((service, value)) } else { Err(format!("the services are {}", known.join(", "))) }
+}
+
+fn listen_of(text: &str) -> Result<(String, std::net::SocketAddr), String> {
+    let (service, address) = of_service(text)?;
+    let address = address.parse().map_err(|_| "an address is a number and a port: 127.0.0.1:9001".to_owned())?;
+    Ok((service.to_owned(), address))
+}
+
+fn webhook_of(text: &str) -> Result<(String, String), String> {
+    let (service, url) = of_service(text)?;
+    if url.starts_with("http://") {
+        Ok((service.to_owned(), url.to_owned()))
+    } else {
+        Err("an address begins with http://".to_owned())
+    }
 }
 
 /// `flowd check-config`.

@@ -230,8 +230,8 @@ impl Screen {
         output::out(&format!(
             "{}\n\nStripe and Kustomer are simulated here: nothing leaves this machine, no account is needed.\n  Stripe (simulated)   {}\n  Kustomer (simulated) {}\n  flowd                webhooks {}, admin {}\n\nThe flows:\n",
             self.paint("1", "flowd demo"),
-            sandbox.stripe_url(),
-            sandbox.kustomer_url(),
+            sandbox.base_url("stripe").unwrap_or_default(),
+            sandbox.base_url("kustomer").unwrap_or_default(),
             service.addresses().server,
             service.addresses().admin
         ));

@@ -101,11 +101,8 @@ pub(crate) async fn run(args: Run) -> Exit {
         if flows == 1 { "" } else { "s" }
     ));
     if let Some(sandbox) = &sandbox {
-        output::out(&format!(
-            "simulated: stripe {}, kustomer {} (POST /_sandbox/events makes things happen)\n",
-            sandbox.stripe_url(),
-            sandbox.kustomer_url()
-        ));
+        let services: Vec<_> = sandbox.services().map(|(name, url)| format!("{name} {url}")).collect();
+        output::out(&format!("simulated: {} (POST /_sandbox/events makes things happen)\n", services.join(", ")));
     }
     notify(&[NotifyState::Ready]);
     if args.once {
@@ -149,10 +146,7 @@ pub(super) fn keep(host: &Host) {
 
 /// Returns where the emulators are.
 pub(crate) fn urls(sandbox: &Sandbox) -> SandboxUrls {
-    ["stripe", "kustomer"]
-        .into_iter()
-        .filter_map(|connector| Some((connector.to_owned(), sandbox.base_url(connector)?)))
-        .collect()
+    Sandbox::connectors().filter_map(|connector| Some((connector.to_owned(), sandbox.base_url(connector)?))).collect()
 }
 
 /// Lets the emulators deliver their webhooks to the service.

@@ -7,15 +7,15 @@ use crate::Exit;
 use crate::args::SandboxArgs;
 
 pub(crate) async fn run(args: SandboxArgs) -> Exit {
-    let options = Options { stripe_listen: args.stripe, kustomer_listen: args.kustomer, demo: args.seeded, ..Options::default() };
+    let options = Options { listen: args.listen.into_iter().collect(), demo: args.seeded, ..Options::default() };
     let sandbox = match Sandbox::start(options).await {
         Ok(sandbox) => sandbox,
         Err(error) => return Exit::Usage(format!("the sandbox cannot start: {error}")),
     };
-    for (connector, target) in [("stripe", &args.stripe_webhook), ("kustomer", &args.kustomer_webhook)] {
-        if let Some(url) = target {
-            sandbox.set_webhook_target(connector, url);
-        }
+    for (service, url) in &args.webhook {
+        sandbox.set_webhook_target(service, url);
+    }
+    for connector in Sandbox::connectors() {
         output::out(&format!("{connector} (simulated) at {}\n", sandbox.base_url(connector).unwrap_or_default()));
         for (name, value) in Sandbox::secrets(connector) {
             output::out(&format!("  {name:15} {value}\n"));
