@@ -3,6 +3,7 @@
 //! Data only. Nothing here reads a file, a clock or a network, and nothing here knows a service. Everything that is
 //! serialised is covered by [`VERSION`].
 
+mod allowed;
 mod connection;
 mod currency;
 mod expr;
@@ -19,6 +20,7 @@ mod test;
 pub mod ty;
 mod value;
 
+pub use allowed::{Allowed, NotAPlace};
 pub use connection::{Api, Auth, Connection, QUOTA_MONTH_MS, Quota, RateLimit, SecretDecl, SettingDecl};
 pub use currency::{Currency, decimals_of};
 pub use expr::{Arithmetic, Condition, Each, Env, Expr, Function, Order};

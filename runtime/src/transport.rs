@@ -1,13 +1,14 @@
 //! The real outside: HTTP by reqwest with rustls and ring, the system's clock, and randomness.
 //!
-//! A request goes into the internet unless flow.toml names where it goes (`reach`). Redirects are never followed: where one leads is for the connector to say, and what it carries would leave with it.
+//! A request goes into the internet unless flow.toml names where it goes (`base_url`, `[http] allow`; see `reach`). Redirects are never followed: where one leads is for the connector to say, and what it carries would leave with it.
 //! Nothing is decompressed, and no proxy is taken from the environment.
 
 use std::error::Error;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use flow_plan::Allowed;
 use jiff::Timestamp;
 use reqwest::{Client, ClientBuilder, Method, Url, redirect};
 
@@ -33,12 +34,19 @@ const BODY_HINT: usize = 64 * 1024;
 pub struct ReqwestTransport {
     /// By whether they speak TLS, how far they reach, and whether each request has a connection of its own.
     clients: [[[OnceLock<Client>; 2]; 2]; 2],
+    /// Where requests may go although it is not on the internet.
+    allowed: Arc<[Allowed]>,
 }
 
 impl ReqwestTransport {
     /// Returns a transport without connections.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Returns a transport whose requests may go to these places, too, although they are not on the internet.
+    pub fn allowing(allowed: impl Into<Arc<[Allowed]>>) -> Self {
+        Self { allowed: allowed.into(), ..Self::default() }
     }
 
     fn client(&self, url: &Url, reach: Reach, alone: bool) -> Result<&Client, TransportError> {
@@ -57,7 +65,7 @@ impl ReqwestTransport {
         drop(rustls::crypto::ring::default_provider().install_default());
         let builder = if secure { builder().https_only(true) } else { builder().tls_certs_only([]) };
         let builder = match reach {
-            Reach::Internet => builder.dns_resolver(PublicOnly),
+            Reach::Internet => builder.dns_resolver(PublicOnly(Arc::clone(&self.allowed))),
             Reach::Anywhere => builder,
         };
         let builder = if alone { builder.pool_max_idle_per_host(0) } else { builder };
@@ -91,7 +99,7 @@ impl Transport for ReqwestTransport {
             let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| refused("the method is not valid"))?;
             let url = Url::parse(&request.url).map_err(|_| refused("the address is not valid"))?;
             if request.reach == Reach::Internet {
-                reach::check(&url).map_err(|error| refused(&error.to_string()))?;
+                reach::check(&url, &self.allowed).map_err(|error| refused(&error.to_string()))?;
             }
             let alone = request.guard.as_ref().is_some_and(|guard| guard.alone);
             let client = self.client(&url, request.reach, alone)?;

@@ -20,6 +20,7 @@ fn each_mistake_in_flow_toml_is_shown_where_it_is() {
         ("admin in the open", "[admin]\nlisten = \"0.0.0.0:7401\"\n"),
         ("poll too often", "[connections.stripe]\npoll = \"10 ms\"\n"),
         ("address", "[server]\nlisten = \"somewhere\"\n"),
+        ("allow", "[http]\nallow = [\"10.0.0.0/8\", \"http://nas.local\"]\n"),
         ("url", "[connections.stripe]\nbase_url = \"localhost:9000\"\n"),
     ];
     let mut text = String::new();

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use flow_grammar::span::Span;
-use flow_plan::Value;
+use flow_plan::{Allowed, Value};
 
 pub use check::check;
 pub use read::read;
@@ -44,6 +44,8 @@ pub struct Config {
     pub drain_ms: u64,
     /// `[run] flood`: a flow that starts so often in an hour is paused; 0 for none.
     pub flood: u32,
+    /// `[http] allow`: where requests may go although it is not on the internet.
+    pub http_allow: Vec<Allowed>,
     /// The connections, by name.
     pub connections: BTreeMap<String, ConnectionConfig>,
 }
@@ -61,6 +63,7 @@ impl Default for Config {
             concurrency: 64,
             drain_ms: 20_000,
             flood: 1_000,
+            http_allow: Vec::new(),
             connections: BTreeMap::new(),
         }
     }

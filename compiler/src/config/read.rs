@@ -47,7 +47,7 @@ fn span<T>(spanned: &Spanned<T>) -> Span {
 
 impl Reader<'_> {
     fn document(&mut self, table: &DeTable<'_>, config: &mut Config) {
-        const KEYS: &[&str] = &["timezone", "currency", "location", "server", "admin", "store", "run", "connections"];
+        const KEYS: &[&str] = &["timezone", "currency", "location", "server", "admin", "store", "run", "http", "connections"];
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "timezone" => self.timezone(value, config),
@@ -57,6 +57,7 @@ impl Reader<'_> {
                 "admin" => self.admin(value, config),
                 "store" => self.store(value, config),
                 "run" => self.run(value, config),
+                "http" => self.http(value, config),
                 "connections" => self.connections(value, config),
                 _ => self.unknown(key, "at the top of flow.toml", KEYS),
             }
@@ -170,6 +171,35 @@ impl Reader<'_> {
                     ),
                 },
                 _ => self.unknown(key, "in [run]", &["concurrency", "drain", "flood"]),
+            }
+        }
+    }
+
+    fn http(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {
+        let Some(table) = self.table(value, "http") else { return };
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "allow" => {
+                    let DeValue::Array(items) = value.get_ref() else {
+                        self.wrong(value, "`allow` is a list".into(), "for example `allow = [\"10.0.0.0/8\", \"nas.local\"]`");
+                        continue;
+                    };
+                    for item in items {
+                        let place = match item.get_ref() {
+                            DeValue::String(text) => text.parse().ok(),
+                            _ => None,
+                        };
+                        match place {
+                            Some(place) => config.http_allow.push(place),
+                            None => self.wrong(
+                                item,
+                                "this is neither a network nor the name of a machine".into(),
+                                "write a network such as \"10.0.0.0/8\", an address, or a whole name such as \"nas.local\"; no scheme, no port",
+                            ),
+                        }
+                    }
+                }
+                _ => self.unknown(key, "in [http]", &["allow"]),
             }
         }
     }

@@ -2,40 +2,46 @@
 //!
 //! A connector's own address can hold settings, a name server can say what it likes, and can say another thing a moment later. So
 //! the address that a connection is made to is looked at, not the name: a name is resolved once, and what it led to is what is used.
+//! `[http] allow` names networks and machines that are meant all the same.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
+use flow_plan::Allowed;
 use reqwest::Url;
 use reqwest::dns::{Name, Resolve, Resolving};
 
 /// A request would have gone to this machine, its network, or another place that is not on the internet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the address leads to {0}, which is not on the internet: where that is meant, give it as `base_url` of the connection in flow.toml"
+    "the address leads to {0}, which is not on the internet: where that is meant, give it as `base_url` of the connection in flow.toml, or name it in `allow` under [http]"
 )]
 pub(super) struct NotPublic(IpAddr);
 
 /// Checks a host that is written as a number. Names are looked at when they are resolved.
-pub(super) fn check(url: &Url) -> Result<(), NotPublic> {
+pub(super) fn check(url: &Url, allowed: &[Allowed]) -> Result<(), NotPublic> {
     // The parser has turned every spelling (octal, hexadecimal, short, full-width) into the address by now.
     let address = match url.host() {
         Some(url::Host::Ipv4(address)) => IpAddr::V4(address),
         Some(url::Host::Ipv6(address)) => IpAddr::V6(address),
         Some(url::Host::Domain(_)) | None => return Ok(()),
     };
-    if is_public(address) { Ok(()) } else { Err(NotPublic(address)) }
+    if may_reach(address, allowed) { Ok(()) } else { Err(NotPublic(address)) }
 }
 
-/// Resolves names as the system does, and leaves out what is not on the internet.
+/// Resolves names as the system does, and leaves out what is neither on the internet nor allowed.
 #[derive(Debug)]
-pub(super) struct PublicOnly;
+pub(super) struct PublicOnly(pub(super) Arc<[Allowed]>);
 
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
+        let allowed = Arc::clone(&self.0);
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let public: Vec<SocketAddr> = found.iter().copied().filter(|address| is_public(address.ip())).collect();
+            let by_name = allowed.iter().any(|place| place.has_name(name.as_str()));
+            let may = |address: &SocketAddr| by_name || may_reach(address.ip(), &allowed);
+            let public: Vec<SocketAddr> = found.iter().copied().filter(may).collect();
             match (public.is_empty(), found.first()) {
                 (true, Some(address)) => Err(NotPublic(address.ip()).into()),
                 (true, None) => Err(io::Error::new(io::ErrorKind::NotFound, "the name leads nowhere").into()),
@@ -43,6 +49,11 @@ impl Resolve for PublicOnly {
             }
         })
     }
+}
+
+/// Tells whether a request may go to an address.
+fn may_reach(address: IpAddr, allowed: &[Allowed]) -> bool {
+    is_public(address) || allowed.iter().any(|place| place.has_address(address))
 }
 
 /// Tells whether an address is on the internet: none of IANA's special-purpose registries has it (RFC 6890 and its updates).

@@ -175,3 +175,32 @@ async fn nothing_but_the_internet_is_reached_unless_the_address_is_configured() 
     let configured = get(&format!("http://localhost:{port}/"));
     assert_eq!(transport.send(configured, SECOND, 100).await.unwrap().status, 200);
 }
+
+/// `[http] allow`: networks by address, machines by name, and nothing beside.
+#[tokio::test]
+async fn what_the_project_allows_is_reached_and_nothing_beside_it() {
+    let (address, mut seen) = raw_server(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").await;
+    let port = address.rsplit(':').next().unwrap();
+    for (allowed, reached, refused) in [
+        ("127.0.0.0/8", &["127.0.0.1", "0x7f.1", "localhost", "[::ffff:127.0.0.1]"][..], &["0.0.0.0", "[::]"][..]),
+        ("127.0.0.1", &["127.0.0.1"], &["127.0.0.2", "0.0.0.0"]),
+        ("localhost", &["localhost", "LOCALHOST"], &["127.0.0.1", "[::1]"]),
+        ("10.0.0.0/8", &[], &["127.0.0.1", "localhost", "169.254.169.254"]),
+    ] {
+        let transport = ReqwestTransport::allowing([allowed.parse().unwrap()]);
+        let send = async |host: &str| {
+            let request = HttpRequest { reach: Reach::Internet, ..get(&format!("http://{host}:{port}/")) };
+            transport.send(request, SECOND, 100).await
+        };
+        for host in reached {
+            assert_eq!(send(host).await.map(|answer| answer.status), Ok(200), "{allowed}: {host}");
+            assert!(seen.recv().await.unwrap().starts_with("GET / "), "{allowed}: {host}");
+        }
+        for host in refused {
+            let error = send(host).await.unwrap_err();
+            let said = matches!(&error, TransportError::Refused(reason) if reason.contains("`allow` under [http]"));
+            assert!(said, "{allowed}: {host}: {error:?}");
+        }
+        assert!(seen.try_recv().is_err(), "{allowed}");
+    }
+}

@@ -451,6 +451,7 @@ impl Host {
             ("[store] retain", now.retain_ms != then.retain_ms),
             ("[run] concurrency", now.concurrency != then.concurrency),
             ("[run] drain", now.drain_ms != then.drain_ms),
+            ("[http] allow", now.http_allow != then.http_allow),
         ]
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))

@@ -57,7 +57,8 @@ async fn play(args: &Demo, folder: &std::path::Path) -> Result<(), String> {
         return Err(note.clone());
     }
     let (reload, _) = mpsc::unbounded_channel();
-    let service = Service::start(options(&host, reload), live, system_world()).await.map_err(|error| error.to_string())?;
+    let service =
+        Service::start(options(&host, reload), live, system_world(host.config())).await.map_err(|error| error.to_string())?;
     connect(&sandbox, &service);
     let screen = Screen { colours: colour_on_stdout() };
     screen.welcome(&service, &sandbox, folder);

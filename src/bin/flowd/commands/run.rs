@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flow::output;
 use flow::project::Project;
+use flow_compiler::config::Config;
 use flow_runtime::engine::EngineOptions;
 use flow_runtime::server::Limits;
 use flow_runtime::service::{Service, ServiceOptions};
@@ -83,7 +84,7 @@ pub(crate) async fn run(args: Run) -> Exit {
     // Before the service starts, since its polls begin with it.
     let began = jiff::Timestamp::now();
     let (reload_sender, reload_receiver) = mpsc::unbounded_channel();
-    let service = match Service::start(options(&host, reload_sender), live, system_world()).await {
+    let service = match Service::start(options(&host, reload_sender), live, system_world(host.config())).await {
         Ok(service) => service,
         Err(error) => return Exit::Usage(error.to_string()),
     };
@@ -121,10 +122,10 @@ pub(crate) async fn run(args: Run) -> Exit {
 }
 
 /// Returns the world as it is: the system's clock, the network, randomness.
-pub(crate) fn system_world() -> World {
+pub(crate) fn system_world(config: &Config) -> World {
     World {
         clock: Arc::new(SystemClock),
-        transport: Arc::new(ReqwestTransport::new()),
+        transport: Arc::new(ReqwestTransport::allowing(config.http_allow.clone())),
         random: Arc::new(FastRandom),
         services: None,
     }
