@@ -101,14 +101,15 @@ async fn what_has_just_happened_opens_it_once() {
 
 #[tokio::test]
 async fn a_copy_of_a_message_with_an_id_and_no_time_opens_nothing_when_its_id_is_long_forgotten() {
-    for id in ["evt_1", "evt_2"] {
-        let bench = Bench::new(vec![door(&[])]);
-        bench.take(incoming("evt_1", EVENT)).await.unwrap();
-        bench.pass(60 * 24 * HOUR as u32 * SECOND).await;
-        assert!(bench.engine.event("evt_1").unwrap().is_empty(), "it is gone");
-        let copy = bench.take(incoming(id, EVENT)).await;
-        assert_eq!((copy.is_some(), bench.opened()), (id == "evt_2", if id == "evt_2" { 2 } else { 1 }), "{id}");
-    }
+    let bench = Bench::new(vec![door(&[])]);
+    bench.take(incoming("evt_1", EVENT)).await.unwrap();
+    // Events are kept for 30 days. Of these days each 10 seconds are played, since a flow with a door is live.
+    bench.pass(34 * 24 * HOUR as u32 * SECOND).await;
+    assert!(bench.engine.event("evt_1").unwrap().is_empty(), "it is gone");
+    assert!(bench.take(incoming("evt_1", EVENT)).await.is_none());
+    assert_eq!(bench.opened(), 1);
+    assert!(bench.take(incoming("evt_2", EVENT)).await.is_some());
+    assert_eq!(bench.opened(), 2);
 }
 
 #[tokio::test]
