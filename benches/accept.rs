@@ -4,12 +4,15 @@
 //!
 //!     cargo bench --bench accept                  # accepting, the whole path, memory
 //!     cargo bench --bench accept -- overload      # ten times what can be worked off, for a minute
+//!     cargo bench --bench accept -- kinds         # ten kinds of webhooks mixed, beside one kind
 //!     cargo bench --bench accept -- accept 20     # one part, with so many rounds
 //!
 //! `FLOWD` names another flowd to measure.
 
 #[path = "support/bare.rs"]
 mod bare;
+#[path = "support/kinds.rs"]
+mod kinds;
 #[path = "support/load.rs"]
 mod load;
 #[path = "support/overload.rs"]
@@ -63,7 +66,7 @@ fn main() {
     }
     let rounds = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(ROUNDS);
     let wants = |part: &str| arguments.iter().any(|argument| argument == part);
-    let all = !["accept", "path", "memory", "overload"].into_iter().any(wants);
+    let all = !["accept", "path", "memory", "overload", "kinds"].into_iter().any(wants);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
     // On the disk of the build, not in memory.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
@@ -73,6 +76,9 @@ fn main() {
     }
     if all || wants("path") {
         path(&runtime, &folder.path().join("path"), rounds);
+    }
+    if wants("kinds") {
+        kinds(&runtime, &folder.path().join("kinds"), rounds);
     }
     if wants("overload") {
         overload::run(&runtime, &folder.path().join("overload"));
@@ -120,6 +126,38 @@ fn accept(runtime: &Runtime, folder: &Path, rounds: usize) {
     }
     report(&measured, REQUESTS);
     println!("memory under this load: {} kB resident, {} kB at most", flowd.memory("VmRSS"), flowd.memory("VmHWM"));
+}
+
+/// One flowd with a flow for each of ten kinds takes rounds of all kinds and rounds of one kind in turns.
+fn kinds(runtime: &Runtime, folder: &Path, rounds: usize) {
+    const EACH: usize = 10_000;
+    let sink = runtime.block_on(Sink::start(Duration::ZERO));
+    let flowd = Program::flowd(folder, kinds::FLOWS, &kinds::toml(sink.address));
+    println!("kinds: {EACH} webhooks of 3 kB over {CONNECTIONS} connections, of one kind and of ten, {rounds} rounds in turns");
+    let (mut one, mut ten) = (Duration::MAX, Duration::MAX);
+    let mut ratios = Vec::new();
+    for round in 0..=rounds {
+        let mixed = kinds::requests(round * EACH, EACH);
+        let mixed = runtime.block_on(load::drive(flowd.address, mixed, CONNECTIONS));
+        let alone = load::requests("/v1/webhooks/stripe", round * EACH, EACH, LOW);
+        let alone = runtime.block_on(load::drive(flowd.address, alone, CONNECTIONS));
+        if round > 0 {
+            let ratio = alone.as_secs_f64() / mixed.as_secs_f64();
+            println!(
+                "  one {:>6.0}/s   ten {:>6.0}/s   {ratio:.2}",
+                EACH as f64 / alone.as_secs_f64(),
+                EACH as f64 / mixed.as_secs_f64()
+            );
+            (one, ten) = (one.min(alone), ten.min(mixed));
+            ratios.push(ratio);
+        }
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!(
+        "kinds: ratio of the least disturbed rounds {:.2}, median {:.2}",
+        one.as_secs_f64() / ten.as_secs_f64(),
+        ratios.get(ratios.len() / 2).copied().unwrap_or_default()
+    );
 }
 
 fn path(runtime: &Runtime, folder: &Path, rounds: usize) {
