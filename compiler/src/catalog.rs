@@ -47,6 +47,8 @@ pub struct Connector {
     pub sources: Vec<plan::Source>,
     /// Its states by name.
     pub states: BTreeMap<String, State>,
+    /// Harmless requests that tell whether the credentials work.
+    pub checks: Vec<plan::Operation>,
 }
 
 impl Connector {

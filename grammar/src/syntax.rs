@@ -832,6 +832,8 @@ pub enum MemberKind {
         name: Ident,
         /// A text that says where to get it.
         hint: Option<TextLit>,
+        /// `starts with "sk_", "rk_"`: what those of this kind begin with.
+        starts_with: Vec<TextLit>,
     },
     /// `setting org: text = "x"`.
     Setting {
@@ -869,6 +871,8 @@ pub enum MemberKind {
     ErrorText(Vec<TextLit>),
     /// `exponents { isk: 2, ugx: 2 }`: how the service counts currencies that it counts otherwise than ISO 4217.
     Exponents(Vec<(Ident, NumberLit)>),
+    /// `check { GET "/account" at "id" }`: a harmless request that tells whether the credentials work.
+    Check(HttpOperation),
     /// `record …`.
     Record(Record),
     /// `source events { … }`.
@@ -1029,6 +1033,10 @@ pub enum SourceLineKind {
     },
     /// `unregister DELETE "/hooks/{id}"`.
     Unregister(Request),
+    /// `update PUT "/hooks/{id}" json { … }`: how what is registered is changed in place.
+    Update(Request),
+    /// `registered GET "/hooks" …`: how what is registered is read.
+    Registered(Box<Registered>),
     /// `poll GET "/events" query { … } every 1 minute`, or `poll GET … when status.at changes`.
     Poll {
         /// The request.
@@ -1090,6 +1098,27 @@ pub enum SourceLineKind {
         /// `collapse same`.
         collapse: Option<Ident>,
     },
+}
+
+/// `registered GET "/hooks" list at "data" where "name" is run.instance url at "url" …`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Registered {
+    /// The request, whose answer lists what is registered.
+    pub request: Request,
+    /// Where the list is.
+    pub list_at: Option<WirePath>,
+    /// Which of them is ours.
+    pub ours: Option<Expr>,
+    /// Where an item has its id.
+    pub id_at: Option<WirePath>,
+    /// Where it has the address.
+    pub url_at: Option<WirePath>,
+    /// Where it has the event types.
+    pub events_at: Option<WirePath>,
+    /// Unless this holds it is changed in place.
+    pub update_unless: Option<Expr>,
+    /// Unless this holds it is removed and made anew.
+    pub replace_unless: Option<Expr>,
 }
 
 /// `GET "/path" query { … } json { … } header "X" "y"`.

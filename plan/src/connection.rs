@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Expr, JsonPath, Source, StateSource, Value};
+use crate::{Expr, JsonPath, Operation, Source, StateSource, Value};
 
 /// A connection with what its connector says about the service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Connection {
     /// Its states.
     #[serde(default)]
     pub states: Vec<StateSource>,
+    /// Harmless requests that tell whether the credentials work.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Operation>,
 }
 
 /// A setting of a connector.
@@ -50,6 +53,9 @@ pub struct SecretDecl {
     pub for_requests: bool,
     /// Webhooks need it.
     pub for_webhooks: bool,
+    /// What those of this kind begin with; empty where anything may be one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub starts_with: Vec<String>,
 }
 
 /// How requests to a service are made.

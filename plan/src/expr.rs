@@ -221,6 +221,8 @@ pub enum Env {
     PublicUrl,
     /// The event types that live flows use: a list of texts.
     LiveTypes,
+    /// What marks a webhook that is registered as that of this address: a text.
+    Instance,
     /// How far the poll has read: an instant.
     Watermark,
     /// The cursor of the poll: a text.

@@ -31,7 +31,7 @@ pub use operation::{SignPlace, Signature};
 pub use path::{JsonPath, PathError, Segment};
 pub use schedule::{CalendarUnit, ClockChange, DayTime, Days, Missed, MonthDay, Rate, Rule, Schedule, Span};
 pub use shape::{FieldShape, FieldSource, MoneyUnit, Shape, TimeFormat, Writing};
-pub use source::{Codes, Envelope, Pages, Poll, Refusal, Register, Source, Webhook, WhenChanges};
+pub use source::{Codes, Envelope, Pages, Poll, Refusal, Register, Registered, Source, Webhook, WhenChanges};
 pub use start::{Absence, AtMost, Expect, Gaps, Limits, Otherwise, StartKind, StateOp, StateStart, Throttle, Wait, WaitFor};
 pub use start::{WhileRunning, Window};
 pub use state::StateSource;

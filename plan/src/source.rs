@@ -40,6 +40,34 @@ pub struct Register {
     pub id_at: JsonPath,
     /// How what was made is removed; its id is [`Expr::Input`] 0.
     pub remove: Option<Request>,
+    /// How what was made is given other events or another address, and enabled; its id is [`Expr::Input`] 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Request>,
+    /// How what is registered is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Box<Registered>>,
+}
+
+/// How what is registered with the service is read. Conditions are over one item of the list ([`Expr::Answer`]) and what the
+/// request could read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Registered {
+    /// The request.
+    pub request: Request,
+    /// Where the list is.
+    pub list_at: JsonPath,
+    /// Which of them are ours: they have the mark that [`crate::Env::Instance`] is.
+    pub ours: Expr,
+    /// Where an item has its id.
+    pub id_at: JsonPath,
+    /// Where it has the address.
+    pub url_at: Option<JsonPath>,
+    /// Where it has the event types.
+    pub events_at: Option<JsonPath>,
+    /// Unless this holds it is changed in place.
+    pub update_unless: Option<Expr>,
+    /// Unless this holds it is removed and made anew.
+    pub replace_unless: Option<Expr>,
 }
 
 /// How a webhook is verified.

@@ -352,6 +352,6 @@ fn until(at: Timestamp, answer: &HttpAnswer) -> Option<Duration> {
 }
 
 /// The preferred form of RFC 9110, section 5.6.7, is one of RFC 2822.
-fn http_date(text: &str) -> Option<Timestamp> {
+pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
     DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok()
 }

@@ -7,6 +7,7 @@ pub mod admin;
 pub mod alarm;
 pub mod answer;
 pub mod backtest;
+pub mod check;
 mod clock;
 mod connection;
 pub mod decode;

@@ -27,7 +27,9 @@ impl<'a> Cx<'a> {
         let node = self.node;
         for member in &node.members {
             match &member.kind {
-                MemberKind::Secret { name, hint } => self.declare_secret(name, hint.as_ref(), &member.docs),
+                MemberKind::Secret { name, hint, starts_with } => {
+                    self.declare_secret(name, hint.as_ref(), starts_with, &member.docs);
+                }
                 MemberKind::Setting { name, ty, default } => self.declare_setting(name, ty, default.as_ref(), &member.docs),
                 MemberKind::Exponents(table) => self.exponents = self.exponents(table),
                 _ => {}
@@ -67,7 +69,7 @@ impl<'a> Cx<'a> {
         }
         // What asks nothing needs no address.
         let asks = node.members.iter().any(|member| match &member.kind {
-            MemberKind::Operation(_) | MemberKind::State(_) | MemberKind::Auth(_) => true,
+            MemberKind::Operation(_) | MemberKind::State(_) | MemberKind::Auth(_) | MemberKind::Check(_) => true,
             MemberKind::Source(source) => asks(source),
             MemberKind::Trigger(trigger) => trigger.own_source.as_ref().is_some_and(asks),
             _ => false,
@@ -110,6 +112,7 @@ impl<'a> Cx<'a> {
             | MemberKind::Source(_)
             | MemberKind::Trigger(_)
             | MemberKind::Operation(_)
+            | MemberKind::Check(_)
             | MemberKind::Resolver { .. }
             | MemberKind::Bad => {}
         }
@@ -125,8 +128,15 @@ impl<'a> Cx<'a> {
         Some(self.plain(text, "an address"))
     }
 
-    fn declare_secret(&mut self, name: &Ident, hint: Option<&syntax::TextLit>, docs: &syntax::Docs) {
+    fn declare_secret(
+        &mut self,
+        name: &Ident,
+        hint: Option<&syntax::TextLit>,
+        starts_with: &[syntax::TextLit],
+        docs: &syntax::Docs,
+    ) {
         let hint = hint.map(|hint| self.plain(hint, "a hint"));
+        let starts_with = starts_with.iter().map(|text| self.plain(text, "the beginning of a secret")).collect();
         let docs = docs_line(docs);
         let hint = match (docs.is_empty(), hint) {
             (true, hint) => hint,
@@ -134,7 +144,13 @@ impl<'a> Cx<'a> {
             (false, Some(hint)) => Some(format!("{docs} {hint}")),
         };
         if !self.secrets.iter().any(|secret| secret.name == name.text) {
-            self.secrets.push(plan::SecretDecl { name: name.text.clone(), hint, for_requests: false, for_webhooks: false });
+            self.secrets.push(plan::SecretDecl {
+                name: name.text.clone(),
+                hint,
+                for_requests: false,
+                for_webhooks: false,
+                starts_with,
+            });
         }
     }
 

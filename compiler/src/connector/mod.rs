@@ -6,6 +6,7 @@
 
 mod api;
 mod builtin;
+mod check;
 mod effect;
 mod input;
 mod literal;
@@ -44,6 +45,7 @@ pub fn declare(file: &Arc<str>, source: &str, node: &syntax::Connector) -> (cata
     let states = cx.declare_states();
     let triggers = cx.declare_triggers();
     let sources = cx.declare_sources(&triggers);
+    let checks = cx.declare_checks();
     let resolvers = cx.declare_resolvers();
     let connector = catalog::Connector {
         name: node.name.text.clone(),
@@ -60,6 +62,7 @@ pub fn declare(file: &Arc<str>, source: &str, node: &syntax::Connector) -> (cata
         resolvers,
         sources,
         states,
+        checks,
     };
     (connector, cx.diagnostics)
 }
@@ -87,6 +90,7 @@ pub fn connection(connector: &catalog::Connector, name: &str, settings: &Connect
         secrets: connector.secrets.clone(),
         sources: connector.sources.clone(),
         states: connector.states.values().map(|state| state.source.clone()).collect(),
+        checks: connector.checks.clone(),
     }
 }
 
@@ -150,6 +154,7 @@ impl<'a> Cx<'a> {
                 | MemberKind::BrokenOn(_)
                 | MemberKind::ErrorText(_)
                 | MemberKind::Exponents(_)
+                | MemberKind::Check(_)
                 | MemberKind::Resolver { .. }
                 | MemberKind::Bad => continue,
             };

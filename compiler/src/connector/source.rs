@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use flow_grammar::span::Span;
 use flow_grammar::syntax::{self, ExprKind, Ident, SourceLine, SourceLineKind};
 use flow_plan::{
-    Codes, Envelope, Expr, JsonPath, Pages, Poll, Refusal, Register, Segment, Source, TimeFormat, Value, Webhook, WhenChanges,
+    Codes, Envelope, Expr, JsonPath, Pages, Poll, Refusal, Register, Registered, Segment, Source, TimeFormat, Value, Webhook,
+    WhenChanges,
 };
 
 use super::Cx;
@@ -63,6 +64,10 @@ struct PollLines {
     when_changes: Option<Box<WhenChanges>>,
 }
 
+/// The lines behind `register`: `unregister`, `update`, `registered`.
+type Behind<'n> =
+    (Option<(Span, &'n syntax::Request)>, Option<(Span, &'n syntax::Request)>, Option<(Span, &'n syntax::Registered)>);
+
 impl<'a> Cx<'a> {
     /// Declares every source, with the types of the triggers that draw from each.
     pub(super) fn declare_sources(&mut self, triggers: &BTreeMap<String, catalog::Trigger>) -> Vec<Source> {
@@ -105,6 +110,7 @@ impl<'a> Cx<'a> {
         let mut envelope = Envelope::default();
         let mut register = None;
         let mut unregister = None;
+        let (mut update, mut registered) = (None, None);
         for line in &node.lines {
             let word = word(&line.kind);
             if !word.is_empty() {
@@ -131,6 +137,8 @@ impl<'a> Cx<'a> {
                     register = Some((line.span, request, secret_at.as_ref(), id_at.as_ref()));
                 }
                 SourceLineKind::Unregister(request) => unregister = Some((line.span, request)),
+                SourceLineKind::Update(request) => update = Some((line.span, request)),
+                SourceLineKind::Registered(node) => registered = Some((line.span, node.as_ref())),
                 SourceLineKind::Codes { path, table, collapse } => {
                     envelope.codes = Some(self.codes(path, table, collapse.as_ref()));
                 }
@@ -163,7 +171,7 @@ impl<'a> Cx<'a> {
         }
         self.check_source(name, seen.contains_key("webhook"), poll.is_some(), &envelope, &triggers, &lines);
         self.check_codes(node, &envelope, &triggers, lines.order.is_some());
-        let register = self.register(register, unregister, seen.contains_key("webhook")).map(Box::new);
+        let register = self.register(register, (unregister, update, registered), seen.contains_key("webhook")).map(Box::new);
         let poll = poll.map(|(request, every_ms)| self.poll(request, every_ms, lines, &envelope));
         Source { name: name.text.clone(), webhook, poll, envelope, triggers, keys: BTreeMap::new(), register }
     }
@@ -199,6 +207,8 @@ impl<'a> Cx<'a> {
             | SourceLineKind::Poll { .. }
             | SourceLineKind::Register { .. }
             | SourceLineKind::Unregister(_)
+            | SourceLineKind::Update(_)
+            | SourceLineKind::Registered(_)
             | SourceLineKind::Codes { .. }
             | SourceLineKind::Type(_)
             | SourceLineKind::Id(_)
@@ -283,13 +293,20 @@ impl<'a> Cx<'a> {
     fn register(
         &mut self,
         register: Option<(Span, &syntax::Request, Option<&syntax::WirePath>, Option<&syntax::WirePath>)>,
-        unregister: Option<(Span, &syntax::Request)>,
+        (unregister, update, registered): Behind<'_>,
         webhook: bool,
     ) -> Option<Register> {
         let Some((span, request, secret_at, id_at)) = register else {
-            if let Some((span, _)) = unregister {
-                let diagnostic = self.mistake(span, "nothing is registered here that could be removed");
-                self.push(diagnostic.help("add `register POST …`, or leave this line out"));
+            let lines = [
+                (unregister.map(|(span, _)| span), "removed"),
+                (update.map(|(span, _)| span), "changed"),
+                (registered.map(|(span, _)| span), "read"),
+            ];
+            for (span, done) in lines {
+                if let Some(span) = span {
+                    let diagnostic = self.mistake(span, format!("nothing is registered here that could be {done}"));
+                    self.push(diagnostic.help("add `register POST …`, or leave this line out"));
+                }
             }
             return None;
         };
@@ -309,8 +326,40 @@ impl<'a> Cx<'a> {
             accepts_personal: false,
             summary: false,
         };
-        let remove = unregister.map(|(_, request)| self.request(request, &Scope::new(Place::Register, &[id])));
-        Some(Register { request, secret_at, id_at, remove })
+        let id = [id];
+        let with_id = Scope::new(Place::Register, &id);
+        let remove = unregister.map(|(_, request)| self.request(request, &with_id));
+        let update = update.map(|(_, request)| self.request(request, &with_id));
+        let registered = registered.and_then(|(span, node)| self.registered(span, node)).map(Box::new);
+        Some(Register { request, secret_at, id_at, remove, update, registered })
+    }
+
+    /// How what is registered is read.
+    fn registered(&mut self, span: Span, node: &syntax::Registered) -> Option<Registered> {
+        let Some(ours) = &node.ours else {
+            let diagnostic = self.mistake(span, "which of them is ours?");
+            self.push(
+                diagnostic.help("put `run.instance` into the request of `register`, and add `where \"…\" is run.instance` here"),
+            );
+            return None;
+        };
+        let mut path = |path: &Option<syntax::WirePath>| path.as_ref().map(|path| self.path(path));
+        let (list_at, id_at) = (path(&node.list_at), path(&node.id_at));
+        let (url_at, events_at) = (path(&node.url_at), path(&node.events_at));
+        let scope = Scope::registered();
+        let ours = self.condition(ours, &scope);
+        let mut condition = |node: &Option<syntax::Expr>| node.as_ref().map(|node| self.condition(node, &scope));
+        let (update_unless, replace_unless) = (condition(&node.update_unless), condition(&node.replace_unless));
+        Some(Registered {
+            request: self.request(&node.request, &Scope::new(Place::Register, &[])),
+            list_at: list_at.unwrap_or_default(),
+            ours,
+            id_at: id_at.unwrap_or_else(|| JsonPath(vec![Segment::Key("id".to_owned())])),
+            url_at,
+            events_at,
+            update_unless,
+            replace_unless,
+        })
     }
 
     fn webhook(&mut self, call: &syntax::Call) -> Option<Webhook> {
@@ -417,6 +466,8 @@ fn word(kind: &SourceLineKind) -> &'static str {
     match kind {
         SourceLineKind::Webhook { .. } => "webhook",
         SourceLineKind::Unregister(_) => "unregister",
+        SourceLineKind::Update(_) => "update",
+        SourceLineKind::Registered(_) => "registered",
         SourceLineKind::Register { .. } => "register",
         SourceLineKind::Poll { .. } => "poll",
         SourceLineKind::Items(_) => "items",

@@ -129,3 +129,41 @@ fn operations() {
     let recall = &depot.operations["recall"];
     assert!(recall.dangerous.is_some() && recall.output == Type::Nothing && recall.emits == ["parcel_sent"]);
 }
+
+#[test]
+fn checks() {
+    let source = r#"
+connector region "Region" {
+  secret key starts with "rk_", "tk_"
+  secret other
+  setting region: eu | us = "eu"
+  base "https://region.example"
+  auth basic(key)
+  check { GET "/me" query { full: true } at "account.id" none on 403 refused unless "region" is region }
+  check { GET "/other" sign { "header.X-Other": hex(hmac_sha256(other, "{unix(sent_at)}")) } }
+}
+"#;
+    let declared = |source: &str| {
+        let parsed = flow_grammar::parse(source);
+        assert!(parsed.errors.is_empty(), "{:#?}", parsed.errors);
+        let [Item::Connector(node)] = parsed.file.items.as_slice() else { panic!("one connector") };
+        let (connector, diagnostics) = declare(&Arc::from("region.flow"), source, node);
+        (connector, diagnostics.into_iter().map(|one| one.message).collect::<Vec<_>>())
+    };
+    let (region, problems) = declared(source);
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(region.secrets[0].starts_with, ["rk_", "tk_"]);
+    let [me, other] = region.checks.as_slice() else { panic!("{:?}", region.checks) };
+    assert_eq!((me.answer.at.to_string().as_str(), me.answer.none_on.as_slice()), ("account.id", [403].as_slice()));
+    assert!(me.answer.refused_when.is_some() && me.effect == Effect::Read);
+    assert_eq!(other.sign.len(), 1);
+    for (check, problem) in [
+        (r#"check { POST "/me" }"#, "a check changes nothing"),
+        (r#"check { GET "/me" effect set }"#, "this says nothing about a check"),
+        (r#"check { GET "/me" refused when key is "x" }"#, "the secret `key` may not stand here"),
+    ] {
+        let source = format!("connector c {{ secret key base \"https://c.example\" auth bearer(key) {check} }}\n");
+        let (_, problems) = declared(&source);
+        assert!(problems.iter().any(|one| one == problem), "{check}: {problems:?}");
+    }
+}

@@ -254,6 +254,8 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::query
         | Rule::action
         | Rule::resolver => (Plain, "a member such as `record`, `trigger` or `action`"),
+        Rule::check => (Plain, "a member such as `record`, `trigger` or `action`"),
+        Rule::secret_starts => (Weak, "`starts with`"),
         Rule::retry_on => (Plain, "`retry on`"),
         Rule::shared_by => (Weak, "`shared by`"),
         Rule::spent_on => (Weak, "`spent on`"),
@@ -275,6 +277,8 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::webhook
         | Rule::register
         | Rule::unregister
+        | Rule::update
+        | Rule::registered
         | Rule::poll
         | Rule::items
         | Rule::pages
@@ -289,6 +293,13 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::object_line
         | Rule::refuse
         | Rule::codes => (Plain, "a line such as `poll`, `items` or `id`"),
+        Rule::registered_list | Rule::w_list => (Weak, "`list at`"),
+        Rule::registered_where => (Weak, "`where`"),
+        Rule::registered_id => (Weak, "`id at`"),
+        Rule::registered_url | Rule::w_url => (Weak, "`url at`"),
+        Rule::registered_events | Rule::w_events => (Weak, "`events at`"),
+        Rule::registered_unless | Rule::unless_what => (Weak, "`update unless` or `replace unless`"),
+        Rule::w_unless => (Strong, "`unless`"),
         Rule::w_secret => (Weak, "`secret at`"),
         Rule::w_id => (Weak, "`id at`"),
         Rule::webhook_whole => (Weak, "`whole`"),

@@ -39,12 +39,17 @@ impl Printer<'_> {
                 self.write("docs ");
                 self.text(text);
             }
-            MemberKind::Secret { name: ident, hint } => {
+            MemberKind::Secret { name: ident, hint, starts_with } => {
                 self.write(&format!("secret {}", name(ident)));
                 if let Some(hint) = hint {
                     self.inline_comments(hint.span.start);
                     self.write(" ");
                     self.text(hint);
+                }
+                for (at, text) in starts_with.iter().enumerate() {
+                    self.inline_comments(text.span.start);
+                    self.write(if at == 0 { " starts with " } else { ", " });
+                    self.text(text);
                 }
             }
             MemberKind::Setting { name: ident, ty, default } => {
@@ -94,6 +99,19 @@ impl Printer<'_> {
                 }
             }
             MemberKind::Exponents(rows) => self.write(&table(rows)),
+            MemberKind::Check(http) => {
+                self.group(
+                    member.span,
+                    |p| {
+                        p.write("check ");
+                        p.short_http(http);
+                    },
+                    |p| {
+                        p.write("check ");
+                        p.http_lines(member.span, http);
+                    },
+                );
+            }
             MemberKind::Record(record) => self.record(member.span, record),
             MemberKind::Source(source) => {
                 self.write("source ");

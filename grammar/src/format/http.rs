@@ -6,8 +6,15 @@ use super::expr::{Brackets, Spanned};
 use super::literal::{duration, name, number, path, wire};
 use crate::span::Span;
 use crate::syntax::{
-    EffectLine, HttpOperation, OperationLine, OperationLineKind, Request, RequestField, Source, SourceLine, SourceLineKind,
+    EffectLine, Expr, HttpOperation, OperationLine, OperationLineKind, Registered, Request, RequestField, Source, SourceLine,
+    SourceLineKind, WirePath,
 };
+
+/// A part of `registered`.
+enum Part<'a> {
+    Path(&'a WirePath),
+    Condition(&'a Expr),
+}
 
 /// A body on one line has at most this many lines behind its request.
 const SHORT_LINES: usize = 2;
@@ -57,6 +64,8 @@ impl Printer<'_> {
                 self.request_line(line.span, "register", request, &behind);
             }
             SourceLineKind::Unregister(request) => self.request_line(line.span, "unregister", request, &[]),
+            SourceLineKind::Update(request) => self.request_line(line.span, "update", request, &[]),
+            SourceLineKind::Registered(registered) => self.registered(line.span, registered),
             SourceLineKind::Poll { request, every, when_changes } => {
                 let mut behind = Vec::new();
                 if let Some(every) = every {
@@ -119,6 +128,45 @@ impl Printer<'_> {
                 }
             }
         }
+    }
+
+    /// How what is registered is read: a part on each line, since there are many.
+    fn registered(&mut self, span: Span, registered: &Registered) {
+        let paths = [
+            ("list at", &registered.list_at),
+            ("id at", &registered.id_at),
+            ("url at", &registered.url_at),
+            ("events at", &registered.events_at),
+        ];
+        let conditions = [
+            ("where", &registered.ours),
+            ("update unless", &registered.update_unless),
+            ("replace unless", &registered.replace_unless),
+        ];
+        let write = |p: &mut Printer<'_>, lines: bool| {
+            p.write("registered ");
+            p.request_parts(&registered.request, lines);
+            p.indent_if(lines, |p| {
+                // In the order of the text, so that comments stay where they are.
+                let mut parts: Vec<(u32, &str, Part<'_>)> = Vec::new();
+                parts.extend(
+                    paths.iter().filter_map(|(word, path)| path.as_ref().map(|path| (path.span.start, *word, Part::Path(path)))),
+                );
+                parts.extend(conditions.iter().filter_map(|(word, condition)| {
+                    condition.as_ref().map(|condition| (condition.span.start, *word, Part::Condition(condition)))
+                }));
+                parts.sort_by_key(|(start, ..)| *start);
+                for (start, word, part) in parts {
+                    p.part(lines, start);
+                    p.write(&format!("{word} "));
+                    match part {
+                        Part::Path(path) => p.write(&wire(path)),
+                        Part::Condition(condition) => p.condition(condition),
+                    }
+                }
+            });
+        };
+        self.group(span, |p| write(p, false), |p| write(p, true));
     }
 
     /// A request with a word before it and parts behind it, on one line or each on its own.

@@ -50,7 +50,13 @@ impl<'s> Builder<'s> {
             Rule::secret => {
                 let name = self.take_ident(parts);
                 parts.take(Rule::r#type);
-                MemberKind::Secret { name, hint: self.take_text_maybe(parts) }
+                let hint = self.take_text_maybe(parts);
+                let starts_with = parts.take(Rule::secret_starts).map(|node| {
+                    let mut inner = Parts::of(node);
+                    inner.take(Rule::w_with);
+                    self.take_texts(&mut inner)
+                });
+                MemberKind::Secret { name, hint, starts_with: starts_with.unwrap_or_default() }
             }
             Rule::setting => {
                 let name = self.take_ident(parts);
@@ -100,6 +106,10 @@ impl<'s> Builder<'s> {
                 parts.take(Rule::w_text);
                 MemberKind::ErrorText(self.take_texts(parts))
             }
+            Rule::check => match parts.take(Rule::http) {
+                Some(node) => MemberKind::Check(self.http(node)),
+                None => MemberKind::Bad,
+            },
             Rule::record => MemberKind::Record(self.record(parts)),
             Rule::source => self.source_member(parts),
             Rule::trigger => MemberKind::Trigger(self.trigger(parts)),

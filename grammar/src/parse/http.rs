@@ -5,8 +5,8 @@ use crate::diagnose;
 use crate::grammar::Rule;
 use crate::span::Span;
 use crate::syntax::{
-    Body, EffectLine, HttpOperation, Ident, OperationLine, OperationLineKind, Quote, Request, RequestField, Source, SourceLine,
-    SourceLineKind, TextLit,
+    Body, EffectLine, HttpOperation, Ident, OperationLine, OperationLineKind, Quote, Registered, Request, RequestField, Source,
+    SourceLine, SourceLineKind, TextLit,
 };
 
 impl<'s> Builder<'s> {
@@ -49,6 +49,8 @@ impl<'s> Builder<'s> {
                 SourceLineKind::Register { request, secret_at, id_at }
             }
             Rule::unregister => SourceLineKind::Unregister(self.take_request(parts)),
+            Rule::update => SourceLineKind::Update(self.take_request(parts)),
+            Rule::registered => SourceLineKind::Registered(Box::new(self.registered(parts))),
             Rule::poll => self.poll(parts),
             Rule::pages => {
                 let param = self.take_ident(parts);
@@ -108,6 +110,52 @@ impl<'s> Builder<'s> {
             }
         }
         SourceLineKind::Poll { request, every, when_changes }
+    }
+
+    fn registered(&mut self, parts: &mut Parts<'s>) -> Registered {
+        let mut registered = Registered {
+            request: self.take_request(parts),
+            list_at: None,
+            ours: None,
+            id_at: None,
+            url_at: None,
+            events_at: None,
+            update_unless: None,
+            replace_unless: None,
+        };
+        while let Some(part) = parts.next() {
+            let at = self.span(&part);
+            let rule = part.as_rule();
+            let mut inner = Parts::of(part);
+            let twice = match rule {
+                Rule::registered_where => {
+                    inner.take(Rule::w_where);
+                    registered.ours.replace(self.take_expr(&mut inner)).is_some()
+                }
+                Rule::registered_unless => {
+                    let replaces = inner.take(Rule::unless_what).is_some_and(|word| word.as_str() == "replace");
+                    inner.take(Rule::w_unless);
+                    let unless = self.take_expr(&mut inner);
+                    let place = if replaces { &mut registered.replace_unless } else { &mut registered.update_unless };
+                    place.replace(unless).is_some()
+                }
+                _ => {
+                    inner.find(Rule::w_at);
+                    let path = self.take_wire(&mut inner);
+                    let place = match rule {
+                        Rule::registered_list => &mut registered.list_at,
+                        Rule::registered_id => &mut registered.id_at,
+                        Rule::registered_url => &mut registered.url_at,
+                        _ => &mut registered.events_at,
+                    };
+                    place.replace(path).is_some()
+                }
+            };
+            if twice {
+                self.errors.push(diagnose::twice(self.source, at));
+            }
+        }
+        registered
     }
 
     fn take_scheme(&mut self, parts: &mut Parts<'s>) -> Option<Ident> {

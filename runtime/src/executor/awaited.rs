@@ -275,6 +275,7 @@ impl Scope for AwaitedScope<'_> {
             | Env::Secret(_)
             | Env::PublicUrl
             | Env::LiveTypes
+            | Env::Instance
             | Env::Watermark
             | Env::Cursor
             | Env::Error => Value::Missing,

@@ -551,6 +551,7 @@ impl Scope for AttemptScope<'_> {
             | Env::SentQuery
             | Env::PublicUrl
             | Env::LiveTypes
+            | Env::Instance
             | Env::Watermark
             | Env::Cursor
             | Env::Error => Value::Missing,

@@ -144,6 +144,7 @@ impl Scope for StartScope<'_> {
             | Env::Secret(_)
             | Env::PublicUrl
             | Env::LiveTypes
+            | Env::Instance
             | Env::Watermark
             | Env::Cursor
             | Env::Error => Value::Missing,

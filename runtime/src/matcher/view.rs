@@ -148,6 +148,7 @@ impl Scope for FlowView<'_> {
             | Env::Secret(_)
             | Env::PublicUrl
             | Env::LiveTypes
+            | Env::Instance
             | Env::SentBody
             | Env::SentForm
             | Env::SentQuery

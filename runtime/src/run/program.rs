@@ -200,6 +200,7 @@ impl Scope for RunScope<'_> {
             | Env::Secret(_)
             | Env::PublicUrl
             | Env::LiveTypes
+            | Env::Instance
             | Env::Watermark
             | Env::Cursor => Value::Missing,
         }

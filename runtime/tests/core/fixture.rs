@@ -378,6 +378,7 @@ pub(crate) fn connection(name: &str) -> LiveConnection {
             secrets: Vec::new(),
             sources: vec![source],
             states: Vec::new(),
+            checks: Vec::new(),
         },
         base_url: None,
         secrets: BTreeMap::new(),

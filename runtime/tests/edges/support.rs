@@ -52,6 +52,7 @@ pub(crate) fn connection(name: &str, base: &str) -> LiveConnection {
             secrets: Vec::new(),
             sources: Vec::new(),
             states: Vec::new(),
+            checks: Vec::new(),
         },
         base_url: None,
         secrets: BTreeMap::from([("key".to_owned(), Secret::new("sk_test_vector".to_owned()))]),
@@ -196,7 +197,13 @@ pub(crate) fn acme(base: &str, every: Option<Duration>) -> LiveConnection {
     acme.base_url = Some(base.to_owned());
     acme.plan.sources = vec![source(every)];
     acme.plan.secrets = ["key", "webhook_secret"]
-        .map(|name| SecretDecl { name: name.to_owned(), hint: None, for_requests: name == "key", for_webhooks: name != "key" })
+        .map(|name| SecretDecl {
+            name: name.to_owned(),
+            hint: None,
+            for_requests: name == "key",
+            for_webhooks: name != "key",
+            starts_with: Vec::new(),
+        })
         .to_vec();
     acme.secrets = BTreeMap::from([
         ("key".to_owned(), Secret::new(API_KEY.to_owned())),

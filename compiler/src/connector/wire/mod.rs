@@ -51,16 +51,31 @@ pub(in crate::connector) struct Scope<'s> {
     inputs: &'s [Input],
     /// The result of a query whose fields have bare names.
     read: Option<&'s Type>,
+    /// `run` is what is registered, and not what performs a step.
+    registers: bool,
+    /// Settings may be named.
+    settings: bool,
 }
 
 impl<'s> Scope<'s> {
     pub(in crate::connector) fn new(place: Place, inputs: &'s [Input]) -> Self {
-        Self { place, inputs, read: None }
+        let settings = !matches!(place, Place::Answer | Place::Constant | Place::Find);
+        Self { place, inputs, read: None, registers: matches!(place, Place::Register), settings }
     }
 
     /// The fields of what a query read are named too; the result is [`Expr::Local`] 0.
     pub(in crate::connector) fn reading(place: Place, inputs: &'s [Input], read: &'s Type) -> Self {
-        Self { place, inputs, read: Some(read) }
+        Self { read: Some(read), ..Self::new(place, inputs) }
+    }
+
+    /// A condition over what is registered with a service.
+    pub(in crate::connector) fn registered() -> Self {
+        Self { registers: true, ..Self::checked() }
+    }
+
+    /// A condition over what tells whether the credentials work.
+    pub(in crate::connector) fn checked() -> Self {
+        Self { settings: true, ..Self::new(Place::Answer, &[]) }
     }
 }
 

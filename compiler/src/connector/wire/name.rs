@@ -22,8 +22,9 @@ impl Cx<'_> {
             let ty = if input.default.is_some() { input.ty.required().clone() } else { input.ty.clone() };
             return Typed::new(Expr::Input(u16::try_from(at).unwrap_or(u16::MAX)), ty);
         }
-        let settings = !matches!(scope.place, Place::Answer | Place::Constant | Place::Find);
-        if settings && let Some(setting) = self.settings.iter().find(|setting| setting.name == text) {
+        if scope.settings
+            && let Some(setting) = self.settings.iter().find(|setting| setting.name == text)
+        {
             let ty = if setting.default.is_some() { setting.ty.required().clone() } else { setting.ty.clone() };
             return Typed::new(Expr::Env(Env::Setting(text.to_owned())), ty);
         }
@@ -57,7 +58,7 @@ impl Cx<'_> {
     fn unknown_name(&mut self, name: &Ident, scope: &Scope<'_>) {
         let mut known: Vec<String> = scope.inputs.iter().map(|input| input.name.clone()).collect();
         known.extend(scope.read.into_iter().flat_map(|read| self.fields_of(read)).map(|(name, _)| name));
-        if !matches!(scope.place, Place::Answer | Place::Constant | Place::Find) {
+        if scope.settings {
             known.extend(self.settings.iter().map(|setting| setting.name.clone()));
         }
         let secret = matches!(
@@ -128,8 +129,9 @@ impl Cx<'_> {
         match field.text.as_str() {
             "public_url" => Typed::new(Expr::Env(Env::PublicUrl), Type::Text(flow_plan::ty::TextKind::Url)),
             "key" => Typed::new(Expr::Env(Env::RunKey), Type::text()),
+            "instance" => Typed::new(Expr::Env(Env::Instance), Type::text()),
             other => {
-                self.unknown(field.span, format!("`run` has no `{other}` here"), other, ["public_url", "key"]);
+                self.unknown(field.span, format!("`run` has no `{other}` here"), other, ["public_url", "key", "instance"]);
                 Typed::unknown()
             }
         }
@@ -154,7 +156,7 @@ impl Cx<'_> {
     }
 
     fn of_run(&mut self, node: &syntax::Expr, field: &Ident, scope: &Scope<'_>) -> Typed {
-        if scope.place == Place::Register {
+        if scope.registers {
             return self.of_registration(field);
         }
         if !matches!(scope.place, Place::Request | Place::Sign | Place::Find) {

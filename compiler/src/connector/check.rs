@@ -1,0 +1,89 @@
+//! Harmless requests that tell whether the credentials of a connection work.
+
+use flow_grammar::syntax::{HttpOperation, MemberKind, OperationLineKind};
+use flow_plan::{Answer, Effect, Expr, JsonPath, Operation, Shape};
+
+use super::Cx;
+use super::wire::{Place, Scope};
+
+impl Cx<'_> {
+    /// Declares every `check`. There may be several, since some services have a key for each of their parts.
+    pub(super) fn declare_checks(&mut self) -> Vec<Operation> {
+        let node = self.node;
+        let mut checks = Vec::new();
+        for member in &node.members {
+            if let MemberKind::Check(http) = &member.kind {
+                checks.push(self.check(http));
+            }
+        }
+        checks
+    }
+
+    fn check(&mut self, http: &HttpOperation) -> Operation {
+        let method = &http.request.method;
+        if !matches!(method.text.as_str(), "GET" | "HEAD") {
+            let diagnostic = self.mistake(method.span, "a check changes nothing");
+            self.push(diagnostic.help("ask for something with `GET`, such as the account itself"));
+        }
+        let request = self.request(&http.request, &Scope::new(Place::Request, &[]));
+        // Whatever it tells: what is no JSON comes from somebody else.
+        let mut answer = Answer {
+            at: JsonPath::default(),
+            shape: Some(Shape::Json),
+            optional: false,
+            none_on: Vec::new(),
+            none_when: None,
+            first: None,
+            refused_when: None,
+            item_of: None,
+        };
+        let mut sign = Vec::new();
+        let scope = Scope::checked();
+        for line in &http.lines {
+            match &line.kind {
+                OperationLineKind::At(path) => answer.at = self.path(path),
+                OperationLineKind::RefusedWhen(when) => {
+                    let when = self.condition(when, &scope);
+                    answer.refused_when = Some(or(answer.refused_when.take(), when));
+                }
+                OperationLineKind::RefusedUnless(unless) => {
+                    let when = Expr::Not(Box::new(self.condition(unless, &scope)));
+                    answer.refused_when = Some(or(answer.refused_when.take(), when));
+                }
+                OperationLineKind::NoneOn(statuses) => {
+                    answer.none_on = self.statuses(statuses);
+                    answer.optional = true;
+                }
+                OperationLineKind::Sign(fields) => sign = self.sign(fields, &request, &[]),
+                OperationLineKind::NoneWhen(_)
+                | OperationLineKind::First(_)
+                | OperationLineKind::Effect(_)
+                | OperationLineKind::Confirm { .. }
+                | OperationLineKind::Emits(_)
+                | OperationLineKind::RetryOn(_)
+                | OperationLineKind::OneOf(_) => {
+                    let diagnostic = self.mistake(line.span, "this says nothing about a check");
+                    self.push(diagnostic.help("a check has `at`, `none on`, `refused when`, `refused unless` and `sign`"));
+                }
+            }
+        }
+        Operation {
+            name: format!("{}.check", self.node.name.text),
+            inputs: Vec::new(),
+            request,
+            answer,
+            effect: Effect::Read,
+            retry_on: Vec::new(),
+            emits: Vec::new(),
+            sign,
+            confirm: None,
+        }
+    }
+}
+
+fn or(first: Option<Expr>, second: Expr) -> Expr {
+    match first {
+        Some(first) => Expr::Or(vec![first, second]),
+        None => second,
+    }
+}
