@@ -22,7 +22,8 @@
 //! `client_reference_id`, `product`, `interval`, `trial_days`, `charge`, `invoice`, `subscription`, `reason`,
 //! `created_offset_seconds` (below 0: it comes to light late); for Kustomer any of `email`, `name`, `phone`, `external_id`, `customer`,
 //! `conversation`, `message`, `subject`, `text`, `status`, `priority`, `channel`, `direction`, `assigned_users`, `tags`, `custom`,
-//! `changes`. With `object` the given object is emitted as it is, under any type.
+//! `changes`; for Sesame `device` and what its `scene.rs` lists (`locked`, `unlocked`, `battery`, `offline`, `sticks`, …). With
+//! `object` the given object is emitted as it is, under any type.
 //!
 //! A fault rule is `{"match": {"method", "path"}, "fault", "times", "skip", "delay_ms", "status", "headers",
 //! "body", "after_effect", "stored"}`. The path is a prefix, or a pattern with `*` for the whole path. The
@@ -52,6 +53,7 @@ mod lock;
 mod play;
 mod server;
 mod services;
+mod sesame;
 mod signature;
 mod stripe;
 mod table;

@@ -9,6 +9,7 @@ use crate::activity::Activity;
 use crate::delivery::Queue;
 use crate::emulator::Emulator;
 use crate::kustomer::{self, Kustomer};
+use crate::sesame::{self, Sesame};
 use crate::stripe::{self, Stripe};
 
 /// One emulator, with a port of its own.
@@ -50,6 +51,15 @@ pub(crate) const SERVICES: &[Service] = &[
             settings: &[("api_key", kustomer::KEY), ("webhook_secret", kustomer::WEBHOOK_SECRET), ("org", kustomer::ORG)],
         }],
         make: |options, queue, stream| Arc::new(Kustomer::new(options, queue, stream)),
+    },
+    Service {
+        name: "sesame",
+        reached_by: &[Reached {
+            connector: "sesame",
+            path: "/api/sesame2",
+            settings: &[("api_key", sesame::KEY), ("device", sesame::DEVICE), ("secret_key", sesame::SECRET_KEY)],
+        }],
+        make: |options, _, stream| Arc::new(Sesame::new(options, stream)),
     },
 ];
 

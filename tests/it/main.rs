@@ -26,6 +26,7 @@ mod reload;
 mod replay;
 mod retry;
 mod rules;
+mod sesame;
 mod stores;
 mod versions;
 mod waits;

@@ -18,6 +18,7 @@ const SOURCES: &[(&str, &str, &str)] = &[
     (ENGINE, "connectors/flow.flow", include_str!("../../../connectors/flow.flow")),
     ("http", "connectors/http.flow", include_str!("../../../connectors/http.flow")),
     ("kustomer", "connectors/kustomer.flow", include_str!("../../../connectors/kustomer.flow")),
+    ("sesame", "connectors/sesame.flow", include_str!("../../../connectors/sesame.flow")),
     ("stripe", "connectors/stripe.flow", include_str!("../../../connectors/stripe.flow")),
 ];
 
@@ -90,6 +91,9 @@ fixtures! {
     "kustomer.customer_updated",
     "kustomer.message_received",
     "kustomer.message_sent",
+    "sesame.jammed",
+    "sesame.locked",
+    "sesame.unlocked",
     "stripe.charge_failed",
     "stripe.charge_refunded",
     "stripe.checkout_completed",

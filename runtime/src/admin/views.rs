@@ -190,6 +190,7 @@ fn quota(quota: &QuotaState) -> Json {
         "polls_until": quota.watched,
         "resets_at": rfc3339(quota.resets_at),
         "refused_since": quota.refused_since.map(rfc3339),
+        "next_try": quota.next_try.map(rfc3339),
         "shared_with": quota.shared_with,
     })
 }

@@ -11,7 +11,7 @@ use super::sync::{change, state_key};
 use super::{Inner, Item, Reader, event, fold};
 use crate::answer;
 use crate::connection::{Heard, Purpose};
-use crate::engine::{Engine, Pass, Refused, Shared, locked, take_in};
+use crate::engine::{Engine, Pass, Refused, Shared, Withheld, locked, take_in};
 use crate::eval::{Scope, eval};
 use crate::event::Incoming;
 use crate::journal;
@@ -47,6 +47,12 @@ pub(super) struct Trouble {
 impl Trouble {
     fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), broken: false, unavailable: false, retry_after: None }
+    }
+}
+
+impl From<Withheld> for Trouble {
+    fn from(held: Withheld) -> Self {
+        Self { retry_after: Some(held.wait), ..Self::new(held.reason) }
     }
 }
 
@@ -134,7 +140,7 @@ async fn read(shared: &Arc<Shared>, name: &(String, String)) {
     let sent_at = shared.world.clock.now();
     let read = match pass {
         Ok(pass) => ask(shared, &source, &connection, sent_at, pass).await,
-        Err(held) => Err(Trouble { retry_after: Some(held.wait), ..Trouble::new(held.reason) }),
+        Err(held) => Err(held.into()),
     };
     let at = shared.world.clock.now();
     let outcome = match read {
@@ -390,7 +396,7 @@ async fn query(
             step: None,
         };
         let outcome = services.perform(call).await;
-        pass.heard(&told(&outcome));
+        pass.heard(&told(&outcome))?;
         return match outcome {
             journal::Outcome::Done { value, .. } => Ok(value),
             journal::Outcome::NotDone { error, retry_after_ms, .. } => {
@@ -407,7 +413,7 @@ async fn query(
     })?;
     let options = &shared.options;
     let sent = shared.world.transport.send(request, options.timeout, options.max_answer).await;
-    pass.heard(&heard(connection, &sent));
+    pass.heard(&heard(connection, &sent))?;
     let answer = match sent {
         Ok(answer) => answer,
         Err(error @ (TransportError::NotConnected(_) | TransportError::NoAnswer(_) | TransportError::Refused(_))) => {

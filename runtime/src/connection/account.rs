@@ -184,11 +184,7 @@ impl Account {
             if refused.next_try <= now && !refused.trying {
                 return None;
             }
-            let reason = format!(
-                "the service says that the quota of `{connection}` is used up, or refuses its key: it is counted anew on {}",
-                day(until)
-            );
-            return hold(reason, until);
+            return hold(self.refusal(connection), until);
         }
         // What was counted ahead is there to be used.
         let used = self.used().saturating_sub(self.ahead);
@@ -210,6 +206,20 @@ impl Account {
         }
         let next = self.watched_next(now, used)?;
         hold(format!("the quota of `{connection}` is spread over the time until {}", day(until)), next)
+    }
+
+    /// The two look the same: some services say no other word to a key without calls than to a wrong one.
+    fn refusal(&self, connection: &str) -> String {
+        format!(
+            "the key of `{connection}` is refused, or its quota is used up, though it worked before: it is counted anew on {}",
+            day(self.ends_at())
+        )
+    }
+
+    /// Returns until when nothing is asked of a service that has refused the key though it worked before.
+    pub(crate) fn refused(&self, connection: &str) -> Option<Hold> {
+        let until = self.standing.refused.as_ref()?.next_try;
+        Some(Hold { cause: Cause::Spent, reason: self.refusal(connection), until })
     }
 
     /// When the next poll may be made, where half of what there is for polls is gone.
@@ -319,12 +329,12 @@ impl Account {
         }
     }
 
-    /// Returns when a service that says that nothing is left may be tried; `None` where it does not say so.
     /// Tells whether the service has said that nothing is left, and has not worked since.
     pub(crate) fn is_refused(&self) -> bool {
         self.standing.refused.is_some()
     }
 
+    /// Returns when a service that says that nothing is left may be tried; `None` where it does not say so.
     pub(crate) fn next_try(&self) -> Option<Timestamp> {
         self.standing.refused.as_ref().filter(|refused| !refused.trying).map(|refused| refused.next_try)
     }
@@ -342,6 +352,7 @@ impl Account {
             watched: self.watched(),
             resets_at: self.ends_at(),
             refused_since: self.standing.refused.as_ref().map(|refused| refused.since),
+            next_try: self.standing.refused.as_ref().map(|refused| refused.next_try),
             shared_with: self.connections.iter().filter(|other| *other != connection).cloned().collect(),
         }
     }

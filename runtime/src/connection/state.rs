@@ -109,6 +109,8 @@ pub struct QuotaState {
     pub resets_at: Timestamp,
     /// Since when the service says that none are left.
     pub refused_since: Option<Timestamp>,
+    /// When it is asked again whether that is still so.
+    pub next_try: Option<Timestamp>,
     /// The other connections that use them.
     pub shared_with: Vec<String>,
 }

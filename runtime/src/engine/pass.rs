@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{Engine, Shared};
-use crate::connection::{Asked, Heard, Purpose};
+use crate::connection::{Asked, Heard, Hold, Purpose};
 use crate::executor::Passes;
 use crate::live::LiveConnection;
 use crate::store::AcceptBatch;
@@ -33,6 +35,13 @@ pub(crate) struct Withheld {
     pub(crate) wait: Duration,
 }
 
+impl Withheld {
+    fn of(hold: Hold, now: Timestamp) -> Self {
+        let wait = Duration::try_from(hold.until.duration_since(now)).unwrap_or_default();
+        Self { reason: hold.reason, wait: wait.min(LOOK_AGAIN) }
+    }
+}
+
 impl Engine {
     /// Waits until a request that is no turn of a run may be sent, or says why that is a long time.
     pub(crate) async fn pass(&self, connection: &LiveConnection, purpose: Purpose) -> Result<Pass, Withheld> {
@@ -46,10 +55,7 @@ impl Engine {
                     shared.world.clock.sleep_until(until).await;
                     continue;
                 }
-                Passes::Hold(hold) => {
-                    let wait = Duration::try_from(hold.until.duration_since(now)).unwrap_or_default();
-                    return Err(Withheld { reason: hold.reason, wait: wait.min(LOOK_AGAIN) });
-                }
+                Passes::Hold(hold) => return Err(Withheld::of(hold, now)),
                 Passes::Goes(sends) => sends,
             };
             // From here on it is given back should nobody wait for it any more.
@@ -70,16 +76,19 @@ impl Engine {
 }
 
 impl Pass {
-    /// Takes note of what the service had to say.
-    pub(crate) fn heard(mut self, heard: &Heard) {
-        self.tell(heard);
+    /// Takes note of what the service had to say. An error says that nothing is asked for a while, because the key is refused
+    /// though it worked before, which is how some services say that its calls are used up.
+    pub(crate) fn heard(mut self, heard: &Heard) -> Result<(), Withheld> {
+        self.tell(heard).map_or(Ok(()), Err)
     }
 
-    fn tell(&mut self, heard: &Heard) {
+    fn tell(&mut self, heard: &Heard) -> Option<Withheld> {
         self.heard = true;
         let asked = Asked { step: self.step, probe: self.probe };
-        self.shared.queue().heard(&self.connection, heard, asked, self.shared.world.clock.now());
+        let now = self.shared.world.clock.now();
+        let hold = self.shared.queue().heard(&self.connection, heard, asked, now);
         self.shared.touch();
+        hold.map(|hold| Withheld::of(hold, now))
     }
 }
 

@@ -79,7 +79,7 @@ async fn read(
     let request = request::build(&confirm.query, connection, &scope).map_err(|error| error.to_string())?;
     let options = &shared.options;
     let answer = shared.world.transport.send(request, options.timeout, options.max_answer).await;
-    pass.heard(&heard(connection, &answer));
+    pass.heard(&heard(connection, &answer)).map_err(|withheld| withheld.reason)?;
     let answer = answer.map_err(|error| error.to_string())?;
     match outcome(answer::read(&confirm.query, connection, &answer, &scope), answer.status) {
         Outcome::Done { value, .. } => Ok(value),

@@ -75,8 +75,17 @@ impl Queue {
         Passes::Goes(self.count(name, purpose, now))
     }
 
-    /// Takes note of what a service had to say.
-    pub(crate) fn heard(&mut self, name: &str, heard: &Heard, asked: Asked, now: Timestamp) {
+    /// Takes note of what a service had to say. Where that means that the account has no calls left, or that its key is refused
+    /// though it worked before, returns until when nothing is asked.
+    pub(crate) fn heard(&mut self, name: &str, heard: &Heard, asked: Asked, now: Timestamp) -> Option<Hold> {
+        self.note(name, heard, asked, now);
+        match heard {
+            Heard::Refusal { .. } => self.ledger.account(name, now).and_then(|account| account.refused(name)),
+            _ => None,
+        }
+    }
+
+    fn note(&mut self, name: &str, heard: &Heard, asked: Asked, now: Timestamp) {
         let mut notes = Vec::new();
         let free = match heard {
             Heard::Works | Heard::Slower(_) => self.ledger.works(name, now, &mut notes),

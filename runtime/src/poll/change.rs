@@ -32,7 +32,7 @@ pub(super) async fn ask(spec: &Spec, when: &WhenChanges, engine: &Engine, world:
         other => failed(other.to_string()),
     })?;
     let sent = world.transport.send(request, TIMEOUT, MAX_ANSWER).await;
-    pass.heard(&heard(connection, &sent));
+    pass.heard(&heard(connection, &sent))?;
     let answer = sent.map_err(|error| failed(error.to_string()))?;
     match answer::read(&when.query, connection, &answer, &scope) {
         Outcome::Done(result) => {

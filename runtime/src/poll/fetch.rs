@@ -170,7 +170,7 @@ impl Asking<'_> {
         let request = build_request(&self.poll.request, &self.spec.connection, &scope, query);
         let request = request.map_err(|error| Ask::Never(unbuilt(error)))?;
         let sent = self.world.transport.send(request, PAGE_TIMEOUT, MAX_PAGE).await;
-        pass.heard(&heard(&self.spec.connection, &sent));
+        pass.heard(&heard(&self.spec.connection, &sent)).map_err(|withheld| Ask::Never(withheld.into()))?;
         match sent {
             Ok(answer) => check(self.spec, self.poll, self.start, &answer).map(|()| answer),
             Err(error @ TransportError::Refused(_)) => Err(Ask::Never(PollError::failed(error.to_string()))),

@@ -6,6 +6,7 @@ pub(crate) mod leaks;
 pub(crate) mod page;
 pub(crate) mod program;
 pub(crate) mod recorder;
+pub(crate) mod sandbox;
 pub(crate) mod stripe;
 
 use std::time::{Duration, Instant};

@@ -88,6 +88,10 @@ fn health(connection: &Json) -> String {
         return format!("does not answer since {since} UTC, tried next at {next} UTC: {}", text(open, "reason"));
     }
     let quota = &connection["quota"];
+    if !quota["refused_since"].is_null() {
+        let (since, next) = (instant(quota, "refused_since"), instant(quota, "next_try"));
+        return format!("its key is refused or its quota is used up since {since} UTC, tried next at {next} UTC");
+    }
     if quota["spent"] == true {
         return format!("its quota is used up until {} UTC", instant(quota, "resets_at"));
     }

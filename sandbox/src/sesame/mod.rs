@@ -1,0 +1,261 @@
+//! The Sesame emulator: the Web API of a lock that stands behind a cloud.
+//!
+//! The cloud accepts commands and hands them to the device a moment later; what it tells of a device is what the device
+//! reported last. One act leaves several records in the history, and a device whose module is offline drops commands in silence.
+
+mod command;
+mod device;
+mod scene;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
+use tokio::sync::broadcast;
+
+use crate::Options;
+use crate::activity::{Activity, Call, Log};
+use crate::clock::Clock;
+use crate::emulator::{Emulator, Exchange};
+use crate::fault::Faults;
+use crate::http::{Answer, Request};
+use crate::lock::lock;
+
+use device::{Device, Kind};
+
+/// The API key of the emulated account.
+pub(crate) const KEY: &str = "sesame_sandbox_api_key_00000000000000000";
+/// A lock that every emulated account has.
+pub(crate) const DEVICE: &str = "11223344-5566-7788-99AA-BBCCDDEEFF00";
+/// What commands to it are signed with.
+pub(crate) const SECRET_KEY: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+/// A button pusher of the same account, with the same secret key.
+const BOT: &str = "99AABBCC-DDEE-FF00-1122-334455667788";
+
+/// The most records that one page holds, and what it holds where nobody says.
+const LONGEST_PAGE: usize = 50;
+/// What the service says to a wrong key as well as to one whose calls are used up.
+const DENIED: &str = "User is not authorized to access this resource with an explicit deny in an identity-based policy";
+
+/// Everything that the cloud knows.
+#[derive(Debug)]
+struct State {
+    devices: BTreeMap<String, Device>,
+    /// How many calls the key has in a month; unlimited where nobody said.
+    quota: Option<u64>,
+    /// The month that is counted, and its calls.
+    used: ((i16, i8), u64),
+    /// The second that is counted, and its requests.
+    second: (i64, u32),
+    /// What an accepted command is answered with is empty.
+    empty_answers: bool,
+}
+
+impl State {
+    fn new(now: Timestamp) -> State {
+        let mut devices = BTreeMap::new();
+        for (id, kind) in [(DEVICE, Kind::Lock), (BOT, Kind::Bot)] {
+            if let Some(device) = Device::new(kind, SECRET_KEY, now) {
+                devices.insert(id.to_owned(), device);
+            }
+        }
+        State { devices, quota: None, used: ((0, 0), 0), second: (0, 0), empty_answers: false }
+    }
+
+    /// Counts a call; `false` where the key has none left. A call that is refused for that is not counted.
+    fn spend(&mut self, now: Timestamp) -> bool {
+        let date = now.to_zoned(TimeZone::UTC).date();
+        let month = (date.year(), date.month());
+        if self.used.0 != month {
+            self.used = (month, 0);
+        }
+        if self.quota.is_some_and(|quota| self.used.1 >= quota) {
+            return false;
+        }
+        self.used.1 += 1;
+        true
+    }
+
+    /// Does what devices had to do by now.
+    fn settle(&mut self, now: Timestamp) {
+        self.devices.values_mut().for_each(|device| device.settle(now));
+    }
+}
+
+/// The emulator.
+pub(crate) struct Sesame {
+    clock: Clock,
+    log: Log,
+    faults: Faults,
+    rate: Option<u32>,
+    state: Mutex<State>,
+}
+
+impl Sesame {
+    pub(crate) fn new(options: &Options, stream: broadcast::Sender<Activity>) -> Sesame {
+        Sesame {
+            clock: options.clock.clone(),
+            log: Log::new("sesame", stream),
+            faults: Faults::default(),
+            rate: options.rates.get("sesame").copied(),
+            state: Mutex::new(State::new((options.clock)())),
+        }
+    }
+}
+
+impl Emulator for Sesame {
+    fn name(&self) -> &'static str {
+        "sesame"
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    fn log(&self) -> &Log {
+        &self.log
+    }
+
+    fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    fn body_limit(&self) -> usize {
+        10 * 1024
+    }
+
+    fn admit(&self, request: &Request) -> Option<Exchange> {
+        let mut state = lock(&self.state);
+        let now = (self.clock)();
+        if state.second.0 != now.as_second() {
+            state.second = (now.as_second(), 0);
+        }
+        state.second.1 = state.second.1.saturating_add(1);
+        let refused = if self.rate.is_some_and(|rate| state.second.1 > rate) {
+            message(429, "message", "Too Many Requests")
+        } else {
+            match request.header("x-api-key") {
+                None | Some("") => message(401, "message", "Unauthorized"),
+                Some(key) if !bool::from(key.as_bytes().ct_eq(KEY.as_bytes())) => message(403, "Message", DENIED),
+                // The two cannot be told apart.
+                Some(_) if !state.spend(now) => message(403, "Message", DENIED),
+                Some(_) => return None,
+            }
+        };
+        Some(exchange(request, refused, "refused".to_owned()))
+    }
+
+    fn perform(&self, request: &Request, _instead: Option<&Answer>) -> Exchange {
+        let mut state = lock(&self.state);
+        let now = (self.clock)();
+        state.settle(now);
+        let (answer, summary) = route(&mut state, request, now);
+        exchange(request, answer, summary)
+    }
+
+    fn abandon(&self, _request: &Request) {}
+
+    fn error_answer(&self, status: u16, text: &str) -> Answer {
+        let name = if status == 403 { "Message" } else { "message" };
+        message(status, name, text)
+    }
+
+    fn emit(&self, description: &Value) -> Result<Value, String> {
+        let mut state = lock(&self.state);
+        let now = (self.clock)();
+        state.settle(now);
+        scene::play(&mut state, description, now)
+    }
+
+    fn tick(&self) {
+        lock(&self.state).settle((self.clock)());
+    }
+
+    fn snapshot(&self) -> Value {
+        let state = lock(&self.state);
+        let devices: serde_json::Map<String, Value> =
+            state.devices.iter().map(|(id, device)| (id.clone(), device.snapshot())).collect();
+        json!({
+            "devices": devices,
+            "quota": state.quota,
+            "used": state.used.1,
+            "faults": self.faults.snapshot(),
+            "calls": self.log.calls(),
+        })
+    }
+
+    fn reset(&self) {
+        *lock(&self.state) = State::new((self.clock)());
+        self.faults.clear();
+        self.log.clear();
+    }
+
+    // The service sends no webhooks.
+    fn set_webhook_target(&self, _url: Option<String>) {}
+
+    fn has_endpoint(&self, _id: &str) -> bool {
+        false
+    }
+
+    fn delivered(&self, _event: &str, _endpoint: Option<&str>, _ok: bool) {}
+}
+
+/// Answers a request whose key is right.
+fn route(state: &mut State, request: &Request, now: Timestamp) -> (Answer, String) {
+    let path = request.path.strip_prefix("/api/sesame2").unwrap_or(&request.path);
+    let mut parts = path.trim_start_matches('/').split('/');
+    let id = parts.next().unwrap_or_default().to_ascii_uppercase();
+    let (what, more) = (parts.next(), parts.next());
+    let empty = state.empty_answers;
+    let Some(device) = state.devices.get_mut(&id).filter(|_| more.is_none()) else {
+        return (message(404, "message", "Not Found"), "no such device".to_owned());
+    };
+    match (request.method.as_str(), what) {
+        ("GET", None) => (compact(200, &device.status()), format!("{} at {} %", device.word(), device.battery())),
+        ("GET", Some("history")) => history(device, request),
+        ("POST", Some("cmd")) => command::answer(device, request, now, empty),
+        _ => (message(404, "message", "Not Found"), "no such address".to_owned()),
+    }
+}
+
+fn history(device: &Device, request: &Request) -> (Answer, String) {
+    let number = |name: &str, otherwise: usize| {
+        let pairs = request.query_pairs();
+        let given = pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        given.map_or(Some(otherwise), |value| value.parse::<usize>().ok())
+    };
+    match (number("page", 0), number("lg", LONGEST_PAGE).filter(|length| (1..=LONGEST_PAGE).contains(length))) {
+        (Some(page), Some(length)) => {
+            let records = device.page(page, length);
+            let summary = format!("{} records", records.len());
+            (compact(200, &Value::Array(records)), summary)
+        }
+        _ => (message(400, "message", "Bad Request"), "a bad page".to_owned()),
+    }
+}
+
+/// An answer of a gateway: one text under one name.
+fn message(status: u16, name: &str, text: &str) -> Answer {
+    compact(status, &json!({ name: text }))
+}
+
+/// The service writes its JSON without blanks.
+fn compact(status: u16, body: &Value) -> Answer {
+    Answer {
+        status,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: body.to_string().into_bytes().into(),
+    }
+}
+
+fn exchange(request: &Request, answer: Answer, summary: String) -> Exchange {
+    let body = match serde_json::from_slice(&request.body) {
+        Ok(body) => body,
+        Err(_) if request.body.is_empty() => Value::Null,
+        Err(_) => json!(String::from_utf8_lossy(&request.body)),
+    };
+    Exchange { answer, call: Call { body, summary, ..Call::default() } }
+}

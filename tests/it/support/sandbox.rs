@@ -1,0 +1,62 @@
+//! The emulated services in this process: they keep their state while daemons come and go.
+
+use flow_sandbox::{Options, Sandbox};
+use serde_json::Value;
+
+use super::http;
+
+/// Running emulators.
+pub(crate) struct Emulators {
+    sandbox: Sandbox,
+    // Behind the sandbox, since its tasks run here.
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Emulators {
+    /// Starts them.
+    pub(crate) fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let sandbox = runtime.block_on(Sandbox::start(Options::default())).unwrap();
+        Self { sandbox, _runtime: runtime }
+    }
+
+    /// The `base_url` of a connector.
+    pub(crate) fn base_url(&self, connector: &str) -> String {
+        self.sandbox.base_url(connector).unwrap()
+    }
+
+    /// The lines of flow.toml with which a connection is let in, but for its table.
+    pub(crate) fn settings(&self, connector: &str) -> String {
+        let mut lines = format!("base_url = \"{}\"\n", self.base_url(connector));
+        for (name, value) in Sandbox::secrets(connector) {
+            lines.push_str(&format!("{name} = \"{value}\"\n"));
+        }
+        lines
+    }
+
+    /// Makes something happen.
+    pub(crate) fn happen(&self, connector: &str, event: &Value) {
+        self.control(connector, "POST", "events", event);
+    }
+
+    /// Adds a fault.
+    pub(crate) fn fault(&self, connector: &str, rule: &Value) {
+        self.control(connector, "POST", "faults", rule);
+    }
+
+    /// What an emulator holds.
+    pub(crate) fn state(&self, connector: &str) -> Value {
+        self.control(connector, "GET", "state", &Value::Null)
+    }
+
+    fn control(&self, connector: &str, method: &str, what: &str, body: &Value) -> Value {
+        let base = self.base_url(connector);
+        // Without the path that a base may have.
+        let host = base.match_indices('/').nth(2).map_or(base.as_str(), |(at, _)| &base[..at]);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer =
+            http::send(host, method, &format!("/_sandbox/{what}"), &[("content-type", "application/json")], body.as_bytes());
+        assert_eq!(answer.status, 200, "{body}: {}", answer.body);
+        answer.json()
+    }
+}
