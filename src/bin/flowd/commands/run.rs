@@ -1,5 +1,6 @@
 //! `flowd run`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use flow::output;
 use flow::project::Project;
 use flow_compiler::config::Config;
 use flow_runtime::engine::EngineOptions;
+use flow_runtime::live::Live;
 use flow_runtime::server::Limits;
 use flow_runtime::service::{Service, ServiceOptions};
 use flow_runtime::transport::{FastRandom, ReqwestTransport, SystemClock};
@@ -25,6 +27,18 @@ use crate::host::{Host, HostError, SandboxUrls};
 use crate::sound::{self, Texts};
 use crate::watch::{self, Changed, Watching};
 use crate::{Exit, log};
+
+/// The addresses of the connections that flows use.
+fn base_urls(live: &Live) -> BTreeSet<String> {
+    let connector = |name: &str| live.connections.get(name).map(|connection| connection.plan.connector.clone());
+    let mut used = BTreeSet::new();
+    for flow in &live.flows {
+        used.extend(flow.triggers.iter().filter_map(|trigger| connector(&trigger.connection)));
+        used.extend(flow.operations.iter().filter_map(|operation| Some(operation.name.split_once('.')?.0.to_owned())));
+    }
+    let connections = live.connections.values().filter(|connection| used.contains(&connection.plan.connector));
+    connections.filter_map(|connection| connection.base_url.clone()).collect()
+}
 
 pub(crate) async fn run(args: Run) -> Exit {
     log::start(args.log);
@@ -84,6 +98,7 @@ pub(crate) async fn run(args: Run) -> Exit {
     // Before the service starts, since its polls begin with it.
     let began = jiff::Timestamp::now();
     let (reload_sender, reload_receiver) = mpsc::unbounded_channel();
+    let used = base_urls(&live);
     let service = match Service::start(options(&host, reload_sender), live, system_world(host.config())).await {
         Ok(service) => service,
         Err(error) => return Exit::Usage(error.to_string()),
@@ -102,7 +117,9 @@ pub(crate) async fn run(args: Run) -> Exit {
         if flows == 1 { "" } else { "s" }
     ));
     if let Some(sandbox) = &sandbox {
-        let services: Vec<_> = sandbox.services().map(|(name, url)| format!("{name} {url}")).collect();
+        // Those that the flows speak with; of many that nobody uses nobody has to read.
+        let services = || sandbox.services().filter(|(_, url)| used.is_empty() || used.iter().any(|base| base.starts_with(url)));
+        let services: Vec<_> = services().map(|(name, url)| format!("{name} {url}")).collect();
         output::out(&format!("simulated: {} (POST /_sandbox/events makes things happen)\n", services.join(", ")));
     }
     notify(&[NotifyState::Ready]);
