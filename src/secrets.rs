@@ -26,6 +26,26 @@ pub fn read(reference: &SecretRef, root: &Path) -> Result<Secret, String> {
     })
 }
 
+/// Returns where a secret is read from, in words.
+pub fn described(reference: &SecretRef) -> String {
+    // What looks like a secret was written where its name belongs.
+    let name = |name: &str| if name.split('/').any(is_secret) { "…".to_owned() } else { crate::terminal::printable(name) };
+    match reference {
+        SecretRef::Env(variable) => format!("the environment variable {}", name(variable)),
+        SecretRef::File(path) => format!("the file {}", name(path)),
+        SecretRef::Credential(credential) => format!("the credential {}", name(credential)),
+        SecretRef::Literal(_) => "flow.toml itself".to_owned(),
+    }
+}
+
+/// Returns the rights of a secret's file where others than its owner may read it.
+pub fn open_to_others(reference: &SecretRef, root: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    let SecretRef::File(path) = reference else { return None };
+    let mode = std::fs::metadata(root.join(path)).ok()?.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
 fn look(reference: &SecretRef, root: &Path) -> Result<Secret, String> {
     let text = match reference {
         SecretRef::Env(name) => match std::env::var(name) {

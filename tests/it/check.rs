@@ -300,6 +300,7 @@ fn help_of_every_command() {
                 "run",
                 "demo",
                 "sandbox",
+                "connect",
                 "check-config",
                 "status",
                 "flows",

@@ -10,6 +10,7 @@ mod check;
 mod clock;
 mod commands;
 mod config;
+mod connect;
 mod docs;
 mod examples;
 mod fmt;

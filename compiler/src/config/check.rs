@@ -135,7 +135,7 @@ fn unknown(file: &Arc<str>, span: flow_grammar::span::Span, key: &str, connector
     }
 }
 
-fn fits(ty: &Type, value: &Value) -> bool {
+pub(super) fn fits(ty: &Type, value: &Value) -> bool {
     match (ty.required(), value) {
         (Type::Text(_), Value::Text(_)) | (Type::Bool, Value::Bool(_)) | (Type::Number | Type::Int(None), Value::Number(_)) => {
             true

@@ -5,6 +5,7 @@
 
 mod check;
 mod read;
+mod setting;
 mod shown;
 mod units;
 
@@ -16,6 +17,7 @@ use flow_plan::{Allowed, Value};
 
 pub use check::check;
 pub use read::read;
+pub use setting::parse_setting;
 pub use shown::{is_secret, shown};
 pub use units::{parse_duration, parse_size};
 

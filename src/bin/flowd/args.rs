@@ -15,6 +15,7 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "Examples:
   flowd demo                      see it work against simulated services
+  flowd connect stripe            set a connection up: asks for its key, tries it, writes it down
   flowd run                       run the project in this folder
   flowd run shop/ --sandbox       run it against the built-in emulators
   flowd reload --dry-run          what the edit on disk would change
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Run the simulated services by themselves
     Sandbox(SandboxArgs),
+    /// Set a connection up: ask for what it needs, try it, and write it down
+    Connect(Connect),
     /// Check flows, flow.toml and secrets without running anything
     CheckConfig(CheckConfig),
     /// Let what is on disk go live, or see what that would change
@@ -173,12 +176,68 @@ fn webhook_of(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `flowd connect`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowd connect stripe                                       asks for the key, tries it, writes flow.toml
+  flowd connect front_door --connector sesame
+  flowd connect kustomer --set org=acme < key.txt            what is not given is read from standard input, line by line
+  flowd connect stripe --secret-from-env key=STRIPE_KEY      for scripts
+  flowd connect stripe --by-env key=STRIPE_KEY               flow.toml names the variable; nothing is kept
+  flowd connect stripe --renew                               another key in place of the one that is there
+
+The key is tried with one request that changes nothing, and nothing is written where it does not work. A secret goes into a
+file under secrets/ that only its owner may read, never into flow.toml. Given again, what is there is kept unless it is said.")]
+pub(crate) struct Connect {
+    /// What flows call the connection
+    pub(crate) name: String,
+    /// The folder of the project
+    #[arg(default_value = ".")]
+    pub(crate) project: PathBuf,
+    /// The connector, where it is not called as the connection is
+    #[arg(long)]
+    pub(crate) connector: Option<String>,
+    /// A setting that is no secret, as in `org=acme`
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) settings: Vec<String>,
+    /// Take a secret from this variable of the environment now, and keep it in its file
+    #[arg(long, value_name = "NAME=VARIABLE")]
+    pub(crate) secret_from_env: Vec<String>,
+    /// Have flowd read a secret from this variable at each start; nothing is kept
+    #[arg(long, value_name = "NAME=VARIABLE")]
+    pub(crate) by_env: Vec<String>,
+    /// Where the API is, instead of the connector's own address
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+    /// Ask for the secrets again that are there
+    #[arg(long)]
+    pub(crate) renew: bool,
+    /// Write it down without trying it
+    #[arg(long)]
+    pub(crate) no_check: bool,
+    /// Encrypt secrets with systemd-creds instead of keeping them in plain files
+    #[arg(long)]
+    pub(crate) systemd_creds: bool,
+}
+
 /// `flowd check-config`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowd check-config                each connection: its settings and secrets, where they are read from, what is missing
+  flowd check-config --online       and whether the services take the keys: one harmless request each
+  flowd check-config --json
+
+The exit code is 1 where something is missing or wrong that a flow needs.")]
 pub(crate) struct CheckConfig {
     /// The folder of the project, or one .flow file
     #[arg(default_value = ".")]
     pub(crate) project: PathBuf,
+    /// Ask each service with one harmless request whether the credentials work
+    #[arg(long)]
+    pub(crate) online: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Accept secrets written into flow.toml: for tests
     #[arg(long, hide = true)]
     pub(crate) allow_literal_secrets: bool,

@@ -72,6 +72,13 @@ pub(crate) async fn ask_with(client: &Client, method: &str, path: &str, body: By
     })
 }
 
+/// As [`ask`], where a daemon runs. `None` without one.
+pub(crate) async fn ask_running(project: &Project, method: &str, path: &str) -> Option<Answer> {
+    let configured = project.config(true).ok()?;
+    let store = store_path(project, configured.config.store_path.as_deref());
+    request(&store, method, path, Bytes::new()).await.ok()
+}
+
 async fn request(store: &Path, method: &str, path: &str, body: Bytes) -> Result<Answer, String> {
     let socket = store.join(flow_runtime::admin::SOCKET_NAME);
     let stream = tokio::net::UnixStream::connect(&socket)

@@ -571,6 +571,11 @@ impl Host {
         found
     }
 
+    /// Tells whether a flow uses a connection.
+    pub(crate) fn uses(&self, connection: &str) -> bool {
+        self.sound.values().flat_map(|unit| &unit.flows).any(|flow| uses(flow, connection))
+    }
+
     /// Returns what is live now, and a line for each thing that is not as it should be with a connection in use.
     pub(crate) fn live(&self) -> (Live, Vec<String>) {
         let flows: Vec<Arc<plan::Flow>> = self.sound.values().flat_map(|unit| unit.flows.iter().cloned()).collect();

@@ -27,6 +27,11 @@ pub(crate) fn flowd(folder: &Path, args: &[&str]) -> Outcome {
     run(env!("CARGO_BIN_EXE_flowd"), folder, args, b"")
 }
 
+/// Runs flowd with standard input.
+pub(crate) fn flowd_with(folder: &Path, args: &[&str], input: &[u8]) -> Outcome {
+    run(env!("CARGO_BIN_EXE_flowd"), folder, args, input)
+}
+
 fn run(program: &str, folder: &Path, args: &[&str], input: &[u8]) -> Outcome {
     let mut child = Command::new(program)
         .args(args)

@@ -4,6 +4,7 @@ mod act;
 mod alarms;
 mod backtest;
 mod check_config;
+mod connect;
 mod dead;
 mod demo;
 mod events;
@@ -28,7 +29,8 @@ pub(crate) async fn dispatch(command: Command) -> Exit {
         Command::Run(args) => return run::run(args).await,
         Command::Demo(args) => return demo::run(args).await,
         Command::Sandbox(args) => return sandbox::run(args).await,
-        Command::CheckConfig(args) => return check_config::run(&args),
+        Command::Connect(args) => connect::run(&args).await,
+        Command::CheckConfig(args) => return check_config::run(&args).await,
         Command::Reload(args) => reload::run(&args).await,
         Command::Status(args) => status::run(&args).await,
         Command::Flows(client) => flows::run(&client).await,

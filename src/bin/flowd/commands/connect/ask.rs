@@ -1,0 +1,141 @@
+//! Questions to whoever sets a connection up: on a terminal, else a line of standard input for each.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use flow::terminal::printable;
+use flow_runtime::secret::Secret;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+/// A line beyond this is no key and no setting.
+const LONGEST: usize = 64 * 1024;
+
+/// Who is asked.
+pub(super) struct Asker {
+    terminal: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoAnswer {
+    /// Standard input is at its end.
+    #[error("standard input ended before `{0}`: it takes a line for each thing that is asked")]
+    Ended(String),
+    /// Standard input cannot be read.
+    #[error("standard input cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl Asker {
+    pub(super) fn new() -> Self {
+        Self { terminal: std::io::stdin().is_terminal() }
+    }
+
+    /// Tells whether a person answers.
+    pub(super) fn is_person(&self) -> bool {
+        self.terminal
+    }
+
+    /// Asks for something that may be shown. An empty answer is none.
+    pub(super) fn ask(&self, name: &str, prompt: &str) -> Result<Option<String>, NoAnswer> {
+        self.prompt(prompt);
+        let line = read_line(name)?;
+        if !self.terminal {
+            self.end_line();
+        }
+        let line = line.trim().to_owned();
+        Ok((!line.is_empty()).then_some(line))
+    }
+
+    /// Asks for a secret, which a terminal does not show. An empty answer is none.
+    pub(super) fn ask_secret(&self, name: &str, prompt: &str) -> Result<Option<Secret>, NoAnswer> {
+        self.prompt(prompt);
+        let line = {
+            let _quiet = Quiet::begin(self.terminal);
+            read_line(name)?
+        };
+        if !self.terminal {
+            self.end_line();
+        }
+        let text = line.trim();
+        Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
+    }
+
+    /// Asks a question whose answer is yes or no. Nobody there is a no.
+    pub(super) fn confirm(&self, question: &str) -> bool {
+        if !self.terminal {
+            return false;
+        }
+        self.prompt(&format!("{question} [y/N] "));
+        read_line("the answer").is_ok_and(|line| matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Prompts are no data: they go to standard error.
+    fn prompt(&self, text: &str) {
+        let mut stderr = std::io::stderr().lock();
+        if write!(stderr, "{}", printable_lines(text)).and_then(|()| stderr.flush()).is_err() {
+            // Nobody reads them.
+        }
+    }
+
+    fn end_line(&self) {
+        self.prompt("\n");
+    }
+}
+
+/// Line breaks are ours, everything else comes from a connector.
+fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
+fn read_line(name: &str) -> Result<String, NoAnswer> {
+    let mut line = Vec::new();
+    let mut stdin = std::io::stdin().lock();
+    loop {
+        let available = stdin.fill_buf().map_err(|error| NoAnswer::Unreadable(error.to_string()))?;
+        if available.is_empty() {
+            if line.is_empty() {
+                return Err(NoAnswer::Ended(name.to_owned()));
+            }
+            break;
+        }
+        let end = available.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(available.len(), |end| end + 1);
+        line.extend_from_slice(available.get(..end.unwrap_or(available.len())).unwrap_or_default());
+        stdin.consume(taken);
+        if line.len() > LONGEST {
+            return Err(NoAnswer::Unreadable("a line is longer than 64 KiB".to_owned()));
+        }
+        if end.is_some() {
+            break;
+        }
+    }
+    String::from_utf8(line).map_err(|_| NoAnswer::Unreadable("it is not UTF-8 text".to_owned()))
+}
+
+/// A terminal that shows nothing of what is typed, as long as this lives.
+struct Quiet(Option<Termios>);
+
+impl Quiet {
+    fn begin(terminal: bool) -> Self {
+        let before = terminal.then(|| tcgetattr(std::io::stdin()).ok()).flatten();
+        if let Some(before) = &before {
+            let mut quiet = before.clone();
+            quiet.local_modes.remove(LocalModes::ECHO);
+            quiet.local_modes.insert(LocalModes::ECHONL);
+            if tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet).is_err() {
+                return Self(None);
+            }
+        }
+        Self(before)
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0
+            && tcsetattr(std::io::stdin(), OptionalActions::Now, before).is_err()
+        {
+            // There is no terminal any more.
+        }
+    }
+}

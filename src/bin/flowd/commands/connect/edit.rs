@@ -1,0 +1,162 @@
+//! flow.toml, edited as a person would: comments, order and everything else stay as they are.
+
+use flow_compiler::config::SecretRef;
+use flow_plan::Value as Setting;
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
+
+/// Why flow.toml cannot be edited.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EditError {
+    /// It is no TOML; `flowc check` says where.
+    #[error("flow.toml cannot be read, so that nothing is written into it: {0}")]
+    Toml(String),
+    /// `connections`, or the connection, is no table.
+    #[error("`{0}` in flow.toml is no table")]
+    NoTable(String),
+}
+
+/// flow.toml as it is to be.
+pub(crate) struct Toml(DocumentMut);
+
+impl Toml {
+    pub(crate) fn parse(text: &str) -> Result<Self, EditError> {
+        // The message of a parser repeats the line, in which a secret may stand by mistake.
+        let first_line = |error: &toml_edit::TomlError| error.message().lines().next().unwrap_or_default().to_owned();
+        text.parse().map(Self).map_err(|error| EditError::Toml(first_line(&error)))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// Tells whether the connection has a section.
+    pub(crate) fn has(&self, connection: &str) -> bool {
+        self.0.get("connections").and_then(Item::as_table_like).is_some_and(|all| all.contains_key(connection))
+    }
+
+    /// Tells whether there is a table of connections at all.
+    pub(crate) fn lists_connections(&self) -> bool {
+        self.0.contains_key("connections")
+    }
+
+    fn section(&mut self, connection: &str) -> Result<&mut dyn TableLike, EditError> {
+        let connections = self.0.entry("connections").or_insert_with(|| {
+            let mut all = Table::new();
+            all.set_implicit(true);
+            Item::Table(all)
+        });
+        let connections = connections.as_table_like_mut().ok_or_else(|| EditError::NoTable("connections".to_owned()))?;
+        let section = connections.entry(connection).or_insert_with(|| Item::Table(Table::new()));
+        section.as_table_like_mut().ok_or_else(|| EditError::NoTable(format!("connections.{connection}")))
+    }
+
+    /// Makes the section of a connection, empty where it is new.
+    pub(crate) fn add(&mut self, connection: &str) -> Result<(), EditError> {
+        self.section(connection).map(drop)
+    }
+
+    /// Sets a key of a connection to a text.
+    pub(crate) fn set_text(&mut self, connection: &str, key: &str, text: &str) -> Result<(), EditError> {
+        put(self.section(connection)?, key, Value::from(text));
+        Ok(())
+    }
+
+    /// Sets a setting of a connection.
+    pub(crate) fn set(&mut self, connection: &str, key: &str, setting: &Setting) -> Result<(), EditError> {
+        if let Some(value) = value(setting) {
+            put(self.section(connection)?, key, value);
+        }
+        Ok(())
+    }
+
+    /// Sets where a secret of a connection is read from.
+    pub(crate) fn refer(&mut self, connection: &str, key: &str, reference: &SecretRef) -> Result<(), EditError> {
+        let (kind, place) = match reference {
+            SecretRef::Env(name) => ("env", name),
+            SecretRef::File(path) => ("file", path),
+            SecretRef::Credential(name) => ("credential", name),
+            // Nothing makes one.
+            SecretRef::Literal(_) => return Ok(()),
+        };
+        let mut table = InlineTable::new();
+        table.insert(kind, Value::from(place.as_str()));
+        put(self.section(connection)?, key, Value::InlineTable(table));
+        Ok(())
+    }
+
+    /// Takes the section of a connection out. Returns whether there was one.
+    pub(crate) fn remove(&mut self, connection: &str) -> bool {
+        let connections = self.0.get_mut("connections").and_then(Item::as_table_like_mut);
+        connections.is_some_and(|all| all.remove(connection).is_some())
+    }
+}
+
+/// Puts a value in; what stands around the one of before stays, such as a comment behind it.
+fn put(section: &mut dyn TableLike, key: &str, mut value: Value) {
+    match section.get_mut(key) {
+        Some(item) => {
+            if let Some(before) = item.as_value() {
+                *value.decor_mut() = before.decor().clone();
+            }
+            *item = Item::Value(value);
+        }
+        None => drop(section.insert(key, Item::Value(value))),
+    }
+}
+
+fn value(setting: &Setting) -> Option<Value> {
+    Some(match setting {
+        Setting::Bool(on) => Value::from(*on),
+        Setting::Number(number) => {
+            let text = number.normalize().to_string();
+            match text.parse::<i64>() {
+                Ok(whole) => Value::from(whole),
+                // As it was typed: TOML has the same digits.
+                Err(_) => text.parse().ok()?,
+            }
+        }
+        Setting::List(items) => Value::Array(items.iter().map(value).collect::<Option<Array>>()?),
+        Setting::Text(text) => Value::from(&**text),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_else_stays_as_it_is() {
+        let before = "# Our shop.\ntimezone = \"Europe/Paris\"  # where we are\n\n[server]\nlisten = \"127.0.0.1:7400\"\n\n# The shop.\n[connections.stripe]\nkey = { env = \"OLD\" } # rotated in May\n# poll = \"5 minutes\"\naccount = \"acct_1\"\n\n[run]\nconcurrency = 8\n";
+        let mut toml = Toml::parse(before).unwrap();
+        toml.refer("stripe", "key", &SecretRef::File("secrets/stripe_key".to_owned())).unwrap();
+        toml.set("stripe", "account", &Setting::text("acct_2")).unwrap();
+        toml.set_text("front_door", "connector", "sesame").unwrap();
+        toml.set("front_door", "monthly_quota", &Setting::Number(1000.into())).unwrap();
+        let after = toml.text();
+        let expected = before.replace("{ env = \"OLD\" }", "{ file = \"secrets/stripe_key\" }").replace("acct_1", "acct_2");
+        assert!(after.starts_with(expected.trim_end_matches("\n[run]\nconcurrency = 8\n")), "{after}");
+        assert!(after.contains("[connections.front_door]\nconnector = \"sesame\"\nmonthly_quota = 1000\n"), "{after}");
+        assert!(after.contains("[run]\nconcurrency = 8\n"), "{after}");
+        assert!(toml.remove("front_door") && !toml.remove("front_door"));
+        assert_eq!(toml.text(), expected);
+    }
+
+    #[test]
+    fn other_ways_to_write_it_are_kept() {
+        for before in [
+            "connections.stripe = { account = \"a\" }\n",
+            "connections = { stripe = { account = \"a\" } }\n",
+            "[connections]\nstripe.account = \"a\"\n",
+        ] {
+            let mut toml = Toml::parse(before).unwrap();
+            toml.set("stripe", "account", &Setting::text("b")).unwrap();
+            assert_eq!(toml.text(), before.replace("\"a\"", "\"b\""));
+            assert!(toml.has("stripe") && !toml.has("kustomer"));
+        }
+        assert!(
+            matches!(Toml::parse("[connections\nkey = \"sk_live_1\"\n"), Err(EditError::Toml(text)) if !text.contains("sk_live"))
+        );
+        assert!(Toml::parse("connections = 1\n").unwrap().add("stripe").is_err());
+    }
+}

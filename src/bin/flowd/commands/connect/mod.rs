@@ -1,0 +1,225 @@
+//! `flowd connect`: what a connection needs is asked for, tried, and written down. Nothing is written that does not work.
+
+mod ask;
+mod checked;
+mod edit;
+mod gather;
+mod keep;
+mod place;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flow::output;
+use flow::secrets;
+use flow::terminal::printable;
+use flow_compiler::catalog::Connector;
+use flow_compiler::config::{self, Config, ConnectionConfig, SecretRef};
+use flow_compiler::report::{self, Sources};
+use flow_compiler::{Diagnostic, connector};
+use flow_runtime::check::check;
+use flow_runtime::live::LiveConnection;
+use flow_runtime::secret::Secret;
+
+use crate::Exit;
+use crate::args::Connect;
+use crate::client::ask_running;
+use crate::commands::run::system_world;
+
+pub(crate) use checked::{checked_json, checked_line};
+pub(crate) use edit::Toml;
+pub(crate) use gather::begins;
+pub(crate) use place::Place;
+
+use ask::Asker;
+use gather::{Gathered, gather};
+use keep::Keeping;
+
+pub(crate) async fn run(args: &Connect) -> Result<Exit, Exit> {
+    let mut place = Place::open(&args.project)?;
+    let before = place.configured(&place.text.clone());
+    let known = before.config.connections.get(&args.name).cloned();
+    let connector = connector_of(args, &place, known.as_ref())?;
+    let mut toml = Toml::parse(&place.text).map_err(|error| Exit::Problems(error.to_string()))?;
+    let first = !toml.lists_connections();
+    let asker = Asker::new();
+    let gathered = gather(args, &asker, &connector, known.as_ref(), &place.root)?;
+    let keeping = if args.systemd_creds { Keeping::SystemdCreds } else { Keeping::File };
+    let places: BTreeMap<&str, keep::Place> = gathered
+        .typed
+        .keys()
+        .map(|key| {
+            let before = known.as_ref().and_then(|known| known.secrets.get(key)).map(|(_, reference)| reference);
+            (key.as_str(), keep::Place::of(keeping, &args.name, key, before))
+        })
+        .collect();
+    write_into(&mut toml, args, &connector, &gathered, &places).map_err(|error| Exit::Problems(error.to_string()))?;
+    let text = toml.text();
+    let live = live_connection(args, &mut place, &connector, &text, &gathered)?;
+    let configured = place.configured(&text);
+    try_it(args, &live, &configured.config).await?;
+    for (key, place_of) in &places {
+        if let Some(secret) = gathered.typed.get(*key) {
+            let done = place_of.keep(&place.root, secret).map_err(Exit::Problems)?;
+            done.iter().for_each(|line| output::out(&format!("{}\n", printable(line))));
+        }
+    }
+    let name = place.toml_name();
+    if text == place.text {
+        output::out(&format!("{name} stays as it is\n"));
+    } else {
+        flow::project::write_whole(&place.toml, &text)
+            .map_err(|error| Exit::Usage(format!("{name} cannot be written: {}", secrets::reason(&error))))?;
+        output::out(&format!("{name} has [connections.{}]\n", args.name));
+    }
+    for line in notes(args, &mut place, &connector, &text, first) {
+        output::err(&line);
+    }
+    tell_daemon(args, &place).await;
+    Ok(Exit::Well)
+}
+
+/// The connector that is meant.
+fn connector_of(args: &Connect, place: &Place, known: Option<&ConnectionConfig>) -> Result<Arc<Connector>, Exit> {
+    let plain = args.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if !plain || !args.name.starts_with(|c: char| c.is_ascii_lowercase()) || args.name == connector::ENGINE {
+        return Err(Exit::Usage(format!(
+            "`{}` cannot be the name of a connection: flows write it, so it is lower case: letters, digits and `_`, a letter first",
+            printable(&args.name)
+        )));
+    }
+    let wanted = match (&args.connector, known) {
+        (Some(wanted), Some(known)) if *wanted != known.connector => {
+            return Err(Exit::Problems(format!(
+                "`{}` is a connection of {} already: `flowd disconnect {0} --forget` first, or give this one another name",
+                args.name, known.connector
+            )));
+        }
+        (Some(wanted), _) => wanted.as_str(),
+        (None, Some(known)) => known.connector.as_str(),
+        (None, None) => args.name.as_str(),
+    };
+    place.catalog.connectors.get(wanted).filter(|_| wanted != connector::ENGINE).cloned().ok_or_else(|| {
+        let names: Vec<&str> =
+            place.catalog.connectors.keys().map(String::as_str).filter(|name| *name != connector::ENGINE).collect();
+        Exit::Problems(format!(
+            "there is no connector `{}`: name it with --connector, as in `flowd connect {} --connector stripe`\nthere is {}; one of \
+             your own lies beside the flows",
+            printable(wanted),
+            args.name,
+            names.join(", ")
+        ))
+    })
+}
+
+fn write_into(
+    toml: &mut Toml,
+    args: &Connect,
+    connector: &Connector,
+    gathered: &Gathered,
+    places: &BTreeMap<&str, keep::Place>,
+) -> Result<(), edit::EditError> {
+    let name = args.name.as_str();
+    toml.add(name)?;
+    if connector.name != args.name {
+        toml.set_text(name, "connector", &connector.name)?;
+    }
+    if let Some(url) = &args.base_url {
+        toml.set_text(name, "base_url", url)?;
+    }
+    for (key, value) in &gathered.settings {
+        toml.set(name, key, value)?;
+    }
+    let named = gathered.by_env.iter().map(|(key, reference)| (key.as_str(), reference));
+    let kept = places.iter().map(|(key, place)| (*key, &place.reference));
+    for (key, reference) in named.chain(kept) {
+        toml.refer(name, key, reference)?;
+    }
+    Ok(())
+}
+
+/// The connection as it would be live under this text of flow.toml.
+fn live_connection(
+    args: &Connect,
+    place: &mut Place,
+    connector: &Connector,
+    text: &str,
+    gathered: &Gathered,
+) -> Result<LiveConnection, Exit> {
+    let configured = place.configured(text);
+    let errors: Vec<&Diagnostic> = configured.diagnostics.iter().filter(|one| one.is_error()).collect();
+    if !errors.is_empty() {
+        let sources: Sources = [(place.toml_name(), Arc::from(config::shown(text)))].into_iter().collect();
+        let style = flow::terminal::report_style();
+        let reports: Vec<String> = errors.iter().map(|one| report::human(one, &sources, style)).collect();
+        return Err(Exit::Problems(format!("{}\nnothing was written", reports.join("\n"))));
+    }
+    let settings = configured.config.settings.connections.as_ref().and_then(|all| all.get(&args.name)).cloned();
+    let plan = connector::connection(connector, &args.name, &settings.unwrap_or_default());
+    let section = configured.config.connections.get(&args.name);
+    let mut secrets: BTreeMap<String, Secret> = BTreeMap::new();
+    let mut found = |key: &str, reference: &SecretRef| {
+        if let Ok(secret) = secrets::read(reference, &place.root) {
+            secrets.insert(key.to_owned(), secret);
+        }
+    };
+    if let Some(section) = section {
+        section.secrets.iter().for_each(|(key, (_, reference))| found(key, reference));
+    }
+    for (key, secret) in &gathered.typed {
+        secrets.insert(key.clone(), Secret::new(secret.expose().to_owned()));
+    }
+    let base_url = section.and_then(|section| section.base_url.clone());
+    Ok(LiveConnection { plan, base_url, secrets, poll_every: None, polls: false })
+}
+
+/// Makes the checks of the connector. An error where one of them says that this does not work.
+async fn try_it(args: &Connect, live: &LiveConnection, config: &Config) -> Result<(), Exit> {
+    if args.no_check {
+        return Ok(());
+    }
+    if live.plan.checks.is_empty() {
+        output::err(&format!("{}: nothing was asked: its connector names no check", args.name));
+        return Ok(());
+    }
+    let found = check(live, &system_world(config)).await;
+    for one in &found {
+        output::out(&format!("{}: {}\n", args.name, checked_line(one)));
+    }
+    let lacking = found.iter().all(|one| matches!(one.finding, flow_runtime::check::Finding::Lacks(_)));
+    if found.iter().all(|one| one.finding.is_well()) && !lacking {
+        return Ok(());
+    }
+    Err(Exit::Problems("nothing was written; `--no-check` writes it down all the same".to_owned()))
+}
+
+/// What else has to be known.
+fn notes(args: &Connect, place: &mut Place, connector: &Connector, text: &str, first: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    let configured = place.configured(text);
+    let registers = connector.sources.iter().any(|source| source.register.is_some());
+    if registers && configured.config.settings.public_url.is_none() {
+        notes.push(format!(
+            "{} comes by polling; set `public_url` under [server], and flowd registers the webhook itself",
+            connector.title
+        ));
+    }
+    if first {
+        let missing: Vec<String> = place.used_connections().into_iter().filter(|name| *name != args.name).collect();
+        for name in missing {
+            notes.push(format!("flow.toml lists connections now, and flows use `{name}`, too: `flowd connect {name}`"));
+        }
+    }
+    notes
+}
+
+/// A running daemon takes the change by itself, unless it watches no files.
+async fn tell_daemon(args: &Connect, place: &Place) {
+    let project = place.project();
+    let Some(reloaded) = ask_running(&project, "POST", "reload").await else { return };
+    if reloaded.status == 200 {
+        output::err(&format!("the running flowd has taken it: `flowd status` says how {} is", args.name));
+    } else {
+        output::err("the running flowd could not take it: `flowd reload` says why");
+    }
+}

@@ -1,0 +1,278 @@
+//! `flowd connect` and `flowd check-config`: what is asked, tried and written down, against the emulated services.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::daemon::{Daemon, ONE_LINER, STRIPE_KEY};
+use crate::support::program::{flowc, flowd, flowd_with, project};
+use crate::support::sandbox::Emulators;
+
+/// The key that the emulated Stripe takes.
+fn key() -> &'static str {
+    flow_sandbox::Sandbox::secrets("stripe").iter().find(|(name, _)| *name == "key").unwrap().1
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn read(folder: &Path, file: &str) -> String {
+    std::fs::read_to_string(folder.join(file)).unwrap_or_default()
+}
+
+const TOML: &str = "# The shop.\ntimezone = \"Europe/Paris\" # where we are\n\n[run]\nconcurrency = 8\n";
+
+#[test]
+fn a_key_on_standard_input_is_tried_and_written_down_for_its_owner_alone() {
+    let emulators = Emulators::start();
+    let folder = project(&[("flow.toml", TOML), ("a.flow", "when stripe.charge_failed do log_it()\n")]);
+    let url = emulators.base_url("stripe");
+    let connect = ["connect", "stripe", "--base-url", &url];
+    let outcome = flowd_with(folder.path(), &connect, format!("{}\n", key()).as_bytes());
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert!(outcome.out.contains("GET /v1/account works: acct_"), "{outcome:?}");
+    assert!(outcome.err.contains("`sk_…` or `rk_…`"), "{outcome:?}");
+    assert!(!format!("{outcome:?}").contains(key()), "{outcome:?}");
+    let toml = read(folder.path(), "flow.toml");
+    let section = format!("[connections.stripe]\nbase_url = \"{url}\"\nkey = {{ file = \"secrets/stripe_key\" }}\n");
+    assert_eq!(toml, format!("{TOML}\n{section}"));
+    let file = folder.path().join("secrets/stripe_key");
+    assert_eq!((read(folder.path(), "secrets/stripe_key").as_str(), mode(&file)), (key(), 0o600));
+    assert_eq!(mode(file.parent().unwrap()), 0o700);
+    assert_eq!(read(folder.path(), "secrets/.gitignore"), "*\n");
+    // Once more: nothing is asked, nothing changes.
+    let again = flowd_with(folder.path(), &["connect", "stripe"], b"");
+    assert!(again.code == 0 && again.err.contains("key: kept, in the file secrets/stripe_key"), "{again:?}");
+    assert!(again.out.contains("works") && again.out.contains("flow.toml stays as it is"), "{again:?}");
+    assert_eq!(read(folder.path(), "flow.toml"), toml);
+}
+
+#[test]
+fn what_does_not_work_is_not_written_down() {
+    let emulators = Emulators::start();
+    let url = emulators.base_url("stripe");
+    let none = "127.0.0.1:1";
+    let cases: [(&str, &str, &str); 5] = [
+        ("a wrong key", "sk_test_wrong", "the credentials are refused: 401"),
+        ("a key for browsers", "pk_test_1", "begins with `sk_` or `rk_`, and this does not"),
+        ("nothing", "", "`key` of Stripe is missing"),
+        ("nobody there", "sk_test_1", "does not answer: could not connect"),
+        ("two lines in one", "sk_test_1\u{1b}[2J", "holds a control character"),
+    ];
+    for (name, typed, said) in cases {
+        let folder = project(&[("flow.toml", TOML), ("a.flow", "")]);
+        let nobody = format!("http://{none}");
+        let url = if name == "nobody there" { &nobody } else { &url };
+        let outcome = flowd_with(folder.path(), &["connect", "stripe", "--base-url", url], format!("{typed}\n").as_bytes());
+        assert_eq!(outcome.code, 1, "{name}: {outcome:?}");
+        let all = format!("{}{}", outcome.out, outcome.err);
+        assert!(all.contains(said) && all.contains("nothing was written"), "{name}: {outcome:?}");
+        assert!(typed.is_empty() || !all.contains(typed), "{name}: {outcome:?}");
+        assert_eq!(read(folder.path(), "flow.toml"), TOML, "{name}");
+        assert!(!folder.path().join("secrets").exists(), "{name}");
+    }
+    // Who says so gets it written all the same.
+    let folder = project(&[("a.flow", "")]);
+    let unchecked = ["connect", "stripe", "--base-url", &url, "--no-check"];
+    assert_eq!(flowd_with(folder.path(), &unchecked, b"sk_test_wrong").code, 0);
+    assert_eq!(read(folder.path(), "secrets/stripe_key"), "sk_test_wrong");
+    assert!(read(folder.path(), "flow.toml").contains("[connections.stripe]\n"));
+    // `--renew` puts another in its place; without it the one that is there is tried again.
+    assert_eq!(flowd_with(folder.path(), &["connect", "stripe"], b"").code, 1);
+    let renewed = flowd_with(folder.path(), &["connect", "stripe", "--renew"], key().as_bytes());
+    assert_eq!(renewed.code, 0, "{renewed:?}");
+    assert_eq!(read(folder.path(), "secrets/stripe_key"), key());
+}
+
+#[test]
+fn scripts_give_settings_and_name_variables() {
+    let emulators = Emulators::start();
+    let url = emulators.base_url("kustomer");
+    let folder = project(&[("a.flow", "when support.conversation_created do { stop because \"seen\" }\n")]);
+    let connect = |args: &[&str], input: &[u8]| {
+        flowd_with(folder.path(), &[&["connect", "support", "--connector", "kustomer", "--base-url", &url], args].concat(), input)
+    };
+    for (args, code, said) in [
+        (&["--set", "api_key=x1y2z3"][..], 2, "others can read a command line"),
+        (&["--set", "organisation=acme"], 2, "Kustomer has no setting `organisation`; it has: org"),
+        (&["--set", "org"], 2, "a name and a value belong together"),
+        (&["--secret-from-env", "key=TEST_KUSTOMER_KEY"], 2, "Kustomer has no secret `key`; it has: api_key, webhook_secret"),
+        (&["--secret-from-env", "api_key=NOT_SET_ANYWHERE"], 1, "the environment variable NOT_SET_ANYWHERE is not set"),
+    ] {
+        let outcome = connect(args, b"");
+        assert!(outcome.code == code && outcome.err.contains(said), "{args:?}: {outcome:?}");
+        assert!(!outcome.err.contains("x1y2z3"), "{outcome:?}");
+        assert!(!folder.path().join("flow.toml").exists());
+    }
+    // The key of the tests is not that of the emulator.
+    let outcome = connect(&["--secret-from-env", "api_key=TEST_KUSTOMER_KEY"], b"");
+    assert!(outcome.code == 1 && outcome.out.contains("the credentials are refused"), "{outcome:?}");
+    let outcome = connect(&["--set", "org=acme", "--by-env", "api_key=TEST_KUSTOMER_KEY", "--no-check"], b"");
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    let toml = read(folder.path(), "flow.toml");
+    let section = format!(
+        "[connections.support]\nconnector = \"kustomer\"\nbase_url = \"{url}\"\norg = \"acme\"\napi_key = {{ env = \"TEST_KUSTOMER_KEY\" }}\n"
+    );
+    assert_eq!(toml, section);
+    assert!(!folder.path().join("secrets").exists());
+    assert_eq!(flowc(folder.path(), &["check"]).code, 0);
+    // It is a connection of that connector from now on.
+    let other = flowd_with(folder.path(), &["connect", "support", "--connector", "stripe"], b"sk_test_1\n");
+    assert!(other.code == 1 && other.err.contains("is a connection of kustomer already"), "{other:?}");
+}
+
+#[test]
+fn what_cannot_be_set_up_is_said() {
+    let folder = project(&[("a.flow", "")]);
+    for (args, code, said) in [
+        (&["connect", "strpe"][..], 1, "there is no connector `strpe`"),
+        (&["connect", "Stripe"], 2, "it is lower case"),
+        (&["connect", "flow"], 2, "cannot be the name of a connection"),
+        (&["connect", "front_door"], 1, "name it with --connector"),
+        (&["connect", "stripe", "nowhere"], 2, "nowhere cannot be read: it is not there"),
+    ] {
+        let outcome = flowd_with(folder.path(), args, b"sk_test_1\n");
+        assert!(outcome.code == code && outcome.err.contains(said), "{args:?}: {outcome:?}");
+    }
+    // What is no TOML, and what is wrong elsewhere in it, is left as it is. A secret in it is not repeated.
+    for broken in ["[connections\nkey = \"sk_live_51HxSecretSecret\"\n", "[server]\nlistn = \"x\"\n"] {
+        let folder = project(&[("flow.toml", broken), ("a.flow", "")]);
+        let outcome = flowd_with(folder.path(), &["connect", "stripe", "--no-check"], b"sk_test_1\n");
+        assert!(outcome.code == 1 && !outcome.err.contains("51HxSecret"), "{outcome:?}");
+        assert_eq!(read(folder.path(), "flow.toml"), broken);
+        assert!(!folder.path().join("secrets").exists());
+    }
+}
+
+/// A connector of the project's own, with a service that says no in a success, and one part that nobody has a key for.
+#[test]
+fn a_connector_of_ones_own_is_set_up_as_any_other() {
+    let emulators = Emulators::start();
+    let own = "connector ledger \"Ledger\" {\n  secret token \"Ledger > Settings\"\n  secret extra\n  ## Where you are.\n  setting region: eu | us = \"eu\"\n  setting site: text\n  base \"https://ledger.example\"\n  auth bearer(token)\n  check { GET \"/v1/account\" query { site } at \"country\" refused unless \"country\" is \"US\" }\n  check { GET \"/v1/account\" header \"X-Extra\" extra }\n}\n";
+    let folder = project(&[("own.flow", own)]);
+    let url = emulators.base_url("stripe");
+    let connect = ["connect", "ledger", "--base-url", &url, "--set", "region=us"];
+    // The emulator refuses a parameter that it does not know: that is no matter of the key.
+    let outcome = flowd_with(folder.path(), &connect, format!("main\n{}\n\n", key()).as_bytes());
+    assert!(outcome.code == 1 && outcome.out.contains("does not work: 400"), "{outcome:?}");
+    std::fs::write(folder.path().join("own.flow"), own.replace(" query { site }", "")).unwrap();
+    let outcome = flowd_with(folder.path(), &connect, format!("main\n{}\n\n", key()).as_bytes());
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert!(outcome.out.contains("works: US") && outcome.out.contains("was not asked, since extra is not there"), "{outcome:?}");
+    let toml = read(folder.path(), "flow.toml");
+    assert!(toml.contains("region = \"us\"\nsite = \"main\"\ntoken = { file = \"secrets/ledger_token\" }\n"), "{toml}");
+    std::fs::write(folder.path().join("own.flow"), own.replace(" query { site }", "").replace("\"US\"", "\"FR\"")).unwrap();
+    let refused = flowd_with(folder.path(), &["connect", "ledger"], b"");
+    assert!(refused.code == 1 && refused.out.contains("does not work: 200"), "{refused:?}");
+}
+
+/// Answers prompts on a terminal. Returns what the terminal showed, and the exit code.
+fn on_a_terminal(folder: &Path, args: &str, answers: &[(&str, &str)]) -> (String, i32) {
+    let mut child = Command::new("timeout")
+        .args(["60", "script", "-qec", &format!("{} {args}", env!("CARGO_BIN_EXE_flowd")), "/dev/null"])
+        .current_dir(folder)
+        .env_remove("STATE_DIRECTORY")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut typed, mut shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut seen = String::new();
+    let mut from = 0;
+    let mut buffer = [0; 4096];
+    for (prompt, answer) in answers {
+        // Typed as soon as it is asked for, and not before: what comes earlier is shown by the terminal itself.
+        while !seen[from..].contains(prompt) {
+            let read = shown.read(&mut buffer).unwrap();
+            assert!(read > 0, "`{prompt}` is never asked: {seen}");
+            seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+        from = seen.len();
+        typed.write_all(format!("{answer}\n").as_bytes()).unwrap();
+    }
+    drop(typed);
+    let mut rest = Vec::new();
+    let _ = shown.read_to_end(&mut rest);
+    seen.push_str(&String::from_utf8_lossy(&rest));
+    (seen, child.wait().unwrap().code().unwrap_or(-1))
+}
+
+#[test]
+fn on_a_terminal_a_secret_is_not_shown_and_a_slip_is_asked_again() {
+    let emulators = Emulators::start();
+    let folder = project(&[("flow.toml", TOML), ("a.flow", "")]);
+    let args = format!("connect stripe --base-url {}", emulators.base_url("stripe"));
+    let answers = [("account (text) [none]: ", ""), ("key: ", "pk_test_public"), ("key: ", key())];
+    let (shown, code) = on_a_terminal(folder.path(), &args, &answers);
+    assert_eq!(code, 0, "{shown}");
+    assert!(!shown.contains(key()) && !shown.contains("pk_test_public"), "{shown}");
+    assert!(shown.contains("begins with `sk_` or `rk_`") && shown.contains("works: acct_"), "{shown}");
+    assert_eq!(read(folder.path(), "secrets/stripe_key"), key());
+}
+
+#[test]
+fn systemd_creds_encrypts_or_nothing_is_written() {
+    let folder = project(&[("flow.toml", TOML), ("a.flow", "")]);
+    let outcome = flowd_with(folder.path(), &["connect", "stripe", "--no-check", "--systemd-creds"], b"sk_test_1\n");
+    let file = folder.path().join("secrets/stripe_key.cred");
+    if outcome.code == 0 {
+        // A machine with systemd and a key of its own.
+        assert!(!read(folder.path(), "secrets/stripe_key.cred").contains("sk_test_1") && mode(&file) == 0o600);
+        assert!(read(folder.path(), "flow.toml").contains("key = { credential = \"stripe_key\" }\n"));
+        assert!(outcome.out.contains("LoadCredentialEncrypted=stripe_key:"), "{outcome:?}");
+    } else {
+        assert!(outcome.err.contains("systemd-creds cannot encrypt it"), "{outcome:?}");
+        assert!(!file.exists() && read(folder.path(), "flow.toml") == TOML);
+    }
+}
+
+#[test]
+fn a_running_daemon_takes_the_connection() {
+    let emulators = Emulators::start();
+    let listens =
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.kustomer]\norg = \"acme\"\n";
+    let daemon = Daemon::start(&[("flow.toml", listens), ("a.flow", "")]);
+    let url = emulators.base_url("stripe");
+    let outcome = flowd_with(daemon.path(), &["connect", "stripe", "--base-url", &url], key().as_bytes());
+    assert!(outcome.code == 0 && outcome.err.contains("the running flowd has taken it"), "{outcome:?}");
+    let names: Vec<Value> =
+        daemon.get("status")["connections"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(names, ["kustomer", "stripe"]);
+}
+
+#[test]
+fn check_config_says_of_each_connection_what_it_has_and_lacks() {
+    let emulators = Emulators::start();
+    let (stripe, kustomer) = (emulators.base_url("stripe"), emulators.base_url("kustomer"));
+    let toml = format!(
+        "[connections.stripe]\nkey = {{ file = \"secrets/key\" }}\nbase_url = \"{stripe}\"\n\n[connections.kustomer]\napi_key = {{ env = \"TEST_KUSTOMER_KEY\" }}\nbase_url = \"{kustomer}\"\n\n[connections.spare]\nconnector = \"stripe\"\nkey = {{ env = \"NOT_SET_ANYWHERE\" }}\n"
+    );
+    let folder = project(&[("flow.toml", &toml), ("a.flow", ONE_LINER), ("secrets/key", key())]);
+    std::fs::set_permissions(folder.path().join("secrets/key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let offline = flowd(folder.path(), &["check-config"]);
+    assert_eq!(offline.code, 0, "{offline:?}");
+    assert!(offline.err.contains("others than its owner may read the file secrets/key (mode 644): chmod 600"), "{offline:?}");
+    assert!(offline.out.contains("used             by no flow"), "{offline:?}");
+    assert!(
+        offline.out.contains("the environment variable NOT_SET_ANYWHERE: the environment variable NOT_SET_ANYWHERE is not set"),
+        "{offline:?}"
+    );
+    assert!(!offline.out.contains("asked"), "nobody was asked: {offline:?}");
+    // The key of the tests is not that of the emulated Kustomer, which says so; Stripe's is.
+    let online = flowd(folder.path(), &["check-config", "--online", "--json"]);
+    assert_eq!(online.code, 1, "{online:?}");
+    let json: Value = serde_json::from_str(&online.out).unwrap();
+    let one = |name: &str| json["connections"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+    assert_eq!(one("stripe")["checks"][0]["finding"], "works");
+    assert_eq!((&one("kustomer")["checks"][0]["finding"], &one("kustomer")["used"]), (&json!("refused"), &json!(true)));
+    assert_eq!(one("spare")["checks"][0]["finding"], "not_asked");
+    assert_eq!(one("spare")["secrets"][0]["there"], false);
+    assert!(json["problems"][0].as_str().unwrap().starts_with("connection kustomer: GET /auth/tokens/current does not work"));
+    let told = flowd(folder.path(), &["check-config", "--online"]);
+    assert!(told.code == 1 && told.out.contains("GET /v1/account works: acct_"), "{told:?}");
+    assert!(!told.out.contains(STRIPE_KEY) && !told.out.contains(key()), "{told:?}");
+}
