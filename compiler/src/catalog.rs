@@ -153,8 +153,10 @@ pub struct Trigger {
     pub record: String,
     /// The source that it draws from.
     pub source: String,
-    /// The event types.
+    /// The event types; empty where an option says which, or where all of the source are meant.
     pub types: Vec<String>,
+    /// The option that says which event types.
+    pub types_of: Option<String>,
     /// Its own condition, over options, fields and `type`.
     pub condition: Option<syntax::Expr>,
     /// Its key, over fields, `event.id` and options.
@@ -193,7 +195,7 @@ impl State {
                 name: name.to_owned(),
                 from: match shape {
                     plan::Shape::Money { .. } => Vec::new(),
-                    _ => vec![plan::FieldSource { path: plan::JsonPath(vec![plan::Segment::Key(name.to_owned())]), when: None }],
+                    _ => vec![plan::FieldSource::at(plan::JsonPath(vec![plan::Segment::Key(name.to_owned())]))],
                 },
                 shape,
                 optional: ty.can_be_missing(),
@@ -228,6 +230,7 @@ impl State {
             record: name.to_owned(),
             source: "state".to_owned(),
             types: Vec::new(),
+            types_of: None,
             condition: None,
             dedupe: None,
             example: None,
@@ -248,6 +251,7 @@ fn state_shape(ty: &Type, at: &str) -> plan::Shape {
         Type::Money => plan::Shape::Money {
             amount: path("amount"),
             currency: path("currency"),
+            instead: Vec::new(),
             unit: plan::MoneyUnit::Decimal,
             exponents: BTreeMap::new(),
         },

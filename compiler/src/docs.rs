@@ -192,7 +192,14 @@ fn trigger_page(catalog: &Catalog, connector: &Connector, trigger: &Trigger) -> 
     }
     if !ways.is_empty() {
         let types: Vec<String> = trigger.types.iter().map(|name| format!("`{name}`")).collect();
-        let types = if types.is_empty() { "Events come".to_owned() } else { format!("{} comes", types.join(" or ")) };
+        let option = trigger.types_of.as_ref().map(|option| format!("What `{option}` says comes"));
+        let types = if let Some(option) = option {
+            option
+        } else if types.is_empty() {
+            "Events come".to_owned()
+        } else {
+            format!("{} comes", types.join(" or "))
+        };
         let _ = write!(out, "\n{types} {}.\n", ways.join(" and "));
     }
     if !trigger.options.is_empty() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flow_plan::{Currency, Value};
-use rust_decimal::{Decimal, RoundingStrategy};
+use rust_decimal::Decimal;
 
 use crate::args::Args;
 
@@ -14,13 +14,23 @@ pub(crate) fn cut(args: Args<'_>) -> Option<Value> {
     text.get(..text.floor_char_boundary(bytes.min(text.len()))).map(Value::text)
 }
 
-/// An amount that the minor unit cannot hold is rounded half to even.
+/// The amount in the minor unit, exact. What the minor unit cannot hold stays money, and so does what is not in the currency
+/// that is asked for: money is never sent as it is, so that the request is not made. Neither rounding nor leaving the field
+/// out is what somebody meant who wrote that amount.
 pub(crate) fn minor(args: Args<'_>, exponents: &BTreeMap<Currency, u8>) -> Option<Value> {
     let money = args.money(0)?;
+    let refused = Some(Value::Money(money));
+    if let Some(wanted) = args.value(1)
+        && wanted.as_text().and_then(Currency::parse) != Some(money.currency)
+    {
+        return refused;
+    }
     let decimals = u32::from(exponents.get(&money.currency).copied().unwrap_or(money.currency.decimals()));
-    let factor = Decimal::from(10u64.checked_pow(decimals)?);
-    let amount = money.amount.checked_mul(factor)?;
-    Some(Value::Number(amount.round_dp_with_strategy(0, RoundingStrategy::MidpointNearestEven).normalize()))
+    let amount = 10u64.checked_pow(decimals).and_then(|factor| money.amount.checked_mul(Decimal::from(factor)));
+    match amount.map(|amount| amount.normalize()) {
+        Some(amount) if amount.is_integer() => Some(Value::Number(amount)),
+        _ => refused,
+    }
 }
 
 pub(crate) fn unix_millis(args: Args<'_>) -> Option<Value> {

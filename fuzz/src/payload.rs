@@ -47,6 +47,7 @@ fn shapes() -> Vec<Shape> {
     let money = |unit| Shape::Money {
         amount: path("amount"),
         currency: path("currency"),
+        instead: vec![(path("old_amount"), path("currency"))],
         unit,
         exponents: Currency::parse("isk").map(|isk| BTreeMap::from([(isk, 2)])).unwrap_or_default(),
     };
@@ -78,7 +79,7 @@ fn shapes() -> Vec<Shape> {
     all.extend(writings.map(Shape::Written));
     let fields = all.iter().enumerate().map(|(at, shape)| FieldShape {
         name: format!("f{at}"),
-        from: vec![FieldSource { path: path("a"), when: None }, FieldSource { path: path("b"), when: None }],
+        from: vec![FieldSource::at(path("a")), FieldSource { of_event: true, ..FieldSource::at(path("b")) }],
         shape: shape.clone(),
         optional: at % 2 == 0,
         personal: false,
@@ -135,7 +136,7 @@ pub fn payload(bytes: &[u8]) {
     }
     if let Some(Shape::Record(fields)) = SHAPES.iter().find(|shape| matches!(shape, Shape::Record(_))) {
         for field in fields {
-            let _ = decode_field(field, &|path| path_get(&tree, path)).map(|value| shown(&value));
+            let _ = decode_field(field, &|_, path| path_get(&tree, path)).map(|value| shown(&value));
         }
     }
     let mut pairs = form::Pairs::new();

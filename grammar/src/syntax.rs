@@ -920,8 +920,8 @@ pub enum TypeKind {
         args: Vec<TypeExpr>,
         /// Words that say how the wire holds it: `minor`, `decimal`, `unix`, `unix_ms`, `iso`.
         words: Vec<Ident>,
-        /// `from (amount, currency)` of money: two JSON paths.
-        money_from: Option<(WirePath, WirePath)>,
+        /// `from (amount, currency) else (…)` of money: two JSON paths each.
+        money_from: Vec<(WirePath, WirePath)>,
         /// `exponents { isk: 2 }` of money.
         exponents: Vec<(Ident, NumberLit)>,
         /// `1..5` of a number.
@@ -979,6 +979,8 @@ pub struct RecordField {
 pub struct FromPath {
     /// The path.
     pub path: WirePath,
+    /// `from event "…"`: it goes from the whole payload of an event, not from the object in it.
+    pub of_event: bool,
     /// `when "object" is "charge"`: this alternative counts only then.
     pub when: Option<Expr>,
 }
@@ -1169,6 +1171,8 @@ pub struct Trigger {
     pub source: Option<Ident>,
     /// The event types it takes.
     pub types: Vec<TextLit>,
+    /// `from source of option`: the option that says which event types it takes.
+    pub types_of: Option<Ident>,
     /// `where condition`, over options, fields and `type`.
     pub condition: Option<Expr>,
     /// `dedupe by expr`.

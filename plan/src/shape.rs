@@ -27,6 +27,9 @@ pub enum Shape {
         amount: JsonPath,
         /// Where the currency is.
         currency: JsonPath,
+        /// Where both are instead, where there is no amount: the first with an amount counts.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        instead: Vec<(JsonPath, JsonPath)>,
         /// How the amount counts.
         unit: MoneyUnit,
         /// Decimals on the wire that differ from ISO 4217.
@@ -79,8 +82,18 @@ pub struct FieldShape {
 pub struct FieldSource {
     /// Where.
     pub path: JsonPath,
+    /// The path goes from the root of an event's payload, and not from the record in it. Outside of events nothing is there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_event: bool,
     /// Counts only where this holds; its [`Expr::Answer`] paths are relative to the record.
     pub when: Option<Expr>,
+}
+
+impl FieldSource {
+    /// Returns a place within the record that always counts.
+    pub fn at(path: JsonPath) -> Self {
+        Self { path, of_event: false, when: None }
+    }
 }
 
 /// How an amount counts on the wire.

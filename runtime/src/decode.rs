@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use flow_plan::{Currency, FieldShape, JsonPath, Money, MoneyUnit, Shape, TimeFormat, Value, Writing, parse_decimal};
+use flow_plan::{
+    Currency, FieldShape, FieldSource, JsonPath, Money, MoneyUnit, Shape, TimeFormat, Value, Writing, parse_decimal,
+};
 use jiff::{SignedDuration, Timestamp, civil};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
@@ -98,9 +100,7 @@ fn read(shape: &Shape, value: &Value) -> Result<Value, Misfit> {
             None => Err(Misfit::new("a whole number", kind(value))),
         },
         Shape::Number => number(value).map(Value::Number).ok_or_else(|| Misfit::new("a number", kind(value))),
-        Shape::Money { amount, currency, unit, exponents } => {
-            money(&path_get(value, amount), &path_get(value, currency), *unit, exponents)
-        }
+        Shape::Money { .. } => money_at(shape, &|_, path| path_get(value, path)).map_err(|(misfit, _)| misfit),
         Shape::Instant(format) => instant(value, *format).map(Value::Instant),
         Shape::Date => match value.as_text().and_then(|text| text.parse::<civil::Date>().ok()) {
             Some(date) => Ok(Value::Date(date)),
@@ -140,7 +140,10 @@ fn read(shape: &Shape, value: &Value) -> Result<Value, Misfit> {
 pub fn decode_record(fields: &[FieldShape], record: &Value) -> Result<Value, Misfit> {
     let mut values = BTreeMap::new();
     for field in fields {
-        let value = decode_field(field, &|path| path_get(record, path))?;
+        let value = decode_field(field, &|root, path| match root {
+            Root::Record => path_get(record, path),
+            Root::Event => Value::Missing,
+        })?;
         if !value.is_missing() {
             values.insert(Arc::from(field.name.as_str()), value);
         }
@@ -148,16 +151,29 @@ pub fn decode_record(fields: &[FieldShape], record: &Value) -> Result<Value, Mis
     Ok(Value::Record(Arc::new(values)))
 }
 
+/// From where a path of a field goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root {
+    /// From the record.
+    Record,
+    /// From the whole payload of the event that the record is in.
+    Event,
+}
+
+impl Root {
+    /// Returns the root of a place.
+    pub fn of(source: &FieldSource) -> Self {
+        if source.of_event { Root::Event } else { Root::Record }
+    }
+}
+
 /// Reads one field of a record, whose JSON `get` returns by path.
 ///
 /// # Errors
 /// Where the field has another form, or is required and missing.
-pub fn decode_field(field: &FieldShape, get: &dyn Fn(&JsonPath) -> Value) -> Result<Value, Misfit> {
+pub fn decode_field(field: &FieldShape, get: &dyn Fn(Root, &JsonPath) -> Value) -> Result<Value, Misfit> {
     let value = match &field.shape {
-        Shape::Money { amount, currency, unit, exponents } => {
-            let amount = get(amount);
-            money(&amount, &get(currency), *unit, exponents).map_err(|misfit| misfit.of(&amount))
-        }
+        shape @ Shape::Money { .. } => money_at(shape, get).map_err(|(misfit, amount)| misfit.of(&amount)),
         shape => match first_present(field, get) {
             Value::Missing => Ok(Value::Missing),
             found => decode(shape, &found),
@@ -170,11 +186,25 @@ pub fn decode_field(field: &FieldShape, get: &dyn Fn(&JsonPath) -> Value) -> Res
     }
 }
 
-fn first_present(field: &FieldShape, get: &dyn Fn(&JsonPath) -> Value) -> Value {
-    struct Record<'a>(&'a dyn Fn(&JsonPath) -> Value);
+/// Reads money from the first of its places that has an amount; an error brings that along.
+fn money_at(shape: &Shape, get: &dyn Fn(Root, &JsonPath) -> Value) -> Result<Value, (Misfit, Value)> {
+    let Shape::Money { amount, currency, instead, unit, exponents } = shape else { return Ok(Value::Missing) };
+    let mut found = (get(Root::Record, amount), currency);
+    for (amount, currency) in instead {
+        if !found.0.is_missing() {
+            break;
+        }
+        found = (get(Root::Record, amount), currency);
+    }
+    let (amount, currency) = found;
+    money(&amount, &get(Root::Record, currency), *unit, exponents).map_err(|misfit| (misfit, amount))
+}
+
+fn first_present(field: &FieldShape, get: &dyn Fn(Root, &JsonPath) -> Value) -> Value {
+    struct Record<'a>(&'a dyn Fn(Root, &JsonPath) -> Value);
     impl Scope for Record<'_> {
         fn answer(&self, path: &JsonPath) -> Value {
-            (self.0)(path)
+            (self.0)(Root::Record, path)
         }
     }
     for source in &field.from {
@@ -182,7 +212,7 @@ fn first_present(field: &FieldShape, get: &dyn Fn(&JsonPath) -> Value) -> Value 
         if source.when.as_ref().is_some_and(|when| !holds(when, &Record(get)).unwrap_or(false)) {
             continue;
         }
-        let value = get(&source.path);
+        let value = get(Root::of(source), &source.path);
         let blank = matches!((&field.shape, &value), (Shape::Token, Value::Text(text)) if text.is_empty());
         if !value.is_missing() && !blank {
             return value;

@@ -18,9 +18,10 @@ const NAME: &AsciiSet = &COMPONENT.remove(b'[').remove(b']');
 /// Why a value cannot stand on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// Money that the connector did not convert.
-    #[error("`{0}` is money, of which the connector does not say how it is written")]
-    Money(String),
+    /// Money that has no form here: its amount has more decimals than the service counts, or it is not of the currency that
+    /// is needed.
+    #[error("`{0}` cannot be {1}: the service counts it with fewer decimals, or in another currency")]
+    Money(String, String),
     /// A key out of data that would change the structure.
     #[error("a key in `{0}` holds a bracket, which would change what the request means")]
     Key(String),
@@ -96,7 +97,7 @@ pub fn encode_segment(text: &str) -> String {
 /// Where it is money.
 pub fn scalar_text(name: &str, value: &Value) -> Result<String, WireError> {
     Ok(match value {
-        Value::Money(_) => return Err(WireError::Money(name.to_owned())),
+        Value::Money(_) => return Err(WireError::Money(name.to_owned(), value.to_string())),
         Value::Instant(at) => rfc3339(*at),
         Value::Missing
         | Value::Bool(_)

@@ -33,7 +33,7 @@ use crate::live::Live;
 pub use group::Group;
 pub use payload::Payload;
 
-pub(crate) use group::leaves;
+pub(crate) use group::{Leaf, leaf_of, leaves};
 pub(crate) use view::FlowView;
 
 use names::Names;

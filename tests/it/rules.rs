@@ -23,7 +23,7 @@ fn fields() -> Vec<FieldShape> {
     let path = |name: &str| JsonPath(vec![Segment::Key(name.to_owned())]);
     let field = |name: &str, shape: Shape, optional: bool| FieldShape {
         name: name.to_owned(),
-        from: if matches!(shape, Shape::Money { .. }) { vec![] } else { vec![FieldSource { path: path(name), when: None }] },
+        from: if matches!(shape, Shape::Money { .. }) { vec![] } else { vec![FieldSource::at(path(name))] },
         shape,
         optional,
         personal: false,
@@ -31,6 +31,7 @@ fn fields() -> Vec<FieldShape> {
     let money = |amount: &str| Shape::Money {
         amount: path(amount),
         currency: path("currency"),
+        instead: Vec::new(),
         unit: MoneyUnit::Minor,
         exponents: BTreeMap::new(),
     };

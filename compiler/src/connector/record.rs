@@ -100,27 +100,31 @@ impl<'a> Cx<'a> {
 
     /// Where a field may stand, and the same for people.
     fn places(&mut self, node: &RecordField, shape: &Shape) -> (Vec<FieldSource>, String) {
-        if let Shape::Money { amount, currency, .. } = shape {
+        if let Shape::Money { amount, currency, instead, .. } = shape {
             if let Some(from) = node.from.first() {
                 let diagnostic = self.mistake(from.path.span, "money is read from two places");
                 self.push(diagnostic.help("write `money minor from (amount, currency)`"));
             }
-            return (Vec::new(), format!("{amount}, {currency}"));
+            let first = std::iter::once((amount, currency));
+            let pairs = first.chain(instead.iter().map(|(amount, currency)| (amount, currency)));
+            let wire: Vec<String> = pairs.map(|(amount, currency)| format!("{amount}, {currency}")).collect();
+            return (Vec::new(), wire.join(", else "));
         }
         if node.from.is_empty() {
             let path = JsonPath(vec![Segment::Key(node.name.text.clone())]);
-            return (vec![FieldSource { path, when: None }], node.name.text.clone());
+            return (vec![FieldSource::at(path)], node.name.text.clone());
         }
         let mut places = Vec::new();
         let mut wire = Vec::new();
         for from in &node.from {
             let path = self.path(&from.path);
             let when = from.when.as_ref().map(|when| self.wire(when, &Scope::new(Place::Answer, &[])).expr);
+            let of_event = if from.of_event { "event " } else { "" };
             wire.push(match &from.when {
-                Some(condition) => format!("{path} when {}", condition.span.text(self.source)),
-                None => path.to_string(),
+                Some(condition) => format!("{of_event}{path} when {}", condition.span.text(self.source)),
+                None => format!("{of_event}{path}"),
             });
-            places.push(FieldSource { path, when });
+            places.push(FieldSource { path, of_event: from.of_event, when });
         }
         (places, wire.join(", else "))
     }

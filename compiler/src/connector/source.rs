@@ -98,7 +98,7 @@ impl<'a> Cx<'a> {
         let record = self.records.get(record)?.as_ref()?;
         let mut keys = record.fields.iter().filter(|field| field.roles.iter().any(|role| role == "key"));
         let key = keys.next().filter(|_| keys.next().is_none())?;
-        let paths: Vec<_> = key.shape.from.iter().map(|from| from.path.clone()).collect();
+        let paths: Vec<_> = key.shape.from.iter().filter(|from| !from.of_event).map(|from| from.path.clone()).collect();
         (!paths.is_empty()).then_some(paths)
     }
 
@@ -153,7 +153,7 @@ impl<'a> Cx<'a> {
                     envelope.at = format.map(|format| (self.path(path), format));
                 }
                 SourceLineKind::Refuse { when, because } => {
-                    let when = self.condition(when, &Scope::new(Place::Answer, &[]));
+                    let when = self.condition(when, &Scope::new(Place::Refuse, &[]));
                     let because = match because {
                         Some(because) => self.plain(because, "a reason"),
                         None => "this kind of event is not taken".to_owned(),

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use flow_grammar::syntax::{self, MemberKind, TypeKind};
 
+use flow_plan::ty::Type;
+
 use super::{Cx, docs_text};
 use crate::catalog;
+use crate::code::Code;
 
 impl<'a> Cx<'a> {
     /// Declares every trigger.
@@ -28,6 +31,7 @@ impl<'a> Cx<'a> {
         let record = self.trigger_record(node);
         let source = self.trigger_source(node);
         let types = node.types.iter().map(|text| self.plain(text, "the type of an event")).collect();
+        let types_of = node.types_of.as_ref().and_then(|name| self.types_of(name, &options));
         let example = node.example.as_ref().map(|example| self.plain(example, "the name of a file"));
         catalog::Trigger {
             name: node.name.text.clone(),
@@ -36,11 +40,33 @@ impl<'a> Cx<'a> {
             record,
             source,
             types,
+            types_of,
             condition: node.condition.clone(),
             dedupe: node.dedupe.clone(),
             example,
             summaries: node.summaries.clone(),
         }
+    }
+
+    /// `from events of type`: the option that says which types of events are meant.
+    fn types_of(&mut self, name: &syntax::Ident, options: &[catalog::Input]) -> Option<String> {
+        let Some(option) = options.iter().find(|option| option.name == name.text) else {
+            let known: Vec<&str> = options.iter().map(|option| option.name.as_str()).collect();
+            self.unknown(name.span, format!("there is no option `{}`", name.text), &name.text, known);
+            return None;
+        };
+        let is_text = |ty: &Type| matches!(ty, Type::Text(_) | Type::Enum { .. });
+        let fits = match &option.ty {
+            Type::List(inner) => is_text(inner),
+            ty => is_text(ty),
+        };
+        if !fits {
+            let message = format!("`{}` is {}, and types of events are texts", option.name, option.ty);
+            let diagnostic = self.diagnostic(Code::E301, name.span, message);
+            self.push(diagnostic.help("make it `text`, a choice of texts, or a list of them; it must be there"));
+            return None;
+        }
+        Some(option.name.clone())
     }
 
     fn trigger_record(&mut self, node: &syntax::Trigger) -> String {

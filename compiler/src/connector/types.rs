@@ -28,7 +28,7 @@ struct Named<'n> {
     name: &'n Ident,
     args: &'n [TypeExpr],
     words: &'n [Ident],
-    money_from: Option<&'n (syntax::WirePath, syntax::WirePath)>,
+    money_from: &'n [(syntax::WirePath, syntax::WirePath)],
     exponents: &'n [(Ident, syntax::NumberLit)],
     range: Option<&'n (syntax::NumberLit, syntax::NumberLit)>,
 }
@@ -49,10 +49,10 @@ impl Cx<'_> {
                     let diagnostic = self.mistake(word.span, message);
                     self.push(diagnostic.help("leave it out; say in the request how it is sent, such as `unix(since)`"));
                 }
-                if let Some((path, _)) = money_from {
+                if let Some((path, _)) = money_from.first() {
                     self.push(self.mistake(path.span, "only a field of a record is read from somewhere"));
                 }
-                let named = Named { name, args, words, money_from: money_from.as_ref(), exponents, range: range.as_ref() };
+                let named = Named { name, args, words, money_from, exponents, range: range.as_ref() };
                 match name.text.as_str() {
                     "list" => Type::List(Box::new(self.argument(&named).map_or(Type::Unknown, |inner| self.plain_type(inner)))),
                     "map" => Type::Map(Box::new(self.argument(&named).map_or(Type::Unknown, |inner| self.plain_type(inner)))),
@@ -86,7 +86,7 @@ impl Cx<'_> {
                 }
             }
             TypeKind::Named { name, args, words, money_from, exponents, range } => {
-                let named = Named { name, args, words, money_from: money_from.as_ref(), exponents, range: range.as_ref() };
+                let named = Named { name, args, words, money_from, exponents, range: range.as_ref() };
                 self.named_wire_type(&named)
             }
         };
@@ -173,7 +173,7 @@ impl Cx<'_> {
                 _ => None,
             },
         };
-        let (Some(unit), Some((amount, currency))) = (unit, named.money_from) else {
+        let (Some(unit), Some(((amount, currency), instead))) = (unit, named.money_from.split_first()) else {
             let diagnostic = self.mistake(named.name.span, "how does the wire hold this money?");
             self.push(
                 diagnostic
@@ -184,7 +184,8 @@ impl Cx<'_> {
         };
         let mut exponents = self.exponents.clone();
         exponents.extend(self.exponents(named.exponents));
-        Shape::Money { amount: self.path(amount), currency: self.path(currency), unit, exponents }
+        let instead = instead.iter().map(|(amount, currency)| (self.path(amount), self.path(currency))).collect();
+        Shape::Money { amount: self.path(amount), currency: self.path(currency), instead, unit, exponents }
     }
 
     fn instant_shape(&mut self, named: &Named<'_>) -> Shape {

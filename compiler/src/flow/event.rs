@@ -213,7 +213,8 @@ impl<'a> Checker<'a> {
     /// The place of the currency of a money field, where it is the same in every event that is possible here.
     pub(super) fn currency_place(&self, field: &'a Field) -> Option<&'a plan::JsonPath> {
         let place = |field: &'a Field| match &field.shape.shape {
-            plan::Shape::Money { currency, .. } => Some(currency),
+            // Elsewhere the amount may stand with another currency.
+            plan::Shape::Money { currency, instead, .. } if instead.is_empty() => Some(currency),
             _ => None,
         };
         let own = place(field)?;

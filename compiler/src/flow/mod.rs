@@ -18,6 +18,7 @@ mod fit;
 mod frozen;
 mod hash;
 mod hint;
+mod kinds;
 mod mend;
 mod schedule;
 mod secret;

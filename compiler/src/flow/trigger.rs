@@ -12,6 +12,7 @@ use super::check::{Checker, Frame, Setting, listed};
 use super::condition::{Position, into_expr};
 use super::event::Source;
 use super::fit::Target;
+use super::kinds;
 use super::typed::{Typed, split};
 use crate::catalog::{Connector, Input, Record, Trigger};
 use crate::code::Code;
@@ -181,6 +182,7 @@ impl<'a> Checker<'a> {
                 self.option_missing(reference, option, source);
             }
         }
+        self.check_types(reference, source, &options);
         options
     }
 
@@ -295,7 +297,7 @@ impl<'a> Checker<'a> {
             connection: source.connection.to_owned(),
             name: trigger.name.clone(),
             source: trigger.source.clone(),
-            types: trigger.types.clone(),
+            types: kinds::taken(trigger, &options, guard.as_ref()),
             options,
             guard,
             dedupe,

@@ -76,6 +76,15 @@ pub(super) struct Act {
     pub(super) span: Span,
 }
 
+/// What starts a flow, as a name. Where an option says which types of events are meant, each choice is another event.
+fn event_of(trigger: &plan::TriggerUse) -> String {
+    let name = format!("{}.{}", trigger.connection, trigger.name);
+    match trigger.types.as_slice() {
+        [only] if trigger.options.values().any(|value| value.as_text() == Some(only.as_str())) => format!("{name}(\"{only}\")"),
+        _ => name,
+    }
+}
+
 /// Makes the summary of a flow.
 pub(crate) fn summary(flow: &plan::Flow, node: &syntax::Flow, source: &str) -> Summary {
     let fields = |slot: u16| flow.reads.get(usize::from(slot));
@@ -96,7 +105,7 @@ pub(crate) fn summary(flow: &plan::Flow, node: &syntax::Flow, source: &str) -> S
         if !trigger.reads.is_empty() && when != Dnf::always() {
             when.exact = false;
         }
-        starts.push(Start { event: format!("{}.{}", trigger.connection, trigger.name), when });
+        starts.push(Start { event: event_of(trigger), when });
     }
     let is_one_call = matches!(node.body.steps.as_slice(), [only] if matches!(only.kind, StepKind::Call(_)));
     let places = (!is_one_call).then(|| Places::of(flow, &node.body));

@@ -55,7 +55,10 @@ pub(super) fn build(cube: &Cube, fields: &[Known<'_>]) -> Option<Vec<(String, Va
 fn currencies(claimed: &[(&FieldShape, &Domain)]) -> Option<Vec<Option<Currency>>> {
     let mut found = vec![None; claimed.len()];
     for (at, (field, _)) in claimed.iter().enumerate() {
-        if let Shape::Money { currency: place, amount, .. } = &field.shape {
+        if let Shape::Money { currency: place, amount, instead, .. } = &field.shape {
+            if !instead.is_empty() && claimed.len() > 1 {
+                return None;
+            }
             if found.get(at).copied().flatten().is_some() {
                 continue;
             }
@@ -94,6 +97,10 @@ fn shares_a_place(field: &FieldShape, claimed: &[(&FieldShape, &Domain)], at: us
     let places = |field: &FieldShape| -> Vec<JsonPath> { field.from.iter().map(|from| from.path.clone()).collect() };
     if claimed.len() < 2 {
         return false;
+    }
+    // What stands beside the record shares nothing with what is in it that could be told from here.
+    if claimed.iter().any(|(field, _)| field.from.iter().any(|from| from.of_event)) {
+        return true;
     }
     let own = places(field);
     claimed.iter().enumerate().any(|(other_at, (other, _))| {

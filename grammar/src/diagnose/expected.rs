@@ -270,6 +270,8 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::summary => (Weak, "`summary`"),
         Rule::record_field => (Plain, "a field such as `email: email?`"),
         Rule::from_paths | Rule::from_path => (Weak, "`from`"),
+        Rule::of_event => (Weak, "`event` and a path in the payload"),
+        Rule::types_of => (Weak, "`of` and an option"),
         Rule::attribute => (Weak, "an attribute such as `@personal`"),
         Rule::inputs => (Weak, "`(`"),
         Rule::source_body => (Plain, "`{`"),
@@ -388,7 +390,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::operand
         | Rule::primary
         | Rule::arg_colon
-        | Rule::arg_in
+        | Rule::arg_word
         | Rule::test_line
         | Rule::count_times
         | Rule::connector_member
@@ -397,6 +399,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::source_line
         | Rule::source_word
         | Rule::operation
-        | Rule::operation_line => (Silent, ""),
+        | Rule::operation_line
+        | Rule::money_pair => (Silent, ""),
     }
 }

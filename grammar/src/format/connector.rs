@@ -145,6 +145,10 @@ impl Printer<'_> {
         if let Some(source) = &trigger.source {
             self.inline_comments(source.span.start);
             self.write(&format!(" from {}", name(source)));
+            if let Some(option) = &trigger.types_of {
+                self.inline_comments(option.span.start);
+                self.write(&format!(" of {}", name(option)));
+            }
             for (at, event) in trigger.types.iter().enumerate() {
                 self.write(if at > 0 { ", " } else { " " });
                 self.inline_comments(event.span.start);

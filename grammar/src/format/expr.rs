@@ -1,7 +1,7 @@
 //! Expressions.
 
 use super::Printer;
-use super::literal::{duration, key, member, name, number, path, time};
+use super::literal::{before_colon, duration, key, member, name, number, path, time};
 use crate::span::Span;
 use crate::syntax::{Arg, BinaryOp, Call, Expr, ExprKind, IsTest, ObjectField};
 
@@ -290,9 +290,7 @@ impl Printer<'_> {
     fn arg(&mut self, arg: &Arg) {
         self.inline_comments(arg.span.start);
         if let Some(ident) = &arg.name {
-            // Here the word is not reserved.
-            let written = if ident.text == "in" { "in".to_owned() } else { name(ident) };
-            self.write(&format!("{written}: "));
+            self.write(&format!("{}: ", before_colon(ident)));
         }
         self.expr(&arg.value);
     }

@@ -79,6 +79,11 @@ pub(super) fn name(name: &Ident) -> String {
     if is_plain(text) && !is_reserved(text) { text.to_owned() } else { format!("`{text}`") }
 }
 
+/// Returns a name before a colon, where no word is reserved.
+pub(super) fn before_colon(name: &Ident) -> String {
+    if is_plain(&name.text) { name.text.clone() } else { format!("`{}`", name.text) }
+}
+
 /// Returns `a.b.c`: behind a dot no word is reserved.
 pub(super) fn path(path: &[Ident]) -> String {
     let mut out = String::new();

@@ -2,7 +2,7 @@
 
 use super::Printer;
 use super::expr::{Brackets, Spanned};
-use super::literal::{enum_word, name, number, wire};
+use super::literal::{before_colon, enum_word, name, number, wire};
 use crate::span::Span;
 use crate::syntax::{Attribute, FromPath, Ident, NumberLit, Record, RecordField, TypeExpr, TypeKind};
 
@@ -30,9 +30,10 @@ impl Printer<'_> {
                 for word in words {
                     self.write(&format!(" {}", word.text));
                 }
-                if let Some((amount, currency)) = money_from {
+                for (at, (amount, currency)) in money_from.iter().enumerate() {
                     self.inline_comments(amount.span.start);
-                    self.write(&format!(" from ({}, {})", wire(amount), wire(currency)));
+                    let word = if at == 0 { "from" } else { "else" };
+                    self.write(&format!(" {word} ({}, {})", wire(amount), wire(currency)));
                 }
                 if !exponents.is_empty() {
                     self.write(&format!(" {}", table(exponents)));
@@ -75,7 +76,7 @@ impl Printer<'_> {
     }
 
     fn field_parts(&mut self, field: &RecordField, lines: bool) {
-        self.write(&format!("{}: ", name(&field.name)));
+        self.write(&format!("{}: ", before_colon(&field.name)));
         self.ty(&field.ty);
         self.indent_if(lines, |p| {
             for (at, path) in field.from.iter().enumerate() {
@@ -102,6 +103,9 @@ impl Printer<'_> {
     fn source_path(&mut self, at: usize, path: &FromPath) {
         self.inline_comments(path.path.span.start);
         self.write(if at == 0 { "from " } else { "else " });
+        if path.of_event {
+            self.write("event ");
+        }
         self.write(&wire(&path.path));
         if let Some(condition) = &path.when {
             self.inline_comments(condition.span.start);

@@ -160,6 +160,7 @@ impl<'s> Builder<'s> {
             record: None,
             source: None,
             types: Vec::new(),
+            types_of: None,
             condition: None,
             dedupe: None,
             example: None,
@@ -179,6 +180,7 @@ impl<'s> Builder<'s> {
                 match rule {
                     Rule::trigger_from => {
                         let twice = trigger.source.replace(self.take_ident(&mut inner)).is_some();
+                        trigger.types_of = inner.take(Rule::types_of).map(|node| self.take_ident(&mut Parts::of(node)));
                         trigger.types = self.take_texts(&mut inner);
                         twice
                     }

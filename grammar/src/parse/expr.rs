@@ -180,7 +180,7 @@ impl<'s> Builder<'s> {
             }
             let span = self.span(&arg);
             let mut parts = Parts::of(arg);
-            let name = parts.take(Rule::name).or_else(|| parts.take(Rule::arg_in)).map(|name| self.ident(&name));
+            let name = parts.take(Rule::name).or_else(|| parts.take(Rule::arg_word)).map(|name| self.ident(&name));
             let value = self.take_expr(&mut parts);
             height = height.max(self.height);
             out.push(Arg { span, name, value });

@@ -45,7 +45,7 @@ impl<'s> Builder<'s> {
         let name = self.take_ident(&mut parts);
         let mut args = Vec::new();
         let mut words = Vec::new();
-        let mut money_from = None;
+        let mut money_from = Vec::new();
         let mut exponents = Vec::new();
         let mut range = None;
         while let Some(part) = parts.next() {
@@ -59,8 +59,11 @@ impl<'s> Builder<'s> {
                 }
                 Rule::money_from => {
                     let mut inner = Parts::of(part);
-                    let amount = self.take_wire(&mut inner);
-                    money_from = Some((amount, self.take_wire(&mut inner)));
+                    while inner.peek().is_some() {
+                        let amount = self.take_wire(&mut inner);
+                        money_from.push((amount, self.take_wire(&mut inner)));
+                        inner.take(Rule::rparen);
+                    }
                 }
                 Rule::exponents => {
                     exponents = self.exponents(&mut Parts::of(part));
@@ -148,7 +151,10 @@ impl<'s> Builder<'s> {
         let span = self.span(&node);
         let docs = self.docs(span.start);
         let mut parts = Parts::of(node);
-        let name = self.take_ident(&mut parts);
+        let name = match parts.take(Rule::arg_word) {
+            Some(word) => self.ident(&word),
+            None => self.take_ident(&mut parts),
+        };
         parts.take(Rule::colon);
         let ty = self.take_type(&mut parts);
         let mut from = Vec::new();
@@ -180,9 +186,10 @@ impl<'s> Builder<'s> {
 
     fn source_path(&mut self, node: Node<'s>) -> FromPath {
         let mut parts = Parts::of(node);
+        let of_event = parts.take(Rule::of_event).is_some();
         let path = self.take_wire(&mut parts);
         let when = parts.peek().map(|_| self.take_expr(&mut parts));
-        FromPath { path, when }
+        FromPath { path, of_event, when }
     }
 
     pub(super) fn attribute(&mut self, node: Node<'s>) -> Attribute {

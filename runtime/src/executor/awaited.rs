@@ -19,7 +19,7 @@ use crate::engine::{Shared, locked};
 use crate::eval::{Scope, holds};
 use crate::journal::{Came, EventHead, What};
 use crate::key::value_key;
-use crate::matcher::leaves;
+use crate::matcher::{Leaf, leaf_of, leaves};
 use crate::run::Status;
 use crate::scan::PathSet;
 use crate::store::{StoreError, StoredEvent};
@@ -214,7 +214,7 @@ fn object_of(shared: &Shared, event: &StoredEvent) -> JsonPath {
 
 /// Reads fields out of payloads.
 struct Reader<'f> {
-    fields: Vec<(&'f FieldShape, Vec<(JsonPath, usize)>)>,
+    fields: Vec<(&'f FieldShape, Vec<Leaf>)>,
     paths: PathSet,
 }
 
@@ -228,12 +228,8 @@ impl<'f> Reader<'f> {
     /// Returns the values of the fields; `None` where one does not fit its shape: then nobody can say what it means.
     fn read(&self, payload: &[u8]) -> Option<Vec<Value>> {
         let scanned = self.paths.scan(payload).ok()?;
-        let values = self.fields.iter().map(|(field, leaves)| {
-            decode_field(field, &|path| {
-                let leaf = leaves.iter().find(|(known, _)| known == path);
-                leaf.map_or(Value::Missing, |(_, leaf)| scanned.value(*leaf))
-            })
-        });
+        let values =
+            self.fields.iter().map(|(field, leaves)| decode_field(field, &|root, path| leaf_of(leaves, root, path, &scanned)));
         values.collect::<Result<_, _>>().ok()
     }
 }

@@ -11,7 +11,7 @@ use super::misfits::{self, Reader};
 use super::parts::{Fields, Listener};
 use super::payload::Payload;
 use super::reads;
-use crate::decode::{Misfit, decode_field};
+use crate::decode::{Misfit, Root, decode_field};
 use crate::scan::{PathSet, ScanError, Scanned};
 
 /// The flows that one kind of event concerns.
@@ -42,11 +42,11 @@ pub(super) struct Reading {
     paths: PathSet,
 }
 
-/// A field with its paths, relative to the object, and their numbers in the scan.
+/// A field with its paths and their numbers in the scan.
 #[derive(Debug, Clone)]
 pub(super) struct GroupField {
     shape: Arc<FieldShape>,
-    leaves: Vec<(JsonPath, usize)>,
+    leaves: Vec<Leaf>,
 }
 
 impl Group {
@@ -181,7 +181,7 @@ impl Reading {
     /// Returns where in the payload a field stands, or may stand first.
     pub(super) fn at(&self, number: u32) -> Option<JsonPath> {
         let field = self.fields.get(self.place(number)?)?;
-        field.leaves.first().map(|(path, _)| self.object.join(path))
+        field.leaves.first().map(|leaf| leaf.place(&self.object))
     }
 
     /// Returns what stands at a path of the raw payload.
@@ -192,29 +192,54 @@ impl Reading {
 
 impl GroupField {
     pub(super) fn value(&self, scanned: &Scanned<'_>) -> Result<Value, Misfit> {
-        decode_field(&self.shape, &|path| {
-            let leaf = self.leaves.iter().find(|(known, _)| known == path);
-            leaf.map_or(Value::Missing, |(_, leaf)| scanned.value(*leaf))
-        })
+        decode_field(&self.shape, &|root, path| leaf_of(&self.leaves, root, path, scanned))
     }
 }
 
+/// A path of a field, and its number in a scan.
+#[derive(Debug, Clone)]
+pub(crate) struct Leaf {
+    root: Root,
+    path: JsonPath,
+    number: usize,
+}
+
+impl Leaf {
+    /// Returns the path from the root of the payload.
+    fn place(&self, object: &JsonPath) -> JsonPath {
+        match self.root {
+            Root::Record => object.join(&self.path),
+            Root::Event => self.path.clone(),
+        }
+    }
+}
+
+/// Returns what stands at a path of a field.
+pub(crate) fn leaf_of(leaves: &[Leaf], root: Root, path: &JsonPath, scanned: &Scanned<'_>) -> Value {
+    let leaf = leaves.iter().find(|leaf| leaf.root == root && leaf.path == *path);
+    leaf.map_or(Value::Missing, |leaf| scanned.value(leaf.number))
+}
+
 /// Takes the paths of a field into a scan, and returns them with their numbers.
-pub(crate) fn leaves(field: &FieldShape, object: &JsonPath, paths: &mut PathSet) -> Vec<(JsonPath, usize)> {
-    let mut leaves: Vec<(JsonPath, usize)> = Vec::new();
-    let mut want = |path: &JsonPath| {
-        if !leaves.iter().any(|(known, _)| known == path) {
-            leaves.push((path.clone(), paths.insert(&object.join(path))));
+pub(crate) fn leaves(field: &FieldShape, object: &JsonPath, paths: &mut PathSet) -> Vec<Leaf> {
+    let mut leaves: Vec<Leaf> = Vec::new();
+    let mut want = |root: Root, path: &JsonPath| {
+        if !leaves.iter().any(|known| known.root == root && known.path == *path) {
+            let mut leaf = Leaf { root, path: path.clone(), number: 0 };
+            leaf.number = paths.insert(&leaf.place(object));
+            leaves.push(leaf);
         }
     };
-    if let Shape::Money { amount, currency, .. } = &field.shape {
-        want(amount);
-        want(currency);
+    if let Shape::Money { amount, currency, instead, .. } = &field.shape {
+        for (amount, currency) in std::iter::once((amount, currency)).chain(instead.iter().map(|(a, b)| (a, b))) {
+            want(Root::Record, amount);
+            want(Root::Record, currency);
+        }
     }
     for source in &field.from {
-        want(&source.path);
+        want(Root::of(source), &source.path);
         if let Some(when) = &source.when {
-            reads::answer_paths(when, &mut want);
+            reads::answer_paths(when, &mut |path| want(Root::Record, path));
         }
     }
     leaves

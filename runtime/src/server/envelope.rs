@@ -1,14 +1,16 @@
 //! The parts of a payload that the daemon itself needs: id, event type, time.
 
 use bytes::Bytes;
-use flow_plan::{Codes, Envelope, Expr, JsonPath, Shape, Value};
+use flow_plan::{Codes, Env, Envelope, Expr, JsonPath, Shape, Value};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
 use crate::decode::decode;
 use crate::eval::{Scope, holds};
+use crate::live::LiveConnection;
 use crate::scan::{PathSet, ScanError, Scanned};
+use crate::secret::Secret;
 
 /// An envelope with its paths prepared.
 #[derive(Debug, Clone)]
@@ -65,6 +67,15 @@ impl EnvelopeReader {
         Self { envelope: envelope.clone(), paths, id, event_type, code, at, parts }
     }
 
+    /// Lets payloads be refused by what a secret of the connection begins with. The secrets are asked now and not kept.
+    #[must_use]
+    pub fn for_connection(mut self, connection: &LiveConnection) -> Self {
+        for refusal in &mut self.envelope.refuse {
+            settle(&mut refusal.when, connection);
+        }
+        self
+    }
+
     /// Reads a payload. `signed_id` is the id that the signature covers, for payloads without one.
     ///
     /// # Errors
@@ -117,6 +128,22 @@ impl EnvelopeReader {
             return Err(Misread::Malformed("the event's id is too long"));
         }
         Ok(Read { id, event_type, at })
+    }
+}
+
+/// Puts the answer where a condition asks what a secret begins with. One that is not configured begins with nothing.
+fn settle(condition: &mut Expr, connection: &LiveConnection) {
+    match condition {
+        Expr::Not(inner) => settle(inner, connection),
+        Expr::And(parts) | Expr::Or(parts) => parts.iter_mut().for_each(|part| settle(part, connection)),
+        Expr::StartsWith(text, with) => {
+            if let (Expr::Env(Env::Secret(name)), Expr::Const(with)) = (text.as_ref(), with.as_ref()) {
+                let secret = connection.secrets.get(name).map(Secret::expose);
+                let begins = secret.zip(with.as_text()).is_some_and(|(secret, with)| secret.starts_with(with));
+                *condition = Expr::Const(Value::Bool(begins));
+            }
+        }
+        _ => {}
     }
 }
 

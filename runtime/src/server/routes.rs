@@ -67,7 +67,7 @@ impl SourceRoute {
         Some(Self {
             name: source.name.clone(),
             verifier: Verifier::with_secret(webhook, connection, secret),
-            envelope: EnvelopeReader::new(&source.envelope, identity),
+            envelope: EnvelopeReader::new(&source.envelope, identity).for_connection(connection),
             whole: webhook.whole,
             triggers: source.triggers.keys().cloned().collect(),
             warned: AtomicBool::new(false),

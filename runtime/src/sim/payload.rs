@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flow_plan::{
-    Currency, FieldShape, GivenEvent, JsonPath, Money, MoneyUnit, Payload, Segment, Shape, TimeFormat, Value, Writing,
+    Currency, FieldShape, FieldSource, GivenEvent, JsonPath, Money, MoneyUnit, Payload, Segment, Shape, TimeFormat, Value,
+    Writing,
 };
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value as Json};
 
 use super::services::Maker;
-use crate::decode::decode_field;
+use crate::decode::{Root, decode_field};
 use crate::eval::{Scope, equal, holds, path_get};
 use flow_functions::rfc3339;
 
@@ -54,27 +55,31 @@ pub(super) fn make(event: &GivenEvent, now: Timestamp, number: u32, count: u32) 
     if let Some((path, format)) = &envelope.at {
         set(&mut document, path, instant(now, *format))?;
     }
-    let mut object = at(&document, &envelope.object).cloned().unwrap_or_else(|| Json::Object(Map::new()));
+    let object = at(&document, &envelope.object).cloned().unwrap_or_else(|| Json::Object(Map::new()));
+    let mut whole = Whole { object, event: Some(document) };
     if !recorded {
-        fill(&mut object, event, number, now)?;
+        fill(&mut whole, event, number, now)?;
     }
     for (field, value) in &event.fields {
-        write(&mut object, field, value)?;
+        write(&mut whole, field, value)?;
     }
     if let Some(key) = event.key.as_ref().filter(|key| count > 1 && !event.fields.iter().any(|(field, _)| field.name == key.name))
-        && let Ok(Value::Text(text)) = read(&object, key)
+        && let Ok(Value::Text(text)) = read(&whole, key)
     {
-        write(&mut object, key, &Value::text(format!("{text}_{count}")))?;
+        write(&mut whole, key, &Value::text(format!("{text}_{count}")))?;
     }
     for (field, value) in &event.fields {
-        let found =
-            read(&object, field).map_err(|misfit| format!("`{}` of `{name}` cannot be given so: {misfit}", field.name))?;
+        let found = read(&whole, field).map_err(|misfit| format!("`{}` of `{name}` cannot be given so: {misfit}", field.name))?;
         if !(equal(&found, value) || found.is_missing() && value.is_missing() || found == *value) {
             let (found, value) = (shown(&found), shown(value));
             return Err(format!("`{}` of `{name}` would be {found} on the wire, not {value}", field.name));
         }
     }
+    let Whole { object, event: document } = whole;
+    let mut document = document.unwrap_or_default();
     set(&mut document, &envelope.object, object)?;
+    // A field of the record may be the type.
+    let event_type = envelope.event_type.as_ref().and_then(|path| text_at(&document, path)).or(event_type);
     Ok(Made { id, event_type, payload: Bytes::from(document.to_string()) })
 }
 
@@ -123,8 +128,9 @@ pub fn read_file(event: &mut GivenEvent, text: &str, file: &str) -> Result<(), S
 /// A payload that has what the record needs.
 fn is_recorded(event: &GivenEvent, document: &Json) -> bool {
     at(document, &event.envelope.object).is_some_and(|object| {
-        let required = event.record.iter().filter(|field| !field.optional);
-        required.clone().all(|field| read(object, field).is_ok_and(|value| !value.is_missing()))
+        let whole = Whole { object: object.clone(), event: Some(document.clone()) };
+        let mut required = event.record.iter().filter(|field| !field.optional);
+        required.all(|field| read(&whole, field).is_ok_and(|value| !value.is_missing()))
     })
 }
 
@@ -138,26 +144,47 @@ fn shown(value: &Value) -> String {
 }
 
 /// Gives required fields that are not there plain values.
-fn fill(object: &mut Json, event: &GivenEvent, number: u32, now: Timestamp) -> Result<(), String> {
+fn fill(whole: &mut Whole, event: &GivenEvent, number: u32, now: Timestamp) -> Result<(), String> {
     for field in event.record.iter().filter(|field| !field.optional) {
-        if read(object, field).is_ok_and(|value| !value.is_missing()) {
+        if read(whole, field).is_ok_and(|value| !value.is_missing()) {
             continue;
         }
         let mut maker = Maker { inputs: &[], stem: &event.trigger, number, now };
         let value = maker.value(&field.shape, &field.name);
-        write(object, field, &value)?;
+        write(whole, field, &value)?;
     }
     Ok(())
 }
 
-fn read(object: &Json, field: &FieldShape) -> Result<Value, crate::decode::Misfit> {
-    let value = Value::from_json(object);
-    decode_field(&FieldShape { optional: true, ..field.clone() }, &|path| path_get(&value, path))
+/// A record, and the payload that it is taken from where it is that of an event.
+struct Whole {
+    object: Json,
+    event: Option<Json>,
+}
+
+impl Whole {
+    fn root(&mut self, source: &FieldSource) -> Result<&mut Json, String> {
+        match (Root::of(source), &mut self.event) {
+            (Root::Record, _) => Ok(&mut self.object),
+            (Root::Event, Some(event)) => Ok(event),
+            (Root::Event, None) => Err(format!("`{}` stands in an event only", source.path)),
+        }
+    }
+}
+
+fn read(whole: &Whole, field: &FieldShape) -> Result<Value, crate::decode::Misfit> {
+    let object = Value::from_json(&whole.object);
+    let event = whole.event.as_ref().filter(|_| field.from.iter().any(|source| source.of_event)).map(Value::from_json);
+    decode_field(&FieldShape { optional: true, ..field.clone() }, &|root, path| match root {
+        Root::Record => path_get(&object, path),
+        Root::Event => event.as_ref().map_or(Value::Missing, |event| path_get(event, path)),
+    })
 }
 
 /// Writes a field where it would be read; a missing one is taken out wherever it may stand.
-fn write(object: &mut Json, field: &FieldShape, value: &Value) -> Result<(), String> {
-    if let Shape::Money { amount, currency, unit, exponents } = &field.shape {
+fn write(whole: &mut Whole, field: &FieldShape, value: &Value) -> Result<(), String> {
+    let object = &mut whole.object;
+    if let Shape::Money { amount, currency, instead, unit, exponents } = &field.shape {
         match value {
             Value::Money(money) => {
                 let number = wire_amount(*money, *unit, exponents)
@@ -165,18 +192,21 @@ fn write(object: &mut Json, field: &FieldShape, value: &Value) -> Result<(), Str
                 set(object, amount, number)?;
                 return set(object, currency, Json::String(money.currency.code().to_lowercase()));
             }
-            _ => return remove(object, amount),
+            _ => {
+                let places = std::iter::once(amount).chain(instead.iter().map(|(amount, _)| amount));
+                return places.into_iter().try_for_each(|amount| remove(object, amount));
+            }
         }
     }
     if value.is_missing() {
-        return field.from.iter().try_for_each(|source| remove(object, &source.path));
+        return field.from.iter().try_for_each(|source| remove(whole.root(source)?, &source.path));
     }
     let document = Value::from_json(object);
     let counts = |when: &flow_plan::Expr| holds(when, &Record(&document)).unwrap_or(false);
     let place = field.from.iter().find(|source| source.when.as_ref().is_none_or(counts));
     let Some(place) = place else { return Err(format!("`{}` has no place in this payload", field.name)) };
     let encoded = encode(&field.shape, value).map_err(|error| format!("`{}`: {error}", field.name))?;
-    set(object, &place.path, encoded)
+    set(whole.root(place)?, &place.path, encoded)
 }
 
 struct Record<'r>(&'r Value);
@@ -211,13 +241,13 @@ fn encode(shape: &Shape, value: &Value) -> Result<Json, String> {
             Json::Object(fields.collect::<Result<_, String>>()?)
         }
         (Shape::Record(shapes), Value::Record(fields)) => {
-            let mut object = Json::Object(Map::new());
+            let mut whole = Whole { object: Json::Object(Map::new()), event: None };
             for (name, value) in fields.iter() {
                 if let Some(shape) = shapes.iter().find(|shape| *shape.name == **name) {
-                    write(&mut object, shape, value)?;
+                    write(&mut whole, shape, value)?;
                 }
             }
-            object
+            whole.object
         }
         (_, value) => value.to_json(),
     })

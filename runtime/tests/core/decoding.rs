@@ -64,7 +64,7 @@ fn money_from_two_places() {
         Shape::Record(vec![FieldShape {
             name: "total".to_owned(),
             from: Vec::new(),
-            shape: Shape::Money { amount: path("cents"), currency: path("in.code"), unit, exponents },
+            shape: Shape::Money { amount: path("cents"), currency: path("in.code"), instead: Vec::new(), unit, exponents },
             optional: true,
             personal: false,
         }])
@@ -99,9 +99,9 @@ fn money_from_two_places() {
 fn alternatives_in_order_with_conditions() {
     let kind_is = |kind: &str| Expr::Equal(Box::new(Expr::Answer(path("object"))), Box::new(Expr::Const(Value::text(kind))));
     let from = vec![
-        FieldSource { path: path("id"), when: Some(kind_is("charge")) },
-        FieldSource { path: path("charge.id"), when: None },
-        FieldSource { path: path("charges[0]"), when: None },
+        FieldSource { when: Some(kind_is("charge")), ..FieldSource::at(path("id")) },
+        FieldSource::at(path("charge.id")),
+        FieldSource::at(path("charges[0]")),
     ];
     let charge = FieldShape { from, ..field("charge", Shape::Token, false) };
     let reads =

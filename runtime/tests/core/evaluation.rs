@@ -65,8 +65,14 @@ fn money_is_exact_and_currencies_are_never_mixed() {
     assert_eq!(minor("70 ISK"), number("70"));
     let isk = BTreeMap::from([(Currency::parse("isk").unwrap(), 2)]);
     assert_eq!(value(&Expr::Call(Function::Minor(isk), vec![Expr::Const(money("70 ISK"))])), number("7000"));
-    assert_eq!(minor("0.125 USD"), number("12"), "half to even");
-    assert_eq!(minor("0.135 USD"), number("14"));
+    assert_eq!(minor("1.10 USD"), number("110"));
+    assert_eq!(minor("0.125 USD"), money("0.125 USD"), "what does not fit is not rounded, and never sent");
+    let minor_in = |text: &str, currency: Value| {
+        value(&Expr::Call(Function::Minor(BTreeMap::new()), vec![Expr::Const(money(text)), Expr::Const(currency)]))
+    };
+    assert_eq!(minor_in("1.10 USD", Value::text("usd")), number("110"));
+    assert_eq!(minor_in("1.10 USD", Value::text("eur")), money("1.10 USD"));
+    assert_eq!(minor_in("1.10 USD", Value::Missing), money("1.10 USD"));
     let compute = |how, left: &str, right: &Value| value(&Expr::Arithmetic(how, c(&money(left)), c(right)));
     assert_eq!(compute(Arithmetic::Add, "0.1 USD", &money("0.2 USD")), money("0.3 USD"));
     assert_eq!(compute(Arithmetic::Add, "1 USD", &money("1 EUR")), Value::Missing);

@@ -390,13 +390,19 @@ pub(crate) fn connection(name: &str) -> LiveConnection {
 pub(crate) fn field(name: &str, shape: Shape, optional: bool) -> plan::FieldShape {
     let from = match &shape {
         Shape::Money { .. } => Vec::new(),
-        _ => vec![plan::FieldSource { path: path(name), when: None }],
+        _ => vec![plan::FieldSource::at(path(name))],
     };
     plan::FieldShape { name: name.to_owned(), from, shape, optional, personal: name == "email" }
 }
 
 pub(crate) fn money() -> Shape {
-    Shape::Money { amount: path("amount"), currency: path("currency"), unit: plan::MoneyUnit::Minor, exponents: BTreeMap::new() }
+    Shape::Money {
+        amount: path("amount"),
+        currency: path("currency"),
+        instead: Vec::new(),
+        unit: plan::MoneyUnit::Minor,
+        exponents: BTreeMap::new(),
+    }
 }
 
 pub(crate) fn trigger(name: &str) -> plan::TriggerUse {

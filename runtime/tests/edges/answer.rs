@@ -21,7 +21,7 @@ fn read(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer) -> Out
 }
 
 fn record(name: &str, shape: Shape, optional: bool) -> Shape {
-    let from = vec![FieldSource { path: path(name), when: None }];
+    let from = vec![FieldSource::at(path(name))];
     Shape::Record(vec![FieldShape { name: name.to_owned(), from, shape, optional, personal: false }])
 }
 

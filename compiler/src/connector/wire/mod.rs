@@ -40,8 +40,17 @@ pub(in crate::connector) enum Place {
     Webhook,
     /// A condition over an answer or a payload.
     Answer,
+    /// A condition that refuses a payload: as over an answer, and what a secret begins with.
+    Refuse,
     /// A constant.
     Constant,
+}
+
+impl Place {
+    /// A quoted text on the left of a comparison is a path into what came.
+    fn reads_answer(self) -> bool {
+        matches!(self, Place::Answer | Place::Refuse)
+    }
 }
 
 /// What an expression can name.
@@ -59,7 +68,7 @@ pub(in crate::connector) struct Scope<'s> {
 
 impl<'s> Scope<'s> {
     pub(in crate::connector) fn new(place: Place, inputs: &'s [Input]) -> Self {
-        let settings = !matches!(place, Place::Answer | Place::Constant | Place::Find);
+        let settings = !matches!(place, Place::Answer | Place::Refuse | Place::Constant | Place::Find);
         Self { place, inputs, read: None, registers: matches!(place, Place::Register), settings }
     }
 
@@ -125,7 +134,10 @@ impl Cx<'_> {
             return Typed::unknown();
         }
         let problem = match (typed.ty.required(), scope.place) {
-            (_, Place::Answer | Place::Constant | Place::Find | Place::Webhook | Place::Confirm | Place::State) => return typed,
+            (
+                _,
+                Place::Answer | Place::Refuse | Place::Constant | Place::Find | Place::Webhook | Place::Confirm | Place::State,
+            ) => return typed,
             (Type::DateTime, Place::Poll(Some(format))) => {
                 return Typed::new(Expr::Call(function::writer(format), vec![typed.expr]), Type::text());
             }

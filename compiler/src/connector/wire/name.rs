@@ -31,7 +31,7 @@ impl Cx<'_> {
         if let Some(found) = self.secret(name, scope) {
             return found;
         }
-        if scope.place == Place::Answer && text == "body" {
+        if scope.place.reads_answer() && text == "body" {
             return Typed::new(Expr::Answer(flow_plan::JsonPath::default()), Type::Json);
         }
         if let Some((_, env, ty)) = surroundings(scope.place).into_iter().find(|(known, ..)| *known == text) {
@@ -46,6 +46,11 @@ impl Cx<'_> {
         match scope.place {
             Place::Header | Place::Request | Place::Sign | Place::Register | Place::Poll(_) => secret.for_requests = true,
             Place::Webhook => secret.for_webhooks = true,
+            Place::Refuse => {
+                let diagnostic = self.mistake(name.span, format!("the secret `{}` is not to be looked at", name.text));
+                self.push(diagnostic.help(format!("ask what it begins with: `{} starts with \"live_\"`", name.text)));
+                return Some(Typed::unknown());
+            }
             Place::Base | Place::Find | Place::Answer | Place::Constant | Place::Confirm | Place::State => {
                 let diagnostic = self.mistake(name.span, format!("the secret `{}` may not stand here", name.text));
                 self.push(diagnostic.help("secrets belong into `auth`, headers, requests and the check of webhooks"));
@@ -72,7 +77,7 @@ impl Cx<'_> {
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
         let diagnostic = self.diagnostic(crate::code::Code::E201, name.span, format!("nothing here is named `{}`", name.text));
         let mut diagnostic = self.suggest(diagnostic, name.span, &name.text, &known);
-        if diagnostic.fixes.is_empty() && scope.place == Place::Answer {
+        if diagnostic.fixes.is_empty() && scope.place.reads_answer() {
             diagnostic = diagnostic.fix("a place in the answer is quoted", name.span, format!("\"{}\"", name.text), false);
         } else if diagnostic.fixes.is_empty() && scope.place == Place::Constant {
             diagnostic = diagnostic.fix("a text is quoted", name.span, format!("\"{}\"", name.text), false);
@@ -201,6 +206,6 @@ fn surroundings(place: Place) -> Vec<(&'static str, Env, Type)> {
             ("sent_at", Env::SentAt, Type::DateTime),
         ],
         Place::Webhook => vec![("timestamp", Env::SentAt, Type::text()), ("body", Env::SentBody, Type::text())],
-        Place::Base | Place::Find | Place::Answer | Place::Constant | Place::State => Vec::new(),
+        Place::Base | Place::Find | Place::Answer | Place::Refuse | Place::Constant | Place::State => Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use flow_grammar::syntax::{self, BinaryOp, ExprKind, IsTest};
 use flow_plan::ty::Type;
-use flow_plan::{Arithmetic, Expr, JsonPath, Order, Value};
+use flow_plan::{Arithmetic, Env, Expr, JsonPath, Order, Value};
 
 use super::{Place, Scope, Typed};
 use crate::code::Code;
@@ -50,7 +50,7 @@ impl Cx<'_> {
         if !matches!(typed.ty.required(), Type::Bool | Type::Json | Type::Unknown) {
             let diagnostic = self.diagnostic(Code::E301, node.span, format!("a condition is expected here, found {}", typed.ty));
             let hint = match &*node.kind {
-                ExprKind::Text(_) if scope.place == Place::Answer => "compare what stands there: `\"path\" is …`",
+                ExprKind::Text(_) if scope.place.reads_answer() => "compare what stands there: `\"path\" is …`",
                 _ => "compare it with something",
             };
             self.push(diagnostic.help(hint));
@@ -62,7 +62,7 @@ impl Cx<'_> {
     fn left(&mut self, node: &syntax::Expr, scope: &Scope<'_>) -> Typed {
         match &*node.kind {
             ExprKind::Paren(inner) => self.left(inner, scope),
-            ExprKind::Text(text) if scope.place == Place::Answer => match text.plain().map(|text| JsonPath::parse(&text)) {
+            ExprKind::Text(text) if scope.place.reads_answer() => match text.plain().map(|text| JsonPath::parse(&text)) {
                 Some(Ok(path)) => Typed::new(Expr::Answer(path), Type::Json),
                 Some(Err(error)) => {
                     self.push(self.mistake(node.span, format!("this is no path into JSON: {error}")));
@@ -93,6 +93,7 @@ impl Cx<'_> {
             BinaryOp::Greater => self.compare(Order::Greater, left, right, scope),
             BinaryOp::GreaterEq => self.compare(Order::GreaterEq, left, right, scope),
             BinaryOp::Contains => Expr::Contains(Box::new(self.left(left, scope).expr), Box::new(self.wire(right, scope).expr)),
+            BinaryOp::StartsWith if self.is_secret_of(left, scope) => return self.begins(left, right),
             BinaryOp::StartsWith => {
                 Expr::StartsWith(Box::new(self.left(left, scope).expr), Box::new(self.wire(right, scope).expr))
             }
@@ -116,6 +117,21 @@ impl Cx<'_> {
             BinaryOp::Divide => return self.arithmetic(node, Arithmetic::Divide, left, right, scope),
         };
         Typed::new(expr, Type::Bool)
+    }
+
+    /// Where payloads are refused, a secret may be asked what it begins with: keys say there what they are for.
+    fn is_secret_of(&self, node: &syntax::Expr, scope: &Scope<'_>) -> bool {
+        let ExprKind::Name(name) = &*node.kind else { return false };
+        scope.place == Place::Refuse && self.secrets.iter().any(|secret| secret.name == name.text)
+    }
+
+    fn begins(&mut self, secret: &syntax::Expr, with: &syntax::Expr) -> Typed {
+        let (ExprKind::Name(secret), ExprKind::Text(with)) = (&*secret.kind, &*with.kind) else {
+            return self.wrong(with, "what a secret begins with is a fixed text");
+        };
+        let with = self.plain(with, "what a secret begins with");
+        let secret = Expr::Env(Env::Secret(secret.text.clone()));
+        Typed::new(Expr::StartsWith(Box::new(secret), Box::new(Expr::Const(Value::text(with)))), Type::Bool)
     }
 
     fn compare(&mut self, order: Order, left: &syntax::Expr, right: &syntax::Expr, scope: &Scope<'_>) -> Expr {

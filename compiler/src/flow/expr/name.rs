@@ -131,7 +131,7 @@ impl<'a> Checker<'a> {
         let optional = optional || base_optional;
         let present = optional && self.facts.is_present(&place);
         let currency_at = match &field.shape.shape {
-            plan::Shape::Money { currency, .. } => Some((place.root, currency)),
+            plan::Shape::Money { currency, instead, .. } if instead.is_empty() => Some((place.root, currency)),
             _ => None,
         };
         Typed {

@@ -60,13 +60,20 @@ impl<'a> Checker<'a> {
         let declared = source.connector.sources.iter().find(|known| known.name == source.trigger.source);
         let envelope = declared.map(|declared| declared.envelope.clone()).unwrap_or_default();
         let key = source.record.fields.iter().find(|field| field.roles.iter().any(|role| role == "key"));
+        // Options narrow which event is meant; where none are given, any of the trigger's will do.
+        let types = if reference.args.is_empty() {
+            source.trigger.types.clone()
+        } else {
+            let options = self.options(reference, source);
+            self.own_condition(reference.span, source, options).types
+        };
         sound.then(|| {
             TestAction::Event(Box::new(GivenEvent {
                 connection: source.connection.to_owned(),
                 trigger: source.trigger.name.clone(),
                 source: source.trigger.source.clone(),
-                event_type: source.trigger.types.first().cloned(),
-                types: source.trigger.types.clone(),
+                event_type: types.first().cloned(),
+                types,
                 envelope,
                 payload,
                 record: source.record.fields.iter().map(|field| field.shape.clone()).collect(),

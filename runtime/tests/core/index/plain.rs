@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use flow_plan::{Condition, Env, Expr, Flow, JsonPath, StartKind, TriggerUse, Value};
-use flow_runtime::decode::{Misfit, decode_field};
+use flow_runtime::decode::{Misfit, Root, decode_field};
 use flow_runtime::eval::{self, Scope, path_get};
 use flow_runtime::journal::EventHead;
 use flow_runtime::matcher::{MatchedFlow, MatchedStart};
@@ -37,7 +37,10 @@ impl<'a> Seen<'a> {
     fn new(flow: &Flow, used: &TriggerUse, root: &'a Value, event: &'a EventHead) -> Self {
         let object = path_get(root, &crate::fixture::path("data.object"));
         let slots = flow.reads_of(used).map(|field| match field {
-            Some(field) => decode_field(field, &|path| path_get(&object, path)),
+            Some(field) => decode_field(field, &|from, path| match from {
+                Root::Record => path_get(&object, path),
+                Root::Event => path_get(root, path),
+            }),
             None => Ok(Value::Missing),
         });
         Self { slots: slots.collect(), root, event }
