@@ -19,6 +19,11 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     best.map(|(_, candidate)| candidate)
 }
 
+/// Returns the candidate that a name is one slip away from: for names of which not all are known.
+pub fn one_slip<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates.into_iter().find(|candidate| distance(name, candidate, 1) == 1)
+}
+
 /// Returns the edit distance (optimal string alignment, without regard to case), or more than `limit` where it is larger.
 fn distance(a: &str, b: &str, limit: usize) -> usize {
     let a: Vec<char> = a.chars().flat_map(char::to_lowercase).collect();
@@ -50,7 +55,15 @@ fn distance(a: &str, b: &str, limit: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{nearest, one_slip};
+
+    #[test]
+    fn one_slip_is_one() {
+        let names = ["charge.failed", "customer.created"];
+        assert_eq!(one_slip("charge.faild", names), Some("charge.failed"));
+        assert_eq!(one_slip("customer.updated", names), None);
+        assert_eq!(one_slip("charge.failed", names), None);
+    }
 
     #[test]
     fn finds_slips_but_not_strangers() {

@@ -99,6 +99,7 @@ fixtures! {
     "stripe.checkout_completed",
     "stripe.checkout_paid",
     "stripe.dispute_closed",
+    "stripe.event",
     "stripe.failed_payment",
     "stripe.invoice_paid",
     "stripe.invoice_payment_failed",

@@ -100,7 +100,18 @@ fn sample(ty: &Type) -> Option<String> {
         Type::Duration => "1 hour".to_owned(),
         Type::List(inner) => format!("[{}]", sample(inner.required())?),
         Type::Map(_) => "{ key: \"…\" }".to_owned(),
-        Type::Json | Type::Record(_) | Type::Date | Type::Time | Type::Unknown | Type::Optional(_) | Type::Nothing => {
+        Type::Record(record) => {
+            let required = record.fields.iter().filter(|(_, ty)| !ty.can_be_missing());
+            let mut fields: Vec<&(String, Type)> = required.collect();
+            if fields.is_empty() {
+                fields.extend(record.fields.first());
+            }
+            let fields: Option<Vec<String>> =
+                fields.into_iter().map(|(name, ty)| Some(format!("{name}: {}", sample(ty.required())?))).collect();
+            let fields = fields.filter(|fields| !fields.is_empty())?;
+            format!("{{ {} }}", fields.join(", "))
+        }
+        Type::Json | Type::Date | Type::Time | Type::Unknown | Type::Optional(_) | Type::Nothing => {
             return None;
         }
     })

@@ -12,7 +12,7 @@ use super::check::Checker;
 use super::event::Source;
 use crate::catalog::Trigger;
 use crate::code::Code;
-use crate::suggest::nearest;
+use crate::suggest::one_slip;
 
 /// Returns the types of events that a trigger takes with these options.
 pub(super) fn taken(trigger: &Trigger, options: &BTreeMap<String, Value>, guard: Option<&Expr>) -> Vec<String> {
@@ -86,7 +86,7 @@ impl<'a> Checker<'a> {
         let known = source.connector.triggers.values().filter(|trigger| trigger.source == source.trigger.source);
         let known: Vec<&str> = known.flat_map(|trigger| &trigger.types).map(String::as_str).collect();
         for name in found.iter().filter(|name| !known.contains(&name.as_str())) {
-            if let Some(best) = nearest(name, known.iter().copied()) {
+            if let Some(best) = one_slip(name, known.iter().copied()) {
                 let diagnostic = self
                     .diagnostic(Code::W314, span, format!("`{name}` is no type that the connector knows"))
                     .label(format!("did you mean `{best}`?"))

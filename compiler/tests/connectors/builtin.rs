@@ -68,7 +68,7 @@ fn effect_classes() {
             OperationBody::Steps(_) => panic!("{name} is made of steps"),
         }
     };
-    for name in ["create_customer", "create_payment_link", "create_subscription", "create_refund"] {
+    for name in ["create_customer", "create_payment_link", "create_subscription", "post_refund"] {
         let effect = class(&format!("stripe.{name}"));
         assert_eq!(effect, Effect::Keyed { header: "Idempotency-Key".to_owned(), window_ms: 24 * 3_600_000 }, "{name}");
     }

@@ -55,7 +55,7 @@ fn flows_of_every_day() {
         "when stripe.new_payment where risk_score > 85 do stripe.create_refund(charge: id, reason: \"fraudulent\")",
         "when stripe.checkout_paid where amount_total > any(100 USD, 90 EUR) and customer_email is present \
          do kustomer.create_conversation(name: \"Thank {customer_email}\")",
-        "when stripe.new_invoice(finalized: true) where status is \"open\" do kustomer.create_conversation",
+        "when stripe.new_invoice(when: \"finalized\") where status is \"open\" do kustomer.create_conversation",
         "when stripe.subscription_updated where cancel_at_period_end do { let who = stripe.find_customer(id: customer) \
          if who is present { kustomer.create_conversation(name: \"{who.name else \"Somebody\"} leaves\", \
          customer: \"0f10a0000000000000000001\") } }",

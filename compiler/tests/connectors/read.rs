@@ -5,9 +5,14 @@ use serde_json::Value as Json;
 
 /// Returns the fields that have a value, as `name`, or what does not fit.
 pub(crate) fn record<'s>(fields: &'s [FieldShape], json: &Json) -> Result<Vec<&'s str>, String> {
+    record_in(fields, json, &Json::Null)
+}
+
+/// The same for a record that is in the payload of an event.
+pub(crate) fn record_in<'s>(fields: &'s [FieldShape], json: &Json, event: &Json) -> Result<Vec<&'s str>, String> {
     let mut present = Vec::new();
     for field in fields {
-        match value(field, json).map_err(|error| format!("{}: {error}", field.name))? {
+        match value(field, json, event).map_err(|error| format!("{}: {error}", field.name))? {
             true => present.push(field.name.as_str()),
             false if field.optional => {}
             false => return Err(format!("{} is missing", field.name)),
@@ -17,10 +22,11 @@ pub(crate) fn record<'s>(fields: &'s [FieldShape], json: &Json) -> Result<Vec<&'
 }
 
 /// Tells whether a field has a value.
-fn value(field: &FieldShape, json: &Json) -> Result<bool, String> {
-    if let Shape::Money { amount, currency, unit, .. } = &field.shape {
-        let (amount, currency) = (get(json, amount), get(json, currency));
-        let (Some(amount), Some(Json::String(code))) = (amount, currency) else { return Ok(false) };
+fn value(field: &FieldShape, json: &Json, event: &Json) -> Result<bool, String> {
+    if let Shape::Money { amount, currency, instead, unit, .. } = &field.shape {
+        let pairs = std::iter::once((amount, currency)).chain(instead.iter().map(|(amount, currency)| (amount, currency)));
+        let found = pairs.map(|(amount, currency)| (get(json, amount), get(json, currency))).find(|(amount, _)| amount.is_some());
+        let Some((Some(amount), Some(Json::String(code)))) = found else { return Ok(false) };
         if Currency::parse(code).is_none_or(|code| !code.is_listed()) {
             return Err(format!("{code} is no currency"));
         }
@@ -32,7 +38,7 @@ fn value(field: &FieldShape, json: &Json) -> Result<bool, String> {
     }
     let found = field.from.iter().find_map(|place| {
         let holds = place.when.as_ref().is_none_or(|when| condition(when, json));
-        get(json, &place.path).filter(|_| holds)
+        get(if place.of_event { event } else { json }, &place.path).filter(|_| holds)
     });
     match found {
         None => Ok(false),
@@ -78,6 +84,11 @@ pub(crate) fn condition(expr: &Expr, json: &Json) -> bool {
             (Expr::Answer(path), Expr::Const(value)) => get(json, path).is_some_and(|found| Value::from_json(found) == *value),
             _ => panic!("not expected here: {expr:?}"),
         },
+        Expr::Not(inner) => !condition(inner, json),
+        Expr::And(parts) => parts.iter().all(|part| condition(part, json)),
+        Expr::Or(parts) => parts.iter().any(|part| condition(part, json)),
+        // No secret is configured here.
+        Expr::StartsWith(secret, _) if matches!(secret.as_ref(), Expr::Env(_)) => false,
         _ => panic!("not expected here: {expr:?}"),
     }
 }

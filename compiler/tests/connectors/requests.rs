@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flow_compiler::catalog::OperationBody;
 use flow_compiler::connector::builtin;
-use flow_plan::{Env, Expr, Function, Operation, Value};
+use flow_plan::{Currency, Env, Expr, Function, Money, Operation, Value};
 use serde_json::json;
 
 use crate::sent::{Sent, sent};
@@ -121,17 +121,29 @@ fn stripe_subscriptions() {
     form("stripe.cancel_at_period_end", &cancel, "POST /v1/subscriptions/sub_1", &["cancel_at_period_end=true"]);
 }
 
-/// Amounts are whole numbers of what Stripe counts, which is not always what ISO 4217 counts.
+/// Amounts are whole numbers of what Stripe counts, which is not always what ISO 4217 counts. An amount in another currency, or
+/// with more decimals than there are, makes no request: see `what_cannot_be_sent_is_not_sent` of the runtime's tests.
 #[test]
 fn stripe_refunds() {
     let line = "POST /v1/refunds";
-    form("stripe.create_refund", &[("charge", text("ch_1"))], line, &["charge=ch_1"]);
+    form("stripe.post_refund", &[("charge", text("ch_1"))], line, &["charge=ch_1"]);
     form(
-        "stripe.create_refund",
+        "stripe.post_refund",
         &[("payment_intent", text("pi_1")), ("reason", text("duplicate"))],
         line,
         &["payment_intent=pi_1", "reason=duplicate"],
     );
+    for (amount, currency, sent) in
+        [("12.50", "usd", "1250"), ("70", "ISK", "7000"), ("5000", "jpy", "5000"), ("1.230", "kwd", "1230")]
+    {
+        let amount = Money { amount: amount.parse().unwrap(), currency: Currency::parse(currency).unwrap() };
+        form(
+            "stripe.post_refund",
+            &[("charge", text("ch_1")), ("amount", Value::Money(amount)), ("currency", text(currency))],
+            line,
+            &[&format!("amount={sent}"), "charge=ch_1"],
+        );
+    }
 }
 
 #[test]

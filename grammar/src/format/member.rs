@@ -14,6 +14,11 @@ impl Spanned for RecordField {
 
 impl Printer<'_> {
     pub(super) fn ty(&mut self, ty: &TypeExpr) {
+        self.ty_parts(ty, false);
+    }
+
+    /// Writes a type; with `lines`, each of several places of money on a line of its own.
+    fn ty_parts(&mut self, ty: &TypeExpr, lines: bool) {
         self.inline_comments(ty.span.start);
         let mark = if ty.optional { "?" } else { "" };
         match &ty.kind {
@@ -31,9 +36,15 @@ impl Printer<'_> {
                     self.write(&format!(" {}", word.text));
                 }
                 for (at, (amount, currency)) in money_from.iter().enumerate() {
-                    self.inline_comments(amount.span.start);
-                    let word = if at == 0 { "from" } else { "else" };
-                    self.write(&format!(" {word} ({}, {})", wire(amount), wire(currency)));
+                    let lines = lines && money_from.len() > 1;
+                    self.indent_if(lines, |p| {
+                        if !lines {
+                            p.inline_comments(amount.span.start);
+                        }
+                        p.part(lines, amount.span.start);
+                        let word = if at == 0 { "from" } else { "else" };
+                        p.write(&format!("{word} ({}, {})", wire(amount), wire(currency)));
+                    });
                 }
                 if !exponents.is_empty() {
                     self.write(&format!(" {}", table(exponents)));
@@ -71,13 +82,15 @@ impl Printer<'_> {
     pub(super) fn record_field(&mut self, field: &RecordField) {
         self.inline_comments(field.span.start);
         self.docs(&field.docs);
-        self.group(field.span, |p| p.field_parts(field, false), |p| p.field_parts(field, field.from.len() > 1));
+        let several =
+            field.from.len() > 1 || matches!(&field.ty.kind, TypeKind::Named { money_from, .. } if money_from.len() > 1);
+        self.group(field.span, |p| p.field_parts(field, false), |p| p.field_parts(field, several));
         self.inline_comments(field.span.end);
     }
 
     fn field_parts(&mut self, field: &RecordField, lines: bool) {
         self.write(&format!("{}: ", before_colon(&field.name)));
-        self.ty(&field.ty);
+        self.ty_parts(&field.ty, lines);
         self.indent_if(lines, |p| {
             for (at, path) in field.from.iter().enumerate() {
                 p.part(lines, path.path.span.start);

@@ -298,6 +298,10 @@ fn words_of_the_language_are_names_where_they_can_be() {
         "connector a { record B { type: text id: text at: datetime unix summary: text object: text summary \"x\" } }",
         "when a.b where fresh fresh within 3 days do c.d",
         "when a.b where once once per id do c.d",
+        "when a.b(when: \"x\") do c.d(when: 1, in: 2)",
+        "connector a { trigger t(when: x | y, in: text): B from s of `when` }",
+        "connector a { record B { of: text event: text x: json from event \"data.p\" else \"q\" y: text from event } }",
+        "connector a { record B { m: money? minor from (a, b) else (\"c.d\", e) z: text } }",
     ] {
         checked_format(text);
     }

@@ -2,7 +2,9 @@
 
 use flow_grammar::syntax;
 use flow_plan::ty::Type;
-use flow_plan::{Expr, Function, TimeFormat, Value};
+use std::collections::BTreeMap;
+
+use flow_plan::{Currency, Expr, Function, TimeFormat, Value};
 
 use super::{Scope, Typed};
 use crate::code::Code;
@@ -201,6 +203,7 @@ impl Cx<'_> {
             "cut" => (Function::Cut, Type::text()),
             "first" => (Function::First, element.optional()),
             "given" => return given(args),
+            "minor_in" => return minor_in(self.exponents.clone(), args),
             "hash" => (Function::Hash, Type::text()),
             "iso" => (Function::Iso, Type::text()),
             "last" => (Function::Last, element.optional()),
@@ -208,7 +211,7 @@ impl Cx<'_> {
             "lower" => (Function::Lower, Type::text()),
             "join" => (Function::Join, Type::text()),
             "replace" => (Function::Replace, Type::text()),
-            "minor" | "minor_in" => (Function::Minor(self.exponents.clone()), Type::Int(None)),
+            "minor" => (Function::Minor(self.exponents.clone()), Type::Int(None)),
             "trim" => (Function::Trim, Type::text()),
             "unix" => (Function::Unix, Type::Int(None)),
             "unix_ms" => (Function::UnixMillis, Type::Int(None)),
@@ -217,6 +220,16 @@ impl Cx<'_> {
         let ty = if missing { ty.optional() } else { ty };
         Typed::new(Expr::Call(function, args.into_iter().map(|arg| arg.expr).collect()), ty)
     }
+}
+
+/// `minor_in(money, currency)`: missing where there is no money, and where there is some but no currency, it does not fit: left
+/// out, it would mean "all".
+fn minor_in(exponents: BTreeMap<Currency, u8>, args: Vec<Typed>) -> Typed {
+    let mut args = args.into_iter();
+    let (Some(money), Some(currency)) = (args.next(), args.next()) else { return Typed::unknown() };
+    let ty = if money.ty.can_be_missing() { Type::Int(None).optional() } else { Type::Int(None) };
+    let currency = Expr::Else(Box::new(currency.expr), Box::new(Expr::Const(Value::text(""))));
+    Typed::new(Expr::Call(Function::Minor(exponents), vec![money.expr, currency]), ty)
 }
 
 /// `given(x, value)`: the value where `x` is present, else nothing, so that the field is left out.

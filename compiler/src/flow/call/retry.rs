@@ -34,12 +34,22 @@ impl<'a> Checker<'a> {
         Some(plan::Retry { times, over_ms })
     }
 
+    /// Tells whether flows cannot call an operation by its name.
+    fn is_internal(&self, name: &str) -> bool {
+        let Some((connection, name)) = name.split_once('.') else { return false };
+        let operation = self.connection(connection).and_then(|(_, connector)| connector.operations.get(name));
+        operation.is_some_and(|operation| operation.internal)
+    }
+
     /// Checks a `retry` against the calls that it repeats.
     pub(super) fn check_retry(&mut self, retry: &Retry, call: &Call, since: usize) {
         let over = retry.over.as_ref().and_then(|over| self.duration_value(over)).map_or(0, |over| over.approximate_millis());
         let over = u64::try_from(over).unwrap_or(0);
         let calls: Vec<(String, Arc<plan::Operation>)> = self.build.calls_since(since).collect();
+        // One request of several is told by its own name, unless that is the connector's own affair.
+        let written = call.path.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".");
         for (name, operation) in calls {
+            let name = if self.is_internal(&name) { written.clone() } else { name };
             match &operation.effect {
                 Effect::Once => {
                     let diagnostic = self

@@ -13,6 +13,23 @@ use crate::code::Code;
 use crate::diagnostic::{Edit, Fix};
 use crate::lint::Holds;
 
+/// Tells whether a condition holds, where it is made of constants.
+fn decided(test: &plan::Expr) -> Option<bool> {
+    match test {
+        plan::Expr::Const(plan::Value::Bool(truth)) => Some(*truth),
+        plan::Expr::IsPresent(inner) => match inner.as_ref() {
+            plan::Expr::Const(value) => Some(!value.is_missing()),
+            _ => None,
+        },
+        plan::Expr::Not(inner) => decided(inner).map(|truth| !truth),
+        plan::Expr::And(parts) if parts.iter().any(|part| decided(part) == Some(false)) => Some(false),
+        plan::Expr::And(parts) => parts.iter().all(|part| decided(part) == Some(true)).then_some(true),
+        plan::Expr::Or(parts) if parts.iter().any(|part| decided(part) == Some(true)) => Some(true),
+        plan::Expr::Or(parts) => parts.iter().all(|part| decided(part) == Some(false)).then_some(false),
+        _ => None,
+    }
+}
+
 impl<'a> Checker<'a> {
     pub(super) fn if_step(&mut self, step: &Step, node: &IfStep, path: &str, kind: &str) -> bool {
         let condition = self.step_condition(node);
@@ -38,6 +55,11 @@ impl<'a> Checker<'a> {
         let Checked { tree, when_true, when_false, partials } = condition;
         let (otherwise, end) = (self.build.label(), self.build.label());
         let test = into_expr(tree);
+        // What a connector does only with inputs that this call does not give is no part of the flow.
+        if self.frame.own.is_some() && node.otherwise.is_none() && decided(&test) == Some(false) {
+            self.facts.learn(when_false);
+            return false;
+        }
         let (yes, no) = self.ways(node, &test);
         let around = self.known.clone();
         self.build.unless(test, otherwise);
