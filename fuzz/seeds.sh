@@ -14,7 +14,7 @@ blocks() {
     done
 }
 
-for target in parse format check config evaluate schedule payload webhook admin record; do
+for target in parse format check config evaluate schedule payload webhook admin record import; do
     corpus=corpus/$target
     mkdir -p "$corpus"
     cp seeds/$target/* "$corpus/"

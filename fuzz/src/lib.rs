@@ -11,6 +11,7 @@ mod disk;
 mod draw;
 mod evaluate;
 mod expression;
+mod import;
 mod payload;
 mod record;
 #[path = "../../runtime/tests/core/reference.rs"]
@@ -23,6 +24,7 @@ pub use admin::admin;
 pub use check::check;
 pub use config::config;
 pub use evaluate::evaluate;
+pub use import::import;
 pub use payload::payload;
 pub use record::record;
 pub use schedule::schedule;

@@ -12,6 +12,7 @@ mod scan;
 pub mod span;
 pub mod syntax;
 
+pub use diagnose::is_reserved;
 pub use error::{CODES, Fix, SyntaxError};
 pub use format::{format, format_file};
 pub use parse::{Parsed, parse};

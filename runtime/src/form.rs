@@ -30,11 +30,18 @@ pub enum WireError {
 /// Parameters in their order, decoded.
 pub type Pairs = Vec<(String, String)>;
 
-/// Appends a value under a name: records as `a[b]`, lists as `a[0]`, and lists under a name that ends in `[]` repeated.
+/// Appends a value under a name: records as `a[b]`, lists as `a[0]`; a list under a name that ends in `[]` is repeated under
+/// it, and under one that ends in `[*]` without these signs.
 ///
 /// # Errors
 /// Where the value holds money, or a key that holds brackets.
 pub fn push(pairs: &mut Pairs, name: &str, value: &Value) -> Result<(), WireError> {
+    if let Some(name) = name.strip_suffix("[*]") {
+        return match value {
+            Value::List(items) => items.iter().try_for_each(|item| push(pairs, name, item)),
+            one => push(pairs, name, one),
+        };
+    }
     match value {
         Value::Missing => {}
         Value::Record(fields) => {

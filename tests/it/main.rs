@@ -16,6 +16,7 @@ mod examples;
 mod fmt;
 mod functions;
 mod hostile;
+mod import;
 mod inline;
 mod kill;
 mod limits;

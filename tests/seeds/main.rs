@@ -176,6 +176,18 @@ fn payload() {
 }
 
 #[test]
+fn import() {
+    let seeds = seeds("import");
+    let on_text = |bytes: &[u8]| {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            targets::import(text);
+        }
+    };
+    each_mutation("import", &seeds, true, on_text);
+    each(seeds, on_text);
+}
+
+#[test]
 fn webhook() {
     let seeds: Vec<_> = seeds("webhook").into_iter().chain(noise(100, 200)).collect();
     each_mutation("webhook", &seeds, false, targets::webhook);

@@ -314,7 +314,7 @@ fn alternatives(rule: Rule) -> Vec<Rule> {
 }
 
 /// The words that name nothing.
-pub(crate) fn is_reserved(word: &str) -> bool {
+pub fn is_reserved(word: &str) -> bool {
     matches!(
         word,
         "when"

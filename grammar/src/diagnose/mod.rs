@@ -36,7 +36,7 @@ use look::Look;
 pub(crate) use clause::{flow, rate, twice};
 pub(crate) use lines::Lines;
 pub(crate) use literal::{any_arm, comparisons, escape, method, null, number, step_call, time, too_long};
-pub(crate) use look::is_reserved;
+pub use look::is_reserved;
 pub(crate) use text::template;
 
 /// Text before a mistake that is read again with it: more would only cost time.

@@ -21,6 +21,7 @@ const EXAMPLES: &str = "Examples:
   flowc next lock_up_at_night     when a schedule comes next
   flowc explain E302              what a code means and how to mend it
   flowc docs stripe.charge_failed the fields of a trigger
+  flowc import openapi acme.yaml --name acme > acme.flow
 
 Exit codes: 0 all is well, 1 problems in your files, 2 wrong usage or a file that cannot be read, 3 a bug of ours.";
 
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Show what connectors offer
     Docs(Docs),
+    /// Write a connector for a service out of its description
+    Import(Import),
 }
 
 /// Paths.
@@ -272,4 +275,48 @@ pub(crate) struct Docs {
     /// The project whose own connectors count too
     #[arg(long, default_value = ".")]
     pub(crate) project: PathBuf,
+}
+
+/// `flowc import`.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// What describes the service
+    #[command(subcommand)]
+    pub(crate) from: ImportFrom,
+}
+
+/// The kinds of descriptions.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportFrom {
+    /// An OpenAPI document, 3.0 or later, in JSON or YAML
+    Openapi(Openapi),
+}
+
+/// `flowc import openapi`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowc import openapi acme.yaml --name acme > acme.flow
+  flowc import openapi acme.json --name acme --only invoices --only customers --out acme.flow
+  curl -s https://api.example.com/openapi.json | flowc import openapi - --name acme --out acme.flow
+
+What reads becomes a query, what changes something an action. What could not be said stands in the connector as a
+comment, at its place, and is counted on standard error. The connector is yours: edit it, check it, keep it.")]
+pub(crate) struct Openapi {
+    /// The document; `-` is standard input
+    pub(crate) spec: PathBuf,
+    /// The name of the connector
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// Only operations with this tag, or whose path begins with this word; may be given several times
+    #[arg(long, value_name = "TAG")]
+    pub(crate) only: Vec<String>,
+    /// The header under which the service drops what it has seen, where the document does not name it: POST may then be repeated
+    #[arg(long, value_name = "HEADER")]
+    pub(crate) keyed_by: Option<String>,
+    /// Where to write; without it to standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Overwrite the file
+    #[arg(long, requires = "out")]
+    pub(crate) force: bool,
 }

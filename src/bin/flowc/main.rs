@@ -55,6 +55,7 @@ fn run(command: &Command) -> Exit {
         Command::Completions(completions) => Ok(commands::completions::run(completions)),
         Command::Explain(explain) => Ok(commands::explain::run(explain)),
         Command::Docs(docs) => commands::docs::run(docs),
+        Command::Import(import) => commands::import::run(import),
     };
     result.unwrap_or_else(|error| Exit::Usage(error.to_string()))
 }

@@ -36,7 +36,15 @@ impl Daemon {
 
     /// As [`Daemon::start`], with arguments of `flowd run`.
     pub(crate) fn start_with(files: &[(&str, &str)], args: &'static [&'static str]) -> Self {
-        let folder = project(files);
+        Self::launched(project(files), args)
+    }
+
+    /// Starts flowd on a project that is there already.
+    pub(crate) fn over(folder: tempfile::TempDir) -> Self {
+        Self::launched(folder, &[])
+    }
+
+    fn launched(folder: tempfile::TempDir, args: &'static [&'static str]) -> Self {
         let mut daemon = Self { child: None, args, folder, server: String::new(), admin: String::new() };
         daemon.launch();
         daemon

@@ -7,6 +7,7 @@ pub(crate) mod expand;
 pub(crate) mod explain;
 pub(crate) mod fmt;
 pub(crate) mod graph;
+pub(crate) mod import;
 pub(crate) mod lock;
 pub(crate) mod next;
 pub(crate) mod plan;

@@ -1,0 +1,113 @@
+//! What an operation sends.
+
+use crate::document::Node;
+use crate::input::{self, Input, Style};
+use crate::name::Taken;
+use crate::schema::{self, Kind};
+use crate::spec::Spec;
+use crate::words::{self, clean};
+
+/// A body.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Body {
+    pub(crate) inputs: Vec<Input>,
+    /// `json { … }`; empty where there is none.
+    pub(crate) text: String,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Reads what a request carries. An error says why it cannot be sent.
+pub(crate) fn body<'s>(spec: &Spec<'s>, operation: &'s Node, taken: &mut Taken) -> Result<Body, String> {
+    let Some(node) = operation.get("requestBody") else { return Ok(Body::default()) };
+    let Some(found) = spec.resolve(node) else { return Err("its body is described elsewhere".to_owned()) };
+    let required = found.node.is_true("required");
+    let content = found.node.entries_at("content");
+    let Some((encoding, media)) = chosen(content) else {
+        let kinds: Vec<String> = content.iter().take(4).map(|(kind, _)| clean(kind, 60)).collect();
+        if content.is_empty() {
+            return Ok(Body::default());
+        }
+        if required {
+            return Err(format!("its body is {}", kinds.join(" or ")));
+        }
+        return Ok(Body { notes: vec![format!("not imported: its body, which is {}", kinds.join(" or "))], ..Body::default() });
+    };
+    let Some(schema) = media.get("schema") else {
+        return Ok(whole(spec, &Node::Null, encoding, required, taken));
+    };
+    let read = schema::read(spec, schema);
+    if encoding == "text" {
+        return Ok(whole(spec, schema, encoding, required, taken));
+    }
+    if !matches!(read.kind, Kind::Object(_)) {
+        if encoding == "json" {
+            return Ok(whole(spec, schema, encoding, required, taken));
+        }
+        // A form of nothing.
+        return Ok(Body::default());
+    }
+    let mut body = Body::default();
+    let mut fields = Vec::new();
+    for property in read.properties() {
+        let read = schema::read(spec, property.node);
+        if read.read_only {
+            continue;
+        }
+        let shown = clean(property.name, 60);
+        if !words::can_be_key(property.name) {
+            body.notes.push(format!("not imported: the field `{shown}`, whose name cannot be written"));
+            continue;
+        }
+        if matches!(read.kind, Kind::Binary) {
+            if property.required {
+                return Err(format!("its field `{shown}` is a file"));
+            }
+            body.notes.push(format!("not imported: the field `{shown}`, which is a file"));
+            continue;
+        }
+        let input = input::input(spec, property.name, &read, property.required, taken, "body");
+        fields.push(if encoding == "form" {
+            input::pair(&input, style(media, property.name))
+        } else {
+            input::field(&input.wire, &input.value)
+        });
+        body.inputs.push(input);
+    }
+    if !fields.is_empty() {
+        body.text = format!("{encoding} {{ {} }}", fields.join(", "));
+    } else if required && encoding == "json" {
+        body.text = "json {}".to_owned();
+    }
+    Ok(body)
+}
+
+/// The form in which a body is sent, where it has several: JSON, else a form, else a text.
+fn chosen(content: &[(String, Node)]) -> Option<(&'static str, &Node)> {
+    let find = |fits: &dyn Fn(&str) -> bool| {
+        content.iter().find(|(kind, _)| fits(kind.split(';').next().unwrap_or("").trim())).map(|(_, media)| media)
+    };
+    let json = find(&|kind| kind == "application/json")
+        .or_else(|| find(&|kind| kind.ends_with("+json") && !kind.contains("json-patch")))
+        .or_else(|| find(&|kind| kind == "*/*"));
+    json.map(|media| ("json", media))
+        .or_else(|| find(&|kind| kind == "application/x-www-form-urlencoded").map(|media| ("form", media)))
+        .or_else(|| find(&|kind| kind == "text/plain").map(|media| ("text", media)))
+}
+
+/// How a list stands in a form.
+fn style(media: &Node, name: &str) -> Style {
+    let encoding = media.get("encoding").and_then(|encoding| encoding.get(name));
+    match encoding.map(|encoding| (encoding.text_at("style"), encoding.get("explode"))) {
+        Some((Some("deepObject"), _)) => Style::Brackets,
+        Some((_, Some(Node::Bool(false)))) => Style::Commas,
+        _ => Style::Repeated,
+    }
+}
+
+/// A body that is one value.
+fn whole<'s>(spec: &Spec<'s>, schema: &'s Node, encoding: &str, required: bool, taken: &mut Taken) -> Body {
+    let read = schema::read(spec, schema);
+    let input = input::input(spec, "body", &read, required, taken, "whole");
+    let text = format!("{encoding} {}", input.value);
+    Body { inputs: vec![input], text, notes: Vec::new() }
+}

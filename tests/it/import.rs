@@ -1,0 +1,400 @@
+//! `flowc import openapi`: what it writes checks, reads well, and calls what was described.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use flow_sandbox::{Options, Sandbox};
+use serde_json::{Value, json};
+
+use crate::support::daemon::Daemon;
+use crate::support::program::{flowc, flowc_with, project};
+use crate::support::recorder::{Arrived, Recorder};
+use crate::support::stripe;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn described(name: &str) -> PathBuf {
+    root().join("tests/fixtures/openapi").join(name)
+}
+
+/// Imports a description as `acme`; returns the connector and what was said.
+fn imported(spec: &Path, more: &[&str]) -> (String, String) {
+    let args = [&["import", "openapi", spec.to_str().unwrap(), "--name", "acme"], more].concat();
+    let outcome = flowc(Path::new("."), &args);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    (outcome.out, outcome.err)
+}
+
+/// What is imported checks without a word, advice included, and is in its canonical form.
+fn sound(source: &str) {
+    let folder = project(&[("acme.flow", source)]);
+    let check = flowc(folder.path(), &["check", "--deny-warnings", "--pedantic"]);
+    assert_eq!((check.code, check.err.as_str()), (0, "0 flows in 1 file: no problems\n"));
+    let fmt = flowc(folder.path(), &["fmt", "--diff"]);
+    assert_eq!(fmt.code, 0, "{}", fmt.out);
+    let docs = flowc(folder.path(), &["docs", "acme"]);
+    assert!(docs.code == 0 && docs.out.starts_with("# "), "{}", docs.err);
+}
+
+#[test]
+fn a_description_in_json_becomes_a_connector_that_can_be_read() {
+    let (source, said) = imported(&described("tickets.json"), &[]);
+    sound(&source);
+    insta::assert_snapshot!("import_tickets", format!("{source}\n# On standard error:\n{said}"));
+}
+
+#[test]
+fn a_description_in_yaml_becomes_a_connector_that_can_be_read() {
+    let (source, said) = imported(&described("parcels.yaml"), &[]);
+    sound(&source);
+    insta::assert_snapshot!("import_parcels", format!("{source}\n# On standard error:\n{said}"));
+}
+
+/// Runs flows over an imported connector, one after the other, against a service that answers as told.
+fn called(
+    source: &str,
+    settings: &str,
+    flow: &str,
+    answer: impl Fn(&Arrived) -> (u16, Value) + Send + Sync + 'static,
+) -> Vec<Arrived> {
+    let service = Recorder::start(move |request, _| Some(answer(request)));
+    let toml = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\nwebhook_secret = {{ env = \"TEST_WEBHOOK_SECRET\" }}\n[connections.acme]\nbase_url = \"{}\"\n{settings}",
+        service.url
+    );
+    let daemon = Daemon::start(&[("flow.toml", &toml), ("acme.flow", source), ("main.flow", flow)]);
+    let event = stripe::charge_failed("1", 25_000, "usd", Some("ada@example.com")).to_string();
+    assert_eq!(stripe::post(&daemon.server, &event).status, 200);
+    let runs = daemon.settled(1);
+    assert_eq!(runs[0]["status"], "done", "{runs:#?}\n{:#?}", service.lines());
+    service.arrived()
+}
+
+#[test]
+fn each_form_of_a_request_arrives_as_it_was_described() {
+    let (source, _) = imported(&described("tickets.json"), &[]);
+    let flow = r#"
+        when stripe.charge_failed do {
+          acme.create_ticket(
+            subject: "Payment of {amount} failed",
+            requester_email: require customer_email,
+            due_date: 2026-12-01,
+            labels: ["a", "b"],
+            locale: "fr",
+          ) as ticket
+          acme.tickets_comments_add(
+            ticket_id: ticket.id,
+            body: "See {ticket.subject}",
+            `in`: "internal only",
+            body_ticket_id: "7",
+            remind_at: happened_at,
+            options: { notify: true, sendVia: "push" },
+          ) as comment
+          let open = acme.list_tickets(status: ["open", "on-hold"], tag: ["x", "y z"], filter: { assignee: "p/1" }, page_size: 5)
+          for one in open up to 2 {
+            let person = acme.read_person(id: require one.requester.id, x_trace: "t1")
+            acme.delete_ticket(ticket_id: one.id)
+          }
+        }
+    "#;
+    let flow = flow.replace("happened_at", "now");
+    let settings =
+        "api_key = { env = \"TEST_STRIPE_KEY\" }\nx_workspace = { env = \"TEST_KUSTOMER_KEY\" }\nsubdomain = \"desk\"\n";
+    let ticket = |id: u32| json!({ "id": id, "subject": "S", "status": "brand-new", "createdAt": "2026-11-22T12:00:00Z", "requester": { "id": "p/1", "email": "eve@example.com" } });
+    let arrived = called(&source, settings, &flow, move |request| {
+        let path = request.path.split('?').next().unwrap_or("").to_owned();
+        match (request.method.as_str(), path.as_str()) {
+            ("POST", "/api/v4/tickets") => (201, ticket(7)),
+            ("POST", "/api/v4/tickets/7/comments") => {
+                (201, json!({ "id": "c1", "body": "B", "inReplyTo": { "id": "c0", "body": "A" } }))
+            }
+            ("GET", "/api/v4/tickets") => (200, json!({ "tickets": [ticket(8), ticket(9)], "nextCursor": null, "total": 2 })),
+            ("GET", "/api/v4/people/p%2F1") => (404, json!({ "errors": [{ "detail": "nobody" }] })),
+            ("DELETE", _) => (204, Value::Null),
+            _ => (500, json!({})),
+        }
+    });
+    let lines: Vec<String> = arrived.iter().map(Arrived::line).collect();
+    assert_eq!(
+        lines,
+        [
+            "POST /api/v4/tickets?locale=fr",
+            "POST /api/v4/tickets/7/comments",
+            "GET /api/v4/tickets?status=open&status=on-hold&tag=x%2Cy%20z&filter[assignee]=p%2F1&pageSize=5",
+            "GET /api/v4/people/p%2F1",
+            "DELETE /api/v4/tickets/8",
+            "GET /api/v4/people/p%2F1",
+            "DELETE /api/v4/tickets/9",
+        ]
+    );
+    let first = &arrived[0];
+    assert_eq!(
+        first.json(),
+        json!({ "subject": "Payment of 250.00 USD failed", "requesterEmail": "ada@example.com", "dueDate": "2026-12-01", "labels": ["a", "b"] })
+    );
+    assert!(first.header("idempotency-key").is_some_and(|key| !key.is_empty()), "{first:?}");
+    assert_eq!(first.header("x-api-key"), Some(crate::support::daemon::STRIPE_KEY));
+    assert_eq!(first.header("x-workspace"), Some(crate::support::daemon::KUSTOMER_KEY));
+    let mut comment = arrived[1].json();
+    let at = comment.as_object_mut().unwrap().remove("remind-at").unwrap();
+    assert!(at.as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{at}");
+    assert_eq!(
+        comment,
+        json!({ "body": "See S", "in": "internal only", "ticketId": "7", "options": { "notify": true, "sendVia": "push" } })
+    );
+    assert_eq!(arrived[3].header("x-trace"), Some("t1"));
+}
+
+#[test]
+fn forms_texts_and_what_is_gone_are_as_they_were_described() {
+    let (source, _) = imported(&described("parcels.yaml"), &[]);
+    let flow = r#"
+        when stripe.charge_failed do {
+          acme.create_parcel(
+            to: { name: "Ada & Co", line1: "1 rue X", country: "FR" },
+            weight_grams: 500,
+            services: ["signature", "insured"],
+            references: ["r1", "r2"],
+          ) as parcel
+          acme.put_note(parcel: parcel.id, body: "Handle with care")
+          let again = acme.get_parcel(parcel: parcel.id)
+          if again is missing {
+            let label = acme.get_parcel_label_format(parcel: parcel.id, format: "json")
+            acme.create_invoice_payment(invoice: require parcel.invoice, body: { kind: "card", last4: "4242" }) as invoice
+            require invoice.total > 12
+          }
+          let rate = acme.get_rate(from: "EUR", to: "USD")
+        }
+    "#;
+    let settings = "user = { env = \"TEST_STRIPE_KEY\" }\npassword = { env = \"TEST_KUSTOMER_KEY\" }\n";
+    let arrived = called(&source, settings, flow, |request| match request.line().as_str() {
+        "POST /v2/parcels" => {
+            let to = json!({ "name": "Ada & Co", "line1": "1 rue X", "country": "FR" });
+            let invoice = json!({ "id": "inv_1", "number": "1" });
+            (
+                201,
+                json!({ "id": "pcl_1", "state": "announced", "to": to, "created": 1_790_000_000, "invoice": invoice, "extra": 3 }),
+            )
+        }
+        "PUT /v2/parcels/pcl_1/note" => (204, Value::Null),
+        "GET /v2/parcels/pcl_1" => (200, json!({ "id": "pcl_1", "deleted": true })),
+        "GET /v2/parcels/pcl_1/label.json" => (200, json!({ "lines": ["a"] })),
+        "POST /v2/invoices/inv_1/payments" => {
+            (200, json!({ "id": "inv_1", "number": "1", "state": "past due", "total": "12.50", "currency": "EUR", "lines": [] }))
+        }
+        "GET /v2/rates/EUR:USD" => (200, json!({ "now": 1.09 })),
+        other => (404, json!({ "detail": other })),
+    });
+    assert_eq!(
+        arrived[0].body,
+        "to[country]=FR&to[line1]=1%20rue%20X&to[name]=Ada%20%26%20Co&weight_grams=500&services=signature%2Cinsured&references=r1&references=r2"
+    );
+    assert_eq!(arrived[0].header("content-type"), Some("application/x-www-form-urlencoded"));
+    assert!(arrived[0].header("authorization").is_some_and(|value| value.starts_with("Basic ")));
+    assert_eq!(
+        (arrived[1].body.as_str(), arrived[1].header("content-type")),
+        ("Handle with care", Some("text/plain; charset=utf-8"))
+    );
+    assert_eq!(arrived[4].json(), json!({ "kind": "card", "last4": "4242" }));
+    assert_eq!(arrived.last().unwrap().line(), "GET /v2/rates/EUR:USD");
+}
+
+/// Stripe's whole description, where it is at hand.
+fn stripes() -> Option<(tempfile::TempDir, PathBuf)> {
+    let packed = root().join("../shared/data/stripe/spec3-2023-08-16.json.gz");
+    if !packed.exists() {
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("stripe.json");
+    let file = std::fs::File::create(&spec).unwrap();
+    let status = Command::new("gzip").arg("-dc").arg(&packed).stdout(Stdio::from(file)).status().unwrap();
+    assert!(status.success());
+    Some((folder, spec))
+}
+
+#[test]
+fn stripes_whole_description_is_imported_and_reaches_the_sandbox() {
+    let Some((_folder, spec)) = stripes() else { return };
+    let begin = Instant::now();
+    let (source, said) = imported(&spec, &[]);
+    sound(&source);
+    // Seconds on any machine, where a mistake would take minutes.
+    assert!(begin.elapsed().as_secs() < 60, "{:?}", begin.elapsed());
+    let (done, all) = said.lines().next().unwrap().strip_suffix(" operations imported").unwrap().split_once(" of ").unwrap();
+    let (done, all): (u32, u32) = (done.parse().unwrap(), all.parse().unwrap());
+    assert!(all == 468 && done * 100 >= all * 95, "{said}");
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let sandbox = runtime.block_on(Sandbox::start(Options::default())).unwrap();
+    let key = Sandbox::secrets("stripe").iter().find(|(name, _)| *name == "key").unwrap().1;
+    let flow = r#"
+        when stripe.charge_failed do {
+          acme.create_customer(
+            email: require customer_email,
+            name: "Ada",
+            address: { city: "Paris", line1: "1 rue X" },
+            metadata: { order: "7" },
+            preferred_locales: ["fr", "en"],
+          ) as made
+          let read = acme.get_customer(customer: made.id)
+          acme.update_customer(customer: made.id, description: "Was {read.name else "nobody"}") as changed
+          let gone = acme.get_customer(customer: "cus_nobody")
+          if gone is missing { acme.delete_customer(customer: made.id) as deleted }
+          let after = acme.get_customer(customer: made.id)
+          if after is present { stop because "it is still there" }
+        }
+    "#;
+    let toml = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\nwebhook_secret = {{ env = \"TEST_WEBHOOK_SECRET\" }}\n[connections.acme]\nbase_url = \"{}\"\ntoken = {{ file = \"token\" }}\n",
+        sandbox.stripe_url()
+    );
+    let folder = project(&[("flow.toml", &toml), ("acme.flow", &source), ("main.flow", flow), ("token", key)]);
+    private(&folder.path().join("token"));
+    let daemon = Daemon::over(folder);
+    let event = stripe::charge_failed("1", 25_000, "usd", Some("ada@example.com")).to_string();
+    assert_eq!(stripe::post(&daemon.server, &event).status, 200);
+    let runs = daemon.settled(1);
+    assert_eq!(runs[0]["status"], "done", "{runs:#?}");
+    let calls = sandbox.snapshot()["stripe"]["calls"].clone();
+    let made = calls.as_array().unwrap().iter().find(|call| call["method"] == "POST" && call["path"] == "/v1/customers");
+    let made = made.unwrap_or_else(|| panic!("{calls:#}"));
+    assert!(made.to_string().contains("ada@example.com") && made.to_string().contains("Paris"), "{made:#}");
+}
+
+fn private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_part_is_chosen_by_tag_and_a_key_may_be_named() {
+    let spec = described("parcels.yaml");
+    let (source, said) = imported(&spec, &["--only", "Invoices", "--keyed-by", "Idempotency-Key"]);
+    sound(&source);
+    assert!(said.starts_with("3 of 3 operations imported"), "{said}");
+    assert!(
+        source.contains("effect keyed header \"Idempotency-Key\" for 24 hours") && !source.contains("create_parcel"),
+        "{source}"
+    );
+    let unknown = flowc(Path::new("."), &["import", "openapi", spec.to_str().unwrap(), "--name", "acme", "--only", "people"]);
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.err.contains("there is parcels (7), invoices (3), rates (2)"), "{}", unknown.err);
+}
+
+#[test]
+fn nothing_that_is_there_is_overwritten_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = std::fs::read(described("tickets.json")).unwrap();
+    let args = ["import", "openapi", "-", "--name", "desk", "--out", "desk.flow"];
+    let first = flowc_with(folder.path(), &args, &spec);
+    assert_eq!((first.code, first.out.as_str()), (0, ""), "{}", first.err);
+    std::fs::write(folder.path().join("desk.flow"), "# mine\n").unwrap();
+    let second = flowc_with(folder.path(), &args, &spec);
+    assert_eq!(second.code, 2);
+    assert!(second.err.contains("desk.flow is there already: --force overwrites it"), "{}", second.err);
+    assert_eq!(std::fs::read_to_string(folder.path().join("desk.flow")).unwrap(), "# mine\n");
+    let third = flowc_with(folder.path(), &[&args[..], &["--force"]].concat(), &spec);
+    assert_eq!(third.code, 0, "{}", third.err);
+    assert!(std::fs::read_to_string(folder.path().join("desk.flow")).unwrap().contains("connector desk"));
+}
+
+/// Imports a text; returns exit code, output and what was said.
+fn import_text(text: &str) -> (i32, String, String) {
+    let outcome = flowc_with(Path::new("."), &["import", "openapi", "-", "--name", "acme"], text.as_bytes());
+    (outcome.code, outcome.out, outcome.err)
+}
+
+#[test]
+fn what_is_no_description_is_refused_with_a_reason() {
+    let deep = format!("{{\"openapi\":\"3.0.0\",\"paths\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep_yaml = format!("openapi: 3.0.0\npaths: {}", "[".repeat(100_000));
+    let laughs: String = (1..30).fold("openapi: 3.0.0\na0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, at| {
+        let before = format!("*a{}", at - 1);
+        format!("{text}a{at}: &a{at} [{}]\n", [before.as_str(); 9].join(", "))
+    });
+    for (text, expected) in [
+        ("", "there is nothing in it"),
+        ("hello", "this is no OpenAPI document: it is no object"),
+        ("[1, 2]", "this is no OpenAPI document: it is no object"),
+        ("{\"openapi\": \"3.0.0\", ", "cannot be read as JSON: EOF while parsing"),
+        ("openapi: [3", "cannot be read as YAML: line"),
+        ("{}", "it has no `openapi: 3…`"),
+        ("swagger: '2.0'\npaths: {}", "this is Swagger 2.0, and OpenAPI 3.0 or later is read"),
+        ("openapi: 4.0.0", "this is OpenAPI 4.0.0"),
+        ("openapi: 3.0.0\npaths: {}", "it describes no operation"),
+        ("openapi: 3.1.0\npaths: 7\ncomponents: x", "it describes no operation"),
+        (&deep, "cannot be read"),
+        (&deep_yaml, "it is nested too deeply"),
+        (&laughs, "it is too large: more than 4000000 values"),
+    ] {
+        let (code, out, said) = import_text(text);
+        assert_eq!((code, out.as_str()), (1, ""), "{said}");
+        assert!(said.contains(expected), "`{expected}` is not in {said}");
+    }
+    let name = flowc_with(Path::new("."), &["import", "openapi", "-", "--name", "a b\n"], b"openapi: 3.0.0");
+    assert!(name.code == 2 && name.err.contains("`a b` is no name for a connector"), "{}", name.err);
+    let zipped = flowc_with(Path::new("."), &["import", "openapi", "-", "--name", "acme"], &[0x1f, 0x8b, 8, 0]);
+    assert!(zipped.code == 2 && zipped.err.contains("it is no text in UTF-8; unpack"), "{}", zipped.err);
+}
+
+/// Whatever stands in a description, nothing of it becomes code, and nothing is looked at forever.
+#[test]
+fn a_hostile_description_becomes_a_harmless_connector() {
+    let evil = "x\"\n}\n}\nwhen stripe.charge_failed do kustomer.create_conversation(name: \"{secret}\")\u{202e} `#` \\ {token}";
+    let operation = |id: &str| {
+        json!({
+            "operationId": id, "summary": evil, "description": evil, "tags": [evil],
+            "parameters": [
+                { "name": evil, "in": "query", "schema": { "type": "string", "enum": [evil, "a\u{0}b", "other", "when"] } },
+                { "name": "X-\r\nEvil: 1", "in": "header", "schema": { "type": "string" } },
+                { "name": "deep", "in": "query", "schema": { "$ref": "#/components/schemas/Twice0" } },
+                { "name": "wrong", "in": 7, "schema": [] },
+                { "$ref": "file:///etc/passwd" },
+            ],
+            "requestBody": { "content": { "application/json": { "schema": { "type": "object", "required": 3, "properties": {
+                evil: { "type": "string", "description": evil }, "": { "type": "string" }, "a.b[c]": { "type": "integer" }, "when": { "$ref": "#/components/schemas/Self" },
+                "run": { "type": "string" }, "token": { "type": ["string", "integer", "null"] },
+            } } } } },
+            "responses": { "200": { "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Self" } } } } },
+        })
+    };
+    let mut schemas = serde_json::Map::new();
+    schemas.insert("Self".into(), json!({ "type": "object", "description": evil, "properties": { "self": { "$ref": "#/components/schemas/Self" }, evil: { "type": "string" }, "list": { "type": "array", "items": { "$ref": "#/components/schemas/Loop" } }, "lost": { "$ref": "#/nowhere" }, "far": { "$ref": "https://example.com/x.json#/a" } } }));
+    schemas.insert("Loop".into(), json!({ "$ref": "#/components/schemas/Loop" }));
+    for at in 0..40 {
+        let next = json!({ "$ref": format!("#/components/schemas/Twice{}", at + 1) });
+        schemas.insert(
+            format!("Twice{at}"),
+            json!({ "allOf": [next, next, next], "anyOf": [next, next], "properties": { "x": next } }),
+        );
+    }
+    let spec = json!({
+        "openapi": "3.0.0",
+        "info": { "title": evil, "description": evil, "version": { "a": 1 } },
+        "externalDocs": { "url": format!("https://{evil}") },
+        "servers": [{ "url": format!("https://{{host}}.example/{evil}"), "variables": { "host": { "default": evil, "description": evil } } }],
+        "security": [{ "key": [] }],
+        "paths": {
+            "/a/{x": { "get": operation("open") },
+            "/a/{x}\"b": { "get": operation("quote") },
+            "/a/:x": { "get": operation("colon") },
+            "/things/{id}": { "get": operation("same"), "post": operation("same"), "put": operation("when"), "delete": operation(evil), "patch": 7 },
+            "/things/{id}/{id}": { "get": operation(""), "post": operation("1") },
+        },
+        "components": { "schemas": schemas, "securitySchemes": { "key": { "type": "apiKey", "in": "header", "name": "X\r\n" , "description": evil } } },
+    });
+    let begin = Instant::now();
+    let (code, source, said) = import_text(&spec.to_string());
+    assert_eq!(code, 0, "{said}");
+    assert!(begin.elapsed().as_secs() < 30, "{:?}", begin.elapsed());
+    let folder = project(&[("acme.flow", &source)]);
+    let check = flowc(folder.path(), &["check", "--deny-warnings"]);
+    assert_eq!((check.code, check.err.as_str()), (0, "0 flows in 1 file: no problems\n"), "{source}");
+    assert!(!source.chars().any(|c| c == '\u{202e}' || (c.is_control() && c != '\n')), "{source}");
+    assert!(said.contains("leads to another document, which is not read"), "{said}");
+    assert!(said.contains("7 of 9") || said.contains("6 of 9") || said.contains(" of 9 operations"), "{said}");
+}
