@@ -27,5 +27,5 @@ pub fn import(text: &str) {
     let mut compiler = Compiler::new(Settings::default());
     compiler.set("acme.flow", imported.source.as_str());
     let compilation = compiler.compile();
-    assert!(compilation.diagnostics.is_empty(), "{:?}\n{}", compilation.diagnostics, imported.source);
+    assert!(compilation.diagnostics().is_empty(), "{:?}\n{}", compilation.diagnostics(), imported.source);
 }

@@ -173,7 +173,8 @@ pub(crate) fn parameter<'s>(spec: &Spec<'s>, node: &'s Node) -> Result<Option<Pa
         "path" => Place::Path,
         "query" => Place::Query,
         "header" => Place::Header,
-        other => return failed(node, format!("the parameter `{shown}` in the {}", clean(other, 20))),
+        "cookie" => return failed(node, format!("the parameter `{shown}`, which is a cookie")),
+        _ => return failed(node, format!("the parameter `{shown}`, of which is not said where it goes")),
     };
     if name.is_empty() || !words::can_be_key(name) {
         return Err("a parameter without a usable name".to_owned());

@@ -98,6 +98,7 @@ impl<'s> Schema<'s> {
 
 /// Reads a schema.
 pub(crate) fn read<'s>(spec: &Spec<'s>, node: &'s Node) -> Schema<'s> {
+    spec.next_schema();
     read_at(spec, node, 0)
 }
 

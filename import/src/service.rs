@@ -90,7 +90,8 @@ fn base(spec: &Spec<'_>, service: &mut Service, taken: &mut Taken) -> Vec<String
             continue;
         }
         let declared = variables.and_then(|variables| variables.get(variable));
-        let default = declared.and_then(|declared| declared.get("default")).and_then(Node::scalar).unwrap_or_default();
+        let default = declared.and_then(|declared| declared.get("default")).and_then(Node::scalar);
+        let default = default.map(|default| clean(&default, 200)).unwrap_or_default();
         // What has several parts cannot be one setting.
         if default.contains('/') {
             text.push_str(&escaped(default.trim_matches('/')));

@@ -10,6 +10,8 @@ use crate::words::clean;
 /// How often something of the description is looked at before what is left stays untyped: what refers to itself in many
 /// ways at once could be looked at forever.
 const FUEL: usize = 3_000_000;
+/// The same for a single schema, so that one that is like this leaves something for the others.
+const FUEL_OF_ONE: usize = 5_000;
 /// How many references may lead to each other.
 const MOST_HOPS: usize = 16;
 
@@ -17,6 +19,8 @@ const MOST_HOPS: usize = 16;
 pub(crate) struct Spec<'s> {
     root: &'s Node,
     fuel: Cell<usize>,
+    fuel_of_one: Cell<usize>,
+    ran_out: Cell<bool>,
     notes: RefCell<BTreeSet<String>>,
 }
 
@@ -34,7 +38,13 @@ impl<'s> Spec<'s> {
     pub(crate) fn new(root: &'s Node) -> Result<Self, ImportError> {
         let version = root.get("openapi").and_then(Node::scalar).unwrap_or_default();
         if version == "3" || version.starts_with("3.") {
-            return Ok(Self { root, fuel: Cell::new(FUEL), notes: RefCell::default() });
+            return Ok(Self {
+                root,
+                fuel: Cell::new(FUEL),
+                fuel_of_one: Cell::new(FUEL_OF_ONE),
+                ran_out: Cell::new(false),
+                notes: RefCell::default(),
+            });
         }
         let swagger = root.get("swagger").and_then(Node::scalar);
         Err(ImportError::NotOpenApi(match (swagger, root) {
@@ -66,7 +76,7 @@ impl<'s> Spec<'s> {
     /// Returns what was noted.
     pub(crate) fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.notes.borrow().iter().cloned().collect();
-        if self.fuel.get() == 0 {
+        if self.ran_out.get() {
             notes.push("it refers to itself in so many ways that a part of it stayed untyped".to_owned());
         }
         notes
@@ -74,9 +84,17 @@ impl<'s> Spec<'s> {
 
     /// Takes a little of what may be spent; `false` where nothing is left.
     pub(crate) fn spend(&self) -> bool {
-        let left = self.fuel.get();
+        let (left, of_one) = (self.fuel.get(), self.fuel_of_one.get());
         self.fuel.set(left.saturating_sub(1));
-        left > 0
+        self.fuel_of_one.set(of_one.saturating_sub(1));
+        let enough = left > 0 && of_one > 0;
+        self.ran_out.set(self.ran_out.get() || !enough);
+        enough
+    }
+
+    /// Begins with another schema.
+    pub(crate) fn next_schema(&self) {
+        self.fuel_of_one.set(FUEL_OF_ONE);
     }
 
     /// Follows references; `None` where they lead nowhere, or out of the document.
@@ -84,9 +102,6 @@ impl<'s> Spec<'s> {
         let mut found = Found { node, pointer: None };
         for _ in 0..MOST_HOPS {
             let Some(pointer) = found.node.text_at("$ref") else { return Some(found) };
-            if !self.spend() {
-                return None;
-            }
             let Some(target) = pointer.strip_prefix('#').and_then(|path| self.at(path)) else {
                 self.note(match pointer.strip_prefix('#') {
                     Some(_) => format!("the reference `{}` leads nowhere", clean(pointer, 100)),
@@ -94,6 +109,9 @@ impl<'s> Spec<'s> {
                 });
                 return None;
             };
+            if !self.spend() {
+                return None;
+            }
             found = Found { node: target, pointer: Some(pointer) };
         }
         self.note("references go around in a circle".to_owned());

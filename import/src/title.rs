@@ -66,7 +66,7 @@ pub(crate) fn first_word(path: &str) -> String {
 /// Returns the name for an operation, and the one to take where that is taken.
 pub(crate) fn title(paths: &Paths, method: &str, path: &str, id: Option<&str>) -> (String, String) {
     let made = joined(&made(paths, method, path), "operation");
-    let given = id.map(|id| joined(&given(method, path, id), "")).filter(|name| !name.is_empty());
+    let given = id.map(|id| given(method, path, id)).filter(|words| !words.is_empty()).map(|words| joined(&words, "operation"));
     let whole = match id.map(words).filter(|words| !words.is_empty()) {
         Some(words) => joined(&words, "operation"),
         None => joined(&std::iter::once(method.to_ascii_lowercase()).chain(words(path)).collect::<Vec<_>>(), "operation"),

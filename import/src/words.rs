@@ -106,7 +106,7 @@ fn link(text: &str) -> Option<(&str, usize)> {
     Some((text.get(1..close)?, close + 2 + end + 1))
 }
 
-/// Returns a text in quotes, with nothing filled in.
+/// Returns a text in quotes, with nothing filled in. The formatter undoes what escapes hide: texts are cleaned before.
 pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
@@ -115,7 +115,6 @@ pub(crate) fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            c if is_hidden(c) => out.push_str(&format!("\\u{{{:X}}}", u32::from(c))),
             c => out.push(c),
         }
     }

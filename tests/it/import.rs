@@ -164,7 +164,7 @@ fn forms_texts_and_what_is_gone_are_as_they_were_described() {
           if again is missing {
             let label = acme.get_parcel_label_format(parcel: parcel.id, format: "json")
             acme.create_invoice_payment(invoice: require parcel.invoice, body: { kind: "card", last4: "4242" }) as invoice
-            require invoice.total > 12
+            if invoice.total < 12 { stop because "too little" }
           }
           let rate = acme.get_rate(from: "EUR", to: "USD")
         }
@@ -190,7 +190,7 @@ fn forms_texts_and_what_is_gone_are_as_they_were_described() {
     });
     assert_eq!(
         arrived[0].body,
-        "to[country]=FR&to[line1]=1%20rue%20X&to[name]=Ada%20%26%20Co&weight_grams=500&services=signature%2Cinsured&references=r1&references=r2"
+        "references=r1&references=r2&services=signature%2Cinsured&to[country]=FR&to[line1]=1%20rue%20X&to[name]=Ada%20%26%20Co&weight_grams=500"
     );
     assert_eq!(arrived[0].header("content-type"), Some("application/x-www-form-urlencoded"));
     assert!(arrived[0].header("authorization").is_some_and(|value| value.starts_with("Basic ")));
@@ -250,7 +250,7 @@ fn stripes_whole_description_is_imported_and_reaches_the_sandbox() {
     "#;
     let toml = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\nwebhook_secret = {{ env = \"TEST_WEBHOOK_SECRET\" }}\n[connections.acme]\nbase_url = \"{}\"\ntoken = {{ file = \"token\" }}\n",
-        sandbox.stripe_url()
+        sandbox.base_url("stripe").unwrap()
     );
     let folder = project(&[("flow.toml", &toml), ("acme.flow", &source), ("main.flow", flow), ("token", key)]);
     private(&folder.path().join("token"));
@@ -312,6 +312,7 @@ fn import_text(text: &str) -> (i32, String, String) {
 fn what_is_no_description_is_refused_with_a_reason() {
     let deep = format!("{{\"openapi\":\"3.0.0\",\"paths\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
     let deep_yaml = format!("openapi: 3.0.0\npaths: {}", "[".repeat(100_000));
+    let deep_block = format!("openapi: 3.0.0\npaths:\n  {}x", "- ".repeat(300));
     let laughs: String = (1..30).fold("openapi: 3.0.0\na0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, at| {
         let before = format!("*a{}", at - 1);
         format!("{text}a{at}: &a{at} [{}]\n", [before.as_str(); 9].join(", "))
@@ -328,7 +329,8 @@ fn what_is_no_description_is_refused_with_a_reason() {
         ("openapi: 3.0.0\npaths: {}", "it describes no operation"),
         ("openapi: 3.1.0\npaths: 7\ncomponents: x", "it describes no operation"),
         (&deep, "cannot be read"),
-        (&deep_yaml, "it is nested too deeply"),
+        (&deep_yaml, "recursion limit exceeded"),
+        (&deep_block, "it is nested too deeply"),
         (&laughs, "it is too large: more than 4000000 values"),
     ] {
         let (code, out, said) = import_text(text);
@@ -396,5 +398,5 @@ fn a_hostile_description_becomes_a_harmless_connector() {
     assert_eq!((check.code, check.err.as_str()), (0, "0 flows in 1 file: no problems\n"), "{source}");
     assert!(!source.chars().any(|c| c == '\u{202e}' || (c.is_control() && c != '\n')), "{source}");
     assert!(said.contains("leads to another document, which is not read"), "{said}");
-    assert!(said.contains("7 of 9") || said.contains("6 of 9") || said.contains(" of 9 operations"), "{said}");
+    assert!(said.starts_with("6 of 9 operations imported"), "{said}");
 }
