@@ -103,7 +103,7 @@ pub fn openapi(text: &str, options: &Options) -> Result<Imported, ImportError> {
     let spec = Spec::new(&root)?;
     let connector = operation::import(&spec, options)?;
     let source = flow_grammar::format(&connector.text)
-        .map_err(|errors| ImportError::Bug(errors.first().map(|error| error.message.clone()).unwrap_or_default()))?;
+        .map_err(|errors| ImportError::Bug(errors.first().map(|error| said(error, &connector.text)).unwrap_or_default()))?;
     Ok(Imported {
         source,
         total: connector.total,
@@ -111,6 +111,13 @@ pub fn openapi(text: &str, options: &Options) -> Result<Imported, ImportError> {
         left_out: connector.left_out,
         notes: spec.notes(),
     })
+}
+
+/// What is wrong, with the line in which it is.
+fn said(error: &flow_grammar::SyntaxError, text: &str) -> String {
+    let before = text.get(..error.span.start as usize).unwrap_or("");
+    let line = text.lines().nth(before.matches('\n').count()).unwrap_or("");
+    words::clean(&format!("{} in `{line}`", error.message), 300)
 }
 
 /// Reads JSON where the text begins as such, else YAML.

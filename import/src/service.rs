@@ -67,28 +67,21 @@ fn base(spec: &Spec<'_>, service: &mut Service, taken: &mut Taken) -> Vec<String
     if !others.is_empty() {
         lines.push(format!("# There is also {}: `base_url` in flow.toml chooses another.", others.join(", ")));
     }
-    let (scheme, rest) = match address.split_once("://") {
-        Some((scheme @ ("http" | "https"), rest)) => (scheme, rest.to_owned()),
-        Some((_, rest)) => ("https", rest.to_owned()),
+    let (mut text, mut rest) = match address.split_once("://") {
+        Some(("http", rest)) => ("http://".to_owned(), rest),
+        Some((_, rest)) => ("https://".to_owned(), rest),
         None => {
             let host = taken.take("host");
             service.lines.push("## The name of the server: the description does not say it.".to_owned());
             service.lines.push(format!("setting {host}: text"));
-            ("https", format!("{{{host}}}/{}", address.trim_start_matches('/')))
+            (format!("https://{{{host}}}/"), address.trim_start_matches('/'))
         }
     };
     let variables = first.and_then(|server| server.get("variables"));
-    let own = address.contains("://");
-    let mut text = format!("{scheme}://");
-    let mut rest = rest.as_str();
     while let Some((before, behind)) = rest.split_once('{') {
         text.push_str(&escaped(before));
         let Some((variable, after)) = behind.split_once('}') else { break };
         rest = after;
-        if !own {
-            text.push_str(&format!("{{{variable}}}"));
-            continue;
-        }
         let declared = variables.and_then(|variables| variables.get(variable));
         let default = declared.and_then(|declared| declared.get("default")).and_then(Node::scalar);
         let default = default.map(|default| clean(&default, 200)).unwrap_or_default();
@@ -113,9 +106,7 @@ fn base(spec: &Spec<'_>, service: &mut Service, taken: &mut Taken) -> Vec<String
         service.lines.push(format!("setting {}: {ty}{default}", name::written(&name)));
         text.push_str(&format!("{{{}}}", name::written(&name)));
     }
-    if !rest.contains('}') || own {
-        text.push_str(&escaped(rest.trim_end_matches('/')));
-    }
+    text.push_str(&escaped(rest.trim_end_matches('/')));
     lines.push(format!("base \"{text}\""));
     lines
 }

@@ -122,9 +122,10 @@ pub(crate) fn quoted(text: &str) -> String {
     out
 }
 
-/// Returns whether a text can stand in quotes as a key, a path or a member of an enum, where nothing but `"` and `\` is escaped.
+/// Returns whether a text can stand in quotes as a key, a path or a member of an enum, where nothing but `"` and `\` is escaped and
+/// a brace would begin something that is filled in.
 pub(crate) fn can_be_key(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 200 && !text.chars().any(is_hidden)
+    !text.is_empty() && text.len() <= 200 && !text.chars().any(|c| is_hidden(c) || c == '{')
 }
 
 /// Returns a key in quotes.
