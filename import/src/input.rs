@@ -25,7 +25,7 @@ pub(crate) struct Input {
 /// Returns the input for a value of this schema.
 pub(crate) fn input(spec: &Spec<'_>, wire: &str, schema: &Schema<'_>, required: bool, taken: &mut Taken, prefix: &str) -> Input {
     let plain = name::snake(wire, "value");
-    let name = taken.take(&if taken.is_free(&plain) { plain.clone() } else { format!("{prefix}_{plain}") });
+    let name = if taken.is_free(&plain) { taken.take(&plain) } else { taken.take(&format!("{prefix}_{plain}")) };
     let (ty, note) = ty(spec, schema, &name, 0);
     let written = name::written(&name);
     let value = match &schema.kind {

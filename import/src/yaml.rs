@@ -16,21 +16,21 @@ pub(crate) fn read(text: &str) -> Result<Node, ImportError> {
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| {
             let (line, column) = (error.marker().line(), error.marker().col() + 1);
-            unreadable(format!("line {line}, column {column}: {}", error.info()))
+            unreadable(&format!("line {line}, column {column}: {}", error.info()))
         })?;
         if matches!(event, Event::DocumentEnd) {
             break;
         }
         builder.take(event).map_err(|problem| match problem {
             Problem::TooLarge => ImportError::TooLarge(format!("more than {MOST_NODES} values")),
-            Problem::At(reason) => unreadable(format!("line {}: {reason}", span.start.line())),
+            Problem::At(reason) => unreadable(&format!("line {}: {reason}", span.start.line())),
         })?;
     }
-    builder.root.ok_or_else(|| unreadable("there is nothing in it".to_owned()))
+    builder.root.ok_or_else(|| unreadable("there is nothing in it"))
 }
 
-fn unreadable(reason: String) -> ImportError {
-    ImportError::Unreadable { format: "YAML", reason: crate::words::clean(&reason, 200) }
+fn unreadable(reason: &str) -> ImportError {
+    ImportError::Unreadable { format: "YAML", reason: crate::words::clean(reason, 200) }
 }
 
 enum Problem {

@@ -292,7 +292,24 @@ fn help_of_every_command() {
     let folder = project(&[]);
     let mut text = String::new();
     for (program, commands) in [
-        ("flowc", &["", "check", "fmt", "plan", "next", "expand", "lock", "graph", "completions", "explain", "docs"][..]),
+        (
+            "flowc",
+            &[
+                "",
+                "check",
+                "fmt",
+                "plan",
+                "next",
+                "expand",
+                "lock",
+                "graph",
+                "completions",
+                "explain",
+                "docs",
+                "import",
+                "import openapi",
+            ][..],
+        ),
         (
             "flowd",
             &[
@@ -317,7 +334,7 @@ fn help_of_every_command() {
         ),
     ] {
         for command in commands {
-            let args: Vec<&str> = [*command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+            let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
             let outcome = if program == "flowc" {
                 flowc(folder.path(), &args)
             } else {
