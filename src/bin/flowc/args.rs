@@ -299,8 +299,9 @@ pub(crate) enum ImportFrom {
   flowc import openapi acme.json --name acme --only invoices --only customers --out acme.flow
   curl -s https://api.example.com/openapi.json | flowc import openapi - --name acme --out acme.flow
 
-What reads becomes a query, what changes something an action. What could not be said stands in the connector as a
-comment, at its place, and is counted on standard error. The connector is yours: edit it, check it, keep it.")]
+What reads becomes a query, what changes something an action. What could not be said stands in the
+connector as a comment, at its place, and is counted on standard error. The connector is yours: edit
+it, check it, keep it.")]
 pub(crate) struct Openapi {
     /// The document; `-` is standard input
     pub(crate) spec: PathBuf,
