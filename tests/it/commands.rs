@@ -44,6 +44,11 @@ fn the_operating_pages_print_what_they_show() {
 }
 
 #[test]
+fn the_page_about_connectors_of_ones_own_prints_what_it_shows() {
+    assert!(follow(&root().join("docs/connectors.md"), &Reading::Tutorial));
+}
+
+#[test]
 fn the_readme_prints_what_it_shows() {
     assert!(follow(&root().join("README.md"), &Reading::Tutorial));
 }

@@ -110,8 +110,8 @@ fn pedantic(source: &str) -> Vec<Value> {
 #[test]
 fn every_link_between_pages_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages = vec![root.join("README.md")];
-    for folder in ["docs/language", "docs/tutorial", "docs/operating"] {
+    let mut pages = vec![root.join("README.md"), root.join("docs/connectors.md")];
+    for folder in ["docs/language", "docs/tutorial", "docs/operating", "docs/connectors"] {
         pages.extend(std::fs::read_dir(root.join(folder)).unwrap().flatten().map(|entry| entry.path()));
     }
     let mut links = 0;
@@ -133,6 +133,33 @@ fn every_link_between_pages_leads_somewhere() {
         }
     }
     assert!(links > 50, "{links}");
+}
+
+/// The index of the built-in connectors is what the catalog has. `UPDATE=1` writes it anew.
+#[test]
+fn the_index_of_connectors_is_complete() {
+    const BEGIN: &str = "<!-- the table: written by a test -->\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/connectors/README.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, is) = page.split_once(BEGIN).unwrap();
+    let mut table = String::from("\n| connector | triggers and states | queries | actions |\n|---|---|---|---|\n");
+    let listed = |names: Vec<&str>| if names.is_empty() { "–".to_owned() } else { format!("`{}`", names.join("` `")) };
+    for connector in flow_compiler::connector::builtin().connectors.values() {
+        let name = &connector.name;
+        let own = path.with_file_name(format!("{name}.md"));
+        let shown = if own.exists() { format!("[{name}]({name}.md)") } else { name.clone() };
+        let starts = connector.triggers.keys().chain(connector.states.keys()).map(String::as_str).collect();
+        let operations = |action: bool| {
+            let public = connector.operations.values().filter(|operation| !operation.internal && operation.action == action);
+            listed(public.map(|operation| operation.name.as_str()).collect())
+        };
+        table.push_str(&format!("| {shown} | {} | {} | {} |\n", listed(starts), operations(false), operations(true)));
+    }
+    if is != table && std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, format!("{before}{BEGIN}{table}")).unwrap();
+        return;
+    }
+    assert_eq!(is, table, "with UPDATE=1 the table is written anew");
 }
 
 /// What a heading is called in a link.
