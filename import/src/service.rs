@@ -101,7 +101,8 @@ fn base(spec: &Spec<'_>, service: &mut Service, taken: &mut Taken) -> Vec<String
             "text".to_owned()
         };
         // A default that stands for "fill yours in" is none.
-        let usable = !default.is_empty() && (members.contains(&default) || !is_placeholder(&default, variable));
+        let fits = if ty == "text" { !is_placeholder(&default, variable) } else { members.contains(&default) };
+        let usable = !default.is_empty() && fits;
         let default = if usable { format!(" = {}", quoted(&default)) } else { String::new() };
         service.lines.push(format!("setting {}: {ty}{default}", name::written(&name)));
         text.push_str(&format!("{{{}}}", name::written(&name)));
