@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::decode::decode;
-use crate::eval::{Scope, holds, path_get};
+use crate::eval::{Required, Scope, holds, path_get};
 use crate::live::LiveConnection;
 use crate::request::setting;
 use crate::secret::{Least, Traces};
@@ -223,6 +223,16 @@ impl Scope for AnswerScope<'_> {
     fn answer(&self, path: &JsonPath) -> Value {
         path_get(self.value, path)
     }
+}
+
+/// Tells whether a condition holds over a part of an answer.
+pub(crate) fn holds_in(
+    condition: &flow_plan::Expr,
+    value: &Value,
+    connection: &LiveConnection,
+    scope: &dyn Scope,
+) -> Result<bool, Required> {
+    holds(condition, &AnswerScope { value, connection, inner: scope })
 }
 
 /// An empty body is a missing value.

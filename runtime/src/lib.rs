@@ -24,7 +24,7 @@ pub mod limit;
 pub mod live;
 pub mod matcher;
 mod poll;
-mod register;
+pub mod register;
 pub mod replay;
 pub mod request;
 pub mod retry;

@@ -2,42 +2,39 @@
 //! flows use.
 //!
 //! What was made is remembered in `secrets/` of the store's folder, readable by the owner alone: its id, its events, and the
-//! secret that it signs with, which stands nowhere else. Before a request the intent is written down with a key that stays the
-//! same, so that a service that knows keys makes nothing twice. What the daemon did not make is left alone; so is a source
-//! whose secret stands in flow.toml, since somebody has registered that one.
+//! secret that it signs with, which stands nowhere else. Where the connector says how what is registered is read, that is looked
+//! at before anything is made, at each start, at each reload and every hour: what has our mark and is not known here came of a
+//! request whose answer was lost, and goes; what was changed by somebody is set right. Where it does not, the intent is written
+//! down before a request with a key that stays the same, so that a service that knows keys makes nothing twice.
+//!
+//! What the daemon did not make is left alone; so is a source whose secret stands in flow.toml, since somebody has registered
+//! that one.
 
 mod file;
+mod hook;
+mod keeper;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use flow_plan::{JsonPath, Register, Source, Value};
-use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest, Sha256};
-use tokio::sync::watch;
+use flow_plan::{Register, Source};
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tracing::{error, info, warn};
+use tracing::error;
 
-use crate::answer::{self, StatusClass};
-use crate::eval::path_get;
 use crate::live::{Live, LiveConnection};
-use crate::request::{build_request, secret_of};
+use crate::request::secret_of;
 use crate::secret::Secret;
-use crate::world::{HttpAnswer, World};
+use crate::world::World;
 
-use file::{Folder, Intent, Made, Record};
-use scope::RegisterScope;
+use file::{Folder, Record};
+use keeper::Keeper;
 
 /// Which webhook: connection and source.
 pub(crate) type Key = (String, String);
-
-/// A registration is answered within.
-const TIMEOUT: Duration = Duration::from_secs(60);
-const MAX_ANSWER: usize = 1024 * 1024;
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// The secrets of the webhooks that were registered, the newest first. Those of replaced ones stay good until the daemon ends,
 /// since some of their deliveries are still on their way.
@@ -76,15 +73,30 @@ pub(crate) struct Registrations(Arc<Mutex<BTreeMap<Key, Registration>>>);
 pub(crate) struct Registration {
     /// The address and the event types that the service knows.
     pub(crate) made: Option<(String, Vec<String>)>,
+    /// What the service calls it.
+    pub(crate) id: Option<String>,
+    /// When it was last seen to be as it should.
+    pub(crate) looked_at: Option<Timestamp>,
     /// Why the last try failed, and since when all did.
     pub(crate) failing: Option<(Timestamp, String)>,
     /// Somebody else has registered it: its secret stands in flow.toml.
     pub(crate) by_hand: bool,
+    /// `flowd disconnect` was said.
+    pub(crate) off: bool,
 }
 
 impl Registrations {
     fn update(&self, key: &Key, change: impl FnOnce(&mut Registration)) {
         change(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default());
+    }
+
+    /// Takes over what is written down.
+    fn know(&self, key: &Key, record: &Record) {
+        self.update(key, |known| {
+            known.made = record.current.as_ref().map(|made| (made.url.clone(), made.events.iter().cloned().collect()));
+            known.id = record.current.as_ref().and_then(|made| made.id.clone());
+            known.off = record.off;
+        });
     }
 
     /// Returns how one is doing.
@@ -97,16 +109,27 @@ impl Registrations {
 /// What is done when a secret is new: the routes are made again.
 pub(crate) type OnSecret = Arc<dyn Fn() + Send + Sync>;
 
+/// What somebody asks of the keeper.
+enum Asked {
+    /// The webhooks of a connection go, and do not come back by themselves.
+    Disconnect(String, oneshot::Sender<Result<Vec<String>, String>>),
+    /// They may come back.
+    Connect(String, oneshot::Sender<Result<Vec<String>, String>>),
+}
+
 /// Keeps the registrations as the live flows need them.
 pub(crate) struct Registrar {
     live: watch::Sender<Arc<Live>>,
+    asks: mpsc::UnboundedSender<Asked>,
     registrations: Registrations,
+    registers: bool,
+    waiting: Mutex<Option<(Keeper, watch::Receiver<Arc<Live>>, mpsc::UnboundedReceiver<Asked>)>>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Registrar {
     /// Reads what was made before. Secrets of it are good at once.
-    pub(crate) fn known(store: &std::path::Path) -> Registered {
+    pub(crate) fn known(store: &Path) -> Registered {
         let registered = Registered::default();
         for (key, record) in Folder::new(store).all() {
             registered.learn(&key, &record);
@@ -114,9 +137,9 @@ impl Registrar {
         registered
     }
 
-    /// Begins. Without a public address nothing is registered.
-    pub(crate) fn start(
-        store: &std::path::Path,
+    /// Makes one that has not begun. Without a public address nothing is registered, and what was goes.
+    pub(crate) fn new(
+        store: &Path,
         public_url: Option<String>,
         world: World,
         live: Arc<Live>,
@@ -124,20 +147,20 @@ impl Registrar {
         on_secret: OnSecret,
     ) -> Self {
         let (sender, receiver) = watch::channel(live);
+        let (asks, asked) = mpsc::unbounded_channel();
         let registrations = Registrations::default();
-        let task = public_url.map(|public_url| {
-            let keeper = Keeper {
-                folder: Folder::new(store),
-                public_url,
-                world,
-                registered,
-                on_secret,
-                failing: BTreeSet::new(),
-                registrations: registrations.clone(),
-            };
-            tokio::spawn(keeper.run(receiver))
-        });
-        Self { live: sender, registrations, task: Mutex::new(task) }
+        let registers = public_url.is_some();
+        let keeper = Keeper::new(Folder::new(store), public_url, world, registered, on_secret, registrations.clone());
+        let waiting = Mutex::new(Some((keeper, receiver, asked)));
+        Self { live: sender, asks, registrations, registers, waiting, task: Mutex::new(None) }
+    }
+
+    /// Begins. By now whatever a service delivers at once has somebody to take it.
+    pub(crate) fn begin(&self) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((keeper, plans, asked)) = waiting {
+            *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(keeper.run(plans, asked)));
+        }
     }
 
     /// Returns how the registrations are doing.
@@ -147,12 +170,33 @@ impl Registrar {
 
     /// Tells whether webhooks are registered with services at all.
     pub(crate) fn registers(&self) -> bool {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.registers
     }
 
     /// Takes another plan.
     pub(crate) fn swap(&self, live: Arc<Live>) {
         self.live.send_replace(live);
+    }
+
+    /// Removes the webhooks of a connection, which are registered again only after [`Registrar::connect`]. Returns their ids; an
+    /// error says which could not be removed, which is tried again.
+    pub(crate) async fn disconnect(&self, connection: &str) -> Result<Vec<String>, String> {
+        self.ask(|reply| Asked::Disconnect(connection.to_owned(), reply)).await
+    }
+
+    /// Lets the webhooks of a connection be registered again.
+    pub(crate) async fn connect(&self, connection: &str) -> Result<Vec<String>, String> {
+        self.ask(|reply| Asked::Connect(connection.to_owned(), reply)).await
+    }
+
+    async fn ask(
+        &self,
+        asked: impl FnOnce(oneshot::Sender<Result<Vec<String>, String>>) -> Asked,
+    ) -> Result<Vec<String>, String> {
+        let (reply, answer) = oneshot::channel();
+        let ends = || "the daemon is stopping".to_owned();
+        self.asks.send(asked(reply)).map_err(|_| ends())?;
+        answer.await.map_err(|_| ends())?
     }
 
     /// Ends. A request under way may have been sent: its intent is written down.
@@ -168,226 +212,13 @@ impl Registrar {
 
 /// Returns whether somebody else has registered the webhook: its secret stands in flow.toml.
 fn is_given(connection: &LiveConnection, source: &Source, register: &Register) -> bool {
+    register.secret_at.is_some() && given_secret(connection, source).is_some()
+}
+
+/// The secret of a webhook that flow.toml names.
+fn given_secret<'a>(connection: &'a LiveConnection, source: &Source) -> Option<&'a Secret> {
     let secret = source.webhook.as_ref().and_then(|webhook| webhook.params.get("secret"));
-    register.secret_at.is_some()
-        && secret.and_then(|expr| secret_of(expr, connection)).is_some_and(|secret| !secret.expose().is_empty())
-}
-
-struct Keeper {
-    folder: Folder,
-    public_url: String,
-    world: World,
-    registered: Registered,
-    on_secret: OnSecret,
-    /// Failures that were announced.
-    failing: BTreeSet<Key>,
-    registrations: Registrations,
-}
-
-/// Why a webhook could not be registered or removed.
-struct Failed(String);
-
-impl Keeper {
-    async fn run(mut self, mut plans: watch::Receiver<Arc<Live>>) {
-        let mut failures = 0_u32;
-        loop {
-            let live = Arc::clone(&plans.borrow_and_update());
-            let wait = if self.settle(&live).await {
-                failures = 0;
-                None
-            } else {
-                let longest = FIRST_WAIT.saturating_mul(1 << failures.min(20)).min(LONGEST_WAIT);
-                failures = failures.saturating_add(1);
-                Some(longest.mul_f64(self.world.random.fraction().clamp(0.1, 1.0)))
-            };
-            let changed = match wait.and_then(|wait| SignedDuration::try_from(wait).ok()) {
-                None => plans.changed().await,
-                Some(wait) => {
-                    let until = self.world.clock.now().checked_add(wait).unwrap_or(jiff::Timestamp::MAX);
-                    tokio::select! {
-                        () = self.world.clock.sleep_until(until) => Ok(()),
-                        changed = plans.changed() => changed,
-                    }
-                }
-            };
-            if changed.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Makes the registrations those of a plan. `false` where one of them failed.
-    async fn settle(&mut self, live: &Live) -> bool {
-        let mut sound = true;
-        for (key, events) in wanted(live) {
-            let Some(connection) = live.connections.get(&key.0) else { continue };
-            let Some(source) = connection.plan.sources.iter().find(|source| source.name == key.1) else { continue };
-            let Some(register) = source.register.as_deref() else { continue };
-            let by_hand = is_given(connection, source, register);
-            self.registrations.update(&key, |known| known.by_hand = by_hand);
-            if by_hand {
-                continue;
-            }
-            match self.keep(&key, connection, register, events).await {
-                Ok(()) => {
-                    let made = self.folder.read(&key).and_then(|record| record.current);
-                    let made = made.map(|made| (made.url, made.events.into_iter().collect()));
-                    self.registrations.update(&key, |known| (known.made, known.failing) = (made, None));
-                    if self.failing.remove(&key) {
-                        info!(connection = key.0, source = key.1, "the webhook is registered now");
-                    }
-                }
-                Err(Failed(reason)) => {
-                    sound = false;
-                    let now = self.world.clock.now();
-                    self.registrations.update(&key, |known| {
-                        let since = known.failing.as_ref().map_or(now, |(since, _)| *since);
-                        known.failing = Some((since, reason.clone()));
-                    });
-                    if self.failing.insert(key.clone()) {
-                        warn!(connection = key.0, source = key.1, reason, "a webhook could not be registered; it is tried again");
-                    }
-                }
-            }
-        }
-        sound
-    }
-
-    async fn keep(
-        &self,
-        key: &Key,
-        connection: &LiveConnection,
-        register: &Register,
-        events: BTreeSet<String>,
-    ) -> Result<(), Failed> {
-        let mut record = self.folder.read(key).unwrap_or_default();
-        let url = format!("{}/v1/webhooks/{}", self.public_url.trim_end_matches('/'), crate::form::encode_segment(&key.0));
-        if !record.current.as_ref().is_some_and(|made| made.url == url && made.events == events) {
-            self.make(key, connection, register, &mut record, url, events).await?;
-        }
-        self.remove_old(key, connection, register, &mut record).await
-    }
-
-    async fn make(
-        &self,
-        key: &Key,
-        connection: &LiveConnection,
-        register: &Register,
-        record: &mut Record,
-        url: String,
-        events: BTreeSet<String>,
-    ) -> Result<(), Failed> {
-        let intent = match record.intent.take().filter(|intent| intent.url == url && intent.events == events) {
-            Some(intent) => {
-                info!(
-                    connection = key.0,
-                    source = key.1,
-                    "an earlier registration got no answer; it is made again under its key"
-                );
-                intent
-            }
-            None => Intent { key: self.fresh_key(key), url, events },
-        };
-        record.intent = Some(intent.clone());
-        self.folder.write(key, record).map_err(Failed)?;
-        let scope =
-            RegisterScope { url: &intent.url, events: &intent.events, key: &intent.key, id: "", now: self.world.clock.now() };
-        let answer = self.send(connection, &register.request, &scope).await?;
-        match class(connection, &answer) {
-            StatusClass::Success => {}
-            StatusClass::Refused => {
-                // Surely not made: the next one is another.
-                record.intent = None;
-                self.folder.write(key, record).map_err(Failed)?;
-                return Err(Failed(answer::error_text(connection, &answer)));
-            }
-            StatusClass::NotDone | StatusClass::Unknown | StatusClass::Broken => {
-                return Err(Failed(answer::error_text(connection, &answer)));
-            }
-        }
-        let body = crate::json::read(&answer.body).map_or(Value::Missing, |json| Value::from_json(&json));
-        let secret = register.secret_at.as_ref().and_then(|path| word(&body, path));
-        if register.secret_at.is_some() && secret.is_none() {
-            return Err(Failed("the answer holds no secret".to_owned()));
-        }
-        let id = word(&body, &register.id_at);
-        if id.is_none() && register.remove.is_some() {
-            warn!(connection = key.0, source = key.1, "the answer holds no id, so the webhook cannot be removed by the daemon");
-        }
-        let events = intent.events.iter().cloned().collect::<Vec<_>>().join(", ");
-        info!(connection = key.0, source = key.1, id, url = intent.url, events, "a webhook was registered");
-        record.old.extend(record.current.take());
-        record.current = Some(Made { id, url: intent.url, events: intent.events, secret: secret.map(Into::into) });
-        record.intent = None;
-        // The service may deliver at once. Until it is written down, the intent would find the same webhook again.
-        if self.registered.learn(key, record) {
-            (self.on_secret)();
-        }
-        self.folder.write(key, record).map_err(Failed)
-    }
-
-    /// Removes what was replaced: it was made here, and its deliveries would come twice.
-    async fn remove_old(
-        &self,
-        key: &Key,
-        connection: &LiveConnection,
-        register: &Register,
-        record: &mut Record,
-    ) -> Result<(), Failed> {
-        while let Some(old) = record.old.first() {
-            match (&register.remove, &old.id) {
-                (Some(request), Some(id)) => {
-                    let scope = RegisterScope { url: &old.url, events: &old.events, key: "", id, now: self.world.clock.now() };
-                    let answer = self.send(connection, request, &scope).await?;
-                    // What is gone already was removed by somebody else.
-                    if !matches!(answer.status, 200..=299 | 404 | 410) {
-                        return Err(Failed(answer::error_text(connection, &answer)));
-                    }
-                    info!(connection = key.0, source = key.1, id, "the webhook that was replaced is removed");
-                }
-                (None, id) | (Some(_), id @ None) => {
-                    let id = id.as_deref().unwrap_or("unknown");
-                    warn!(
-                        connection = key.0,
-                        source = key.1,
-                        id,
-                        "the webhook that was replaced stays at the service: remove it there"
-                    );
-                }
-            }
-            record.old.remove(0);
-            self.folder.write(key, record).map_err(Failed)?;
-        }
-        Ok(())
-    }
-
-    async fn send(
-        &self,
-        connection: &LiveConnection,
-        request: &flow_plan::Request,
-        scope: &RegisterScope<'_>,
-    ) -> Result<HttpAnswer, Failed> {
-        let request = build_request(request, connection, scope, &[]).map_err(|error| Failed(error.to_string()))?;
-        self.world.transport.send(request, TIMEOUT, MAX_ANSWER).await.map_err(|error| Failed(error.to_string()))
-    }
-
-    fn fresh_key(&self, key: &Key) -> String {
-        let random = self.world.random.fraction().to_bits() ^ self.world.random.fraction().to_bits().rotate_left(17);
-        let text = format!("{}/{}/{}/{random}", key.0, key.1, self.world.clock.now());
-        hex::encode(&Sha256::digest(text.as_bytes())[..16])
-    }
-}
-
-fn class(connection: &LiveConnection, answer: &HttpAnswer) -> StatusClass {
-    answer::classify(connection, &connection.plan.api.retry_on, answer)
-}
-
-fn word(body: &Value, path: &JsonPath) -> Option<String> {
-    match path_get(body, path) {
-        Value::Text(text) if !text.is_empty() => Some(text.to_string()),
-        Value::Number(number) => Some(number.normalize().to_string()),
-        _ => None,
-    }
+    secret.and_then(|expr| secret_of(expr, connection)).filter(|secret| !secret.expose().is_empty())
 }
 
 /// Returns the events that live flows use of each source whose webhook can be registered.
@@ -404,6 +235,34 @@ pub(crate) fn wanted(live: &Live) -> BTreeMap<Key, BTreeSet<String>> {
     wanted
 }
 
+/// Removes the webhooks of a connection where no daemon runs, which registers them again only after [`connect`]. Returns the ids
+/// of what was removed.
+///
+/// # Errors
+/// Where the service does not remove one: it says which.
+pub async fn disconnect(
+    store: &Path,
+    connection: &LiveConnection,
+    public_url: Option<&str>,
+    world: &World,
+) -> Result<Vec<String>, String> {
+    hook::disconnect(&Folder::new(store), connection, public_url, world).await
+}
+
+/// Lets the webhooks of a connection be registered again, where no daemon runs.
+///
+/// # Errors
+/// Where what is known of them cannot be written.
+pub fn connect(store: &Path, connection: &str) -> Result<(), String> {
+    hook::connect(&Folder::new(store), connection).map(drop)
+}
+
+/// Returns the ids of the webhooks of a connection that are registered, as far as the store knows.
+pub fn registered(store: &Path, connection: &str) -> Vec<String> {
+    let of_it = Folder::new(store).all().into_iter().filter(|((name, _), _)| name == connection);
+    of_it.filter_map(|(_, record)| record.current?.id).collect()
+}
+
 impl std::fmt::Debug for Registrar {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Registrar")
@@ -411,6 +270,6 @@ impl std::fmt::Debug for Registrar {
 }
 
 /// A file that cannot be read is as if there were none, and is said so.
-fn unreadable(path: &std::path::Path, reason: &str) {
+fn unreadable(path: &Path, reason: &str) {
     error!(path = %path.display(), reason, "a registered webhook cannot be read");
 }

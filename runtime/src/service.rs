@@ -165,7 +165,7 @@ pub struct Service {
     server: Arc<Server>,
     polls: Arc<Polls>,
     registered: Registered,
-    registrar: Registrar,
+    registrar: Arc<Registrar>,
     addresses: Addresses,
     /// Which file the socket is.
     socket: Option<(u64, u64)>,
@@ -254,7 +254,7 @@ impl Service {
             let (engine, server, registered) = (engine.clone(), Arc::clone(&server), registered.clone());
             Arc::new(move || server.swap(Routes::new(&engine.live(), &registered)))
         };
-        let registrar = Registrar::start(
+        let registrar = Registrar::new(
             &options.store_path,
             options.public_url.clone(),
             world.clone(),
@@ -262,11 +262,13 @@ impl Service {
             registered.clone(),
             on_secret,
         );
+        let registrar = Arc::new(registrar);
         let polls = Arc::new(Polls::new(engine.clone(), world.clone()));
         let state = Arc::new(State {
             engine: engine.clone(),
             world,
             registrations: registrar.registrations(),
+            registrar: Arc::clone(&registrar),
             polls: Arc::clone(&polls),
             counters,
             reload: options.reload,
@@ -320,6 +322,8 @@ impl Service {
             return Err(file_error(folder.join(ADDRESSES_FILE))(error));
         }
         service.polls.swap(&service.engine.live());
+        // The receiver is up.
+        service.registrar.begin();
         info!(server = service.addresses.server, admin = service.addresses.admin, "flowd is ready");
         Ok(service)
     }

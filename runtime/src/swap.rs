@@ -86,9 +86,11 @@ fn polls(engine: &Engine, before: &Live, after: &Live) -> Vec<Json> {
 fn webhooks(before: &Live, after: &Live) -> Vec<Json> {
     differences(&register::wanted(before), &register::wanted(after), |(connection, source), old, new| {
         let note = match (old, new) {
-            (Some(_), None) => "stays registered at the service; what it delivers is taken in and starts nothing",
+            (Some(_), None) => {
+                "is removed from the service in ten minutes, unless a flow uses it again; until then what it delivers starts nothing"
+            }
             (None, _) => "is registered with the service",
-            (Some(_), Some(_)) => "is registered anew with the service, then the one of before is removed",
+            (Some(_), Some(_)) => "is given its other events at the service, or registered anew where it cannot be changed",
         };
         json!({
             "connection": connection,

@@ -318,6 +318,7 @@ fn help_of_every_command() {
                 "demo",
                 "sandbox",
                 "connect",
+                "disconnect",
                 "check-config",
                 "status",
                 "flows",

@@ -18,7 +18,7 @@ use crate::support::{eventually, http};
 const FREE_PORTS: &str = "\n[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
 
 /// The pages about operating the daemon whose commands can be given anywhere.
-const OPERATING: [&str; 5] = ["alarms.md", "backtest.md", "replay.md", "versions.md", "why.md"];
+const OPERATING: [&str; 6] = ["alarms.md", "backtest.md", "connecting.md", "replay.md", "versions.md", "why.md"];
 
 #[test]
 fn the_tutorial_prints_what_it_shows() {

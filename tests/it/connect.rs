@@ -35,7 +35,7 @@ fn a_key_on_standard_input_is_tried_and_written_down_for_its_owner_alone() {
     let outcome = flowd_with(folder.path(), &connect, format!("{}\n", key()).as_bytes());
     assert_eq!(outcome.code, 0, "{outcome:?}");
     assert!(outcome.out.contains("GET /v1/account works: acct_"), "{outcome:?}");
-    assert!(outcome.err.contains("`sk_…` or `rk_…`"), "{outcome:?}");
+    assert!(outcome.err.contains("`sk_…` or `rk_…`") && outcome.err.contains("public_url"), "{outcome:?}");
     assert!(!format!("{outcome:?}").contains(key()), "{outcome:?}");
     let toml = read(folder.path(), "flow.toml");
     let section = format!("[connections.stripe]\nbase_url = \"{url}\"\nkey = {{ file = \"secrets/stripe_key\" }}\n");

@@ -24,6 +24,7 @@ mod lock;
 mod look;
 mod next;
 mod programs;
+mod register;
 mod reload;
 mod replay;
 mod retry;

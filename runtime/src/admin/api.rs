@@ -53,6 +53,8 @@ pub(super) enum Command {
     Replay,
     Backtest,
     TrustClock,
+    Connect(String),
+    Disconnect(String),
 }
 
 impl Command {
@@ -91,6 +93,8 @@ impl Route {
                 ["alarms"] => Self::Query(Query::Alarms),
                 ["alarms", alarm, "dismiss"] => Self::Command(Command::DismissAlarm(id(alarm))),
                 ["connections"] => Self::Query(Query::Connections),
+                ["connections", name, "connect"] => Self::Command(Command::Connect(id(name))),
+                ["connections", name, "disconnect"] => Self::Command(Command::Disconnect(id(name))),
                 ["reload"] => Self::Command(Command::Reload),
                 ["replay"] => Self::Command(Command::Replay),
                 ["clock", "trust"] => Self::Command(Command::TrustClock),
@@ -257,6 +261,26 @@ pub(super) async fn command(state: &Arc<State>, command: Command, params: Option
                 }
                 None => Err(HttpError::not_found("there is no such alarm")),
             }
+        }
+        Command::Connect(name) => {
+            no_params()?;
+            let registered = state
+                .registrar
+                .connect(&name)
+                .await
+                .map_err(|reason| HttpError::new(StatusCode::CONFLICT, "not_connected", reason))?;
+            Ok(json!({ "connection": name, "registers_again": registered }))
+        }
+        Command::Disconnect(name) => {
+            no_params()?;
+            if !engine.live().connections.contains_key(&name) {
+                return Err(HttpError::not_found("there is no such connection"));
+            }
+            let removed =
+                state.registrar.disconnect(&name).await.map_err(|reason| {
+                    HttpError::new(StatusCode::CONFLICT, "not_removed", format!("{reason}; it is tried again"))
+                })?;
+            Ok(json!({ "connection": name, "removed": removed }))
         }
         Command::Reload => {
             let dry = Params::read(params, &["dry_run"])?.flag("dry_run")?;

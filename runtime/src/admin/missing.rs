@@ -242,6 +242,9 @@ impl Asked<'_> {
                 (None, None) if one.by_hand => {
                     hints.push(format!("the webhook {name}.{source} was registered by hand, since its secret stands in flow.toml: the service has to know {address}"));
                 }
+                (None, None) if one.off => hints.push(format!(
+                    "the webhook {name}.{source} was removed by `flowd disconnect {name}`: `flowd connect {name}` registers it again"
+                )),
                 (None, None) => {}
             }
         }
@@ -323,13 +326,16 @@ fn refused_json(code: &str, refused: &Refused) -> Json {
     })
 }
 
-fn registration_json(source: &str, one: &Registration) -> Json {
+pub(super) fn registration_json(source: &str, one: &Registration) -> Json {
     let time = |since: &Timestamp| rfc3339(*since);
     json!({
         "source": source,
         "url": one.made.as_ref().map(|(url, _)| url),
         "events": one.made.as_ref().map(|(_, events)| events),
+        "id": one.id,
+        "looked_at": one.looked_at.as_ref().map(time),
         "by_hand": one.by_hand,
+        "off": one.off,
         "error": one.failing.as_ref().map(|(_, error)| error),
         "failing_since": one.failing.as_ref().map(|(since, _)| time(since)),
     })

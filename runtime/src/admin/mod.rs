@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 use crate::backtest::Progress;
 use crate::engine::Engine;
 use crate::poll::Polls;
-use crate::register::Registrations;
+use crate::register::{Registrar, Registrations};
 use crate::secret::Secret;
 use crate::server::body::{Body, BodyError};
 use crate::server::connection::Handle;
@@ -44,6 +44,7 @@ pub(crate) struct State {
     pub(crate) world: World,
     pub(crate) polls: Arc<Polls>,
     pub(crate) registrations: Registrations,
+    pub(crate) registrar: Arc<Registrar>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) reload: Option<Reload>,
     pub(crate) trial: Option<Trial>,

@@ -126,6 +126,11 @@ pub(super) fn connections(state: &State) -> Json {
             let mut json = view(name, connection, engine, &of_it);
             if let Some(object) = json.as_object_mut() {
                 object.insert("states".to_owned(), Json::Array(known.remove(name).unwrap_or_default()));
+                let registered = connection.plan.sources.iter().filter_map(|source| {
+                    let one = state.registrations.of(name, &source.name)?;
+                    Some(super::missing::registration_json(&source.name, &one))
+                });
+                object.insert("registrations".to_owned(), Json::Array(registered.collect()));
             }
             json
         })

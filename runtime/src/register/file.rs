@@ -28,6 +28,9 @@ pub(super) struct Record {
     /// A request that was about to be sent.
     #[serde(default)]
     pub(super) intent: Option<Intent>,
+    /// Nothing is registered any more, until somebody says so.
+    #[serde(default)]
+    pub(super) off: bool,
 }
 
 /// A webhook that was made.

@@ -14,6 +14,8 @@ pub(super) struct RegisterScope<'a> {
     pub(super) key: &'a str,
     /// The id of what is removed.
     pub(super) id: &'a str,
+    /// What marks it as that of its address.
+    pub(super) instance: &'a str,
     pub(super) now: Timestamp,
 }
 
@@ -27,6 +29,7 @@ impl Scope for RegisterScope<'_> {
             Env::PublicUrl => Value::text(self.url),
             Env::LiveTypes => Value::List(self.events.iter().map(|name| Value::text(name.as_str())).collect::<Vec<_>>().into()),
             Env::RunKey => Value::text(self.key),
+            Env::Instance => Value::text(self.instance),
             Env::Now | Env::SentAt => Value::Instant(self.now),
             _ => Value::Missing,
         }

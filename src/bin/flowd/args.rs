@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Sandbox(SandboxArgs),
     /// Set a connection up: ask for what it needs, try it, and write it down
     Connect(Connect),
+    /// Take a connection's webhook away from its service, and the connection out of flow.toml
+    Disconnect(Disconnect),
     /// Check flows, flow.toml and secrets without running anything
     CheckConfig(CheckConfig),
     /// Let what is on disk go live, or see what that would change
@@ -218,6 +220,27 @@ pub(crate) struct Connect {
     /// Encrypt secrets with systemd-creds instead of keeping them in plain files
     #[arg(long)]
     pub(crate) systemd_creds: bool,
+}
+
+/// `flowd disconnect`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flowd disconnect stripe              the webhook that flowd has registered is removed at Stripe; polls go on
+  flowd disconnect stripe --forget     the section of flow.toml goes, too, with the files of its secrets
+
+A running daemon is told, and registers the webhook again only after `flowd connect stripe`. Without one, this does it itself.")]
+pub(crate) struct Disconnect {
+    /// What flows call the connection
+    pub(crate) name: String,
+    /// The folder of the project
+    #[arg(default_value = ".")]
+    pub(crate) project: PathBuf,
+    /// Remove its section from flow.toml and the files of its secrets as well
+    #[arg(long)]
+    pub(crate) forget: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// `flowd check-config`.

@@ -7,6 +7,7 @@ mod check_config;
 mod connect;
 mod dead;
 mod demo;
+mod disconnect;
 mod events;
 mod flows;
 mod migrate;
@@ -30,6 +31,7 @@ pub(crate) async fn dispatch(command: Command) -> Exit {
         Command::Demo(args) => return demo::run(args).await,
         Command::Sandbox(args) => return sandbox::run(args).await,
         Command::Connect(args) => connect::run(&args).await,
+        Command::Disconnect(args) => disconnect::run(&args).await,
         Command::CheckConfig(args) => return check_config::run(&args).await,
         Command::Reload(args) => reload::run(&args).await,
         Command::Status(args) => status::run(&args).await,

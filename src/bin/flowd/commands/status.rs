@@ -58,6 +58,9 @@ fn page(status: &Json) -> String {
         if let Some(line) = bounds(connection) {
             out.push_str(&format!("    {line}\n"));
         }
+        for one in list(connection, "registrations") {
+            out.push_str(&format!("    {}\n", registration(one)));
+        }
         for known in list(connection, "states") {
             out.push_str(&format!("    {} {}\n", text(known, "state"), standing(known)));
         }
@@ -75,6 +78,30 @@ fn page(status: &Json) -> String {
         out.push_str(&format!("\n{} is broken; its last sound version is live\n{}\n", text(file, "file"), report.join("\n")));
     }
     out
+}
+
+/// How the webhook of a source is doing that flowd registers.
+fn registration(one: &Json) -> String {
+    let name = format!("webhook {}", text(one, "source"));
+    let events: Vec<String> = list(one, "events").iter().filter_map(Json::as_str).map(flow::terminal::printable).collect();
+    let made = match (text(one, "id"), text(one, "url")) {
+        (_, url) if url.is_empty() => String::new(),
+        (id, url) => format!("{id} at {url} for {}", events.join(", ")),
+    };
+    if !one["error"].is_null() {
+        let of = if made.is_empty() { "is not registered".to_owned() } else { format!("({})", made.trim()) };
+        return format!("{name} {of}: since {} UTC: {}", instant(one, "failing_since"), text(one, "error"));
+    }
+    if one["by_hand"] == true {
+        return format!("{name} was registered by hand: its secret stands in flow.toml");
+    }
+    if one["off"] == true {
+        return format!("{name} is not registered, since `flowd disconnect` was said");
+    }
+    if made.is_empty() {
+        return format!("{name} is not registered yet");
+    }
+    format!("{name} is registered: {}; looked after {} UTC", made.trim(), instant(one, "looked_at"))
 }
 
 /// Whether a connection works, and what it waits for where it does not.

@@ -10,7 +10,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 const LONGEST: usize = 64 * 1024;
 
 /// Who is asked.
-pub(super) struct Asker {
+pub(crate) struct Asker {
     terminal: bool,
 }
 
@@ -26,12 +26,12 @@ pub(super) enum NoAnswer {
 }
 
 impl Asker {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { terminal: std::io::stdin().is_terminal() }
     }
 
     /// Tells whether a person answers.
-    pub(super) fn is_person(&self) -> bool {
+    pub(crate) fn is_person(&self) -> bool {
         self.terminal
     }
 
@@ -48,9 +48,10 @@ impl Asker {
 
     /// Asks for a secret, which a terminal does not show. An empty answer is none.
     pub(super) fn ask_secret(&self, name: &str, prompt: &str) -> Result<Option<Secret>, NoAnswer> {
-        self.prompt(prompt);
         let line = {
+            // Before anybody is asked, so that nothing that is typed is shown or lost.
             let _quiet = Quiet::begin(self.terminal);
+            self.prompt(prompt);
             read_line(name)?
         };
         if !self.terminal {
@@ -61,7 +62,7 @@ impl Asker {
     }
 
     /// Asks a question whose answer is yes or no. Nobody there is a no.
-    pub(super) fn confirm(&self, question: &str) -> bool {
+    pub(crate) fn confirm(&self, question: &str) -> bool {
         if !self.terminal {
             return false;
         }

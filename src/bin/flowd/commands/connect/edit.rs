@@ -29,11 +29,6 @@ impl Toml {
         self.0.to_string()
     }
 
-    /// Tells whether the connection has a section.
-    pub(crate) fn has(&self, connection: &str) -> bool {
-        self.0.get("connections").and_then(Item::as_table_like).is_some_and(|all| all.contains_key(connection))
-    }
-
     /// Tells whether there is a table of connections at all.
     pub(crate) fn lists_connections(&self) -> bool {
         self.0.contains_key("connections")
@@ -152,7 +147,6 @@ mod tests {
             let mut toml = Toml::parse(before).unwrap();
             toml.set("stripe", "account", &Setting::text("b")).unwrap();
             assert_eq!(toml.text(), before.replace("\"a\"", "\"b\""));
-            assert!(toml.has("stripe") && !toml.has("kustomer"));
         }
         assert!(
             matches!(Toml::parse("[connections\nkey = \"sk_live_1\"\n"), Err(EditError::Toml(text)) if !text.contains("sk_live"))

@@ -10,7 +10,7 @@ use flow_compiler::config::SecretRef;
 use flow_runtime::secret::Secret;
 
 /// The folder of the files, beside flow.toml.
-const FOLDER: &str = "secrets";
+pub(crate) const FOLDER: &str = "secrets";
 
 /// How secrets are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,15 +23,16 @@ use flow_runtime::secret::Secret;
 
 use crate::Exit;
 use crate::args::Connect;
-use crate::client::ask_running;
+use crate::client::{ask_running, encoded, store_path};
 use crate::commands::run::system_world;
 
+pub(crate) use ask::Asker;
 pub(crate) use checked::{checked_json, checked_line};
 pub(crate) use edit::Toml;
 pub(crate) use gather::begins;
+pub(crate) use keep::FOLDER;
 pub(crate) use place::Place;
 
-use ask::Asker;
 use gather::{Gathered, gather};
 use keep::Keeping;
 
@@ -110,6 +111,12 @@ fn connector_of(args: &Connect, place: &Place, known: Option<&ConnectionConfig>)
             names.join(", ")
         ))
     })
+}
+
+/// Where the daemon of a project keeps what it knows, where there is such a folder.
+pub(crate) fn store_of(project: &flow::project::Project) -> Option<std::path::PathBuf> {
+    let configured = project.config(true).ok()?;
+    Some(store_path(project, configured.config.store_path.as_deref())).filter(|store| store.exists())
 }
 
 fn write_into(
@@ -213,9 +220,18 @@ fn notes(args: &Connect, place: &mut Place, connector: &Connector, text: &str, f
     notes
 }
 
-/// A running daemon takes the change by itself, unless it watches no files.
+/// A running daemon takes the change by itself, unless it watches no files. What `flowd disconnect` has said ends here.
 async fn tell_daemon(args: &Connect, place: &Place) {
     let project = place.project();
+    let store = store_of(&project);
+    match ask_running(&project, "POST", &format!("connections/{}/connect", encoded(&args.name))).await {
+        Some(_) => {}
+        None => {
+            if let Some(reason) = store.and_then(|store| flow_runtime::register::connect(&store, &args.name).err()) {
+                output::err(&reason);
+            }
+        }
+    }
     let Some(reloaded) = ask_running(&project, "POST", "reload").await else { return };
     if reloaded.status == 200 {
         output::err(&format!("the running flowd has taken it: `flowd status` says how {} is", args.name));

@@ -1,0 +1,301 @@
+//! Webhooks that flowd registers with the emulated services: one for a connection, whatever happens meanwhile.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::daemon::Daemon;
+use crate::support::http;
+use crate::support::program::flowd;
+use crate::support::sandbox::Emulators;
+use crate::support::{eventually, leaks};
+
+const FAILED: &str = "flow seen\nwhen stripe.charge_failed do { stop because \"seen\" }\n";
+const BOTH: &str = "flow seen\nwhen stripe.charge_failed or stripe.new_customer do { stop because \"seen\" }\n";
+
+/// The emulated services, and what a person does on their pages.
+struct Shop {
+    emulators: Emulators,
+    /// Where flowd listens, which its public address has to say before it does.
+    port: u16,
+}
+
+impl Shop {
+    fn open() -> Self {
+        // Free a moment ago, and nobody else asks for just this one.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self { emulators: Emulators::start(), port }
+    }
+
+    fn toml(&self) -> String {
+        let secret = |connector: &str, name: &str| {
+            flow_sandbox::Sandbox::secrets(connector).iter().find(|(known, _)| *known == name).unwrap().1
+        };
+        format!(
+            "[server]\nlisten = \"127.0.0.1:{0}\"\npublic_url = \"{1}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\n[connections.stripe]\nkey = \"{2}\"\nbase_url = \"{3}\"\npoll = false\n\n[connections.kustomer]\napi_key = \"{4}\"\norg = \"acme\"\nbase_url = \"{5}\"\n",
+            self.port,
+            self.url(),
+            secret("stripe", "key"),
+            self.emulators.base_url("stripe"),
+            secret("kustomer", "api_key"),
+            self.emulators.base_url("kustomer"),
+        )
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn start(&self, flow: &str) -> Daemon {
+        Daemon::start_with(&[("flow.toml", &self.toml()), ("a.flow", flow)], &["--allow-literal-secrets"])
+    }
+
+    fn stripe(&self, method: &str, path: &str, form: &str) -> Value {
+        self.ask("stripe", "key", method, path, "application/x-www-form-urlencoded", form)
+    }
+
+    fn kustomer(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.ask("kustomer", "api_key", method, path, "application/json", &body.to_string())
+    }
+
+    fn ask(&self, connector: &str, key: &str, method: &str, path: &str, kind: &str, body: &str) -> Value {
+        let key = flow_sandbox::Sandbox::secrets(connector).iter().find(|(known, _)| *known == key).unwrap().1;
+        let headers = [("authorization", &*format!("Bearer {key}")), ("content-type", kind)];
+        let answer = http::send(&self.emulators.base_url(connector), method, path, &headers, body.as_bytes());
+        assert!(answer.status < 300, "{method} {path}: {}", answer.body);
+        serde_json::from_str(&answer.body).unwrap_or_default()
+    }
+
+    /// The endpoints that Stripe has.
+    fn endpoints(&self) -> Vec<Value> {
+        self.stripe("GET", "/v1/webhook_endpoints?limit=100", "")["data"].as_array().unwrap().clone()
+    }
+
+    /// Waits until there is one endpoint of which this holds, and returns it.
+    fn one(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        eventually(what, || {
+            let all = self.endpoints();
+            let [one] = all.as_slice() else { return None };
+            holds(one).then(|| one.clone())
+        })
+    }
+
+    /// Waits until a webhook of Stripe has started a run that was not there before.
+    fn delivers(&self, daemon: &Daemon) {
+        let before = daemon.runs().len();
+        self.emulators.happen("stripe", &json!({ "type": "charge.failed", "amount": 100, "currency": "usd" }));
+        eventually("the webhook arrives", || (daemon.runs().len() > before).then_some(()));
+    }
+}
+
+fn events(endpoint: &Value) -> Vec<String> {
+    let mut events: Vec<String> =
+        endpoint["enabled_events"].as_array().unwrap().iter().map(|event| event.as_str().unwrap().to_owned()).collect();
+    events.sort();
+    events
+}
+
+fn id(endpoint: &Value) -> String {
+    endpoint["id"].as_str().unwrap().to_owned()
+}
+
+/// The record of Stripe's webhook, and the secret in it.
+fn kept(daemon: &Daemon) -> Value {
+    let file = daemon.path().join(".flow/secrets/stripe.events.json");
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn one_endpoint_follows_the_flows_and_is_set_right_when_somebody_changed_it() {
+    let shop = Shop::open();
+    // Somebody else's, at the same place: it is left alone to the end.
+    let other = format!("url={}/v1/webhooks/elsewhere&enabled_events[0]=charge.failed", shop.url());
+    let foreign = id(&shop.stripe("POST", "/v1/webhook_endpoints", &other));
+    let ours = || -> Option<Value> {
+        let all = shop.endpoints();
+        let mut ours: Vec<&Value> = all.iter().filter(|one| id(one) != foreign).collect();
+        let one = ours.pop()?;
+        (ours.is_empty() && all.len() == 2).then(|| one.clone())
+    };
+    let daemon = shop.start(FAILED);
+    let made = eventually("it is registered", ours);
+    assert_eq!(made["url"], format!("{}/v1/webhooks/stripe", shop.url()));
+    assert_eq!((events(&made), &made["api_version"]), (vec!["charge.failed".to_owned()], &json!("2026-10-28.endive")));
+    shop.delivers(&daemon);
+    // The secret stands in one file, which is its owner's alone.
+    let file = daemon.path().join(".flow/secrets/stripe.events.json");
+    assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+    let secret = kept(&daemon)["current"]["secret"].as_str().unwrap().to_owned();
+    assert!(secret.starts_with("whsec_"));
+    for entry in std::fs::read_dir(daemon.path().join(".flow")).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_file() {
+            let bytes = std::fs::read(&entry).unwrap();
+            assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{}", entry.display());
+        }
+    }
+    assert!(!daemon.log().contains(&secret));
+    let told = daemon.tell(&["status"]);
+    assert!(told.out.contains(&format!("webhook events is registered: {} at ", id(&made))), "{told:?}");
+    assert!(!told.out.contains(&secret) && !daemon.get("connections").to_string().contains(&secret));
+    // Other events: the same endpoint, in place.
+    std::fs::write(daemon.path().join("a.flow"), BOTH).unwrap();
+    let changed = eventually("its events change", || ours().filter(|one| events(one).len() == 2));
+    assert_eq!((id(&changed), events(&changed)), (id(&made), vec!["charge.failed".to_owned(), "customer.created".to_owned()]));
+    // What somebody does on Stripe's pages is noticed, at a reload as every hour.
+    let path = format!("/v1/webhook_endpoints/{}", id(&made));
+    for drift in ["disabled=true", "enabled_events[0]=payout.paid", "url=https://example.com/elsewhere"] {
+        shop.stripe("POST", &path, drift);
+        assert_eq!(daemon.tell(&["reload"]).code, 0);
+        eventually(drift, || {
+            ours().filter(|one| one["status"] == "enabled" && one["url"] == made["url"] && events(one).len() == 2)
+        });
+    }
+    assert_eq!(id(&ours().unwrap()), id(&made));
+    shop.delivers(&daemon);
+    shop.stripe("DELETE", &path, "");
+    assert_eq!(daemon.tell(&["reload"]).code, 0);
+    let again = eventually("it is made anew", ours);
+    assert_ne!(id(&again), id(&made));
+    shop.delivers(&daemon);
+    assert!(shop.endpoints().iter().any(|one| id(one) == foreign));
+}
+
+/// A request whose answer was lost, a kill, a lost store: there is one, and flowd has its secret.
+#[test]
+fn there_is_one_endpoint_whatever_is_lost() {
+    let shop = Shop::open();
+    // Stripe has made it, and its answer never comes.
+    let lost = json!({ "match": { "method": "POST", "path": "/v1/webhook_endpoints" }, "fault": "timeout_after_effect", "delay_ms": 600_000, "times": 1 });
+    shop.emulators.fault("stripe", &lost);
+    let mut daemon = shop.start(FAILED);
+    let first = shop.one("Stripe has made it", |_| true);
+    daemon.kill();
+    daemon.launch();
+    let second = shop.one("there is one that flowd knows", |one| kept(&daemon)["current"]["id"].as_str() == one["id"].as_str());
+    shop.delivers(&daemon);
+    assert_ne!(id(&first), id(&second));
+    // What was known of it is lost.
+    daemon.kill();
+    std::fs::remove_dir_all(daemon.path().join(".flow/secrets")).unwrap();
+    daemon.launch();
+    let third = shop.one("another stands in its place", |one| id(one) != id(&second));
+    eventually("it is known", || (kept(&daemon)["current"]["id"] == third["id"]).then_some(()));
+    shop.delivers(&daemon);
+    // A connection that breaks right behind the request, without a kill.
+    let path = format!("/v1/webhook_endpoints/{}", id(&third));
+    let broken = json!({ "match": { "method": "POST", "path": "/v1/webhook_endpoints" }, "fault": "reset", "after_effect": true, "times": 1 });
+    shop.emulators.fault("stripe", &broken);
+    shop.stripe("DELETE", &path, "");
+    assert_eq!(daemon.tell(&["reload"]).code, 0);
+    let known = |one: &Value| id(one) != id(&third) && kept(&daemon)["current"]["id"] == one["id"];
+    shop.one("there is one again, and flowd knows it", known);
+    shop.delivers(&daemon);
+    // A restart makes nothing.
+    let before = id(&shop.one("one", |_| true));
+    daemon.kill();
+    daemon.launch();
+    shop.delivers(&daemon);
+    assert_eq!(id(&shop.one("one", |_| true)), before);
+    leaks::none_kept(daemon.path());
+}
+
+#[test]
+fn disconnect_removes_it_and_connect_brings_it_back() {
+    let shop = Shop::open();
+    let mut daemon = shop.start(FAILED);
+    let made = shop.one("it is registered", |_| true);
+    let gone = daemon.tell(&["disconnect", "stripe"]);
+    assert!(gone.code == 0 && gone.out.contains(&format!("removed at the service: {}", id(&made))), "{gone:?}");
+    assert!(gone.err.is_empty() && shop.endpoints().is_empty(), "{gone:?}");
+    // It does not come back by itself: not by a reload, not by a restart.
+    assert_eq!(daemon.tell(&["reload"]).code, 0);
+    daemon.kill();
+    daemon.launch();
+    let told = eventually("status says so", || {
+        let told = daemon.tell(&["status"]);
+        told.out.contains("is not registered, since `flowd disconnect` was said").then_some(told)
+    });
+    assert!(shop.endpoints().is_empty(), "{told:?}");
+    let answer = http::send(&daemon.admin, "POST", "/api/v1/connections/stripe/connect", &[("x-flow-admin", "1")], b"");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let back = shop.one("it comes back", |_| true);
+    assert_ne!(id(&back), id(&made));
+    eventually("it is known", || (kept(&daemon)["current"]["id"] == back["id"]).then_some(()));
+    // Without a daemon it is done all the same. Literal secrets are for tests, so the key comes from a file here.
+    daemon.kill();
+    let key = flow_sandbox::Sandbox::secrets("stripe")[0].1;
+    std::fs::write(daemon.path().join("key"), key).unwrap();
+    let toml = shop.toml().replace(&format!("key = \"{key}\""), "key = { file = \"key\" }");
+    std::fs::write(daemon.path().join("flow.toml"), &toml).unwrap();
+    let gone = flowd(daemon.path(), &["disconnect", "stripe"]);
+    assert!(gone.code == 0 && gone.err.contains("no daemon runs"), "{gone:?}");
+    assert!(gone.out.contains(&id(&back)) && shop.endpoints().is_empty(), "{gone:?}");
+    let nothing = flowd(daemon.path(), &["disconnect", "stripe"]);
+    assert!(nothing.code == 0 && nothing.out.contains("no webhook is registered"), "{nothing:?}");
+    // A flow uses the connection: it is not forgotten from under it.
+    let used = flowd(daemon.path(), &["disconnect", "stripe", "--forget", "--yes"]);
+    assert!(used.code == 1 && used.err.contains("flows use `stripe`: seen"), "{used:?}");
+    std::fs::write(daemon.path().join("a.flow"), "").unwrap();
+    let unsaid = flowd(daemon.path(), &["disconnect", "stripe", "--forget"]);
+    assert!(unsaid.code == 2 && unsaid.err.contains("`--yes`"), "{unsaid:?}");
+    let forgotten = flowd(daemon.path(), &["disconnect", "stripe", "--forget", "--yes"]);
+    assert_eq!(forgotten.code, 0, "{forgotten:?}");
+    let left = std::fs::read_to_string(daemon.path().join("flow.toml")).unwrap();
+    assert!(!left.contains("stripe") && left.contains("[connections.kustomer]"), "{left}");
+    assert!(!daemon.path().join("key").exists());
+}
+
+#[test]
+fn a_full_account_is_said_and_tried_again() {
+    let shop = Shop::open();
+    let others: Vec<String> = (0..16)
+        .map(|at| id(&shop.stripe("POST", "/v1/webhook_endpoints", &format!("url=https://example.com/{at}&enabled_events[0]=*"))))
+        .collect();
+    let daemon = shop.start(FAILED);
+    eventually("status says why", || {
+        let told = daemon.tell(&["status"]);
+        let said = told.out.contains("webhook events is not registered") && told.out.contains("the maximum of 16");
+        said.then_some(())
+    });
+    shop.stripe("DELETE", &format!("/v1/webhook_endpoints/{}", others[0]), "");
+    assert_eq!(daemon.tell(&["reload"]).code, 0);
+    eventually("it is registered", || (shop.endpoints().len() == 16).then_some(()));
+    shop.delivers(&daemon);
+}
+
+#[test]
+fn kustomers_webhook_is_one_and_is_switched_on_again() {
+    let shop = Shop::open();
+    let flow = "flow seen\nwhen kustomer.customer_created do { stop because \"seen\" }\n";
+    let mut daemon = shop.start(flow);
+    let hooks = || shop.kustomer("GET", "/v1/outbound-webhooks", &Value::Null)["data"].as_array().unwrap().clone();
+    let one = |what: &str, holds: &dyn Fn(&Value) -> bool| {
+        eventually(what, || hooks().first().filter(|one| hooks().len() == 1 && holds(one)).cloned())
+    };
+    let delivers = |daemon: &Daemon| {
+        let before = daemon.runs().len();
+        shop.emulators.happen("kustomer", &json!({ "type": "kustomer.customer.create", "name": "Ada" }));
+        eventually("the webhook arrives", || (daemon.runs().len() > before).then_some(()));
+    };
+    let made = one("it is registered", &|_| true);
+    assert_eq!(made["attributes"]["events"], json!(["kustomer.customer.create"]));
+    delivers(&daemon);
+    let path = format!("/v1/outbound-webhooks/{}", made["id"].as_str().unwrap());
+    shop.kustomer("PUT", &path, &json!({ "enabled": false }));
+    assert_eq!(daemon.tell(&["reload"]).code, 0);
+    let on = one("it is switched on again", &|one| one["attributes"]["enabled"] == true);
+    assert_eq!(on["id"], made["id"]);
+    delivers(&daemon);
+    // Its token is shown once: what is lost is made anew, and the one of before goes.
+    daemon.kill();
+    std::fs::remove_dir_all(daemon.path().join(".flow/secrets")).unwrap();
+    daemon.launch();
+    one("another stands in its place", &|one| one["id"] != made["id"]);
+    delivers(&daemon);
+    assert!(daemon.tell(&["disconnect", "kustomer"]).code == 0 && hooks().is_empty());
+}
