@@ -242,8 +242,14 @@ impl Project {
         let flows: Vec<Arc<Flow>> = compilation.flows().cloned().collect();
         assert_eq!(flows.len(), self.size);
         let connections = compilation.connections.iter().map(|(name, plan)| {
-            let live =
-                LiveConnection { plan: plan.clone(), base_url: None, secrets: BTreeMap::new(), poll_every: None, polls: false };
+            let live = LiveConnection {
+                plan: plan.clone(),
+                base_url: None,
+                stand_in: false,
+                secrets: BTreeMap::new(),
+                poll_every: None,
+                polls: false,
+            };
             (name.clone(), Arc::new(live))
         });
         Live { connections: connections.collect(), flows, broken: Vec::new() }

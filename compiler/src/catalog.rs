@@ -131,6 +131,10 @@ pub struct Input {
     pub accepts_personal: bool,
     /// May be filled in by the event's summary (`@summary`).
     pub summary: bool,
+    /// How long a text may be (`@length(1..2000)`, `@bytes(1..4096)`).
+    pub length: Option<plan::Length>,
+    /// Values that a flow puts into a text are no markup of the service (`@escaped`).
+    pub escaped: bool,
 }
 
 impl Input {

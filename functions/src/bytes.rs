@@ -40,6 +40,11 @@ pub(crate) fn call(function: &Function, args: &[Value]) -> Option<Value> {
         Function::HmacSha256 => of(&hmac_sha256(&bytes(first)?, &bytes(args.get(1)?)?)?),
         Function::Md5 => of(&Md5::digest(&*bytes(first)?)),
         Function::Sha256 => of(&Sha256::digest(&*bytes(first)?)),
+        Function::Behind => {
+            let text = first.as_text()?;
+            Value::text(text.strip_prefix(args.get(1)?.as_text()?).unwrap_or(text))
+        }
+        Function::EscapeMarkup => Value::text(escape_markup(first.as_text()?)),
         Function::Md5Sorted => Value::text(md5_sorted(first.as_text()?, &pairs(args.get(1)?)?)),
         _ => return None,
     })
@@ -48,6 +53,11 @@ pub(crate) fn call(function: &Function, args: &[Value]) -> Option<Value> {
 /// Returns the bytes of a base64 text, with or without padding.
 pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     LENIENT.decode(text.trim()).ok()
+}
+
+/// Returns a text in which nothing is markup: `&`, `<` and `>` as entities.
+fn escape_markup(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn of(bytes: &[u8]) -> Value {
@@ -171,5 +181,8 @@ mod tests {
         assert_eq!(hex_of(&Function::Unhex, &["0g"]), "");
         assert_eq!(hex_of(&Function::Unbase64, &["aGk"]), hex::encode("hi"));
         assert_eq!(hex_of(&Function::BytesToBase64, &["6869"]), "aGk=");
+        assert_eq!(hex_of(&Function::Behind, &["whsec_abc", "whsec_"]), "abc");
+        assert_eq!(hex_of(&Function::Behind, &["abc", "whsec_"]), "abc");
+        assert_eq!(hex_of(&Function::EscapeMarkup, &["<!channel> & &lt;"]), "&lt;!channel&gt; &amp; &amp;lt;");
     }
 }

@@ -165,6 +165,8 @@ fn evaluate(function: &Function, args: Args<'_>) -> Option<Value> {
         | Function::Hex
         | Function::BytesToBase64
         | Function::Le32
-        | Function::SliceBytes => bytes::call(function, args.0),
+        | Function::SliceBytes
+        | Function::Behind
+        | Function::EscapeMarkup => bytes::call(function, args.0),
     }
 }

@@ -97,6 +97,8 @@ const FUNCTIONS: &[Function] = &[
     Function::Cut,
     Function::Replace,
     Function::SliceBytes,
+    Function::Behind,
+    Function::EscapeMarkup,
     Function::Format,
 ];
 

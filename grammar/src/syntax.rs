@@ -830,6 +830,8 @@ pub enum MemberKind {
     Secret {
         /// The name.
         name: Ident,
+        /// `secret token: text?`: a connection can do without it.
+        optional: bool,
         /// A text that says where to get it.
         hint: Option<TextLit>,
         /// `starts with "sk_", "rk_"`: what those of this kind begin with.
@@ -867,6 +869,12 @@ pub enum MemberKind {
     RetryOn(Vec<NumberLit>),
     /// `broken on 401`.
     BrokenOn(Vec<NumberLit>),
+    /// `broken when condition`, over any answer: the credentials do not work.
+    BrokenWhen(Expr),
+    /// `retry after "retry_after"`: where an answer says how many seconds to wait.
+    WaitAt(WirePath),
+    /// `one of (token, webhook_url)`: a connection needs one of these secrets.
+    OneOf(Vec<Ident>),
     /// `error text "errors[0].message" else "…"`: JSON paths, first present wins.
     ErrorText(Vec<TextLit>),
     /// `exponents { isk: 2, ugx: 2 }`: how the service counts currencies that it counts otherwise than ISO 4217.
@@ -1128,16 +1136,31 @@ pub struct Registered {
 pub struct Request {
     /// Where.
     pub span: Span,
-    /// `GET`, `POST`, …
+    /// `GET`, `POST`, …; `SEND` where it is given.
     pub method: Ident,
-    /// The path: each `{value}` is one percent-encoded segment.
+    /// The path: each `{value}` is one percent-encoded segment. Empty where there is an address.
     pub path: TextLit,
+    /// `at url`: the whole address, instead of a path behind the base.
+    pub address: Option<Address>,
     /// `query { … }`.
     pub query: Vec<RequestField>,
-    /// `json { … }`, `form { … }`, `text …`.
-    pub body: Option<Body>,
+    /// `query fields`: parameters with names that are not known here.
+    pub more_query: Option<Ident>,
+    /// `json { … }`, `form { … }`, `text …`: of several the first that is there.
+    pub bodies: Vec<Body>,
     /// `header "Name" value`.
     pub headers: Vec<(TextLit, Expr)>,
+    /// `headers fields`: headers with names that are not known here.
+    pub more_headers: Option<Ident>,
+}
+
+/// `at url`, `method at url`: where a request goes that has no path of the connector's own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Address {
+    /// The method, behind `SEND`.
+    pub method: Option<Ident>,
+    /// The address.
+    pub url: Expr,
 }
 
 /// A field of a query, with `chunk 20` where a list is split over requests.
@@ -1219,7 +1242,7 @@ pub struct Operation {
 #[derive(Debug, Clone, PartialEq)]
 pub enum OperationBody {
     /// One HTTP request.
-    Http(HttpOperation),
+    Http(Box<HttpOperation>),
     /// Steps over other operations.
     Steps(Block),
 }
@@ -1253,10 +1276,17 @@ pub enum OperationLineKind {
     NoneWhen(Expr),
     /// `first where condition`: the answer is a list, the first item that fits is the result (`first` alone: the first item).
     First(Option<Expr>),
-    /// `refused when condition`.
-    RefusedWhen(Expr),
-    /// `refused unless condition`.
-    RefusedUnless(Expr),
+    /// `refused when condition because "…"`.
+    RefusedWhen(Expr, Option<TextLit>),
+    /// `refused unless condition because "…"`.
+    RefusedUnless(Expr, Option<TextLit>),
+    /// `refuse when condition because "…"`: nothing is sent.
+    Refuse {
+        /// When, over what the request can read.
+        when: Expr,
+        /// What the run is told.
+        because: Option<TextLit>,
+    },
     /// `effect keyed header "Idempotency-Key" for 24 hours`, `effect findable by q(a: a) on 409 find`.
     Effect(EffectLine),
     /// `sign { json.sign: … }`.
@@ -1276,8 +1306,40 @@ pub enum OperationLineKind {
     Emits(Vec<Ident>),
     /// `retry on 409`, for this operation.
     RetryOn(Vec<NumberLit>),
+    /// `retry after 5 seconds, 5 minutes`: the pauses between attempts, and no attempt behind the last.
+    RetryAfter(Vec<DurationLit>),
     /// `one of (id, email)`: at least one of these inputs must be given.
     OneOf(Vec<Ident>),
+    /// `answer text`, `answer whole`, `answer json in "path"`: what an answer is read as.
+    Answer(AnswerForm),
+    /// `done on 200, 404`, `done on expect`: the statuses of success, instead of 200 to 299.
+    DoneOn(DoneOn),
+    /// `timeout 2 minutes`: how long an answer may take.
+    Timeout(Expr),
+    /// `body up to 20_000 bytes`.
+    BodyUpTo(NumberLit),
+    /// `once more`: what does not fit is asked for again, with the mistake named.
+    OnceMore,
+}
+
+/// What an answer is read as; JSON where nothing is said.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnswerForm {
+    /// JSON where it is JSON, else a text.
+    Text,
+    /// An object with `status`, `headers` and `body`.
+    Whole,
+    /// The JSON that stands inside of a text at this path.
+    JsonIn(WirePath),
+}
+
+/// The statuses of success.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DoneOn {
+    /// These.
+    Statuses(Vec<NumberLit>),
+    /// Those that an input lists.
+    Input(Ident),
 }
 
 /// The effect class.

@@ -43,7 +43,7 @@ pub struct SettingDecl {
 }
 
 /// A secret of a connector.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Eq, Serialize, Deserialize)]
 pub struct SecretDecl {
     /// Its name.
     pub name: String,
@@ -56,10 +56,13 @@ pub struct SecretDecl {
     /// What those of this kind begin with; empty where anything may be one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub starts_with: Vec<String>,
+    /// A connection can do without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
 }
 
 /// How requests to a service are made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Api {
     /// The base address, a text over settings.
     pub base: Expr,
@@ -78,6 +81,15 @@ pub struct Api {
     /// How many requests a key has over a long time.
     #[serde(default)]
     pub quota: Option<Quota>,
+    /// Answers that mean "the connection is broken", over their bodies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_when: Option<Expr>,
+    /// Where an answer says how many seconds to wait, where no header does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_at: Option<JsonPath>,
+    /// Groups of secrets of which a connection needs one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub one_of: Vec<Vec<String>>,
 }
 
 /// How requests are authorised: a named scheme over secrets.

@@ -90,6 +90,13 @@ pub enum Expr {
     ForEach(Each, Box<Expr>, Box<Expr>),
 }
 
+impl Default for Expr {
+    /// Nothing.
+    fn default() -> Self {
+        Expr::Const(Value::Missing)
+    }
+}
+
 impl Expr {
     /// Calls `visit` for this expression and all that it is made of, outermost first.
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
@@ -229,6 +236,8 @@ pub enum Env {
     Cursor,
     /// Inside `on error`: what went wrong, as a record with `message`, `status` and `step`.
     Error,
+    /// What was wrong with the answer before, where an operation asks once more: a text.
+    Mistake,
 }
 
 /// What is made of the items of a list. Variants are written by name, and are never renamed.
@@ -374,6 +383,10 @@ pub enum Function {
     Le32,
     /// `slice(bytes, from, to)`: from the byte `from`, counted from 0, to before the byte `to`.
     SliceBytes,
+    /// `behind(text, prefix)`: the text without what it begins with, where it begins so.
+    Behind,
+    /// A text with `&`, `<` and `>` written as `&amp;`, `&lt;` and `&gt;`.
+    EscapeMarkup,
 }
 
 /// A filter as a tree of tests, so that `why` can show each with its values.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Expr, JsonPath, Shape};
+use crate::{Expr, JsonPath, Refusal, Shape};
 
 /// One HTTP request of a connector with its meaning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,36 @@ pub struct Operation {
     /// How it is known that what was accepted has happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<Box<Confirm>>,
+    /// What is peculiar to it.
+    #[serde(default, skip_serializing_if = "Peculiar::is_empty")]
+    pub peculiar: Box<Peculiar>,
+}
+
+/// What few operations need.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Peculiar {
+    /// Nothing is sent where one of these holds, over what the request can read. A secret counts by its presence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refuse: Vec<Refusal>,
+    /// How long an answer may take: a duration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Expr>,
+    /// The most bytes that the body may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_body: Option<u32>,
+    /// The pauses between attempts in milliseconds; no attempt behind the last. Empty is the engine's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pauses_ms: Vec<u64>,
+    /// An answer that does not fit is asked for once more, with [`crate::Env::Mistake`]: only of what reads.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once_more: bool,
+}
+
+impl Peculiar {
+    /// Tells whether there is nothing peculiar.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A part of a request that is computed at each attempt.
@@ -71,7 +101,7 @@ pub struct Confirm {
 }
 
 /// An input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Eq, Serialize, Deserialize)]
 pub struct Input {
     /// Its name.
     pub name: String,
@@ -79,10 +109,41 @@ pub struct Input {
     pub optional: bool,
     /// Personal data: shortened in views.
     pub personal: bool,
+    /// How long a text may be; one that is shorter or longer is not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<Length>,
+}
+
+/// How long a text may be, both bounds included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Length {
+    /// At least.
+    pub least: u32,
+    /// At most.
+    pub most: u32,
+    /// Bytes of UTF-8 rather than characters.
+    pub bytes: bool,
+}
+
+impl Length {
+    /// Returns the length of a text, counted as this bounds it.
+    pub fn of(self, text: &str) -> usize {
+        if self.bytes { text.len() } else { text.chars().count() }
+    }
+
+    /// Tells whether a text is neither too short nor too long.
+    pub fn allows(self, text: &str) -> bool {
+        (self.least as usize..=self.most as usize).contains(&self.of(text))
+    }
+
+    /// Returns what is counted.
+    pub fn unit(self) -> &'static str {
+        if self.bytes { "bytes" } else { "characters" }
+    }
 }
 
 /// A request. Inputs, settings, secrets and the step's key are filled in at each attempt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Request {
     /// `GET`, `POST`, `PUT`, `PATCH`, `DELETE`.
     pub method: String,
@@ -94,6 +155,21 @@ pub struct Request {
     pub headers: Vec<(String, Expr)>,
     /// The body.
     pub body: Option<Body>,
+    /// The whole address, instead of the base and the path. What only settings and secrets make is named by flow.toml.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Expr>,
+    /// The method, instead of `method`: one of the members of an enum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_method: Option<Expr>,
+    /// Parameters with names of their own: a record, behind those of `query`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_query: Option<Expr>,
+    /// Headers with names of their own: a record of texts. None of them replaces one that the connector makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_headers: Option<Expr>,
+    /// Bodies that are sent where `body` is missing: the first that is there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_bodies: Vec<Body>,
 }
 
 /// A part of a path.
@@ -137,7 +213,7 @@ pub enum Encoding {
 }
 
 /// How an answer is read, once its status is one of success.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Answer {
     /// Where in the body the result is.
     pub at: JsonPath,
@@ -156,6 +232,39 @@ pub struct Answer {
     /// The result is one of the items of this input, an index into [`Operation::inputs`]; anything else does not fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item_of: Option<u16>,
+    /// The result is a text with at most so many characters as this input says, an index into [`Operation::inputs`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest: Option<u16>,
+    /// What the answer is read as.
+    #[serde(default, skip_serializing_if = "AnswerForm::is_json")]
+    pub form: AnswerForm,
+    /// Successes that are none, each with its reason; asked behind `refused_when`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refusal>,
+    /// The statuses of success, a list of numbers, instead of 200 to 299.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_on: Option<Expr>,
+}
+
+/// What an answer is read as. Conditions over the answer see it in this form.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum AnswerForm {
+    /// JSON.
+    #[default]
+    Json,
+    /// JSON where it is JSON, else a text.
+    Text,
+    /// A record: `status`, `headers` (a map of texts), `body` as [`AnswerForm::Text`], and `key`, that of the step.
+    Whole,
+    /// The result is in the JSON that stands inside of a text at this path; conditions see what is around it.
+    JsonIn(JsonPath),
+}
+
+impl AnswerForm {
+    /// Tells whether it is JSON.
+    pub fn is_json(&self) -> bool {
+        *self == AnswerForm::Json
+    }
 }
 
 /// The effect class: what may be repeated.

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use flow_plan::{Answer, Effect, Env, JsonPath, Operation, Shape, Value};
+use flow_plan::{Answer, AnswerForm, Effect, Env, JsonPath, Operation, Shape, Value};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::decode::decode;
-use crate::eval::{Required, Scope, holds, path_get};
+use crate::eval::{Nothing, Required, Scope, eval, holds, path_get};
 use crate::live::LiveConnection;
 use crate::request::setting;
 use crate::secret::{Least, Traces};
@@ -70,6 +70,7 @@ pub(crate) fn classify(connection: &LiveConnection, retry_on: &[u16], answer: &H
     let status = answer.status;
     let api = &connection.plan.api;
     match status {
+        _ if says_broken(connection, answer) => StatusClass::Broken,
         200..=299 => StatusClass::Success,
         401 => StatusClass::Broken,
         _ if api.broken_on.contains(&status) => StatusClass::Broken,
@@ -85,29 +86,60 @@ pub(crate) fn classify(connection: &LiveConnection, retry_on: &[u16], answer: &H
     }
 }
 
+/// Bodies beyond are not asked whether the credentials work.
+const MAX_SAID: usize = 64 * 1024;
+
+/// Tells whether the body says that the credentials do not work.
+fn says_broken(connection: &LiveConnection, answer: &HttpAnswer) -> bool {
+    let Some(when) = connection.plan.api.broken_when.as_ref().filter(|_| answer.body.len() <= MAX_SAID) else { return false };
+    let Ok(body) = json_body(answer) else { return false };
+    holds(when, &AnswerScope { value: &body, connection, inner: &Nothing }).unwrap_or(false)
+}
+
 /// Returns what an answer means for an operation. `scope` is that of the request: what the operation was given, and what
 /// the run knows. The result holds none of the connection's secrets.
 pub fn read(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, scope: &dyn Scope) -> Outcome {
+    read_fully(op, connection, answer, scope).0
+}
+
+/// Returns the same, and where a success does not fit, why: for whoever asks once more.
+pub(crate) fn read_fully(
+    op: &Operation,
+    connection: &LiveConnection,
+    answer: &HttpAnswer,
+    scope: &dyn Scope,
+) -> (Outcome, Option<String>) {
     let status = Some(answer.status);
     if answer.status != 401 && op.answer.none_on.contains(&answer.status) {
-        return Outcome::Done(Value::Missing);
+        return (Outcome::Done(Value::Missing), None);
     }
     let mut retry_on = Vec::new();
     if !matches!(op.effect, Effect::Once) {
         retry_on.extend(connection.plan.api.retry_on.iter().chain(&op.retry_on));
     }
     let error = || error_text(connection, answer);
-    match classify(connection, &retry_on, answer) {
+    let class = match done_on(op, connection, answer.status, scope) {
+        Some(true) => StatusClass::Success,
+        Some(false) if (200..=299).contains(&answer.status) => {
+            return (Outcome::Refused { status, error: format!("{}, which was not expected", error()) }, None);
+        }
+        Some(false) | None => classify(connection, &retry_on, answer),
+    };
+    let outcome = match class {
         StatusClass::Success => match result(op, connection, answer, scope) {
             Ok(Value::Missing) => Outcome::Done(Value::Missing),
             Ok(value) => Outcome::Done(without_secrets(&Traces::of(connection.secrets.values()), value)),
-            Err(Unfit::Refused) => Outcome::Refused { status, error: error() },
+            Err(Unfit::Refused(None)) => Outcome::Refused { status, error: error() },
+            Err(Unfit::Refused(Some(because))) => {
+                Outcome::Refused { status, error: format!("{because}{}", request_id(connection, answer)) }
+            }
             Err(Unfit::Because(reason)) => {
                 let error = clean(connection, &format!("the answer does not fit: {reason}"));
-                Outcome::Refused { status, error: format!("{error}{}", request_id(connection, answer)) }
+                let outcome = Outcome::Refused { status, error: format!("{error}{}", request_id(connection, answer)) };
+                return (outcome, Some(clean(connection, &reason)));
             }
         },
-        StatusClass::NotDone => Outcome::NotDone { status, error: error(), retry_after: asked_wait(answer) },
+        StatusClass::NotDone => Outcome::NotDone { status, error: error(), retry_after: wait(connection, answer) },
         StatusClass::Unknown => Outcome::Unknown { status, error: error() },
         // Many a service answers so when it has done what it was asked.
         StatusClass::Refused if is_redirect(answer.status) && !matches!(op.effect, Effect::Read | Effect::Set) => {
@@ -115,13 +147,23 @@ pub fn read(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, sc
         }
         StatusClass::Refused => Outcome::Refused { status, error: error() },
         StatusClass::Broken => Outcome::Broken { status, error: error() },
+    };
+    (outcome, None)
+}
+
+/// Tells whether the operation counts a status as success, where it has a list of its own.
+fn done_on(op: &Operation, connection: &LiveConnection, status: u16, scope: &dyn Scope) -> Option<bool> {
+    let scope = AnswerScope { value: &Value::Missing, connection, inner: scope };
+    match eval(op.answer.done_on.as_ref()?, &scope) {
+        Ok(Value::List(statuses)) if !statuses.is_empty() => Some(statuses.contains(&Value::Number(status.into()))),
+        Ok(_) | Err(_) => None,
     }
 }
 
 /// Why a success gives no result.
 enum Unfit {
-    /// The service said no with a status of success.
-    Refused,
+    /// The service said no with a status of success; the connector may say in which words.
+    Refused(Option<String>),
     /// The body is not as the connector says.
     Because(String),
 }
@@ -134,25 +176,38 @@ fn result(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, scop
     let rule: &Answer = &op.answer;
     // What confirms an action gives its result: the answer itself says no more than "accepted".
     let shape = rule.shape.as_ref().filter(|_| !op.confirm.as_ref().is_some_and(|confirm| confirm.gives_result));
-    let unread = shape.is_none() && rule.none_when.is_none() && rule.first.is_none() && rule.refused_when.is_none();
-    if unread {
+    let asked = rule.none_when.is_some() || rule.first.is_some() || rule.refused_when.is_some() || !rule.refused.is_empty();
+    if shape.is_none() && !asked {
         return Ok(Value::Missing);
     }
-    let body = json_body(answer).map_err(Unfit::Because)?;
+    let body = match &rule.form {
+        AnswerForm::Json | AnswerForm::JsonIn(_) => json_body(answer).map_err(Unfit::Because)?,
+        AnswerForm::Text => text_body(answer),
+        AnswerForm::Whole => whole(answer, scope),
+    };
     let holds = |expr, value| {
         holds(expr, &AnswerScope { value, connection, inner: scope }).map_err(|error| Unfit::Because(error.to_string()))
     };
     if let Some(condition) = &rule.refused_when
         && holds(condition, &body)?
     {
-        return Err(Unfit::Refused);
+        return Err(Unfit::Refused(None));
+    }
+    for refusal in &rule.refused {
+        if holds(&refusal.when, &body)? {
+            return Err(Unfit::Refused(Some(refusal.because.clone())));
+        }
     }
     if let Some(condition) = &rule.none_when
         && holds(condition, &body)?
     {
         return Ok(Value::Missing);
     }
-    let mut found = path_get(&body, &rule.at);
+    let inner = match &rule.form {
+        AnswerForm::JsonIn(path) => Some(inner_json(&body, path).map_err(Unfit::Because)?),
+        AnswerForm::Json | AnswerForm::Text | AnswerForm::Whole => None,
+    };
+    let mut found = path_get(inner.as_ref().unwrap_or(&body), &rule.at);
     if let Some(condition) = &rule.first {
         found = match found {
             Value::List(items) => {
@@ -176,6 +231,12 @@ fn result(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, scop
         (Some(Shape::Record(fields)), Value::Missing) if rule.at.is_root() && fields.iter().all(|field| field.optional) => {
             Ok(Value::record([]))
         }
+        // So has a word.
+        (Some(Shape::Record(fields)), Value::Text(_))
+            if rule.form == AnswerForm::Text && rule.at.is_root() && fields.iter().all(|field| field.optional) =>
+        {
+            Ok(Value::record([]))
+        }
         (Some(_), Value::Missing) if rule.at.is_root() => Err(Unfit::Because("it is empty".to_owned())),
         (Some(_), Value::Missing) => Err(Unfit::Because(format!("`{}` is missing", rule.at))),
         (Some(shape), found) => decode(shape, &found).map_err(|misfit| Unfit::Because(misfit.to_string())),
@@ -184,6 +245,12 @@ fn result(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, scop
         && !matches!(scope.input(input), Value::List(items) if items.contains(&value))
     {
         return Err(Unfit::Because("it is none of the texts that were to choose from".to_owned()));
+    }
+    if let (Some(input), Value::Text(text)) = (rule.longest, &value)
+        && let Value::Number(most) = scope.input(input)
+        && Decimal::from(text.chars().count()) > most
+    {
+        return Err(Unfit::Because(format!("it has {} characters, and at most {most} were asked for", text.chars().count())));
     }
     Ok(value)
 }
@@ -244,6 +311,45 @@ fn json_body(answer: &HttpAnswer) -> Result<Value, String> {
     Ok(Value::from_json(&json))
 }
 
+/// JSON where it is JSON, else the text; what is no text is nothing.
+fn text_body(answer: &HttpAnswer) -> Value {
+    match (json_body(answer), std::str::from_utf8(&answer.body)) {
+        (Ok(value), _) => value,
+        (Err(_), Ok(text)) => Value::text(text),
+        (Err(_), Err(_)) => Value::Missing,
+    }
+}
+
+/// Headers that are credentials: a result goes into the journal.
+const SECRET_HEADERS: &[&str] =
+    &["authorization", "cookie", "proxy-authenticate", "set-cookie", "set-cookie2", "www-authenticate"];
+
+/// The answer as a record: its status, its headers, its body, and the key that the request carried.
+fn whole(answer: &HttpAnswer, scope: &dyn Scope) -> Value {
+    let headers = answer.headers.iter().filter(|(name, _)| !SECRET_HEADERS.contains(&name.as_str()));
+    let headers = Value::record(headers.map(|(name, value)| (name.as_str().into(), Value::text(value.as_str()))));
+    Value::record([
+        ("status".into(), Value::Number(answer.status.into())),
+        ("headers".into(), headers),
+        ("body".into(), text_body(answer)),
+        ("key".into(), scope.env(&Env::RunKey)),
+    ])
+}
+
+/// The JSON inside of a text. Some put it between fences as if it were shown to people.
+fn inner_json(body: &Value, path: &JsonPath) -> Result<Value, String> {
+    let text = match path_get(body, path) {
+        Value::Text(text) => text,
+        Value::Missing => return Err(format!("`{path}` is missing")),
+        _ => return Err(format!("a text is expected at `{path}`")),
+    };
+    let text = text.trim();
+    let bare = text.strip_prefix("```json").or_else(|| text.strip_prefix("```")).and_then(|text| text.strip_suffix("```"));
+    let json: serde_json::Value =
+        crate::json::read(bare.unwrap_or(text).trim().as_bytes()).map_err(|_| "the text is not JSON".to_owned())?;
+    Ok(Value::from_json(&json))
+}
+
 /// What of a service's own words is shown.
 const MAX_ERROR: usize = 400;
 /// Error bodies beyond are not read for their text.
@@ -252,7 +358,15 @@ const MAX_ERROR_BODY: usize = 256 * 1024;
 /// Returns an answer's error for people: status, the service's own text, its request id. It holds no control characters
 /// and none of the connection's secrets.
 pub(crate) fn error_text(connection: &LiveConnection, answer: &HttpAnswer) -> String {
-    let text = if answer.body.len() <= MAX_ERROR_BODY { json_body(answer).unwrap_or_default() } else { Value::Missing };
+    let text = match json_body(answer) {
+        _ if answer.body.len() > MAX_ERROR_BODY => Value::Missing,
+        Ok(json) => json,
+        // Some answer with a word; pages are for people in browsers.
+        Err(_) => match std::str::from_utf8(&answer.body) {
+            Ok(text) if !text.trim_start().starts_with('<') => Value::text(text),
+            Ok(_) | Err(_) => Value::Missing,
+        },
+    };
     let text = connection.plan.api.error_text.iter().find_map(|path| match path_get(&text, path) {
         Value::Text(text) if !text.trim().is_empty() => Some(text.to_string()),
         Value::Number(number) => Some(number.to_string()),
@@ -349,6 +463,18 @@ fn asked_wait(answer: &HttpAnswer) -> Option<Duration> {
         return Some(Duration::from_secs(reset));
     }
     until(Timestamp::from_second(i64::try_from(reset).ok()?).ok()?, answer)
+}
+
+/// Returns how long the service asks to wait: by its headers, else where the connector says that the body has it.
+fn wait(connection: &LiveConnection, answer: &HttpAnswer) -> Option<Duration> {
+    let said = || {
+        let path = connection.plan.api.wait_at.as_ref().filter(|_| answer.body.len() <= MAX_SAID)?;
+        let Value::Number(seconds) = path_get(&json_body(answer).ok()?, path) else { return None };
+        let millis = seconds.checked_mul(Decimal::ONE_THOUSAND)?.ceil().to_u64()?;
+        Some(Duration::from_millis(millis))
+    };
+    // A header counts whole seconds, a body at times fractions of them: both are kept.
+    asked_wait(answer).into_iter().chain(said()).max()
 }
 
 /// Returns the service's own time of the answer.

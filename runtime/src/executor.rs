@@ -9,6 +9,7 @@ mod fair;
 mod gate;
 mod job;
 mod lane;
+mod once_more;
 mod perform;
 mod queue;
 mod retain;

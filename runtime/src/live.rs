@@ -37,6 +37,8 @@ pub struct LiveConnection {
     pub plan: plan::Connection,
     /// `base_url`. Without a path it replaces the origin of the connector's base, with one the whole base.
     pub base_url: Option<String>,
+    /// `base_url` is that of something that stands in for every service: requests go there whatever address they name.
+    pub stand_in: bool,
     /// Its secrets, as far as they are there.
     pub secrets: BTreeMap<String, Secret>,
     /// `poll`: instead of the connector's own interval.

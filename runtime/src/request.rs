@@ -2,16 +2,20 @@
 //!
 //! Nothing here is stored or logged: a request holds secrets and is made anew at each attempt.
 
+use std::time::Duration;
+
 use flow_plan::{Body, Effect, Encoding, Env, Expr, JsonPath, Operation, PathPart, Request, Value};
 use url::Url;
 
-use crate::eval::{Required, Scope, eval};
+use crate::eval::{Required, Scope, eval, holds};
 use crate::form::{self, WireError};
 use crate::live::LiveConnection;
 use crate::world::{HttpRequest, Reach};
 
+mod address;
 mod draft;
 
+use address::{destination, holds_secret};
 use draft::{Address, Draft, DraftBody};
 
 /// Why a request cannot be made. Trying again does not help: the step is refused.
@@ -55,6 +59,42 @@ pub enum RequestError {
         "connection `{0}`: the request cannot be signed: a secret that signs it is not configured, or not of the form that is needed"
     )]
     Signature(String),
+    /// An address that the run brings is none.
+    #[error("the address is not usable: {0}")]
+    Address(&'static str),
+    /// The address that the run brings is not where the credentials of the connection belong.
+    #[error(
+        "the address is not at the `base_url` of connection `{0}`: its credentials go nowhere else; use a connection without any for other addresses"
+    )]
+    Elsewhere(String),
+    /// A header that the run brings belongs to the connection, or to HTTP.
+    #[error("the header `{0}` is not for a flow to set: credentials stand in flow.toml, as a secret of the connection")]
+    OwnHeader(String),
+    /// A text is shorter or longer than the service takes.
+    #[error("`{name}` has {found} {unit}, and the service takes {least} to {most}")]
+    Length {
+        /// The input.
+        name: String,
+        /// How long it is.
+        found: usize,
+        /// What is counted.
+        unit: &'static str,
+        /// At least.
+        least: u32,
+        /// At most.
+        most: u32,
+    },
+    /// The body is larger than may be sent.
+    #[error("the body has {found} bytes, and at most {most} may be sent")]
+    BodyTooLarge {
+        /// How large it is.
+        found: usize,
+        /// At most.
+        most: u32,
+    },
+    /// The connector says that the service would not take it.
+    #[error("not sent: {0}")]
+    NotTaken(String),
     /// The effect is keyed and there is no key.
     #[error("the step has no idempotency key")]
     NoKey,
@@ -73,6 +113,7 @@ pub enum RequestError {
 /// Where the request cannot be made as the connector describes it.
 pub fn build(op: &Operation, connection: &LiveConnection, scope: &dyn Scope) -> Result<HttpRequest, RequestError> {
     let scope = ConnectionScope { inner: scope, connection };
+    check(op, &scope)?;
     let mut draft = draft(&op.request, connection, &scope, &[])?;
     if let Effect::Keyed { header, .. } = &op.effect {
         let key = scope.env(&Env::RunKey);
@@ -82,7 +123,45 @@ pub fn build(op: &Operation, connection: &LiveConnection, scope: &dyn Scope) -> 
     for signature in &op.sign {
         draft.sign(signature, connection, &scope)?;
     }
-    Ok(draft.finish())
+    let request = draft.finish();
+    match op.peculiar.max_body {
+        Some(most) if request.body.len() > most as usize => Err(RequestError::BodyTooLarge { found: request.body.len(), most }),
+        Some(_) | None => Ok(request),
+    }
+}
+
+/// What the service would not take is not sent.
+fn check(op: &Operation, scope: &dyn Scope) -> Result<(), RequestError> {
+    for (at, input) in (0..).zip(&op.inputs) {
+        let Some(length) = input.length else { continue };
+        if let Value::Text(text) = scope.input(at)
+            && !length.allows(&text)
+        {
+            let (name, found) = (input.name.clone(), length.of(&text));
+            return Err(RequestError::Length { name, found, unit: length.unit(), least: length.least, most: length.most });
+        }
+    }
+    for refusal in &op.peculiar.refuse {
+        if holds(&refusal.when, scope)? {
+            return Err(RequestError::NotTaken(refusal.because.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Nobody waits longer for an answer, whatever an operation says.
+const LONGEST_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// Returns how long the answer of an operation may take. `scope` is that of its request.
+pub fn timeout(op: &Operation, connection: &LiveConnection, scope: &dyn Scope, default: Duration) -> Duration {
+    let Some(expr) = &op.peculiar.timeout else { return default };
+    match eval(expr, &ConnectionScope { inner: scope, connection }) {
+        Ok(Value::Duration(time)) => match u64::try_from(time.approximate_millis()) {
+            Ok(millis) if millis > 0 => Duration::from_millis(millis).min(LONGEST_TIMEOUT),
+            Ok(_) | Err(_) => default,
+        },
+        Ok(_) | Err(_) => default,
+    }
 }
 
 /// Returns a request of a connector. `query` replaces fields of the same name, or stands behind the others.
@@ -105,21 +184,95 @@ fn draft(
     scope: &dyn Scope,
     query: &[(String, Value)],
 ) -> Result<Draft, RequestError> {
+    for group in &connection.plan.api.one_of {
+        if !group.iter().any(|secret| connection.secrets.contains_key(secret)) {
+            return Err(RequestError::NoCredentials(connection.plan.name.clone()));
+        }
+    }
+    let (address, reach, trusted, told) = match &request.address {
+        Some(expr) => {
+            let to = destination(expr, connection, scope)?;
+            // What flow.toml names is no place for credentials by that alone, and is asked without them.
+            if !to.trusted && !is_own(expr) && has_credentials(connection) && !connection.stand_in {
+                return Err(RequestError::Elsewhere(connection.plan.name.clone()));
+            }
+            (to.address, to.reach, to.trusted, to.headers)
+        }
+        None => {
+            let reach = if connection.base_url.is_some() { Reach::Anywhere } else { Reach::Internet };
+            (address(request, connection, scope)?, reach, true, Vec::new())
+        }
+    };
     let mut headers = Vec::new();
-    for (name, expr) in connection.plan.api.headers.iter().chain(&request.headers) {
+    more_headers(request, scope, &mut headers)?;
+    let own = connection.plan.api.headers.iter().filter(|(_, expr)| trusted || !holds_secret(expr));
+    for (name, expr) in own.chain(&request.headers) {
         let value = eval(expr, scope)?;
         if !value.is_missing() {
             let set = set_header(&mut headers, name, &form::scalar_text(name, &value)?);
             if is_own(expr) { set.map_err(|error| own_header(connection, error))? } else { set? }
         }
     }
-    let address = address(request, connection, scope)?;
+    headers.extend(told);
+    let method = match &request.chosen_method {
+        Some(expr) => eval(expr, scope)?.as_text().unwrap_or_default().to_owned(),
+        None => request.method.clone(),
+    };
     let query = self::query(request, scope, query)?;
-    let body = body(request.body.as_ref(), scope)?;
-    let reach = if connection.base_url.is_some() { Reach::Anywhere } else { Reach::Internet };
-    let mut draft = Draft { method: request.method.clone(), address, query, headers, body, reach };
-    authorise(&mut draft, connection, scope).map_err(|error| own_header(connection, error))?;
+    let mut body = body(request.body.as_ref(), scope)?;
+    for other in &request.other_bodies {
+        if matches!(body, DraftBody::None) {
+            body = self::body(Some(other), scope)?;
+        }
+    }
+    let mut draft = Draft { method, address, query, headers, body, reach };
+    if trusted {
+        authorise(&mut draft, connection, scope).map_err(|error| own_header(connection, error))?;
+    }
     Ok(draft)
+}
+
+/// Tells whether something secret would go along with a request.
+fn has_credentials(connection: &LiveConnection) -> bool {
+    let api = &connection.plan.api;
+    let of_auth = api.auth.iter().flat_map(|auth| &auth.args);
+    let of_headers = api.headers.iter().map(|(_, value)| value);
+    of_auth.chain(of_headers).any(|expr| {
+        let mut there = false;
+        expr.walk(&mut |part| {
+            there |= matches!(part, Expr::Env(Env::Secret(name)) if connection.secrets.contains_key(name));
+        });
+        there
+    })
+}
+
+/// Headers that say who one is, or how the message is framed: none of them comes from a flow.
+const NOT_GIVEN: &[&str] = &[
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Sets the headers that the run brings.
+fn more_headers(request: &Request, scope: &dyn Scope, headers: &mut Vec<(String, String)>) -> Result<(), RequestError> {
+    let Some(expr) = &request.more_headers else { return Ok(()) };
+    let Value::Record(fields) = eval(expr, scope)? else { return Ok(()) };
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_missing()) {
+        if NOT_GIVEN.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            return Err(RequestError::OwnHeader(name.to_string()));
+        }
+        set_header(headers, name, &form::scalar_text(name, value)?)?;
+    }
+    Ok(())
 }
 
 /// What a connection adds to the scope at hand: its settings, and its secrets, which nothing else hands out.
@@ -292,6 +445,9 @@ fn query(request: &Request, scope: &dyn Scope, extra: &[(String, Value)]) -> Res
     for field in request.query.iter().filter(|field| !replaced(&field.name)) {
         form::push(&mut pairs, &field.name, &eval(&field.value, scope)?)?;
     }
+    if let Some(expr) = &request.more_query {
+        form::push_body(&mut pairs, &eval(expr, scope)?)?;
+    }
     for (name, value) in extra {
         form::push(&mut pairs, name, value)?;
     }
@@ -322,11 +478,32 @@ fn authorise(draft: &mut Draft, connection: &LiveConnection, scope: &dyn Scope) 
         Ok(eval(arg, scope)?.as_text().filter(|text| !text.is_empty()).map(str::to_owned))
     };
     let required = |at: usize| arg(at)?.ok_or_else(|| RequestError::NoCredentials(connection.plan.name.clone()));
+    // What can do without a secret that is not there goes without.
+    let optional = |name: &str| connection.plan.secrets.iter().any(|secret| secret.name == name && secret.optional);
+    let without = auth
+        .args
+        .iter()
+        .any(|arg| matches!(arg, Expr::Env(Env::Secret(name)) if optional(name) && !connection.secrets.contains_key(name)));
+    if without {
+        return Ok(());
+    }
+    let chosen;
+    let (scheme, at): (&str, [usize; 2]) = match auth.scheme.as_str() {
+        "chosen" => {
+            chosen = required(0)?;
+            match chosen.as_str() {
+                "bearer" => ("bearer", [1, 1]),
+                "basic" => ("basic", [3, 1]),
+                other => (other, [2, 1]),
+            }
+        }
+        scheme => (scheme, [0, 1]),
+    };
     let headers = &mut draft.headers;
-    match auth.scheme.as_str() {
-        "bearer" => set_header(headers, "authorization", &format!("Bearer {}", required(0)?)),
+    match scheme {
+        "bearer" => set_header(headers, "authorization", &format!("Bearer {}", required(at[0])?)),
         "basic" => {
-            let (user, password) = (required(0)?, arg(1)?.unwrap_or_default());
+            let (user, password) = (required(at[0])?, arg(at[1])?.unwrap_or_default());
             // A connector that names a password needs it.
             if auth.args.len() > 1 && password.is_empty() {
                 return Err(RequestError::NoCredentials(connection.plan.name.clone()));
@@ -335,11 +512,11 @@ fn authorise(draft: &mut Draft, connection: &LiveConnection, scope: &dyn Scope) 
             set_header(headers, "authorization", &format!("Basic {encoded}"))
         }
         "header" => {
-            let name = required(0)?;
-            set_header(headers, &name, &required(1)?)
+            let name = required(at[0])?;
+            set_header(headers, &name, &required(at[1])?)
         }
         "query" => {
-            let (name, value) = (required(0)?, required(1)?);
+            let (name, value) = (required(at[0])?, required(at[1])?);
             draft.query.retain(|(known, _)| *known != name);
             draft.query.push((name, value));
             Ok(())

@@ -14,7 +14,7 @@ const LONGEST_MS: u64 = 15 * 60_000;
 const SHORTEST_MS: u64 = 100;
 
 /// How often and how long a call is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// Attempts after the first; `None` is any number within the bound.
     retries: Option<u32>,
@@ -22,13 +22,25 @@ pub struct Policy {
     spread_ms: Option<u64>,
     /// No attempt begins later than so long after the first.
     pub bound_ms: u64,
+    /// The pauses between attempts, where the connector says them.
+    pauses_ms: Vec<u64>,
 }
 
+/// How much longer than it says a pause of a connector is at most: a tenth.
+const PAUSE_JITTER: u64 = 10;
+
 impl Policy {
-    /// Returns the policy of a call: its own `retry`, else a day, and never past the service's memory of keys.
-    pub fn of(retry: Option<&Retry>, effect: &Effect) -> Self {
-        let bound_ms = retry.and_then(|retry| retry.over_ms).unwrap_or(DEFAULT_BOUND_MS);
+    /// Returns the policy of a call: its own `retry`, else the pauses of its operation, else a day, and never past the
+    /// service's memory of keys.
+    pub fn of(retry: Option<&Retry>, effect: &Effect, pauses_ms: &[u64]) -> Self {
+        let pauses_ms = if retry.is_none() { pauses_ms.to_vec() } else { Vec::new() };
+        let default = match pauses_ms.iter().sum::<u64>() {
+            0 => DEFAULT_BOUND_MS,
+            whole => whole + whole / PAUSE_JITTER + DEFAULT_BOUND_MS / 24,
+        };
+        let bound_ms = retry.and_then(|retry| retry.over_ms).unwrap_or(default);
         Self {
+            pauses_ms,
             retries: retry.map(|retry| retry.times),
             spread_ms: retry.and_then(|retry| retry.over_ms),
             bound_ms: key_bound_ms(effect).map_or(bound_ms, |keys| keys.min(bound_ms)),
@@ -44,7 +56,12 @@ impl Policy {
         if self.retries.is_some_and(|retries| attempt > retries) {
             return None;
         }
+        let planned = self.pauses_ms.get(attempt.saturating_sub(1) as usize).copied();
+        if planned.is_none() && !self.pauses_ms.is_empty() {
+            return None;
+        }
         let delay = match (self.retries, self.spread_ms) {
+            _ if let Some(pause) = planned => pause + scaled(pause / PAUSE_JITTER, jitter),
             // Between three quarters of the planned delay and the whole of it, so that all attempts fit.
             (Some(retries), Some(spread)) => {
                 let planned = planned_delay(retries, spread, attempt);
@@ -124,7 +141,7 @@ mod tests {
     use super::*;
 
     fn policy(times: u32, over_ms: Option<u64>) -> Policy {
-        Policy::of(Some(&Retry { times, over_ms }), &Effect::Set)
+        Policy::of(Some(&Retry { times, over_ms }), &Effect::Set, &[])
     }
 
     #[test]
@@ -143,12 +160,25 @@ mod tests {
     #[test]
     fn the_default_ends_after_a_day_or_with_the_key() {
         let keyed = Effect::Keyed { header: "Idempotency-Key".to_owned(), window_ms: 86_400_000 };
-        assert_eq!(Policy::of(None, &keyed).bound_ms, 69_120_000);
-        let policy = Policy::of(None, &Effect::Once);
+        assert_eq!(Policy::of(None, &keyed, &[]).bound_ms, 69_120_000);
+        let policy = Policy::of(None, &Effect::Once, &[]);
         assert_eq!(policy.delay_after(1, 0, None, 1_000_000), Some(1_000));
         assert_eq!(policy.delay_after(40, 0, None, 1_000_000), Some(900_000));
         assert_eq!(policy.delay_after(40, DEFAULT_BOUND_MS, None, 0), None);
         assert_eq!(policy.delay_after(40, DEFAULT_BOUND_MS - 5, None, 999_999), Some(5));
+    }
+
+    #[test]
+    fn the_pauses_of_a_connector_are_kept_and_end() {
+        let keyed = Effect::Keyed { header: "webhook-id".to_owned(), window_ms: 345_600_000 };
+        let policy = Policy::of(None, &keyed, &[0, 5_000, 300_000]);
+        assert_eq!(policy.delay_after(1, 0, None, 999_999), Some(0));
+        assert_eq!(policy.delay_after(2, 10, None, 0), Some(5_000));
+        assert_eq!(policy.delay_after(3, 6_000, None, 1_000_000), Some(330_000));
+        assert_eq!(policy.delay_after(3, 6_000, Some(600_000), 0), Some(600_000), "who asks for more gets it");
+        assert_eq!(policy.delay_after(4, 400_000, None, 0), None);
+        let own = Policy::of(Some(&Retry { times: 1, over_ms: None }), &keyed, &[0, 5_000]);
+        assert_eq!(own.delay_after(2, 0, None, 0), None, "the flow's own word goes before");
     }
 
     #[test]

@@ -631,6 +631,14 @@ pub(crate) fn effect_at(flow: &plan::Flow, at: u32) -> Option<&plan::Effect> {
     }
 }
 
+/// The pauses between attempts that the operation at a place says.
+pub(crate) fn pauses_at(flow: &plan::Flow, at: u32) -> &[u64] {
+    match flow.program.instrs.get(at as usize) {
+        Some(plan::Instr::Call(call)) => operation(flow, call).map_or(&[], |operation| &operation.peculiar.pauses_ms),
+        _ => &[],
+    }
+}
+
 /// A clock that went back counts as no time.
 fn elapsed_ms(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.as_millisecond().saturating_sub(from.as_millisecond())).unwrap_or(0)

@@ -274,7 +274,14 @@ pub(crate) fn world(clock: &Arc<VirtualClock>, services: Arc<dyn Services>) -> W
 
 /// Returns a connection as a simulation needs it: without secrets, and nothing is polled.
 pub(crate) fn live_connection(plan: &plan::Connection) -> LiveConnection {
-    LiveConnection { plan: plan.clone(), base_url: None, secrets: BTreeMap::new(), poll_every: None, polls: false }
+    LiveConnection {
+        plan: plan.clone(),
+        base_url: None,
+        stand_in: false,
+        secrets: BTreeMap::new(),
+        poll_every: None,
+        polls: false,
+    }
 }
 
 fn start(

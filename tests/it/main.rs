@@ -33,4 +33,5 @@ mod sesame;
 mod stores;
 mod versions;
 mod waits;
+mod web;
 mod wire;

@@ -24,7 +24,7 @@ const ACME: &str = include_str!("../fixtures/language/acme_billing.flow");
 const SECRET_KEY: &str = "a13d4b890111676ba8fb36ece7e94f7d";
 
 /// Vectors that are not part of the repository.
-fn shared(file: &str) -> Option<Json> {
+pub(crate) fn shared(file: &str) -> Option<Json> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(file);
     let text = std::fs::read_to_string(path).ok()?;
     Some(serde_json::from_str(&text).unwrap())
@@ -35,7 +35,12 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// A project of one connector under one name.
-fn compile(name: &str, connector: &str, values: &[(&str, &str)], sources: &[&str]) -> flow_compiler::compile::Compilation {
+pub(crate) fn compile(
+    name: &str,
+    connector: &str,
+    values: &[(&str, &str)],
+    sources: &[&str],
+) -> flow_compiler::compile::Compilation {
     let values = values.iter().map(|(name, value)| ((*name).to_owned(), Value::text(*value))).collect();
     let settings = ConnectionSettings {
         connector: connector.to_owned(),
@@ -55,17 +60,22 @@ fn compile(name: &str, connector: &str, values: &[(&str, &str)], sources: &[&str
     compilation
 }
 
-fn connection(compilation: &flow_compiler::compile::Compilation, name: &str, secrets: &[(&str, &str)]) -> LiveConnection {
+pub(crate) fn connection(
+    compilation: &flow_compiler::compile::Compilation,
+    name: &str,
+    secrets: &[(&str, &str)],
+) -> LiveConnection {
     LiveConnection {
         plan: compilation.connections[name].clone(),
         base_url: None,
+        stand_in: false,
         secrets: secrets.iter().map(|(name, text)| ((*name).to_owned(), Secret::new((*text).to_owned()))).collect(),
         poll_every: None,
         polls: true,
     }
 }
 
-fn operation(compilation: &flow_compiler::compile::Compilation, connector: &str, name: &str) -> Arc<Operation> {
+pub(crate) fn operation(compilation: &flow_compiler::compile::Compilation, connector: &str, name: &str) -> Arc<Operation> {
     match &compilation.catalog.connectors[connector].operations[name].body {
         flow_compiler::catalog::OperationBody::Http(operation) => operation.clone(),
         flow_compiler::catalog::OperationBody::Steps(_) => panic!("{name} is one request"),

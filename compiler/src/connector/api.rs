@@ -19,6 +19,8 @@ const AUTH: &[(&str, &[&str])] = &[
     ("header", &["name", "value"]),
     ("query", &["name", "value"]),
     ("md5_sorted", &["key", "name", "fields"]),
+    // One of the first four, by a setting.
+    ("chosen", &["by", "secret", "name", "user"]),
 ];
 
 impl<'a> Cx<'a> {
@@ -27,8 +29,8 @@ impl<'a> Cx<'a> {
         let node = self.node;
         for member in &node.members {
             match &member.kind {
-                MemberKind::Secret { name, hint, starts_with } => {
-                    self.declare_secret(name, hint.as_ref(), starts_with, &member.docs);
+                MemberKind::Secret { name, optional, hint, starts_with } => {
+                    self.declare_secret(name, *optional, hint.as_ref(), starts_with, &member.docs);
                 }
                 MemberKind::Setting { name, ty, default } => self.declare_setting(name, ty, default.as_ref(), &member.docs),
                 MemberKind::Exponents(table) => self.exponents = self.exponents(table),
@@ -44,6 +46,9 @@ impl<'a> Cx<'a> {
             broken_on: Vec::new(),
             limit: None,
             quota: None,
+            broken_when: None,
+            wait_at: None,
+            one_of: Vec::new(),
         };
         let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         for member in &node.members {
@@ -53,6 +58,8 @@ impl<'a> Cx<'a> {
                 MemberKind::Limit(..) => "limit",
                 MemberKind::Quota { .. } => "quota",
                 MemberKind::ErrorText(_) => "error text",
+                MemberKind::BrokenWhen(_) => "broken when",
+                MemberKind::WaitAt(_) => "retry after",
                 MemberKind::Exponents(_) => "exponents",
                 MemberKind::Docs(_) => "docs",
                 _ => "",
@@ -67,9 +74,20 @@ impl<'a> Cx<'a> {
             }
             self.declare_api_line(&mut api, member);
         }
+        let has_addresses = node.members.iter().any(|member| {
+            matches!(&member.kind, MemberKind::Operation(syntax::Operation { body: syntax::OperationBody::Http(http), .. })
+                if http.request.address.is_some())
+        });
         // What asks nothing needs no address.
         let asks = node.members.iter().any(|member| match &member.kind {
-            MemberKind::Operation(_) | MemberKind::State(_) | MemberKind::Auth(_) | MemberKind::Check(_) => true,
+            MemberKind::Operation(operation) => match &operation.body {
+                // A whole address stands behind no base.
+                syntax::OperationBody::Http(http) => http.request.address.is_none(),
+                syntax::OperationBody::Steps(_) => false,
+            },
+            MemberKind::Auth(_) => !has_addresses,
+            MemberKind::Check(check) => check.request.address.is_none(),
+            MemberKind::State(_) => true,
             MemberKind::Source(source) => asks(source),
             MemberKind::Trigger(trigger) => trigger.own_source.as_ref().is_some_and(asks),
             _ => false,
@@ -96,6 +114,12 @@ impl<'a> Cx<'a> {
             }
             MemberKind::RetryOn(statuses) => api.retry_on.extend(self.statuses(statuses)),
             MemberKind::BrokenOn(statuses) => api.broken_on.extend(self.statuses(statuses)),
+            MemberKind::BrokenWhen(when) => api.broken_when = Some(self.condition(when, &Scope::new(Place::Answer, &[]))),
+            MemberKind::WaitAt(path) => api.wait_at = Some(self.path(path)),
+            MemberKind::OneOf(names) => {
+                let group = self.needed_secrets(names);
+                api.one_of.push(group);
+            }
             MemberKind::ErrorText(paths) => {
                 for path in paths {
                     let text = self.plain(path, "a path");
@@ -128,9 +152,29 @@ impl<'a> Cx<'a> {
         Some(self.plain(text, "an address"))
     }
 
+    /// `one of (token, webhook_url)`: secrets of which a connection needs one.
+    fn needed_secrets(&mut self, names: &[Ident]) -> Vec<String> {
+        let known: Vec<(String, bool)> = self.secrets.iter().map(|secret| (secret.name.clone(), secret.optional)).collect();
+        for name in names {
+            match known.iter().find(|(known, _)| *known == name.text) {
+                None => {
+                    let message = format!("`{}` is no secret of this connector", name.text);
+                    self.unknown(name.span, message, &name.text, known.iter().map(|(name, _)| name.as_str()));
+                }
+                Some((_, true)) => {}
+                Some((_, false)) => {
+                    let diagnostic = self.mistake(name.span, format!("`{}` must be given anyway", name.text));
+                    self.push(diagnostic.help(format!("write `secret {}: text?`, or leave it out here", name.text)));
+                }
+            }
+        }
+        names.iter().map(|name| name.text.clone()).collect()
+    }
+
     fn declare_secret(
         &mut self,
         name: &Ident,
+        optional: bool,
         hint: Option<&syntax::TextLit>,
         starts_with: &[syntax::TextLit],
         docs: &syntax::Docs,
@@ -150,6 +194,7 @@ impl<'a> Cx<'a> {
                 for_requests: false,
                 for_webhooks: false,
                 starts_with,
+                optional,
             });
         }
     }
@@ -213,7 +258,11 @@ impl<'a> Cx<'a> {
         };
         // The password of `basic` may be left out: some services take a key as the user. So may the fields that go along with
         // a signature.
-        let least = if matches!(scheme.as_str(), "basic" | "md5_sorted") { wanted.len() - 1 } else { wanted.len() };
+        let least = match scheme.as_str() {
+            "basic" | "md5_sorted" => wanted.len() - 1,
+            "chosen" => 2,
+            _ => wanted.len(),
+        };
         if call.args.len() < least || call.args.len() > wanted.len() {
             let diagnostic = self.mistake(call.span, format!("`{scheme}` takes {}", super::listed(wanted)));
             self.push(diagnostic);

@@ -15,11 +15,15 @@ pub(super) const ENGINE_SOURCE: &str = "engine";
 
 /// Name, file and source of each.
 const SOURCES: &[(&str, &str, &str)] = &[
+    ("discord", "connectors/discord.flow", include_str!("../../../connectors/discord.flow")),
     (ENGINE, "connectors/flow.flow", include_str!("../../../connectors/flow.flow")),
     ("http", "connectors/http.flow", include_str!("../../../connectors/http.flow")),
     ("kustomer", "connectors/kustomer.flow", include_str!("../../../connectors/kustomer.flow")),
+    ("ntfy", "connectors/ntfy.flow", include_str!("../../../connectors/ntfy.flow")),
     ("sesame", "connectors/sesame.flow", include_str!("../../../connectors/sesame.flow")),
+    ("slack", "connectors/slack.flow", include_str!("../../../connectors/slack.flow")),
     ("stripe", "connectors/stripe.flow", include_str!("../../../connectors/stripe.flow")),
+    ("webhook", "connectors/webhook.flow", include_str!("../../../connectors/webhook.flow")),
 ];
 
 /// One cell for each of [`SOURCES`].

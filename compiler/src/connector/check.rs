@@ -1,7 +1,7 @@
 //! Harmless requests that tell whether the credentials of a connection work.
 
 use flow_grammar::syntax::{HttpOperation, MemberKind, OperationLineKind};
-use flow_plan::{Answer, Effect, Expr, JsonPath, Operation, Shape};
+use flow_plan::{Answer, Effect, Expr, Operation, Shape};
 
 use super::Cx;
 use super::wire::{Place, Scope};
@@ -27,33 +27,25 @@ impl Cx<'_> {
         }
         let request = self.request(&http.request, &Scope::new(Place::Request, &[]));
         // Whatever it tells: what is no JSON comes from somebody else.
-        let mut answer = Answer {
-            at: JsonPath::default(),
-            shape: Some(Shape::Json),
-            optional: false,
-            none_on: Vec::new(),
-            none_when: None,
-            first: None,
-            refused_when: None,
-            item_of: None,
-        };
+        let mut answer = Answer { shape: Some(Shape::Json), ..Answer::default() };
         let mut sign = Vec::new();
         let scope = Scope::checked();
         for line in &http.lines {
             match &line.kind {
                 OperationLineKind::At(path) => answer.at = self.path(path),
-                OperationLineKind::RefusedWhen(when) => {
+                OperationLineKind::RefusedWhen(when, because) => {
                     let when = self.condition(when, &scope);
-                    answer.refused_when = Some(or(answer.refused_when.take(), when));
+                    self.refused(&mut answer, when, because.as_ref());
                 }
-                OperationLineKind::RefusedUnless(unless) => {
+                OperationLineKind::RefusedUnless(unless, because) => {
                     let when = Expr::Not(Box::new(self.condition(unless, &scope)));
-                    answer.refused_when = Some(or(answer.refused_when.take(), when));
+                    self.refused(&mut answer, when, because.as_ref());
                 }
                 OperationLineKind::NoneOn(statuses) => {
                     answer.none_on = self.statuses(statuses);
                     answer.optional = true;
                 }
+                OperationLineKind::Answer(form) => answer.form = self.answer_form(form),
                 OperationLineKind::Sign(fields) => sign = self.sign(fields, &request, &[]),
                 OperationLineKind::NoneWhen(_)
                 | OperationLineKind::First(_)
@@ -61,9 +53,17 @@ impl Cx<'_> {
                 | OperationLineKind::Confirm { .. }
                 | OperationLineKind::Emits(_)
                 | OperationLineKind::RetryOn(_)
-                | OperationLineKind::OneOf(_) => {
+                | OperationLineKind::OneOf(_)
+                | OperationLineKind::Refuse { .. }
+                | OperationLineKind::RetryAfter(_)
+                | OperationLineKind::DoneOn(_)
+                | OperationLineKind::Timeout(_)
+                | OperationLineKind::BodyUpTo(_)
+                | OperationLineKind::OnceMore => {
                     let diagnostic = self.mistake(line.span, "this says nothing about a check");
-                    self.push(diagnostic.help("a check has `at`, `none on`, `refused when`, `refused unless` and `sign`"));
+                    self.push(
+                        diagnostic.help("a check has `answer`, `at`, `none on`, `refused when`, `refused unless` and `sign`"),
+                    );
                 }
             }
         }
@@ -77,13 +77,7 @@ impl Cx<'_> {
             emits: Vec::new(),
             sign,
             confirm: None,
+            peculiar: Box::default(),
         }
-    }
-}
-
-fn or(first: Option<Expr>, second: Expr) -> Expr {
-    match first {
-        Some(first) => Expr::Or(vec![first, second]),
-        None => second,
     }
 }

@@ -34,6 +34,10 @@ impl Cx<'_> {
             let diagnostic = self.diagnostic(Code::E301, node.ty.span, "a summary is a text");
             self.push(diagnostic.help("`@summary` marks the input of type `text` that a summary of the event fills in"));
         }
+        if (attributes.length.is_some() || attributes.escaped) && !matches!(ty.required(), Type::Text(_)) {
+            let what = if attributes.escaped { "`@escaped`" } else { "a length" };
+            self.push(self.diagnostic(Code::E301, node.ty.span, format!("{what} is for texts")));
+        }
         catalog::Input {
             name: node.name.text.clone(),
             docs: docs_line(&node.docs),
@@ -42,6 +46,8 @@ impl Cx<'_> {
             default,
             roles: attributes.roles,
             summary: attributes.summary,
+            length: attributes.length,
+            escaped: attributes.escaped,
         }
     }
 }

@@ -11,6 +11,7 @@ mod effect;
 mod input;
 mod literal;
 mod operation;
+mod peculiar;
 mod record;
 mod request;
 mod sign;
@@ -152,6 +153,9 @@ impl<'a> Cx<'a> {
                 | MemberKind::Quota { .. }
                 | MemberKind::RetryOn(_)
                 | MemberKind::BrokenOn(_)
+                | MemberKind::BrokenWhen(_)
+                | MemberKind::WaitAt(_)
+                | MemberKind::OneOf(_)
                 | MemberKind::ErrorText(_)
                 | MemberKind::Exponents(_)
                 | MemberKind::Check(_)

@@ -196,7 +196,12 @@ impl<'a> Cx<'a> {
             first: None,
             refused_when: None,
             item_of: None,
+            longest: None,
+            form: plan::AnswerForm::Json,
+            refused: Vec::new(),
+            done_on: None,
         };
+        let mut peculiar = plan::Peculiar::default();
         let connector = self.node.name.text.as_str();
         let mut effect = None;
         let mut retry_on = Vec::new();
@@ -225,13 +230,13 @@ impl<'a> Cx<'a> {
                         None => Expr::Const(Value::Bool(true)),
                     });
                 }
-                OperationLineKind::RefusedWhen(when) => {
+                OperationLineKind::RefusedWhen(when, because) => {
                     let when = self.condition(when, &scope);
-                    answer.refused_when = Some(or(answer.refused_when.take(), when));
+                    self.refused(&mut answer, when, because.as_ref());
                 }
-                OperationLineKind::RefusedUnless(unless) => {
+                OperationLineKind::RefusedUnless(unless, because) => {
                     let when = Expr::Not(Box::new(self.condition(unless, &scope)));
-                    answer.refused_when = Some(or(answer.refused_when.take(), when));
+                    self.refused(&mut answer, when, because.as_ref());
                 }
                 OperationLineKind::Effect(line_effect) => {
                     effect = Some(self.effect(node, line.span, line_effect, inputs, output));
@@ -247,6 +252,13 @@ impl<'a> Cx<'a> {
                 }
                 OperationLineKind::RetryOn(statuses) => retry_on = self.statuses(statuses),
                 OperationLineKind::OneOf(names) => marks.one_of.push(self.one_of(names, inputs)),
+                OperationLineKind::Answer(form) => answer.form = self.answer_form(form),
+                OperationLineKind::DoneOn(_)
+                | OperationLineKind::Refuse { .. }
+                | OperationLineKind::Timeout(_)
+                | OperationLineKind::BodyUpTo(_)
+                | OperationLineKind::RetryAfter(_)
+                | OperationLineKind::OnceMore => self.peculiar_line(node, line, inputs, &mut answer, &mut peculiar),
             }
         }
         self.check_answer(node, http, &answer, output);
@@ -259,6 +271,7 @@ impl<'a> Cx<'a> {
                     name: input.name.clone(),
                     optional: !input.is_required(),
                     personal: input::is_personal(&input.ty),
+                    length: input.length,
                 })
                 .collect(),
             request,
@@ -268,6 +281,27 @@ impl<'a> Cx<'a> {
             emits,
             sign,
             confirm,
+            peculiar: Box::new(peculiar),
+        }
+    }
+
+    /// What an answer is read as.
+    pub(super) fn answer_form(&mut self, form: &syntax::AnswerForm) -> plan::AnswerForm {
+        match form {
+            syntax::AnswerForm::Text => plan::AnswerForm::Text,
+            syntax::AnswerForm::Whole => plan::AnswerForm::Whole,
+            syntax::AnswerForm::JsonIn(path) => plan::AnswerForm::JsonIn(self.path(path)),
+        }
+    }
+
+    /// A success that is none, with its reason where one is given.
+    pub(super) fn refused(&mut self, answer: &mut plan::Answer, when: Expr, because: Option<&syntax::TextLit>) {
+        match because {
+            Some(because) => {
+                let because = self.plain(because, "a reason");
+                answer.refused.push(plan::Refusal { when, because });
+            }
+            None => answer.refused_when = Some(or(answer.refused_when.take(), when)),
         }
     }
 
@@ -401,7 +435,16 @@ fn word(kind: &OperationLineKind) -> &'static str {
         OperationLineKind::RetryOn(_) => "retry on",
         OperationLineKind::Sign(_) => "sign",
         OperationLineKind::Confirm { .. } => "confirm",
-        OperationLineKind::RefusedWhen(_) | OperationLineKind::RefusedUnless(_) | OperationLineKind::OneOf(_) => "",
+        OperationLineKind::Answer(_) => "answer",
+        OperationLineKind::DoneOn(_) => "done on",
+        OperationLineKind::Timeout(_) => "timeout",
+        OperationLineKind::BodyUpTo(_) => "body up to",
+        OperationLineKind::RetryAfter(_) => "retry after",
+        OperationLineKind::OnceMore => "once more",
+        OperationLineKind::RefusedWhen(..)
+        | OperationLineKind::RefusedUnless(..)
+        | OperationLineKind::Refuse { .. }
+        | OperationLineKind::OneOf(_) => "",
     }
 }
 

@@ -1,6 +1,7 @@
 //! Records: fields with types, and where each stands on the wire.
 
 use flow_grammar::syntax::{self, Attribute, ExprKind, Ident, RecordField};
+use flow_plan as plan;
 use flow_plan::ty::Type;
 use flow_plan::{FieldShape, FieldSource, JsonPath, Segment, Shape};
 
@@ -22,10 +23,15 @@ pub(super) struct Attributes {
     pub summary: bool,
     /// `@deprecated("2.3", use: "category")`.
     pub deprecated: Option<(String, Option<String>)>,
+    /// `@length(1..2000)`, `@bytes(1..4096)`.
+    pub length: Option<plan::Length>,
+    /// `@escaped`.
+    pub escaped: bool,
 }
 
 /// The attributes that mean something by themselves; others are roles.
-const ATTRIBUTES: &[&str] = &["personal", "accepts_personal", "summary", "deprecated", "key", "customer"];
+const ATTRIBUTES: &[&str] =
+    &["personal", "accepts_personal", "summary", "deprecated", "key", "customer", "length", "bytes", "escaped"];
 
 impl<'a> Cx<'a> {
     /// Declares every record.
@@ -139,6 +145,8 @@ impl<'a> Cx<'a> {
                 "accepts_personal" => attributes.accepts_personal = true,
                 "summary" => attributes.summary = true,
                 "deprecated" => attributes.deprecated = Some(self.deprecated(node)),
+                "length" | "bytes" => attributes.length = self.length(node),
+                "escaped" => attributes.escaped = true,
                 role if ATTRIBUTES.contains(&role) => attributes.roles.push(role.to_owned()),
                 role => {
                     // Any other word is a role of the connector's own, but a slip in a known one would silently do nothing.
@@ -153,6 +161,28 @@ impl<'a> Cx<'a> {
             }
         }
         attributes
+    }
+
+    /// `@length(1..2000)`, `@bytes(1..4096)`.
+    fn length(&mut self, node: &Attribute) -> Option<plan::Length> {
+        let bounds = match node.args.as_slice() {
+            [arg] => match &*arg.value.kind {
+                ExprKind::Range(low, high) => match (&*low.kind, &*high.kind) {
+                    (ExprKind::Number(low), ExprKind::Number(high)) => Some((self.count(low), self.count(high))),
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        };
+        match bounds {
+            Some((least, most)) if least <= most => Some(plan::Length { least, most, bytes: node.name.text == "bytes" }),
+            _ => {
+                let diagnostic = self.mistake(node.span, format!("`@{}` says how long a text may be", node.name.text));
+                self.push(diagnostic.help(format!("write `@{}(1..2000)`", node.name.text)));
+                None
+            }
+        }
     }
 
     fn deprecated(&mut self, node: &Attribute) -> (String, Option<String>) {

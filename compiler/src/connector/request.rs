@@ -2,17 +2,26 @@
 
 use flow_grammar::span::Span;
 use flow_grammar::syntax::{self, TextPart};
+use flow_plan::ty::Type;
 use flow_plan::{Body, Encoding, Expr, PathPart, QueryField, Request, Value};
 
 use super::Cx;
 use super::wire::Scope;
 use crate::code::Code;
 
+/// The methods that an input can choose.
+const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
+
 impl Cx<'_> {
     /// Declares a request.
     pub(super) fn request(&mut self, node: &syntax::Request, scope: &Scope<'_>) -> Request {
         let mut query = Vec::new();
-        let path = self.address(&node.path, &mut query, scope);
+        let path = match &node.address {
+            Some(_) => Vec::new(),
+            None => self.address(&node.path, &mut query, scope),
+        };
+        let address = node.address.as_ref().and_then(|address| self.whole_address(address, scope));
+        let chosen_method = self.chosen_method(node, scope);
         for field in &node.query {
             let value = match &field.field.value {
                 Some(value) => self.wire_value(value, scope),
@@ -26,8 +35,71 @@ impl Cx<'_> {
             .iter()
             .map(|(name, value)| (self.plain(name, "the name of a header"), self.wire_value(value, scope)))
             .collect();
-        let body = node.body.as_ref().and_then(|body| self.body(node, body, scope));
-        Request { method: node.method.text.clone(), path, query, headers, body }
+        let mut bodies: Vec<Body> = node.bodies.iter().filter_map(|body| self.body(node, body, scope)).collect();
+        let more = |cx: &mut Self, name: &Option<syntax::Ident>| name.as_ref().map(|name| cx.wire_value(&named(name), scope));
+        let more_query = more(self, &node.more_query);
+        let more_headers = more(self, &node.more_headers);
+        let body = (!bodies.is_empty()).then(|| bodies.remove(0));
+        Request {
+            method: node.method.text.clone(),
+            path,
+            query,
+            headers,
+            body,
+            address,
+            chosen_method,
+            more_query,
+            more_headers,
+            other_bodies: bodies,
+        }
+    }
+
+    /// `at url`: an address that an input, a setting or a secret has.
+    fn whole_address(&mut self, node: &syntax::Address, scope: &Scope<'_>) -> Option<Expr> {
+        let typed = self.wire(&node.url, scope);
+        if matches!(typed.ty, Type::Optional(_)) {
+            let name = node.url.span.text(self.source);
+            let diagnostic =
+                self.diagnostic(Code::E302, node.url.span, format!("`{name}` can be missing, and a request goes somewhere"));
+            self.push(diagnostic.help("take the `?` out of its type, or give it a default"));
+            return None;
+        }
+        if !matches!(typed.ty, Type::Text(_) | Type::Unknown) {
+            self.push(self.diagnostic(Code::E301, node.url.span, format!("an address is a text, found {}", typed.ty)));
+            return None;
+        }
+        Some(typed.expr)
+    }
+
+    /// `SEND method at url`: the method is one of the members of an enum.
+    fn chosen_method(&mut self, node: &syntax::Request, scope: &Scope<'_>) -> Option<Expr> {
+        let given = node.address.as_ref().and_then(|address| address.method.as_ref());
+        match (node.method.text == "SEND", given) {
+            (true, Some(name)) => {
+                let typed = self.wire(&named(name), scope);
+                let known = match &typed.ty {
+                    Type::Enum { members, open: false } => members.iter().all(|member| METHODS.contains(&member.as_str())),
+                    Type::Unknown => true,
+                    _ => false,
+                };
+                if !known {
+                    let diagnostic = self.diagnostic(Code::E301, name.span, format!("`{}` is no method", name.text));
+                    self.push(diagnostic.help("give it a type that lists them: `method: GET | POST | PUT`"));
+                }
+                Some(typed.expr)
+            }
+            (true, None) => {
+                let diagnostic = self.mistake(node.method.span, "with what method?");
+                self.push(diagnostic.help("write `SEND method at url`, where `method` is an input that lists them"));
+                None
+            }
+            (false, Some(name)) => {
+                let diagnostic = self.mistake(name.span, format!("the method is {} already", node.method.text));
+                self.push(diagnostic.fix("`SEND`", node.method.span, "SEND", false));
+                None
+            }
+            (false, None) => None,
+        }
     }
 
     fn body(&mut self, request: &syntax::Request, node: &syntax::Body, scope: &Scope<'_>) -> Option<Body> {

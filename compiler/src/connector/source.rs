@@ -325,6 +325,8 @@ impl<'a> Cx<'a> {
             roles: Vec::new(),
             accepts_personal: false,
             summary: false,
+            length: None,
+            escaped: false,
         };
         let id = [id];
         let with_id = Scope::new(Place::Register, &id);

@@ -246,6 +246,8 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::limit
         | Rule::quota
         | Rule::broken_on
+        | Rule::broken_when
+        | Rule::wait_at
         | Rule::error_text
         | Rule::record
         | Rule::source
@@ -314,7 +316,10 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::code_row => (Plain, "a name and its codes"),
         Rule::collapse => (Weak, "`collapse`"),
         Rule::request | Rule::method => (Strong, "a request such as `GET \"/path\"`"),
-        Rule::request_query | Rule::body | Rule::encoding | Rule::request_header => (Weak, "`query`, `json`, `form` or `header`"),
+        Rule::address => (Weak, "`at` and an address"),
+        Rule::request_query | Rule::body | Rule::encoding | Rule::request_header | Rule::request_headers => {
+            (Weak, "`query`, `json`, `form` or `header`")
+        }
         Rule::request_field => (Plain, "a name"),
         Rule::chunk => (Weak, "`chunk`"),
         Rule::trigger_from => (Plain, "`from` and a source"),
@@ -331,13 +336,23 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::sign
         | Rule::confirm
         | Rule::emits
-        | Rule::one_of => (Plain, "a line such as `at`, `effect` or `emits`"),
+        | Rule::one_of
+        | Rule::retry_after
+        | Rule::answer
+        | Rule::done_on
+        | Rule::timeout
+        | Rule::body_up_to
+        | Rule::once_more => (Plain, "a line such as `at`, `effect` or `emits`"),
         Rule::refused_word => (Strong, "`when` or `unless`"),
         Rule::effect_word | Rule::keyed | Rule::findable => (Plain, "`read`, `set`, `keyed`, `findable` or `once`"),
         Rule::w_for => (Strong, "`for`"),
         Rule::find_on => (Weak, "`on … find`"),
         Rule::w_find => (Strong, "`find`"),
         Rule::w_of => (Strong, "`of`"),
+        Rule::w_after => (Weak, "`after`"),
+        Rule::w_when => (Weak, "`when`"),
+        Rule::w_more => (Strong, "`more`"),
+        Rule::answer_word | Rule::answer_json => (Plain, "`text`, `whole` or `json in \"…\"`"),
         // The end, and what is never asked for.
         Rule::EOI => (Weak, "the end"),
         Rule::unclosed

@@ -340,7 +340,10 @@ const FITTING: &[(Rule, &[&str])] = &[
     ),
     (
         Rule::effect,
-        &["at", "none", "first", "refused", "effect", "sign", "confirm", "emits", "retry", "query", "json", "form", "header"],
+        &[
+            "at", "none", "first", "refused", "refuse", "effect", "sign", "confirm", "emits", "retry", "query", "json", "form",
+            "header", "answer", "done", "timeout", "body",
+        ],
     ),
     (Rule::effect_word, &["read", "set", "keyed", "findable", "once"]),
     (Rule::method, &["GET", "POST", "PUT", "PATCH", "DELETE"]),

@@ -1,7 +1,7 @@
 //! Connectors.
 
 use super::Printer;
-use super::literal::{duration, name, number, path, rate};
+use super::literal::{duration, name, number, path, rate, wire};
 use super::member::table;
 use crate::span::Span;
 use crate::syntax::{Connector, Member, MemberKind, NumberLit, Operation, OperationBody, StateDecl, Trigger};
@@ -39,8 +39,8 @@ impl Printer<'_> {
                 self.write("docs ");
                 self.text(text);
             }
-            MemberKind::Secret { name: ident, hint, starts_with } => {
-                self.write(&format!("secret {}", name(ident)));
+            MemberKind::Secret { name: ident, optional, hint, starts_with } => {
+                self.write(&format!("secret {}{}", name(ident), if *optional { ": text?" } else { "" }));
                 if let Some(hint) = hint {
                     self.inline_comments(hint.span.start);
                     self.write(" ");
@@ -88,6 +88,12 @@ impl Printer<'_> {
             }
             MemberKind::RetryOn(statuses) => self.write(&format!("retry on {}", numbers(statuses))),
             MemberKind::BrokenOn(statuses) => self.write(&format!("broken on {}", numbers(statuses))),
+            MemberKind::BrokenWhen(condition) => {
+                self.write("broken when ");
+                self.condition(condition);
+            }
+            MemberKind::WaitAt(path) => self.write(&format!("retry after {}", wire(path))),
+            MemberKind::OneOf(names) => self.write(&format!("one of ({})", idents(names))),
             MemberKind::ErrorText(texts) => {
                 self.write("error text ");
                 for (at, text) in texts.iter().enumerate() {

@@ -6,8 +6,8 @@ use super::expr::{Brackets, Spanned};
 use super::literal::{duration, name, number, path, wire};
 use crate::span::Span;
 use crate::syntax::{
-    EffectLine, Expr, HttpOperation, OperationLine, OperationLineKind, Registered, Request, RequestField, Source, SourceLine,
-    SourceLineKind, WirePath,
+    AnswerForm, DoneOn, EffectLine, Expr, HttpOperation, OperationLine, OperationLineKind, Registered, Request, RequestField,
+    Source, SourceLine, SourceLineKind, TextLit, WirePath,
 };
 
 /// A part of `registered`.
@@ -191,8 +191,17 @@ impl Printer<'_> {
 
     fn request_parts(&mut self, request: &Request, lines: bool) {
         self.write(&format!("{} ", request.method.text));
-        self.inline_comments(request.path.span.start);
-        self.text(&request.path);
+        if let Some(address) = &request.address {
+            if let Some(method) = &address.method {
+                self.write(&format!("{} ", name(method)));
+            }
+            self.inline_comments(address.url.span.start);
+            self.write("at ");
+            self.expr(&address.url);
+        } else {
+            self.inline_comments(request.path.span.start);
+            self.text(&request.path);
+        }
         self.indent_if(lines, |p| {
             if !request.query.is_empty() {
                 let span = p.around(&request.query);
@@ -200,7 +209,11 @@ impl Printer<'_> {
                 p.write("query ");
                 p.list(span, Brackets::Brace, &request.query, |p, field| p.request_field(field));
             }
-            if let Some(body) = &request.body {
+            if let Some(fields) = &request.more_query {
+                p.part(lines, fields.span.start);
+                p.write(&format!("query {}", name(fields)));
+            }
+            for body in &request.bodies {
                 p.part(lines, body.encoding.span.start);
                 p.write(&format!("{} ", body.encoding.text));
                 p.expr(&body.value);
@@ -211,6 +224,10 @@ impl Printer<'_> {
                 p.text(header);
                 p.write(" ");
                 p.expr(value);
+            }
+            if let Some(fields) = &request.more_headers {
+                p.part(lines, fields.span.start);
+                p.write(&format!("headers {}", name(fields)));
             }
         });
     }
@@ -269,14 +286,11 @@ impl Printer<'_> {
                     self.condition(condition);
                 }
             }
-            OperationLineKind::RefusedWhen(condition) => {
-                self.write("refused when ");
-                self.condition(condition);
+            OperationLineKind::RefusedWhen(condition, because) => self.refusal("refused when ", condition, because.as_ref()),
+            OperationLineKind::RefusedUnless(condition, because) => {
+                self.refusal("refused unless ", condition, because.as_ref());
             }
-            OperationLineKind::RefusedUnless(condition) => {
-                self.write("refused unless ");
-                self.condition(condition);
-            }
+            OperationLineKind::Refuse { when, because } => self.refusal("refuse when ", when, because.as_ref()),
             OperationLineKind::Effect(effect) => self.effect(effect),
             OperationLineKind::Sign(fields) => {
                 self.write("sign ");
@@ -293,7 +307,34 @@ impl Printer<'_> {
             }
             OperationLineKind::Emits(names) => self.write(&format!("emits {}", idents(names))),
             OperationLineKind::RetryOn(statuses) => self.write(&format!("retry on {}", numbers(statuses))),
+            OperationLineKind::RetryAfter(pauses) => {
+                let pauses: Vec<String> = pauses.iter().map(duration).collect();
+                self.write(&format!("retry after {}", pauses.join(", ")));
+            }
             OperationLineKind::OneOf(names) => self.write(&format!("one of ({})", idents(names))),
+            OperationLineKind::Answer(form) => match form {
+                AnswerForm::Text => self.write("answer text"),
+                AnswerForm::Whole => self.write("answer whole"),
+                AnswerForm::JsonIn(path) => self.write(&format!("answer json in {}", wire(path))),
+            },
+            OperationLineKind::DoneOn(DoneOn::Statuses(statuses)) => self.write(&format!("done on {}", numbers(statuses))),
+            OperationLineKind::DoneOn(DoneOn::Input(input)) => self.write(&format!("done on {}", name(input))),
+            OperationLineKind::Timeout(time) => {
+                self.write("timeout ");
+                self.expr(time);
+            }
+            OperationLineKind::BodyUpTo(count) => self.write(&format!("body up to {} bytes", number(count))),
+            OperationLineKind::OnceMore => self.write("once more"),
+        }
+    }
+
+    fn refusal(&mut self, words: &str, condition: &Expr, because: Option<&TextLit>) {
+        self.write(words);
+        self.condition(condition);
+        if let Some(because) = because {
+            self.inline_comments(because.span.start);
+            self.write(" because ");
+            self.text(because);
         }
     }
 

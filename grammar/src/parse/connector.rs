@@ -49,14 +49,14 @@ impl<'s> Builder<'s> {
             Rule::docs => MemberKind::Docs(self.take_text(parts)),
             Rule::secret => {
                 let name = self.take_ident(parts);
-                parts.take(Rule::r#type);
+                let optional = parts.peek() == Some(Rule::r#type) && self.take_type(parts).optional;
                 let hint = self.take_text_maybe(parts);
                 let starts_with = parts.take(Rule::secret_starts).map(|node| {
                     let mut inner = Parts::of(node);
                     inner.take(Rule::w_with);
                     self.take_texts(&mut inner)
                 });
-                MemberKind::Secret { name, hint, starts_with: starts_with.unwrap_or_default() }
+                MemberKind::Secret { name, optional, hint, starts_with: starts_with.unwrap_or_default() }
             }
             Rule::setting => {
                 let name = self.take_ident(parts);
@@ -101,6 +101,18 @@ impl<'s> Builder<'s> {
             Rule::broken_on => {
                 parts.take(Rule::w_on);
                 MemberKind::BrokenOn(self.take_numbers(parts))
+            }
+            Rule::broken_when => {
+                parts.take(Rule::w_when);
+                MemberKind::BrokenWhen(self.take_expr(parts))
+            }
+            Rule::wait_at => {
+                parts.take(Rule::w_after);
+                MemberKind::WaitAt(self.take_wire(parts))
+            }
+            Rule::one_of => {
+                parts.take(Rule::w_of);
+                MemberKind::OneOf(self.take_idents(parts))
             }
             Rule::error_text => {
                 parts.take(Rule::w_text);
@@ -223,7 +235,7 @@ impl<'s> Builder<'s> {
         let body = match parts.next() {
             Some(node) if node.as_rule() == Rule::http => {
                 let http: HttpOperation = self.http(node);
-                OperationBody::Http(http)
+                OperationBody::Http(Box::new(http))
             }
             Some(node) => OperationBody::Steps(self.block(node)),
             None => OperationBody::Steps(Self::bad_block(name.span.after())),

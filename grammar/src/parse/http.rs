@@ -5,8 +5,8 @@ use crate::diagnose;
 use crate::grammar::Rule;
 use crate::span::Span;
 use crate::syntax::{
-    Body, EffectLine, HttpOperation, Ident, OperationLine, OperationLineKind, Quote, Registered, Request, RequestField, Source,
-    SourceLine, SourceLineKind, TextLit,
+    Address, AnswerForm, Body, DoneOn, EffectLine, HttpOperation, Ident, OperationLine, OperationLineKind, Quote, Registered,
+    Request, RequestField, Source, SourceLine, SourceLineKind, TextLit,
 };
 
 impl<'s> Builder<'s> {
@@ -82,10 +82,7 @@ impl<'s> Builder<'s> {
                 SourceLineKind::At(path, scheme)
             }
             Rule::object_line => SourceLineKind::Object(self.take_wire(parts)),
-            Rule::refuse => SourceLineKind::Refuse {
-                when: self.take_expr(parts),
-                because: parts.take(Rule::refuse_because).map(|node| self.take_text(&mut Parts::of(node))),
-            },
+            Rule::refuse => SourceLineKind::Refuse { when: self.take_expr(parts), because: self.take_because(parts) },
             Rule::codes => self.codes(parts),
             // `items`, the only line left.
             _ => SourceLineKind::Items(self.take_wire(parts)),
@@ -191,14 +188,26 @@ impl<'s> Builder<'s> {
         if let Some(method) = parts.take(Rule::method) {
             request.method = self.ident(&method);
         }
-        request.path = self.take_text(&mut parts);
+        match parts.take(Rule::address) {
+            Some(node) => request.address = Some(self.address(node)),
+            None => request.path = self.take_text(&mut parts),
+        }
         while let Some(part) = parts.next() {
             let at = self.span(&part);
             let rule = part.as_rule();
             let mut inner = Parts::of(part);
             match rule {
+                Rule::request_query if inner.take(Rule::lbrace).is_none() => {
+                    if request.more_query.replace(self.take_ident(&mut inner)).is_some() {
+                        self.errors.push(diagnose::twice(self.source, at));
+                    }
+                }
+                Rule::request_headers => {
+                    if request.more_headers.replace(self.take_ident(&mut inner)).is_some() {
+                        self.errors.push(diagnose::twice(self.source, at));
+                    }
+                }
                 Rule::request_query => {
-                    inner.take(Rule::lbrace);
                     while let Some(field) = inner.take(Rule::request_field) {
                         request.query.push(self.request_field(field));
                     }
@@ -209,9 +218,10 @@ impl<'s> Builder<'s> {
                         None => self.take_ident(&mut inner),
                     };
                     let value = self.take_expr(&mut inner);
-                    if request.body.replace(Body { encoding, value }).is_some() {
+                    if request.bodies.iter().any(|body| body.encoding.text == encoding.text) {
                         self.errors.push(diagnose::twice(self.source, at));
                     }
+                    request.bodies.push(Body { encoding, value });
                 }
                 _ => {
                     let name = self.take_text(&mut inner);
@@ -220,6 +230,13 @@ impl<'s> Builder<'s> {
             }
         }
         request
+    }
+
+    fn address(&mut self, node: Node<'s>) -> Address {
+        let mut parts = Parts::of(node);
+        let method = (parts.peek() == Some(Rule::name)).then(|| self.take_ident(&mut parts));
+        parts.take(Rule::w_at);
+        Address { method, url: self.take_expr(&mut parts) }
     }
 
     fn request_field(&mut self, node: Node<'s>) -> RequestField {
@@ -274,8 +291,14 @@ impl<'s> Builder<'s> {
             Rule::refused => {
                 let unless = parts.take(Rule::refused_word).is_some_and(|word| word.as_str() == "unless");
                 let condition = self.take_expr(parts);
-                if unless { OperationLineKind::RefusedUnless(condition) } else { OperationLineKind::RefusedWhen(condition) }
+                let because = self.take_because(parts);
+                if unless {
+                    OperationLineKind::RefusedUnless(condition, because)
+                } else {
+                    OperationLineKind::RefusedWhen(condition, because)
+                }
             }
+            Rule::refuse => OperationLineKind::Refuse { when: self.take_expr(parts), because: self.take_because(parts) },
             Rule::effect => OperationLineKind::Effect(self.effect(parts)),
             Rule::sign => {
                 let fields = match parts.take(Rule::object) {
@@ -298,12 +321,47 @@ impl<'s> Builder<'s> {
                 parts.take(Rule::w_on);
                 OperationLineKind::RetryOn(self.take_numbers(parts))
             }
+            Rule::retry_after => {
+                parts.take(Rule::w_after);
+                let mut pauses = Vec::new();
+                while parts.peek() == Some(Rule::duration) {
+                    pauses.push(self.take_duration(parts));
+                }
+                OperationLineKind::RetryAfter(pauses)
+            }
+            Rule::answer => OperationLineKind::Answer(match parts.take(Rule::answer_json) {
+                Some(node) => {
+                    let mut inner = Parts::of(node);
+                    inner.take(Rule::w_in);
+                    AnswerForm::JsonIn(self.take_wire(&mut inner))
+                }
+                None if parts.take(Rule::answer_word).is_some_and(|word| word.as_str() == "whole") => AnswerForm::Whole,
+                None => AnswerForm::Text,
+            }),
+            Rule::done_on => {
+                parts.take(Rule::w_on);
+                OperationLineKind::DoneOn(if parts.peek() == Some(Rule::number) {
+                    DoneOn::Statuses(self.take_numbers(parts))
+                } else {
+                    DoneOn::Input(self.take_ident(parts))
+                })
+            }
+            Rule::timeout => OperationLineKind::Timeout(self.take_expr(parts)),
+            Rule::body_up_to => {
+                parts.take(Rule::w_up_to);
+                OperationLineKind::BodyUpTo(self.take_number(parts))
+            }
+            Rule::once_more => OperationLineKind::OnceMore,
             // `one of`, the only line left.
             _ => {
                 parts.take(Rule::w_of);
                 OperationLineKind::OneOf(self.take_idents(parts))
             }
         }
+    }
+
+    fn take_because(&mut self, parts: &mut Parts<'s>) -> Option<TextLit> {
+        parts.take(Rule::refuse_because).map(|node| self.take_text(&mut Parts::of(node)))
     }
 
     fn effect(&mut self, parts: &mut Parts<'s>) -> EffectLine {
@@ -343,8 +401,11 @@ fn no_request(span: Span) -> Request {
         span,
         method: Ident { text: "GET".to_owned(), span },
         path: TextLit { span, quote: Quote::Double, parts: Vec::new() },
+        address: None,
         query: Vec::new(),
-        body: None,
+        more_query: None,
+        bodies: Vec::new(),
         headers: Vec::new(),
+        more_headers: None,
     }
 }

@@ -274,7 +274,8 @@ impl Scope for AwaitedScope<'_> {
             | Env::Instance
             | Env::Watermark
             | Env::Cursor
-            | Env::Error => Value::Missing,
+            | Env::Error
+            | Env::Mistake => Value::Missing,
         }
     }
 }

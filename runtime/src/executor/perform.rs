@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::confirm;
 use super::job::{Job, load};
 use super::queue::Turn;
-use super::{awaited, jitter, stale, take_turns};
+use super::{awaited, jitter, once_more, stale, take_turns};
 use crate::alarm::Line;
 use crate::answer;
 use crate::connection::{Asked, Cause, Heard, Hold};
@@ -344,9 +344,14 @@ async fn send(shared: &Arc<Shared>, job: &Job, find: bool, sent_at: Timestamp) -
         Err(error) => return refused(error.to_string()),
     };
     let options = &shared.options;
-    match shared.world.transport.send(request, options.timeout, options.max_answer).await {
+    let timeout = request::timeout(performed, connection, &scope, options.timeout);
+    match shared.world.transport.send(request, timeout, options.max_answer).await {
         Ok(answer) => {
-            let mut read = outcome(answer::read(performed, connection, &answer, &scope), answer.status);
+            let (read, mistake) = answer::read_fully(performed, connection, &answer, &scope);
+            let mut read = outcome(read, answer.status);
+            if let Some(mistake) = mistake.filter(|_| performed.peculiar.once_more) {
+                read = once_more::ask(shared, connection, performed, &scope, &mistake, read).await;
+            }
             if let (Outcome::Done { status, value }, Some(confirm), false) = (&read, &performed.confirm, find) {
                 read = confirm::confirm(shared, connection, confirm, &scope, *status, value.clone()).await;
             }
@@ -554,7 +559,8 @@ impl Scope for AttemptScope<'_> {
             | Env::Instance
             | Env::Watermark
             | Env::Cursor
-            | Env::Error => Value::Missing,
+            | Env::Error
+            | Env::Mistake => Value::Missing,
         }
     }
 }

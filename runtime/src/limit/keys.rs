@@ -147,7 +147,8 @@ impl Scope for StartScope<'_> {
             | Env::Instance
             | Env::Watermark
             | Env::Cursor
-            | Env::Error => Value::Missing,
+            | Env::Error
+            | Env::Mistake => Value::Missing,
         }
     }
 }

@@ -154,7 +154,8 @@ impl Scope for FlowView<'_> {
             | Env::SentQuery
             | Env::Watermark
             | Env::Cursor
-            | Env::Error => Value::Missing,
+            | Env::Error
+            | Env::Mistake => Value::Missing,
         }
     }
 

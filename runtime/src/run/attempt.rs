@@ -3,7 +3,7 @@
 use flow_plan as plan;
 use jiff::Timestamp;
 
-use super::{Attempt, Death, Phase, Run, Status, StepStatus, effect_at, elapsed_ms};
+use super::{Attempt, Death, Phase, Run, Status, StepStatus, effect_at, elapsed_ms, pauses_at};
 use crate::journal::{Outcome, Withheld};
 use crate::retry::{Policy, key_bound_ms, length};
 
@@ -124,7 +124,7 @@ impl Run {
         }
         let (Some(effect), Some(call)) = (effect_at(flow, self.at), self.call(flow)) else { return };
         let Some(step) = self.steps.last_mut() else { return };
-        let policy = Policy::of(call.retry.as_ref(), effect);
+        let policy = Policy::of(call.retry.as_ref(), effect, pauses_at(flow, self.at));
         let round = &step.attempts[step.round.min(step.attempts.len())..];
         let tried = u32::try_from(round.len()).unwrap_or(u32::MAX);
         let elapsed = round.first().map_or(0, |first| elapsed_ms(first.at, at));
@@ -187,7 +187,7 @@ impl Run {
         let (effect, call, step) = (effect_at(flow, self.at)?, self.call(flow)?, self.steps.last()?);
         let round = step.attempts.get(step.round..).unwrap_or_default();
         let from = round.first().map_or(step.began_at, |first| first.at);
-        let bound = Policy::of(call.retry.as_ref(), effect).bound_ms;
+        let bound = Policy::of(call.retry.as_ref(), effect, pauses_at(flow, self.at)).bound_ms;
         from.checked_add(std::time::Duration::from_millis(bound)).ok()
     }
 

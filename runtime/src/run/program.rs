@@ -191,6 +191,7 @@ impl Scope for RunScope<'_> {
             Env::ReceivedAt => Value::Instant(start.event.received_at),
             Env::EventType => start.event.event_type.as_deref().map_or(Value::Missing, Value::text),
             Env::Error => self.run.error.clone(),
+            Env::Mistake => Value::Missing,
             // Known to a connection or a poll, not to a run; `SentAt` and secrets are never stored.
             Env::SentAt
             | Env::SentBody

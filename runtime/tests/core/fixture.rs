@@ -365,13 +365,8 @@ pub(crate) fn connection(name: &str) -> LiveConnection {
             connector: name.to_owned(),
             api: plan::Api {
                 base: Expr::Const(Value::text(format!("https://{name}.example"))),
-                auth: None,
-                headers: Vec::new(),
                 error_text: vec![path("error")],
-                retry_on: vec![],
-                broken_on: Vec::new(),
-                limit: None,
-                quota: None,
+                ..plan::Api::default()
             },
             settings: BTreeMap::new(),
             setting_decls: Vec::new(),
@@ -381,6 +376,7 @@ pub(crate) fn connection(name: &str) -> LiveConnection {
             checks: Vec::new(),
         },
         base_url: None,
+        stand_in: false,
         secrets: BTreeMap::new(),
         poll_every: None,
         polls: false,
@@ -424,32 +420,29 @@ pub(crate) fn op(name: &str, effect: Effect) -> plan::Operation {
     let reads = matches!(effect, Effect::Read);
     plan::Operation {
         name: format!("svc.{name}"),
-        inputs: vec![plan::Input { name: "email".to_owned(), optional: true, personal: false }],
+        inputs: vec![plan::Input { name: "email".to_owned(), optional: true, ..plan::Input::default() }],
         request: plan::Request {
             method: if reads { "GET" } else { "POST" }.to_owned(),
             path: vec![plan::PathPart::Literal(format!("/{name}"))],
-            query: Vec::new(),
             headers: match effect {
                 Effect::Keyed { .. } => Vec::new(),
                 _ => vec![("x-key".to_owned(), Expr::Env(Env::RunKey))],
             },
-            body: None,
+            ..plan::Request::default()
         },
         answer: plan::Answer {
             at: path("data"),
             shape: Some(Shape::Record(vec![field("id", Shape::Token, false)])),
             optional: reads,
             none_on: if reads { vec![404] } else { Vec::new() },
-            none_when: None,
-            first: None,
-            refused_when: None,
-            item_of: None,
+            ..plan::Answer::default()
         },
         effect,
         retry_on: Vec::new(),
         emits: Vec::new(),
         sign: Vec::new(),
         confirm: None,
+        peculiar: Box::default(),
     }
 }
 

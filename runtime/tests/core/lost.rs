@@ -49,7 +49,7 @@ fn journal(store: &MemoryStore, run: &str) -> String {
 }
 
 fn input(name: &str) -> Input {
-    Input { name: name.to_owned(), optional: true, personal: false }
+    Input { name: name.to_owned(), optional: true, ..Input::default() }
 }
 
 /// A note that is found by what it says, or by the key of its run, among others.

@@ -42,10 +42,7 @@ pub(crate) fn connection(name: &str, base: &str) -> LiveConnection {
                 auth: Some(Auth { scheme: "bearer".to_owned(), args: vec![secret("key")] }),
                 headers: Vec::new(),
                 error_text: vec![path("error.message"), path("errors[0].title")],
-                retry_on: Vec::new(),
-                broken_on: Vec::new(),
-                limit: None,
-                quota: None,
+                ..Api::default()
             },
             settings: BTreeMap::new(),
             setting_decls: Vec::new(),
@@ -55,6 +52,7 @@ pub(crate) fn connection(name: &str, base: &str) -> LiveConnection {
             checks: Vec::new(),
         },
         base_url: None,
+        stand_in: false,
         secrets: BTreeMap::from([("key".to_owned(), Secret::new("sk_test_vector".to_owned()))]),
         poll_every: None,
         polls: true,
@@ -62,7 +60,7 @@ pub(crate) fn connection(name: &str, base: &str) -> LiveConnection {
 }
 
 pub(crate) fn request(method: &str, path: Vec<PathPart>) -> Request {
-    Request { method: method.to_owned(), path, query: Vec::new(), headers: Vec::new(), body: None }
+    Request { method: method.to_owned(), path, ..Request::default() }
 }
 
 pub(crate) fn field(name: &str, value: Expr) -> QueryField {
@@ -74,21 +72,13 @@ pub(crate) fn operation(request: Request) -> Operation {
         name: "test.operation".to_owned(),
         inputs: Vec::new(),
         request,
-        answer: Answer {
-            at: JsonPath::default(),
-            shape: None,
-            optional: false,
-            none_on: Vec::new(),
-            none_when: None,
-            first: None,
-            refused_when: None,
-            item_of: None,
-        },
+        answer: Answer::default(),
         effect: Effect::Read,
         retry_on: Vec::new(),
         emits: Vec::new(),
         sign: Vec::new(),
         confirm: None,
+        peculiar: Box::default(),
     }
 }
 
@@ -199,10 +189,9 @@ pub(crate) fn acme(base: &str, every: Option<Duration>) -> LiveConnection {
     acme.plan.secrets = ["key", "webhook_secret"]
         .map(|name| SecretDecl {
             name: name.to_owned(),
-            hint: None,
             for_requests: name == "key",
             for_webhooks: name != "key",
-            starts_with: Vec::new(),
+            ..SecretDecl::default()
         })
         .to_vec();
     acme.secrets = BTreeMap::from([

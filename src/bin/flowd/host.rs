@@ -613,6 +613,7 @@ impl Host {
         let mut base_url = config.base_url.clone();
         let mut found: BTreeMap<String, Secret> = BTreeMap::new();
         let sandboxed = self.sandbox.as_ref().filter(|_| base_url.is_none()).and_then(|urls| urls.get(&declared.connector));
+        let stand_in = sandboxed.is_some();
         if let Some(url) = sandboxed {
             base_url = Some(url.clone());
             for (key, text) in flow_sandbox::Sandbox::secrets(&declared.connector) {
@@ -638,10 +639,24 @@ impl Host {
             let acts = flows.iter().any(|flow| performs(flow, name));
             let listens = flows.iter().any(|flow| flow.triggers.iter().any(|trigger| trigger.connection == name));
             let lacking = |wanted: fn(&plan::SecretDecl) -> bool| -> Vec<&plan::SecretDecl> {
-                declared.secrets.iter().filter(|secret| wanted(secret) && !found.contains_key(&secret.name)).collect()
+                declared
+                    .secrets
+                    .iter()
+                    .filter(|secret| !secret.optional && wanted(secret) && !found.contains_key(&secret.name))
+                    .collect()
             };
             let for_requests = lacking(|secret| secret.for_requests);
             let for_webhooks = lacking(|secret| secret.for_webhooks);
+            if acts {
+                for group in &declared.api.one_of {
+                    if !group.iter().any(|name| found.contains_key(name) || config.secrets.contains_key(name)) {
+                        notes.push(format!(
+                            "connection {name}: its actions need one of the secrets {}: put it under [connections.{name}] in flow.toml, or use `--sandbox`",
+                            group.iter().map(|secret| format!("`{secret}`")).collect::<Vec<_>>().join(" and "),
+                        ));
+                    }
+                }
+            }
             let mut need = |secret: &plan::SecretDecl, why: &str| {
                 if config.secrets.contains_key(&secret.name) {
                     return; // Said above, with the reason.
@@ -674,7 +689,14 @@ impl Host {
                 }
             }
         }
-        LiveConnection { plan: declared, base_url, secrets: found, poll_every: config.poll_ms.map(Duration::from_millis), polls }
+        LiveConnection {
+            plan: declared,
+            base_url,
+            stand_in,
+            secrets: found,
+            poll_every: config.poll_ms.map(Duration::from_millis),
+            polls,
+        }
     }
 }
 

@@ -34,7 +34,19 @@ impl Arrived {
 
 /// What is answered: status and JSON body.
 pub(crate) type Reply = (u16, Value);
-type Behaviour = Arc<dyn Fn(&Arrived, usize) -> Option<Reply> + Send + Sync>;
+/// What is answered, byte for byte.
+pub(crate) type Raw = Vec<u8>;
+type Behaviour = Arc<dyn Fn(&Arrived, usize) -> Option<Raw> + Send + Sync>;
+
+/// Returns an answer with these headers and this body.
+pub(crate) fn raw(status: u16, headers: &[(&str, &str)], body: &str) -> Raw {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+fn of_json((status, body): Reply) -> Raw {
+    raw(status, &[("content-type", "application/json")], &body.to_string())
+}
 
 /// The recording server.
 pub(crate) struct Recorder {
@@ -46,6 +58,11 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Starts a server; the behaviour gets the request and how many came before. `None` closes without an answer.
     pub(crate) fn start(behaviour: impl Fn(&Arrived, usize) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::start_raw(move |request, before| behaviour(request, before).map(of_json))
+    }
+
+    /// As [`Recorder::start`], with whole answers.
+    pub(crate) fn start_raw(behaviour: impl Fn(&Arrived, usize) -> Option<Raw> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let arrived = Arc::new(Mutex::new(Vec::new()));
@@ -67,6 +84,11 @@ impl Recorder {
 
     /// Changes what is answered from now on.
     pub(crate) fn answer(&self, behaviour: impl Fn(&Arrived, usize) -> Option<Reply> + Send + Sync + 'static) {
+        self.answer_raw(move |request, before| behaviour(request, before).map(of_json));
+    }
+
+    /// As [`Recorder::answer`], with whole answers.
+    pub(crate) fn answer_raw(&self, behaviour: impl Fn(&Arrived, usize) -> Option<Raw> + Send + Sync + 'static) {
         *self.behaviour.lock().unwrap() = Arc::new(behaviour);
     }
 
@@ -117,11 +139,8 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Arrived>>, behaviour: &Mutex<Behavio
             log.len() - 1
         };
         let act = behaviour.lock().unwrap().clone();
-        let Some((status, body)) = act(&request, before) else { return };
-        let body = body.to_string();
-        let answer =
-            format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        if writer.write_all(answer.as_bytes()).is_err() {
+        let Some(answer) = act(&request, before) else { return };
+        if writer.write_all(&answer).is_err() {
             return;
         }
     }

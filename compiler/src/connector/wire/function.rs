@@ -33,6 +33,7 @@ enum Takes {
 const FUNCTIONS: &[(&str, &[Takes])] = &[
     ("aes_cmac", &[Takes::Bytes, Takes::Signed]),
     ("base64", &[Takes::Signed]),
+    ("behind", &[Takes::Text, Takes::Text]),
     ("bytes", &[Takes::Text]),
     ("currency", &[Takes::Money]),
     ("cut", &[Takes::Text, Takes::Number]),
@@ -199,6 +200,7 @@ impl Cx<'_> {
             "base64" => (Function::BytesToBase64, Type::text()),
             "hex" => (Function::Hex, Type::text()),
             "md5_sorted" => (Function::Md5Sorted, Type::text()),
+            "behind" => (Function::Behind, Type::text()),
             "currency" => (Function::CurrencyCode, Type::text()),
             "cut" => (Function::Cut, Type::text()),
             "first" => (Function::First, element.optional()),

@@ -57,7 +57,9 @@ impl Cx<'_> {
                 return Some(Typed::unknown());
             }
         }
-        Some(Typed::new(Expr::Env(Env::Secret(name.text.clone())), Type::Text(flow_plan::ty::TextKind::Secret)))
+        let ty = Type::Text(flow_plan::ty::TextKind::Secret);
+        let ty = if secret.optional && scope.place != Place::Header { ty.optional() } else { ty };
+        Some(Typed::new(Expr::Env(Env::Secret(name.text.clone())), ty))
     }
 
     fn unknown_name(&mut self, name: &Ident, scope: &Scope<'_>) {
@@ -183,7 +185,11 @@ impl Cx<'_> {
 /// What is known at a place without being declared.
 fn surroundings(place: Place) -> Vec<(&'static str, Env, Type)> {
     match place {
-        Place::Request => vec![("sent_at", Env::SentAt, Type::DateTime), ("now", Env::Now, Type::DateTime)],
+        Place::Request => vec![
+            ("sent_at", Env::SentAt, Type::DateTime),
+            ("now", Env::Now, Type::DateTime),
+            ("mistake", Env::Mistake, Type::text().optional()),
+        ],
         Place::Sign => {
             let fields = || Type::Map(Box::new(Type::text()));
             vec![

@@ -94,6 +94,12 @@ impl<'a> Checker<'a> {
         } else {
             self.need(value, expr, &Need::Input(&input.name))
         };
+        if let Some(length) = input.length {
+            self.check_length(input, expr, &value.expr, length, target);
+        }
+        if input.escaped {
+            value.expr = escaped(value.expr);
+        }
         if *ty == Type::Money && target.operation.action {
             self.check_amount(input, expr, &value);
         }
@@ -115,6 +121,44 @@ impl<'a> Checker<'a> {
         }
         value.place = None;
         value
+    }
+
+    /// A text whose length is known must be of a length that the service takes.
+    fn check_length(
+        &mut self,
+        input: &Input,
+        expr: &flow_grammar::syntax::Expr,
+        value: &plan::Expr,
+        length: plan::Length,
+        target: Target<'a>,
+    ) {
+        // What is filled in makes a text longer, never shorter.
+        let (known, whole) = match value {
+            plan::Expr::Const(Value::Text(text)) => (length.of(text), true),
+            plan::Expr::Text(parts) => {
+                let known = parts.iter().map(|part| match part {
+                    plan::Expr::Const(Value::Text(text)) => length.of(text),
+                    _ => 0,
+                });
+                (known.sum(), false)
+            }
+            _ => return,
+        };
+        let (least, most) = (length.least as usize, length.most as usize);
+        if self.quiet > 0 || known <= most && (known >= least || !whole) {
+            return;
+        }
+        let unit = length.unit();
+        let diagnostic = if known > most {
+            let at_least = if whole { "" } else { "at least " };
+            self.diagnostic(Code::E301, expr.span, format!("`{}` is longer than {} takes", input.name, target.connector.title))
+                .label(format!("{at_least}{known} {unit}, and the most is {most}"))
+                .help(format!("`cut(text, {most}{})` shortens a text", if length.bytes { " bytes" } else { "" }))
+        } else {
+            self.diagnostic(Code::E301, expr.span, format!("`{}` is shorter than {} takes", input.name, target.connector.title))
+                .label(format!("{known} {unit}, and the least is {least}"))
+        };
+        self.report(diagnostic);
     }
 
     /// An amount that is written out must be one.
@@ -221,6 +265,21 @@ impl<'a> Checker<'a> {
         diagnostic.fixes.push(Fix { title: format!("`{}`", titles.join(", ")), edits, safe: false });
         self.report(diagnostic);
     }
+}
+
+/// A text whose own words may be markup of the service, and in which no value is.
+fn escaped(expr: plan::Expr) -> plan::Expr {
+    match expr {
+        plan::Expr::Const(_) => expr,
+        plan::Expr::Text(parts) => plan::Expr::Text(parts.into_iter().map(escaped).collect()),
+        plan::Expr::Else(value, default) => plan::Expr::Else(Box::new(escaped(*value)), Box::new(escaped(*default))),
+        // A number or an amount in a text is written out first.
+        value => plan::Expr::Call(plan::Function::EscapeMarkup, vec![value_text(value)]),
+    }
+}
+
+fn value_text(value: plan::Expr) -> plan::Expr {
+    plan::Expr::Text(vec![value])
 }
 
 fn is_named(call: &Call, input: &Input) -> bool {

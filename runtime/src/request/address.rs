@@ -1,0 +1,104 @@
+//! Where a request goes that has no path of the connector's own: a whole address, out of an input, a setting or a secret.
+//!
+//! What only settings and secrets make is named by flow.toml. What a run brings may be anybody's choice: it goes into the
+//! internet alone, and no credentials go along unless it lies where flow.toml says that the connection's service is.
+
+use flow_plan::{Env, Expr, Value};
+use url::Url;
+
+use super::draft::Address;
+use super::{RequestError, base, is_own};
+use crate::eval::{Scope, eval};
+use crate::live::LiveConnection;
+use crate::world::Reach;
+
+/// Where the address came from that is not sent there: what stands in for every service shows it.
+const INSTEAD_OF: &str = "sandbox-instead-of";
+
+/// Where a request goes, and what may go along.
+pub(super) struct Destination {
+    pub(super) address: Address,
+    pub(super) reach: Reach,
+    /// The credentials of the connection may go along.
+    pub(super) trusted: bool,
+    /// Headers that only tell what was asked for.
+    pub(super) headers: Vec<(String, String)>,
+}
+
+/// Returns where the request of an address goes.
+pub(super) fn destination(expr: &Expr, connection: &LiveConnection, scope: &dyn Scope) -> Result<Destination, RequestError> {
+    let given = eval(expr, scope)?;
+    let text = given.as_text().map(str::trim).filter(|text| !text.is_empty()).ok_or(RequestError::MissingPathValue)?;
+    let own = is_own(expr);
+    let error = |reason| if own { own_address(connection, reason) } else { RequestError::Address(reason) };
+    // A path goes to where flow.toml says that the service is.
+    let whole;
+    let text = if text.starts_with('/') && !text.starts_with("//") && connection.base_url.is_some() {
+        whole = base(connection)? + text;
+        whole.as_str()
+    } else {
+        text
+    };
+    let mut url = Url::parse(text).map_err(|_| error("it is no whole address"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(error("it begins with neither http:// nor https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(error("it holds a user or a password"));
+    }
+    url.set_fragment(None);
+    let mut headers = Vec::new();
+    if let Some(stand_in) = connection.base_url.as_deref().filter(|_| own || connection.stand_in) {
+        if connection.stand_in && !same_origin(&url, stand_in) {
+            headers.push((INSTEAD_OF.to_owned(), url.origin().ascii_serialization()));
+        }
+        url = at(stand_in, &url).ok_or_else(|| error("`base_url` is no address"))?;
+    }
+    let service = base(connection).ok();
+    let trusted = service.as_deref().is_some_and(|service| same_origin(&url, service));
+    let named = connection.stand_in || named(connection, own).iter().any(|named| same_origin(&url, named));
+    let reach = if named { Reach::Anywhere } else { Reach::Internet };
+    Ok(Destination { address: split(&url), reach, trusted, headers })
+}
+
+fn own_address(connection: &LiveConnection, reason: &'static str) -> RequestError {
+    RequestError::Base { connection: connection.plan.name.clone(), reason }
+}
+
+/// The address with another origin, and the path of that origin before its own.
+fn at(base: &str, url: &Url) -> Option<Url> {
+    let mut text = base.trim_end_matches('/').to_owned();
+    text.push_str(url.path());
+    if let Some(query) = url.query() {
+        text.push('?');
+        text.push_str(query);
+    }
+    Url::parse(&text).ok()
+}
+
+fn same_origin(url: &Url, other: &str) -> bool {
+    Url::parse(other).is_ok_and(|other| other.origin() == url.origin())
+}
+
+/// The addresses that flow.toml names for a connection; a secret one counts where nothing but settings and secrets has a say.
+fn named(connection: &LiveConnection, own: bool) -> Vec<String> {
+    let settings = connection.plan.settings.values().filter_map(Value::as_text);
+    let secrets = connection.secrets.values().filter(|_| own).map(crate::secret::Secret::expose);
+    connection.base_url.as_deref().into_iter().chain(settings).chain(secrets).map(str::to_owned).collect()
+}
+
+/// The address without its parameters, and those.
+fn split(url: &Url) -> Address {
+    let query = url.query().unwrap_or_default();
+    let query = query.split('&').filter(|pair| !pair.is_empty()).map(str::to_owned).collect();
+    let mut bare = url.clone();
+    bare.set_query(None);
+    Address { url: bare.to_string(), query }
+}
+
+/// Tells whether an expression holds a secret.
+pub(super) fn holds_secret(expr: &Expr) -> bool {
+    let mut found = false;
+    expr.walk(&mut |part| found |= matches!(part, Expr::Env(Env::Secret(_))));
+    found
+}
