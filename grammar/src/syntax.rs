@@ -917,7 +917,6 @@ pub struct TypeExpr {
 
 /// The types as written.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "most types are names, and a connector is read once")]
 pub enum TypeKind {
     /// `text`, `email`, `Invoice`, `list<text>`, `id<Customer>`, `map<text>`; with the words behind it in `words`:
     /// `money minor`, `datetime unix`, `datetime iso`, `int 1..5` (range apart).
