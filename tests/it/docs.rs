@@ -27,7 +27,10 @@ fn checked(source: &str, settings: &str, args: &[&str]) -> Vec<Value> {
 fn every_block_of_the_reference_does_what_the_page_says() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sections = 0;
-    for entry in ["docs/language", "docs/operating", "docs/connectors"].into_iter().flat_map(|pages| std::fs::read_dir(root.join(pages)).unwrap()) {
+    for entry in ["docs/language", "docs/operating", "docs/connectors"]
+        .into_iter()
+        .flat_map(|pages| std::fs::read_dir(root.join(pages)).unwrap())
+    {
         let entry = entry.unwrap();
         let page = std::fs::read_to_string(entry.path()).unwrap();
         let mut files: BTreeMap<String, String> = BTreeMap::new();

@@ -99,6 +99,7 @@ async fn by_itself(args: &Disconnect, place: &mut Place, known: Option<&Connecti
     let mut live = LiveConnection {
         plan: connector::connection(connector, &args.name, &settings.unwrap_or_default()),
         base_url: known.and_then(|known| known.base_url.clone()),
+        stand_in: false,
         secrets: BTreeMap::new(),
         poll_every: None,
         polls: false,
