@@ -50,6 +50,7 @@ mod http;
 mod ids;
 mod kustomer;
 mod lock;
+mod page;
 mod play;
 mod server;
 mod services;
@@ -95,6 +96,8 @@ pub struct Options {
     /// How many requests a service allows in the time that it counts by (Stripe a second, Kustomer a minute); more are answered
     /// with 429. Unlimited for those that are not named.
     pub rates: BTreeMap<String, u32>,
+    /// Where the page is that shows what the services hold and makes things happen; none without it. An address of this machine.
+    pub page: Option<SocketAddr>,
     /// Starts with a few customers, products and prices instead of empty.
     pub demo: bool,
 }
@@ -108,6 +111,7 @@ impl Default for Options {
             webhook_timeout: Duration::from_secs(10),
             seed: None,
             rates: BTreeMap::new(),
+            page: None,
             demo: false,
         }
     }
@@ -126,6 +130,9 @@ pub enum SandboxError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The page can do everything that the sandbox can, without credentials.
+    #[error("the page is for this machine alone: {0} can be reached from elsewhere")]
+    PageForAll(SocketAddr),
 }
 
 /// Running emulators. They stop, with all their connections, when this is dropped.
@@ -133,6 +140,7 @@ pub struct Sandbox {
     running: Vec<Running>,
     stream: broadcast::Sender<Activity>,
     pub(crate) queue: Queue,
+    page: Option<SocketAddr>,
     tasks: JoinSet<()>,
 }
 
@@ -168,6 +176,19 @@ impl Sandbox {
             tasks.spawn(server::serve(listener, Arc::clone(&emulator)));
             running.push(Running { service, emulator, address });
         }
+        let mut page = None;
+        if let Some(wanted) = options.page {
+            if !wanted.ip().to_canonical().is_loopback() {
+                return Err(SandboxError::PageForAll(wanted));
+            }
+            let (listener, address) = listen("page", wanted).await?;
+            let services = running
+                .iter()
+                .map(|one| (one.service.name, format!("http://{}", one.address), Arc::clone(&one.emulator)))
+                .collect();
+            tasks.spawn(Arc::new(page::Page::new(address, services)).run(listener, stream.subscribe()));
+            page = Some(address);
+        }
         let emulators: Vec<_> = running.iter().map(|running| Arc::clone(&running.emulator)).collect();
         let courier = Courier {
             clock: Arc::clone(&options.clock),
@@ -188,12 +209,17 @@ impl Sandbox {
                 }
             }
         });
-        Ok(Sandbox { running, stream, queue, tasks })
+        Ok(Sandbox { running, stream, queue, page, tasks })
     }
 
     /// Returns the services that are emulated, with their addresses, in the order in which they are shown.
     pub fn services(&self) -> impl Iterator<Item = (&'static str, String)> {
         self.running.iter().map(|running| (running.service.name, format!("http://{}", running.address)))
+    }
+
+    /// Returns the address of the page, where there is one.
+    pub fn page_url(&self) -> Option<String> {
+        self.page.map(|address| format!("http://{address}/"))
     }
 
     /// Returns the names of the services that can be emulated.
