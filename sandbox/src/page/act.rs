@@ -45,7 +45,7 @@ pub(super) fn act(page: &Page, asked: &Value) -> Result<String, String> {
         }
         _ => return Err("the page asked for something that is not known".to_owned()),
     };
-    page.changed();
+    page.keep(json!({ "at": emulator.now().strftime("%H:%M:%S").to_string(), "service": service, "how": "by this page", "summary": done }));
     Ok(done)
 }
 

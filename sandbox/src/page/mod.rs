@@ -55,13 +55,7 @@ impl Page {
         loop {
             match stream.recv().await {
                 Ok(activity) => {
-                    let mut latest = lock(&self.latest);
-                    if latest.len() == SHOWN {
-                        latest.pop_front();
-                    }
-                    latest.push_back(shown(&activity));
-                    drop(latest);
-                    self.changed();
+                    self.keep(shown(&activity));
                 }
                 // So much happened at once that some of it is not shown.
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
@@ -70,7 +64,13 @@ impl Page {
         }
     }
 
-    fn changed(&self) {
+    fn keep(&self, one: Value) {
+        let mut latest = lock(&self.latest);
+        if latest.len() == SHOWN {
+            latest.pop_front();
+        }
+        latest.push_back(one);
+        drop(latest);
         self.version.send_modify(|version| *version += 1);
     }
 
@@ -133,7 +133,10 @@ fn shown(activity: &Activity) -> Value {
     json!({
         "at": activity.at.strftime("%H:%M:%S").to_string(),
         "service": activity.service,
-        "sent": activity.direction == Direction::Webhook,
+        "how": match activity.direction {
+            Direction::Call => "was asked",
+            Direction::Webhook => "sent",
+        },
         "what": format!("{} {}", activity.method, activity.path),
         "status": activity.status,
         "summary": activity.summary,

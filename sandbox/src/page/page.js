@@ -65,6 +65,7 @@ function sectionOf(panel, faults) {
   const broken = make("span", { class: "broken" });
   broken.hidden = true;
   const tables = make("div", { class: "tables" });
+  const none = make("p", { class: "none" });
   const section = make("section", { id: service, "aria-labelledby": `${service}-title` },
     make("div", { class: "head" },
       make("h2", { id: `${service}-title`, text: title }), broken, make("code", { text: panel.address })),
@@ -97,24 +98,21 @@ function sectionOf(panel, faults) {
       make("div", { class: "fields" },
         make("div", { class: "field" }, make("label", { for: id, text: `What goes wrong at ${title}` }), choice)),
       make("div", { class: "buttons" }, reset)),
-    tables);
-  parts.set(service, { broken, tables, choice, shown: new Map() });
+    tables, none);
+  parts.set(service, { broken, tables, none, choice, shown: new Map() });
   return section;
 }
 
 function tableOf(service, table, known) {
   const heading = make("h3", { text: table.title });
   heading.append(" ", make("span", { class: "count", text: `(${table.count})` }));
-  if (table.rows.length === 0) {
-    return make("div", {}, heading, make("p", { class: "none", text: "None yet" }));
-  }
   const head = make("tr");
   for (const column of table.columns) head.append(make("th", { scope: "col", text: column }));
   const body = make("tbody");
   for (const row of table.rows) {
     const line = make("tr");
     if (known && !known.has(row.join("\u0000"))) line.className = "new";
-    for (const cell of row) line.append(make("td", { text: cell }));
+    for (const cell of row) line.append(make("td", cell.length > 40 ? { text: cell, class: "long" } : { text: cell }));
     body.append(line);
   }
   const scroll = make("div", { class: "scroll", role: "region", "aria-label": `${service}: ${table.title}`, tabindex: "0" },
@@ -135,7 +133,10 @@ function show(state) {
     part.seen = seen;
     const focus = document.activeElement && part.tables.contains(document.activeElement)
       ? document.activeElement.getAttribute("aria-label") : null;
-    part.tables.replaceChildren(...view.tables.map((table) => tableOf(service, table, part.shown.get(table.title))));
+    const filled = view.tables.filter((table) => table.rows.length > 0);
+    part.tables.replaceChildren(...filled.map((table) => tableOf(service, table, part.shown.get(table.title))));
+    const none = view.tables.filter((table) => table.rows.length === 0).map((table) => table.title.toLowerCase());
+    part.none.textContent = none.length > 0 ? `None yet: ${none.join(", ")}` : "";
     for (const table of view.tables) part.shown.set(table.title, new Set(table.rows.map((row) => row.join("\u0000"))));
     if (focus) {
       for (const region of part.tables.querySelectorAll(".scroll")) {
@@ -145,13 +146,16 @@ function show(state) {
   }
   const latest = document.getElementById("latest");
   latest.replaceChildren(...state.latest.map((one) => {
-    const good = one.status !== null && one.status < 400;
-    const status = make("span", { class: `status ${good ? "good" : "bad"}`, text: one.status === null ? "no answer" : String(one.status) });
-    return make("li", {},
-      make("span", { class: "line" },
-        make("time", { text: one.at }), make("strong", { text: one.service }), one.sent ? "sent" : "was asked", status),
-      make("span", {}, one.summary),
-      make("code", { class: "what", text: one.what }));
+    const line = make("span", { class: "line" },
+      make("time", { text: one.at }), make("strong", { text: one.service }), make("span", { text: one.how }));
+    const item = make("li", {}, line, make("span", { text: one.summary }));
+    if (one.what) {
+      const good = one.status !== null && one.status < 400;
+      const status = one.status === null ? "no answer" : String(one.status);
+      line.append(make("span", { class: `status ${good ? "good" : "bad"}`, text: status }));
+      item.append(make("code", { class: "what", text: one.what }));
+    }
+    return item;
   }));
   if (state.latest.length === 0) latest.append(make("li", { class: "none", text: "Nothing yet" }));
 }

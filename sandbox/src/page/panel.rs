@@ -79,7 +79,7 @@ const PANELS: &[Panel] = &[
                 columns: &[
                     MONEY,
                     plain("status", &["/status"]),
-                    plain("why", &["/failure_code"]),
+                    plain("why", &["/outcome/reason", "/failure_code"]),
                     plain("e-mail", &["/billing_details/email", "/receipt_email"]),
                     plain("id", &["/id"]),
                 ],

@@ -115,7 +115,9 @@ async fn answer(page: &Page, peer: SocketAddr, request: hyper::Request<Incoming>
 
 /// Another name that leads to this machine is a page of somebody else that wants in.
 fn is_own_host(page: &Page, headers: &HeaderMap) -> bool {
-    let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let mut hosts = headers.get_all("host").iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    let host = host.to_str().unwrap_or_default();
     let port = page.address.port();
     [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}"), page.address.to_string()]
         .iter()

@@ -72,7 +72,10 @@ impl Client {
         let stream = TcpStream::connect(address).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
-        let mut request = hyper::Request::builder().method(method).uri(path).header("host", address);
+        let mut request = hyper::Request::builder().method(method).uri(path);
+        if !self.headers.iter().any(|(name, _)| name == "host") {
+            request = request.header("host", address);
+        }
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }

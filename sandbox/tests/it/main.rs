@@ -6,6 +6,7 @@ mod client;
 mod control;
 mod faults;
 mod kustomer;
+mod page;
 mod play;
 mod receiver;
 mod stripe;

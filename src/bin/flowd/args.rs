@@ -152,6 +152,9 @@ pub(crate) struct SandboxArgs {
     /// Where the emulator of a service delivers its webhooks; once for each
     #[arg(long, value_name = "SERVICE=URL", value_parser = webhook_of)]
     pub(crate) webhook: Vec<(String, String)>,
+    /// Where the page is that shows what the services hold, and makes things happen; an address of this machine
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) page: std::net::SocketAddr,
     /// Begin with a few customers, products and prices
     #[arg(long)]
     pub(crate) seeded: bool,

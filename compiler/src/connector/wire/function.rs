@@ -208,7 +208,6 @@ impl Cx<'_> {
             "minor_in" => return minor_in(self.exponents.clone(), args),
             "hash" => (Function::Hash, Type::text()),
             "iso" => (Function::Iso, Type::text()),
-            "join" => (Function::Join, Type::text()),
             "last" => (Function::Last, element.optional()),
             "length" => (Function::Length, Type::Int(None)),
             "lower" => (Function::Lower, Type::text()),

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::args::{Demo, Log};
-use crate::commands::run::{connect, options, system_world, urls};
+use crate::commands::run::{connect, options, system_world, urls, with_page};
 use crate::commands::table::text;
 use crate::host::{Host, HostError};
 use crate::sound::Texts;
@@ -44,8 +44,7 @@ pub(crate) async fn run(args: Demo) -> Exit {
 }
 
 async fn play(args: &Demo, folder: &std::path::Path) -> Result<(), String> {
-    let sandbox =
-        Sandbox::start(flow_sandbox::Options { demo: true, ..Default::default() }).await.map_err(|error| error.to_string())?;
+    let sandbox = Sandbox::start(flow_sandbox::Options { demo: true, ..with_page() }).await.map_err(|error| error.to_string())?;
     use_a_price_of(&sandbox, folder).map_err(|error| error.to_string())?;
     let project = Project::of(folder).map_err(|error| error.to_string())?;
     let host = Host::open(project, false, Some(urls(&sandbox)), &Texts::new()).map_err(|error| match error {

@@ -40,10 +40,15 @@ fn base_urls(live: &Live) -> BTreeSet<String> {
     connections.filter_map(|connection| connection.base_url.clone()).collect()
 }
 
+/// Simulated services with their page, on free ports.
+pub(crate) fn with_page() -> flow_sandbox::Options {
+    flow_sandbox::Options { page: Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0))), ..Default::default() }
+}
+
 pub(crate) async fn run(args: Run) -> Exit {
     log::start(args.log);
     let sandbox = if args.sandbox {
-        match Sandbox::start(flow_sandbox::Options::default()).await {
+        match Sandbox::start(with_page()).await {
             Ok(sandbox) => Some(sandbox),
             Err(error) => return Exit::Usage(format!("the sandbox cannot start: {error}")),
         }
@@ -120,7 +125,8 @@ pub(crate) async fn run(args: Run) -> Exit {
         // Those that the flows speak with; of many that nobody uses nobody has to read.
         let services = || sandbox.services().filter(|(_, url)| used.is_empty() || used.iter().any(|base| base.starts_with(url)));
         let services: Vec<_> = services().map(|(name, url)| format!("{name} {url}")).collect();
-        output::out(&format!("simulated: {} (POST /_sandbox/events makes things happen)\n", services.join(", ")));
+        let page = sandbox.page_url().unwrap_or_default();
+        output::out(&format!("simulated: {}; page: {page}\n", services.join(", ")));
     }
     notify(&[NotifyState::Ready]);
     if args.once {

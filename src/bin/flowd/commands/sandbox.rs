@@ -7,7 +7,8 @@ use crate::Exit;
 use crate::args::SandboxArgs;
 
 pub(crate) async fn run(args: SandboxArgs) -> Exit {
-    let options = Options { listen: args.listen.into_iter().collect(), demo: args.seeded, ..Options::default() };
+    let options =
+        Options { listen: args.listen.into_iter().collect(), demo: args.seeded, page: Some(args.page), ..Options::default() };
     let sandbox = match Sandbox::start(options).await {
         Ok(sandbox) => sandbox,
         Err(error) => return Exit::Usage(format!("the sandbox cannot start: {error}")),
@@ -21,6 +22,7 @@ pub(crate) async fn run(args: SandboxArgs) -> Exit {
             output::out(&format!("  {name:15} {value}\n"));
         }
     }
+    output::out(&format!("page: {}\n", sandbox.page_url().unwrap_or_default()));
     output::out(
         "These keys are worth nothing elsewhere. State: GET /_sandbox/state; events: POST /_sandbox/events; faults: POST /_sandbox/faults\n",
     );
