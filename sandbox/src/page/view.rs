@@ -116,7 +116,7 @@ fn guessed(name: &str, rows: &Value) -> Value {
     json!({
         "title": title,
         "count": rows.len(),
-        "columns": if columns.is_empty() { vec![title.clone()] } else { columns.iter().map(|name| name.replace('_', " ")).collect() },
+        "columns": if columns.is_empty() { vec![title] } else { columns.iter().map(|name| name.replace('_', " ")).collect() },
         "rows": shown,
     })
 }
