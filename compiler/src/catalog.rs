@@ -35,6 +35,8 @@ pub struct Connector {
     pub secrets: Vec<plan::SecretDecl>,
     /// How requests are made.
     pub api: plan::Api,
+    /// Further APIs of the service, by name.
+    pub apis: BTreeMap<String, plan::Api>,
     /// Its records by name.
     pub records: BTreeMap<String, Record>,
     /// Its triggers by name.
@@ -296,6 +298,8 @@ pub struct Operation {
     pub among: Option<String>,
     /// Groups of inputs of which at least one must be given.
     pub one_of: Vec<Vec<String>>,
+    /// Groups of inputs without any of which a call does less than it seems, and why.
+    pub warn_unless: Vec<(Vec<String>, String)>,
     /// Triggers of its own connector that it causes.
     pub emits: Vec<String>,
     /// How it works.

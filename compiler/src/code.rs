@@ -81,6 +81,7 @@ codes! {
     E401 Error "an input that is required and not given"
     E402 Error "several values could fill in an input"
     W403 Advice "an event ends in the dead letters where a field is missing"
+    W407 Warning "a call that will do less than it seems"
     E404 Error "what is filled in differs from flow.lock"
     E405 Error "a flow.lock that is missing, or that has other flows"
     E406 Error "a flow.lock that cannot be read"

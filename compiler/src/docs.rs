@@ -227,6 +227,10 @@ fn operation_page(catalog: &Catalog, connector: &Connector, operation: &Operatio
             let group: Vec<String> = group.iter().map(|name| format!("`{name}`")).collect();
             let _ = write!(out, "\nAt least one of {} must be given.\n", group.join(", "));
         }
+        for (group, because) in &operation.warn_unless {
+            let group: Vec<String> = group.iter().map(|name| format!("`{name}`")).collect();
+            let _ = write!(out, "\nWithout {}: {because}.\n", group.join(" or "));
+        }
     }
     let _ = write!(out, "\n## Result\n\n{}\n", result(operation));
     let _ = write!(out, "\n## When an attempt fails\n\n{}\n", effect::in_words(connector, operation));

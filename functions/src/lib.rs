@@ -97,7 +97,7 @@ pub fn find(name: &str) -> Option<&'static Spec> {
 /// Returns the value of a function.
 pub fn call(function: &Function, args: &[Value]) -> Value {
     // Of something that is not there nothing can be said.
-    if args.iter().any(Value::is_missing) {
+    if args.iter().any(Value::is_missing) && *function != Function::Merge {
         return Value::Missing;
     }
     evaluate(function, Args(args)).unwrap_or_default()
@@ -154,6 +154,12 @@ fn evaluate(function: &Function, args: Args<'_>) -> Option<Value> {
         Function::Cut => wire::cut(args),
         Function::Minor(exponents) => wire::minor(args, exponents),
         Function::UnixMillis => wire::unix_millis(args),
+        Function::DecimalText => wire::decimal_text(args),
+        Function::Merge => wire::merge(args),
+        Function::MoneyAsText => wire::money_as_text(args),
+        Function::TimesAsUnix => wire::times_as_unix(args),
+        Function::Ulid => wire::ulid(args),
+        Function::Wrap => wire::wrap(args),
         Function::AesCmac
         | Function::HmacSha256
         | Function::Md5

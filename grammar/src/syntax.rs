@@ -846,8 +846,8 @@ pub enum MemberKind {
         /// The default.
         default: Option<Expr>,
     },
-    /// `base "https://{org}.…"`.
-    Base(TextLit),
+    /// `base "https://{org}.…"`, `base "https://eu.…" when region is "eu"`.
+    Base(TextLit, Option<Expr>),
     /// `auth bearer(token)`.
     Auth(Call),
     /// `header "Name" "value"`.
@@ -877,10 +877,26 @@ pub enum MemberKind {
     OneOf(Vec<Ident>),
     /// `error text "errors[0].message" else "…"`: JSON paths, first present wins.
     ErrorText(Vec<TextLit>),
+    /// `help on 401 "…"`: what an error of this status may come from.
+    HelpOn(Vec<NumberLit>, TextLit),
     /// `exponents { isk: 2, ugx: 2 }`: how the service counts currencies that it counts otherwise than ISO 4217.
     Exponents(Vec<(Ident, NumberLit)>),
     /// `check { GET "/account" at "id" }`: a harmless request that tells whether the credentials work.
     Check(HttpOperation),
+    /// `refused when condition`, for every operation; `refused unless condition` is negated.
+    Refused {
+        /// `unless` rather than `when`.
+        unless: bool,
+        /// The condition.
+        condition: Expr,
+    },
+    /// `api app { base "…" auth … }`: another API of the service, for requests that go `via app`.
+    Api {
+        /// Its name.
+        name: Ident,
+        /// `base`, `auth`, `header`, `retry on`, `broken on`, `error text`.
+        members: Vec<Member>,
+    },
     /// `record …`.
     Record(Record),
     /// `source events { … }`.
@@ -1066,8 +1082,8 @@ pub enum SourceLineKind {
         /// The flag that says there are more.
         more: Option<WirePath>,
     },
-    /// `cursor "meta.next"`.
-    Cursor(WirePath),
+    /// `cursor "meta.next"`; `cursor last.id + 1`: a field of the item that has most of it.
+    Cursor(WirePath, Option<NumberLit>),
     /// `order oldest by "created" unix_auto`; `order newest …`.
     Order {
         /// `oldest` or `newest`.
@@ -1085,14 +1101,21 @@ pub enum SourceLineKind {
     First(Ident),
     /// `type "type"`.
     Type(WirePath),
-    /// `id "id"`.
-    Id(WirePath),
+    /// `id "id"`; `id "id" else body`: what has none is known by its body.
+    Id {
+        /// Where it stands.
+        path: WirePath,
+        /// `else body`.
+        else_body: bool,
+    },
     /// `at "created" unix`.
     At(WirePath, Option<Ident>),
     /// `object "data.object"`.
     Object(WirePath),
-    /// `refuse when "object" is "v2.core.event" because "…"`.
+    /// `refuse when "object" is "v2.core.event" because "…"`; `ignore when …` says nothing of it to the sender.
     Refuse {
+        /// `ignore` rather than `refuse`.
+        quietly: bool,
         /// The condition over the raw payload.
         when: Expr,
         /// What the sender is told.
@@ -1141,6 +1164,8 @@ pub struct Request {
     pub path: TextLit,
     /// `at url`: the whole address, instead of a path behind the base.
     pub address: Option<Address>,
+    /// `via app`: which API of the service.
+    pub via: Option<Ident>,
     /// `query { … }`.
     pub query: Vec<RequestField>,
     /// `query fields`: parameters with names that are not known here.
@@ -1178,6 +1203,8 @@ pub struct Body {
     pub encoding: Ident,
     /// An object, a list or a value.
     pub value: Expr,
+    /// `null names`: a list of members that are sent as `null`.
+    pub nulls: Option<Expr>,
 }
 
 /// `trigger name(options): Record from source "type", … where … dedupe by …`.
@@ -1319,6 +1346,13 @@ pub enum OperationLineKind {
     BodyUpTo(NumberLit),
     /// `once more`: what does not fit is asked for again, with the mistake named.
     OnceMore,
+    /// `warn unless one of (code, referrer) because "…"`: a call without any of them is allowed, and told what it lacks.
+    WarnUnless {
+        /// The inputs.
+        names: Vec<Ident>,
+        /// What such a call will not do.
+        because: TextLit,
+    },
 }
 
 /// What an answer is read as; JSON where nothing is said.

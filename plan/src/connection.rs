@@ -1,10 +1,10 @@
 //! Connections: one configured account or device of a connector.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Expr, JsonPath, Operation, Source, StateSource, Value};
+use crate::{Env, Expr, JsonPath, Operation, Request, Source, StateSource, Value};
 
 /// A connection with what its connector says about the service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Connection {
     pub connector: String,
     /// How requests are made.
     pub api: Api,
+    /// Further APIs of the service, by the name that requests go by: [`crate::Request::via`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub apis: BTreeMap<String, Api>,
     /// Its settings that are no secrets, defaults included.
     pub settings: BTreeMap<String, Value>,
     /// The settings that the connector knows.
@@ -72,6 +75,9 @@ pub struct Api {
     pub headers: Vec<(String, Expr)>,
     /// Where an error body has its text; first present wins.
     pub error_text: Vec<JsonPath>,
+    /// What an error of these statuses may come from, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub help_on: Vec<(Vec<u16>, String)>,
     /// Statuses that mean "not done, try again" (not for `once`).
     pub retry_on: Vec<u16>,
     /// Statuses that mean "the connection is broken"; 401 is always one.
@@ -121,6 +127,31 @@ const OWN_QUOTA: &str = "monthly_quota";
 pub const QUOTA_MONTH_MS: u64 = 30 * 86_400_000;
 
 impl Connection {
+    /// Returns the API that a request goes to: one of its further ones, else its first.
+    pub fn api_of(&self, request: &Request) -> &Api {
+        request.via.as_ref().and_then(|via| self.apis.get(via)).unwrap_or(&self.api)
+    }
+
+    /// Returns the secrets without which a request cannot be made.
+    pub fn secrets_of(&self, request: &Request) -> BTreeSet<&str> {
+        let api = self.api_of(request);
+        let mut names = BTreeSet::new();
+        let mut note = |expr: &'_ Expr| {
+            expr.walk(&mut |part| {
+                if let Expr::Env(Env::Secret(name)) = part
+                    && let Some(known) = self.secrets.iter().find(|secret| secret.name == *name)
+                {
+                    names.insert(known.name.as_str());
+                }
+            });
+        };
+        api.auth.iter().flat_map(|auth| &auth.args).for_each(&mut note);
+        api.headers.iter().chain(&request.headers).for_each(|(_, value)| note(value));
+        request.query.iter().for_each(|field| note(&field.value));
+        request.body.iter().for_each(|body| note(&body.value));
+        names
+    }
+
     /// Returns how many calls the connection has: what its own setting `monthly_quota` says, else what its connector says.
     pub fn quota(&self) -> Option<Quota> {
         let declared = self.api.quota.as_ref();

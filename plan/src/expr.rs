@@ -353,6 +353,18 @@ pub enum Function {
     Minor(BTreeMap<Currency, u8>),
     /// `currency(money)`: the code in lower case.
     CurrencyCode,
+    /// `decimal(money)`: the amount in major units as a text, with the decimals of its currency.
+    DecimalText,
+    /// `merge(record, record)`: the fields of both; the second has the last word, and a missing one adds nothing.
+    Merge,
+    /// `money_as_text(value)`: money in it, however deep, as its display text.
+    MoneyAsText,
+    /// `times_as_unix(value)`: instants in it, however deep, as whole seconds.
+    TimesAsUnix,
+    /// `wrap(list, name)`: a record for each item, with the item under the name.
+    Wrap,
+    /// `ulid(instant, key)`: an identifier that begins with the instant and ends with a hash of the key.
+    Ulid,
     /// `unix(instant)`: whole seconds.
     Unix,
     /// `unix_ms(instant)`.

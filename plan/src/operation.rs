@@ -147,6 +147,9 @@ impl Length {
 pub struct Request {
     /// `GET`, `POST`, `PUT`, `PATCH`, `DELETE`.
     pub method: String,
+    /// Which of [`crate::Connection::apis`] it goes to; `None` is the first API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
     /// The path behind the base.
     pub path: Vec<PathPart>,
     /// The query; missing values are left out, lists become repeated parameters, records brackets.
@@ -199,6 +202,9 @@ pub struct Body {
     pub encoding: Encoding,
     /// What.
     pub value: Expr,
+    /// A list of names: these members of the JSON object are sent as `null`, whatever else they have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nulls: Option<Expr>,
 }
 
 /// How a body is written.

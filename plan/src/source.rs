@@ -96,6 +96,9 @@ pub struct Poll {
     pub pages: Option<Pages>,
     /// Where the answer has the next cursor.
     pub cursor: Option<JsonPath>,
+    /// The next cursor is this number of the item that has the greatest, and so much more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor_of_items: Option<(JsonPath, i64)>,
     /// By which instant or number items are ordered, oldest first; equal ones keep the reverse of the wire's order where
     /// the wire is newest first.
     pub order_by: Option<JsonPath>,
@@ -133,6 +136,9 @@ pub struct Pages {
     pub param: String,
     /// Its value: a path into the last item of the page.
     pub from_last: JsonPath,
+    /// So much is added to that number.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub plus: i64,
     /// Its value, instead: a path into the answer. Where nothing stands there, that was the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_answer: Option<JsonPath>,
@@ -147,6 +153,9 @@ pub struct Envelope {
     pub event_type: Option<JsonPath>,
     /// The event's id.
     pub id: Option<JsonPath>,
+    /// A payload without an id is known by its bytes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub id_else_body: bool,
     /// When it happened.
     pub at: Option<(JsonPath, TimeFormat)>,
     /// The object that the record describes.
@@ -176,4 +185,12 @@ pub struct Refusal {
     pub when: Expr,
     /// What the sender is told.
     pub because: String,
+    /// The sender is told that all is well: the event is left out, and only `why` says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quietly: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }

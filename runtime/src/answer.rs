@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use flow_plan::{Answer, AnswerForm, Effect, Env, JsonPath, Operation, Shape, Value};
+use flow_plan::{Answer, AnswerForm, Api, Effect, Env, JsonPath, Operation, Shape, Value};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use rust_decimal::Decimal;
@@ -67,8 +67,11 @@ pub(crate) enum StatusClass {
 
 /// Returns the class of a status. `retry_on` are the statuses that the connector calls "not done".
 pub(crate) fn classify(connection: &LiveConnection, retry_on: &[u16], answer: &HttpAnswer) -> StatusClass {
+    class_of(connection, &connection.plan.api, retry_on, answer)
+}
+
+fn class_of(connection: &LiveConnection, api: &Api, retry_on: &[u16], answer: &HttpAnswer) -> StatusClass {
     let status = answer.status;
-    let api = &connection.plan.api;
     match status {
         _ if says_broken(connection, answer) => StatusClass::Broken,
         200..=299 => StatusClass::Success,
@@ -113,17 +116,18 @@ pub(crate) fn read_fully(
     if answer.status != 401 && op.answer.none_on.contains(&answer.status) {
         return (Outcome::Done(Value::Missing), None);
     }
+    let api = connection.plan.api_of(&op.request);
     let mut retry_on = Vec::new();
     if !matches!(op.effect, Effect::Once) {
-        retry_on.extend(connection.plan.api.retry_on.iter().chain(&op.retry_on));
+        retry_on.extend(api.retry_on.iter().chain(&op.retry_on));
     }
-    let error = || error_text(connection, answer);
+    let error = || error_text_of(connection, api, answer);
     let class = match done_on(op, connection, answer.status, scope) {
         Some(true) => StatusClass::Success,
         Some(false) if (200..=299).contains(&answer.status) => {
             return (Outcome::Refused { status, error: format!("{}, which was not expected", error()) }, None);
         }
-        Some(false) | None => classify(connection, &retry_on, answer),
+        Some(false) | None => class_of(connection, api, &retry_on, answer),
     };
     let outcome = match class {
         StatusClass::Success => match result(op, connection, answer, scope) {
@@ -358,6 +362,10 @@ const MAX_ERROR_BODY: usize = 256 * 1024;
 /// Returns an answer's error for people: status, the service's own text, its request id. It holds no control characters
 /// and none of the connection's secrets.
 pub(crate) fn error_text(connection: &LiveConnection, answer: &HttpAnswer) -> String {
+    error_text_of(connection, &connection.plan.api, answer)
+}
+
+fn error_text_of(connection: &LiveConnection, api: &Api, answer: &HttpAnswer) -> String {
     let text = match json_body(answer) {
         _ if answer.body.len() > MAX_ERROR_BODY => Value::Missing,
         Ok(json) => json,
@@ -367,7 +375,7 @@ pub(crate) fn error_text(connection: &LiveConnection, answer: &HttpAnswer) -> St
             Ok(_) | Err(_) => Value::Missing,
         },
     };
-    let text = connection.plan.api.error_text.iter().find_map(|path| match path_get(&text, path) {
+    let text = api.error_text.iter().find_map(|path| match path_get(&text, path) {
         Value::Text(text) if !text.trim().is_empty() => Some(text.to_string()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
@@ -387,6 +395,10 @@ pub(crate) fn error_text(connection: &LiveConnection, answer: &HttpAnswer) -> St
                 error.push_str(reason);
             }
         }
+    }
+    if let Some((_, help)) = api.help_on.iter().find(|(statuses, _)| statuses.contains(&answer.status)) {
+        error.push_str(" – ");
+        error.push_str(help);
     }
     error + &request_id(connection, answer)
 }

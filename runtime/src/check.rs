@@ -150,8 +150,8 @@ fn secrets(operation: &Operation, connection: &LiveConnection) -> BTreeSet<Strin
             }
         });
     };
-    let api = &connection.plan.api;
     let request = &operation.request;
+    let api = connection.plan.api_of(request);
     api.auth.iter().flat_map(|auth| &auth.args).for_each(&mut note);
     api.headers.iter().chain(&request.headers).for_each(|(_, value)| note(value));
     request.query.iter().for_each(|field| note(&field.value));

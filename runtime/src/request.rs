@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use flow_plan::{Body, Effect, Encoding, Env, Expr, JsonPath, Operation, PathPart, Request, Value};
+use flow_plan::{Api, Body, Effect, Encoding, Env, Expr, JsonPath, Operation, PathPart, Request, Value};
 use url::Url;
 
 use crate::eval::{Required, Scope, eval, holds};
@@ -204,8 +204,9 @@ fn draft(
         }
     };
     let mut headers = Vec::new();
+    let api = connection.plan.api_of(request);
     more_headers(request, scope, &mut headers)?;
-    let own = connection.plan.api.headers.iter().filter(|(_, expr)| trusted || !holds_secret(expr));
+    let own = api.headers.iter().filter(|(_, expr)| trusted || !holds_secret(expr));
     for (name, expr) in own.chain(&request.headers) {
         let value = eval(expr, scope)?;
         if !value.is_missing() {
@@ -227,7 +228,7 @@ fn draft(
     }
     let mut draft = Draft { method, address, query, headers, body, reach };
     if trusted {
-        authorise(&mut draft, connection, scope).map_err(|error| own_header(connection, error))?;
+        authorise(&mut draft, api, connection, scope).map_err(|error| own_header(connection, error))?;
     }
     Ok(draft)
 }
@@ -355,30 +356,31 @@ impl Scope for BaseScope<'_> {
     }
 }
 
-/// Returns the base without a slash at its end. `base_url` without a path replaces the origin, with one the whole base.
-fn base(connection: &LiveConnection) -> Result<String, RequestError> {
+/// Returns the base without a slash at its end. `base_url` without a path replaces the origin, with one the whole base; where
+/// a service has several APIs, the path of each stands behind that of `base_url`, since nothing else would tell them apart.
+fn base(connection: &LiveConnection, api: &Api) -> Result<String, RequestError> {
     let Some(given) = &connection.base_url else {
         let mut missing = false;
-        connection.plan.api.base.walk(&mut |expr| {
+        api.base.walk(&mut |expr| {
             missing |= matches!(expr, Expr::Env(Env::Setting(name)) if setting(connection, name).is_missing());
         });
         if missing {
             let reason = "a setting that it needs is not configured";
             return Err(RequestError::Base { connection: connection.plan.name.clone(), reason });
         }
-        let base = eval(&connection.plan.api.base, &BaseScope { connection, stand_in: false })?;
+        let base = eval(&api.base, &BaseScope { connection, stand_in: false })?;
         return parts(connection, base.as_text().unwrap_or_default()).map(|(origin, path)| origin + &path);
     };
     let (origin, path) = parts(connection, given)?;
-    if !path.is_empty() {
+    if !path.is_empty() && connection.plan.apis.is_empty() {
         return Ok(origin + &path);
     }
-    let own = eval(&connection.plan.api.base, &BaseScope { connection, stand_in: true })?;
+    let own = eval(&api.base, &BaseScope { connection, stand_in: true })?;
     let own_path = match own.as_text() {
         Some(own) if !own.is_empty() => parts(connection, own)?.1,
         _ => String::new(),
     };
-    Ok(origin + &own_path)
+    Ok(origin + &path + &own_path)
 }
 
 /// Splits a base into origin and path, both without a slash at the end.
@@ -425,7 +427,7 @@ fn address(request: &Request, connection: &LiveConnection, scope: &dyn Scope) ->
     if path.split('/').any(is_dot_segment) {
         return Err(RequestError::DotSegment);
     }
-    let mut url = base(connection)?;
+    let mut url = base(connection, connection.plan.api_of(request))?;
     if !path.is_empty() && !path.starts_with('/') {
         url.push('/');
     }
@@ -461,7 +463,16 @@ fn body(body: Option<&Body>, scope: &dyn Scope) -> Result<DraftBody, RequestErro
         return Ok(DraftBody::None);
     }
     Ok(match body.encoding {
-        Encoding::Json => DraftBody::Json(form::json("", &value)?),
+        Encoding::Json => {
+            let mut json = form::json("", &value)?;
+            if let (Some(nulls), serde_json::Value::Object(members)) = (&body.nulls, &mut json)
+                && let Value::List(names) = eval(nulls, scope)?
+            {
+                let names = names.iter().filter_map(Value::as_text);
+                members.extend(names.map(|name| (name.to_owned(), serde_json::Value::Null)));
+            }
+            DraftBody::Json(json)
+        }
         Encoding::Form => {
             let mut pairs = Vec::new();
             form::push_body(&mut pairs, &value)?;
@@ -471,8 +482,8 @@ fn body(body: Option<&Body>, scope: &dyn Scope) -> Result<DraftBody, RequestErro
     })
 }
 
-fn authorise(draft: &mut Draft, connection: &LiveConnection, scope: &dyn Scope) -> Result<(), RequestError> {
-    let Some(auth) = &connection.plan.api.auth else { return Ok(()) };
+fn authorise(draft: &mut Draft, api: &Api, connection: &LiveConnection, scope: &dyn Scope) -> Result<(), RequestError> {
+    let Some(auth) = &api.auth else { return Ok(()) };
     let arg = |at: usize| -> Result<Option<String>, RequestError> {
         let Some(arg) = auth.args.get(at) else { return Ok(None) };
         Ok(eval(arg, scope)?.as_text().filter(|text| !text.is_empty()).map(str::to_owned))

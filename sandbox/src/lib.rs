@@ -22,8 +22,13 @@
 //! `client_reference_id`, `product`, `interval`, `trial_days`, `charge`, `invoice`, `subscription`, `reason`,
 //! `created_offset_seconds` (below 0: it comes to light late); for Kustomer any of `email`, `name`, `phone`, `external_id`, `customer`,
 //! `conversation`, `message`, `subject`, `text`, `status`, `priority`, `channel`, `direction`, `assigned_users`, `tags`, `custom`,
-//! `changes`; for Sesame `device` and what its `scene.rs` lists (`locked`, `unlocked`, `battery`, `offline`, `sticks`, …). With
-//! `object` the given object is emitted as it is, under any type.
+//! `changes`; for Sesame `device` and what its `scene.rs` lists (`locked`, `unlocked`, `battery`, `offline`, `sticks`, …).
+//! For Customer.io the type is a metric with its channel (`email.bounced`), with any of `channel`, `email`, `person`,
+//! `delivery_id`, `recipient`, `subject`, `action_id`, `campaign_id`, `broadcast_id`, `newsletter_id`, `content_id`,
+//! `transactional_message_id`, `trigger_id`, `href`, `link_id`, `failure_message`, `content`. For ReferralCandy it is `referral`
+//! (`email`, `advocate`, `reference`), `review` (`email`: the time for returns is over), `reward` (`email`, `kind`, `status`,
+//! `description`) or `contact` (`email`, `first_name`, `last_name`). With `object` the given object is emitted as it is, under any
+//! type, where there are webhooks.
 //!
 //! A fault rule is `{"match": {"method", "path"}, "fault", "times", "skip", "delay_ms", "status", "headers",
 //! "body", "after_effect", "stored"}`. The path is a prefix, or a pattern with `*` for the whole path. The
@@ -42,6 +47,7 @@ mod client;
 mod clock;
 mod connection;
 mod control;
+mod customerio;
 mod delivery;
 mod emulator;
 mod fault;
@@ -52,6 +58,7 @@ mod kustomer;
 mod lock;
 mod page;
 mod play;
+mod referralcandy;
 mod server;
 mod services;
 mod sesame;

@@ -6,9 +6,11 @@ use tokio::sync::broadcast;
 
 use crate::Options;
 use crate::activity::Activity;
+use crate::customerio::{self, Customerio};
 use crate::delivery::Queue;
 use crate::emulator::Emulator;
 use crate::kustomer::{self, Kustomer};
+use crate::referralcandy::{self, Referralcandy};
 use crate::sesame::{self, Sesame};
 use crate::stripe::{self, Stripe};
 
@@ -60,6 +62,29 @@ pub(crate) const SERVICES: &[Service] = &[
             settings: &[("api_key", sesame::KEY), ("device", sesame::DEVICE), ("secret_key", sesame::SECRET_KEY)],
         }],
         make: |options, _, stream| Arc::new(Sesame::new(options, stream)),
+    },
+    Service {
+        name: "customerio",
+        reached_by: &[Reached {
+            connector: "customerio",
+            path: "",
+            settings: &[
+                ("site_id", customerio::SITE_ID),
+                ("api_key", customerio::TRACK_KEY),
+                ("app_key", customerio::APP_KEY),
+                ("webhook_signing_key", customerio::WEBHOOK_SIGNING_KEY),
+            ],
+        }],
+        make: |options, queue, stream| Arc::new(Customerio::new(options, queue, stream)),
+    },
+    Service {
+        name: "referralcandy",
+        reached_by: &[Reached {
+            connector: "referralcandy",
+            path: "",
+            settings: &[("access_id", referralcandy::ACCESS_ID), ("secret_key", referralcandy::SECRET_KEY)],
+        }],
+        make: |options, _, stream| Arc::new(Referralcandy::new(options, stream)),
     },
 ];
 

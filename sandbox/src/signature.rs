@@ -8,6 +8,8 @@ use sha2::Sha256;
 pub(crate) enum Signer {
     /// `Stripe-Signature`: time and body, keyed with the whole secret, `whsec_` included.
     Stripe { secret: String },
+    /// `X-CIO-Signature`: version, time and body.
+    Customerio { key: String },
     /// `X-Kustomer-Webhook-Signature`: the body alone, keyed with the webhook's token.
     Kustomer { token: String, event: String },
 }
@@ -19,6 +21,11 @@ impl Signer {
             Signer::Stripe { secret } => {
                 let signature = hmac_sha256(secret, &[now.to_string().as_bytes(), b".", body]);
                 vec![("user-agent", "Stripe/1.0 (sandbox)".to_owned()), ("stripe-signature", format!("t={now},v1={signature}"))]
+            }
+            Signer::Customerio { key } => {
+                let now = now.to_string();
+                let signature = hmac_sha256(key, &[b"v0:", now.as_bytes(), b":", body]);
+                vec![("user-agent", "Customer.io (sandbox)".to_owned()), ("x-cio-timestamp", now), ("x-cio-signature", signature)]
             }
             Signer::Kustomer { token, event } => vec![
                 ("user-agent", "Kustomer (sandbox)".to_owned()),

@@ -24,8 +24,8 @@ const AUTH: &[(&str, &[&str])] = &[
 ];
 
 impl<'a> Cx<'a> {
-    /// Declares everything but records, events and operations.
-    pub(super) fn declare_api(&mut self) -> plan::Api {
+    /// Declares everything but records, events and operations: the API of the connector, and further ones by name.
+    pub(super) fn declare_apis(&mut self) -> (plan::Api, BTreeMap<String, plan::Api>) {
         let node = self.node;
         for member in &node.members {
             match &member.kind {
@@ -37,11 +37,29 @@ impl<'a> Cx<'a> {
                 _ => {}
             }
         }
+        let api = self.declare_api(&node.members);
+        let mut apis = BTreeMap::new();
+        for member in &node.members {
+            if let MemberKind::Api { name, members } = &member.kind {
+                let further = self.declare_api(members);
+                if !members.iter().any(|member| matches!(member.kind, MemberKind::Base(..))) {
+                    let diagnostic = self.mistake(name.span, format!("`{}` does not say where it is", name.text));
+                    self.push(diagnostic.help("add a line such as `base \"https://api.example.com\"`"));
+                }
+                apis.insert(name.text.clone(), further);
+            }
+        }
+        (api, apis)
+    }
+
+    fn declare_api(&mut self, members: &'a [syntax::Member]) -> plan::Api {
+        let node = self.node;
         let mut api = plan::Api {
             base: Expr::Const(Value::Missing),
             auth: None,
             headers: Vec::new(),
             error_text: Vec::new(),
+            help_on: Vec::new(),
             retry_on: Vec::new(),
             broken_on: Vec::new(),
             limit: None,
@@ -51,9 +69,9 @@ impl<'a> Cx<'a> {
             one_of: Vec::new(),
         };
         let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
-        for member in &node.members {
+        for member in members {
             let single = match &member.kind {
-                MemberKind::Base(_) => "base",
+                MemberKind::Base(_, None) => "base",
                 MemberKind::Auth(_) => "auth",
                 MemberKind::Limit(..) => "limit",
                 MemberKind::Quota { .. } => "quota",
@@ -73,6 +91,9 @@ impl<'a> Cx<'a> {
                 seen.insert(single, member.span);
             }
             self.declare_api_line(&mut api, member);
+        }
+        if !std::ptr::eq(members, node.members.as_slice()) {
+            return api;
         }
         let has_addresses = node.members.iter().any(|member| {
             matches!(&member.kind, MemberKind::Operation(syntax::Operation { body: syntax::OperationBody::Http(http), .. })
@@ -101,7 +122,13 @@ impl<'a> Cx<'a> {
 
     fn declare_api_line(&mut self, api: &mut plan::Api, member: &'a syntax::Member) {
         match &member.kind {
-            MemberKind::Base(text) => api.base = self.base(text),
+            MemberKind::Base(text, None) => api.base = self.base(text),
+            MemberKind::Base(text, Some(when)) => self.base_when(api, text, when),
+            MemberKind::Refused { unless, condition } => {
+                let when = self.condition(condition, &Scope::new(Place::Answer, &[]));
+                let when = if *unless { Expr::Not(Box::new(when)) } else { when };
+                self.refused_when = Some(super::operation::or(self.refused_when.take(), when));
+            }
             MemberKind::Auth(call) => api.auth = self.auth(call),
             MemberKind::Header(name, value) => {
                 let name = self.plain(name, "the name of a header");
@@ -120,6 +147,10 @@ impl<'a> Cx<'a> {
                 let group = self.needed_secrets(names);
                 api.one_of.push(group);
             }
+            MemberKind::HelpOn(statuses, text) => {
+                let text = self.plain(text, "a hint");
+                api.help_on.push((self.statuses(statuses), text));
+            }
             MemberKind::ErrorText(paths) => {
                 for path in paths {
                     let text = self.plain(path, "a path");
@@ -128,6 +159,7 @@ impl<'a> Cx<'a> {
                 }
             }
             MemberKind::State(_)
+            | MemberKind::Api { .. }
             | MemberKind::Docs(_)
             | MemberKind::Secret { .. }
             | MemberKind::Setting { .. }
@@ -246,6 +278,19 @@ impl<'a> Cx<'a> {
             }
             (None, _) => Expr::Const(Value::text("")),
         }
+    }
+
+    /// Another base where a condition over settings holds. The default stands before it.
+    fn base_when(&mut self, api: &mut plan::Api, text: &syntax::TextLit, when: &syntax::Expr) {
+        if matches!(api.base, Expr::Const(Value::Missing)) {
+            let diagnostic = self.mistake(text.span, "where is it otherwise?");
+            self.push(diagnostic.help("put a `base \"https://…\"` without `when` before this one"));
+            return;
+        }
+        let when = self.condition(when, &Scope::new(Place::Base, &[]));
+        let other = self.base(text);
+        let default = std::mem::replace(&mut api.base, Expr::Const(Value::Missing));
+        api.base = Expr::Else(Box::new(super::wire::where_true(when, other)), Box::new(default));
     }
 
     fn auth(&mut self, call: &syntax::Call) -> Option<plan::Auth> {

@@ -27,7 +27,7 @@ impl Cx<'_> {
         }
         let request = self.request(&http.request, &Scope::new(Place::Request, &[]));
         // Whatever it tells: what is no JSON comes from somebody else.
-        let mut answer = Answer { shape: Some(Shape::Json), ..Answer::default() };
+        let mut answer = Answer { shape: Some(Shape::Json), refused_when: self.refused_when.clone(), ..Answer::default() };
         let mut sign = Vec::new();
         let scope = Scope::checked();
         for line in &http.lines {
@@ -54,6 +54,7 @@ impl Cx<'_> {
                 | OperationLineKind::Emits(_)
                 | OperationLineKind::RetryOn(_)
                 | OperationLineKind::OneOf(_)
+                | OperationLineKind::WarnUnless { .. }
                 | OperationLineKind::Refuse { .. }
                 | OperationLineKind::RetryAfter(_)
                 | OperationLineKind::DoneOn(_)

@@ -40,7 +40,7 @@ pub use builtin::{ENGINE, builtin, builtin_connector, builtin_fixture, builtin_s
 pub fn declare(file: &Arc<str>, source: &str, node: &syntax::Connector) -> (catalog::Connector, Vec<Diagnostic>) {
     let mut cx = Cx::new(file, source, node);
     cx.collect_names();
-    let api = cx.declare_api();
+    let (api, apis) = cx.declare_apis();
     cx.declare_records();
     cx.declare_operations();
     let states = cx.declare_states();
@@ -57,6 +57,7 @@ pub fn declare(file: &Arc<str>, source: &str, node: &syntax::Connector) -> (cata
         settings: cx.settings,
         secrets: cx.secrets,
         api,
+        apis,
         records: cx.records.into_iter().filter_map(|(name, record)| Some((name, record?))).collect(),
         triggers,
         operations: cx.operations,
@@ -74,10 +75,12 @@ pub fn connection(connector: &catalog::Connector, name: &str, settings: &Connect
     let mut values: BTreeMap<String, plan::Value> =
         connector.settings.iter().filter_map(|setting| Some((setting.name.clone(), setting.default.clone()?))).collect();
     values.extend(settings.values.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let sources = connector.sources.iter().map(|source| source::with_settings(source, &values)).collect();
     plan::Connection {
         name: name.to_owned(),
         connector: connector.name.clone(),
         api: connector.api.clone(),
+        apis: connector.apis.clone(),
         settings: values,
         setting_decls: connector
             .settings
@@ -89,7 +92,7 @@ pub fn connection(connector: &catalog::Connector, name: &str, settings: &Connect
             })
             .collect(),
         secrets: connector.secrets.clone(),
-        sources: connector.sources.clone(),
+        sources,
         states: connector.states.values().map(|state| state.source.clone()).collect(),
         checks: connector.checks.clone(),
     }
@@ -111,6 +114,9 @@ struct Cx<'a> {
     operation_nodes: BTreeMap<&'a str, (&'a syntax::Operation, &'a syntax::Docs)>,
     trigger_names: BTreeSet<&'a str>,
     source_names: BTreeSet<&'a str>,
+    api_names: BTreeSet<&'a str>,
+    /// A success that is none, for every operation.
+    refused_when: Option<plan::Expr>,
 }
 
 impl<'a> Cx<'a> {
@@ -129,6 +135,8 @@ impl<'a> Cx<'a> {
             operation_nodes: BTreeMap::new(),
             trigger_names: BTreeSet::new(),
             source_names: BTreeSet::new(),
+            api_names: BTreeSet::new(),
+            refused_when: None,
         }
     }
 
@@ -143,10 +151,12 @@ impl<'a> Cx<'a> {
                 MemberKind::Operation(operation) => ("operation", &operation.name),
                 MemberKind::State(state) => ("operation", &state.name),
                 MemberKind::Source(syntax::Source { name: Some(name), .. }) => ("source", name),
+                MemberKind::Api { name, .. } => ("api", name),
                 MemberKind::Secret { name, .. } | MemberKind::Setting { name, .. } => ("setting", name),
                 MemberKind::Source(_)
                 | MemberKind::Docs(_)
-                | MemberKind::Base(_)
+                | MemberKind::Base(..)
+                | MemberKind::Refused { .. }
                 | MemberKind::Auth(_)
                 | MemberKind::Header(..)
                 | MemberKind::Limit(..)
@@ -157,6 +167,7 @@ impl<'a> Cx<'a> {
                 | MemberKind::WaitAt(_)
                 | MemberKind::OneOf(_)
                 | MemberKind::ErrorText(_)
+                | MemberKind::HelpOn(..)
                 | MemberKind::Exponents(_)
                 | MemberKind::Check(_)
                 | MemberKind::Resolver { .. }
@@ -173,6 +184,7 @@ impl<'a> Cx<'a> {
                 MemberKind::Operation(operation) => drop(self.operation_nodes.insert(&name.text, (operation, &member.docs))),
                 MemberKind::Trigger(_) => drop(self.trigger_names.insert(&name.text)),
                 MemberKind::Source(_) => drop(self.source_names.insert(&name.text)),
+                MemberKind::Api { .. } => drop(self.api_names.insert(&name.text)),
                 _ => {}
             }
         }

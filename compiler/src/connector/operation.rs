@@ -22,6 +22,7 @@ struct Marks {
     internal: bool,
     among: Option<String>,
     one_of: Vec<Vec<String>>,
+    warn_unless: Vec<(Vec<String>, String)>,
 }
 
 impl<'a> Cx<'a> {
@@ -66,6 +67,7 @@ impl<'a> Cx<'a> {
             internal: marks.internal,
             among: marks.among,
             one_of: marks.one_of,
+            warn_unless: marks.warn_unless,
             emits,
             body,
         }
@@ -194,7 +196,7 @@ impl<'a> Cx<'a> {
             none_on: Vec::new(),
             none_when: None,
             first: None,
-            refused_when: None,
+            refused_when: self.refused_when.clone(),
             item_of: None,
             longest: None,
             form: plan::AnswerForm::Json,
@@ -259,6 +261,10 @@ impl<'a> Cx<'a> {
                 | OperationLineKind::BodyUpTo(_)
                 | OperationLineKind::RetryAfter(_)
                 | OperationLineKind::OnceMore => self.peculiar_line(node, line, inputs, &mut answer, &mut peculiar),
+                OperationLineKind::WarnUnless { names, because } => {
+                    let group = self.one_of(names, inputs);
+                    marks.warn_unless.push((group, self.plain(because, "a reason")));
+                }
             }
         }
         self.check_answer(node, http, &answer, output);
@@ -299,7 +305,7 @@ impl<'a> Cx<'a> {
         match because {
             Some(because) => {
                 let because = self.plain(because, "a reason");
-                answer.refused.push(plan::Refusal { when, because });
+                answer.refused.push(plan::Refusal { when, because, quietly: false });
             }
             None => answer.refused_when = Some(or(answer.refused_when.take(), when)),
         }
@@ -416,7 +422,7 @@ impl<'a> Cx<'a> {
     }
 }
 
-fn or(first: Option<Expr>, second: Expr) -> Expr {
+pub(super) fn or(first: Option<Expr>, second: Expr) -> Expr {
     match first {
         Some(first) => Expr::Or(vec![first, second]),
         None => second,
@@ -444,7 +450,8 @@ fn word(kind: &OperationLineKind) -> &'static str {
         OperationLineKind::RefusedWhen(..)
         | OperationLineKind::RefusedUnless(..)
         | OperationLineKind::Refuse { .. }
-        | OperationLineKind::OneOf(_) => "",
+        | OperationLineKind::OneOf(_)
+        | OperationLineKind::WarnUnless { .. } => "",
     }
 }
 

@@ -32,7 +32,7 @@ impl Cx<'_> {
                     Some(because) => self.plain(because, "a reason"),
                     None => "the service would not take this".to_owned(),
                 };
-                peculiar.refuse.push(plan::Refusal { when, because });
+                peculiar.refuse.push(plan::Refusal { when, because, quietly: false });
             }
             OperationLineKind::Timeout(time) => {
                 let typed = self.wire(time, &scope);
@@ -79,6 +79,7 @@ impl Cx<'_> {
             | OperationLineKind::Emits(_)
             | OperationLineKind::RetryOn(_)
             | OperationLineKind::OneOf(_)
+            | OperationLineKind::WarnUnless { .. }
             | OperationLineKind::Answer(_) => {}
         }
     }

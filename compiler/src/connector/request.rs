@@ -39,9 +39,11 @@ impl Cx<'_> {
         let more = |cx: &mut Self, name: &Option<syntax::Ident>| name.as_ref().map(|name| cx.wire_value(&named(name), scope));
         let more_query = more(self, &node.more_query);
         let more_headers = more(self, &node.more_headers);
+        let via = node.via.as_ref().and_then(|via| self.via(via));
         let body = (!bodies.is_empty()).then(|| bodies.remove(0));
         Request {
             method: node.method.text.clone(),
+            via,
             path,
             query,
             headers,
@@ -102,6 +104,16 @@ impl Cx<'_> {
         }
     }
 
+    /// The API that a request goes to.
+    fn via(&mut self, name: &syntax::Ident) -> Option<String> {
+        if !self.api_names.contains(name.text.as_str()) {
+            let known: Vec<&str> = self.api_names.iter().copied().collect();
+            self.unknown(name.span, format!("there is no API `{}`", name.text), &name.text, known);
+            return None;
+        }
+        Some(name.text.clone())
+    }
+
     fn body(&mut self, request: &syntax::Request, node: &syntax::Body, scope: &Scope<'_>) -> Option<Body> {
         if matches!(request.method.text.as_str(), "GET" | "HEAD") {
             let diagnostic = self.mistake(node.encoding.span, format!("{} has no body", request.method.text));
@@ -117,7 +129,12 @@ impl Cx<'_> {
                 Encoding::Json
             }
         };
-        Some(Body { encoding, value: self.wire_value(&node.value, scope) })
+        if let (Some(nulls), false) = (&node.nulls, matches!(encoding, Encoding::Json)) {
+            let diagnostic = self.mistake(nulls.span, "only JSON knows `null`");
+            self.push(diagnostic.help("leave it out, or send the body as `json`"));
+        }
+        let nulls = node.nulls.as_ref().map(|nulls| self.wire_value(nulls, scope));
+        Some(Body { encoding, value: self.wire_value(&node.value, scope), nulls })
     }
 
     /// `"/orders/:id"`: the form of other tools, which would be sent as it stands.

@@ -56,6 +56,7 @@ struct PollLines {
     items: Option<JsonPath>,
     pages: Option<Pages>,
     cursor: Option<JsonPath>,
+    cursor_of_items: Option<(JsonPath, i64)>,
     order: Option<(JsonPath, bool)>,
     order_format: Option<TimeFormat>,
     seen: Vec<JsonPath>,
@@ -143,7 +144,10 @@ impl<'a> Cx<'a> {
                     envelope.codes = Some(self.codes(path, table, collapse.as_ref()));
                 }
                 SourceLineKind::Type(path) => envelope.event_type = Some(self.path(path)),
-                SourceLineKind::Id(path) => envelope.id = Some(self.path(path)),
+                SourceLineKind::Id { path, else_body } => {
+                    envelope.id = Some(self.path(path));
+                    envelope.id_else_body = *else_body;
+                }
                 SourceLineKind::Object(path) => envelope.object = self.path(path),
                 SourceLineKind::At(path, scheme) => {
                     let format = match scheme {
@@ -152,13 +156,13 @@ impl<'a> Cx<'a> {
                     };
                     envelope.at = format.map(|format| (self.path(path), format));
                 }
-                SourceLineKind::Refuse { when, because } => {
+                SourceLineKind::Refuse { quietly, when, because } => {
                     let when = self.condition(when, &Scope::new(Place::Refuse, &[]));
                     let because = match because {
                         Some(because) => self.plain(because, "a reason"),
                         None => "this kind of event is not taken".to_owned(),
                     };
-                    envelope.refuse.push(Refusal { when, because });
+                    envelope.refuse.push(Refusal { when, because, quietly: *quietly });
                 }
                 _ => self.poll_line(line, &mut lines),
             }
@@ -180,7 +184,7 @@ impl<'a> Cx<'a> {
         match &line.kind {
             SourceLineKind::Items(path) => lines.items = Some(self.path(path)),
             SourceLineKind::Pages { param, from, more } => lines.pages = self.pages(param, from, more.as_ref()),
-            SourceLineKind::Cursor(path) => lines.cursor = Some(self.path(path)),
+            SourceLineKind::Cursor(path, plus) => self.cursor(path, plus.as_ref(), lines),
             SourceLineKind::Order { first, by, scheme } => {
                 lines.order_format = scheme.as_ref().and_then(|scheme| self.time_format(scheme));
                 if !matches!(first.text.as_str(), "oldest" | "newest") {
@@ -211,7 +215,7 @@ impl<'a> Cx<'a> {
             | SourceLineKind::Registered(_)
             | SourceLineKind::Codes { .. }
             | SourceLineKind::Type(_)
-            | SourceLineKind::Id(_)
+            | SourceLineKind::Id { .. }
             | SourceLineKind::Object(_)
             | SourceLineKind::At(..)
             | SourceLineKind::Refuse { .. } => {}
@@ -232,6 +236,7 @@ impl<'a> Cx<'a> {
             items: lines.items.unwrap_or_default(),
             pages: lines.pages,
             cursor: lines.cursor,
+            cursor_of_items: lines.cursor_of_items,
             order_by,
             newest_first,
             seen,
@@ -400,9 +405,30 @@ impl<'a> Cx<'a> {
         Some(Webhook { scheme, params, whole: false })
     }
 
+    /// `cursor "meta.next"`: a place in the answer; `cursor last.id + 1`: a number of its items.
+    fn cursor(&mut self, path: &syntax::WirePath, plus: Option<&syntax::NumberLit>, lines: &mut PollLines) {
+        let Some(field) = path.text.strip_prefix("last.").filter(|_| !path.quoted) else {
+            if let Some(plus) = plus {
+                let diagnostic = self.mistake(plus.span, "only a number of the items is counted on");
+                self.push(diagnostic.help("`cursor last.id + 1`: the `id` of the item that has the greatest, and one more"));
+            }
+            lines.cursor = Some(self.path(path));
+            return;
+        };
+        let inner = syntax::WirePath { span: path.span, text: field.to_owned(), quoted: true };
+        let plus = plus.map_or(0, |plus| i64::from(self.count(plus)));
+        lines.cursor_of_items = Some((self.path(&inner), plus));
+    }
+
     fn pages(&mut self, param: &Ident, from: &syntax::Expr, more: Option<&syntax::WirePath>) -> Option<Pages> {
         let mut segments = Vec::new();
-        let mut at = from;
+        let (mut at, plus) = match &*from.kind {
+            ExprKind::Binary(syntax::BinaryOp::Add, _, last, plus) => match &*plus.kind {
+                ExprKind::Number(number) => (last, i64::from(self.count(number))),
+                _ => (from, 0),
+            },
+            _ => (from, 0),
+        };
         loop {
             match &*at.kind {
                 ExprKind::Field(inner, field) => {
@@ -410,13 +436,14 @@ impl<'a> Cx<'a> {
                     at = inner;
                 }
                 ExprKind::Name(name) if name.text == "last" && !segments.is_empty() => break,
-                ExprKind::Text(text) if segments.is_empty() => {
+                ExprKind::Text(text) if segments.is_empty() && plus == 0 => {
                     let text = self.plain(text, "a path");
                     let from = self.path(&syntax::WirePath { span: from.span, text, quoted: true });
                     let more = more.map(|more| self.path(more));
                     return Some(Pages {
                         param: param.text.clone(),
                         from_last: JsonPath::default(),
+                        plus: 0,
                         from_answer: Some(from),
                         more,
                     });
@@ -434,7 +461,7 @@ impl<'a> Cx<'a> {
         }
         segments.reverse();
         let more = more.map(|more| self.path(more));
-        Some(Pages { param: param.text.clone(), from_last: JsonPath(segments), from_answer: None, more })
+        Some(Pages { param: param.text.clone(), from_last: JsonPath(segments), plus, from_answer: None, more })
     }
 
     fn check_source(
@@ -474,16 +501,41 @@ fn word(kind: &SourceLineKind) -> &'static str {
         SourceLineKind::Poll { .. } => "poll",
         SourceLineKind::Items(_) => "items",
         SourceLineKind::Pages { .. } => "pages",
-        SourceLineKind::Cursor(_) => "cursor",
+        SourceLineKind::Cursor(..) => "cursor",
         SourceLineKind::Order { .. } => "order",
         SourceLineKind::Seen(_) => "seen",
         SourceLineKind::History(_) => "history",
         SourceLineKind::First(_) => "first",
         SourceLineKind::Type(_) => "type",
-        SourceLineKind::Id(_) => "id",
+        SourceLineKind::Id { .. } => "id",
         SourceLineKind::At(..) => "at",
         SourceLineKind::Object(_) => "object",
         SourceLineKind::Codes { .. } => "codes",
         SourceLineKind::Refuse { .. } => "",
+    }
+}
+
+/// The source for one connection: what its refusals compare with settings is known.
+pub(super) fn with_settings(source: &Source, settings: &BTreeMap<String, Value>) -> Source {
+    let mut source = source.clone();
+    for refusal in &mut source.envelope.refuse {
+        fill_in(&mut refusal.when, settings);
+    }
+    source
+}
+
+/// Puts settings in their places in a condition over a payload; one that is missing equals nothing.
+fn fill_in(condition: &mut Expr, settings: &BTreeMap<String, Value>) {
+    match condition {
+        Expr::Env(flow_plan::Env::Setting(name)) => {
+            *condition = Expr::Const(settings.get(name.as_str()).cloned().unwrap_or_default());
+        }
+        Expr::Not(inner) | Expr::IsPresent(inner) | Expr::IsEmpty(inner) => fill_in(inner, settings),
+        Expr::And(parts) | Expr::Or(parts) => parts.iter_mut().for_each(|part| fill_in(part, settings)),
+        Expr::Equal(left, right) | Expr::Contains(left, right) | Expr::InList(left, right) => {
+            fill_in(left, settings);
+            fill_in(right, settings);
+        }
+        _ => {}
     }
 }

@@ -67,7 +67,8 @@ fn quiet_start(catalog: &Catalog, connector: &Connector, operation: &Operation) 
 
 fn call(connector: &Connector, operation: &Operation) -> Option<String> {
     let needed = operation.inputs.iter().filter(|input| {
-        input.is_required() || operation.one_of.iter().any(|group| group.first().is_some_and(|first| *first == input.name))
+        let groups = operation.one_of.iter().chain(operation.warn_unless.iter().map(|(group, _)| group));
+        input.is_required() || groups.into_iter().any(|group| group.first().is_some_and(|first| *first == input.name))
     });
     Some(format!("{}.{}({})", connector.name, operation.name, arguments(needed)?))
 }

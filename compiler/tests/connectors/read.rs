@@ -1,6 +1,6 @@
 //! Reads JSON by a shape, as plainly as can be: what the runtime does fast, to check the connectors against examples.
 
-use flow_plan::{Currency, Expr, FieldShape, JsonPath, MoneyUnit, Segment, Shape, TimeFormat, Value};
+use flow_plan::{Currency, Expr, FieldShape, JsonPath, MoneyUnit, Segment, Shape, TimeFormat, Value, Writing};
 use serde_json::Value as Json;
 
 /// Returns the fields that have a value, as `name`, or what does not fit.
@@ -52,6 +52,7 @@ fn fits(shape: &Shape, json: &Json) -> Result<(), String> {
         | (Shape::Text | Shape::Token, Json::String(_))
         | (Shape::Bool, Json::Bool(_))
         | (Shape::Number, Json::Number(_))
+        | (Shape::Written(Writing::Text), Json::String(_) | Json::Number(_))
         | (Shape::Instant(TimeFormat::Unix | TimeFormat::UnixMillis | TimeFormat::UnixAuto), Json::Number(_)) => true,
         (Shape::Integer, Json::Number(number)) => number.is_i64(),
         (Shape::Instant(TimeFormat::Iso), Json::String(text)) => text.parse::<jiff::Timestamp>().is_ok(),
@@ -82,8 +83,11 @@ pub(crate) fn condition(expr: &Expr, json: &Json) -> bool {
     match expr {
         Expr::Equal(left, right) => match (left.as_ref(), right.as_ref()) {
             (Expr::Answer(path), Expr::Const(value)) => get(json, path).is_some_and(|found| Value::from_json(found) == *value),
+            // No setting is configured here, and nothing equals one that is missing.
+            (Expr::Answer(_), Expr::Env(_)) => false,
             _ => panic!("not expected here: {expr:?}"),
         },
+        Expr::IsPresent(inner) => matches!(inner.as_ref(), Expr::Answer(path) if get(json, path).is_some()),
         Expr::Not(inner) => !condition(inner, json),
         Expr::And(parts) => parts.iter().all(|part| condition(part, json)),
         Expr::Or(parts) => parts.iter().any(|part| condition(part, json)),

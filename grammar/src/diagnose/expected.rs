@@ -249,6 +249,8 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::broken_when
         | Rule::wait_at
         | Rule::error_text
+        | Rule::help_on
+        | Rule::api
         | Rule::record
         | Rule::source
         | Rule::trigger
@@ -265,6 +267,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::named_call => (Plain, "a name"),
         Rule::default => (Weak, "`=` and a default"),
         Rule::r#type | Rule::enum_type | Rule::record_type | Rule::named_type => (Strong, "a type such as `text` or `money`"),
+        Rule::base_when => (Weak, "`when` and a condition"),
         Rule::optional => (Weak, "`?`"),
         Rule::type_args => (Weak, "`<`"),
         Rule::type_word | Rule::money_from | Rule::exponents | Rule::range => (Weak, "how the service writes it"),
@@ -296,6 +299,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::at_line
         | Rule::object_line
         | Rule::refuse
+        | Rule::ignore
         | Rule::codes => (Plain, "a line such as `poll`, `items` or `id`"),
         Rule::registered_list | Rule::w_list => (Weak, "`list at`"),
         Rule::registered_where => (Weak, "`where`"),
@@ -303,7 +307,6 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::registered_url | Rule::w_url => (Weak, "`url at`"),
         Rule::registered_events | Rule::w_events => (Weak, "`events at`"),
         Rule::registered_unless | Rule::unless_what => (Weak, "`update unless` or `replace unless`"),
-        Rule::w_unless => (Strong, "`unless`"),
         Rule::w_secret => (Weak, "`secret at`"),
         Rule::w_id => (Weak, "`id at`"),
         Rule::webhook_whole => (Weak, "`whole`"),
@@ -312,6 +315,8 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::poll_when => (Weak, "`when … changes`"),
         Rule::w_changes => (Strong, "`changes`"),
         Rule::pages_while => (Weak, "`while`"),
+        Rule::plus => (Weak, "`+` and a number"),
+        Rule::id_else => (Weak, "`else body`"),
         Rule::refuse_because => (Weak, "`because` and a text"),
         Rule::code_row => (Plain, "a name and its codes"),
         Rule::collapse => (Weak, "`collapse`"),
@@ -320,6 +325,8 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::request_query | Rule::body | Rule::encoding | Rule::request_header | Rule::request_headers => {
             (Weak, "`query`, `json`, `form` or `header`")
         }
+        Rule::request_via => (Weak, "`via`"),
+        Rule::body_null => (Weak, "`null`"),
         Rule::request_field => (Plain, "a name"),
         Rule::chunk => (Weak, "`chunk`"),
         Rule::trigger_from => (Plain, "`from` and a source"),
@@ -337,6 +344,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::confirm
         | Rule::emits
         | Rule::one_of
+        | Rule::warn_unless
         | Rule::retry_after
         | Rule::answer
         | Rule::done_on
@@ -353,6 +361,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::w_when => (Weak, "`when`"),
         Rule::w_more => (Strong, "`more`"),
         Rule::answer_word | Rule::answer_json => (Plain, "`text`, `whole` or `json in \"…\"`"),
+        Rule::w_unless => (Strong, "`unless`"),
         // The end, and what is never asked for.
         Rule::EOI => (Weak, "the end"),
         Rule::unclosed
@@ -409,6 +418,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::test_line
         | Rule::count_times
         | Rule::connector_member
+        | Rule::api_member
         | Rule::enum_word
         | Rule::record_line
         | Rule::source_line

@@ -61,9 +61,32 @@ impl Printer<'_> {
                     self.expr(default);
                 }
             }
-            MemberKind::Base(text) => {
+            MemberKind::Base(text, when) => {
                 self.write("base ");
                 self.text(text);
+                if let Some(when) = when {
+                    self.inline_comments(when.span.start);
+                    self.write(" when ");
+                    self.condition(when);
+                }
+            }
+            MemberKind::Refused { unless, condition } => {
+                self.write(if *unless { "refused unless " } else { "refused when " });
+                self.condition(condition);
+            }
+            MemberKind::Api { name: ident, members } => {
+                self.write(&format!("api {} {{", name(ident)));
+                self.indented(|p| {
+                    for inner in members {
+                        p.line_for(inner.span.start, true);
+                        p.docs(&inner.docs);
+                        p.member(inner);
+                        p.inline_comments(inner.span.end);
+                    }
+                    p.line_for_close(member.span.end);
+                });
+                self.newline();
+                self.write("}");
             }
             MemberKind::Auth(call) => {
                 self.write("auth ");
@@ -103,6 +126,10 @@ impl Printer<'_> {
                     }
                     self.text(text);
                 }
+            }
+            MemberKind::HelpOn(statuses, text) => {
+                self.write(&format!("help on {} ", numbers(statuses)));
+                self.text(text);
             }
             MemberKind::Exponents(rows) => self.write(&table(rows)),
             MemberKind::Check(http) => {

@@ -85,7 +85,12 @@ impl Printer<'_> {
                     self.write(&format!(" while {}", wire(more)));
                 }
             }
-            SourceLineKind::Cursor(path) => self.write(&simple("cursor", path)),
+            SourceLineKind::Cursor(path, more) => {
+                self.write(&simple("cursor", path));
+                if let Some(more) = more {
+                    self.write(&format!(" + {}", number(more)));
+                }
+            }
             SourceLineKind::Order { first, by, scheme } => {
                 self.write(&format!("order {} by {}", name(first), wire(by)));
                 if let Some(scheme) = scheme {
@@ -102,7 +107,12 @@ impl Printer<'_> {
             SourceLineKind::History(time) => self.write(&format!("history {}", duration(time))),
             SourceLineKind::First(word) => self.write(&format!("first {}", name(word))),
             SourceLineKind::Type(path) => self.write(&simple("type", path)),
-            SourceLineKind::Id(path) => self.write(&simple("id", path)),
+            SourceLineKind::Id { path, else_body } => {
+                self.write(&simple("id", path));
+                if *else_body {
+                    self.write(" else body");
+                }
+            }
             SourceLineKind::At(path, scheme) => {
                 self.write(&simple("at", path));
                 if let Some(scheme) = scheme {
@@ -110,8 +120,8 @@ impl Printer<'_> {
                 }
             }
             SourceLineKind::Object(path) => self.write(&simple("object", path)),
-            SourceLineKind::Refuse { when, because } => {
-                self.write("refuse when ");
+            SourceLineKind::Refuse { quietly, when, because } => {
+                self.write(if *quietly { "ignore when " } else { "refuse when " });
                 self.expr(when);
                 if let Some(reason) = because {
                     self.inline_comments(reason.span.start);
@@ -202,6 +212,10 @@ impl Printer<'_> {
             self.inline_comments(request.path.span.start);
             self.text(&request.path);
         }
+        if let Some(via) = &request.via {
+            self.inline_comments(via.span.start);
+            self.write(&format!(" via {}", name(via)));
+        }
         self.indent_if(lines, |p| {
             if !request.query.is_empty() {
                 let span = p.around(&request.query);
@@ -217,6 +231,11 @@ impl Printer<'_> {
                 p.part(lines, body.encoding.span.start);
                 p.write(&format!("{} ", body.encoding.text));
                 p.expr(&body.value);
+                if let Some(nulls) = &body.nulls {
+                    p.inline_comments(nulls.span.start);
+                    p.write(" null ");
+                    p.expr(nulls);
+                }
             }
             for (header, value) in &request.headers {
                 p.part(lines, header.span.start);
@@ -325,6 +344,12 @@ impl Printer<'_> {
             }
             OperationLineKind::BodyUpTo(count) => self.write(&format!("body up to {} bytes", number(count))),
             OperationLineKind::OnceMore => self.write("once more"),
+            OperationLineKind::WarnUnless { names, because } => {
+                self.write(&format!("warn unless one of ({})", idents(names)));
+                self.inline_comments(because.span.start);
+                self.write(" because ");
+                self.text(because);
+            }
         }
     }
 

@@ -69,7 +69,15 @@ impl<'s> Builder<'s> {
                 });
                 MemberKind::Setting { name, ty, default }
             }
-            Rule::base => MemberKind::Base(self.take_text(parts)),
+            Rule::base => {
+                let text = self.take_text(parts);
+                MemberKind::Base(text, parts.take(Rule::base_when).map(|node| self.take_expr(&mut Parts::of(node))))
+            }
+            Rule::api => self.api(parts),
+            Rule::refused => {
+                let (unless, condition) = self.take_refused(parts);
+                MemberKind::Refused { unless, condition }
+            }
             Rule::auth => MemberKind::Auth(self.take_call(parts)),
             Rule::header => {
                 let name = self.take_text(parts);
@@ -114,6 +122,11 @@ impl<'s> Builder<'s> {
                 parts.take(Rule::w_of);
                 MemberKind::OneOf(self.take_idents(parts))
             }
+            Rule::help_on => {
+                parts.take(Rule::w_on);
+                let statuses = self.take_numbers(parts);
+                MemberKind::HelpOn(statuses, self.take_text(parts))
+            }
             Rule::error_text => {
                 parts.take(Rule::w_text);
                 MemberKind::ErrorText(self.take_texts(parts))
@@ -138,6 +151,21 @@ impl<'s> Builder<'s> {
             }
             _ => MemberKind::Bad,
         }
+    }
+
+    fn api(&mut self, parts: &mut Parts<'s>) -> MemberKind {
+        let name = self.take_ident(parts);
+        let mut members = Vec::new();
+        while let Some(part) = parts.next() {
+            if matches!(part.as_rule(), Rule::lbrace | Rule::rbrace) {
+                continue;
+            }
+            let span = self.span(&part);
+            let docs = self.docs(span.start);
+            let kind = self.member(part, span);
+            members.push(Member { span, docs, kind });
+        }
+        MemberKind::Api { name, members }
     }
 
     /// Takes `per day` where no keys may stand.

@@ -5,8 +5,8 @@ use crate::diagnose;
 use crate::grammar::Rule;
 use crate::span::Span;
 use crate::syntax::{
-    Address, AnswerForm, Body, DoneOn, EffectLine, HttpOperation, Ident, OperationLine, OperationLineKind, Quote, Registered,
-    Request, RequestField, Source, SourceLine, SourceLineKind, TextLit,
+    Address, AnswerForm, Body, DoneOn, EffectLine, Expr, HttpOperation, Ident, OperationLine, OperationLineKind, Quote,
+    Registered, Request, RequestField, Source, SourceLine, SourceLineKind, TextLit,
 };
 
 impl<'s> Builder<'s> {
@@ -58,7 +58,10 @@ impl<'s> Builder<'s> {
                 let more = parts.take(Rule::pages_while).map(|node| self.take_wire(&mut Parts::of(node)));
                 SourceLineKind::Pages { param, from, more }
             }
-            Rule::cursor => SourceLineKind::Cursor(self.take_wire(parts)),
+            Rule::cursor => {
+                let path = self.take_wire(parts);
+                SourceLineKind::Cursor(path, parts.take(Rule::plus).map(|_| self.take_number(parts)))
+            }
             Rule::order => {
                 let first = self.take_ident(parts);
                 let by = self.take_wire(parts);
@@ -75,14 +78,19 @@ impl<'s> Builder<'s> {
             Rule::history => SourceLineKind::History(self.take_duration(parts)),
             Rule::first_poll => SourceLineKind::First(self.take_ident(parts)),
             Rule::type_line => SourceLineKind::Type(self.take_wire(parts)),
-            Rule::id_line => SourceLineKind::Id(self.take_wire(parts)),
+            Rule::id_line => SourceLineKind::Id { path: self.take_wire(parts), else_body: parts.take(Rule::id_else).is_some() },
             Rule::at_line => {
                 let path = self.take_wire(parts);
                 let scheme = self.take_scheme(parts);
                 SourceLineKind::At(path, scheme)
             }
             Rule::object_line => SourceLineKind::Object(self.take_wire(parts)),
-            Rule::refuse => SourceLineKind::Refuse { when: self.take_expr(parts), because: self.take_because(parts) },
+            Rule::refuse => {
+                SourceLineKind::Refuse { quietly: false, when: self.take_expr(parts), because: self.take_because(parts) }
+            }
+            Rule::ignore => {
+                SourceLineKind::Refuse { quietly: true, when: self.take_expr(parts), because: self.take_because(parts) }
+            }
             Rule::codes => self.codes(parts),
             // `items`, the only line left.
             _ => SourceLineKind::Items(self.take_wire(parts)),
@@ -197,6 +205,11 @@ impl<'s> Builder<'s> {
             let rule = part.as_rule();
             let mut inner = Parts::of(part);
             match rule {
+                Rule::request_via => {
+                    if request.via.replace(self.take_ident(&mut inner)).is_some() {
+                        self.errors.push(diagnose::twice(self.source, at));
+                    }
+                }
                 Rule::request_query if inner.take(Rule::lbrace).is_none() => {
                     if request.more_query.replace(self.take_ident(&mut inner)).is_some() {
                         self.errors.push(diagnose::twice(self.source, at));
@@ -218,10 +231,11 @@ impl<'s> Builder<'s> {
                         None => self.take_ident(&mut inner),
                     };
                     let value = self.take_expr(&mut inner);
+                    let nulls = inner.take(Rule::body_null).map(|node| self.take_expr(&mut Parts::of(node)));
                     if request.bodies.iter().any(|body| body.encoding.text == encoding.text) {
                         self.errors.push(diagnose::twice(self.source, at));
                     }
-                    request.bodies.push(Body { encoding, value });
+                    request.bodies.push(Body { encoding, value, nulls });
                 }
                 _ => {
                     let name = self.take_text(&mut inner);
@@ -288,6 +302,19 @@ impl<'s> Builder<'s> {
             Rule::none_on => OperationLineKind::NoneOn(self.take_numbers(parts)),
             Rule::none_when => OperationLineKind::NoneWhen(self.take_expr(parts)),
             Rule::first_where => OperationLineKind::First(parts.take(Rule::w_where).map(|_| self.take_expr(parts))),
+            Rule::warn_unless => {
+                parts.take(Rule::w_unless);
+                let names = parts.take(Rule::one_of).map(|node| {
+                    let mut inner = Parts::of(node);
+                    inner.take(Rule::w_of);
+                    self.take_idents(&mut inner)
+                });
+                let because = match self.take_because(parts) {
+                    Some(because) => because,
+                    None => self.take_text(parts),
+                };
+                OperationLineKind::WarnUnless { names: names.unwrap_or_default(), because }
+            }
             Rule::refused => {
                 let unless = parts.take(Rule::refused_word).is_some_and(|word| word.as_str() == "unless");
                 let condition = self.take_expr(parts);
@@ -364,6 +391,12 @@ impl<'s> Builder<'s> {
         parts.take(Rule::refuse_because).map(|node| self.take_text(&mut Parts::of(node)))
     }
 
+    /// Takes `when condition` or `unless condition`: whether it is `unless`, and the condition.
+    pub(super) fn take_refused(&mut self, parts: &mut Parts<'s>) -> (bool, Expr) {
+        let unless = parts.take(Rule::refused_word).is_some_and(|word| word.as_str() == "unless");
+        (unless, self.take_expr(parts))
+    }
+
     fn effect(&mut self, parts: &mut Parts<'s>) -> EffectLine {
         let Some(node) = parts.next() else {
             return EffectLine::Once;
@@ -402,6 +435,7 @@ fn no_request(span: Span) -> Request {
         method: Ident { text: "GET".to_owned(), span },
         path: TextLit { span, quote: Quote::Double, parts: Vec::new() },
         address: None,
+        via: None,
         query: Vec::new(),
         more_query: None,
         bodies: Vec::new(),

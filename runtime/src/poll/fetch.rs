@@ -44,6 +44,8 @@ pub(super) struct Start<'a> {
     pub(super) keep_bytes: usize,
     /// The poll has made a request already, which told that something is new.
     pub(super) begun: bool,
+    /// What there is counts for nothing: only how far it reaches is wanted.
+    pub(super) reach_only: bool,
 }
 
 /// What a poll found, oldest first.
@@ -229,9 +231,10 @@ async fn fetch_list(asking: &mut Asking<'_>, reader: &ItemReader, chunk: &[(Stri
         let answer = asking.page(&query).await?;
         first_answer = first_answer.or(answered_at(&answer));
         let page = Page::read(poll, reader, &answer)?;
-        cursor = page.cursor.or(cursor);
+        cursor = if poll.cursor_of_items.is_some() { greatest(cursor, page.cursor) } else { page.cursor.or(cursor) };
         // Where records are collapsed, those of types that nobody wants tell the others apart.
-        for item in page.items.into_iter().filter(|item| collapses || item.is_wanted(&spec.types)) {
+        let wanted = |item: &Item| !start.reach_only && (collapses || item.is_wanted(&spec.types));
+        for item in page.items.into_iter().filter(wanted) {
             bytes += item.payload.len() + ITEM_BYTES;
             kept.push_back(item);
         }
@@ -331,7 +334,13 @@ impl Page {
             Value::Number(number) => Some(number.normalize().to_string()),
             _ => None,
         };
-        let cursor = cursor.and_then(word);
+        let cursor = match &poll.cursor_of_items {
+            Some((path, plus)) => {
+                let numbers = raw.iter().filter_map(|item| text_at(item.get(), path)?.parse::<i64>().ok());
+                numbers.max().and_then(|most| most.checked_add(*plus)).map(|next| next.to_string())
+            }
+            None => cursor.and_then(word),
+        };
         let has_more = more.is_none_or(|leaf| found.value(leaf) == Value::Bool(true));
         let next = match (&poll.pages, raw.last()) {
             (Some(pages), _) if pages.from_answer.is_some() => {
@@ -339,6 +348,7 @@ impl Page {
             }
             (Some(pages), Some(last)) if has_more => {
                 let value = text_at(last.get(), &pages.from_last)
+                    .and_then(|value| if pages.plus == 0 { Some(value) } else { counted_on(&value, pages.plus) })
                     .ok_or_else(|| PollError::failed(format!("`{}` is missing in the last item", pages.from_last)))?;
                 Some((pages.param.clone(), value))
             }
@@ -349,6 +359,16 @@ impl Page {
         };
         Ok(Self { items: raw.iter().filter_map(|item| reader.read(item.get())).collect(), cursor, next })
     }
+}
+
+/// The greater of two numbers, as the texts that they are.
+fn greatest(one: Option<String>, other: Option<String>) -> Option<String> {
+    [one, other].into_iter().flatten().max_by_key(|number| number.parse::<i64>().unwrap_or(i64::MIN))
+}
+
+/// A number and so much more.
+fn counted_on(number: &str, plus: i64) -> Option<String> {
+    Some(number.parse::<i64>().ok()?.checked_add(plus)?.to_string())
 }
 
 fn no_list(poll: &Poll) -> PollError {

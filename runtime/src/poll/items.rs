@@ -86,7 +86,7 @@ impl ItemReader {
         let payload = Bytes::copy_from_slice(json.as_bytes());
         let read = match self.envelope.read(&payload, None) {
             Ok(read) => read,
-            Err(Misread::Refused(reason)) => {
+            Err(Misread::Refused(reason) | Misread::Ignored { because: reason, .. }) => {
                 debug!(source = self.source, reason, "a polled item was refused");
                 return None;
             }

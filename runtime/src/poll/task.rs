@@ -178,7 +178,9 @@ impl Task {
     /// Items without times: what is there at the first poll is old.
     async fn prime(&mut self, spec: &Spec, poll: &Poll) -> Result<(), Trouble> {
         let reader = ItemReader::new(&spec.source, poll, &self.odd);
-        let start = Start { watermark: self.cursor.watermark, cursor: None, keep_bytes: self.keep_bytes, begun: false };
+        let reach_only = poll.cursor_of_items.is_some();
+        let start =
+            Start { watermark: self.cursor.watermark, cursor: None, keep_bytes: self.keep_bytes, begun: false, reach_only };
         let fetched = fetch(spec, poll, &reader, &self.engine, &self.world, start).await?;
         self.remember(&fetched.items);
         self.cursor.cursor = fetched.cursor;
@@ -249,7 +251,7 @@ impl Task {
         };
         let cursor = self.cursor.cursor.clone();
         let begun = told.is_some();
-        let start = Start { watermark, cursor: cursor.as_deref(), keep_bytes: self.keep_bytes, begun };
+        let start = Start { watermark, cursor: cursor.as_deref(), keep_bytes: self.keep_bytes, begun, reach_only: false };
         let asked_at = self.world.clock.now();
         let fetched = fetch(spec, poll, &reader, &self.engine, &self.world, start).await?;
         self.compare_clocks(fetched.answered_at, asked_at);

@@ -34,7 +34,7 @@ pub(super) fn destination(expr: &Expr, connection: &LiveConnection, scope: &dyn 
     // A path goes to where flow.toml says that the service is.
     let whole;
     let text = if text.starts_with('/') && !text.starts_with("//") && connection.base_url.is_some() {
-        whole = base(connection)? + text;
+        whole = base(connection, &connection.plan.api)? + text;
         whole.as_str()
     } else {
         text
@@ -54,7 +54,7 @@ pub(super) fn destination(expr: &Expr, connection: &LiveConnection, scope: &dyn 
         }
         url = at(stand_in, &url).ok_or_else(|| error("`base_url` is no address"))?;
     }
-    let service = base(connection).ok();
+    let service = base(connection, &connection.plan.api).ok();
     let trusted = service.as_deref().is_some_and(|service| same_origin(&url, service));
     let named = connection.stand_in || named(connection, own).iter().any(|named| same_origin(&url, named));
     let reach = if named { Reach::Anywhere } else { Reach::Internet };

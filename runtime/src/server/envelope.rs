@@ -1,7 +1,7 @@
 //! The parts of a payload that the daemon itself needs: id, event type, time.
 
 use bytes::Bytes;
-use flow_plan::{Codes, Env, Envelope, Expr, JsonPath, Shape, Value};
+use flow_plan::{Codes, Env, Envelope, Expr, JsonPath, Refusal, Shape, Value};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
@@ -43,6 +43,13 @@ pub enum Misread {
     Malformed(&'static str),
     /// The connector refuses payloads of this kind.
     Refused(String),
+    /// The connector leaves payloads of this kind out: the sender has done nothing wrong. The id is that of the event.
+    Ignored {
+        /// What it would be known by.
+        id: String,
+        /// Why.
+        because: String,
+    },
 }
 
 /// An id becomes a key in the store.
@@ -89,11 +96,12 @@ impl EnvelopeReader {
             ScanError::Depth => Misread::Malformed("the JSON is nested too deeply"),
             ScanError::Syntax { .. } => Misread::Malformed("the body is not valid JSON"),
         })?;
-        for refusal in &self.envelope.refuse {
-            // A `require` cannot stand here; were it to fail, the payload is taken.
-            if holds(&refusal.when, &FoundScope { paths: &self.paths, found: &found }).unwrap_or(false) {
-                return Err(Misread::Refused(refusal.because.clone()));
-            }
+        // A `require` cannot stand here; were it to fail, the payload is taken.
+        let applies =
+            |refusal: &&Refusal| holds(&refusal.when, &FoundScope { paths: &self.paths, found: &found }).unwrap_or(false);
+        let refused = self.envelope.refuse.iter().find(applies);
+        if let Some(refusal) = refused.filter(|refusal| !refusal.quietly) {
+            return Err(Misread::Refused(refusal.because.clone()));
         }
         let at = match (&self.envelope.at, self.at.map(|at| found.value(at))) {
             (Some((_, format)), Some(value)) if !value.is_missing() => match decode(&Shape::Instant(*format), &value) {
@@ -112,10 +120,14 @@ impl EnvelopeReader {
                 Some([b'{' | b'[' | b't' | b'f', ..]) => {
                     return Err(Misread::Malformed("the event's id is neither a text nor a number"));
                 }
-                _ => text(leaf).ok_or(Misread::Malformed("the event has no id"))?,
+                _ => match text(leaf) {
+                    Some(id) => id,
+                    None if self.envelope.id_else_body => of_body(payload),
+                    None => return Err(Misread::Malformed("the event has no id")),
+                },
             },
             (None, Some(id)) => id,
-            (None, None) if self.parts.is_empty() => format!("sha256:{}", hex::encode(Sha256::digest(payload))),
+            (None, None) if self.parts.is_empty() => of_body(payload),
             (None, None) => {
                 let parts: Vec<String> = self.parts.iter().map(|leaf| text(*leaf).unwrap_or_default()).collect();
                 if parts.iter().all(String::is_empty) {
@@ -126,6 +138,9 @@ impl EnvelopeReader {
         };
         if id.len() > LONGEST_ID {
             return Err(Misread::Malformed("the event's id is too long"));
+        }
+        if let Some(refusal) = refused {
+            return Err(Misread::Ignored { id, because: refusal.because.clone() });
         }
         Ok(Read { id, event_type, at })
     }
@@ -145,6 +160,11 @@ fn settle(condition: &mut Expr, connection: &LiveConnection) {
         }
         _ => {}
     }
+}
+
+/// What a payload without an id is known by.
+fn of_body(payload: &Bytes) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(payload)))
 }
 
 /// The type that a number stands for; others are no events.

@@ -80,10 +80,16 @@ impl Server {
             }
             _ => body,
         };
-        let read = source.envelope.read(&body, verified.id).map_err(|misread| match misread {
-            Misread::Malformed(reason) => HttpError::bad_request("malformed", reason),
-            Misread::Refused(reason) => HttpError::bad_request("refused", reason),
-        })?;
+        let read = match source.envelope.read(&body, verified.id) {
+            Ok(read) => read,
+            Err(Misread::Malformed(reason)) => return Err(HttpError::bad_request("malformed", reason)),
+            Err(Misread::Refused(reason)) => return Err(HttpError::bad_request("refused", reason)),
+            Err(Misread::Ignored { id, because }) => {
+                debug!(connection, id, because, "a webhook is left out");
+                self.engine.refused(connection, "ignored", StatusCode::OK.as_u16(), &because);
+                return Ok(Accepted { id, duplicate: false, runs: Vec::new() });
+            }
+        };
         let incoming = Incoming {
             id: read.id,
             source: source.name.clone(),

@@ -368,6 +368,7 @@ pub(crate) fn connection(name: &str) -> LiveConnection {
                 error_text: vec![path("error")],
                 ..plan::Api::default()
             },
+            apis: BTreeMap::new(),
             settings: BTreeMap::new(),
             setting_decls: Vec::new(),
             secrets: Vec::new(),
@@ -423,6 +424,7 @@ pub(crate) fn op(name: &str, effect: Effect) -> plan::Operation {
         inputs: vec![plan::Input { name: "email".to_owned(), optional: true, ..plan::Input::default() }],
         request: plan::Request {
             method: if reads { "GET" } else { "POST" }.to_owned(),
+            via: None,
             path: vec![plan::PathPart::Literal(format!("/{name}"))],
             headers: match effect {
                 Effect::Keyed { .. } => Vec::new(),

@@ -62,6 +62,7 @@ fn note(first: Expr) -> Operation {
     note.request.body = Some(Body {
         encoding: Encoding::Json,
         value: Expr::Record(vec![("body".to_owned(), Expr::Input(0)), ("key".to_owned(), Expr::Env(Env::RunKey))]),
+        nulls: None,
     });
     note
 }

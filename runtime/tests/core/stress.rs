@@ -64,7 +64,8 @@ impl Transport for Slow {
 /// A flow with two steps that say for whom and for which event they are.
 fn two_steps(limits: Limits) -> Flow {
     let mut note = op("note", Effect::Set);
-    note.request.body = Some(Body { encoding: Encoding::Json, value: Expr::Record(vec![("name".to_owned(), Expr::Input(0))]) });
+    let value = Expr::Record(vec![("name".to_owned(), Expr::Input(0))]);
+    note.request.body = Some(Body { encoding: Encoding::Json, value, nulls: None });
     let mut flow = flow("f", vec![note.clone(), note]);
     // The name is that of the customer and the number of the event; the key is the customer alone.
     flow.reads[1] = field("email", flow_plan::Shape::Text, true);

@@ -37,7 +37,7 @@ fn requests_are_those_of_the_official_library() {
         let params = Value::from_json(&case["params"]);
         let mut op = keyed(operation(request(method, literal(path))));
         if method == "POST" {
-            op.request.body = Some(Body { encoding: Encoding::Form, value: Expr::Const(params) });
+            op.request.body = Some(Body { encoding: Encoding::Form, value: Expr::Const(params), nulls: None });
         } else if let Value::Record(fields) = &params {
             op.request.query = fields.iter().map(|(name, value)| field(name, Expr::Const(value.clone()))).collect();
         }
@@ -158,7 +158,7 @@ fn json_bodies_are_exact_and_without_missing_fields() {
         ("tags".to_owned(), Expr::List(vec![text("a\"b")])),
         ("in".to_owned(), Expr::Input(0)),
     ]);
-    create.body = Some(Body { encoding: Encoding::Json, value });
+    create.body = Some(Body { encoding: Encoding::Json, value, nulls: None });
     let made = build(&operation(create), &any, &Inputs(vec![Value::Bool(false)])).unwrap();
     let body = std::str::from_utf8(&made.body).unwrap();
     assert_eq!(body, r#"{"at":"2026-11-22T12:00:00.000Z","in":false,"n":0.1000000000000000000000000001,"tags":["a\"b"]}"#);
@@ -172,7 +172,7 @@ fn money_never_goes_out_raw() {
     for encoding in [Encoding::Json, Encoding::Form] {
         let mut create = request("POST", literal("/c"));
         let value = Expr::Record(vec![("total".to_owned(), Expr::Const(money.clone()))]);
-        create.body = Some(Body { encoding, value });
+        create.body = Some(Body { encoding, value, nulls: None });
         let error = build_request(&create, &any, &Nothing, &[]).map(|made| made.url).unwrap_err();
         assert_eq!(error, RequestError::Wire(WireError::Money("total".to_owned(), "1.00 USD".to_owned())));
     }
@@ -183,8 +183,8 @@ fn keys_out_of_data_do_not_change_the_structure() {
     let any = connection("any", "https://api.example");
     let mut create = request("POST", literal("/c"));
     let metadata = Value::record([("x][admin".into(), Value::text("1"))]);
-    create.body =
-        Some(Body { encoding: Encoding::Form, value: Expr::Record(vec![("metadata".to_owned(), Expr::Const(metadata))]) });
+    let value = Expr::Record(vec![("metadata".to_owned(), Expr::Const(metadata))]);
+    create.body = Some(Body { encoding: Encoding::Form, value, nulls: None });
     let error = build_request(&create, &any, &Nothing, &[]).map(|made| made.url).unwrap_err();
     assert_eq!(error, RequestError::Wire(WireError::Key("metadata".to_owned())));
 }

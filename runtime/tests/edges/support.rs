@@ -44,6 +44,7 @@ pub(crate) fn connection(name: &str, base: &str) -> LiveConnection {
                 error_text: vec![path("error.message"), path("errors[0].title")],
                 ..Api::default()
             },
+            apis: BTreeMap::new(),
             settings: BTreeMap::new(),
             setting_decls: Vec::new(),
             secrets: Vec::new(),
@@ -139,10 +140,12 @@ pub(crate) fn source(every: Option<Duration>) -> Source {
         pages: Some(Pages {
             param: "starting_after".to_owned(),
             from_last: path("id"),
+            plus: 0,
             from_answer: None,
             more: Some(path("has_more")),
         }),
         cursor: None,
+        cursor_of_items: None,
         order_by: Some(path("created")),
         newest_first: true,
         seen: vec![path("id")],
@@ -163,11 +166,13 @@ pub(crate) fn source(every: Option<Duration>) -> Source {
         envelope: Envelope {
             event_type: Some(path("type")),
             id: Some(path("id")),
+            id_else_body: false,
             at: Some((path("created"), TimeFormat::Unix)),
             object: path("data.object"),
             refuse: vec![Refusal {
                 when: Expr::Equal(Box::new(Expr::Answer(path("object"))), Box::new(text("thin"))),
                 because: "thin events are not taken: choose snapshot events".to_owned(),
+                quietly: false,
             }],
             codes: None,
         },

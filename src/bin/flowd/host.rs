@@ -645,7 +645,10 @@ impl Host {
                     .filter(|secret| !secret.optional && wanted(secret) && !found.contains_key(&secret.name))
                     .collect()
             };
-            let for_requests = lacking(|secret| secret.for_requests);
+            let needed = needed_secrets(flows, &declared);
+            let mut for_requests = lacking(|secret| secret.for_requests);
+            // A service with several APIs has a key for each: those that nothing goes to need none.
+            for_requests.retain(|secret| declared.apis.is_empty() || needed.contains(&secret.name));
             let for_webhooks = lacking(|secret| secret.for_webhooks);
             if acts {
                 for group in &declared.api.one_of {
@@ -711,6 +714,32 @@ fn collision(units: &BTreeMap<Arc<str>, Arc<Unit>>) -> Option<(String, Arc<str>,
         }
     }
     None
+}
+
+/// Returns the secrets without which a request cannot be made that live flows, or what starts them, make.
+fn needed_secrets(flows: &[Arc<plan::Flow>], connection: &plan::Connection) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut note = |request| names.extend(connection.secrets_of(request).into_iter().map(str::to_owned));
+    for flow in flows {
+        for instr in &flow.program.instrs {
+            if let plan::Instr::Call(call) = instr
+                && call.connection == connection.name
+                && let Some(operation) = flow.operations.get(usize::try_from(call.operation).unwrap_or(usize::MAX))
+            {
+                note(&operation.request);
+                if let plan::Effect::Findable { by, .. } = &operation.effect {
+                    note(&by.query.request);
+                }
+            }
+        }
+        for trigger in flow.triggers.iter().filter(|trigger| trigger.connection == connection.name) {
+            let source = connection.sources.iter().find(|source| source.name == trigger.source);
+            if let Some(poll) = source.and_then(|source| source.poll.as_ref()) {
+                note(&poll.request);
+            }
+        }
+    }
+    names
 }
 
 fn uses(flow: &plan::Flow, connection: &str) -> bool {

@@ -49,7 +49,8 @@ impl Emulators {
         self.control(connector, "GET", "state", &Value::Null)
     }
 
-    fn control(&self, connector: &str, method: &str, what: &str, body: &Value) -> Value {
+    /// Asks a control endpoint.
+    pub(crate) fn control(&self, connector: &str, method: &str, what: &str, body: &Value) -> Value {
         let base = self.base_url(connector);
         // Without the path that a base may have.
         let host = base.match_indices('/').nth(2).map_or(base.as_str(), |(at, _)| &base[..at]);

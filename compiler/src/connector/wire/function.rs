@@ -26,6 +26,8 @@ enum Takes {
     Money,
     Instant,
     List,
+    /// Something that holds or does not.
+    Condition,
     Anything,
 }
 
@@ -37,11 +39,13 @@ const FUNCTIONS: &[(&str, &[Takes])] = &[
     ("bytes", &[Takes::Text]),
     ("currency", &[Takes::Money]),
     ("cut", &[Takes::Text, Takes::Number]),
+    ("decimal", &[Takes::Money]),
     ("first", &[Takes::List]),
     ("given", &[Takes::Anything, Takes::Anything]),
     ("hash", &[Takes::Text]),
     ("hex", &[Takes::Signed]),
     ("hmac_sha256", &[Takes::Signed, Takes::Signed]),
+    ("holds", &[Takes::Condition, Takes::Anything]),
     ("iso", &[Takes::Instant]),
     ("join", &[Takes::List, Takes::Text]),
     ("last", &[Takes::List]),
@@ -50,17 +54,22 @@ const FUNCTIONS: &[(&str, &[Takes])] = &[
     ("lower", &[Takes::Text]),
     ("md5", &[Takes::Signed]),
     ("md5_sorted", &[Takes::Text, Takes::Fields]),
+    ("merge", &[Takes::Fields, Takes::Fields]),
     ("minor", &[Takes::Money]),
     ("minor_in", &[Takes::Money, Takes::Text]),
+    ("money_as_text", &[Takes::Anything]),
     ("replace", &[Takes::Text, Takes::Text, Takes::Text]),
     ("sha256", &[Takes::Signed]),
     ("slice", &[Takes::Bytes, Takes::Number, Takes::Number]),
+    ("times_as_unix", &[Takes::Anything]),
     ("trim", &[Takes::Text]),
+    ("ulid", &[Takes::Instant, Takes::Text]),
     ("unbase64", &[Takes::Text]),
     ("unhex", &[Takes::Text]),
     ("unix", &[Takes::Instant]),
     ("unix_ms", &[Takes::Instant]),
     ("upper", &[Takes::Text]),
+    ("wrap", &[Takes::List, Takes::Text]),
 ];
 
 impl Takes {
@@ -79,6 +88,7 @@ impl Takes {
             (Takes::Money, ty) => matches!(ty, Type::Money),
             (Takes::Instant, ty) => matches!(ty, Type::DateTime),
             (Takes::List, ty) => matches!(ty, Type::List(_)),
+            (Takes::Condition, ty) => matches!(ty, Type::Bool),
         }
     }
 
@@ -106,6 +116,7 @@ impl Takes {
             Takes::Money => "money",
             Takes::Instant => "a time",
             Takes::List => "a list",
+            Takes::Condition => "a condition",
             Takes::Anything => "a value",
         }
     }
@@ -206,12 +217,21 @@ impl Cx<'_> {
             "first" => (Function::First, element.optional()),
             "given" => return given(args),
             "minor_in" => return minor_in(self.exponents.clone(), args),
+            "holds" => return holds(args),
+            "decimal" => (Function::DecimalText, Type::text()),
+            "merge" => {
+                let args = args.into_iter().map(|arg| arg.expr).collect();
+                return Typed::new(Expr::Call(Function::Merge, args), Type::Map(Box::new(Type::Json)));
+            }
+            "money_as_text" => (Function::MoneyAsText, Type::Map(Box::new(Type::Json))),
+            "times_as_unix" => (Function::TimesAsUnix, Type::Map(Box::new(Type::Json))),
+            "ulid" => (Function::Ulid, Type::text()),
+            "wrap" => (Function::Wrap, Type::List(Box::new(Type::Json))),
             "hash" => (Function::Hash, Type::text()),
             "iso" => (Function::Iso, Type::text()),
             "last" => (Function::Last, element.optional()),
             "length" => (Function::Length, Type::Int(None)),
             "lower" => (Function::Lower, Type::text()),
-            "join" => (Function::Join, Type::text()),
             "replace" => (Function::Replace, Type::text()),
             "minor" => (Function::Minor(self.exponents.clone()), Type::Int(None)),
             "trim" => (Function::Trim, Type::text()),
@@ -241,7 +261,18 @@ fn minor_in(exponents: BTreeMap<Currency, u8>, args: Vec<Typed>) -> Typed {
 fn given(args: Vec<Typed>) -> Typed {
     let mut args = args.into_iter();
     let (Some(condition), Some(value)) = (args.next(), args.next()) else { return Typed::unknown() };
-    let choice = Expr::Record(vec![("true".to_owned(), value.expr)]);
-    let key = Expr::Text(vec![Expr::IsPresent(Box::new(condition.expr))]);
-    Typed::new(Expr::Index(Box::new(choice), Box::new(key)), value.ty.optional())
+    Typed::new(where_true(Expr::IsPresent(Box::new(condition.expr)), value.expr), value.ty.optional())
+}
+
+/// `holds(condition, value)`: the value where the condition holds, else nothing.
+fn holds(args: Vec<Typed>) -> Typed {
+    let mut args = args.into_iter();
+    let (Some(condition), Some(value)) = (args.next(), args.next()) else { return Typed::unknown() };
+    Typed::new(where_true(condition.expr, value.expr), value.ty.optional())
+}
+
+/// The value where the condition holds, else nothing.
+pub(in crate::connector) fn where_true(condition: Expr, value: Expr) -> Expr {
+    let choice = Expr::Record(vec![("true".to_owned(), value)]);
+    Expr::Index(Box::new(choice), Box::new(Expr::Text(vec![condition])))
 }

@@ -8,6 +8,8 @@ mod function;
 mod name;
 mod operator;
 
+pub(super) use function::where_true;
+
 use flow_grammar::syntax::{self, ExprKind, TextLit, TextPart};
 use flow_plan::ty::{RecordType, Type};
 use flow_plan::{Expr, TimeFormat, Value};
@@ -68,7 +70,7 @@ pub(in crate::connector) struct Scope<'s> {
 
 impl<'s> Scope<'s> {
     pub(in crate::connector) fn new(place: Place, inputs: &'s [Input]) -> Self {
-        let settings = !matches!(place, Place::Answer | Place::Refuse | Place::Constant | Place::Find);
+        let settings = !matches!(place, Place::Answer | Place::Constant | Place::Find);
         Self { place, inputs, read: None, registers: matches!(place, Place::Register), settings }
     }
 

@@ -8,7 +8,7 @@ use super::{Place, Scope, Typed};
 use crate::connector::Cx;
 
 /// What a run offers to the request of a step.
-const RUN: &[(&str, Env)] = &[("key", Env::RunKey), ("id", Env::RunId), ("flow", Env::RunFlow)];
+const RUN: &[(&str, Env)] = &[("key", Env::RunKey), ("id", Env::RunId), ("flow", Env::RunFlow), ("event_at", Env::EventAt)];
 
 impl Cx<'_> {
     /// A bare name: an input, a setting, a secret, or what the surroundings know.
@@ -172,6 +172,7 @@ impl Cx<'_> {
             return Typed::unknown();
         }
         match RUN.iter().find(|(name, _)| *name == field.text) {
+            Some((_, Env::EventAt)) => Typed::new(Expr::Env(Env::EventAt), Type::DateTime),
             Some((_, env)) => Typed::new(Expr::Env(env.clone()), Type::text()),
             None => {
                 let known = RUN.iter().map(|(name, _)| *name);

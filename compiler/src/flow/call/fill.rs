@@ -46,7 +46,24 @@ impl<'a> Checker<'a> {
         for group in &target.operation.one_of {
             self.fill_group(group, call, target, is_given, &mut filled);
         }
+        self.worth_it(call, target, is_given);
         filled
+    }
+
+    /// Says what a call will not do for want of an input.
+    fn worth_it(&mut self, call: &Call, target: Target<'a>, is_given: &dyn Fn(usize) -> bool) {
+        for (group, because) in &target.operation.warn_unless {
+            let given = |(at, input): (usize, &Input)| is_given(at) && group.contains(&input.name);
+            if target.operation.inputs.iter().enumerate().any(given) {
+                continue;
+            }
+            let names: Vec<&str> = group.iter().map(String::as_str).collect();
+            let diagnostic = self
+                .diagnostic(Code::W407, call.span, format!("`{}` without {}", target.name(), listed(&names, "or")))
+                .label(because.clone())
+                .help("give it one of them; where that is meant, say so in a comment: `# allow W407: …`");
+            self.report(diagnostic);
+        }
     }
 
     /// One of several inputs must be given: the first that can be filled in, where none is.

@@ -1,0 +1,222 @@
+//! The Customer.io emulator: both APIs at one address, which their paths tell apart.
+
+mod error;
+mod message;
+mod person;
+mod report;
+mod route;
+mod scene;
+mod state;
+mod track;
+
+use std::sync::Mutex;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
+use tokio::sync::broadcast;
+
+use crate::Options;
+use crate::activity::{Activity, Call, Log};
+use crate::clock::Clock;
+use crate::delivery::{Delivery, Queue};
+use crate::emulator::{Emulator, Exchange};
+use crate::fault::Faults;
+use crate::http::{Answer, Request};
+use crate::ids::Ids;
+use crate::lock::lock;
+use crate::table::Table;
+
+use error::{Api, ApiError};
+use state::{Cx, State};
+
+/// The site id of the emulated workspace.
+pub(crate) const SITE_ID: &str = "customerio_sandbox_site";
+/// Its key for the Track API.
+pub(crate) const TRACK_KEY: &str = "customerio_sandbox_track_key_000000";
+/// Its key for the App API.
+pub(crate) const APP_KEY: &str = "customerio_sandbox_app_key_00000000";
+/// What its reporting webhooks are signed with.
+pub(crate) const WEBHOOK_SIGNING_KEY: &str = "customerio_sandbox_signing_key_0000";
+
+/// The emulator.
+pub(crate) struct Customerio {
+    clock: Clock,
+    queue: Queue,
+    log: Log,
+    faults: Faults,
+    /// Requests in a second, to each API.
+    rate: Option<u32>,
+    seed: Option<u64>,
+    state: Mutex<State>,
+}
+
+impl Customerio {
+    pub(crate) fn new(options: &Options, queue: Queue, stream: broadcast::Sender<Activity>) -> Customerio {
+        Customerio {
+            clock: options.clock.clone(),
+            queue,
+            log: Log::new("customerio", stream),
+            faults: Faults::default(),
+            rate: options.rates.get("customerio").copied(),
+            seed: options.seed,
+            state: Mutex::new(State::new(Ids::new(options.seed))),
+        }
+    }
+
+    /// Changes the state, then sends the webhooks that come of it.
+    fn with<T>(&self, change: impl FnOnce(&mut Cx<'_>) -> T) -> T {
+        let mut state = lock(&self.state);
+        let mut cx = Cx::new(&mut state, (self.clock)());
+        let result = change(&mut cx);
+        let outgoing = cx.outgoing;
+        self.send(outgoing);
+        result
+    }
+
+    fn send(&self, outgoing: Vec<Delivery>) {
+        for delivery in outgoing {
+            let event = delivery.event.clone();
+            if !self.queue.push(delivery) {
+                tracing::warn!(event, "no room for another webhook");
+            }
+        }
+    }
+}
+
+impl Emulator for Customerio {
+    fn name(&self) -> &'static str {
+        "customerio"
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    fn log(&self) -> &Log {
+        &self.log
+    }
+
+    fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    fn body_limit(&self) -> usize {
+        2 * 1024 * 1024
+    }
+
+    fn admit(&self, request: &Request) -> Option<Exchange> {
+        // What is no address at all is said so behind this.
+        let (api, _) = route::api_of(&request.path)?;
+        let mut state = lock(&self.state);
+        let second = (self.clock)().as_second();
+        if state.rate.0 != second {
+            state.rate = (second, [0, 0]);
+        }
+        let [track, app] = &mut state.rate.1;
+        let count = if api == Api::Track { track } else { app };
+        *count = count.saturating_add(1);
+        let refused = if self.rate.is_some_and(|rate| *count > rate) {
+            // There are no headers that tell of it.
+            ApiError::of(api, 429, "too many requests")
+        } else {
+            check_credentials(api, request).err()?
+        };
+        Some(exchange(Err(refused), request, None))
+    }
+
+    fn perform(&self, request: &Request, _instead: Option<&Answer>) -> Exchange {
+        let (result, created) = self.with(|cx| {
+            message::deliver_due(cx);
+            let result = route::answer(cx, request);
+            (result, cx.created.take())
+        });
+        exchange(result, request, created)
+    }
+
+    fn abandon(&self, _request: &Request) {}
+
+    fn error_answer(&self, status: u16, message: &str) -> Answer {
+        Answer::json(status, ApiError::single(status, message).body())
+    }
+
+    fn emit(&self, description: &Value) -> Result<Value, String> {
+        self.with(|cx| scene::play(cx, description))
+    }
+
+    fn tick(&self) {
+        self.with(message::deliver_due);
+    }
+
+    fn snapshot(&self) -> Value {
+        let state = lock(&self.state);
+        let rows = |table: &Table| Value::Array(table.rows().cloned().collect());
+        let mut suppressed: Vec<&String> = state.suppressed.iter().collect();
+        suppressed.sort();
+        json!({
+            "people": rows(&state.people),
+            "suppressed": suppressed,
+            "track_events": rows(&state.events),
+            "deliveries": rows(&state.deliveries),
+            "segments": rows(&state.segments),
+            "broadcasts": rows(&state.broadcasts),
+            "form_submissions": rows(&state.forms),
+            "activities": rows(&state.activities),
+            "events": rows(&state.reports),
+            "webhook_target": state.webhook_target,
+            "faults": self.faults.snapshot(),
+            "calls": self.log.calls(),
+        })
+    }
+
+    fn reset(&self) {
+        let mut state = lock(&self.state);
+        let target = state.webhook_target.take();
+        *state = State::new(Ids::new(self.seed));
+        state.webhook_target = target;
+        drop(state);
+        self.faults.clear();
+        self.log.clear();
+    }
+
+    fn set_webhook_target(&self, url: Option<String>) {
+        lock(&self.state).webhook_target = url;
+    }
+
+    fn has_endpoint(&self, _id: &str) -> bool {
+        false
+    }
+
+    fn delivered(&self, _event: &str, _endpoint: Option<&str>, _ok: bool) {}
+}
+
+fn exchange(result: Result<Answer, ApiError>, request: &Request, created: Option<String>) -> Exchange {
+    let (answer, summary) = match result {
+        Ok(answer) => (answer, created.clone().unwrap_or_else(|| "done".to_owned())),
+        Err(error) => (Answer::json(error.status, error.body()), error.summary().to_owned()),
+    };
+    Exchange { answer, call: Call { body: body_of(request), created, summary, ..Call::default() } }
+}
+
+/// Returns the body as JSON for the log; as text where it is none.
+fn body_of(request: &Request) -> Value {
+    if request.body.is_empty() {
+        return Value::Null;
+    }
+    serde_json::from_slice(&request.body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&request.body)))
+}
+
+fn check_credentials(api: Api, request: &Request) -> Result<(), ApiError> {
+    let header = request.header("authorization").unwrap_or_default();
+    let (scheme, given) = header.split_once(' ').unwrap_or((header, ""));
+    let (wanted_scheme, wanted) = match api {
+        Api::Track => ("basic", STANDARD.encode(format!("{SITE_ID}:{TRACK_KEY}"))),
+        Api::App => ("bearer", APP_KEY.to_owned()),
+    };
+    if scheme.eq_ignore_ascii_case(wanted_scheme) && bool::from(given.trim().as_bytes().ct_eq(wanted.as_bytes())) {
+        return Ok(());
+    }
+    Err(ApiError::of(api, 401, "unauthorized"))
+}
