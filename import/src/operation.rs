@@ -79,7 +79,8 @@ pub(crate) fn import(spec: &Spec<'_>, options: &Options) -> Result<Connector, Im
     }
     let mut paths = Paths::default();
     all.iter().for_each(|one| paths.add(one.path, &one.method));
-    let service = service::service(spec, &options.name);
+    let mut service = service::service(spec, &options.name);
+    service.lines.extend(harmless(spec, &all));
     let mut maker =
         Maker { spec, options, records: Records::new(spec), names: Taken::default(), service: &service, paths: &paths };
     let mut left_out = Vec::new();
@@ -140,6 +141,27 @@ fn described<'s>(spec: &Spec<'s>) -> Vec<Described<'s>> {
     }
     all.sort_by_key(|one| order.get(&one.tag).copied());
     all
+}
+
+/// The request by which `flowd connect` can tell whether the credentials work: one that reads who asks, and needs nothing.
+fn harmless(spec: &Spec<'_>, all: &[Described<'_>]) -> Option<String> {
+    const WHO: [&str; 9] = ["me", "self", "whoami", "account", "user", "profile", "auth.test", "ping", "status"];
+    let fits = |one: &Described<'_>, word: &str| {
+        let path = one.path.trim_matches('/');
+        let needs = |node: &Node| match input::parameter(spec, node) {
+            Ok(parameter) => parameter.is_some_and(|parameter| parameter.required),
+            Err(reason) => reason.starts_with('!'),
+        };
+        one.method == "GET"
+            && !one.elsewhere
+            && path.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(word))
+            && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte))
+            // What anybody may ask says nothing about the credentials.
+            && !one.node.get("security").is_some_and(|security| security.items().is_empty())
+            && !one.node.items_at("parameters").iter().chain(one.shared).take(300).any(needs)
+    };
+    let found = WHO.iter().find_map(|word| all.iter().find(|one| fits(one, word)))?;
+    Some(format!("check {{ GET \"/{}\" }}", found.path.trim_matches('/')))
 }
 
 fn known(all: &[Described<'_>]) -> String {
