@@ -19,6 +19,7 @@ mod record;
 mod schema;
 mod service;
 mod spec;
+mod swagger;
 mod title;
 mod words;
 mod yaml;
@@ -91,7 +92,7 @@ pub enum ImportError {
 /// The largest description that is read, in bytes.
 pub const MOST_BYTES: usize = 64 << 20;
 
-/// Returns the connector for an OpenAPI document in JSON or YAML.
+/// Returns the connector for an OpenAPI document in JSON or YAML, of version 3, or of 2.0 when it was called Swagger.
 ///
 /// # Errors
 /// Where the text is no such document, or nothing in it is asked for.
@@ -99,7 +100,10 @@ pub fn openapi(text: &str, options: &Options) -> Result<Imported, ImportError> {
     if !name::is_plain(&options.name) || flow_grammar::is_reserved(&options.name) {
         return Err(ImportError::Name(words::clean(&options.name, 60)));
     }
-    let root = read(text)?;
+    let mut root = read(text)?;
+    if root.get("swagger").and_then(Node::scalar).is_some_and(|version| version == "2.0" || version == "2") {
+        root = swagger::upgrade(&root);
+    }
     let spec = Spec::new(&root)?;
     let connector = operation::import(&spec, options)?;
     let source = flow_grammar::format(&connector.text)

@@ -48,10 +48,7 @@ impl<'s> Spec<'s> {
         }
         let swagger = root.get("swagger").and_then(Node::scalar);
         Err(ImportError::NotOpenApi(match (swagger, root) {
-            (Some(version), _) => format!(
-                "this is Swagger {}, and OpenAPI 3.0 or later is read; most services publish that too, and converters such as swagger2openapi make it",
-                clean(&version, 10)
-            ),
+            (Some(version), _) => format!("this is Swagger {}, and versions 2.0 and 3.0 to 3.2 are read", clean(&version, 10)),
             (None, Node::Object(_)) if !version.is_empty() => {
                 format!("this is OpenAPI {}, and versions 3.0 to 3.2 are read", clean(&version, 10))
             }

@@ -53,6 +53,13 @@ fn a_description_in_yaml_becomes_a_connector_that_can_be_read() {
     insta::assert_snapshot!("import_parcels", format!("{source}\n# On standard error:\n{said}"));
 }
 
+#[test]
+fn a_description_of_version_2_becomes_a_connector_that_can_be_read() {
+    let (source, said) = imported(&described("shelf.yaml"), &[]);
+    sound(&source);
+    insta::assert_snapshot!("import_shelf", format!("{source}\n# On standard error:\n{said}"));
+}
+
 /// Runs flows over an imported connector, one after the other, against a service that answers as told.
 fn called(
     source: &str,
@@ -324,7 +331,8 @@ fn what_is_no_description_is_refused_with_a_reason() {
         ("{\"openapi\": \"3.0.0\", ", "cannot be read as JSON: EOF while parsing"),
         ("openapi: [3", "cannot be read as YAML: line"),
         ("{}", "it has no `openapi: 3…`"),
-        ("swagger: '2.0'\npaths: {}", "this is Swagger 2.0, and OpenAPI 3.0 or later is read"),
+        ("swagger: '1.2'\npaths: {}", "this is Swagger 1.2, and versions 2.0 and 3.0 to 3.2 are read"),
+        ("swagger: '2.0'\npaths: {}", "it describes no operation"),
         ("openapi: 4.0.0", "this is OpenAPI 4.0.0"),
         ("openapi: 3.0.0\npaths: {}", "it describes no operation"),
         ("openapi: 3.1.0\npaths: 7\ncomponents: x", "it describes no operation"),

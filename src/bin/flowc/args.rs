@@ -288,7 +288,7 @@ pub(crate) struct Import {
 /// The kinds of descriptions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImportFrom {
-    /// An OpenAPI document, 3.0 or later, in JSON or YAML
+    /// An OpenAPI document, 3.0 or later or Swagger 2.0, in JSON or YAML
     Openapi(Openapi),
 }
 
