@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Stripe's own client libraries against the sandbox: create, list, page, delete.
+# The services' own client libraries against the sandbox: Stripe's create, list, page and delete; Customer.io's let people and
+# events in and send mails.
 # Needs python3 with venv; the npm library is tried where node is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,7 +8,7 @@ work=$(mktemp -d)
 trap 'kill "${pid:-}" 2>/dev/null || true; rm -rf "$work"' EXIT
 
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check stripe
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check stripe customerio
 
 # What `cargo test` has just built; building it by itself would compile its dependencies a second time.
 [ -x target/debug/flowd ] || cargo build --quiet --bin flowd
@@ -19,6 +20,7 @@ for _ in $(seq 200); do
   sleep 0.05
 done
 url=$(sed -n 's/^stripe (simulated) at //p' "$work/out")
+customerio=$(sed -n 's/^customerio (simulated) at //p' "$work/out")
 
 expect_ok() {
   local name=$1 said
@@ -28,7 +30,9 @@ expect_ok() {
   [ "$said" = ok ]
 }
 expect_ok "pip stripe" "$work/venv/bin/python" sandbox/tests/sdk_stripe.py "$url"
+expect_ok "pip customerio" "$work/venv/bin/python" sandbox/tests/sdk_customerio.py "$customerio"
 if command -v npm >/dev/null 2>&1; then
-  npm install --silent --no-fund --no-audit --prefix "$work" stripe >/dev/null
+  npm install --silent --no-fund --no-audit --prefix "$work" stripe customerio-node >/dev/null
   NODE_MODULES="$work/node_modules" expect_ok "npm stripe" node sandbox/tests/sdk_stripe.mjs "$url"
+  NODE_MODULES="$work/node_modules" expect_ok "npm customerio-node" node sandbox/tests/sdk_customerio.mjs "$customerio"
 fi

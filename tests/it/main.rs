@@ -20,6 +20,7 @@ mod hostile;
 mod import;
 mod inline;
 mod kill;
+mod kustomer;
 mod limits;
 mod lock;
 mod look;

@@ -165,7 +165,7 @@ fn deliver(cx: &mut Cx<'_>, row: &Value) {
         if let Some(failure) = failure {
             data.insert("failure_message".to_owned(), json!(failure));
         }
-        cx.report(metric, Some(&channel), data);
+        cx.report(metric, Some(&channel), &data);
     }
     let last = steps.last().copied().unwrap_or(("attempted", None));
     if let Some(fields) = cx.state.deliveries.get_mut(&id).and_then(Value::as_object_mut) {
@@ -229,7 +229,7 @@ pub(crate) fn broadcast(cx: &mut Cx<'_>, broadcast: &str, body: &Value) -> Resul
         ] {
             data.insert(name.to_owned(), value);
         }
-        cx.report("sent", Some("email"), data);
+        cx.report("sent", Some("email"), &data);
     }
     Ok(json!({"id": trigger}))
 }

@@ -84,7 +84,7 @@ fn name_also(cx: &mut Cx<'_>, cio_id: &str, given: &Map<String, Value>) {
         match cx.state.named(name, value) {
             Some(other) if other != cio_id => {
                 let data = json!({"attribute": name.field(), "value": value, "reason": "belongs to another person"});
-                cx.note("attribute_update_failure", cio_id, data);
+                cx.note("attribute_update_failure", cio_id, &data);
             }
             _ => {
                 cx.state.call(name, value, cio_id);
@@ -130,14 +130,14 @@ fn change(cx: &mut Cx<'_>, cio_id: &str, given: &Map<String, Value>) -> Result<(
     let person = person.clone();
     if was_out != is_out {
         let metric = if is_out { "unsubscribed" } else { "subscribed" };
-        cx.report(metric, Some("customer"), report::about(&person));
+        cx.report(metric, Some("customer"), &report::about(&person));
     }
     if given.keys().any(|name| name.starts_with("cio_subscription_preferences")) {
         let mut data = report::about(&person);
         let topics = given.get("cio_subscription_preferences").cloned().unwrap_or_else(|| json!({"topics": {}}));
         data.insert("content".to_owned(), topics);
         // As one of the published forms has it: without `object_type`.
-        cx.report("cio_subscription_preferences_changed", None, data);
+        cx.report("cio_subscription_preferences_changed", None, &data);
     }
     Ok(())
 }
@@ -224,7 +224,7 @@ pub(crate) fn merge(cx: &mut Cx<'_>, body: &Value) -> Result<(), ApiError> {
     for (name, value) in names {
         cx.state.call(name, &value, &keep);
     }
-    cx.note("customer_merge", &keep, json!({ "from": gone }));
+    cx.note("customer_merge", &keep, &json!({ "from": gone }));
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use crate::http::json_bytes;
 use crate::signature::Signer;
 
 /// Makes a report and queues it for the sandbox's own target; others are set up in the product, by hand.
-pub(crate) fn make(cx: &mut Cx<'_>, metric: &str, channel: Option<&str>, data: Map<String, Value>) -> String {
+pub(crate) fn make(cx: &mut Cx<'_>, metric: &str, channel: Option<&str>, data: &Map<String, Value>) -> String {
     let id = cx.ulid();
     let mut report = json!({"metric": metric, "event_id": id, "timestamp": cx.now.as_second(), "data": data});
     if let (Some(channel), Some(fields)) = (channel, report.as_object_mut()) {

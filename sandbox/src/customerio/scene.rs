@@ -80,6 +80,6 @@ fn happen(cx: &mut Cx<'_>, metric: &str, channel: Option<&str>, fields: &Map<Str
     {
         person.insert("unsubscribed".to_owned(), json!(true));
     }
-    cx.report(metric, channel, data.clone());
+    cx.report(metric, channel, &data);
     Value::Object(data)
 }

@@ -149,7 +149,7 @@ impl<'s> Cx<'s> {
     }
 
     /// Notes something in the activity log.
-    pub(crate) fn note(&mut self, kind: &str, person: &str, data: Value) {
+    pub(crate) fn note(&mut self, kind: &str, person: &str, data: &Value) {
         let id = self.ulid();
         let row = json!({"id": id, "type": kind, "customer_id": person, "timestamp": self.now.as_second(), "data": data});
         self.state.activities.put(&id, row);
@@ -169,7 +169,7 @@ impl<'s> Cx<'s> {
     }
 
     /// Tells the receiver of webhooks that something happened.
-    pub(crate) fn report(&mut self, metric: &str, channel: Option<&str>, data: Map<String, Value>) -> String {
+    pub(crate) fn report(&mut self, metric: &str, channel: Option<&str>, data: &Map<String, Value>) -> String {
         report::make(self, metric, channel, data)
     }
 }
