@@ -354,6 +354,39 @@ fn a_key_is_needed_for_what_it_is_for_alone() {
     assert!(outcome.code != 0 && outcome.err.contains("the secret `app_key` is missing"), "{outcome:?}");
 }
 
+/// The American address passes on what belongs to European accounts, so a wrong region is no error anywhere else.
+#[test]
+fn a_wrong_region_and_a_wrong_key_are_noticed_before_anything_is_sent() {
+    let emulators = Emulators::start();
+    let flow = "when stripe.charge_failed do customerio.track(person: \"a\", event: \"failed\")\n";
+    let secrets = ["api_key", "app_key", "webhook_signing_key"];
+    let found = |region: &str, prefix: &str| {
+        // Secrets stand in files, as they would with somebody.
+        let (mut settings, mut files) = (String::new(), Vec::new());
+        for line in toml(&emulators).lines() {
+            match line.split_once(" = ").filter(|(name, _)| secrets.contains(name)) {
+                Some((name, value)) => {
+                    settings.push_str(&format!("{name} = {{ file = \"{name}\" }}\n"));
+                    files.push((name.to_owned(), format!("{prefix}{}", value.trim_matches('"'))));
+                }
+                None => settings.push_str(&format!("{line}\n")),
+            }
+        }
+        settings.push_str(&format!("region = \"{region}\"\n"));
+        let mut all = vec![("flow.toml", settings.as_str()), ("main.flow", flow)];
+        all.extend(files.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+        let folder = crate::support::program::project(&all);
+        let outcome = flowd(folder.path(), &["check-config", "--online"]);
+        (outcome.code, format!("{}{}", outcome.out, outcome.err))
+    };
+    let (code, well) = found("us", "");
+    assert_eq!(code, 0, "{well}");
+    let (code, european) = found("eu", "");
+    assert!(code != 0 && european.contains("another region"), "{european}");
+    let (code, wrong) = found("us", "wrong-");
+    assert!(code != 0 && wrong.contains("belong together"), "{wrong}");
+}
+
 // ------------------------------------------------------------------------------------------------ whole requests
 
 /// Vectors that are not part of the repository.

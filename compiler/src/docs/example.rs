@@ -33,7 +33,8 @@ pub(super) fn of_operation(catalog: &Catalog, connector: &Connector, operation: 
     let start = quiet_start(catalog, connector, operation)?;
     let call = call(connector, operation)?;
     if operation.action {
-        return Some(format!("{start} do {call}"));
+        let fresh = operation.dangerous.map(|dangerous| format!(" fresh within {} seconds", dangerous.default_ms / 1_000));
+        return Some(format!("{start}{} do {call}", fresh.unwrap_or_default()));
     }
     let text = match &operation.output {
         Type::List(_) => "found {length(found)}".to_owned(),

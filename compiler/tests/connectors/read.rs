@@ -52,7 +52,8 @@ fn fits(shape: &Shape, json: &Json) -> Result<(), String> {
         | (Shape::Text | Shape::Token, Json::String(_))
         | (Shape::Bool, Json::Bool(_))
         | (Shape::Number, Json::Number(_))
-        | (Shape::Written(Writing::Text), Json::String(_) | Json::Number(_))
+        | (Shape::Written(_), Json::String(_))
+        | (Shape::Written(Writing::Text), Json::Number(_))
         | (Shape::Instant(TimeFormat::Unix | TimeFormat::UnixMillis | TimeFormat::UnixAuto), Json::Number(_)) => true,
         (Shape::Integer, Json::Number(number)) => number.is_i64(),
         (Shape::Instant(TimeFormat::Iso), Json::String(text)) => text.parse::<jiff::Timestamp>().is_ok(),

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use flow_plan::{Duration, Expr, Value, Webhook};
+use flow_plan::{Duration, Env, Expr, Value, Webhook};
 use flow_runtime::live::LiveConnection;
 use flow_runtime::scheme::{SchemeError, SignatureError, Verifier};
 use flow_runtime::secret::Secret;
@@ -154,6 +154,30 @@ fn kustomer_vectors() {
         assert_eq!(check(&signature.to_uppercase(), body), Err(SignatureError::Mismatch));
         assert_eq!(check(&format!("{signature}0"), body), Err(SignatureError::Mismatch));
         assert_eq!(check(signature, &[body, b" "].concat()), Err(SignatureError::Mismatch));
+    }
+}
+
+/// A version, a time and the body are signed; the header has the digits alone.
+#[test]
+fn customerio_vectors() {
+    let Some(data) = shared("customerio/webhook_signatures.json") else { return };
+    let signed = Expr::Text(vec![text("v0:"), Expr::Env(Env::SentAt), text(":"), Expr::Env(Env::SentBody)]);
+    for case in data["cases"].as_array().unwrap() {
+        let params = [("header", text("X-CIO-Signature")), ("timestamp", text("X-CIO-Timestamp")), ("signed", signed.clone())];
+        let verifier = verifier("hmac_sha256", case["signing_key"].as_str().unwrap(), &params).unwrap();
+        let body = case["body"].as_str().unwrap().as_bytes();
+        let (signature, second) = (case["signature"].as_str().unwrap(), case["timestamp"].as_i64().unwrap());
+        let check = |signature: &str, timestamp: i64, body: &[u8], now: i64| {
+            let timestamp = timestamp.to_string();
+            let headers = headers(&[("x-cio-signature", signature), ("x-cio-timestamp", &timestamp)]);
+            verifier.verify(&headers, "", body, at(now)).map(drop)
+        };
+        assert_eq!(check(signature, second, body, second + 299), Ok(()));
+        assert_eq!(check(signature, second, body, second + 301), Err(SignatureError::Stale));
+        assert_eq!(check(signature, second + 1, body, second), Err(SignatureError::Mismatch));
+        assert_eq!(check(signature, second, &[body, b" "].concat(), second), Err(SignatureError::Mismatch));
+        assert_eq!(check(&signature.to_uppercase(), second, body, second), Err(SignatureError::Mismatch));
+        assert!(check(&format!("v0={signature}"), second, body, second).is_err());
     }
 }
 
