@@ -249,6 +249,7 @@ impl Project {
                 secrets: BTreeMap::new(),
                 poll_every: None,
                 polls: false,
+                root: ".".into(),
             };
             (name.clone(), Arc::new(live))
         });

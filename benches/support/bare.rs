@@ -121,6 +121,7 @@ async fn post(transport: Arc<ReqwestTransport>, sink: SocketAddr, body: Bytes) {
         body: name.into(),
         reach: Reach::Anywhere,
         guard: None,
+        channel: None,
     };
     let answer = transport.send(request, Duration::from_secs(30), 1024 * 1024).await.expect("the sink answers");
     let customer: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");

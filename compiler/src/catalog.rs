@@ -54,6 +54,12 @@ pub struct Connector {
 }
 
 impl Connector {
+    /// Returns its only operation, where it has no more than that: the connection's own name stands for it, as in `log("…")`.
+    pub fn only_operation(&self) -> Option<&Operation> {
+        let mut operations = self.operations.values().filter(|operation| !operation.internal);
+        operations.next().filter(|_| operations.next().is_none() && self.triggers.is_empty() && self.states.is_empty())
+    }
+
     /// Returns the `summary` texts for an event of `trigger`, most specific first: its own, then those of its record.
     pub fn summaries<'a>(&'a self, trigger: &'a Trigger) -> impl Iterator<Item = &'a syntax::TextLit> {
         trigger.summaries.iter().chain(self.records.get(&trigger.record).into_iter().flat_map(|record| &record.summaries))

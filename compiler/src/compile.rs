@@ -286,13 +286,18 @@ impl Compiler {
                 .collect(),
             None => self.catalog.connectors.clone(),
         };
-        if let Some(engine) = self.catalog.connectors.get(connector::ENGINE) {
-            connections.entry(connector::ENGINE.to_owned()).or_insert_with(|| engine.clone());
+        for (name, connector) in self.catalog.connectors.iter().filter(|(name, _)| connector::is_implicit(name)) {
+            connections.entry(name.clone()).or_insert_with(|| connector.clone());
         }
         self.connections = Arc::new(connections);
         for state in self.files.values_mut() {
             state.unit = None;
         }
+    }
+
+    /// Tells whether a connection is there without a line in flow.toml.
+    fn is_unnamed(&self, name: &str) -> bool {
+        connector::is_implicit(name) && !self.settings.connections.as_ref().is_some_and(|all| all.contains_key(name))
     }
 
     fn with_own(&mut self, nodes: &[(Arc<str>, Arc<str>, syntax::Connector)]) -> Arc<Catalog> {
@@ -353,8 +358,8 @@ impl Compiler {
         let connections = self
             .connections
             .iter()
-            // Nobody names this one in flow.toml, so it counts where a flow does.
-            .filter(|(name, _)| *name != connector::ENGINE || units.values().any(|unit| unit.used_connections.contains(*name)))
+            // What nobody has to name in flow.toml counts where a flow does.
+            .filter(|(name, _)| !self.is_unnamed(name) || units.values().any(|unit| unit.used_connections.contains(*name)))
             .map(|(name, declared)| {
                 let settings = self.settings.connections.as_ref().and_then(|all| all.get(name)).unwrap_or(&default);
                 (name.clone(), connector::connection(declared, name, settings))

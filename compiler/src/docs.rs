@@ -190,6 +190,9 @@ fn trigger_page(catalog: &Catalog, connector: &Connector, trigger: &Trigger) -> 
         let every = flow_plan::Duration::from_millis(i64::try_from(poll.every_ms).unwrap_or(i64::MAX)).to_string();
         ways.push(format!("by polling every {}", every.strip_prefix("1 ").unwrap_or(&every)));
     }
+    if let Some(listen) = source.and_then(|source| source.listen.as_ref()) {
+        ways.push(format!("for as long as a flow is live that names its `{}`", listen.by));
+    }
     if !ways.is_empty() {
         let types: Vec<String> = trigger.types.iter().map(|name| format!("`{name}`")).collect();
         let option = trigger.types_of.as_ref().map(|option| format!("What `{option}` says comes"));
@@ -239,7 +242,10 @@ fn operation_page(catalog: &Catalog, connector: &Connector, operation: &Operatio
         let _ = write!(out, "\nIt can cause {}.\n", emits.join(", "));
     }
     if let OperationBody::Http(http) = &operation.body {
-        let _ = write!(out, "\nOn the wire: {} {}\n", http.request.method, effect::path_text(http));
+        match (&connector.api.via, http.request.method.as_str()) {
+            (Some(via), flow_plan::SEND) => drop(write!(out, "\nOn the wire: by `{}`\n", via.scheme)),
+            _ => drop(write!(out, "\nOn the wire: {} {}\n", http.request.method, effect::path_text(http))),
+        }
     }
     if let Some(example) = example::of_operation(catalog, connector, operation) {
         let _ = write!(out, "\n## Example\n\n    {example}\n");

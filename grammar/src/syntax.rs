@@ -850,6 +850,8 @@ pub enum MemberKind {
     Base(TextLit, Option<Expr>),
     /// `auth bearer(token)`.
     Auth(Call),
+    /// `via mqtt(host: host)`: another way to the service than HTTP.
+    Via(Call),
     /// `header "Name" "value"`.
     Header(TextLit, Expr),
     /// `limit 100 per minute`.
@@ -1071,6 +1073,13 @@ pub enum SourceLineKind {
         /// `when status.at changes`: the path.
         when_changes: Vec<Ident>,
     },
+    /// `listen topic`, `listen url every 15 minutes`: the option of the triggers that says to what, and how often it is looked at.
+    Listen {
+        /// The option.
+        by: Ident,
+        /// `every D`.
+        every: Option<DurationLit>,
+    },
     /// `items "data"`.
     Items(WirePath),
     /// `pages starting_after last.id while "has_more"`.
@@ -1158,7 +1167,8 @@ pub struct Registered {
 pub struct Request {
     /// Where.
     pub span: Span,
-    /// `GET`, `POST`, …; `SEND` where it is given.
+    /// `GET`, `POST`, …; `SEND` where it is given; or `send`: what the scheme behind `via` sends, which
+    /// stands in the body.
     pub method: Ident,
     /// The path: each `{value}` is one percent-encoded segment. Empty where there is an address.
     pub path: TextLit,

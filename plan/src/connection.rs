@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Env, Expr, JsonPath, Operation, Request, Source, StateSource, Value};
+use crate::{Env, Expr, JsonPath, Operation, Request, Source, StateSource, Value, Via};
 
 /// A connection with what its connector says about the service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,6 +96,9 @@ pub struct Api {
     /// Groups of secrets of which a connection needs one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub one_of: Vec<Vec<String>>,
+    /// The way to the service where it is none over HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Via>,
 }
 
 /// How requests are authorised: a named scheme over secrets.

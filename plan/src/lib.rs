@@ -19,6 +19,7 @@ mod state;
 mod test;
 pub mod ty;
 mod value;
+mod via;
 
 pub use allowed::{Allowed, NotAPlace};
 pub use connection::{Api, Auth, Connection, QUOTA_MONTH_MS, Quota, RateLimit, SecretDecl, SettingDecl};
@@ -38,6 +39,7 @@ pub use start::{WhileRunning, Window};
 pub use state::StateSource;
 pub use test::{ExpectedStatus, Fault, GivenEvent, Payload, Test, TestAction, TestStep};
 pub use value::{Duration, Money, Value, parse_decimal};
+pub use via::{HEARD, Listen, SEND, Via};
 
 /// The version of everything in this crate that is written to disk.
 pub const VERSION: u32 = 1;

@@ -145,7 +145,7 @@ impl Length {
 /// A request. Inputs, settings, secrets and the step's key are filled in at each attempt.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Request {
-    /// `GET`, `POST`, `PUT`, `PATCH`, `DELETE`.
+    /// `GET`, `POST`, `PUT`, `PATCH`, `DELETE`, or [`crate::SEND`].
     pub method: String,
     /// Which of [`crate::Connection::apis`] it goes to; `None` is the first API.
     #[serde(default, skip_serializing_if = "Option::is_none")]

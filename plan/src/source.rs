@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Expr, JsonPath, Operation, Request, TimeFormat};
+use crate::{Expr, JsonPath, Listen, Operation, Request, TimeFormat};
 
 /// A source of events: one webhook and one poll for all triggers drawn from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Source {
     /// How its webhook is registered with the service; `None` where that is done by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub register: Option<Box<Register>>,
+    /// What is listened to by the scheme of [`crate::Api::via`]; `None` where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<Listen>,
 }
 
 /// How a webhook is registered with the service.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::{Envelope, FieldShape, Span, Value};
+use crate::{Envelope, FieldShape, Listen, Span, Value, Via};
 
 /// A test.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,6 +143,10 @@ pub struct GivenEvent {
     pub types: Vec<String>,
     /// Where the parts of a payload are.
     pub envelope: Envelope,
+    /// What its source listens to, and by which scheme.
+    pub listens: Option<(Listen, Via)>,
+    /// The value of the option that is listened by, where the test gives it: the event is of that.
+    pub heard: Option<Value>,
     /// What the payload is made of.
     pub payload: Payload,
     /// The fields of the trigger's record.

@@ -437,7 +437,7 @@ fn without_secrets(traces: &Traces, value: Value) -> Value {
 }
 
 /// Control characters, and those that end lines or turn the direction of a text.
-fn is_control(c: char) -> bool {
+pub(crate) fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -5,6 +5,11 @@ use std::sync::Arc;
 use flow_plan::{Money, Value};
 use sha2::{Digest, Sha256};
 
+/// Returns a short name for a text: 128 bits of its hash.
+pub(crate) fn short(text: &str) -> String {
+    hex::encode(&Sha256::digest(text.as_bytes())[..16])
+}
+
 /// Returns the id of the run that an event starts: `run_` and 100 bits in base 32.
 ///
 /// It depends on what the run is for, not on the store, so that keys derived from it stay equal even if the store is

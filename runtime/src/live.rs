@@ -1,6 +1,7 @@
 //! What is live: flows and connections as one immutable value that is swapped as a whole.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,4 +46,6 @@ pub struct LiveConnection {
     pub poll_every: Option<Duration>,
     /// Polls are made. Off where webhooks alone are wanted.
     pub polls: bool,
+    /// The folder of the project, which paths are relative to.
+    pub root: PathBuf,
 }

@@ -2,14 +2,16 @@
 //!
 //! Nothing here is stored or logged: a request holds secrets and is made anew at each attempt.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use flow_plan::{Api, Body, Effect, Encoding, Env, Expr, JsonPath, Operation, PathPart, Request, Value};
+use flow_plan::{Api, Body, Effect, Encoding, Env, Expr, JsonPath, Operation, PathPart, Request, SEND, Value};
 use url::Url;
 
 use crate::eval::{Required, Scope, eval, holds};
 use crate::form::{self, WireError};
 use crate::live::LiveConnection;
+use crate::via::Channel;
 use crate::world::{HttpRequest, Reach};
 
 mod address;
@@ -114,6 +116,9 @@ pub enum RequestError {
 pub fn build(op: &Operation, connection: &LiveConnection, scope: &dyn Scope) -> Result<HttpRequest, RequestError> {
     let scope = ConnectionScope { inner: scope, connection };
     check(op, &scope)?;
+    if op.request.method == SEND {
+        return sent(&op.request, connection, &scope);
+    }
     let mut draft = draft(&op.request, connection, &scope, &[])?;
     if let Effect::Keyed { header, .. } = &op.effect {
         let key = scope.env(&Env::RunKey);
@@ -176,6 +181,35 @@ pub fn build_request(
 ) -> Result<HttpRequest, RequestError> {
     let scope = ConnectionScope { inner: scope, connection };
     draft(request, connection, &scope, query).map(Draft::finish)
+}
+
+/// A request that goes another way than HTTP: no address, and the body is what is sent.
+fn sent(request: &Request, connection: &LiveConnection, scope: &dyn Scope) -> Result<HttpRequest, RequestError> {
+    let unknown = || RequestError::UnknownScheme(String::new());
+    let channel = Channel::of(connection, scope)?.ok_or_else(unknown)?;
+    let body = match body(request.body.as_ref(), scope)? {
+        DraftBody::Json(json) => json.to_string(),
+        DraftBody::None | DraftBody::Form(_) | DraftBody::Text(_) => String::new(),
+    };
+    Ok(HttpRequest {
+        method: SEND.to_owned(),
+        url: String::new(),
+        headers: Vec::new(),
+        body: body.into(),
+        reach: Reach::Anywhere,
+        guard: None,
+        channel: Some(Arc::new(channel)),
+    })
+}
+
+/// Returns the way to the service of a connection, with its settings and secrets; `None` where that is HTTP alone.
+///
+/// # Errors
+/// Where a parameter cannot be made as the connector describes it.
+pub(crate) fn channel(connection: &LiveConnection) -> Result<Option<Channel>, RequestError> {
+    struct Nothing;
+    impl Scope for Nothing {}
+    Ok(Channel::of(connection, &ConnectionScope { inner: &Nothing, connection })?)
 }
 
 fn draft(

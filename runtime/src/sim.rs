@@ -10,6 +10,7 @@ mod payload;
 mod services;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 
 use crate::engine::{Engine, EngineOptions};
 use crate::event::{Incoming, Origin, Via};
+use crate::listen;
 use crate::live::{Live, LiveConnection};
 use crate::store::{MemoryStore, Store};
 use crate::world::{BoxFuture, HttpAnswer, HttpRequest, Random, Services, Transport, TransportError, World};
@@ -180,7 +182,14 @@ impl<'t> Simulation<'t> {
         let count = self.given.entry((event.connection.clone(), event.trigger.clone())).or_default();
         *count += 1;
         self.events += 1;
-        let made = payload::make(event, now, self.events, *count)?;
+        let mut made = payload::make(event, now, self.events, *count)?;
+        if let Some((listen, via)) = &event.listens {
+            let values = match &event.heard {
+                Some(value) => vec![value.to_string()],
+                None => listen::values_in(self.flows, &event.connection, &event.source, &listen.by),
+            };
+            payload::hear(&mut made, &via.scheme, values, event.heard.is_some())?;
+        }
         for _ in 0..event.times {
             let incoming = Incoming {
                 id: made.id.clone(),
@@ -281,6 +290,7 @@ pub(crate) fn live_connection(plan: &plan::Connection) -> LiveConnection {
         secrets: BTreeMap::new(),
         poll_every: None,
         polls: false,
+        root: PathBuf::new(),
     }
 }
 

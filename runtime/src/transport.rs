@@ -18,6 +18,7 @@ mod reach;
 use guard::{AskAgain, guarded};
 use reach::{NotPublic, PublicOnly};
 
+use crate::via::Channels;
 use crate::world::{BoxFuture, Clock, HttpAnswer, HttpRequest, Look, Random, Reach, Transport, TransportError};
 
 /// Nothing is sent before a connection stands, so this bound is apart from that of the request.
@@ -34,6 +35,8 @@ const BODY_HINT: usize = 64 * 1024;
 pub struct ReqwestTransport {
     /// By whether they speak TLS, how far they reach, and whether each request has a connection of its own.
     clients: [[[OnceLock<Client>; 2]; 2]; 2],
+    /// What goes another way than HTTP.
+    channels: Channels,
     /// Where requests may go although it is not on the internet.
     allowed: Arc<[Allowed]>,
 }
@@ -95,6 +98,9 @@ impl Transport for ReqwestTransport {
         max_body: usize,
     ) -> BoxFuture<'_, Result<HttpAnswer, TransportError>> {
         Box::pin(async move {
+            if let Some(channel) = request.channel.clone() {
+                return self.channels.send(&channel, &request, timeout).await;
+            }
             let refused = |what: &str| TransportError::Refused(what.to_owned());
             let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| refused("the method is not valid"))?;
             let url = Url::parse(&request.url).map_err(|_| refused("the address is not valid"))?;

@@ -11,6 +11,7 @@ use flow_plan::{Flow, Operation, Value};
 use jiff::Timestamp;
 
 use crate::journal::Outcome;
+use crate::via::Channel;
 
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -130,6 +131,8 @@ pub struct HttpRequest {
     pub reach: Reach,
     /// Whether it may still be sent when its connection stands.
     pub guard: Option<Guard>,
+    /// The way that it goes, where that is not HTTP: then the body is what is sent, as JSON.
+    pub channel: Option<Arc<Channel>>,
 }
 
 /// A request that must not be sent late: making a connection takes time, and the process may stand still meanwhile.
@@ -177,6 +180,12 @@ pub enum TransportError {
     /// The request was or may have been sent, and no complete answer came: the outcome is unknown.
     #[error("no complete answer: {0}")]
     NoAnswer(String),
+    /// The service took it and did nothing: it may be tried again later, whatever the effect class.
+    #[error("{0}")]
+    Later(String),
+    /// The credentials do not work, or the connection is not set up as it must be.
+    #[error("{0}")]
+    Broken(String),
     /// It will not be sent at all: a bad address, a redirect to another origin.
     #[error("not sent: {0}")]
     Refused(String),

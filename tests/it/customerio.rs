@@ -435,6 +435,7 @@ fn requests_are_those_of_the_vendors_libraries() {
             secrets: secrets.iter().map(|(name, value)| ((*name).to_owned(), Secret::new((*value).to_owned()))).collect(),
             poll_every: None,
             polls: true,
+            root: ".".into(),
             stand_in: false,
         };
         let given = &case["inputs"];

@@ -72,6 +72,7 @@ pub(crate) fn connection(
         secrets: secrets.iter().map(|(name, text)| ((*name).to_owned(), Secret::new((*text).to_owned()))).collect(),
         poll_every: None,
         polls: true,
+        root: ".".into(),
     }
 }
 

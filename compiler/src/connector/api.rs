@@ -67,12 +67,14 @@ impl<'a> Cx<'a> {
             broken_when: None,
             wait_at: None,
             one_of: Vec::new(),
+            via: None,
         };
         let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         for member in members {
             let single = match &member.kind {
                 MemberKind::Base(_, None) => "base",
                 MemberKind::Auth(_) => "auth",
+                MemberKind::Via(_) => "via",
                 MemberKind::Limit(..) => "limit",
                 MemberKind::Quota { .. } => "quota",
                 MemberKind::ErrorText(_) => "error text",
@@ -103,7 +105,7 @@ impl<'a> Cx<'a> {
         let asks = node.members.iter().any(|member| match &member.kind {
             MemberKind::Operation(operation) => match &operation.body {
                 // A whole address stands behind no base.
-                syntax::OperationBody::Http(http) => http.request.address.is_none(),
+                syntax::OperationBody::Http(http) => http.request.address.is_none() && http.request.method.text != plan::SEND,
                 syntax::OperationBody::Steps(_) => false,
             },
             MemberKind::Auth(_) => !has_addresses,
@@ -130,6 +132,7 @@ impl<'a> Cx<'a> {
                 self.refused_when = Some(super::operation::or(self.refused_when.take(), when));
             }
             MemberKind::Auth(call) => api.auth = self.auth(call),
+            MemberKind::Via(call) => api.via = self.way(call),
             MemberKind::Header(name, value) => {
                 let name = self.plain(name, "the name of a header");
                 let value = self.wire_value(value, &Scope::new(Place::Header, &[]));

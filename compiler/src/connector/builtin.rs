@@ -10,6 +10,11 @@ use crate::catalog::{Catalog, Connector};
 /// The connector of the flows themselves, and its connection, which every project has.
 pub const ENGINE: &str = "flow";
 
+/// What needs neither keys nor settings: like the flows themselves it is there in every project, without a line in flow.toml.
+pub fn is_implicit(name: &str) -> bool {
+    matches!(name, ENGINE | "file" | "log" | "rss")
+}
+
 /// The source of events that flowd itself makes.
 pub(super) const ENGINE_SOURCE: &str = "engine";
 
@@ -17,11 +22,16 @@ pub(super) const ENGINE_SOURCE: &str = "engine";
 const SOURCES: &[(&str, &str, &str)] = &[
     ("customerio", "connectors/customerio.flow", include_str!("../../../connectors/customerio.flow")),
     ("discord", "connectors/discord.flow", include_str!("../../../connectors/discord.flow")),
+    ("email", "connectors/email.flow", include_str!("../../../connectors/email.flow")),
+    ("file", "connectors/file.flow", include_str!("../../../connectors/file.flow")),
     (ENGINE, "connectors/flow.flow", include_str!("../../../connectors/flow.flow")),
     ("http", "connectors/http.flow", include_str!("../../../connectors/http.flow")),
     ("kustomer", "connectors/kustomer.flow", include_str!("../../../connectors/kustomer.flow")),
+    ("log", "connectors/log.flow", include_str!("../../../connectors/log.flow")),
+    ("mqtt", "connectors/mqtt.flow", include_str!("../../../connectors/mqtt.flow")),
     ("ntfy", "connectors/ntfy.flow", include_str!("../../../connectors/ntfy.flow")),
     ("referralcandy", "connectors/referralcandy.flow", include_str!("../../../connectors/referralcandy.flow")),
+    ("rss", "connectors/rss.flow", include_str!("../../../connectors/rss.flow")),
     ("sesame", "connectors/sesame.flow", include_str!("../../../connectors/sesame.flow")),
     ("slack", "connectors/slack.flow", include_str!("../../../connectors/slack.flow")),
     ("stripe", "connectors/stripe.flow", include_str!("../../../connectors/stripe.flow")),
@@ -97,6 +107,9 @@ fixtures! {
     "customerio.person_unsubscribed",
     "customerio.preferences_changed",
     "customerio.sms_replied",
+    "file.changed",
+    "mqtt.message",
+    "rss.new_item",
     "http.received",
     "flow.dead",
     "flow.failed",

@@ -19,6 +19,7 @@ mod source;
 mod state;
 mod trigger;
 mod types;
+mod via;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +35,9 @@ use crate::diagnostic::Diagnostic;
 use crate::settings::ConnectionSettings;
 use crate::suggest::nearest;
 
-pub use builtin::{ENGINE, builtin, builtin_connector, builtin_fixture, builtin_sources};
+pub(crate) use via::heard_for;
+
+pub use builtin::{ENGINE, builtin, builtin_connector, builtin_fixture, builtin_sources, is_implicit};
 
 /// Returns the declarations of one connector, with everything that is wrong in it.
 pub fn declare(file: &Arc<str>, source: &str, node: &syntax::Connector) -> (catalog::Connector, Vec<Diagnostic>) {
@@ -158,6 +161,7 @@ impl<'a> Cx<'a> {
                 | MemberKind::Base(..)
                 | MemberKind::Refused { .. }
                 | MemberKind::Auth(_)
+                | MemberKind::Via(_)
                 | MemberKind::Header(..)
                 | MemberKind::Limit(..)
                 | MemberKind::Quota { .. }

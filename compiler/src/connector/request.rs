@@ -15,6 +15,11 @@ const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 impl Cx<'_> {
     /// Declares a request.
     pub(super) fn request(&mut self, node: &syntax::Request, scope: &Scope<'_>) -> Request {
+        if node.method.text == flow_plan::SEND {
+            self.check_send(node);
+            let body = node.bodies.first().and_then(|body| self.body(node, body, scope));
+            return Request { method: node.method.text.clone(), body, ..Request::default() };
+        }
         let mut query = Vec::new();
         let path = match &node.address {
             Some(_) => Vec::new(),

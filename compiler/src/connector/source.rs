@@ -89,7 +89,12 @@ impl<'a> Cx<'a> {
                 .map(|trigger| (trigger.name.clone(), trigger.types.clone()))
                 .collect();
             let keys = drawn.keys().filter_map(|name| Some((name.clone(), self.key_of(&triggers.get(name)?.record)?))).collect();
-            sources.push(Source { keys, ..self.source(name, source, drawn) });
+            let listen = source.lines.iter().find_map(|line| match &line.kind {
+                SourceLineKind::Listen { by, every } => Some((by, every.as_ref())),
+                _ => None,
+            });
+            let listen = listen.and_then(|(by, every)| self.listen(by, every, &drawn, triggers));
+            sources.push(Source { keys, listen, ..self.source(name, source, drawn) });
         }
         sources
     }
@@ -173,11 +178,12 @@ impl<'a> Cx<'a> {
         {
             envelope.at = Some((path.clone(), format));
         }
-        self.check_source(name, seen.contains_key("webhook"), poll.is_some(), &envelope, &triggers, &lines);
+        let polled = poll.is_some() || seen.contains_key("listen");
+        self.check_source(name, seen.contains_key("webhook"), polled, &envelope, &triggers, &lines);
         self.check_codes(node, &envelope, &triggers, lines.order.is_some());
         let register = self.register(register, (unregister, update, registered), seen.contains_key("webhook")).map(Box::new);
         let poll = poll.map(|(request, every_ms)| self.poll(request, every_ms, lines, &envelope));
-        Source { name: name.text.clone(), webhook, poll, envelope, triggers, keys: BTreeMap::new(), register }
+        Source { name: name.text.clone(), webhook, poll, envelope, triggers, keys: BTreeMap::new(), register, listen: None }
     }
 
     fn poll_line(&mut self, line: &SourceLine, lines: &mut PollLines) {
@@ -209,6 +215,7 @@ impl<'a> Cx<'a> {
             },
             SourceLineKind::Webhook { .. }
             | SourceLineKind::Poll { .. }
+            | SourceLineKind::Listen { .. }
             | SourceLineKind::Register { .. }
             | SourceLineKind::Unregister(_)
             | SourceLineKind::Update(_)
@@ -475,7 +482,7 @@ impl<'a> Cx<'a> {
     ) {
         // What flowd itself makes comes neither way.
         let problem = if !webhook && !poll && name.text != ENGINE_SOURCE {
-            ("it has neither a webhook nor a poll", "add `webhook verify …` or `poll GET …`")
+            ("it has neither a webhook nor a poll", "add `webhook verify …`, `poll GET …` or `listen …`")
         } else if envelope.id.is_none() && lines.seen.is_empty() {
             ("nothing tells one event from another", "add `id \"…\"`: where the id of an event stands")
         } else if webhook && envelope.id.is_none() {
@@ -499,6 +506,7 @@ fn word(kind: &SourceLineKind) -> &'static str {
         SourceLineKind::Registered(_) => "registered",
         SourceLineKind::Register { .. } => "register",
         SourceLineKind::Poll { .. } => "poll",
+        SourceLineKind::Listen { .. } => "listen",
         SourceLineKind::Items(_) => "items",
         SourceLineKind::Pages { .. } => "pages",
         SourceLineKind::Cursor(..) => "cursor",

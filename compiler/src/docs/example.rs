@@ -113,7 +113,9 @@ fn sample(ty: &Type) -> Option<String> {
             let fields = fields.filter(|fields| !fields.is_empty())?;
             format!("{{ {} }}", fields.join(", "))
         }
-        Type::Json | Type::Date | Type::Time | Type::Unknown | Type::Optional(_) | Type::Nothing => {
+        // A text is JSON as well.
+        Type::Json => "\"…\"".to_owned(),
+        Type::Date | Type::Time | Type::Unknown | Type::Optional(_) | Type::Nothing => {
             return None;
         }
     })

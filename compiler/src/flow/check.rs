@@ -19,7 +19,7 @@ use super::step::Awaited;
 use super::typed::Typed;
 use crate::catalog::{Catalog, Connector, Field, Record};
 use crate::code::Code;
-use crate::connector::ENGINE;
+use crate::connector::is_implicit;
 use crate::diagnostic::Diagnostic;
 use crate::lint::Holds;
 use crate::settings::Settings;
@@ -242,10 +242,10 @@ impl<'a> Checker<'a> {
         self.connections.get_key_value(name).map(|(name, connector)| (name.as_str(), connector.as_ref()))
     }
 
-    /// Returns the connection that a bare name means where a value is expected. The events of the flows themselves have a
-    /// field of the name of their connection, which nobody has chosen: it is the field that is meant.
+    /// Returns the connection that a bare name means where a value is expected. Some have names that are
+    /// words for other things as well, fields above all (`flow`, `email`): as a value those are never meant.
     pub(super) fn bare_connection(&self, name: &str) -> Option<(&'a str, &'a Connector)> {
-        self.connection(name).filter(|(connection, _)| *connection != ENGINE || self.bare_field(name).is_none())
+        self.connection(name).filter(|(_, connector)| !is_a_word(connector))
     }
 
     /// Returns the field that a bare name reaches where no binding and no connection has that name.
@@ -344,4 +344,9 @@ pub(super) fn listed<S: AsRef<str>>(items: &[S], joint: &str) -> String {
         [only] => only.clone(),
         [first @ .., last] => format!("{} {joint} {last}", first.join(", ")),
     }
+}
+
+/// Tells whether the name of a connector is a word that people use for other things too: what comes without a service behind it.
+pub(super) fn is_a_word(connector: &Connector) -> bool {
+    connector.states.is_empty() && (is_implicit(&connector.name) || connector.api.via.is_some())
 }

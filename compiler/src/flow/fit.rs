@@ -94,11 +94,26 @@ impl<'a> Checker<'a> {
                 value.ty = Cow::Owned(want.clone());
                 value
             }
+            Fit::No if self.is_item_of(&value, want, target) => {
+                // One is a list of one: `to: email`.
+                let missing = matches!(value.ty.as_ref(), Type::Optional(_));
+                value.expr = plan::Expr::List(vec![value.expr]);
+                value.ty = Cow::Owned(if missing { want.clone().optional() } else { want.clone() });
+                value
+            }
             Fit::No => {
                 self.mismatch_type(&value, want, expr, target);
                 Typed::unknown()
             }
         }
+    }
+
+    /// Tells whether an input that takes a list is given one item of it.
+    fn is_item_of(&self, value: &Typed<'_>, want: &Type, target: &Target<'_>) -> bool {
+        let Type::List(item) = want.required() else { return false };
+        let item =
+            if matches!(value.ty.as_ref(), Type::Optional(_)) { item.as_ref().clone().optional() } else { item.as_ref().clone() };
+        matches!(target, Target::Input(_)) && matches!(self.fit(value, &item), Fit::Yes)
     }
 
     fn fit(&self, value: &Typed<'_>, want: &Type) -> Fit {

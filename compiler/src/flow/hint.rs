@@ -8,7 +8,7 @@ use super::event::{Bare, Event};
 use super::typed::Typed;
 use crate::catalog::{Connector, Record};
 use crate::code::Code;
-use crate::connector::ENGINE;
+use crate::connector::is_implicit;
 use crate::diagnostic::{Diagnostic, Fix};
 use crate::suggest::nearest;
 
@@ -260,13 +260,13 @@ impl<'a> Checker<'a> {
             diagnostic = diagnostic.help(format!("add `[connections.{}]` to flow.toml", name.text));
         } else {
             // Another service is not what was meant, whatever its actions are called.
-            let all: Vec<&str> = self.connections.keys().map(String::as_str).filter(|name| *name != ENGINE).collect();
+            let all: Vec<&str> = self.connections.keys().map(String::as_str).filter(|name| !is_implicit(name)).collect();
             let unused: Vec<&str> = self
                 .catalog
                 .connectors
                 .keys()
                 .map(String::as_str)
-                .filter(|name| *name != ENGINE && !self.connections.values().any(|connector| connector.name == *name))
+                .filter(|name| !is_implicit(name) && !self.connections.values().any(|connector| connector.name == *name))
                 .collect();
             let mut help = match all.as_slice() {
                 [] => "flow.toml has no connections yet".to_owned(),

@@ -139,7 +139,7 @@ impl<'a> Checker<'a> {
             Root::Event => {
                 let first = place.path.split(['.', '[']).next().unwrap_or_default();
                 let hidden =
-                    self.connections.contains_key(first) || super::expr::is_builtin(first) || super::check::is_reserved(first);
+                    self.bare_connection(first).is_some() || super::expr::is_builtin(first) || super::check::is_reserved(first);
                 if hidden { format!("event.{}", place.path) } else { place.path.to_string() }
             }
             Root::Raw | Root::Binding(_) | Root::Awaited => format!("raw.{}", place.path),

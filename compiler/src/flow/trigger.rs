@@ -293,6 +293,11 @@ impl<'a> Checker<'a> {
         } else {
             (None, None)
         };
+        let listen = source.connector.sources.iter().find(|known| known.name == trigger.source).and_then(|s| s.listen.as_ref());
+        let guard = match listen.and_then(|listen| options.get(&listen.by)).map(crate::connector::heard_for) {
+            Some(heard) => Some(plan::Expr::And([heard].into_iter().chain(guard).collect())),
+            None => guard,
+        };
         plan::TriggerUse {
             connection: source.connection.to_owned(),
             name: trigger.name.clone(),

@@ -24,12 +24,13 @@ fn examples() -> Vec<(String, Vec<&'static str>)> {
             }
             let typed = envelope.event_type.is_some() || envelope.codes.is_some();
             assert!(typed || trigger.types.is_empty(), "{name}");
-            // What is polled may be known by several of its fields, and may not say when it happened.
+            // What is polled may be known by several of its fields, and may not say when it happened; nor may what is listened to.
             let poll = connector.sources.iter().find(|source| source.name == trigger.source).unwrap().poll.as_ref();
             let identity = envelope.id.iter().chain(poll.into_iter().flat_map(|poll| &poll.seen));
             assert!(identity.into_iter().any(|path| read::get(&json, path).is_some()), "{name}: no id");
             let at = envelope.at.as_ref().map(|(path, _)| path);
-            assert!(at.map_or(poll.is_some(), |path| read::get(&json, path).is_some()), "{name}: no time");
+            let listens = connector.sources.iter().any(|source| source.name == trigger.source && source.listen.is_some());
+            assert!(at.map_or(poll.is_some() || listens, |path| read::get(&json, path).is_some()), "{name}: no time");
             assert!(envelope.refuse.iter().all(|refusal| !read::condition(&refusal.when, &json)), "{name} is refused");
             let object = read::get(&json, &envelope.object).unwrap();
             let record = &connector.records[&trigger.record];
@@ -78,6 +79,8 @@ fn every_field_is_found_somewhere() {
         "kustomer.Conversation.external_id",
         "kustomer.Message.delivery_error",
         "kustomer.Message.external_id",
+        // Of what is no text.
+        "mqtt.Message.bytes",
         // Only of many deaths at once.
         "flow.Report.runs",
     ];

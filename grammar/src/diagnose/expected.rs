@@ -242,6 +242,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::setting
         | Rule::base
         | Rule::auth
+        | Rule::via
         | Rule::header
         | Rule::limit
         | Rule::quota
@@ -287,6 +288,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::update
         | Rule::registered
         | Rule::poll
+        | Rule::listen
         | Rule::items
         | Rule::pages
         | Rule::cursor
@@ -320,7 +322,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::refuse_because => (Weak, "`because` and a text"),
         Rule::code_row => (Plain, "a name and its codes"),
         Rule::collapse => (Weak, "`collapse`"),
-        Rule::request | Rule::method => (Strong, "a request such as `GET \"/path\"`"),
+        Rule::request | Rule::method | Rule::send | Rule::send_word => (Strong, "a request such as `GET \"/path\"`"),
         Rule::address => (Weak, "`at` and an address"),
         Rule::request_query | Rule::body | Rule::encoding | Rule::request_header | Rule::request_headers => {
             (Weak, "`query`, `json`, `form` or `header`")

@@ -62,7 +62,7 @@ pub(crate) fn step_call(source: &str, call: &Call) -> Option<SyntaxError> {
             if inner.is_empty() { "stop".to_owned() } else { format!("stop because {inner}") },
         ),
         "retry" => ("`retry` stands behind a call, without parentheses", format!("retry {inner} times")),
-        "print" | "log" | "echo" => ("a flow prints nothing", "## what this step does".to_owned()),
+        "print" | "echo" => ("a line in the log of flowd is written with `log`", format!("log({inner})")),
         _ => return None,
     };
     Some(SyntaxError::new("E108", word.span, message).label("a step of its own").help(format!("write `{form}`")))

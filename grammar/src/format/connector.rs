@@ -92,6 +92,10 @@ impl Printer<'_> {
                 self.write("auth ");
                 self.call(call);
             }
+            MemberKind::Via(call) => {
+                self.write("via ");
+                self.call(call);
+            }
             MemberKind::Header(header, value) => {
                 self.write("header ");
                 self.text(header);

@@ -76,6 +76,13 @@ impl Printer<'_> {
                 }
                 self.request_line(line.span, "poll", request, &behind);
             }
+            SourceLineKind::Listen { by, every } => {
+                self.write(&format!("listen {}", name(by)));
+                if let Some(every) = every {
+                    self.inline_comments(every.span.start);
+                    self.write(&format!(" every {}", duration(every)));
+                }
+            }
             SourceLineKind::Items(path) => self.write(&simple("items", path)),
             SourceLineKind::Pages { param, from, more } => {
                 self.write(&format!("pages {} ", name(param)));
@@ -200,6 +207,11 @@ impl Printer<'_> {
     }
 
     fn request_parts(&mut self, request: &Request, lines: bool) {
+        if let ("send", Some(body)) = (request.method.text.as_str(), request.bodies.first()) {
+            self.write("send ");
+            self.inline_comments(body.value.span.start);
+            return self.expr(&body.value);
+        }
         self.write(&format!("{} ", request.method.text));
         if let Some(address) = &request.address {
             if let Some(method) = &address.method {

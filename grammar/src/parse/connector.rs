@@ -79,6 +79,7 @@ impl<'s> Builder<'s> {
                 MemberKind::Refused { unless, condition }
             }
             Rule::auth => MemberKind::Auth(self.take_call(parts)),
+            Rule::via => MemberKind::Via(self.take_call(parts)),
             Rule::header => {
                 let name = self.take_text(parts);
                 MemberKind::Header(name, self.take_expr(parts))

@@ -5,7 +5,7 @@ use crate::diagnose;
 use crate::grammar::Rule;
 use crate::span::Span;
 use crate::syntax::{
-    Address, AnswerForm, Body, DoneOn, EffectLine, Expr, HttpOperation, Ident, OperationLine, OperationLineKind, Quote,
+    Address, AnswerForm, Body, DoneOn, EffectLine, Expr, ExprKind, HttpOperation, Ident, OperationLine, OperationLineKind, Quote,
     Registered, Request, RequestField, Source, SourceLine, SourceLineKind, TextLit,
 };
 
@@ -52,6 +52,11 @@ impl<'s> Builder<'s> {
             Rule::update => SourceLineKind::Update(self.take_request(parts)),
             Rule::registered => SourceLineKind::Registered(Box::new(self.registered(parts))),
             Rule::poll => self.poll(parts),
+            Rule::listen => {
+                let by = self.take_ident(parts);
+                let every = parts.take(Rule::poll_every).map(|node| self.take_duration(&mut Parts::of(node)));
+                SourceLineKind::Listen { by, every }
+            }
             Rule::pages => {
                 let param = self.take_ident(parts);
                 let from = self.take_expr(parts);
@@ -253,6 +258,22 @@ impl<'s> Builder<'s> {
         Address { method, url: self.take_expr(&mut parts) }
     }
 
+    /// `send { … }`: no address, and what is sent as the body.
+    fn send(&mut self, node: Node<'s>) -> Request {
+        let span = self.span(&node);
+        let mut parts = Parts::of(node);
+        let mut request = no_request(span);
+        if let Some(word) = parts.take(Rule::send_word) {
+            request.method = self.ident(&word);
+        }
+        if let Some(object) = parts.take(Rule::object) {
+            let (at, encoding) = (self.span(&object), Ident { text: "json".to_owned(), span: request.method.span });
+            let value = Expr { span: at, kind: Box::new(ExprKind::Object(self.object(object))) };
+            request.bodies.push(Body { encoding, value, nulls: None });
+        }
+        request
+    }
+
     fn request_field(&mut self, node: Node<'s>) -> RequestField {
         let mut parts = Parts::of(node);
         let field = match parts.take(Rule::field) {
@@ -282,6 +303,10 @@ impl<'s> Builder<'s> {
                 Rule::request => {
                     lines.good(at, self.source, &mut self.errors);
                     request = self.request(part);
+                }
+                Rule::send => {
+                    lines.good(at, self.source, &mut self.errors);
+                    request = self.send(part);
                 }
                 _ => {
                     lines.good(at, self.source, &mut self.errors);

@@ -19,7 +19,7 @@ use crate::live::LiveConnection;
 use crate::poll::heard;
 use crate::request::{self, setting};
 use crate::store::{Before, BookChange, BookKey, BookRow, StoreError};
-use crate::world::{ServiceCall, TransportError};
+use crate::world::ServiceCall;
 use flow_functions::rfc3339;
 
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -416,7 +416,7 @@ async fn query(
     pass.heard(&heard(connection, &sent))?;
     let answer = match sent {
         Ok(answer) => answer,
-        Err(error @ (TransportError::NotConnected(_) | TransportError::NoAnswer(_) | TransportError::Refused(_))) => {
+        Err(error) => {
             return Err(Trouble::new(error.to_string()));
         }
     };

@@ -360,10 +360,11 @@ async fn send(shared: &Arc<Shared>, job: &Job, find: bool, sent_at: Timestamp) -
             personal.add(performed, scope.inputs, None);
             shorten_error(read, personal)
         }
-        Err(error @ TransportError::NotConnected(_)) => {
+        Err(error @ (TransportError::NotConnected(_) | TransportError::Later(_))) => {
             Outcome::NotDone { status: None, error: error.to_string(), retry_after_ms: None }
         }
         Err(error @ TransportError::NoAnswer(_)) => Outcome::Unknown { status: None, error: error.to_string() },
+        Err(error @ TransportError::Broken(_)) => Outcome::Broken { status: None, error: error.to_string() },
         Err(error @ TransportError::Refused(_)) => refused(error.to_string()),
     }
 }

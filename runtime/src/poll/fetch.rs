@@ -102,6 +102,8 @@ pub(crate) fn heard(connection: &LiveConnection, sent: &Result<HttpAnswer, Trans
     match sent {
         Err(error @ TransportError::NotConnected(_)) => Heard::Unreached(error.to_string()),
         Err(error @ TransportError::NoAnswer(_)) => Heard::Silence { error: error.to_string(), wait: None },
+        Err(TransportError::Later(_)) => Heard::Slower(None),
+        Err(error @ TransportError::Broken(_)) => Heard::Refusal { status: None, error: error.to_string() },
         Err(TransportError::Refused(_)) => Heard::Nothing,
         Ok(answer) => match classify(connection, &connection.plan.api.retry_on, answer) {
             StatusClass::Broken => Heard::Refusal { status: Some(answer.status), error: error_text(connection, answer) },

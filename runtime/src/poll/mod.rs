@@ -10,6 +10,7 @@ mod items;
 mod task;
 
 pub(crate) use fetch::heard;
+pub(crate) use task::later;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::engine::Engine;
+use crate::listen::Listeners;
 use crate::live::{Live, LiveConnection};
 use crate::world::World;
 
@@ -34,6 +36,7 @@ pub(crate) struct Polls {
     world: World,
     running: Mutex<BTreeMap<Key, Running>>,
     board: Board,
+    listeners: Listeners,
 }
 
 #[derive(Debug)]
@@ -82,11 +85,11 @@ pub(crate) struct PollStatus {
 pub(crate) struct Board(Arc<Mutex<BTreeMap<Key, PollStatus>>>);
 
 impl Board {
-    fn update(&self, key: &Key, change: impl FnOnce(&mut PollStatus)) {
+    pub(crate) fn update(&self, key: &Key, change: impl FnOnce(&mut PollStatus)) {
         change(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default());
     }
 
-    fn remove(&self, key: &Key) {
+    pub(crate) fn remove(&self, key: &Key) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
@@ -94,11 +97,14 @@ impl Board {
 impl Polls {
     /// Returns the polls, none of which runs yet.
     pub(crate) fn new(engine: Engine, world: World) -> Self {
-        Self { engine, world, running: Mutex::default(), board: Board::default() }
+        let board = Board::default();
+        let listeners = Listeners::new(engine.clone(), world.clone(), board.clone());
+        Self { engine, world, running: Mutex::default(), board, listeners }
     }
 
     /// Starts, changes and ends tasks, so that they are those of the plan.
     pub(crate) fn swap(&self, live: &Live) {
+        self.listeners.swap(live);
         let now = self.world.clock.now();
         let mut wanted = specs(live, now);
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,6 +132,7 @@ impl Polls {
 
     /// Ends all tasks. What was not yet committed will be polled again.
     pub(crate) async fn stop(&self) {
+        self.listeners.stop().await;
         let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
         for poll in running.values() {
             poll.task.abort();

@@ -132,7 +132,7 @@ impl Draft {
             self.headers.push(("content-type".to_owned(), content_type.to_owned()));
         }
         let body = Bytes::from(self.body.text());
-        HttpRequest { method: self.method, url, headers: self.headers, body, reach: self.reach, guard: None }
+        HttpRequest { method: self.method, url, headers: self.headers, body, reach: self.reach, guard: None, channel: None }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flow_plan::{
-    Currency, FieldShape, FieldSource, GivenEvent, JsonPath, Money, MoneyUnit, Payload, Segment, Shape, TimeFormat, Value,
+    Currency, FieldShape, FieldSource, GivenEvent, HEARD, JsonPath, Money, MoneyUnit, Payload, Segment, Shape, TimeFormat, Value,
     Writing,
 };
 use jiff::Timestamp;
@@ -81,6 +81,17 @@ pub(super) fn make(event: &GivenEvent, now: Timestamp, number: u32, count: u32) 
     // A field of the record may be the type.
     let event_type = envelope.event_type.as_ref().and_then(|path| text_at(&document, path)).or(event_type);
     Ok(Made { id, event_type, payload: Bytes::from(document.to_string()) })
+}
+
+/// Says for which values an event was heard: the one that the test gives, else those that mean it.
+pub(super) fn hear(made: &mut Made, scheme: &str, mut values: Vec<String>, given: bool) -> Result<(), String> {
+    let mut document = parse(&String::from_utf8_lossy(&made.payload), "the payload")?;
+    if !given {
+        values.retain(|value| crate::listen::means(scheme, value, &document));
+    }
+    document[HEARD] = values.into();
+    made.payload = Bytes::from(document.to_string());
+    Ok(())
 }
 
 /// The event type of a source that has numbers for types: what the payload says, else the first number of the one wanted.

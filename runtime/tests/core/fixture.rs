@@ -358,6 +358,7 @@ pub(crate) fn connection(name: &str) -> LiveConnection {
         ]),
         keys: BTreeMap::from([("happened".to_owned(), vec![path("id")])]),
         register: None,
+        listen: None,
     };
     LiveConnection {
         plan: plan::Connection {
@@ -381,6 +382,7 @@ pub(crate) fn connection(name: &str) -> LiveConnection {
         secrets: BTreeMap::new(),
         poll_every: None,
         polls: false,
+        root: ".".into(),
     }
 }
 

@@ -57,6 +57,7 @@ pub(crate) fn connection(name: &str, base: &str) -> LiveConnection {
         secrets: BTreeMap::from([("key".to_owned(), Secret::new("sk_test_vector".to_owned()))]),
         poll_every: None,
         polls: true,
+        root: ".".into(),
     }
 }
 
@@ -182,6 +183,7 @@ pub(crate) fn source(every: Option<Duration>) -> Source {
         ]),
         keys: BTreeMap::new(),
         register: None,
+        listen: None,
     }
 }
 

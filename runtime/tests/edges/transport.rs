@@ -32,6 +32,7 @@ fn get(url: &str) -> HttpRequest {
         body: Default::default(),
         reach: Reach::Anywhere,
         guard: None,
+        channel: None,
     }
 }
 

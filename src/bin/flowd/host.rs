@@ -699,6 +699,7 @@ impl Host {
             secrets: found,
             poll_every: config.poll_ms.map(Duration::from_millis),
             polls,
+            root: self.project.root.clone(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the tests share: projects on disk, the real programs, a recording server, signatures.
 
+pub(crate) mod broker;
 pub(crate) mod daemon;
 pub(crate) mod http;
 pub(crate) mod leaks;

@@ -40,6 +40,8 @@ pub(in crate::connector) enum Place {
     Poll(Option<TimeFormat>),
     /// The parameters of a webhook: settings and secrets.
     Webhook,
+    /// The parameters of another way than HTTP: settings and secrets, which may be missing.
+    Via,
     /// A condition over an answer or a payload.
     Answer,
     /// A condition that refuses a payload: as over an answer, and what a secret begins with.

@@ -51,6 +51,8 @@ impl Cx<'_> {
                 self.push(diagnostic.help(format!("ask what it begins with: `{} starts with \"live_\"`", name.text)));
                 return Some(Typed::unknown());
             }
+            // Whether it is needed is for the service to say.
+            Place::Via => {}
             Place::Base | Place::Find | Place::Answer | Place::Constant | Place::Confirm | Place::State => {
                 let diagnostic = self.mistake(name.span, format!("the secret `{}` may not stand here", name.text));
                 self.push(diagnostic.help("secrets belong into `auth`, headers, requests and the check of webhooks"));
@@ -70,7 +72,7 @@ impl Cx<'_> {
         }
         let secret = matches!(
             scope.place,
-            Place::Header | Place::Request | Place::Sign | Place::Register | Place::Webhook | Place::Poll(_)
+            Place::Header | Place::Request | Place::Sign | Place::Register | Place::Webhook | Place::Poll(_) | Place::Via
         );
         if secret {
             known.extend(self.secrets.iter().map(|secret| secret.name.clone()));
@@ -213,6 +215,6 @@ fn surroundings(place: Place) -> Vec<(&'static str, Env, Type)> {
             ("sent_at", Env::SentAt, Type::DateTime),
         ],
         Place::Webhook => vec![("timestamp", Env::SentAt, Type::text()), ("body", Env::SentBody, Type::text())],
-        Place::Base | Place::Find | Place::Answer | Place::Refuse | Place::Constant | Place::State => Vec::new(),
+        Place::Base | Place::Find | Place::Answer | Place::Refuse | Place::Constant | Place::State | Place::Via => Vec::new(),
     }
 }

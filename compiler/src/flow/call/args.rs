@@ -187,14 +187,17 @@ impl<'a> Checker<'a> {
         self.report(diagnostic);
     }
 
+    /// `log("…")`: the name of a connection stands for its only operation, whose first input needs no name.
+    fn is_short(&self, call: &Call) -> bool {
+        call.path.len() == 1 && self.frame.own.is_none()
+    }
+
     /// The input that an argument is for.
     fn input_of(&mut self, arg: &Arg, call: &Call, target: Target<'a>) -> Option<usize> {
         let inputs = &target.operation.inputs;
         let Some(name) = &arg.name else {
-            if inputs.len() == 1 {
-                return Some(0);
-            }
-            return None;
+            let first = inputs.len() == 1 || self.is_short(call) && call.args.first() == Some(arg);
+            return first.then_some(0);
         };
         let at = inputs.iter().position(|input| input.name == name.text);
         if at.is_none() {
@@ -231,7 +234,8 @@ impl<'a> Checker<'a> {
     fn unnamed_inputs(&mut self, call: &Call, target: Target<'a>) {
         let inputs = &target.operation.inputs;
         let unnamed: Vec<&Arg> = call.args.iter().filter(|arg| arg.name.is_none()).collect();
-        let (Some(first), true) = (unnamed.first(), inputs.len() != 1) else { return };
+        let skip = usize::from(self.is_short(call) && call.args.first().is_some_and(|arg| arg.name.is_none()));
+        let (Some(first), true) = (unnamed.get(skip), inputs.len() != 1) else { return };
         if inputs.is_empty() {
             let diagnostic = self.diagnostic(Code::E204, first.span, format!("`{}` has no inputs", target.name()));
             self.report(diagnostic);

@@ -49,6 +49,19 @@ impl<'a> Checker<'a> {
             self.report(diagnostic);
             return;
         }
+        let passed: Vec<String> =
+            events.iter().filter(|source| self.vouched(**source) == Vouched::Passed).map(Source::path).collect();
+        if !passed.is_empty() {
+            let diagnostic = self
+                .diagnostic(Code::E504, at, format!("`{name}` must not act on what anybody on a broker can publish"))
+                .label("dangerous")
+                .help(format!(
+                    "nothing signs {}: it is as good as the rights that the broker gives; where only those may publish there who may also have this done, say so in flow.toml with `trusted = true` under the connection",
+                    listed(&passed, "and")
+                ));
+            self.report(diagnostic);
+            return;
+        }
         let in_part: Vec<String> =
             events.iter().filter(|source| self.vouched(**source) == Vouched::InPart).map(Source::path).collect();
         if !in_part.is_empty() {
@@ -114,13 +127,13 @@ impl<'a> Checker<'a> {
     /// Tells whether polls find events of a trigger, and nothing says when those happened.
     fn is_ageless(&self, source: Source<'a>) -> bool {
         let declared = source.connector.sources.iter().find(|known| known.name == source.trigger.source);
-        declared.is_some_and(|found| found.poll.is_some() && found.envelope.at.is_none())
+        declared.is_some_and(|found| (found.poll.is_some() || found.listen.is_some()) && found.envelope.at.is_none())
     }
 
     /// Tells whether the events of a trigger are flowd's own.
     fn is_of_flowd(&self, source: Source<'a>) -> bool {
         let declared = source.connector.sources.iter().find(|known| known.name == source.trigger.source);
-        declared.is_some_and(|found| found.poll.is_none() && found.webhook.is_none())
+        declared.is_some_and(|found| found.poll.is_none() && found.webhook.is_none() && found.listen.is_none())
     }
 
     /// The bound on the age of the event.

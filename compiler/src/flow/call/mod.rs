@@ -252,6 +252,10 @@ impl<'a> Checker<'a> {
                     return None;
                 }
                 if let Some((connection, connector)) = self.connection(&name.text) {
+                    if let Some(operation) = connector.only_operation() {
+                        self.uses(connection);
+                        return Some(Target { connection, connector, operation });
+                    }
                     let names: Vec<String> = connector
                         .operations
                         .values()

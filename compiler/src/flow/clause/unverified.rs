@@ -18,6 +18,8 @@ pub(in crate::flow) enum Vouched {
     /// It is a whole request whose signature covers a time and the body alone: the address and the headers are anybody's who
     /// has seen it.
     InPart,
+    /// A broker has passed it on: whoever may publish there can have sent it.
+    Passed,
     /// Its sender is known, and a copy of an old one would be believed.
     Sent,
     /// Anybody can send it.
@@ -94,7 +96,10 @@ impl<'a> Checker<'a> {
             // A state, or what flowd makes by itself.
             return Vouched::Read;
         };
-        let Some(webhook) = &found.webhook else { return Vouched::Read };
+        let Some(webhook) = &found.webhook else {
+            let by_broker = found.listen.is_some() && source.connector.api.via.as_ref().is_some_and(|via| via.scheme == "mqtt");
+            return if by_broker && !self.is_trusted(source) { Vouched::Passed } else { Vouched::Read };
+        };
         let scheme = match webhook.scheme.as_str() {
             "chosen" => self.param(source, webhook, "by").unwrap_or_default(),
             fixed => fixed.to_owned(),
@@ -116,6 +121,12 @@ impl<'a> Checker<'a> {
             "hmac_sha256" if !webhook.whole && (found.envelope.id.is_some() || found.envelope.at.is_some()) => Vouched::Signed,
             _ => Vouched::Sent,
         }
+    }
+
+    /// Tells whether flow.toml says that whoever may publish on a broker may have done what is dangerous.
+    fn is_trusted(&self, source: Source<'a>) -> bool {
+        let given = self.settings.connections.as_ref().and_then(|all| all.get(source.connection)?.values.get("trusted"));
+        given == Some(&plan::Value::Bool(true))
     }
 
     /// The text of a parameter of the scheme, which a setting of the connection may give or leave out.

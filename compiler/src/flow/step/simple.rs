@@ -97,7 +97,8 @@ impl<'a> Checker<'a> {
             self.report(diagnostic);
             return;
         }
-        let what = if let Some((connection, _)) = self.connection(&name.text) {
+        let known = self.connection(&name.text).filter(|(_, connector)| !super::super::check::is_a_word(connector));
+        let what = if let Some((connection, _)) = known {
             format!("the connection `{connection}`")
         } else if self.event_field(&name.text).is_some() {
             // `… as customer` of a customer is what anybody would call it.

@@ -58,6 +58,11 @@ impl<'a> Checker<'a> {
             None => example(source.connector, source.trigger),
         };
         let declared = source.connector.sources.iter().find(|known| known.name == source.trigger.source);
+        let listens = declared.and_then(|found| found.listen.clone()).zip(source.connector.api.via.clone());
+        let heard = match (&listens, reference.args.is_empty()) {
+            (Some((listen, _)), false) => self.heard(reference, source.trigger, &listen.by),
+            _ => None,
+        };
         let envelope = declared.map(|declared| declared.envelope.clone()).unwrap_or_default();
         let key = source.record.fields.iter().find(|field| field.roles.iter().any(|role| role == "key"));
         // Options narrow which event is meant; where none are given, any of the trigger's will do.
@@ -75,6 +80,8 @@ impl<'a> Checker<'a> {
                 event_type: types.first().cloned(),
                 types,
                 envelope,
+                listens,
+                heard,
                 payload,
                 record: source.record.fields.iter().map(|field| field.shape.clone()).collect(),
                 key: key.map(|field| field.shape.clone()),
@@ -83,6 +90,17 @@ impl<'a> Checker<'a> {
                 at,
             }))
         })
+    }
+
+    /// The option that is listened by, where the test gives it.
+    fn heard(&mut self, reference: &TriggerRef, trigger: &Trigger, by: &str) -> Option<plan::Value> {
+        let option = trigger.options.iter().find(|option| option.name == by)?;
+        let only = trigger.options.len() == 1;
+        let arg = reference.args.iter().find(|arg| match &arg.name {
+            Some(name) => name.text == by,
+            None => only,
+        })?;
+        self.constant(&arg.value, &option.ty, by)
     }
 
     /// `given front_door becomes unlocked`: the value of a state from now on; `unavailable` where it cannot be read.

@@ -138,6 +138,13 @@ impl<'a> Checker<'a> {
 
     /// The operation that a line of a test names.
     fn tested_operation(&mut self, path: &[Ident]) -> Option<super::call::Target<'a>> {
+        if let [only] = path
+            && let Some((connection, connector)) = self.connection(&only.text)
+            && let Some(operation) = connector.only_operation()
+        {
+            self.uses(connection);
+            return Some(super::call::Target { connection, connector, operation });
+        }
         let [connection_name, name] = path else {
             let span = path.first().zip(path.last()).map_or(Span::default(), |(first, last)| first.span.to(last.span));
             let diagnostic = self

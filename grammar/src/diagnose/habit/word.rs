@@ -154,9 +154,10 @@ pub(super) fn word(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
             "write `service.action(…) on error { … }`, or `on error { … }` behind the braces of `do`",
         ),
         "throw" | "raise" if step => replace("a run is ended with a reason by `stop because \"…\"`", "stop because"),
-        "print" | "echo" | "printf" | "log" if step && look.word(at + 1) != "(" => {
-            error("a flow prints nothing", "`##` before a step says in the run log what it does; values are in the run's journal")
-        }
+        "print" | "echo" | "printf" | "log" if step && look.word(at + 1) != "(" => error(
+            "a line in the log of flowd is written with `log`",
+            "write `log(\"…\")`; what a step does is said by `##` before it",
+        ),
         "end" | "endif" | "fi" | "done" | "endfor" | "esac" if step => {
             error("blocks end with `}`", "write `}` in its place, with `{` where the block begins")
         }

@@ -103,6 +103,7 @@ async fn by_itself(args: &Disconnect, place: &mut Place, known: Option<&Connecti
         secrets: BTreeMap::new(),
         poll_every: None,
         polls: false,
+        root: place.root.clone(),
     };
     for (key, (_, reference)) in known.iter().flat_map(|known| &known.secrets) {
         let secret = secrets::read(reference, &place.root)

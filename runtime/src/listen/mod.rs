@@ -1,0 +1,341 @@
+//! What is listened to by a way other than HTTP: topics, feeds, files. What exactly is the union of what live flows name: one
+//! subscription, poll or watch for each value, however many flows name it, and none where no flow does.
+//!
+//! As with polls, an event and how far was read are committed together, so that after a crash it comes once, and a first look
+//! at what was there before fires nothing.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use flow_plan::{Flow, HEARD, Instr, Listen, StartKind, TriggerUse, Value};
+use jiff::Timestamp;
+use serde_json::{Map, Value as Json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::engine::Engine;
+use crate::event::{AcceptError, Cursor, Incoming, Origin, Via};
+use crate::live::{Live, LiveConnection};
+use crate::poll::Board;
+use crate::world::World;
+
+mod feed;
+mod files;
+mod mqtt;
+
+use crate::key::short as digest;
+
+pub(crate) use files::glob_matches;
+
+/// Which: the connection, and the source, behind which stands the value where each has a task of its own.
+pub(crate) type Key = (String, String);
+
+/// The options that flows give beside the one that is listened by.
+pub(crate) type Options = BTreeMap<String, Value>;
+
+/// What a task listens to.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    pub(crate) connection: Arc<LiveConnection>,
+    pub(crate) source: String,
+    pub(crate) listen: Listen,
+    /// The values that live flows name, with the options of each.
+    pub(crate) wanted: BTreeMap<String, Vec<Options>>,
+}
+
+impl Spec {
+    fn scheme(&self) -> &str {
+        self.connection.plan.api.via.as_ref().map_or("", |via| &via.scheme)
+    }
+
+    /// Returns the value, where each has a task of its own.
+    fn only(&self) -> (&str, &[Options]) {
+        self.wanted.first_key_value().map_or(("", &[]), |(value, options)| (value, options))
+    }
+}
+
+/// Tells whether flows that use any of these options ask for something.
+fn asks(options: &[Options], name: &str) -> bool {
+    options.iter().any(|options| options.get(name) == Some(&Value::Bool(true)))
+}
+
+/// All that a daemon listens to.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    engine: Engine,
+    world: World,
+    board: Board,
+    running: Mutex<BTreeMap<Key, Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    spec: watch::Sender<Arc<Spec>>,
+    task: JoinHandle<()>,
+}
+
+impl Listeners {
+    /// Returns what listens to nothing yet.
+    pub(crate) fn new(engine: Engine, world: World, board: Board) -> Self {
+        Self { engine, world, board, running: Mutex::default() }
+    }
+
+    /// Starts, changes and ends tasks, so that they are those of the plan.
+    pub(crate) fn swap(&self, live: &Live) {
+        let mut wanted = specs(live);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|key, task| {
+            let Some(spec) = wanted.remove(key) else {
+                task.task.abort();
+                self.board.remove(key);
+                let spec = Arc::clone(&task.spec.borrow());
+                if spec.scheme() == "mqtt" {
+                    tokio::spawn(mqtt::forget(spec));
+                }
+                return false;
+            };
+            // A task is only woken by what concerns it.
+            task.spec.send_if_modified(|known| {
+                let changed = !same(known, &spec);
+                *known = Arc::new(spec);
+                changed
+            });
+            true
+        });
+        for (key, spec) in wanted {
+            let ear = Ear::new(key.clone(), self.engine.clone(), self.world.clone(), self.board.clone());
+            let scheme = spec.scheme().to_owned();
+            let (sender, receiver) = watch::channel(Arc::new(spec));
+            let task = match scheme.as_str() {
+                "mqtt" => tokio::spawn(mqtt::run(ear, receiver)),
+                "feed" => tokio::spawn(feed::run(ear, receiver)),
+                "files" => tokio::spawn(files::run(ear, receiver)),
+                _ => continue,
+            };
+            running.insert(key, Running { spec: sender, task });
+        }
+    }
+
+    /// Ends all tasks. What was not yet committed comes again.
+    pub(crate) async fn stop(&self) {
+        let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        running.values().for_each(|listener| listener.task.abort());
+        for listener in running.into_values() {
+            // An error says that it was ended, which is what was asked for.
+            drop(listener.task.await);
+        }
+    }
+}
+
+/// Returns the events that a flow wants to hear of: those that start it, those whose absence does, those that it waits for.
+fn listened(flow: &Flow) -> impl Iterator<Item = &TriggerUse> {
+    let starts = flow.triggers.iter().map(|used| match &used.kind {
+        StartKind::Absence(absence) => &absence.awaited,
+        StartKind::Event | StartKind::Schedule(_) | StartKind::State(_) => used,
+    });
+    starts.chain(flow.program.instrs.iter().filter_map(|instr| match instr {
+        Instr::WaitFor(wait) => Some(&wait.trigger),
+        _ => None,
+    }))
+}
+
+/// Returns what is listened to under a plan.
+fn specs(live: &Live) -> BTreeMap<Key, Spec> {
+    let mut specs: BTreeMap<Key, Spec> = BTreeMap::new();
+    for used in live.flows.iter().flat_map(|flow| listened(flow)) {
+        let Some(connection) = live.connections.get(&used.connection) else { continue };
+        let source = connection.plan.sources.iter().find(|source| source.name == used.source);
+        let Some((source, listen)) = source.and_then(|source| Some((source, source.listen.as_ref()?))) else { continue };
+        let Some(value) = used.options.get(&listen.by).map(ToString::to_string) else { continue };
+        let together = connection.plan.api.via.as_ref().is_some_and(|via| via.scheme == "mqtt");
+        let name = if together { source.name.clone() } else { task_name(&source.name, &value) };
+        let spec = specs.entry((used.connection.clone(), name)).or_insert_with(|| Spec {
+            connection: Arc::clone(connection),
+            source: source.name.clone(),
+            listen: listen.clone(),
+            wanted: BTreeMap::new(),
+        });
+        let options: Options = used
+            .options
+            .iter()
+            .filter(|(name, _)| **name != listen.by)
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let known = spec.wanted.entry(value).or_default();
+        if !known.contains(&options) {
+            known.push(options);
+        }
+    }
+    specs
+}
+
+/// The name under which a value of a source is read on its own.
+fn task_name(source: &str, value: &str) -> String {
+    // The parameters of an address may hold a key, and this is shown.
+    match value.split_once('?') {
+        Some((before, _)) => format!("{source} {before} {}", &digest(value)[..8]),
+        None => format!("{source} {value}"),
+    }
+}
+
+/// Returns the values that flows of a test name for a source.
+pub(crate) fn values_in<'f>(
+    flows: impl IntoIterator<Item = &'f Arc<Flow>>,
+    connection: &str,
+    source: &str,
+    by: &str,
+) -> Vec<String> {
+    let mut values = Vec::new();
+    for used in flows.into_iter().flat_map(|flow| listened(flow)) {
+        let value = used.options.get(by).filter(|_| used.connection == connection && used.source == source);
+        if let Some(value) = value.map(ToString::to_string)
+            && !values.contains(&value)
+        {
+            values.push(value);
+        }
+    }
+    values
+}
+
+/// Tells whether an event is one that a value means.
+pub(crate) fn means(scheme: &str, value: &str, event: &Json) -> bool {
+    let text = |name: &str| event.get(name).and_then(Json::as_str).unwrap_or_default();
+    match scheme {
+        "mqtt" => crate::via::mqtt::matches(value, text("topic")),
+        "files" => glob_matches(value, text("path")),
+        // Where a feed is says nothing of what is in it.
+        _ => true,
+    }
+}
+
+fn same(one: &Spec, other: &Spec) -> bool {
+    let secrets = |spec: &Spec| -> Vec<(String, String)> {
+        spec.connection.secrets.iter().map(|(name, secret)| (name.clone(), secret.expose().to_owned())).collect()
+    };
+    one.wanted == other.wanted
+        && one.listen == other.listen
+        && one.connection.plan.api == other.connection.plan.api
+        && one.connection.plan.settings == other.connection.plan.settings
+        && one.connection.poll_every == other.connection.poll_every
+        && one.connection.root == other.connection.root
+        && secrets(one) == secrets(other)
+}
+
+/// What a task hears with: the way into the engine.
+pub(crate) struct Ear {
+    pub(crate) key: Key,
+    pub(crate) engine: Engine,
+    pub(crate) world: World,
+    board: Board,
+    count: u64,
+}
+
+/// Why something could not be taken in.
+pub(crate) enum Deaf {
+    /// The daemon is stopping.
+    Stopping,
+    /// The store refuses for now.
+    Later(String),
+}
+
+impl Ear {
+    fn new(key: Key, engine: Engine, world: World, board: Board) -> Self {
+        Self { key, engine, world, board, count: 0 }
+    }
+
+    /// Returns what was remembered, where anything was.
+    fn remembered<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
+        let cursor = self.engine.cursor(&self.key.0, &self.key.1)?;
+        serde_json::from_str(cursor.cursor.as_deref()?).ok()
+    }
+
+    /// Takes events in, with what is to be remembered, in one transaction.
+    async fn take_in<T: serde::Serialize>(&mut self, events: Vec<Incoming>, memory: &T) -> Result<(), Deaf> {
+        let memory = serde_json::to_string(memory).map_err(|error| Deaf::Later(error.to_string()))?;
+        let now = self.world.clock.now();
+        let cursor = Cursor { cursor: Some(memory), polled_at: Some(now), ..Cursor::default() };
+        let count = events.len() as u64;
+        match self.engine.accept(&self.key.0, events, Some((self.key.1.clone(), cursor))).await {
+            Ok(_) => {
+                self.board.update(&self.key, |status| status.events += count);
+                Ok(())
+            }
+            Err(AcceptError::Stopping) => Err(Deaf::Stopping),
+            Err(error @ (AcceptError::QueueFull | AcceptError::Store(_) | AcceptError::Malformed(_))) => {
+                Err(Deaf::Later(error.to_string()))
+            }
+        }
+    }
+
+    /// Returns an id that no other event has.
+    fn fresh_id(&mut self) -> String {
+        self.count += 1;
+        let seed = format!("{:?} {} {} {}", self.key, self.world.clock.now(), self.count, self.world.random.fraction());
+        digest(&seed)
+    }
+
+    fn succeeded(&self) {
+        let now = self.world.clock.now();
+        self.board.update(&self.key, |status| {
+            if status.error.take().is_some() {
+                tracing::info!(connection = self.key.0, source = self.key.1, "listening works again");
+            }
+            status.broken = false;
+            status.failing_since = None;
+            status.polled_at = Some(now);
+        });
+    }
+
+    /// Notes a failure, which is said once for as long as it lasts.
+    fn failed(&self, reason: &str, broken: bool) {
+        let now = self.world.clock.now();
+        self.board.update(&self.key, |status| {
+            if status.error.as_deref() != Some(reason) && status.broken == broken && status.error.is_some() {
+                tracing::debug!(connection = self.key.0, source = self.key.1, reason, "listening still fails");
+            } else if status.error.is_none() || broken && !status.broken {
+                tracing::warn!(connection = self.key.0, source = self.key.1, reason, "listening fails; it is tried again");
+            }
+            status.broken = broken;
+            status.failing_since.get_or_insert(now);
+            status.error = Some(reason.to_owned());
+        });
+    }
+
+    fn next_at(&self, at: Timestamp) {
+        self.board.update(&self.key, |status| status.next_at = Some(at));
+    }
+}
+
+/// Waits, unless what is wanted changes first: `false` where nothing is wanted any more.
+async fn unless_changed(specs: &mut watch::Receiver<Arc<Spec>>, wait: impl Future<Output = ()>) -> bool {
+    tokio::select! {
+        () = wait => true,
+        changed = specs.changed() => changed.is_ok(),
+    }
+}
+
+/// Returns an event that was heard for these values.
+fn event(
+    id: String,
+    source: &str,
+    happened_at: Option<Timestamp>,
+    heard: Vec<String>,
+    mut fields: Map<String, Json>,
+) -> Incoming {
+    fields.insert("id".to_owned(), Json::String(id.clone()));
+    fields.insert(HEARD.to_owned(), heard.into());
+    Incoming {
+        id,
+        source: source.to_owned(),
+        event_type: None,
+        occurred_at: happened_at,
+        signed_at: None,
+        payload: Bytes::from(Json::Object(fields).to_string()),
+        via: Via::Poll,
+        origin: Origin::External,
+        depth: 0,
+        only_trigger: None,
+    }
+}

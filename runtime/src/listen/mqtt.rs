@@ -1,0 +1,443 @@
+//! Topics of a broker: one session for all that live flows subscribe to.
+//!
+//! A message is acknowledged when it is in the store, with the flows that it starts. What the broker then sends once more, since
+//! the acknowledgement was lost, is known by its number and content for as long as the broker may not have read that.
+//!
+//! How old a message is nobody says. What lay in the broker's queue has no age, and so nothing dangerous follows from it; what
+//! comes on a line that has fallen silent meanwhile is at most as old as the last question that the broker answered, since it
+//! writes in order.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use super::{Deaf, Ear, Spec, asks, digest, event, unless_changed};
+use crate::event::Incoming;
+use crate::request;
+use crate::via::mqtt::{Broker, Link, Packet, Qos, Session, codec as wire, filter_error, matches};
+use crate::world::TransportError;
+
+/// The broker is asked so often whether it is there.
+const PING: SignedDuration = SignedDuration::from_secs(5);
+/// A broker that has not answered for so long is gone.
+const SILENCE: SignedDuration = SignedDuration::from_secs(20);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// Who is refused comes again after this.
+const REFUSED_PAUSE: Duration = Duration::from_secs(300);
+/// So many messages are taken in at once.
+const BATCH: usize = 100;
+/// Beyond so many acknowledgements the broker is asked whether it has read them.
+const MOST_UNREAD: usize = 200;
+/// So many topics with a retained message are remembered.
+const MOST_RETAINED: usize = 1000;
+
+/// What is remembered of a session.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Memory {
+    /// What the broker has subscribed us to.
+    topics: BTreeSet<String>,
+    /// Messages whose acknowledgement the broker may not have read: what each number stands for.
+    unread: BTreeMap<u16, String>,
+    /// The retained message of a topic that was taken in last.
+    retained: BTreeMap<String, String>,
+}
+
+/// Listens for as long as live flows subscribe to anything.
+pub(super) async fn run(mut ear: Ear, mut specs: watch::Receiver<Arc<Spec>>) {
+    let mut memory: Memory = ear.remembered().unwrap_or_default();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let spec = Arc::clone(&specs.borrow_and_update());
+        let wait = match listen(&mut ear, &spec, &mut specs, &mut memory).await {
+            Ended::Changed => continue,
+            Ended::Stopping => return,
+            Ended::Failed { error, stood } => {
+                let broken = matches!(error, TransportError::Broken(_));
+                ear.failed(&error.to_string(), broken);
+                if stood {
+                    pause = FIRST_PAUSE;
+                }
+                let wait = if broken { REFUSED_PAUSE } else { pause.mul_f64(0.5 + ear.world.random.fraction() / 2.0) };
+                pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+                wait
+            }
+        };
+        let until = crate::poll::later(ear.world.clock.now(), wait);
+        ear.next_at(until);
+        let clock = Arc::clone(&ear.world.clock);
+        if !unless_changed(&mut specs, clock.sleep_until(until)).await {
+            return;
+        }
+    }
+}
+
+enum Ended {
+    Changed,
+    Stopping,
+    Failed {
+        error: TransportError,
+        /// The session had begun.
+        stood: bool,
+    },
+}
+
+impl From<std::io::Error> for Ended {
+    fn from(error: std::io::Error) -> Self {
+        Ended::Failed { error: TransportError::NoAnswer(error.to_string()), stood: true }
+    }
+}
+
+/// Ends the session of a connection that nobody listens to any more: the broker keeps nothing for it.
+pub(super) async fn forget(spec: Arc<Spec>) {
+    let Ok(Some(channel)) = request::channel(&spec.connection) else { return };
+    let Ok(broker) = Broker::of(&channel) else { return };
+    if !broker.queued {
+        return;
+    }
+    match Link::open(&broker, &Session { client_id: &broker.client_id, clean: true, will: None }).await {
+        Ok(link) => link.close().await,
+        Err(error) => debug!(connection = channel.connection, %error, "the broker keeps a session that nobody wants"),
+    }
+}
+
+/// One connection, until it ends.
+async fn listen(ear: &mut Ear, spec: &Spec, specs: &mut watch::Receiver<Arc<Spec>>, memory: &mut Memory) -> Ended {
+    let not_begun = |error| Ended::Failed { error, stood: false };
+    let broker = match request::channel(&spec.connection) {
+        Ok(Some(channel)) => Broker::of(&channel),
+        Ok(None) => Err(TransportError::Broken("the connection leads to no broker".to_owned())),
+        Err(error) => Err(TransportError::Broken(error.to_string())),
+    };
+    let broker = match broker {
+        Ok(broker) => broker,
+        Err(error) => return not_begun(error),
+    };
+    let session = Session { client_id: &broker.client_id, clean: !broker.queued, will: None };
+    let link = match Link::open(&broker, &session).await {
+        Ok(link) => link,
+        Err(error) => return not_begun(error),
+    };
+    if !link.session_present {
+        *memory = Memory { retained: std::mem::take(&mut memory.retained), ..Memory::default() };
+    }
+    let now = ear.world.clock.now();
+    let queued = link.session_present;
+    let mut hearing = Hearing {
+        ear,
+        spec,
+        link,
+        memory,
+        qos: broker.qos,
+        asked_at: None,
+        look_at: now,
+        ask_again: false,
+        silent: true,
+        acknowledged: Vec::new(),
+        confirmed: Vec::new(),
+        since: (!queued).then_some(now),
+        releasing: HashMap::new(),
+        refused: None,
+    };
+    match hearing.go_on(specs).await {
+        Ok(ended) | Err(ended) => ended,
+    }
+}
+
+/// A session.
+struct Hearing<'a> {
+    ear: &'a mut Ear,
+    spec: &'a Spec,
+    link: Link,
+    memory: &'a mut Memory,
+    qos: Qos,
+    /// When the broker was asked whether it is there, while it has not answered.
+    asked_at: Option<Timestamp>,
+    /// When that is looked at next.
+    look_at: Timestamp,
+    /// It is to be asked behind what is acknowledged now.
+    ask_again: bool,
+    /// No message has come since it was asked.
+    silent: bool,
+    /// What was acknowledged since it was asked, and what before that.
+    acknowledged: Vec<u16>,
+    confirmed: Vec<u16>,
+    /// Since when each message that comes was written: none before this. `None` while the queue may hold older ones.
+    since: Option<Timestamp>,
+    /// Messages that come once, and whose end is to be acknowledged still.
+    releasing: HashMap<u16, ()>,
+    /// What the broker does not let us subscribe to.
+    refused: Option<String>,
+}
+
+impl Hearing<'_> {
+    async fn go_on(&mut self, specs: &mut watch::Receiver<Arc<Spec>>) -> Result<Ended, Ended> {
+        self.subscribe().await?;
+        self.ask();
+        loop {
+            self.link.flush().await?;
+            let clock = Arc::clone(&self.ear.world.clock);
+            let look_at = self.look_at;
+            let packet = tokio::select! {
+                biased;
+                packet = self.link.next() => Some(packet?),
+                changed = specs.changed() => return Ok(if changed.is_ok() { self.goodbye().await } else { Ended::Stopping }),
+                () = clock.sleep_until(look_at) => None,
+            };
+            let Some(packet) = packet else {
+                self.look()?;
+                continue;
+            };
+            let mut packets = vec![packet];
+            while packets.len() < BATCH
+                && let Some(packet) = self.link.ready()?
+            {
+                packets.push(packet);
+            }
+            self.take(packets).await?;
+        }
+    }
+
+    /// Ends the connection as one that is wanted again at once, with other topics.
+    async fn goodbye(&mut self) -> Ended {
+        wire::disconnect(&mut self.link.out);
+        drop(self.link.flush().await);
+        Ended::Changed
+    }
+
+    fn ask(&mut self) {
+        wire::pingreq(&mut self.link.out);
+        let now = self.ear.world.clock.now();
+        self.asked_at = Some(now);
+        self.look_at = now.checked_add(PING).unwrap_or(now);
+        self.silent = true;
+        self.ask_again = false;
+        self.confirmed.append(&mut self.acknowledged);
+    }
+
+    /// Asks the broker whether it is there, and gives up one that does not answer.
+    fn look(&mut self) -> Result<(), Ended> {
+        let now = self.ear.world.clock.now();
+        match self.asked_at {
+            None => self.ask(),
+            Some(asked) if now.duration_since(asked) > SILENCE => {
+                return Err(Ended::from(std::io::Error::other("the broker does not answer")));
+            }
+            Some(_) => self.look_at = now.checked_add(PING).unwrap_or(now),
+        }
+        Ok(())
+    }
+
+    /// Subscribes to what is new, and unsubscribes from what nobody wants any more.
+    async fn subscribe(&mut self) -> Result<(), Ended> {
+        let mut wanted = BTreeSet::new();
+        for filter in self.spec.wanted.keys() {
+            match filter_error(filter) {
+                None => drop(wanted.insert(filter.clone())),
+                Some(error) => self.refused = Some(format!("`{filter}`: {error}")),
+            }
+        }
+        let gone: Vec<String> = self.memory.topics.difference(&wanted).cloned().collect();
+        let new: Vec<String> = wanted.difference(&self.memory.topics).cloned().collect();
+        if !gone.is_empty() {
+            let id = self.link.next_id();
+            wire::unsubscribe(&mut self.link.out, id, gone.iter().map(String::as_str));
+        }
+        if new.is_empty() {
+            self.begun();
+            return Ok(());
+        }
+        let id = self.link.next_id();
+        wire::subscribe(&mut self.link.out, id, new.iter().map(String::as_str), self.qos);
+        self.link.flush().await?;
+        // What comes before the answer is of an earlier session, or retained.
+        let clock = Arc::clone(&self.ear.world.clock);
+        let deadline = clock.now().checked_add(SILENCE).unwrap_or(Timestamp::MAX);
+        let codes = loop {
+            let packet = tokio::select! {
+                packet = self.link.next() => packet?,
+                () = clock.sleep_until(deadline) => return Err(std::io::Error::other("the broker does not answer").into()),
+            };
+            match packet {
+                Packet::SubAck { id: found, codes } if found == id => break codes,
+                other => self.take(vec![other]).await?,
+            }
+        };
+        let mut topics = wanted;
+        for (filter, code) in new.iter().zip(codes) {
+            if code > 2 {
+                topics.remove(filter);
+                self.refused = Some(format!("`{filter}`: the broker does not let this user subscribe to it"));
+            }
+        }
+        self.memory.topics = topics;
+        self.remember(Vec::new()).await?;
+        self.begun();
+        Ok(())
+    }
+
+    fn begun(&mut self) {
+        match self.refused.take() {
+            Some(refused) => self.ear.failed(&refused, true),
+            None => self.ear.succeeded(),
+        }
+        let topics = self.memory.topics.len();
+        info!(connection = self.ear.key.0, topics, queued = self.link.session_present, "listening to a broker");
+    }
+
+    /// Takes packets in their order: messages first into the store, then acknowledged.
+    async fn take(&mut self, packets: Vec<Packet>) -> Result<(), Ended> {
+        let mut events = Vec::new();
+        let mut taken: Vec<(Qos, u16)> = Vec::new();
+        for packet in packets {
+            match packet {
+                Packet::Publish { again, retained, qos, id, topic, payload } => {
+                    self.silent = false;
+                    let message = Message { again, retained, id, topic, payload };
+                    events.extend(self.event(message));
+                    taken.extend(id.map(|id| (qos, id)));
+                }
+                Packet::TooLarge { qos, id, topic, bytes } => {
+                    self.silent = false;
+                    warn!(connection = self.ear.key.0, topic, bytes, "a message is too large and is left out");
+                    taken.extend(id.map(|id| (qos, id)));
+                }
+                Packet::PubRel(id) => {
+                    self.releasing.remove(&id);
+                    wire::pubcomp(&mut self.link.out, id);
+                    self.acknowledged.push(id);
+                }
+                Packet::PingResp => self.answered(),
+                Packet::ConnAck { .. }
+                | Packet::PubAck(_)
+                | Packet::PubRec(_)
+                | Packet::PubComp(_)
+                | Packet::SubAck { .. }
+                | Packet::UnsubAck(_) => {}
+            }
+        }
+        if !events.is_empty() {
+            self.remember(events).await?;
+        }
+        for (qos, id) in taken {
+            if qos == Qos::ExactlyOnce {
+                self.releasing.insert(id, ());
+                wire::pubrec(&mut self.link.out, id);
+            } else {
+                wire::puback(&mut self.link.out, id);
+                self.acknowledged.push(id);
+            }
+        }
+        let many = self.acknowledged.len() >= MOST_UNREAD && self.asked_at.is_none();
+        if self.ask_again || many {
+            self.ask();
+        }
+        Ok(())
+    }
+
+    /// The broker has read all that was written before it was asked.
+    fn answered(&mut self) {
+        let Some(asked) = self.asked_at.take() else { return };
+        for id in std::mem::take(&mut self.confirmed) {
+            self.memory.unread.remove(&id);
+        }
+        // Behind a silence nothing is left in the queue: it would have come before the answer.
+        if self.since.is_some() || self.silent {
+            self.since = Some(asked);
+        } else {
+            // The queue may not be empty yet: ask again behind what is acknowledged now.
+            self.ask_again = true;
+        }
+    }
+
+    /// Returns the event that a message is; `None` where it is none.
+    fn event(&mut self, message: Message) -> Option<Incoming> {
+        let Message { again, retained, id, topic, payload } = message;
+        let heard: Vec<String> = self.spec.wanted.keys().filter(|filter| matches(filter, &topic)).cloned().collect();
+        let content = digest(&format!("{topic}\0{}", hex::encode(&payload)));
+        if let Some(id) = id {
+            let known = self.memory.unread.get(&id) == Some(&content);
+            if (again || self.releasing.contains_key(&id)) && known {
+                debug!(connection = self.ear.key.0, topic, "the broker sends a message once more");
+                return None;
+            }
+            self.memory.unread.insert(id, content.clone());
+            // The number stands for another message from here on.
+            self.acknowledged.retain(|known| *known != id);
+            self.confirmed.retain(|known| *known != id);
+        }
+        if heard.is_empty() {
+            return None;
+        }
+        if retained {
+            let wanted = heard.iter().any(|filter| self.spec.wanted.get(filter).is_some_and(|options| asks(options, "retained")));
+            if !wanted || self.memory.retained.get(&topic) == Some(&content) {
+                debug!(connection = self.ear.key.0, topic, "a retained message is no event");
+                return None;
+            }
+            if self.memory.retained.len() >= MOST_RETAINED && !self.memory.retained.contains_key(&topic) {
+                self.memory.retained.pop_first();
+            }
+            self.memory.retained.insert(topic.clone(), content);
+        }
+        let at = self.ear.world.clock.now();
+        let fields = fields(&topic, &payload, retained, at);
+        // What is kept by the broker has no age.
+        let since = self.since.filter(|_| !retained && !again);
+        let id = self.ear.fresh_id();
+        Some(event(id, &self.spec.source, since, heard, fields))
+    }
+
+    /// Commits events with what is remembered. While the store refuses nothing is acknowledged.
+    async fn remember(&mut self, events: Vec<Incoming>) -> Result<(), Ended> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.ear.take_in(events.clone(), self.memory).await {
+                Ok(()) => return Ok(()),
+                Err(Deaf::Stopping) => return Err(Ended::Stopping),
+                Err(Deaf::Later(reason)) => {
+                    self.ear.failed(&reason, false);
+                    let until = crate::poll::later(self.ear.world.clock.now(), pause);
+                    self.ear.world.clock.sleep_until(until).await;
+                    pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+}
+
+struct Message {
+    again: bool,
+    retained: bool,
+    id: Option<u16>,
+    topic: String,
+    payload: Bytes,
+}
+
+/// What a flow sees of a message: its text, what that is as JSON, and where it is no text its bytes.
+fn fields(topic: &str, payload: &Bytes, retained: bool, at: Timestamp) -> Map<String, Json> {
+    let mut fields = Map::new();
+    fields.insert("topic".to_owned(), json!(topic));
+    match std::str::from_utf8(payload) {
+        Ok(text) => {
+            fields.insert("payload".to_owned(), json!(text));
+            if let Ok(found) = crate::json::read::<Json>(payload) {
+                fields.insert("json".to_owned(), found);
+            }
+        }
+        Err(_) => {
+            let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, payload);
+            fields.insert("bytes".to_owned(), json!(encoded));
+        }
+    }
+    fields.insert("retained".to_owned(), json!(retained));
+    fields.insert("at".to_owned(), json!(at.to_string()));
+    fields
+}

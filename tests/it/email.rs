@@ -1,0 +1,217 @@
+//! `email.send` to a real server: aiosmtpd, with TLS from the start, after STARTTLS, and without.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use serde_json::Value;
+
+use crate::support::broker::certificates;
+use crate::support::daemon::Daemon;
+use crate::support::eventually;
+
+const SECRET: &str = "smtp-password-that-must-not-leak";
+
+/// A Python that has aiosmtpd, in a folder of its own beside what is built. Where it cannot be had the tests say so; in CI it has to be.
+fn python() -> Option<&'static PathBuf> {
+    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = PYTHON.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aiosmtpd");
+        let python = folder.join("bin/python");
+        let works =
+            || Command::new(&python).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status().is_ok_and(|it| it.success());
+        if works() {
+            return Some(python);
+        }
+        let made = Command::new("python3").args(["-m", "venv"]).arg(&folder).status().is_ok_and(|it| it.success());
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "aiosmtpd"];
+        let _ = made && Command::new(&python).args(pip).status().is_ok_and(|it| it.success());
+        works().then_some(python)
+    });
+    if found.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "CI has no aiosmtpd: it needs python3 with venv, and PyPI");
+        eprintln!("NOT TESTED: aiosmtpd cannot be installed here");
+    }
+    found.as_ref()
+}
+
+/// A running mail server. It is killed when dropped.
+struct Server {
+    child: Child,
+    port: u16,
+    taken: Arc<Mutex<Vec<Value>>>,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(mode: &str) -> Option<Self> {
+        let python = python()?;
+        let folder = tempfile::tempdir().unwrap();
+        certificates(folder.path());
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/smtp_server.py");
+        let mut child = Command::new(python)
+            .arg("-W")
+            .arg("ignore")
+            .arg(script)
+            .args([mode, folder.path().to_str().unwrap(), SECRET])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = lines.next().unwrap().unwrap().parse().unwrap();
+        let taken: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let into = Arc::clone(&taken);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                into.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+            }
+        });
+        Some(Self { child, port, taken, folder })
+    }
+
+    /// The messages that it took over, when there are so many.
+    fn taken(&self, count: usize) -> Vec<Value> {
+        eventually("messages arrive", || {
+            let taken = self.taken.lock().unwrap();
+            (taken.len() >= count).then(|| taken.clone())
+        })
+    }
+
+    /// A daemon that sends through it.
+    fn daemon(&self, more: &str, flow: &str) -> Daemon {
+        let toml = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.email]\nhost = \"localhost\"\nport = {}\nfrom = \"Flow Shop <flow@example.com>\"\n{more}[connections.orders]\nconnector = \"http\"\nverify = \"none\"\n",
+            self.port
+        );
+        let ca = std::fs::read_to_string(self.folder.path().join("ca.pem")).unwrap();
+        Daemon::start(&[("flow.toml", &toml), ("main.flow", flow), ("ca.pem", &ca), ("secret", SECRET), ("wrong", "another")])
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const WITH_LOGIN: &str = "username = \"ann\"\npassword = { file = \"secret\" }\nca_file = \"ca.pem\"\n";
+
+/// One e-mail per request: whom it is for stands in the body.
+const FLOW: &str = r#"flow mails
+  when orders.received
+  where body.to is present
+  unverified
+  do {
+    let to = "{body.to}"
+    email.send(to: to, subject: "Grüße {to}", text: "Hello\n.\nbye", html: "<p>Hello</p>", bcc: ["hidden@example.com"]) as sent
+    log("sent {length(sent.accepted)} {length(sent.refused)}")
+  }
+"#;
+
+fn order(daemon: &Daemon, to: &str) {
+    let body = serde_json::json!({ "to": to }).to_string();
+    let headers = [("content-type", "application/json")];
+    let answer = crate::support::http::try_send(&daemon.server, "POST", "/v1/webhooks/orders", &headers, body.as_bytes());
+    assert_eq!(answer.unwrap().status, 200);
+}
+
+fn header<'m>(message: &'m Value, name: &str) -> &'m str {
+    let data = message["data"].as_str().unwrap();
+    let line = data.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    line.unwrap_or_else(|| panic!("no {name} in\n{data}"))
+}
+
+#[test]
+fn an_email_goes_out_after_starttls_with_all_that_it_needs() {
+    let Some(server) = Server::start("starttls") else { return };
+    let daemon = server.daemon(WITH_LOGIN, FLOW);
+    order(&daemon, "ann@example.com");
+    let runs = daemon.settled(1);
+    assert_eq!(runs[0]["status"], "done", "{runs:?}");
+    let message = &server.taken(1)[0];
+    assert_eq!((&message["tls"], &message["login"]), (&Value::Bool(true), &Value::from("ann")));
+    assert_eq!(message["to"], serde_json::json!(["ann@example.com", "hidden@example.com"]));
+    assert_eq!(message["from"], "flow@example.com");
+    assert_eq!(header(message, "From"), "\"Flow Shop\" <flow@example.com>");
+    assert!(header(message, "Subject").starts_with("=?utf-8?B?"));
+    let data = message["data"].as_str().unwrap();
+    assert!(!data.contains("hidden@"), "{data}");
+    assert!(data.contains("multipart/alternative") && data.contains("\r\n.\r\nbye"), "{data}");
+    assert!(daemon.log().contains("sent 2 0"), "{}", daemon.log());
+}
+
+#[test]
+fn tls_from_the_start_and_a_certificate_that_nobody_knows() {
+    let Some(server) = Server::start("tls") else { return };
+    let daemon = server.daemon(&format!("security = \"tls\"\n{WITH_LOGIN}"), FLOW);
+    order(&daemon, "ann@example.com");
+    assert_eq!(daemon.settled(1)[0]["status"], "done");
+    assert_eq!(server.taken(1)[0]["tls"], true);
+    // The same server to whoever does not know its authority.
+    let daemon = server.daemon("security = \"tls\"\nusername = \"ann\"\npassword = { file = \"secret\" }\n", FLOW);
+    order(&daemon, "ann@example.com");
+    eventually("the certificate is refused", || {
+        let runs = daemon.runs();
+        let run = daemon.get(&format!("runs/{}", runs.first()?["id"].as_str()?)).to_string();
+        (run.contains("TLS with localhost") && run.contains("UnknownIssuer")).then_some(())
+    });
+    assert_eq!(server.taken.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn nothing_is_sent_without_tls_and_no_password_for_a_wrong_one() {
+    let Some(server) = Server::start("plain") else { return };
+    let daemon = server.daemon(WITH_LOGIN, FLOW);
+    order(&daemon, "ann@example.com");
+    let said = |daemon: &Daemon, wanted: &str| {
+        eventually(wanted, || {
+            let runs = daemon.runs();
+            let run = daemon.get(&format!("runs/{}", runs.first()?["id"].as_str()?)).to_string();
+            run.contains(wanted).then_some(())
+        });
+    };
+    said(&daemon, "offers no STARTTLS");
+    // To this machine it may go without, where flow.toml says so, and without a password.
+    let check = server.daemon(&format!("security = \"none\"\n{WITH_LOGIN}"), FLOW);
+    order(&check, "ann@example.com");
+    said(&check, "inside of TLS alone");
+    let plain = server.daemon("security = \"none\"\n", FLOW);
+    order(&plain, "ann@example.com");
+    assert_eq!(plain.settled(1)[0]["status"], "done");
+    assert_eq!(server.taken(1).len(), 1);
+    let Some(server) = Server::start("starttls") else { return };
+    let daemon = server.daemon("username = \"ann\"\npassword = { file = \"wrong\" }\nca_file = \"ca.pem\"\n", FLOW);
+    order(&daemon, "ann@example.com");
+    said(&daemon, "refuses the user name or password");
+    assert!(server.taken.lock().unwrap().is_empty());
+}
+
+#[test]
+fn what_the_server_says_decides_whether_it_is_tried_again() {
+    let Some(server) = Server::start("starttls") else { return };
+    let daemon = server.daemon(WITH_LOGIN, FLOW);
+    for to in ["later@example.com", "full@example.com", "drop-answer@example.com"] {
+        order(&daemon, to);
+    }
+    let runs = daemon.settled(3);
+    assert!(runs.iter().all(|run| run["status"] == "done"), "{runs:?}");
+    let taken = server.taken(4);
+    assert_eq!(taken.len(), 4, "{taken:?}");
+    let twice: Vec<&Value> = taken.iter().filter(|message| message["to"][0] == "drop-answer@example.com").collect();
+    assert_eq!(twice.len(), 2, "nobody knew what became of it");
+    assert_eq!(header(twice[0], "Message-ID"), header(twice[1], "Message-ID"));
+    let ids: std::collections::BTreeSet<&str> = taken.iter().map(|message| header(message, "Message-ID")).collect();
+    assert_eq!(ids.len(), 3, "each e-mail has its own");
+    // What is refused for good is not tried again; in part is not at all.
+    order(&daemon, "spam@example.com");
+    order(&daemon, "x\r\nBcc: y@example.com");
+    order(&daemon, "never@example.com");
+    let runs = daemon.settled(6);
+    let dead = runs.iter().filter(|run| run["status"] == "dead").count();
+    assert_eq!(dead, 2, "{runs:?}");
+    assert!(daemon.log().contains("sent 1 1"), "the hidden one got it\n{}", daemon.log());
+    assert_eq!(server.taken(5).len(), 5);
+}

@@ -1,0 +1,84 @@
+//! `file.changed` over real folders.
+
+use std::fs;
+
+use crate::support::daemon::Daemon;
+use crate::support::eventually;
+
+const TOML: &str = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+const FLOW: &str = r#"flow inbox
+  when file.changed(path: "in/*.csv")
+  do log("file {path} {kind} {size else 0} {text else "?"}")
+"#;
+
+fn lines(daemon: &Daemon) -> Vec<String> {
+    let log = daemon.log();
+    let mut lines: Vec<String> =
+        log.lines().filter_map(|line| Some(line.split_once("INFO file ")?.1.split(" flow=").next()?.to_owned())).collect();
+    lines.sort();
+    lines
+}
+
+fn has_lines(daemon: &Daemon, wanted: &[&str]) {
+    eventually(&format!("{wanted:?}"), || (lines(daemon) == wanted).then_some(()));
+}
+
+fn looked_at(daemon: &Daemon) {
+    eventually("it is looked at first", || daemon.log().contains("a folder is looked at first").then_some(()));
+}
+
+#[test]
+fn files_are_told_once_when_they_have_settled_also_what_changed_during_a_downtime() {
+    let mut daemon = Daemon::start(&[("flow.toml", TOML), ("main.flow", FLOW), ("in/old.csv", "old"), ("in/gone.csv", "x")]);
+    looked_at(&daemon);
+    let at = |name: &str| daemon.path().join("in").join(name);
+    fs::write(at("a.csv"), "one").unwrap();
+    fs::write(at("b.txt"), "not meant").unwrap();
+    fs::write(at(".hidden.csv"), "not meant").unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", at("link.csv")).unwrap();
+    // By another name first, as careful writers do.
+    fs::write(at("c.tmp"), "renamed").unwrap();
+    fs::rename(at("c.tmp"), at("c.csv")).unwrap();
+    fs::remove_file(at("gone.csv")).unwrap();
+    let first = ["in/a.csv created 3 one", "in/c.csv created 7 renamed", "in/gone.csv deleted 0 ?"];
+    has_lines(&daemon, &first);
+    // A line whose run was cut off behind it would be written again.
+    daemon.settled(3);
+    daemon.kill();
+    let at = |name: &str| daemon.path().join("in").join(name);
+    fs::write(at("a.csv"), "another").unwrap();
+    fs::write(at("d.csv"), [0xff, 0xfe]).unwrap();
+    fs::remove_file(at("c.csv")).unwrap();
+    daemon.launch();
+    let all = [
+        "in/a.csv changed 7 another",
+        "in/a.csv created 3 one",
+        "in/c.csv created 7 renamed",
+        "in/c.csv deleted 0 ?",
+        "in/d.csv created 2 ?",
+        "in/gone.csv deleted 0 ?",
+    ];
+    has_lines(&daemon, &all);
+    daemon.settled(6);
+    daemon.kill();
+    daemon.launch();
+    fs::write(daemon.path().join("in/e.csv"), "e").unwrap();
+    eventually("the next one", || (lines(&daemon).len() == 7).then_some(()));
+}
+
+#[test]
+fn a_file_that_is_still_written_waits_and_a_folder_may_come_later() {
+    let flow = FLOW.replace("in/*.csv", "later/**/*.log");
+    let toml = format!("{TOML}[connections.file]\npoll = \"1s\"\n[connections.log]\n");
+    let daemon = Daemon::start(&[("flow.toml", &toml), ("main.flow", &flow)]);
+    eventually("there is no folder", || daemon.log().contains("there is no folder").then_some(()));
+    fs::create_dir_all(daemon.path().join("later/x/y")).unwrap();
+    looked_at(&daemon);
+    let path = daemon.path().join("later/x/y/grows.log");
+    // It grows for longer than a file has to be the same, and is told as it is in the end.
+    for round in 1..=8 {
+        fs::write(&path, "x".repeat(round)).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    has_lines(&daemon, &["later/x/y/grows.log created 8 xxxxxxxx"]);
+}
