@@ -312,19 +312,19 @@ fn an_event_counts_once_and_a_mail_is_not_sent_again() {
 fn errors_are_told_whatever_form_they_have() {
     let emulators = Emulators::start();
     let flows = "flow a_yes_that_is_none when stripe.charge_failed do customerio.track(person: \"a\", event: \"e\")\n\
-                 flow too_long when stripe.charge_failed do customerio.track(person: \"b\", event: \"e{id}e{id}e{id}e{id}e{id}e{id}e{id}e{id}e{id}e{id}e{id}e{id}\")\n\
+                 flow no_such_list when stripe.charge_failed do customerio.add_to_segment(segment: 1, ids: [\"a\"])\n\
                  flow nobody_says_whom when stripe.charge_failed do customerio.trigger_broadcast(broadcast: 41, emails: [], ids: [\"x\"])\n\
                  flow too_many when stripe.charge_failed do customerio.delete_person(person: \"c\")\n";
     let daemon = start(&toml(&emulators), flows);
     emulators.fault("customerio", &json!({"match": {"path": "/api/v1/customers/a/events"}, "fault": "status", "status": 200, "times": 1, "body": {"meta": {"error": "conflicting identifiers"}}}));
     emulators
         .fault("customerio", &json!({"match": {"path": "/api/v1/customers/c"}, "fault": "status", "status": 429, "times": 1}));
-    charge(&daemon, &format!("{:0>20}", 1));
+    charge(&daemon, "1");
     let runs = daemon.settled(4);
     let of = |flow: &str| runs.iter().find(|run| run["flow"] == flow).cloned().unwrap();
     for (flow, status, error) in [
         ("a_yes_that_is_none", "dead", "conflicting identifiers"),
-        ("too_long", "dead", "event name must be at most 100 bytes"),
+        ("no_such_list", "dead", "only manual segments can be changed"),
         ("nobody_says_whom", "dead", "only one audience may be given"),
         ("too_many", "done", ""),
     ] {

@@ -130,6 +130,30 @@ fn operations() {
 }
 
 #[test]
+fn several_apis_and_what_a_request_is_made_of() {
+    snapshots(
+        "apis",
+        &[
+            "  api mail { auth bearer(token) }",
+            "  api mail { base \"https://mail.shop.example\" base \"https://post.shop.example\" }",
+            "  api mail { base \"https://mail.shop.example\" }\n  api mail { base \"https://post.shop.example\" }",
+            "  api mail { base \"https://eu.shop.example\" when region is \"eu\" }",
+            "  api mail { base \"https://mail.shop.example\" base \"https://eu.shop.example\" when regoin is \"eu\" }",
+            "  api mail { base \"https://mail.shop.example\" }\n  query a -> json { GET \"/a\" via mial }",
+            "  query a -> json { GET \"/a\" via mail }",
+            "  action a(x: list<text>) { POST \"/a\" form { b: 1 } null x effect set }",
+            "  action a(x: text?) { POST \"/a\" json { b: holds(x, 1), c: holds(x is present) } effect set }",
+            "  action a(x: money) { POST \"/a\" json { b: decimal(12), c: ulid(x, \"a\") } effect set }",
+            "  action a(x: text) { POST \"/a\" json { x } warn unless one of (x) because \"nothing\" effect set }",
+            "  action a(x: text?) { POST \"/a\" json { x } warn unless one of (y) because \"nothing\" effect set }",
+            "  source s { poll GET \"/s\" every 1 minute items \"data\" cursor \"meta.next\" + 1 id \"id\" }",
+            "  source s { webhook verify token(secret: token) id \"id\" ignore when \"a\" is regoin }",
+            "  refused when error is present",
+        ],
+    );
+}
+
+#[test]
 fn findable() {
     let queries = "  record Order { id: text }\n  query by_key(key: text) -> Order? { GET \"/orders/key={key}\" none on 404 }\n  \
                    query all() -> list<Order> { GET \"/orders\" }";
