@@ -302,6 +302,12 @@ pub struct Operation {
     pub internal: bool,
     /// `@among(labels)`: its result is one of the texts that this input lists.
     pub among: Option<String>,
+    /// `@typed(record)`: a call may say what its result is, by this input.
+    pub typed: Option<TypedBy>,
+    /// `@within(max_length)`: its result is a text of at most so many characters as this input says.
+    pub within: Option<String>,
+    /// `@derived`: its result is made of what it is given, and is personal where that is.
+    pub derived: bool,
     /// Groups of inputs of which at least one must be given.
     pub one_of: Vec<Vec<String>>,
     /// Groups of inputs without any of which a call does less than it seems, and why.
@@ -310,6 +316,17 @@ pub struct Operation {
     pub emits: Vec<String>,
     /// How it works.
     pub body: OperationBody,
+}
+
+/// `@typed(record, "body")`: the input by which a call says what its result is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypedBy {
+    /// The input. It gets the name of the type, or its schema where it takes JSON.
+    pub input: String,
+    /// Where in the answer the result then stands, if elsewhere.
+    pub at: Option<plan::JsonPath>,
+    /// `optional`: each field of it can be missing.
+    pub optional: bool,
 }
 
 /// `@dangerous(default: 30 seconds, limit: 5 minutes)`: how old the event of a dangerous action may be.

@@ -126,8 +126,13 @@ pub struct Quota {
 
 /// The setting by which a connection says what its own plan of the service includes.
 const OWN_QUOTA: &str = "monthly_quota";
+/// The same for a day.
+const OWN_DAILY_QUOTA: &str = "daily_calls";
 /// A month of a quota, in milliseconds: 30 days.
 pub const QUOTA_MONTH_MS: u64 = 30 * 86_400_000;
+
+/// A day of a quota, in milliseconds.
+const QUOTA_DAY_MS: u64 = 86_400_000;
 
 impl Connection {
     /// Returns the API that a request goes to: one of its further ones, else its first.
@@ -142,7 +147,7 @@ impl Connection {
         let mut note = |expr: &'_ Expr| {
             expr.walk(&mut |part| {
                 if let Expr::Env(Env::Secret(name)) = part
-                    && let Some(known) = self.secrets.iter().find(|secret| secret.name == *name)
+                    && let Some(known) = self.secrets.iter().find(|secret| secret.name == *name && !secret.optional)
                 {
                     names.insert(known.name.as_str());
                 }
@@ -151,17 +156,21 @@ impl Connection {
         api.auth.iter().flat_map(|auth| &auth.args).for_each(&mut note);
         api.headers.iter().chain(&request.headers).for_each(|(_, value)| note(value));
         request.query.iter().for_each(|field| note(&field.value));
-        request.body.iter().for_each(|body| note(&body.value));
+        request.body.iter().chain(&request.other_bodies).for_each(|body| note(&body.value));
+        request.address.iter().for_each(&mut note);
         names
     }
 
-    /// Returns how many calls the connection has: what its own setting `monthly_quota` says, else what its connector says.
+    /// Returns how many calls the connection has: what its own setting `monthly_quota` or `daily_calls` says, else what its
+    /// connector says.
     pub fn quota(&self) -> Option<Quota> {
         let declared = self.api.quota.as_ref();
-        match self.settings.get(OWN_QUOTA) {
-            Some(Value::Number(count)) => Some(Quota {
+        let monthly = self.settings.get(OWN_QUOTA).map(|count| (count, QUOTA_MONTH_MS));
+        let daily = || self.settings.get(OWN_DAILY_QUOTA).map(|count| (count, QUOTA_DAY_MS));
+        match monthly.or_else(daily) {
+            Some((Value::Number(count), per_ms)) => Some(Quota {
                 count: u32::try_from(*count).ok()?,
-                per_ms: QUOTA_MONTH_MS,
+                per_ms,
                 shared_by: declared.and_then(|quota| quota.shared_by.clone()),
                 spent_on: declared.map(|quota| quota.spent_on.clone()).unwrap_or_default(),
             }),

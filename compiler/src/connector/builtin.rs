@@ -20,6 +20,7 @@ pub(super) const ENGINE_SOURCE: &str = "engine";
 
 /// Name, file and source of each.
 const SOURCES: &[(&str, &str, &str)] = &[
+    ("ai", "connectors/ai.flow", include_str!("../../../connectors/ai.flow")),
     ("customerio", "connectors/customerio.flow", include_str!("../../../connectors/customerio.flow")),
     ("discord", "connectors/discord.flow", include_str!("../../../connectors/discord.flow")),
     ("email", "connectors/email.flow", include_str!("../../../connectors/email.flow")),

@@ -21,6 +21,9 @@ struct Marks {
     dangerous: Option<catalog::Dangerous>,
     internal: bool,
     among: Option<String>,
+    typed: Option<catalog::TypedBy>,
+    within: Option<String>,
+    derived: bool,
     one_of: Vec<Vec<String>>,
     warn_unless: Vec<(Vec<String>, String)>,
 }
@@ -53,6 +56,8 @@ impl<'a> Cx<'a> {
                 let mut operation = self.http(node, http, &inputs, output.as_ref(), &mut marks);
                 operation.answer.item_of =
                     marks.among.as_ref().and_then(|name| inputs.iter().position(|input| input.name == *name)?.try_into().ok());
+                operation.answer.longest =
+                    marks.within.as_ref().and_then(|name| inputs.iter().position(|input| input.name == *name)?.try_into().ok());
                 let emits = operation.emits.iter().filter_map(|name| Some(name.split_once('.')?.1.to_owned())).collect();
                 (OperationBody::Http(Arc::new(operation)), emits)
             }
@@ -66,6 +71,9 @@ impl<'a> Cx<'a> {
             dangerous: marks.dangerous,
             internal: marks.internal,
             among: marks.among,
+            typed: marks.typed,
+            within: marks.within,
+            derived: marks.derived,
             one_of: marks.one_of,
             warn_unless: marks.warn_unless,
             emits,
@@ -80,6 +88,9 @@ impl<'a> Cx<'a> {
                 "dangerous" => marks.dangerous = Some(self.dangerous(attribute)),
                 "internal" => marks.internal = true,
                 "among" => marks.among = self.among(attribute, inputs),
+                "typed" => marks.typed = self.typed_by(attribute, inputs),
+                "within" => marks.within = self.within(attribute, inputs),
+                "derived" => marks.derived = true,
                 "one_of" => {
                     let names: Vec<&Ident> = attribute
                         .args
@@ -97,7 +108,12 @@ impl<'a> Cx<'a> {
                 }
                 other => {
                     let message = format!("there is no attribute `@{other}` of an operation");
-                    self.unknown(attribute.name.span, message, other, ["among", "dangerous", "internal", "one_of"]);
+                    self.unknown(
+                        attribute.name.span,
+                        message,
+                        other,
+                        ["among", "dangerous", "derived", "internal", "one_of", "typed", "within"],
+                    );
                 }
             }
         }
@@ -128,6 +144,60 @@ impl<'a> Cx<'a> {
             return None;
         }
         Some(input.name.clone())
+    }
+
+    /// `@typed(record, "body", optional)`: the input by which a call says what its result is.
+    fn typed_by(&mut self, attribute: &Attribute, inputs: &[catalog::Input]) -> Option<catalog::TypedBy> {
+        let mut typed = catalog::TypedBy { input: String::new(), at: None, optional: false };
+        for (at, arg) in attribute.args.iter().enumerate() {
+            match arg.value.kind.as_ref() {
+                ExprKind::Name(name) if at == 0 => typed.input = self.input_named(name, inputs)?.name.clone(),
+                ExprKind::Name(name) if name.text == "optional" => typed.optional = true,
+                ExprKind::Text(text) if at > 0 => {
+                    let text = self.plain(text, "a path");
+                    typed.at = Some(self.path(&syntax::WirePath { span: arg.span, text, quoted: true }));
+                }
+                _ => {
+                    let diagnostic = self.mistake(arg.span, "`@typed` takes an input, and where in the answer the result stands");
+                    self.push(diagnostic.help("`@typed(record, \"body\")`; with `optional` each field can be missing"));
+                    return None;
+                }
+            }
+        }
+        if typed.input.is_empty() {
+            self.push(self.mistake(attribute.span, "`@typed` takes the name of an input"));
+            return None;
+        }
+        Some(typed)
+    }
+
+    /// `@within(max_length)`: the input that says how long the result may be.
+    fn within(&mut self, attribute: &Attribute, inputs: &[catalog::Input]) -> Option<String> {
+        let name = match attribute.args.as_slice() {
+            [arg] => match arg.value.kind.as_ref() {
+                ExprKind::Name(name) => name,
+                _ => return None,
+            },
+            _ => {
+                self.push(self.mistake(attribute.span, "`@within` takes the name of an input"));
+                return None;
+            }
+        };
+        let input = self.input_named(name, inputs)?;
+        if !matches!(input.ty.required(), Type::Int(_)) {
+            self.push(self.mistake(name.span, format!("`{}` is no number of characters: it is {}", name.text, input.ty)));
+            return None;
+        }
+        Some(input.name.clone())
+    }
+
+    fn input_named<'i>(&mut self, name: &Ident, inputs: &'i [catalog::Input]) -> Option<&'i catalog::Input> {
+        let found = inputs.iter().find(|input| input.name == name.text);
+        if found.is_none() {
+            let known: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+            self.unknown(name.span, format!("there is no input `{}`", name.text), &name.text, known);
+        }
+        found
     }
 
     /// `@dangerous`, `@dangerous(default: 30 seconds, limit: 5 minutes)`.

@@ -15,21 +15,24 @@ use super::wire::{Place, Scope};
 use crate::catalog;
 use crate::code::Code;
 
+/// The parameters of an HMAC over the body, whatever its digest.
+const HMAC: &[(&str, bool)] = &[
+    ("header", true),
+    ("secret", true),
+    ("encoding", false),
+    ("prefix", false),
+    ("timestamp", false),
+    ("signed", false),
+    ("tolerance", false),
+];
+
 /// How a scheme that verifies webhooks is called: its parameters, those that it needs marked.
 const SCHEMES: &[(&str, &[(&str, bool)])] = &[
     ("stripe_signature", &[("header", true), ("secret", true), ("tolerance", false)]),
-    (
-        "hmac_sha256",
-        &[
-            ("header", true),
-            ("secret", true),
-            ("encoding", false),
-            ("prefix", false),
-            ("timestamp", false),
-            ("signed", false),
-            ("tolerance", false),
-        ],
-    ),
+    ("hmac_sha1", HMAC),
+    ("hmac_sha256", HMAC),
+    ("hmac_sha512", HMAC),
+    ("basic", &[("secret", true), ("user", false)]),
     ("standard_webhooks", &[("secret", true), ("tolerance", false)]),
     ("token", &[("secret", true), ("header", false), ("query", false)]),
     ("none", &[]),
@@ -41,6 +44,7 @@ const SCHEMES: &[(&str, &[(&str, bool)])] = &[
             ("secret", true),
             ("header", false),
             ("query", false),
+            ("user", false),
             ("encoding", false),
             ("prefix", false),
             ("timestamp", false),

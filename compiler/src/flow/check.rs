@@ -125,6 +125,8 @@ pub(super) struct Checker<'a> {
     pub(super) fresh_ms: Option<u64>,
     /// What the flow has waited for before the step at hand, behind the last step for all that it waits for.
     pub(super) waited_for: Vec<super::event::Source<'a>>,
+    /// What the call that is performed next says that its answer is.
+    pub(super) given_type: Option<super::call::GivenType>,
     pub(super) steps: super::step::StepContext<'a>,
 }
 
@@ -172,6 +174,7 @@ impl<'a> Checker<'a> {
             gone: Vec::new(),
             fresh_ms: None,
             waited_for: Vec::new(),
+            given_type: None,
             steps: super::step::StepContext::default(),
         }
     }

@@ -1,4 +1,4 @@
-//! `hmac_sha256`: an HMAC-SHA256 in a header, in hex or base64, with or without a prefix.
+//! `hmac_sha1`, `hmac_sha256`, `hmac_sha512`: an HMAC in a header, in hex or base64, with or without a prefix.
 //!
 //! It is over the body alone, or over a text that also holds the time of a second header: `v0:{timestamp}:{body}`. Where no
 //! time is signed, an old delivery can be sent again, and only the event's id tells it from a new one.
@@ -6,23 +6,76 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flow_plan::{Env, Expr, Value};
+use hmac::{Hmac, KeyInit, Mac};
 use hyper::HeaderMap;
 use jiff::Timestamp;
+use sha1::Sha1;
+use sha2::Sha512;
 use subtle::ConstantTimeEq;
 
-use super::{BASE64_LENGTH, HEX_LENGTH, Key, Params, SchemeError, SignatureError, Verified, key, mac, single, unix_seconds};
+use super::{Key, Params, SchemeError, SignatureError, Verified, single, unix_seconds};
 
 /// The scheme with its parameters: `header`, `secret`, `encoding` (`hex`, `base64`), `prefix`, `timestamp` (a header),
 /// `signed` (what is signed), `tolerance`.
 #[derive(Clone)]
 pub struct HmacSha256 {
     header: String,
-    key: Key,
+    key: AnyKey,
     base64: bool,
     prefix: String,
     timestamp: Option<String>,
     signed: Vec<Part>,
     tolerance: i64,
+}
+
+/// A keyed HMAC of one of the digests.
+#[derive(Clone)]
+enum AnyKey {
+    Sha1(Hmac<Sha1>),
+    Sha256(Key),
+    Sha512(Hmac<Sha512>),
+}
+
+impl AnyKey {
+    fn new(digest: Digest, secret: &[u8]) -> Result<Self, SchemeError> {
+        let no_secret = |_| SchemeError::NoSecret;
+        Ok(match digest {
+            Digest::Sha1 => AnyKey::Sha1(Hmac::<Sha1>::new_from_slice(secret).map_err(no_secret)?),
+            Digest::Sha256 => AnyKey::Sha256(Key::new_from_slice(secret).map_err(no_secret)?),
+            Digest::Sha512 => AnyKey::Sha512(Hmac::<Sha512>::new_from_slice(secret).map_err(no_secret)?),
+        })
+    }
+
+    /// The bytes of an HMAC.
+    fn length(&self) -> usize {
+        match self {
+            AnyKey::Sha1(_) => 20,
+            AnyKey::Sha256(_) => 32,
+            AnyKey::Sha512(_) => 64,
+        }
+    }
+
+    /// Returns the HMAC over the parts, one after the other.
+    fn mac(&self, parts: &[&[u8]]) -> Vec<u8> {
+        fn of<M: Mac + Clone>(key: &M, parts: &[&[u8]]) -> Vec<u8> {
+            let mut mac = key.clone();
+            parts.iter().for_each(|part| mac.update(part));
+            mac.finalize().into_bytes().to_vec()
+        }
+        match self {
+            AnyKey::Sha1(key) => of(key, parts),
+            AnyKey::Sha256(key) => of(key, parts),
+            AnyKey::Sha512(key) => of(key, parts),
+        }
+    }
+}
+
+/// The digest of an HMAC.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Digest {
+    Sha1,
+    Sha256,
+    Sha512,
 }
 
 /// A part of what is signed.
@@ -40,13 +93,13 @@ impl std::fmt::Debug for HmacSha256 {
 }
 
 impl HmacSha256 {
-    pub(super) fn new(params: &Params<'_>) -> Result<Self, SchemeError> {
+    pub(super) fn new(digest: Digest, params: &Params<'_>) -> Result<Self, SchemeError> {
         let base64 = match params.text("encoding")?.as_deref() {
             None | Some("hex") => false,
             Some("base64") => true,
             Some(_) => return Err(SchemeError::Parameter("encoding")),
         };
-        let key = key(params.secret()?.expose().as_bytes())?;
+        let key = AnyKey::new(digest, params.secret()?.expose().as_bytes())?;
         let timestamp = params.header_of("timestamp")?;
         let signed = match params.expr("signed") {
             Some(expr) => parts(expr).ok_or(SchemeError::Parameter("signed"))?,
@@ -64,7 +117,8 @@ impl HmacSha256 {
     }
 
     pub(super) fn precheck(&self, headers: &HeaderMap, now: Timestamp) -> Result<(), SignatureError> {
-        let expected = if self.base64 { BASE64_LENGTH } else { HEX_LENGTH };
+        let length = self.key.length();
+        let expected = if self.base64 { length.div_ceil(3) * 4 } else { length * 2 };
         if self.given(headers)?.len() != expected {
             return Err(SignatureError::Mismatch);
         }
@@ -101,7 +155,7 @@ impl HmacSha256 {
                 Part::Body => body,
             })
             .collect();
-        let mac = mac(&self.key, &signed);
+        let mac = self.key.mac(&signed);
         let expected = if self.base64 { STANDARD.encode(mac) } else { hex::encode(mac) };
         if !bool::from(given.as_bytes().ct_eq(expected.as_bytes())) {
             return Err(SignatureError::Mismatch);

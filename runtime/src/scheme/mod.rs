@@ -18,6 +18,7 @@ use crate::live::LiveConnection;
 use crate::request::secret_of;
 use crate::secret::Secret;
 
+use hmac_sha256::Digest;
 pub use hmac_sha256::HmacSha256;
 pub use standard_webhooks::StandardWebhooks;
 pub use stripe_signature::StripeSignature;
@@ -123,7 +124,10 @@ impl Verifier {
             "token" => Token::new(&params).map(Verifier::Token),
             "none" => Ok(Verifier::None),
             "stripe_signature" => StripeSignature::new(&params).map(Verifier::StripeSignature),
-            "hmac_sha256" => HmacSha256::new(&params).map(Verifier::HmacSha256),
+            "basic" => Token::basic(&params).map(Verifier::Token),
+            "hmac_sha1" => HmacSha256::new(Digest::Sha1, &params).map(Verifier::HmacSha256),
+            "hmac_sha256" => HmacSha256::new(Digest::Sha256, &params).map(Verifier::HmacSha256),
+            "hmac_sha512" => HmacSha256::new(Digest::Sha512, &params).map(Verifier::HmacSha256),
             "standard_webhooks" => StandardWebhooks::new(&params).map(Verifier::StandardWebhooks),
             other => Err(SchemeError::Unknown(other.to_owned())),
         }

@@ -4,6 +4,7 @@
 
 use hyper::HeaderMap;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::{Params, SchemeError, SignatureError, Verified, single};
 use crate::secret::Secret;
@@ -13,6 +14,8 @@ use crate::secret::Secret;
 pub struct Token {
     secret: Secret,
     place: Place,
+    /// It stands as the password of this user, in the form of HTTP's basic authentication.
+    user: Option<String>,
 }
 
 #[derive(Clone)]
@@ -34,7 +37,17 @@ impl Token {
             (None, header) => Place::Header(header.unwrap_or_else(|| "authorization".to_owned())),
             (Some(_), Some(_)) => return Err(SchemeError::Parameter("query")),
         };
-        Ok(Self { secret: params.secret()?.clone(), place })
+        Ok(Self { secret: params.secret()?.clone(), place, user: None })
+    }
+
+    /// The secret is the password of a user: `Authorization: Basic …`.
+    pub(super) fn basic(params: &Params<'_>) -> Result<Self, SchemeError> {
+        let user = params.text("user")?.unwrap_or_default();
+        // A colon would end it.
+        if user.contains(':') {
+            return Err(SchemeError::Parameter("user"));
+        }
+        Ok(Self { secret: params.secret()?.clone(), place: Place::Header("authorization".to_owned()), user: Some(user) })
     }
 
     pub(super) fn places(&self) -> (Option<&str>, Option<&str>) {
@@ -62,6 +75,14 @@ impl Token {
                 value
             }
         };
+        if let Some(user) = &self.user {
+            let encoded = given.get(..6).filter(|begin| begin.eq_ignore_ascii_case("basic ")).map(|begin| &given[begin.len()..]);
+            let decoded = encoded.and_then(|encoded| flow_functions::from_base64(encoded)).map(Zeroizing::new);
+            let decoded = decoded.ok_or(SignatureError::Malformed)?;
+            let expected = Zeroizing::new(format!("{user}:{}", self.secret.expose().trim()));
+            let same = bool::from(decoded.as_slice().ct_eq(expected.as_bytes()));
+            return if same { Ok(Verified::default()) } else { Err(SignatureError::Mismatch) };
+        }
         if bool::from(given.trim().as_bytes().ct_eq(self.secret.expose().trim().as_bytes())) {
             Ok(Verified::default())
         } else {

@@ -97,6 +97,15 @@ impl Cx<'_> {
         {
             return self.of_run(node, field, scope);
         }
+        // A setting that an input or a field hides.
+        if let ExprKind::Name(name) = &*record.kind
+            && name.text == "settings"
+            && !scope.inputs.iter().any(|input| input.name == "settings")
+            && let Some(setting) = self.settings.iter().find(|setting| setting.name == field.text)
+        {
+            let ty = if setting.default.is_some() { setting.ty.required().clone() } else { setting.ty.clone() };
+            return Typed::new(Expr::Env(Env::Setting(field.text.clone())), ty);
+        }
         let typed = self.wire(record, scope);
         let ty = match typed.ty.required() {
             Type::Unknown => Type::Unknown,

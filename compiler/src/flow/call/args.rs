@@ -82,6 +82,9 @@ impl<'a> Checker<'a> {
 
     /// One argument.
     fn argument(&mut self, input: &'a Input, expr: &flow_grammar::syntax::Expr, target: Target<'a>) -> Typed<'a> {
+        if target.operation.typed.as_ref().is_some_and(|typed| typed.input == input.name) {
+            return Typed::new(plan::Expr::Const(self.type_value(input, expr, target.operation)), input.ty.required().clone());
+        }
         let (ty, optional) = split(&input.ty);
         let value = self.value_for(expr, ty, &Place::Input(&input.name));
         let mut value = if !value.optional || optional {

@@ -4,12 +4,15 @@ mod args;
 mod candidate;
 mod dangerous;
 mod fill;
+mod given_type;
 mod perform;
 mod retry;
 mod summary;
 mod write;
 
 use std::borrow::Cow;
+
+pub(super) use given_type::GivenType;
 
 use flow_grammar::span::Span;
 use flow_grammar::syntax::{self, Call, CallStep, Step};
@@ -74,6 +77,7 @@ impl<'a> Checker<'a> {
             return false;
         }
         self.check_dangerous(node, target);
+        let given = self.given_type(&node.call, target);
         let args = self.arguments(&node.call, target);
         let path = self.next_path();
         let retry = node.retry.as_ref().and_then(|retry| self.retry(retry));
@@ -92,7 +96,10 @@ impl<'a> Checker<'a> {
         let dangerous = dangerous::danger(target.connector, target.operation, 0).is_some();
         let outer_danger = self.steps.dangerous;
         self.steps.dangerous |= dangerous;
+        let given_ty = given.as_ref().map(|given| given.ty.clone());
+        self.given_type = given;
         let result = self.perform(target, args, path.clone(), text, step.docs.lines.join("\n"), used);
+        self.given_type = None;
         self.steps.dangerous = outer_danger;
         self.steps.retry = outer_retry;
         self.steps.on_error = outer_handler;
@@ -104,7 +111,7 @@ impl<'a> Checker<'a> {
         }
         let after = node.on_error.as_ref().zip(handler).map(|(block, (label, error))| self.handle(block, label, error, &path));
         if let Some(name) = &node.name {
-            self.name_result(name, node, target, result, after);
+            self.name_result(name, node, target, given_ty, result, after);
         }
         false
     }
@@ -150,6 +157,7 @@ impl<'a> Checker<'a> {
         name: &syntax::Ident,
         node: &CallStep,
         target: Target<'a>,
+        given: Option<Type>,
         result: Option<u16>,
         handled: Option<bool>,
     ) {
@@ -168,7 +176,8 @@ impl<'a> Checker<'a> {
             self.bind(name.text.clone(), name.span, Typed::unknown());
             return;
         };
-        let mut value = Typed::with(plan::Expr::Local(local), std::borrow::Cow::Borrowed(ty)).optional(optional);
+        let ty = given.map_or(Cow::Borrowed(ty), Cow::Owned);
+        let mut value = Typed::with(plan::Expr::Local(local), ty).optional(optional);
         value.personal = self.sends.is_personal(local);
         if handled == Some(false) {
             value.optional = true;
@@ -214,10 +223,17 @@ impl<'a> Checker<'a> {
         };
         self.steps.queries += 1;
         let path = if self.steps.queries > 1 { format!("{path}.query_{}", self.steps.queries) } else { path };
+        let given = self.given_type(call, target);
         let args = self.arguments(call, target);
-        let labels = labels(target, &args);
+        let labels = labels(target, &args).or_else(|| given.as_ref().map(|given| given.ty.clone()));
         let text = self.show(call, expr.span);
+        let personal = target.operation.derived && args.iter().any(|arg| arg.personal);
+        self.given_type = given;
         let result = self.perform(target, args, path, text, String::new(), true);
+        self.given_type = None;
+        if let (Some(local), true) = (result, personal) {
+            self.sends.mark_personal(local);
+        }
         let (ty, optional) = split(&target.operation.output);
         match result {
             Some(local) => Typed::with(plan::Expr::Local(local), labels.map_or(Cow::Borrowed(ty), Cow::Owned))

@@ -77,13 +77,18 @@ impl<'a> Checker<'a> {
         docs: String,
     ) {
         let name = target.name();
+        let given = self.given_type.take();
+        let read = given.as_ref().map(|given| given.operation(target.operation, operation));
+        let operation = read.as_ref().unwrap_or(operation);
+        let output = given.map(|given| given.ty);
         if !self.is_verdict_only() {
             for arg in &args {
                 self.note_send(target.connection, &target.operation.name, &arg.expr);
             }
         }
         if let Some(result) = result {
-            self.note_result(result, target.connection, &target.operation.name, &target.operation.output);
+            let output = output.as_ref().unwrap_or(&target.operation.output);
+            self.note_result(result, target.connection, &target.operation.name, output);
             // A round before may have left its result.
             if !self.loops.is_empty() && self.steps.on_error.is_some() {
                 self.build.set(result, Expr::Const(Value::Missing));

@@ -110,15 +110,15 @@ impl<'a> Checker<'a> {
             "standard_webhooks" => Vouched::Signed,
             "stripe_signature" if webhook.whole => Vouched::InPart,
             "stripe_signature" => Vouched::Signed,
-            "hmac_sha256" if self.param(source, webhook, "timestamp").is_some() => {
-                if webhook.whole {
-                    Vouched::InPart
-                } else {
-                    Vouched::Signed
-                }
+            "hmac_sha1" | "hmac_sha256" | "hmac_sha512" if self.param(source, webhook, "timestamp").is_some() => {
+                if webhook.whole { Vouched::InPart } else { Vouched::Signed }
             }
             // The signature is over the body: what the body has in it is signed. Of a whole request the rest is not.
-            "hmac_sha256" if !webhook.whole && (found.envelope.id.is_some() || found.envelope.at.is_some()) => Vouched::Signed,
+            "hmac_sha1" | "hmac_sha256" | "hmac_sha512"
+                if !webhook.whole && (found.envelope.id.is_some() || found.envelope.at.is_some()) =>
+            {
+                Vouched::Signed
+            }
             _ => Vouched::Sent,
         }
     }
