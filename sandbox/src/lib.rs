@@ -65,6 +65,7 @@ mod sesame;
 mod signature;
 mod stripe;
 mod table;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -13,6 +13,7 @@ use crate::kustomer::{self, Kustomer};
 use crate::referralcandy::{self, Referralcandy};
 use crate::sesame::{self, Sesame};
 use crate::stripe::{self, Stripe};
+use crate::web::{self, Web};
 
 /// One emulator, with a port of its own.
 pub(crate) struct Service {
@@ -85,6 +86,22 @@ pub(crate) const SERVICES: &[Service] = &[
             settings: &[("access_id", referralcandy::ACCESS_ID), ("secret_key", referralcandy::SECRET_KEY)],
         }],
         make: |options, _, stream| Arc::new(Referralcandy::new(options, stream)),
+    },
+    Service {
+        name: "web",
+        reached_by: &[
+            Reached { connector: "slack", path: "/slack", settings: &[("token", web::SLACK_TOKEN)] },
+            Reached { connector: "discord", path: "/discord", settings: &[("webhook_url", web::DISCORD_WEBHOOK)] },
+            Reached { connector: "ntfy", path: "/ntfy", settings: &[] },
+            Reached {
+                connector: "webhook",
+                path: "/webhook",
+                settings: &[("secret", web::WEBHOOK_SECRET), ("endpoint", web::WEBHOOK_ENDPOINT)],
+            },
+            Reached { connector: "http", path: "/http", settings: &[] },
+            Reached { connector: "ai", path: "/ai/v1", settings: &[("key", web::AI_KEY)] },
+        ],
+        make: |options, _, stream| Arc::new(Web::new(options, stream)),
     },
 ];
 

@@ -1,5 +1,6 @@
 //! The connectors for what has no connector of its own, through the real daemon: messages, webhooks, any address, AI.
 
+mod asking;
 mod messages;
 mod sending;
 

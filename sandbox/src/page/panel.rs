@@ -332,6 +332,41 @@ const PANELS: &[Panel] = &[
             },
         }],
     },
+    Panel {
+        service: "web",
+        title: "Messages, webhooks, a model",
+        about: "What flows send to Slack, Discord, ntfy and receivers of webhooks, and what the model was asked.",
+        tables: &[
+            Table {
+                title: "Slack",
+                from: "slack",
+                columns: &[plain("channel", &["/channel", "/webhook"]), plain("text", &["/message/text"])],
+            },
+            Table { title: "Discord", from: "discord", columns: &[plain("text", &["/content"]), plain("id", &["/id"])] },
+            Table {
+                title: "ntfy",
+                from: "ntfy",
+                columns: &[plain("topic", &["/topic"]), plain("title", &["/title"]), plain("message", &["/message"])],
+            },
+            Table { title: "Webhooks", from: "webhooks", columns: &[plain("type", &["/body/type"]), plain("id", &["/id"])] },
+            Table {
+                title: "The model",
+                from: "completions",
+                columns: &[plain("text", &["/text"]), plain("answer", &["/content"])],
+            },
+        ],
+        fields: &[Field {
+            name: "content",
+            label: "What the model says next",
+            value: "{\"label\": \"none of them\"}",
+            kind: "text",
+        }],
+        buttons: &[Button {
+            id: "answer",
+            label: "The model says this once",
+            happening: |input| Ok(json!({ "type": "ai.answer", "content": input.text("content").unwrap_or_default() })),
+        }],
+    },
 ];
 
 fn report(input: &Input<'_>, metric: &str) -> Result<Value, String> {

@@ -623,6 +623,15 @@ impl Host {
                     declared.settings.entry((*key).to_owned()).or_insert_with(|| plan::Value::text(*text));
                 }
             }
+            // What the emulator has no secret of its own for comes from outside all the same: whoever sends webhooks.
+            let from_outside = |key: &str| declared.secrets.iter().any(|secret| secret.name == key && secret.for_webhooks);
+            for (key, (_, reference)) in config.secrets.iter().filter(|(key, _)| from_outside(key)) {
+                if !found.contains_key(key)
+                    && let Ok(secret) = secrets::read(reference, &self.project.root)
+                {
+                    found.insert(key.clone(), secret);
+                }
+            }
         } else {
             for (key, (_, reference)) in &config.secrets {
                 match secrets::read(reference, &self.project.root) {
