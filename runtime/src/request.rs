@@ -227,7 +227,7 @@ fn draft(
         Some(expr) => {
             let to = destination(expr, connection, scope)?;
             // What flow.toml names is no place for credentials by that alone, and is asked without them.
-            if !to.trusted && !is_own(expr) && has_credentials(connection) && !connection.stand_in {
+            if !to.trusted && !to.own && has_credentials(connection) && !connection.stand_in {
                 return Err(RequestError::Elsewhere(connection.plan.name.clone()));
             }
             (to.address, to.reach, to.trusted, to.headers)

@@ -2,6 +2,7 @@
 
 mod asking;
 mod messages;
+mod sandboxed;
 mod sending;
 
 use serde_json::Value;

@@ -71,7 +71,12 @@ fn call(connector: &Connector, operation: &Operation) -> Option<String> {
         let groups = operation.one_of.iter().chain(operation.warn_unless.iter().map(|(group, _)| group));
         input.is_required() || groups.into_iter().any(|group| group.first().is_some_and(|first| *first == input.name))
     });
-    Some(format!("{}.{}({})", connector.name, operation.name, arguments(needed)?))
+    let mut arguments = arguments(needed)?;
+    // What has to say of what type its result is.
+    if let Some(typed) = operation.typed.as_ref().filter(|typed| typed.optional) {
+        arguments = format!("{arguments}, {}: {{ title: text, amount: number }}", typed.input);
+    }
+    Some(format!("{}.{}({arguments})", connector.name, operation.name))
 }
 
 fn arguments<'i>(inputs: impl Iterator<Item = &'i Input>) -> Option<String> {

@@ -8,6 +8,7 @@ mod docs;
 mod fixtures;
 mod flows;
 mod forms;
+mod given;
 mod read;
 mod requests;
 mod sent;

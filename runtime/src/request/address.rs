@@ -7,8 +7,8 @@ use flow_plan::{Env, Expr, Value};
 use url::Url;
 
 use super::draft::Address;
-use super::{RequestError, base, is_own};
-use crate::eval::{Scope, eval};
+use super::{ConnectionScope, RequestError, base};
+use crate::eval::{Nothing, Scope, eval};
 use crate::live::LiveConnection;
 use crate::world::Reach;
 
@@ -21,6 +21,8 @@ pub(super) struct Destination {
     pub(super) reach: Reach,
     /// The credentials of the connection may go along.
     pub(super) trusted: bool,
+    /// Nothing but flow.toml and the connector had a say.
+    pub(super) own: bool,
     /// Headers that only tell what was asked for.
     pub(super) headers: Vec<(String, String)>,
 }
@@ -29,7 +31,7 @@ pub(super) struct Destination {
 pub(super) fn destination(expr: &Expr, connection: &LiveConnection, scope: &dyn Scope) -> Result<Destination, RequestError> {
     let given = eval(expr, scope)?;
     let text = given.as_text().map(str::trim).filter(|text| !text.is_empty()).ok_or(RequestError::MissingPathValue)?;
-    let own = is_own(expr);
+    let own = configured(expr, connection).is_some_and(|known| known == text);
     let error = |reason| if own { own_address(connection, reason) } else { RequestError::Address(reason) };
     // A path goes to where flow.toml says that the service is.
     let whole;
@@ -58,7 +60,13 @@ pub(super) fn destination(expr: &Expr, connection: &LiveConnection, scope: &dyn 
     let trusted = service.as_deref().is_some_and(|service| same_origin(&url, service));
     let named = connection.stand_in || named(connection, own).iter().any(|named| same_origin(&url, named));
     let reach = if named { Reach::Anywhere } else { Reach::Internet };
-    Ok(Destination { address: split(&url), reach, trusted, headers })
+    Ok(Destination { address: split(&url), reach, trusted, own, headers })
+}
+
+/// What the address is where the run brings nothing: one that it does not change is not its choice.
+fn configured(expr: &Expr, connection: &LiveConnection) -> Option<String> {
+    let known = eval(expr, &ConnectionScope { inner: &Nothing, connection }).ok()?;
+    known.as_text().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 fn own_address(connection: &LiveConnection, reason: &'static str) -> RequestError {

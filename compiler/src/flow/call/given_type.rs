@@ -51,7 +51,17 @@ impl<'a> Checker<'a> {
     /// Returns what a call says that its answer is, where it does; what is wrong with that is reported.
     pub(super) fn given_type(&mut self, call: &Call, target: Target<'a>) -> Option<GivenType> {
         let typed = target.operation.typed.as_ref()?;
-        let arg = call.args.iter().find(|arg| arg.name.as_ref().is_some_and(|name| name.text == typed.input))?;
+        let given = call.args.iter().find(|arg| arg.name.as_ref().is_some_and(|name| name.text == typed.input));
+        let Some(arg) = given else {
+            // Without a type there is nothing that could be asked for.
+            if typed.optional {
+                let diagnostic = self
+                    .diagnostic(Code::E401, call.span, format!("`{}` of `{}` is not given", typed.input, target.name()))
+                    .help(format!("say what is to be found: `{}: {{ title: text, amount: number }}`", typed.input));
+                self.report(diagnostic);
+            }
+            return None;
+        };
         match self.type_of(&arg.value, typed.optional) {
             Ok(given) => Some(given),
             Err(diagnostic) => {
