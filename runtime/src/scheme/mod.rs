@@ -32,8 +32,8 @@ type Key = Hmac<Sha256>;
 pub enum Verifier {
     /// `stripe_signature`.
     StripeSignature(StripeSignature),
-    /// `hmac_sha256`.
-    HmacSha256(HmacSha256),
+    /// `hmac_sha1`, `hmac_sha256`, `hmac_sha512`.
+    HmacSha256(Box<HmacSha256>),
     /// `standard_webhooks`.
     StandardWebhooks(StandardWebhooks),
     /// `token`.
@@ -125,9 +125,9 @@ impl Verifier {
             "none" => Ok(Verifier::None),
             "stripe_signature" => StripeSignature::new(&params).map(Verifier::StripeSignature),
             "basic" => Token::basic(&params).map(Verifier::Token),
-            "hmac_sha1" => HmacSha256::new(Digest::Sha1, &params).map(Verifier::HmacSha256),
-            "hmac_sha256" => HmacSha256::new(Digest::Sha256, &params).map(Verifier::HmacSha256),
-            "hmac_sha512" => HmacSha256::new(Digest::Sha512, &params).map(Verifier::HmacSha256),
+            "hmac_sha1" => HmacSha256::new(Digest::Sha1, &params).map(Box::new).map(Verifier::HmacSha256),
+            "hmac_sha256" => HmacSha256::new(Digest::Sha256, &params).map(Box::new).map(Verifier::HmacSha256),
+            "hmac_sha512" => HmacSha256::new(Digest::Sha512, &params).map(Box::new).map(Verifier::HmacSha256),
             "standard_webhooks" => StandardWebhooks::new(&params).map(Verifier::StandardWebhooks),
             other => Err(SchemeError::Unknown(other.to_owned())),
         }

@@ -77,7 +77,7 @@ impl Token {
         };
         if let Some(user) = &self.user {
             let encoded = given.get(..6).filter(|begin| begin.eq_ignore_ascii_case("basic ")).map(|begin| &given[begin.len()..]);
-            let decoded = encoded.and_then(|encoded| flow_functions::from_base64(encoded)).map(Zeroizing::new);
+            let decoded = encoded.and_then(flow_functions::from_base64).map(Zeroizing::new);
             let decoded = decoded.ok_or(SignatureError::Malformed)?;
             let expected = Zeroizing::new(format!("{user}:{}", self.secret.expose().trim()));
             let same = bool::from(decoded.as_slice().ct_eq(expected.as_bytes()));

@@ -63,12 +63,12 @@ fn the_emulator_keeps_what_it_got_and_refuses_what_the_services_refuse() {
 
     // What the model says next does not fit: it is asked once more.
     emulators.happen("ai", &json!({ "type": "ai.answer", "content": "{\"label\": \"something\"}" }));
-    let run = run_of(&daemon, &json!({ "text": "a bug" }));
+    let run = run_of(&daemon, &json!({ "text": "There is a bug in order A-18, amount 1" }));
     assert!(run["reason"].as_str().unwrap_or_default().starts_with("bug"), "{run:#}");
 
     // Faults of the frame strike here as well.
     emulators.fault("slack", &json!({ "match": { "path": "/slack/" }, "fault": "status", "status": 200, "body": { "ok": false, "error": "is_archived" }, "times": 1 }));
-    let run = run_of(&daemon, &json!({ "text": "a bug" }));
+    let run = run_of(&daemon, &json!({ "text": "There is a bug in order A-18, amount 1" }));
     assert_eq!(run["status"], "dead");
     assert_eq!(super::error(&run), "200: is_archived");
 }
