@@ -229,6 +229,7 @@ impl Cx<'_> {
             "wrap" => (Function::Wrap, Type::List(Box::new(Type::Json))),
             "hash" => (Function::Hash, Type::text()),
             "iso" => (Function::Iso, Type::text()),
+            "join" => (Function::Join, Type::text()),
             "last" => (Function::Last, element.optional()),
             "length" => (Function::Length, Type::Int(None)),
             "lower" => (Function::Lower, Type::text()),
