@@ -96,6 +96,30 @@ fn api() {
     });
 }
 
+/// What is peculiar to few operations.
+#[test]
+fn peculiar() {
+    snapshots(
+        "peculiar",
+        &[
+            "  action buy(url: text?) { POST at url effect once }",
+            "  action buy(url: int) { POST at url effect once }",
+            "  action buy(url: text) { SEND at url effect once }",
+            "  action buy(url: text, method: text) { SEND method at url effect once }",
+            "  action buy(url: text, method: GET | POST) { POST method at url effect once }",
+            "  action buy(url: text, expect: text) { POST at url done on expect effect once }",
+            "  action buy(url: text, wait: text) { POST at url timeout wait effect once }",
+            "  action buy(url: text) { POST at url timeout 1 hour effect once }",
+            "  action buy(url: text) { POST at url effect once once more }",
+            "  action buy(text: text @length(5..1)) { POST \"/o\" json { text } effect once }",
+            "  action buy(count: int @length(1..5)) { POST \"/o\" json { count } effect once }",
+            "  one of (token, keey)",
+            "  query ask(most: text) -> text @within(most) { GET \"/o\" }",
+            "  query ask(record: text) -> json @typed(rekord) { GET \"/o\" }",
+        ],
+    );
+}
+
 #[test]
 fn operations() {
     snapshots(

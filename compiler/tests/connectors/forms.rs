@@ -6,7 +6,7 @@ use flow_compiler::catalog::{Connector, OperationBody};
 use flow_compiler::connector::declare;
 use flow_grammar::syntax::Item;
 use flow_plan::ty::Type;
-use flow_plan::{Effect, Env, Expr, MoneyUnit, PathPart, Shape, TimeFormat, Value};
+use flow_plan::{AnswerForm, Effect, Env, Expr, JsonPath, Length, MoneyUnit, PathPart, Shape, TimeFormat, Value};
 
 const SOURCE: &str = r#"
 connector depot "Depot" {
@@ -166,4 +166,65 @@ connector region "Region" {
         let (_, problems) = declared(&source);
         assert!(problems.iter().any(|one| one == problem), "{check}: {problems:?}");
     }
+}
+
+/// Requests to whole addresses, answers that are no JSON, and what few operations say.
+#[test]
+fn addresses_answers_and_bounds() {
+    let source = r#"
+connector bell "Bell" {
+  secret hook: text?
+  secret token: text?
+  one of (hook, token)
+  setting model: text = "loud"
+  base "https://bell.example"
+  auth bearer(token)
+  retry after "wait"
+  broken when "error" is "gone"
+  action ring(text: text @escaped @length(1..140), url: text, method: GET | POST, fields: map<text>?, model: text?, expect: list<int>?) {
+    SEND method at url query fields json { text, model: model else settings.model } form fields headers fields
+    answer text
+    done on expect
+    refuse when model is "silent" because "nobody would hear it"
+    refused unless body is "ok" because "it did not ring"
+    body up to 500 bytes
+    timeout 3 seconds
+    effect once
+    retry after 0 seconds, 1 minute
+  }
+  query heard(text: text, most: int) -> text @within(most) @derived {
+    POST at hook else "https://bell.example/heard" json { text, mistake }
+    answer json in "said.text"
+    at "word"
+    once more
+  }
+}
+"#;
+    let parsed = flow_grammar::parse(source);
+    assert!(parsed.errors.is_empty(), "{:#?}", parsed.errors);
+    let [Item::Connector(node)] = parsed.file.items.as_slice() else { panic!("one connector") };
+    let (bell, diagnostics) = declare(&Arc::from("bell.flow"), source, node);
+    assert!(diagnostics.is_empty(), "{diagnostics:#?}");
+    assert!(bell.secrets.iter().all(|secret| secret.optional));
+    assert_eq!(bell.api.one_of, [["hook".to_owned(), "token".to_owned()]]);
+    assert!(bell.api.broken_when.is_some() && bell.api.wait_at == JsonPath::parse("wait").ok());
+    let http = |name: &str| match &bell.operations[name].body {
+        OperationBody::Http(http) => http.clone(),
+        OperationBody::Steps(_) => panic!("{name} is one request"),
+    };
+    let (ring, heard) = (http("ring"), http("heard"));
+    assert_eq!((&ring.request.address, &ring.request.chosen_method), (&Some(Expr::Input(1)), &Some(Expr::Input(2))));
+    assert!(ring.request.more_query.is_some() && ring.request.more_headers.is_some() && ring.request.other_bodies.len() == 1);
+    assert_eq!((ring.answer.form.clone(), ring.answer.done_on.clone()), (AnswerForm::Text, Some(Expr::Input(5))));
+    assert_eq!(ring.answer.refused[0].because, "it did not ring");
+    assert_eq!((ring.peculiar.max_body, ring.peculiar.pauses_ms.as_slice()), (Some(500), [0, 60_000].as_slice()));
+    assert_eq!(ring.peculiar.refuse[0].because, "nobody would hear it");
+    assert_eq!(ring.inputs[0].length, Some(Length { least: 1, most: 140, bytes: false }));
+    assert!(bell.operations["ring"].inputs[0].escaped && bell.operations["heard"].derived);
+    assert_eq!(heard.answer.form, AnswerForm::JsonIn(JsonPath::parse("said.text").unwrap()));
+    assert_eq!((heard.answer.longest, heard.peculiar.once_more), (Some(1), true));
+    // The written form is the same connector.
+    let written = flow_grammar::format(source).unwrap();
+    assert_eq!(flow_grammar::format(&written).unwrap(), written);
+    assert!(written.contains("SEND method at url") && written.contains("secret hook: text?"), "{written}");
 }
