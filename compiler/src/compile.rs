@@ -34,6 +34,8 @@ pub struct Compiler {
 #[derive(Debug, Clone)]
 struct FileState {
     text: Arc<str>,
+    /// It is made of flow.toml, and lies in no folder.
+    generated: bool,
     parsed: Option<Arc<Parsed>>,
     unit: Option<Arc<Unit>>,
 }
@@ -190,7 +192,7 @@ impl Compiler {
         }
         // A connector that goes or comes changes what every flow may say.
         self.stale_catalog |= self.declares(file);
-        self.files.insert(Arc::from(file), FileState { text, parsed: None, unit: None });
+        self.files.insert(Arc::from(file), FileState { text, generated: false, parsed: None, unit: None });
     }
 
     /// Takes a file out.
@@ -209,7 +211,12 @@ impl Compiler {
 
     /// Returns the names of the files.
     pub fn files(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.files.keys()
+        self.files.iter().filter(|(_, state)| !state.generated).map(|(file, _)| file)
+    }
+
+    /// Returns the names of what is made of flow.toml.
+    pub fn generated(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.files.iter().filter(|(_, state)| state.generated).map(|(file, _)| file)
     }
 
     /// Returns the text of a file.
@@ -288,6 +295,11 @@ impl Compiler {
         };
         for (name, connector) in self.catalog.connectors.iter().filter(|(name, _)| connector::is_implicit(name)) {
             connections.entry(name.clone()).or_insert_with(|| connector.clone());
+        }
+        self.files.retain(|_, state| !state.generated);
+        for (file, text) in crate::expose::files(&self.settings, &connections) {
+            let state = FileState { text: text.into(), generated: true, parsed: None, unit: None };
+            self.files.entry(file.into()).or_insert(state);
         }
         self.connections = Arc::new(connections);
         for state in self.files.values_mut() {

@@ -12,6 +12,7 @@ pub mod config;
 pub mod connector;
 pub mod diagnostic;
 pub mod docs;
+mod expose;
 pub mod flow;
 pub mod graph;
 pub mod lint;

@@ -54,6 +54,8 @@ pub struct ConnectionSettings {
     pub secrets: BTreeMap<String, String>,
     /// `poll`, in milliseconds.
     pub poll_ms: Option<u64>,
+    /// `expose`: the connection by which it appears in Home Assistant.
+    pub expose: Option<String>,
     /// `poll = false`: nothing is read by itself.
     pub never_polls: bool,
     /// Where it stands in flow.toml.

@@ -1077,6 +1077,10 @@ pub enum SourceLineKind {
     Listen {
         /// The option.
         by: Ident,
+        /// `as "flow/*/set"`: what is listened to, with `*` for the value.
+        pattern: Option<TextLit>,
+        /// `clears "…/*/config"`: what is taken away when nobody listens to the value any more.
+        clears: Option<TextLit>,
         /// `every D`.
         every: Option<DurationLit>,
     },

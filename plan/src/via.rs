@@ -22,10 +22,16 @@ pub struct Via {
 }
 
 /// What a source listens to: the values that live flows give to one option of its triggers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Listen {
     /// The option.
     pub by: String,
+    /// What is listened to, over settings, with `*` for the value; without it the value itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Expr>,
+    /// What is taken away when nobody listens to the value any more, as `pattern`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clears: Option<Expr>,
     /// How often it is looked at, in milliseconds, where the scheme has to look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every_ms: Option<u64>,

@@ -18,6 +18,7 @@ mod examples;
 mod files;
 mod fmt;
 mod functions;
+mod home;
 mod hostile;
 mod import;
 mod inline;

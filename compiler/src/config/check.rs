@@ -15,13 +15,14 @@ use crate::settings::ConnectionSettings;
 use crate::suggest::nearest;
 
 /// The keys that every connection knows.
-const COMMON: &[&str] = &["connector", "base_url", "poll"];
+const COMMON: &[&str] = &["connector", "base_url", "poll", "expose"];
 
 /// Checks the connections and fills `config.settings.connections`. A literal for a secret is refused unless
 /// `literal_secrets`.
 pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_secrets: bool) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     let mut settings = std::collections::BTreeMap::new();
+    let mut exposed = Vec::new();
     for (name, connection) in &mut config.connections {
         if name == ENGINE {
             let message = "`flow` is what the events of the flows themselves are called: it is there without a line here";
@@ -69,6 +70,11 @@ pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_se
             ..ConnectionSettings::default()
         };
         for (key, value) in &connection.values {
+            if key == "expose" && !connector.settings.iter().any(|setting| setting.name == *key) {
+                given.expose = crate::expose::named(&value.value);
+                exposed.push((name.clone(), value.span));
+                continue;
+            }
             if connector.secrets.iter().any(|secret| secret.name == *key) {
                 match &value.value {
                     Value::Text(text) if literal_secrets => {
@@ -104,6 +110,22 @@ pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_se
         }
         given.secrets = connection.secrets.iter().map(|(key, (_, reference))| (key.clone(), source_of(reference))).collect();
         settings.insert(name.clone(), given);
+    }
+    let connections = settings
+        .iter()
+        .filter_map(|(name, own): (&String, &ConnectionSettings)| {
+            Some((name.clone(), catalog.connectors.get(&own.connector)?.clone()))
+        })
+        .collect();
+    for (name, span) in exposed {
+        let Some((own, connector)) = settings.get(&name).and_then(|own| Some((own, catalog.connectors.get(&own.connector)?)))
+        else {
+            continue;
+        };
+        if let Some(problem) = crate::expose::problem(own, connector, &connections) {
+            let help = "`expose = \"NAME\"` stands under a lock, and names a connection with `connector = \"homeassistant\"`";
+            diagnostics.push(Diagnostic::new(Code::E812, file, span, problem).help(help));
+        }
     }
     config.settings.file = Some(file.clone());
     // Without a table of connections each connector is there under its own name, as without a flow.toml.

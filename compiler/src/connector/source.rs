@@ -94,10 +94,10 @@ impl<'a> Cx<'a> {
                 .collect();
             let keys = drawn.keys().filter_map(|name| Some((name.clone(), self.key_of(&triggers.get(name)?.record)?))).collect();
             let listen = source.lines.iter().find_map(|line| match &line.kind {
-                SourceLineKind::Listen { by, every } => Some((by, every.as_ref())),
+                SourceLineKind::Listen { by, pattern, clears, every } => Some((by, [pattern, clears], every.as_ref())),
                 _ => None,
             });
-            let listen = listen.and_then(|(by, every)| self.listen(by, every, &drawn, triggers));
+            let listen = listen.and_then(|(by, texts, every)| self.listen(by, texts, every, &drawn, triggers));
             sources.push(Source { keys, listen, ..self.source(name, source, drawn) });
         }
         sources

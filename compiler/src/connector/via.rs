@@ -41,6 +41,7 @@ const SCHEMES: &[Scheme] = &[
             ("client_id", false),
             ("qos", false),
             ("queued", false),
+            ("status", false),
         ],
         sends: &[("topic", true), ("payload", true), ("qos", false), ("retain", false)],
         listens: true,
@@ -146,6 +147,7 @@ impl<'a> Cx<'a> {
     pub(super) fn listen(
         &mut self,
         by: &Ident,
+        [pattern, clears]: [&Option<syntax::TextLit>; 2],
         every: Option<&DurationLit>,
         triggers: &BTreeMap<String, Vec<String>>,
         all: &BTreeMap<String, catalog::Trigger>,
@@ -158,7 +160,13 @@ impl<'a> Cx<'a> {
                 self.push(diagnostic.help(format!("declare it: `trigger {name}({}: text)`", by.text)));
             }
         }
-        Some(Listen { by: by.text.clone(), every_ms: every.map(|every| self.millis(every)) })
+        let mut over_settings = |text: &Option<syntax::TextLit>| {
+            let text = text.as_ref()?;
+            let expr = syntax::Expr { span: text.span, kind: Box::new(ExprKind::Text(text.clone())) };
+            Some(self.wire_value(&expr, &Scope::new(Place::Via, &[])))
+        };
+        let (pattern, clears) = (over_settings(pattern), over_settings(clears));
+        Some(Listen { by: by.text.clone(), pattern, clears, every_ms: every.map(|every| self.millis(every)) })
     }
 
     fn scheme_of(&mut self, span: Span, what: &str, can: impl Fn(&Scheme) -> bool) -> Option<&'static Scheme> {

@@ -309,6 +309,8 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::registered_url | Rule::w_url => (Weak, "`url at`"),
         Rule::registered_events | Rule::w_events => (Weak, "`events at`"),
         Rule::registered_unless | Rule::unless_what => (Weak, "`update unless` or `replace unless`"),
+        Rule::listen_as => (Weak, "`as` and a text"),
+        Rule::listen_clears => (Weak, "`clears` and a text"),
         Rule::w_secret => (Weak, "`secret at`"),
         Rule::w_id => (Weak, "`id at`"),
         Rule::webhook_whole => (Weak, "`whole`"),

@@ -76,8 +76,15 @@ impl Printer<'_> {
                 }
                 self.request_line(line.span, "poll", request, &behind);
             }
-            SourceLineKind::Listen { by, every } => {
+            SourceLineKind::Listen { by, pattern, clears, every } => {
                 self.write(&format!("listen {}", name(by)));
+                for (word, text) in [(" as ", pattern), (" clears ", clears)] {
+                    if let Some(text) = text {
+                        self.inline_comments(text.span.start);
+                        self.write(word);
+                        self.text(text);
+                    }
+                }
                 if let Some(every) = every {
                     self.inline_comments(every.span.start);
                     self.write(&format!(" every {}", duration(every)));

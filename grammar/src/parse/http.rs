@@ -54,8 +54,10 @@ impl<'s> Builder<'s> {
             Rule::poll => self.poll(parts),
             Rule::listen => {
                 let by = self.take_ident(parts);
+                let pattern = parts.take(Rule::listen_as).map(|node| self.take_text(&mut Parts::of(node)));
+                let clears = parts.take(Rule::listen_clears).map(|node| self.take_text(&mut Parts::of(node)));
                 let every = parts.take(Rule::poll_every).map(|node| self.take_duration(&mut Parts::of(node)));
-                SourceLineKind::Listen { by, every }
+                SourceLineKind::Listen { by, pattern, clears, every }
             }
             Rule::pages => {
                 let param = self.take_ident(parts);

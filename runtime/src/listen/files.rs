@@ -73,7 +73,7 @@ pub(super) async fn run(mut ear: Ear, mut specs: watch::Receiver<Arc<Spec>>) {
         }
         let looking = pattern.clone();
         let found = tokio::task::spawn_blocking(move || looking.look()).await;
-        let mut wait = spec.connection.poll_every.or(spec.listen.every_ms.map(Duration::from_millis)).unwrap_or(EVERY);
+        let mut wait = spec.connection.poll_every.or(spec.every()).unwrap_or(EVERY);
         match found.unwrap_or_else(|_| Err("the folder cannot be looked at".to_owned())) {
             Err(error) => ear.failed(&error, false),
             Ok(found) => match differences(&mut ear, &spec, value, &pattern, found, &mut memory, &mut pending).await {
@@ -164,7 +164,7 @@ async fn differences(
             }
             let fields = fields(pattern, path, kind, *stamp);
             let id = ear.fresh_id();
-            events.push(event(id, &spec.source, None, vec![value.to_owned()], fields));
+            events.push(event(id, spec.source(), None, vec![value.to_owned()], fields));
         }
         ear.take_in(events, &next).await?;
         *known = next;

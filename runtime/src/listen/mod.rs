@@ -7,15 +7,17 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use flow_plan::{Flow, HEARD, Instr, Listen, StartKind, TriggerUse, Value};
+use flow_plan::{Env, Expr, Flow, HEARD, Instr, Listen, StartKind, TriggerUse, Value};
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::engine::Engine;
+use crate::eval::{Scope, eval};
 use crate::event::{AcceptError, Cursor, Incoming, Origin, Via};
 use crate::live::{Live, LiveConnection};
 use crate::poll::Board;
@@ -39,10 +41,62 @@ pub(crate) type Options = BTreeMap<String, Value>;
 #[derive(Debug)]
 pub(crate) struct Spec {
     pub(crate) connection: Arc<LiveConnection>,
+    /// The values that live flows name, by source and value.
+    pub(crate) wanted: Vec<Wanted>,
+}
+
+/// A value that live flows name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Wanted {
     pub(crate) source: String,
-    pub(crate) listen: Listen,
-    /// The values that live flows name, with the options of each.
-    pub(crate) wanted: BTreeMap<String, Vec<Options>>,
+    pub(crate) value: String,
+    /// What is listened to for it.
+    pub(crate) filter: String,
+    /// The text into which the value was put, where there is one.
+    pattern: Option<String>,
+    /// What is taken away when nobody listens to it any more.
+    pub(crate) clears: Option<String>,
+    pub(crate) every_ms: Option<u64>,
+    /// The other options that flows give.
+    pub(crate) options: Vec<Options>,
+}
+
+impl Wanted {
+    fn new(connection: &LiveConnection, source: &str, listen: &Listen, value: String) -> Self {
+        let text = |expr: &Option<Expr>| {
+            let text = eval(expr.as_ref()?, &Settings(connection)).ok()?;
+            text.as_text().map(str::to_owned)
+        };
+        let pattern = text(&listen.pattern);
+        let put = |pattern: &str, value: &str| pattern.replacen('*', value, 1);
+        // A name with dots is a path, and any name a level of it.
+        let path = value.replace('.', "/").replace('*', "+");
+        let filter = pattern.as_ref().map_or_else(|| value.clone(), |pattern| put(pattern, &path));
+        let clears = text(&listen.clears).map(|pattern| put(&pattern, &path));
+        let (source, every_ms) = (source.to_owned(), listen.every_ms);
+        Self { source, value, filter, pattern, clears, every_ms, options: Vec::new() }
+    }
+
+    /// Returns the value that a topic stands for: the other way round.
+    fn value_of(&self, topic: &str) -> String {
+        let within = self.pattern.as_ref().and_then(|pattern| {
+            let (before, behind) = pattern.split_once('*')?;
+            Some(topic.strip_prefix(before)?.strip_suffix(behind)?.replace('/', "."))
+        });
+        within.unwrap_or_else(|| topic.to_owned())
+    }
+}
+
+/// The settings of a connection.
+struct Settings<'a>(&'a LiveConnection);
+
+impl Scope for Settings<'_> {
+    fn env(&self, env: &Env) -> Value {
+        match env {
+            Env::Setting(name) => crate::request::setting(self.0, name),
+            _ => Value::Missing,
+        }
+    }
 }
 
 impl Spec {
@@ -52,7 +106,16 @@ impl Spec {
 
     /// Returns the value, where each has a task of its own.
     fn only(&self) -> (&str, &[Options]) {
-        self.wanted.first_key_value().map_or(("", &[]), |(value, options)| (value, options))
+        self.wanted.first().map_or(("", &[]), |wanted| (&wanted.value, &wanted.options))
+    }
+
+    /// Returns how often it is looked at, as its source says.
+    fn every(&self) -> Option<Duration> {
+        self.wanted.first().and_then(|wanted| wanted.every_ms).map(Duration::from_millis)
+    }
+
+    fn source(&self) -> &str {
+        self.wanted.first().map_or("", |wanted| &wanted.source)
     }
 }
 
@@ -90,10 +153,8 @@ impl Listeners {
             let Some(spec) = wanted.remove(key) else {
                 task.task.abort();
                 self.board.remove(key);
-                let spec = Arc::clone(&task.spec.borrow());
-                if spec.scheme() == "mqtt" {
-                    tokio::spawn(mqtt::forget(spec));
-                }
+                let connection = Arc::clone(&task.spec.borrow().connection);
+                tokio::spawn(self.ear(key).forget(connection));
                 return false;
             };
             // A task is only woken by what concerns it.
@@ -104,18 +165,30 @@ impl Listeners {
             });
             true
         });
+        // What ended while nobody was there.
+        for (name, connection) in &live.connections {
+            let key = (name.clone(), MQTT.to_owned());
+            let is_wanted = wanted.contains_key(&key) || running.contains_key(&key);
+            if !is_wanted && self.ear(&key).remembered::<serde_json::Value>().is_some() {
+                tokio::spawn(self.ear(&key).forget(Arc::clone(connection)));
+            }
+        }
         for (key, spec) in wanted {
-            let ear = Ear::new(key.clone(), self.engine.clone(), self.world.clone(), self.board.clone());
+            let ear = self.ear(&key);
             let scheme = spec.scheme().to_owned();
             let (sender, receiver) = watch::channel(Arc::new(spec));
             let task = match scheme.as_str() {
-                "mqtt" => tokio::spawn(mqtt::run(ear, receiver)),
+                MQTT => tokio::spawn(mqtt::run(ear, receiver)),
                 "feed" => tokio::spawn(feed::run(ear, receiver)),
                 "files" => tokio::spawn(files::run(ear, receiver)),
                 _ => continue,
             };
             running.insert(key, Running { spec: sender, task });
         }
+    }
+
+    fn ear(&self, key: &Key) -> Ear {
+        Ear::new(key.clone(), self.engine.clone(), self.world.clone(), self.board.clone())
     }
 
     /// Ends all tasks. What was not yet committed comes again.
@@ -149,24 +222,32 @@ fn specs(live: &Live) -> BTreeMap<Key, Spec> {
         let source = connection.plan.sources.iter().find(|source| source.name == used.source);
         let Some((source, listen)) = source.and_then(|source| Some((source, source.listen.as_ref()?))) else { continue };
         let Some(value) = used.options.get(&listen.by).map(ToString::to_string) else { continue };
-        let together = connection.plan.api.via.as_ref().is_some_and(|via| via.scheme == "mqtt");
-        let name = if together { source.name.clone() } else { task_name(&source.name, &value) };
-        let spec = specs.entry((used.connection.clone(), name)).or_insert_with(|| Spec {
-            connection: Arc::clone(connection),
-            source: source.name.clone(),
-            listen: listen.clone(),
-            wanted: BTreeMap::new(),
-        });
+        // A broker is spoken to in one session, whatever comes over it.
+        let together = connection.plan.api.via.as_ref().is_some_and(|via| via.scheme == MQTT);
+        let name = if together { MQTT.to_owned() } else { task_name(&source.name, &value) };
+        let spec = specs
+            .entry((used.connection.clone(), name))
+            .or_insert_with(|| Spec { connection: Arc::clone(connection), wanted: Vec::new() });
         let options: Options = used
             .options
             .iter()
             .filter(|(name, _)| **name != listen.by)
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        let known = spec.wanted.entry(value).or_default();
-        if !known.contains(&options) {
-            known.push(options);
+        let at = spec.wanted.iter().position(|known| known.source == source.name && known.value == value);
+        let at = at.unwrap_or_else(|| {
+            spec.wanted.push(Wanted::new(connection, &source.name, listen, value));
+            spec.wanted.len() - 1
+        });
+        if let Some(known) = spec.wanted.get_mut(at)
+            && !known.options.contains(&options)
+        {
+            known.options.push(options);
         }
+    }
+    // The order of the flows is no difference.
+    for spec in specs.values_mut() {
+        spec.wanted.sort_by(|one, other| (&one.source, &one.value).cmp(&(&other.source, &other.value)));
     }
     specs
 }
@@ -203,7 +284,9 @@ pub(crate) fn values_in<'f>(
 pub(crate) fn means(scheme: &str, value: &str, event: &Json) -> bool {
     let text = |name: &str| event.get(name).and_then(Json::as_str).unwrap_or_default();
     match scheme {
-        "mqtt" => crate::via::mqtt::matches(value, text("topic")),
+        // Without a topic it is of something that a pattern was made of.
+        MQTT if event.get("value").is_none() => crate::via::mqtt::matches(value, text("topic")),
+        MQTT => crate::via::mqtt::matches(&value.replace('.', "/").replace('*', "+"), &text("value").replace('.', "/")),
         "files" => glob_matches(value, text("path")),
         // Where a feed is says nothing of what is in it.
         _ => true,
@@ -215,13 +298,15 @@ fn same(one: &Spec, other: &Spec) -> bool {
         spec.connection.secrets.iter().map(|(name, secret)| (name.clone(), secret.expose().to_owned())).collect()
     };
     one.wanted == other.wanted
-        && one.listen == other.listen
         && one.connection.plan.api == other.connection.plan.api
         && one.connection.plan.settings == other.connection.plan.settings
         && one.connection.poll_every == other.connection.poll_every
         && one.connection.root == other.connection.root
         && secrets(one) == secrets(other)
 }
+
+/// The scheme that has one task for a connection, and its name.
+const MQTT: &str = "mqtt";
 
 /// What a task hears with: the way into the engine.
 pub(crate) struct Ear {
@@ -266,6 +351,17 @@ impl Ear {
             Err(error @ (AcceptError::QueueFull | AcceptError::Store(_) | AcceptError::Malformed(_))) => {
                 Err(Deaf::Later(error.to_string()))
             }
+        }
+    }
+
+    /// Nobody names it any more: what was remembered would be too old for whoever names it later.
+    async fn forget(mut self, connection: Arc<LiveConnection>) {
+        if self.key.1 == MQTT && !mqtt::forget(&mut self, &connection).await {
+            return;
+        }
+        let forgotten = Some((self.key.1.clone(), Cursor::default()));
+        if let Err(error) = self.engine.accept(&self.key.0, Vec::new(), forgotten).await {
+            tracing::debug!(connection = self.key.0, source = self.key.1, %error, "what was remembered stays");
         }
     }
 

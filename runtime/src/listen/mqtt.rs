@@ -18,8 +18,9 @@ use serde_json::{Map, Value as Json, json};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use super::{Deaf, Ear, Spec, asks, digest, event, unless_changed};
+use super::{Deaf, Ear, Spec, Wanted, asks, digest, event, unless_changed};
 use crate::event::Incoming;
+use crate::live::LiveConnection;
 use crate::request;
 use crate::via::mqtt::{Broker, Link, Packet, Qos, Session, codec as wire, filter_error, matches};
 use crate::world::TransportError;
@@ -28,6 +29,7 @@ use crate::world::TransportError;
 const PING: SignedDuration = SignedDuration::from_secs(5);
 /// A broker that has not answered for so long is gone.
 const SILENCE: SignedDuration = SignedDuration::from_secs(20);
+const FORGOTTEN_WITHIN: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// Who is refused comes again after this.
@@ -36,6 +38,10 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(300);
 const BATCH: usize = 100;
 /// Beyond so many acknowledgements the broker is asked whether it has read them.
 const MOST_UNREAD: usize = 200;
+/// Topics that no broker has: what they say is said by flowd itself.
+const OWN: &str = "$flowd/";
+/// So many retained messages of a session are spoken of.
+const MOST_SAID: usize = 10;
 /// So many topics with a retained message are remembered.
 const MOST_RETAINED: usize = 1000;
 
@@ -48,6 +54,9 @@ struct Memory {
     unread: BTreeMap<u16, String>,
     /// The retained message of a topic that was taken in last.
     retained: BTreeMap<String, String>,
+    /// What is taken away when nobody listens any more: by what is listened to.
+    #[serde(default)]
+    clears: BTreeMap<String, String>,
 }
 
 /// Listens for as long as live flows subscribe to anything.
@@ -95,17 +104,28 @@ impl From<std::io::Error> for Ended {
     }
 }
 
-/// Ends the session of a connection that nobody listens to any more: the broker keeps nothing for it.
-pub(super) async fn forget(spec: Arc<Spec>) {
-    let Ok(Some(channel)) = request::channel(&spec.connection) else { return };
-    let Ok(broker) = Broker::of(&channel) else { return };
-    if !broker.queued {
-        return;
+/// Ends the session of a connection that nobody listens to any more: the broker keeps nothing for it. `false` where the broker
+/// cannot be reached.
+pub(super) async fn forget(ear: &mut Ear, connection: &LiveConnection) -> bool {
+    let Ok(Some(channel)) = request::channel(connection) else { return true };
+    let Ok(broker) = Broker::of(&channel) else { return true };
+    let memory: Memory = ear.remembered().unwrap_or_default();
+    let mut link = match Link::open(&broker, &Session { client_id: &broker.client_id, clean: true, will: None }).await {
+        Ok(link) => link,
+        Err(error) => {
+            debug!(connection = channel.connection, %error, "the broker keeps a session that nobody wants");
+            return false;
+        }
+    };
+    let status = broker.status.iter().map(|topic| (topic, "offline"));
+    for (topic, payload) in memory.clears.values().map(|topic| (topic, "")).chain(status) {
+        let id = link.next_id();
+        wire::publish(&mut link.out, topic, payload.as_bytes(), Qos::AtLeastOnce, true, id);
     }
-    match Link::open(&broker, &Session { client_id: &broker.client_id, clean: true, will: None }).await {
-        Ok(link) => link.close().await,
-        Err(error) => debug!(connection = channel.connection, %error, "the broker keeps a session that nobody wants"),
-    }
+    // What the broker answers behind it, it has read.
+    let is_done = link.is_alive(FORGOTTEN_WITHIN).await;
+    link.close().await;
+    is_done
 }
 
 /// One connection, until it ends.
@@ -120,13 +140,14 @@ async fn listen(ear: &mut Ear, spec: &Spec, specs: &mut watch::Receiver<Arc<Spec
         Ok(broker) => broker,
         Err(error) => return not_begun(error),
     };
-    let session = Session { client_id: &broker.client_id, clean: !broker.queued, will: None };
+    let will = broker.status.as_deref().map(|topic| (topic, "offline"));
+    let session = Session { client_id: &broker.client_id, clean: !broker.queued, will };
     let link = match Link::open(&broker, &session).await {
         Ok(link) => link,
         Err(error) => return not_begun(error),
     };
     if !link.session_present {
-        *memory = Memory { retained: std::mem::take(&mut memory.retained), ..Memory::default() };
+        *memory = Memory { topics: BTreeSet::new(), unread: BTreeMap::new(), ..std::mem::take(memory) };
     }
     let now = ear.world.clock.now();
     let queued = link.session_present;
@@ -136,6 +157,7 @@ async fn listen(ear: &mut Ear, spec: &Spec, specs: &mut watch::Receiver<Arc<Spec
         link,
         memory,
         qos: broker.qos,
+        status: broker.status.clone(),
         asked_at: None,
         look_at: now,
         ask_again: false,
@@ -145,6 +167,7 @@ async fn listen(ear: &mut Ear, spec: &Spec, specs: &mut watch::Receiver<Arc<Spec
         since: (!queued).then_some(now),
         releasing: HashMap::new(),
         refused: None,
+        left_out: 0,
     };
     match hearing.go_on(specs).await {
         Ok(ended) | Err(ended) => ended,
@@ -158,6 +181,7 @@ struct Hearing<'a> {
     link: Link,
     memory: &'a mut Memory,
     qos: Qos,
+    status: Option<String>,
     /// When the broker was asked whether it is there, while it has not answered.
     asked_at: Option<Timestamp>,
     /// When that is looked at next.
@@ -175,6 +199,8 @@ struct Hearing<'a> {
     releasing: HashMap<u16, ()>,
     /// What the broker does not let us subscribe to.
     refused: Option<String>,
+    /// How many retained messages were left out.
+    left_out: usize,
 }
 
 impl Hearing<'_> {
@@ -238,21 +264,25 @@ impl Hearing<'_> {
     /// Subscribes to what is new, and unsubscribes from what nobody wants any more.
     async fn subscribe(&mut self) -> Result<(), Ended> {
         let mut wanted = BTreeSet::new();
-        for filter in self.spec.wanted.keys() {
+        for filter in self.spec.wanted.iter().map(|wanted| &wanted.filter).filter(|filter| !filter.starts_with(OWN)) {
             match filter_error(filter) {
                 None => drop(wanted.insert(filter.clone())),
                 Some(error) => self.refused = Some(format!("`{filter}`: {error}")),
             }
         }
+        self.clear();
         let gone: Vec<String> = self.memory.topics.difference(&wanted).cloned().collect();
         let new: Vec<String> = wanted.difference(&self.memory.topics).cloned().collect();
         if !gone.is_empty() {
             let id = self.link.next_id();
             wire::unsubscribe(&mut self.link.out, id, gone.iter().map(String::as_str));
         }
+        if let Some(topic) = self.status.clone() {
+            self.keep(&topic, "online");
+        }
         if new.is_empty() {
-            self.begun();
-            return Ok(());
+            self.memory.topics = wanted;
+            return self.begun().await;
         }
         let id = self.link.next_id();
         wire::subscribe(&mut self.link.out, id, new.iter().map(String::as_str), self.qos);
@@ -278,18 +308,41 @@ impl Hearing<'_> {
             }
         }
         self.memory.topics = topics;
-        self.remember(Vec::new()).await?;
-        self.begun();
-        Ok(())
+        self.begun().await
     }
 
-    fn begun(&mut self) {
+    /// Publishes a message that the broker keeps.
+    fn keep(&mut self, topic: &str, payload: &str) {
+        let id = self.link.next_id();
+        wire::publish(&mut self.link.out, topic, payload.as_bytes(), Qos::AtLeastOnce, true, id);
+    }
+
+    /// Takes away what was kept for those who are listened to no more.
+    fn clear(&mut self) {
+        let clears = self.spec.wanted.iter().filter_map(|wanted| Some((wanted.filter.clone(), wanted.clears.clone()?)));
+        let clears: BTreeMap<String, String> = clears.collect();
+        let before = std::mem::replace(&mut self.memory.clears, clears);
+        for (filter, topic) in before {
+            if !self.memory.clears.contains_key(&filter) {
+                info!(connection = self.ear.key.0, topic, "nobody listens any more: what was published is taken away");
+                self.keep(&topic, "");
+            }
+        }
+    }
+
+    /// The session has begun, which some flows wait for.
+    async fn begun(&mut self) -> Result<(), Ended> {
         match self.refused.take() {
             Some(refused) => self.ear.failed(&refused, true),
             None => self.ear.succeeded(),
         }
+        let connected =
+            Message { again: false, retained: false, id: None, topic: format!("{OWN}connected"), payload: Bytes::new() };
+        let events = self.events(connected);
+        self.remember(events).await?;
         let topics = self.memory.topics.len();
         info!(connection = self.ear.key.0, topics, queued = self.link.session_present, "listening to a broker");
+        Ok(())
     }
 
     /// Takes packets in their order: messages first into the store, then acknowledged.
@@ -301,7 +354,7 @@ impl Hearing<'_> {
                 Packet::Publish { again, retained, qos, id, topic, payload } => {
                     self.silent = false;
                     let message = Message { again, retained, id, topic, payload };
-                    events.extend(self.event(message));
+                    events.extend(self.events(message));
                     taken.extend(id.map(|id| (qos, id)));
                 }
                 Packet::TooLarge { qos, id, topic, bytes } => {
@@ -357,16 +410,16 @@ impl Hearing<'_> {
         }
     }
 
-    /// Returns the event that a message is; `None` where it is none.
-    fn event(&mut self, message: Message) -> Option<Incoming> {
+    /// Returns the events that a message is: one for each source that listens to its topic.
+    fn events(&mut self, message: Message) -> Vec<Incoming> {
         let Message { again, retained, id, topic, payload } = message;
-        let heard: Vec<String> = self.spec.wanted.keys().filter(|filter| matches(filter, &topic)).cloned().collect();
+        let heard: Vec<&Wanted> = self.spec.wanted.iter().filter(|wanted| matches(&wanted.filter, &topic)).collect();
         let content = digest(&format!("{topic}\0{}", hex::encode(&payload)));
         if let Some(id) = id {
             let known = self.memory.unread.get(&id) == Some(&content);
             if (again || self.releasing.contains_key(&id)) && known {
                 debug!(connection = self.ear.key.0, topic, "the broker sends a message once more");
-                return None;
+                return Vec::new();
             }
             self.memory.unread.insert(id, content.clone());
             // The number stands for another message from here on.
@@ -374,13 +427,16 @@ impl Hearing<'_> {
             self.confirmed.retain(|known| *known != id);
         }
         if heard.is_empty() {
-            return None;
+            return Vec::new();
         }
         if retained {
-            let wanted = heard.iter().any(|filter| self.spec.wanted.get(filter).is_some_and(|options| asks(options, "retained")));
+            let wanted = heard.iter().any(|wanted| asks(&wanted.options, "retained"));
             if !wanted || self.memory.retained.get(&topic) == Some(&content) {
-                debug!(connection = self.ear.key.0, topic, "a retained message is no event");
-                return None;
+                self.left_out += 1;
+                if self.left_out <= MOST_SAID {
+                    info!(connection = self.ear.key.0, topic, "a retained message is no event");
+                }
+                return Vec::new();
             }
             if self.memory.retained.len() >= MOST_RETAINED && !self.memory.retained.contains_key(&topic) {
                 self.memory.retained.pop_first();
@@ -391,8 +447,20 @@ impl Hearing<'_> {
         let fields = fields(&topic, &payload, retained, at);
         // What is kept by the broker has no age.
         let since = self.since.filter(|_| !retained && !again);
-        let id = self.ear.fresh_id();
-        Some(event(id, &self.spec.source, since, heard, fields))
+        let mut events: Vec<(&Wanted, Vec<String>)> = Vec::new();
+        for wanted in heard {
+            match events.iter_mut().find(|(first, _)| first.source == wanted.source) {
+                Some((_, values)) => values.push(wanted.value.clone()),
+                None => events.push((wanted, vec![wanted.value.clone()])),
+            }
+        }
+        let mut made = Vec::with_capacity(events.len());
+        for (wanted, values) in events {
+            let mut fields = fields.clone();
+            fields.insert("value".to_owned(), json!(wanted.value_of(&topic)));
+            made.push(event(self.ear.fresh_id(), &wanted.source, since, values, fields));
+        }
+        made
     }
 
     /// Commits events with what is remembered. While the store refuses nothing is acknowledged.

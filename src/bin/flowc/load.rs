@@ -129,6 +129,10 @@ fn load_one(project: &Project, paths: &[PathBuf], stdin: bool, want: Want) -> Re
     settings.today = Some(jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date());
     compiler.set_settings(settings);
     let compilation = compiler.compile();
+    // What flow.toml adds belongs to the whole.
+    if compiler.files().all(|file| selected.contains(file)) {
+        selected.extend(compiler.generated().cloned());
+    }
     let is_config = |file: &Arc<str>| configured.file.as_ref().is_some_and(|(name, _)| name == file);
     let found = compilation.diagnostics().into_iter();
     diagnostics.extend(found.filter(|one| selected.contains(&one.file) || is_config(&one.file)));

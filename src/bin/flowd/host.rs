@@ -657,7 +657,8 @@ impl Host {
             let needed = needed_secrets(flows, &declared);
             let mut for_requests = lacking(|secret| secret.for_requests);
             // A service with several APIs has a key for each: those that nothing goes to need none.
-            for_requests.retain(|secret| declared.apis.is_empty() || needed.contains(&secret.name));
+            let one_way = declared.apis.is_empty() && declared.api.via.is_none();
+            for_requests.retain(|secret| one_way || needed.contains(&secret.name));
             let for_webhooks = lacking(|secret| secret.for_webhooks);
             if acts {
                 for group in &declared.api.one_of {

@@ -126,7 +126,7 @@ impl<'a> Checker<'a> {
     /// Tells whether flow.toml says that whoever may publish on a broker may have done what is dangerous.
     fn is_trusted(&self, source: Source<'a>) -> bool {
         let given = self.settings.connections.as_ref().and_then(|all| all.get(source.connection)?.values.get("trusted"));
-        given == Some(&plan::Value::Bool(true))
+        given == Some(&plan::Value::Bool(true)) || crate::expose::is_used(self.settings, self.connections, source.connection)
     }
 
     /// The text of a parameter of the scheme, which a setting of the connection may give or leave out.

@@ -9,16 +9,19 @@ use jiff::tz::TimeZone;
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let rfc822 = |text: &str| DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok();
+    // Zones that the standard does not name would count as the one of the wire.
+    let zones = [("CET", "+0100"), ("CEST", "+0200"), ("BST", "+0100"), ("JST", "+0900")];
+    let named = zones.iter().find_map(|(name, offset)| Some(format!("{} {offset}", text.strip_suffix(name)?.trim_end())));
+    let text = named.unwrap_or(text);
     if let Some(at) = text.parse().ok().or_else(|| rfc822(&text)) {
         return Some(at);
     }
-    // A name of the day that is no name, or a zone that has none in the standard.
+    // A name of the day that is no name.
     let without_day = text.split_once(", ").map_or(text.as_str(), |(_, rest)| rest);
     if let Some(at) = rfc822(without_day) {
         return Some(at);
     }
-    let zones = [("UTC", "+0000"), ("Z", "+0000"), ("CET", "+0100"), ("CEST", "+0200"), ("BST", "+0100"), ("JST", "+0900")];
-    for (name, offset) in zones {
+    for (name, offset) in [("UTC", "+0000"), ("Z", "+0000")] {
         if let Some(before) = without_day.strip_suffix(name)
             && let Some(at) = rfc822(&format!("{} {offset}", before.trim_end()))
         {

@@ -110,7 +110,7 @@ fn every(spec: &Spec, options: &[Options]) -> Duration {
         Some(Value::Duration(every)) => u64::try_from(every.approximate_millis()).ok().map(Duration::from_millis),
         _ => None,
     });
-    let default = spec.connection.poll_every.or(spec.listen.every_ms.map(Duration::from_millis)).unwrap_or(EVERY);
+    let default = spec.connection.poll_every.or(spec.every()).unwrap_or(EVERY);
     given.min().unwrap_or(default).max(SHORTEST)
 }
 
@@ -197,7 +197,7 @@ async fn hand_over(
         if happens && memory.begun {
             let fields = fields(item, address, title.as_deref(), at, updated);
             let name = digest(&format!("{address} {id} {}", if updated { content.as_str() } else { "" }));
-            new.push((id.clone(), content.clone(), event(name, &spec.source, None, vec![address.to_owned()], fields)));
+            new.push((id.clone(), content.clone(), event(name, spec.source(), None, vec![address.to_owned()], fields)));
         }
     }
     let first = !memory.begun;

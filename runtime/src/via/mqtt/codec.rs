@@ -93,6 +93,17 @@ impl Decoder {
         }
         let Some((length, header)) = remaining_length(buffer)? else { return Ok(None) };
         let first = buffer[0];
+        // What is no MQTT is not waited for.
+        let fits = match first >> 4 {
+            PUBLISH => length >= 2,
+            CONNACK | PUBACK | PUBREC | PUBREL | PUBCOMP | UNSUBACK => length == 2,
+            SUBACK => length > 2,
+            PINGRESP => length == 0,
+            _ => false,
+        };
+        if !fits {
+            return Err(Malformed("a packet that no broker sends"));
+        }
         if length > MAX_MESSAGE {
             return self.too_large(buffer, first, length, header);
         }

@@ -30,6 +30,8 @@ pub(crate) struct Broker {
     pub(crate) qos: Qos,
     /// The broker keeps messages while we are away.
     pub(crate) queued: bool,
+    /// Where it is said whether we are there: `online`, and by the broker `offline`.
+    pub(crate) status: Option<String>,
 }
 
 /// A password, which shows nothing.
@@ -65,6 +67,7 @@ impl Broker {
             client_id: channel.text("client_id").map_or_else(|| format!("flowd-{}", channel.connection), str::to_owned),
             qos,
             queued: channel.flag("queued").unwrap_or(true),
+            status: channel.text("status").map(str::to_owned),
         })
     }
 }
