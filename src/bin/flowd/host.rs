@@ -647,6 +647,12 @@ impl Host {
         if used {
             let acts = flows.iter().any(|flow| performs(flow, name));
             let listens = flows.iter().any(|flow| flow.triggers.iter().any(|trigger| trigger.connection == name));
+            if listens && let Some(setting) = unchosen(&declared) {
+                notes.push(format!(
+                    "connection {name}: the setting `{setting}` says how a sender proves who it is, and is missing: put `{setting} = \"standard_webhooks\"`, or one of the others that `flowc docs {}` lists, under [connections.{name}] in flow.toml",
+                    declared.connector,
+                ));
+            }
             let lacking = |wanted: fn(&plan::SecretDecl) -> bool| -> Vec<&plan::SecretDecl> {
                 declared
                     .secrets
@@ -751,6 +757,15 @@ fn needed_secrets(flows: &[Arc<plan::Flow>], connection: &plan::Connection) -> B
         }
     }
     names
+}
+
+/// Returns the setting that says how webhooks are verified, where it does not.
+fn unchosen(connection: &plan::Connection) -> Option<&str> {
+    let chosen = connection.sources.iter().filter_map(|source| source.webhook.as_ref()).find(|one| one.scheme == "chosen")?;
+    match chosen.params.get("by")? {
+        plan::Expr::Env(plan::Env::Setting(name)) if !connection.settings.contains_key(name) => Some(name),
+        _ => None,
+    }
 }
 
 fn uses(flow: &plan::Flow, connection: &str) -> bool {

@@ -341,3 +341,22 @@ fn senders_prove_who_they_are_in_the_ways_that_services_have() {
     assert_eq!(post("three", ("authorization", &other)), 401);
     daemon.settled(3);
 }
+
+/// Who only asks says nothing of senders; who takes says how they prove who they are.
+#[test]
+fn a_sender_without_a_proof_is_a_mistake_before_anything_comes() {
+    use crate::support::program::{flowd, project};
+    let toml =
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.courier]\nconnector = \"http\"\n";
+    let check = |flow: &str| {
+        let folder = project(&[("flow.toml", toml), ("main.flow", flow)]);
+        flowd(folder.path(), &["check-config"])
+    };
+    let takes = check("when courier.received do stop because \"x\"\n");
+    assert!(
+        takes.code != 0 && format!("{takes:?}").contains("the setting `verify` says how a sender proves who it is"),
+        "{takes:?}"
+    );
+    let asks = check("every 5 minutes do courier.put(url: \"https://example.com\")\n");
+    assert_eq!(asks.code, 0, "{asks:?}");
+}
