@@ -259,7 +259,7 @@ fn reports_are_taken_when_signed_and_never_refused_for_what_they_are() {
     // Taken: the report, twice; what nobody asked for; what has no id, no metric, nothing at all.
     for body in [
         body.clone(),
-        body.clone(),
+        body,
         report("01E4C4CT6YDC7Y5M7FE1GWWPQK", "delivered"),
         report("01E4C4CT6YDC7Y5M7FE1GWWPQM", "something_new"),
         r#"{"metric":"sent","object_type":"email"}"#.to_owned(),
@@ -314,18 +314,25 @@ fn errors_are_told_whatever_form_they_have() {
     let flows = "flow a_yes_that_is_none when stripe.charge_failed do customerio.track(person: \"a\", event: \"e\")\n\
                  flow no_such_list when stripe.charge_failed do customerio.add_to_segment(segment: 1, ids: [\"a\"])\n\
                  flow nobody_says_whom when stripe.charge_failed do customerio.trigger_broadcast(broadcast: 41, emails: [], ids: [\"x\"])\n\
+                 flow a_page when stripe.charge_failed where customer_email is present do customerio.send_email(to: customer_email, message: \"3\")\n\
+                 flow nothing_at_all when stripe.charge_failed do customerio.track(person: \"d\", event: \"e\")\n\
                  flow too_many when stripe.charge_failed do customerio.delete_person(person: \"c\")\n";
     let daemon = start(&toml(&emulators), flows);
     emulators.fault("customerio", &json!({"match": {"path": "/api/v1/customers/a/events"}, "fault": "status", "status": 200, "times": 1, "body": {"meta": {"error": "conflicting identifiers"}}}));
     emulators
         .fault("customerio", &json!({"match": {"path": "/api/v1/customers/c"}, "fault": "status", "status": 429, "times": 1}));
     charge(&daemon, "1");
-    let runs = daemon.settled(4);
+    for (path, body) in [("/v1/send/email", "<html>Sign in to the hotel</html>"), ("/api/v1/customers/d/events", "")] {
+        emulators.fault("customerio", &json!({"match": {"path": path}, "fault": "status", "status": 200, "body": body}));
+    }
+    let runs = daemon.settled(6);
     let of = |flow: &str| runs.iter().find(|run| run["flow"] == flow).cloned().unwrap();
     for (flow, status, error) in [
         ("a_yes_that_is_none", "dead", "conflicting identifiers"),
         ("no_such_list", "dead", "only manual segments can be changed"),
         ("nobody_says_whom", "dead", "only one audience may be given"),
+        ("a_page", "dead", "not JSON"),
+        ("nothing_at_all", "done", ""),
         ("too_many", "done", ""),
     ] {
         let run = daemon.get(&format!("runs/{}", of(flow)["id"].as_str().unwrap()));
