@@ -29,6 +29,11 @@ impl Currency {
         LISTED.binary_search(&self.code()).is_ok()
     }
 
+    /// Tells whether it is known how many decimals it counts: ISO 4217 lists the code, or did while services counted in it.
+    pub fn is_known(&self) -> bool {
+        self.is_listed() || WITHDRAWN.binary_search(&self.code()).is_ok()
+    }
+
     /// Returns the codes that ISO 4217 lists, sorted.
     pub fn listed() -> &'static [&'static str] {
         LISTED
@@ -76,6 +81,9 @@ pub fn decimals_of(code: &str) -> u8 {
         _ => 2,
     }
 }
+
+/// Codes of two decimals that are not active any more, sorted: old payments are counted in them.
+const WITHDRAWN: &[&str] = &["ANG", "CUC", "EEK", "HRK", "LTL", "LVL", "MRO", "SLL", "STD", "VEF", "ZWL"];
 
 /// The active codes of ISO 4217, sorted.
 const LISTED: &[&str] = &[

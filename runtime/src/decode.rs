@@ -309,6 +309,10 @@ fn money(amount: &Value, currency: &Value, unit: MoneyUnit, exponents: &BTreeMap
         MoneyUnit::Minor if !number.fract().is_zero() => {
             return Err(Misfit::new("a whole number of minor units", "a number with decimals"));
         }
+        // How much it is depends on the decimals, and a guess would be wrong by tens or hundreds.
+        MoneyUnit::Minor if !exponents.contains_key(&currency) && !currency.is_known() => {
+            return Err(Misfit::new("a currency whose decimals are known", "another one"));
+        }
         MoneyUnit::Minor => {
             let decimals = exponents.get(&currency).copied().unwrap_or(currency.decimals());
             // Exact: only the decimal point moves.

@@ -18,7 +18,7 @@
 //! | `POST /_sandbox/reset` | forgets everything but the webhook target |
 //!
 //! An event has `type`, `count`, and for Stripe any of `amount`, `currency`, `email`, `name`, `phone`, `customer`,
-//! `description`, `metadata`, `failure` (a decline code), `payment_intent` (false leaves it out), `payment_link`, `payment_status`,
+//! `description`, `metadata`, `dispute`, `checkout`, `status`, `failure` (a decline code), `payment_intent` (false leaves it out), `payment_link`, `payment_status`,
 //! `client_reference_id`, `product`, `interval`, `trial_days`, `charge`, `invoice`, `subscription`, `reason`,
 //! `created_offset_seconds` (below 0: it comes to light late); for Kustomer any of `email`, `name`, `phone`, `external_id`, `customer`,
 //! `conversation`, `message`, `subject`, `text`, `status`, `priority`, `channel`, `direction`, `assigned_users`, `tags`, `custom`,

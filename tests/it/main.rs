@@ -39,6 +39,7 @@ mod rss;
 mod rules;
 mod sesame;
 mod stores;
+mod stripe;
 mod versions;
 mod waits;
 mod web;

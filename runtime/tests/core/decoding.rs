@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use flow_plan::{Currency, Expr, FieldShape, FieldSource, MoneyUnit, Shape, TimeFormat, Value, Writing};
-use flow_runtime::decode::{decode, decode_record};
+use flow_runtime::decode::{Root, decode, decode_field, decode_record};
+use flow_runtime::eval::path_get;
 use flow_runtime::eval::path_get;
 use flow_runtime::scan::{PathSet, ScanError};
 use proptest::prelude::*;
@@ -92,7 +93,56 @@ fn money_from_two_places() {
         error(r#"{"cents":5.5,"in":{"code":"eur"}}"#),
         "total: expected a whole number of minor units, found a number with decimals"
     );
+    assert_eq!(
+        error(r#"{"cents":500,"in":{"code":"xqz"}}"#),
+        "total: expected a currency whose decimals are known, found another one"
+    );
+    assert_eq!(reads(&decimal, r#"{"cents":"19.90","in":{"code":"xqz"}}"#), Ok("19.90 XQZ".to_owned()));
+    assert_eq!(reads(&minor, r#"{"cents":500,"in":{"code":"hrk"}}"#), Ok("5.00 HRK".to_owned()));
     assert_eq!(error(r#"{"cents":79228162514264337593543950336,"in":{"code":"eur"}}"#), "total: expected money, found text");
+}
+
+#[test]
+fn money_from_the_first_place_with_an_amount() {
+    let instead = vec![(path("old.amount"), path("old.currency"))];
+    let shape = Shape::Money {
+        amount: path("amount"),
+        currency: path("currency"),
+        instead,
+        unit: MoneyUnit::Minor,
+        exponents: BTreeMap::new(),
+    };
+    let reads = |text: &str| decode(&shape, &json(text)).map(|value| value.to_string());
+    assert_eq!(reads(r#"{"amount":100,"currency":"usd","old":{"amount":5,"currency":"eur"}}"#), Ok("1.00 USD".to_owned()));
+    assert_eq!(reads(r#"{"amount":null,"currency":"usd","old":{"amount":5,"currency":"eur"}}"#), Ok("0.05 EUR".to_owned()));
+    assert_eq!(reads(r#"{"currency":"usd"}"#), Ok(String::new()));
+    // A place with an amount that does not fit is not passed over for another.
+    assert!(reads(r#"{"amount":"x","currency":"usd","old":{"amount":5,"currency":"eur"}}"#).is_err());
+}
+
+/// Fields from beside the record are there in an event, and nowhere else.
+#[test]
+fn fields_of_the_whole_payload() {
+    let field = FieldShape {
+        name: "before".to_owned(),
+        from: vec![
+            FieldSource { of_event: true, ..FieldSource::at(path("data.previous.status")) },
+            FieldSource::at(path("before")),
+        ],
+        shape: Shape::Text,
+        optional: true,
+        personal: false,
+    };
+    let event = json(r#"{"data":{"previous":{"status":"old"},"object":{"data":{"previous":{"status":"wrong"}}}}}"#);
+    let object = path_get(&event, &path("data.object"));
+    let read = decode_field(&field, &|root, at| match root {
+        Root::Record => path_get(&object, at),
+        Root::Event => path_get(&event, at),
+    });
+    assert_eq!(read.unwrap().to_string(), "old");
+    let alone = decode_record(std::slice::from_ref(&field), &json(r#"{"before":"read"}"#)).unwrap();
+    assert_eq!(alone.field("before").to_string(), "read");
+    assert!(decode_record(&[field], &object).unwrap().field("before").is_missing());
 }
 
 #[test]

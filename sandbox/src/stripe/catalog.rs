@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
 use super::state::{Cx, apply, integer, param, set, text};
-use super::{list, spec};
+use super::{list, money, spec};
 use crate::form::Fields;
 
 /// Line items of payment links and checkout sessions, by the id of those.
@@ -193,7 +193,7 @@ pub(crate) fn list_prices(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiEr
 
 /// Makes a price, and its product where the data brings one. The price is not yet kept.
 pub(crate) fn new_price(cx: &mut Cx<'_>, data: &Map<String, Value>) -> Result<Value, ApiError> {
-    let currency = currency(data)?;
+    let currency = money::currency(data)?;
     let amount = data.get("unit_amount").and_then(Value::as_i64);
     let decimal = data.get("unit_amount_decimal").and_then(Value::as_str);
     let has_other = ["custom_unit_amount", "tiers"].iter().any(|name| data.contains_key(*name));
@@ -210,6 +210,9 @@ pub(crate) fn new_price(cx: &mut Cx<'_>, data: &Map<String, Value>) -> Result<Va
             "unit_amount",
             "This value must be greater than or equal to 0.",
         ));
+    }
+    if let Some(amount) = amount {
+        money::check_step(amount, &currency, "unit_amount")?;
     }
     let product = match (data.get("product").and_then(Value::as_str), data.get("product_data")) {
         (Some(id), None) => text(&cx.get_param("product", id, "product")?, "id").to_owned(),
@@ -261,15 +264,6 @@ pub(crate) fn new_price(cx: &mut Cx<'_>, data: &Map<String, Value>) -> Result<Va
         &["active", "billing_scheme", "custom_unit_amount", "lookup_key", "nickname", "tax_behavior", "tiers_mode"],
     );
     Ok(price)
-}
-
-/// Returns the currency of some parameters in lower case.
-pub(crate) fn currency(params: &Map<String, Value>) -> Result<String, ApiError> {
-    let given = param(params, "currency").ok_or_else(|| ApiError::missing("currency"))?;
-    if given.len() == 3 && given.chars().all(|c| c.is_ascii_alphabetic()) {
-        return Ok(given.to_lowercase());
-    }
-    Err(ApiError::parameter("parameter_invalid", "currency", format!("Invalid currency: {given}.")))
 }
 
 /// Reads line items: keeps them for their owner, and returns the currency and the sum.

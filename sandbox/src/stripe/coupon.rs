@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::spec;
 use super::state::{Cx, apply, param, set, text};
+use super::{money, spec};
 use crate::form::Fields;
 
 /// `POST /v1/coupons`
@@ -16,8 +16,9 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
     if params.contains_key("amount_off") == params.contains_key("percent_off") {
         return Err(ApiError::parameter("parameter_missing", "percent_off", "You must pass either percent_off or amount_off."));
     }
-    if params.contains_key("amount_off") && !params.contains_key("currency") {
-        return Err(ApiError::missing("currency"));
+    if let Some(amount) = params.get("amount_off").and_then(Value::as_i64) {
+        let currency = money::currency(&params)?;
+        money::check_step(amount, &currency, "amount_off")?;
     }
     if param(&params, "duration") == Some("repeating") && !params.contains_key("duration_in_months") {
         return Err(ApiError::missing("duration_in_months"));
@@ -117,8 +118,39 @@ pub(crate) fn create_promotion_code(cx: &mut Cx<'_>, form: &Fields) -> Result<Va
         "times_redeemed": 0,
     });
     apply(&mut promotion, &params, &["active", "customer", "expires_at", "max_redemptions"]);
+    if let (Some(Value::Object(given)), Some(shown)) = (params.get("restrictions"), promotion.get_mut("restrictions")) {
+        for (name, value) in given {
+            let read = match (name.as_str(), value.as_str()) {
+                ("first_time_transaction", Some(text)) => text.parse::<bool>().map(Value::from).ok(),
+                ("minimum_amount", Some(text)) => text.parse::<i64>().map(Value::from).ok(),
+                ("minimum_amount_currency", Some(_)) => Some(value.clone()),
+                _ => None,
+            };
+            let place = format!("restrictions[{name}]");
+            let read = read.ok_or_else(|| ApiError::parameter("parameter_invalid", &place, format!("Invalid {name}")))?;
+            set(shown, name, read);
+        }
+    }
     set(&mut promotion, "code", json!(code));
     Ok(cx.create("promotion_code", promotion, Some("promotion_code.created")))
+}
+
+/// `POST /v1/coupons/{id}`
+pub(crate) fn update(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, ApiError> {
+    let params = spec::read("currency_options:o metadata:m name", form)?;
+    let before = cx.get("coupon", id)?;
+    let mut after = before.clone();
+    apply(&mut after, &params, &["name"]);
+    Ok(cx.update("coupon", &before, after, "coupon.updated"))
+}
+
+/// `POST /v1/promotion_codes/{id}`
+pub(crate) fn update_promotion_code(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, ApiError> {
+    let params = spec::read("active:b metadata:m restrictions:o", form)?;
+    let before = cx.get("promotion_code", id)?;
+    let mut after = before.clone();
+    apply(&mut after, &params, &["active"]);
+    Ok(cx.update("promotion_code", &before, after, "promotion_code.updated"))
 }
 
 /// Returns how much a coupon takes off an amount.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
 use super::state::{Cx, apply, integer, param, set, text};
-use super::{list, payment_method, search, spec, subscription};
+use super::{list, money, payment_method, search, spec, subscription};
 use crate::form::Fields;
 
 const KIND: &str = "customer";
@@ -104,9 +104,20 @@ pub(crate) fn add_balance(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Va
     let params = spec::read("amount:i! currency! description metadata:m", form)?;
     let before = existing(cx, id)?;
     let amount = params.get("amount").and_then(Value::as_i64).unwrap_or_default();
+    let currency = money::currency(&params)?;
+    money::check_step(amount, &currency, "amount")?;
+    let known = text(&before, "currency");
+    if !known.is_empty() && known != currency {
+        return Err(ApiError::state(
+            "customer_tax_location_invalid",
+            format!("This customer's balance is counted in {known}; a transaction in {currency} cannot be added."),
+        )
+        .param("currency"));
+    }
     let balance = integer(&before, "balance").saturating_add(amount);
     let mut after = before.clone();
     set(&mut after, "balance", json!(balance));
+    set(&mut after, "currency", json!(currency));
     cx.update(KIND, &before, after, "customer.updated");
     let transaction_id = cx.id("cbtxn_1", 23);
     let mut transaction = json!({
@@ -116,7 +127,7 @@ pub(crate) fn add_balance(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Va
         "checkout_session": null,
         "created": cx.now,
         "credit_note": null,
-        "currency": param(&params, "currency").unwrap_or_default().to_lowercase(),
+        "currency": currency,
         "customer": id,
         "description": null,
         "ending_balance": balance,
@@ -127,6 +138,20 @@ pub(crate) fn add_balance(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Va
     });
     apply(&mut transaction, &params, &["description"]);
     Ok(cx.create("customer_balance_transaction", transaction, None))
+}
+
+/// `GET /v1/customers/{id}/balance_transactions`
+pub(crate) fn list_balance(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, ApiError> {
+    let params = spec::read("created:r limit:i starting_after ending_before", form)?;
+    let page = list::page(&params)?;
+    existing(cx, id)?;
+    list::list(
+        cx.state.table("customer_balance_transaction"),
+        &format!("/v1/customers/{id}/balance_transactions"),
+        &page,
+        |row| text(row, "customer") == id && list::within(params.get("created"), integer(row, "created")),
+        |id, param| ApiError::no_such("customer_balance_transaction", id, param),
+    )
 }
 
 /// Returns a customer that was not deleted.

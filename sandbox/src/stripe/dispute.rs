@@ -82,6 +82,14 @@ pub(crate) fn open(cx: &mut Cx<'_>, mut charge: Value, reason: &str) -> Value {
     cx.create(KIND, dispute, Some("charge.dispute.created"))
 }
 
+/// Decides a dispute as the bank does: "won" or "lost".
+pub(crate) fn decide(cx: &mut Cx<'_>, mut dispute: Value, status: &str) -> Value {
+    set(&mut dispute, "status", json!(status));
+    cx.save(KIND, &dispute);
+    cx.emit("charge.dispute.closed", &dispute);
+    dispute
+}
+
 /// `POST /v1/disputes/{id}`
 pub(crate) fn update(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, ApiError> {
     let params = spec::read("evidence:o intended_submission_method metadata:m submit:b", form)?;
@@ -121,12 +129,9 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, 
 
 /// `POST /v1/disputes/{id}/close`: concedes.
 pub(crate) fn close(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiError> {
-    let mut dispute = cx.get(KIND, id)?;
+    let dispute = cx.get(KIND, id)?;
     expect_open(&dispute)?;
-    set(&mut dispute, "status", json!("lost"));
-    cx.save(KIND, &dispute);
-    cx.emit("charge.dispute.closed", &dispute);
-    Ok(dispute)
+    Ok(decide(cx, dispute, "lost"))
 }
 
 fn expect_open(dispute: &Value) -> Result<(), ApiError> {

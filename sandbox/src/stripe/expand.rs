@@ -107,7 +107,13 @@ fn expand_one(cx: &mut Cx<'_>, value: &mut Value, path: &[String], whole: &str) 
                     cx.state.table("refund").rows().rev().filter(|row| text(row, "charge") == id).take(10).cloned().collect();
                 json!({"object": "list", "data": rows, "has_more": false, "url": format!("/v1/charges/{id}/refunds")})
             }
-            ("invoice", "confirmation_secret" | "payments") => Value::Null,
+            ("invoice", "confirmation_secret") => {
+                let secret = cx.id(&format!("{id}_secret_"), 25);
+                json!({"client_secret": secret, "type": "payment_intent"})
+            }
+            ("invoice", "payments") => {
+                json!({"object": "list", "data": [], "has_more": false, "url": format!("/v1/invoice_payments?invoice={id}")})
+            }
             ("list", _) | (_, _) => return Err(refused(whole)),
         };
         fields.insert(first.clone(), included);

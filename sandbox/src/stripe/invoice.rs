@@ -6,7 +6,7 @@ use super::charge::Attempt;
 use super::error::ApiError;
 use super::payment_method::{self, Decline};
 use super::state::{Cx, apply, integer, param, set, text};
-use super::{catalog, customer, list, payment_intent, spec};
+use super::{customer, list, money, payment_intent, spec};
 use crate::form::Fields;
 
 const KIND: &str = "invoice";
@@ -38,7 +38,7 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
         ));
     }
     let currency = match params.get("currency") {
-        Some(_) => catalog::currency(&params)?,
+        Some(_) => money::currency(&params)?,
         None => "usd".to_owned(),
     };
     let mut invoice = blank(cx, &customer, &currency, "manual");
@@ -177,7 +177,11 @@ pub(crate) fn create_item(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiEr
     let quantity = params.get("quantity").and_then(Value::as_i64).unwrap_or(1);
     let price = params.get("pricing").map(|pricing| text(pricing, "price")).unwrap_or_default();
     let (amount, currency, description) = match params.get("amount").and_then(Value::as_i64) {
-        Some(amount) => (amount, catalog::currency(&params)?, Value::Null),
+        Some(amount) => {
+            let currency = money::currency(&params)?;
+            money::check_step(amount, &currency, "amount")?;
+            (amount, currency, Value::Null)
+        }
         None if !price.is_empty() => {
             let price = cx.get_param("price", price, "pricing[price]")?;
             let product = cx.find("product", text(&price, "product")).unwrap_or_default();
@@ -229,6 +233,43 @@ pub(crate) fn create_item(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiEr
         recount(cx, invoice)?;
     }
     Ok(item)
+}
+
+/// `GET /v1/invoiceitems`
+pub(crate) fn list_items(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
+    let params = spec::read("created:r customer customer_account invoice pending:b limit:i starting_after ending_before", form)?;
+    let page = list::page(&params)?;
+    let pending = params.get("pending").and_then(Value::as_bool);
+    list::list(
+        cx.state.table("invoiceitem"),
+        "/v1/invoiceitems",
+        &page,
+        |row| {
+            ["customer", "invoice"].iter().all(|name| params.get(*name).is_none_or(|wanted| row.get(*name) == Some(wanted)))
+                && pending.is_none_or(|pending| row.get("invoice").is_none_or(Value::is_null) == pending)
+                && list::within(params.get("created"), integer(row, "created"))
+        },
+        |id, param| ApiError::no_such("invoiceitem", id, param),
+    )
+}
+
+/// `GET /v1/invoices/{id}/lines`
+pub(crate) fn list_lines(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, ApiError> {
+    let params = spec::read("limit:i starting_after ending_before", form)?;
+    let page = list::page(&params)?;
+    let invoice = cx.get(KIND, id)?;
+    let mut table = crate::table::Table::default();
+    let lines = invoice.get("lines").and_then(|lines| lines.get("data")).and_then(Value::as_array);
+    for line in lines.into_iter().flatten().rev() {
+        table.put(text(line, "id"), line.clone());
+    }
+    list::list(
+        &table,
+        &format!("/v1/invoices/{id}/lines"),
+        &page,
+        |_| true,
+        |id, param| ApiError::no_such("line_item", id, param),
+    )
 }
 
 /// Adds up a draft from its items.

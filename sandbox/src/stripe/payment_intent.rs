@@ -6,36 +6,10 @@ use super::charge::{self, Attempt};
 use super::error::ApiError;
 use super::payment_method::{self, Decline};
 use super::state::{Cx, apply, integer, param, set, text};
-use super::{catalog, customer, list, search, spec};
+use super::{customer, list, money, search, spec};
 use crate::form::Fields;
 
 const KIND: &str = "payment_intent";
-
-/// The least that can be charged, by currency; 1 in those not listed.
-const LEAST: &[(&str, i64)] = &[
-    ("aud", 50),
-    ("brl", 50),
-    ("cad", 50),
-    ("chf", 50),
-    ("czk", 1_500),
-    ("dkk", 250),
-    ("eur", 50),
-    ("gbp", 30),
-    ("hkd", 400),
-    ("huf", 17_500),
-    ("inr", 50),
-    ("jpy", 50),
-    ("mxn", 1_000),
-    ("nok", 300),
-    ("nzd", 50),
-    ("pln", 200),
-    ("ron", 200),
-    ("sek", 300),
-    ("sgd", 50),
-    ("usd", 50),
-];
-/// The most: eight digits.
-const MOST: i64 = 99_999_999;
 
 /// `POST /v1/payment_intents`
 pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
@@ -43,9 +17,9 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
         "amount:i! currency! allowed_payment_method_types[] amount_details:o application_fee_amount:i automatic_payment_methods{enabled:b! allow_redirects(always|never)} capture_method(automatic|automatic_async|manual) confirm:b confirmation_method(automatic|manual) confirmation_token customer customer_account description error_on_requires_action:b excluded_payment_method_types[] hooks:o mandate mandate_data:o metadata:m off_session:x on_behalf_of payment_details:o payment_method payment_method_configuration payment_method_data:o payment_method_options:o radar_options:o receipt_email return_url setup_future_usage(off_session|on_session) shipping:o statement_descriptor statement_descriptor_suffix transfer_data:o transfer_group use_stripe_sdk:b",
         form,
     )?;
-    let currency = catalog::currency(&params)?;
+    let currency = money::currency(&params)?;
     let amount = params.get("amount").and_then(Value::as_i64).unwrap_or_default();
-    check_amount(amount, &currency)?;
+    money::check_charge(amount, &currency)?;
     if let Some(id) = param(&params, "customer") {
         customer::named(cx, id)?;
     }
@@ -173,7 +147,7 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, 
             "transfer_group",
         ],
     );
-    check_amount(integer(&after, "amount"), text(&after, "currency"))?;
+    money::check_charge(integer(&after, "amount"), text(&after, "currency"))?;
     cx.save(KIND, &after);
     Ok(after)
 }
@@ -207,6 +181,7 @@ pub(crate) fn capture(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value,
     expect_status(&intent, &["requires_capture"], "capture")?;
     let capturable = integer(&intent, "amount_capturable");
     let amount = params.get("amount_to_capture").and_then(Value::as_i64).unwrap_or(capturable);
+    money::check_step(amount, text(&intent, "currency"), "amount_to_capture")?;
     if amount < 1 || amount > capturable {
         return Err(ApiError::state("amount_too_large", format!("The amount to capture must be from 1 to {capturable}.")));
     }
@@ -357,21 +332,6 @@ fn attempt_of(cx: &mut Cx<'_>, intent: &Value) -> Attempt {
         metadata: intent.get("metadata").and_then(Value::as_object).cloned().unwrap_or_else(Map::new),
         capture: text(intent, "capture_method") != "manual",
     }
-}
-
-fn check_amount(amount: i64, currency: &str) -> Result<(), ApiError> {
-    let least = LEAST.iter().find(|(name, _)| *name == currency).map_or(1, |(_, least)| *least);
-    if amount < least {
-        return Err(ApiError::parameter(
-            "amount_too_small",
-            "amount",
-            format!("Amount must be at least {least} in the smallest unit of {currency}"),
-        ));
-    }
-    if amount > MOST && currency != "idr" {
-        return Err(ApiError::parameter("amount_too_large", "amount", format!("Amount must be no more than {MOST}")));
-    }
-    Ok(())
 }
 
 fn expect_status(intent: &Value, allowed: &[&str], verb: &str) -> Result<(), ApiError> {

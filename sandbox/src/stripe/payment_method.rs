@@ -135,6 +135,27 @@ pub(crate) fn attach_new(cx: &mut Cx<'_>, id: &str, customer: &str) -> Result<Va
     attach_to(cx, method, customer)
 }
 
+/// `GET /v1/customers/{id}/payment_methods`, `GET /v1/payment_methods`: those of a customer, of all without one.
+pub(crate) fn list(cx: &mut Cx<'_>, customer: Option<&str>, form: &Fields) -> Result<Value, ApiError> {
+    let params = spec::read("allow_redisplay customer customer_account type limit:i starting_after ending_before", form)?;
+    let page = super::list::page(&params)?;
+    let owner = match customer {
+        Some(id) => Some(text(&customer::existing(cx, id)?, "id").to_owned()),
+        None => param(&params, "customer").map(str::to_owned),
+    };
+    let url = customer.map_or_else(|| "/v1/payment_methods".to_owned(), |id| format!("/v1/customers/{id}/payment_methods"));
+    super::list::list(
+        cx.state.table(KIND),
+        &url,
+        &page,
+        |row| {
+            owner.as_deref().is_none_or(|owner| text(row, "customer") == owner)
+                && params.get("type").is_none_or(|wanted| row.get("type") == Some(wanted))
+        },
+        |id, param| ApiError::no_such("PaymentMethod", id, param),
+    )
+}
+
 /// `POST /v1/payment_methods/{id}/attach`
 pub(crate) fn attach(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, ApiError> {
     let params = spec::read("customer! customer_account", form)?;

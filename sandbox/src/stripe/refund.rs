@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::state::{Cx, apply, integer, param, set, text};
-use super::{list, spec};
+use super::{list, money, spec};
 use crate::form::Fields;
 
 /// `POST /v1/refunds`
@@ -36,6 +36,9 @@ pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> 
     };
     let charge = cx.get_param("charge", &charge_id, "charge")?;
     let amount = params.get("amount").and_then(Value::as_i64);
+    if let Some(amount) = amount {
+        money::check_step(amount, text(&charge, "currency"), "amount")?;
+    }
     let mut metadata = json!({});
     apply(&mut metadata, &params, &[]);
     let metadata = metadata.get("metadata").cloned().unwrap_or(json!({}));

@@ -6,7 +6,7 @@ use super::error::ApiError;
 use super::state::Cx;
 use super::{
     catalog, charge, checkout, coupon, customer, dispute, endpoint, event, expand, invoice, payment_intent, payment_link,
-    payment_method, portal, refund, spec, subscription,
+    payment_method, payout, portal, refund, spec, subscription,
 };
 use crate::form::{self, Fields};
 use crate::http::Request;
@@ -37,6 +37,8 @@ fn dispatch(cx: &mut Cx<'_>, method: &str, path: &[&str], form: &Fields) -> Opti
         ("POST", ["customers", id]) => customer::update(cx, id, form),
         ("DELETE", ["customers", id]) => plain(form, || customer::delete(cx, id)),
         ("POST", ["customers", id, "balance_transactions"]) => customer::add_balance(cx, id, form),
+        ("GET", ["customers", id, "balance_transactions"]) => customer::list_balance(cx, id, form),
+        ("GET", ["customers", id, "payment_methods"]) => payment_method::list(cx, Some(id), form),
 
         ("POST", ["products"]) => catalog::create_product(cx, form),
         ("GET", ["products"]) => catalog::list_products(cx, form),
@@ -51,9 +53,11 @@ fn dispatch(cx: &mut Cx<'_>, method: &str, path: &[&str], form: &Fields) -> Opti
         ("POST", ["coupons"]) => coupon::create(cx, form),
         ("GET", ["coupons"]) => simple_list(cx, form, "coupon", "/v1/coupons"),
         ("GET", ["coupons", id]) => plain(form, || cx.get("coupon", id)),
+        ("POST", ["coupons", id]) => coupon::update(cx, id, form),
         ("DELETE", ["coupons", id]) => plain(form, || coupon::delete(cx, id)),
         ("POST", ["promotion_codes"]) => coupon::create_promotion_code(cx, form),
         ("GET", ["promotion_codes"]) => simple_list(cx, form, "promotion_code", "/v1/promotion_codes"),
+        ("POST", ["promotion_codes", id]) => coupon::update_promotion_code(cx, id, form),
         ("GET", ["promotion_codes", id]) => plain(form, || cx.get("promotion_code", id)),
 
         ("POST", ["payment_links"]) => payment_link::create(cx, form),
@@ -81,6 +85,7 @@ fn dispatch(cx: &mut Cx<'_>, method: &str, path: &[&str], form: &Fields) -> Opti
         ("POST", ["refunds"]) => refund::create(cx, form),
         ("GET", ["refunds"]) => refund::list(cx, form),
         ("GET", ["refunds", id]) => plain(form, || cx.get("refund", id)),
+        ("GET", ["payment_methods"]) => payment_method::list(cx, None, form),
         ("GET", ["payment_methods", id]) => plain(form, || cx.get("payment_method", id)),
         ("POST", ["payment_methods", id, "attach"]) => payment_method::attach(cx, id, form),
         ("POST", ["payment_methods", id, "detach"]) => plain(form, || payment_method::detach(cx, id)),
@@ -96,10 +101,13 @@ fn dispatch(cx: &mut Cx<'_>, method: &str, path: &[&str], form: &Fields) -> Opti
         ("POST", ["invoices", id, "void"]) => plain(form, || invoice::void(cx, id)),
         ("POST", ["invoices", id, "mark_uncollectible"]) => plain(form, || invoice::mark_uncollectible(cx, id)),
         ("POST", ["invoiceitems"]) => invoice::create_item(cx, form),
+        ("GET", ["invoiceitems"]) => invoice::list_items(cx, form),
+        ("GET", ["invoices", id, "lines"]) => invoice::list_lines(cx, id, form),
         ("GET", ["invoiceitems", id]) => plain(form, || cx.get("invoiceitem", id)),
 
         ("POST", ["subscriptions"]) => subscription::create(cx, form),
         ("GET", ["subscriptions"]) => subscription::list(cx, form),
+        ("GET", ["subscription_items"]) => subscription::list_items(cx, form),
         ("GET", ["subscriptions", id]) => plain(form, || cx.get("subscription", id)),
         ("POST", ["subscriptions", id]) => subscription::update(cx, id, form),
         ("DELETE", ["subscriptions", id]) => subscription::cancel(cx, id, form),
@@ -111,6 +119,8 @@ fn dispatch(cx: &mut Cx<'_>, method: &str, path: &[&str], form: &Fields) -> Opti
         ("POST", ["disputes", id, "close"]) => plain(form, || dispute::close(cx, id)),
 
         ("POST", ["billing_portal", "sessions"]) => portal::create(cx, form),
+        ("GET", ["payouts"]) => payout::list(cx, form),
+        ("GET", ["payouts", id]) => plain(form, || cx.get("payout", id)),
         ("GET", ["balance"]) => plain(form, || Ok(charge::balance(cx))),
         ("GET", ["account"]) => plain(form, || Ok(account())),
 

@@ -8,10 +8,14 @@ use super::charge::Attempt;
 use super::invoice::SubscriptionInvoice;
 use super::payment_method::{self, Decline};
 use super::state::{Cx, integer, set, text};
-use super::{catalog, checkout, customer, dispute, event, invoice, payment_intent, refund, subscription};
+use super::{catalog, checkout, customer, dispute, event, invoice, payment_intent, payout, refund, subscription};
+use crate::form::Fields;
 
 /// How often one description may repeat.
 const MOST: u64 = 100_000;
+
+/// How long before its end a trial says so, in seconds.
+const TRIAL_WARNING: i64 = 3 * 24 * 3_600;
 
 /// Names for people who are not described further.
 const PEOPLE: &[(&str, &str)] = &[
@@ -58,6 +62,9 @@ pub(crate) fn play(cx: &mut Cx<'_>, description: &Value) -> Result<Value, String
         "reason",
         "invoice",
         "subscription",
+        "dispute",
+        "checkout",
+        "status",
         "object",
     ];
     let fields = description.as_object().ok_or("an event is described by an object")?;
@@ -142,6 +149,25 @@ impl Scene<'_> {
                 let charge = self.some_charge(cx)?;
                 Ok(dispute::open(cx, charge, self.word("reason").unwrap_or("fraudulent")))
             }
+            "charge.dispute.closed" => {
+                let known = self.word("dispute").and_then(|id| cx.find("dispute", id));
+                let dispute = match known {
+                    Some(dispute) => dispute,
+                    None => {
+                        let charge = self.some_charge(cx)?;
+                        dispute::open(cx, charge, "fraudulent")
+                    }
+                };
+                Ok(dispute::decide(cx, dispute, self.word("status").unwrap_or("won")))
+            }
+            "charge.captured" => {
+                let (intent, _) = self.attempt(cx, None, false);
+                let captured =
+                    payment_intent::capture(cx, text(&intent, "id"), &Fields::new()).map_err(|error| error.summary())?;
+                Ok(cx.find("charge", text(&captured, "latest_charge")).unwrap_or_default())
+            }
+            "payout.failed" => Ok(payout::end(cx, self.amount(), &self.currency(), true)),
+            "payout.paid" => Ok(payout::end(cx, self.amount(), &self.currency(), false)),
             "customer.created" => {
                 let customer = self.new_customer(cx, None);
                 Ok(cx.create("customer", customer, Some("customer.created")))
@@ -160,7 +186,17 @@ impl Scene<'_> {
                 let customer = self.known_customer(cx);
                 customer::delete(cx, text(&customer, "id")).map_err(|error| error.summary())
             }
-            "checkout.session.completed" => Ok(self.complete_checkout(cx)),
+            "checkout.session.completed" => {
+                Ok(self.complete_checkout(cx, self.word("payment_status").unwrap_or("paid") == "paid"))
+            }
+            "checkout.session.async_payment_succeeded" => {
+                let known = self.word("checkout").and_then(|id| cx.find("checkout.session", id));
+                let mut session = known.unwrap_or_else(|| self.complete_checkout(cx, false));
+                set(&mut session, "payment_status", json!("paid"));
+                cx.save("checkout.session", &session);
+                event::emit(cx, event_type, &session, None);
+                Ok(session)
+            }
             "invoice.created" => {
                 let customer = self.known_customer(cx);
                 Ok(self.draft_invoice(cx, &customer))
@@ -175,6 +211,15 @@ impl Scene<'_> {
             "customer.subscription.created" => {
                 let customer = self.known_customer(cx);
                 Ok(self.subscribe(cx, text(&customer, "id")))
+            }
+            "customer.subscription.trial_will_end" => {
+                let mut subscription = self.some_subscription(cx)?;
+                set(&mut subscription, "status", json!("trialing"));
+                set(&mut subscription, "trial_start", json!(cx.now - TRIAL_WARNING));
+                set(&mut subscription, "trial_end", json!(cx.now + TRIAL_WARNING));
+                cx.save("subscription", &subscription);
+                event::emit(cx, event_type, &subscription, None);
+                Ok(subscription)
             }
             "customer.subscription.deleted" => {
                 let subscription = self.some_subscription(cx)?;
@@ -194,6 +239,11 @@ impl Scene<'_> {
 
     /// Makes a charge with its payment intent, and returns both. `payment_intent: false` leaves that out.
     fn charge(&self, cx: &mut Cx<'_>, decline: Option<&Decline>) -> (Value, Value) {
+        self.attempt(cx, decline, true)
+    }
+
+    /// The same; without `capture` the amount is only reserved.
+    fn attempt(&self, cx: &mut Cx<'_>, decline: Option<&Decline>, capture: bool) -> (Value, Value) {
         let customer = self.word("customer").map(|_| self.known_customer(cx));
         let of_customer = |name: &str| customer.as_ref().and_then(|c| c.get(name)).and_then(Value::as_str).map(str::to_owned);
         let method = payment_method::card_for(cx, decline);
@@ -208,9 +258,9 @@ impl Scene<'_> {
             description: self.word("description").map(str::to_owned),
             receipt_email: self.email.clone(),
             metadata: self.metadata(),
-            capture: true,
+            capture,
         };
-        if self.fields.get("payment_intent") == Some(&json!(false)) {
+        if capture && self.fields.get("payment_intent") == Some(&json!(false)) {
             let charge = super::charge::new(cx, &attempt, &method, decline);
             let name = if decline.is_some() { "charge.failed" } else { "charge.succeeded" };
             cx.save("charge", &charge);
@@ -288,7 +338,7 @@ impl Scene<'_> {
         price
     }
 
-    fn complete_checkout(&self, cx: &mut Cx<'_>) -> Value {
+    fn complete_checkout(&self, cx: &mut Cx<'_>, paid: bool) -> Value {
         let id = cx.id("cs_test_", 58);
         let link = self.word("payment_link").and_then(|link| cx.find("payment_link", link));
         let sum = match &link {
@@ -301,7 +351,6 @@ impl Scene<'_> {
         };
         let mode = if sum.recurring { "subscription" } else { "payment" };
         let mut session = checkout::blank(cx, &id, mode, Some(&sum));
-        let paid = self.word("payment_status").unwrap_or("paid") == "paid";
         if let Some(link) = &link {
             set(&mut session, "payment_link", json!(text(link, "id")));
             set(&mut session, "metadata", link.get("metadata").cloned().unwrap_or(json!({})));

@@ -1,6 +1,7 @@
 //! The search language, as far as it is used: `email:'x' AND metadata['k']:'v'`.
 //!
-//! Supported: text fields and metadata with `:` (equal, without regard to case) and `~` (contains),
+//! Supported: text fields with `:` (has these words in this order, without regard to case) and `~` (contains), metadata with
+//! `:` (equal) and `~`,
 //! `-` before a clause, numbers with `:`, `>`, `<`, `>=`, `<=`, joined by only `AND` or only `OR`.
 //! Unlike Stripe's index this one is never behind.
 
@@ -61,7 +62,8 @@ impl Clause {
             value = value.and_then(|value| value.get(key));
         }
         let found = match (value, self.operator.as_str()) {
-            (Some(Value::String(text)), ":") => text.to_lowercase() == self.value.to_lowercase(),
+            (Some(Value::String(text)), ":") if self.key.is_some() => text.to_lowercase() == self.value.to_lowercase(),
+            (Some(Value::String(text)), ":") => has_words(text, &self.value),
             (Some(Value::String(text)), "~") => text.to_lowercase().contains(&self.value.to_lowercase()),
             (Some(Value::Number(number)), operator) => match (number.as_i64(), self.value.parse::<i64>()) {
                 (Some(a), Ok(b)) => match operator {
@@ -79,6 +81,16 @@ impl Clause {
         };
         found != self.negated
     }
+}
+
+/// Tells whether words follow each other in a text, as an index of words sees it.
+fn has_words(text: &str, wanted: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect()
+    };
+    let (text, wanted) = (words(text), words(wanted));
+    !wanted.is_empty() && text.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// Returns the clauses, and whether all of them have to hold.
@@ -164,6 +176,9 @@ mod tests {
         let row = json!({"email": "Ann@example.com", "created": 50, "metadata": {"a b": "it's"}});
         for (query, expected) in [
             ("email:'ann@example.com'", true),
+            ("email:'Example'", true),
+            ("email:'example.com ann'", false),
+            ("metadata['a b']:'it'", false),
             (r#"email:"bob""#, false),
             ("email~'example'", true),
             ("-email~'example'", false),

@@ -370,9 +370,24 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, 
         let (ids, _) = discounts(cx, params.get("discounts"), integer_total(&after))?;
         set(&mut after, "discounts", json!(ids));
     }
-    if param(&params, "trial_end") == Some("now") && text(&after, "status") == "trialing" {
-        set(&mut after, "trial_end", json!(cx.now));
-        set(&mut after, "status", json!("active"));
+    match param(&params, "trial_end") {
+        None => {}
+        Some("now") => {
+            if text(&after, "status") == "trialing" {
+                set(&mut after, "trial_end", json!(cx.now));
+                set(&mut after, "status", json!("active"));
+            }
+        }
+        Some(end) => {
+            let Some(end) = end.parse::<i64>().ok().filter(|end| *end > cx.now) else {
+                return Err(ApiError::parameter("parameter_invalid_integer", "trial_end", "Timestamps must be in the future."));
+            };
+            if after.get("trial_start").is_none_or(Value::is_null) {
+                set(&mut after, "trial_start", json!(cx.now));
+            }
+            set(&mut after, "trial_end", json!(end));
+            set(&mut after, "status", json!("trialing"));
+        }
     }
     Ok(cx.update(KIND, &before, after, "customer.subscription.updated"))
 }
@@ -470,6 +485,19 @@ pub(crate) fn resume(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, 
     let mut after = before.clone();
     set(&mut after, "status", json!("active"));
     Ok(cx.update(KIND, &before, after, "customer.subscription.updated"))
+}
+
+/// `GET /v1/subscription_items`
+pub(crate) fn list_items(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
+    let params = spec::read("subscription! limit:i starting_after ending_before", form)?;
+    let page = list::page(&params)?;
+    let id = param(&params, "subscription").unwrap_or_default();
+    let subscription = cx.get_param(KIND, id, "subscription")?;
+    let mut table = crate::table::Table::default();
+    for item in items_of(&subscription).iter().rev() {
+        table.put(text(item, "id"), item.clone());
+    }
+    list::list(&table, "/v1/subscription_items", &page, |_| true, |id, param| ApiError::no_such("subscription_item", id, param))
 }
 
 /// `GET /v1/subscriptions`: without canceled ones, unless `status` asks for them.

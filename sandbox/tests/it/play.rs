@@ -48,6 +48,20 @@ async fn every_scene_emits_its_events_in_order() {
             ],
         ),
         ("customer.subscription.deleted", vec!["customer.subscription.deleted"]),
+        ("customer.subscription.trial_will_end", vec!["customer.subscription.trial_will_end"]),
+        (
+            "charge.captured",
+            vec!["charge.succeeded", "payment_intent.amount_capturable_updated", "charge.captured", "payment_intent.succeeded"],
+        ),
+        (
+            "charge.dispute.closed",
+            vec!["charge.succeeded", "payment_intent.succeeded", "charge.dispute.created", "charge.dispute.closed"],
+        ),
+        (
+            "checkout.session.async_payment_succeeded",
+            vec!["checkout.session.completed", "checkout.session.async_payment_succeeded"],
+        ),
+        ("payout.failed", vec!["payout.failed"]),
     ] {
         let happening = Happening::new(scene).amount(25_000, "usd").email(&format!("{seen}@example.com"));
         let played = sandbox.play("stripe", happening).await.unwrap();

@@ -404,3 +404,57 @@ async fn the_rest_of_the_actions_answer() {
         assert!(activity < 1_000, "the session never expired");
     }
 }
+
+#[tokio::test]
+async fn amounts_and_currencies_that_there_are_not() {
+    let (sandbox, _) = start().await;
+    let client = stripe(&sandbox);
+    for (body, code, param) in [
+        ("amount=1234&currency=kwd", "parameter_invalid_integer", "amount"),
+        ("amount=150050&currency=isk", "parameter_invalid_integer", "amount"),
+        ("amount=49&currency=usd", "amount_too_small", "amount"),
+        ("amount=1000&currency=xqz", "parameter_invalid", "currency"),
+        ("amount=10.5&currency=usd", "parameter_invalid_integer", "amount"),
+        ("currency=usd", "parameter_missing", "amount"),
+        ("amount=1000&currency=usd&payment_method_types[]=card", "parameter_unknown", "payment_method_types"),
+    ] {
+        let error = client.post("/v1/payment_intents", body).await.error();
+        assert_eq!(error, (400, code.to_owned(), param.to_owned()), "{body}");
+    }
+    assert_eq!(client.post("/v1/payment_intents", "amount=12340&currency=kwd").await.ok()["amount"], 12_340);
+    let customer = text(&client.post("/v1/customers", "name=a").await.ok()["id"]);
+    let credit = format!("/v1/customers/{customer}/balance_transactions");
+    assert_eq!(client.post(&credit, "amount=-500&currency=usd").await.ok()["ending_balance"], -500);
+    assert_eq!(client.post(&credit, "amount=-500&currency=eur").await.error().0, 400);
+    assert_eq!(client.get(&credit).await.ok()["data"][0]["amount"], -500);
+}
+
+#[tokio::test]
+async fn what_belongs_to_something_is_listed() {
+    let (sandbox, _) = start().await;
+    let client = stripe(&sandbox);
+    let customer = text(&client.post("/v1/customers", "name=a&payment_method=pm_card_visa").await.ok()["id"]);
+    let methods = client.get(&format!("/v1/customers/{customer}/payment_methods")).await.ok();
+    assert_eq!(methods["data"].as_array().map(Vec::len), Some(1));
+    assert_eq!(client.get(&format!("/v1/payment_methods?customer={customer}&type=card")).await.ok()["data"], methods["data"]);
+    let invoice = text(&client.post("/v1/invoices", &format!("customer={customer}")).await.ok()["id"]);
+    for (amount, name) in [(100, "one"), (200, "two")] {
+        let body = format!("customer={customer}&invoice={invoice}&amount={amount}&currency=usd&description={name}");
+        client.post("/v1/invoiceitems", &body).await.ok();
+    }
+    let lines = client.get(&format!("/v1/invoices/{invoice}/lines?limit=1")).await.ok();
+    assert_eq!((&lines["data"][0]["description"], &lines["has_more"]), (&json!("one"), &json!(true)));
+    let items = client.get(&format!("/v1/invoiceitems?invoice={invoice}")).await.ok();
+    assert_eq!(items["data"].as_array().map(Vec::len), Some(2));
+    let price = text(
+        &client.post("/v1/prices", "currency=usd&unit_amount=500&product_data[name]=Club&recurring[interval]=month").await.ok()["id"],
+    );
+    let made = client.post("/v1/subscriptions", &format!("customer={customer}&items[0][price]={price}")).await.ok();
+    let items = client.get(&format!("/v1/subscription_items?subscription={}", text(&made["id"]))).await.ok();
+    assert_eq!(items["data"][0]["id"], made["items"]["data"][0]["id"]);
+    let coupon = text(&client.post("/v1/coupons", "percent_off=5").await.ok()["id"]);
+    assert_eq!(client.post(&format!("/v1/coupons/{coupon}"), "name=Tea").await.ok()["name"], "Tea");
+    let code = client.post("/v1/promotion_codes", &format!("promotion[type]=coupon&promotion[coupon]={coupon}")).await.ok();
+    let code = format!("/v1/promotion_codes/{}", text(&code["id"]));
+    assert_eq!(client.post(&code, "active=false").await.ok()["active"], false);
+}

@@ -39,6 +39,11 @@ impl Emulators {
         self.control(connector, "POST", "events", event);
     }
 
+    /// Sends webhooks to this address.
+    pub(crate) fn deliver_to(&self, connector: &str, url: &str) {
+        self.control(connector, "PUT", "webhook_target", &serde_json::json!({ "url": url }));
+    }
+
     /// Adds a fault.
     pub(crate) fn fault(&self, connector: &str, rule: &Value) {
         self.control(connector, "POST", "faults", rule);
