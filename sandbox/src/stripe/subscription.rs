@@ -372,12 +372,11 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, 
     }
     match param(&params, "trial_end") {
         None => {}
-        Some("now") => {
-            if text(&after, "status") == "trialing" {
-                set(&mut after, "trial_end", json!(cx.now));
-                set(&mut after, "status", json!("active"));
-            }
+        Some("now") if text(&after, "status") == "trialing" => {
+            set(&mut after, "trial_end", json!(cx.now));
+            set(&mut after, "status", json!("active"));
         }
+        Some("now") => {}
         Some(end) => {
             let Some(end) = end.parse::<i64>().ok().filter(|end| *end > cx.now) else {
                 return Err(ApiError::parameter("parameter_invalid_integer", "trial_end", "Timestamps must be in the future."));
