@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use flow_plan::{Currency, Expr, FieldShape, FieldSource, MoneyUnit, Shape, TimeFormat, Value, Writing};
 use flow_runtime::decode::{Root, decode, decode_field, decode_record};
 use flow_runtime::eval::path_get;
-use flow_runtime::eval::path_get;
 use flow_runtime::scan::{PathSet, ScanError};
 use proptest::prelude::*;
 
