@@ -27,7 +27,7 @@ pub(super) async fn ask(
     first: Outcome,
 ) -> Outcome {
     let engine = Engine { shared: Arc::clone(shared) };
-    // What is left of a quota is for others; the step says why it has no answer.
+    // It is counted, and not held back by a quota: the answer that was paid for is worth nothing without it.
     let Ok(pass) = engine.pass(connection, Purpose::Confirm).await else { return first };
     let sent_at = shared.world.clock.now();
     let scope = MistakeScope { inner: &AttemptScope { sent_at, ..*scope }, mistake };
