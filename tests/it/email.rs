@@ -215,3 +215,15 @@ fn what_the_server_says_decides_whether_it_is_tried_again() {
     assert!(daemon.log().contains("sent 1 1"), "the hidden one got it\n{}", daemon.log());
     assert_eq!(server.taken(5).len(), 5);
 }
+
+#[test]
+fn nothing_leaves_the_sandbox() {
+    let toml = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.email]\nhost = \"smtp.example.com\"\nfrom = \"a@example.com\"\n[connections.mqtt]\nhost = \"mqtt.example.com\"\n[connections.orders]\nconnector = \"http\"\nverify = \"none\"\n";
+    let flow = "flow mails\n  when orders.received\n  where body.to is present\n  unverified\n  do {\n    email.send(to: \"{body.to}\", subject: \"s\", text: \"t\") as sent\n    mqtt.publish(topic: \"mail\", payload: sent.message_id)\n  }\n\nflow hears\n  when mqtt.message(topic: \"#\")\n  do log(\"x\")\n";
+    let daemon = Daemon::start_with(&[("flow.toml", toml), ("main.flow", flow)], &["--sandbox"]);
+    order(&daemon, "ann@example.com");
+    assert_eq!(daemon.settled(1)[0]["status"], "done");
+    let log = daemon.log();
+    assert!(log.contains("simulated: an e-mail is not sent") && log.contains("simulated: a message is not published"), "{log}");
+    assert!(!log.contains("listening"), "{log}");
+}

@@ -288,12 +288,14 @@ impl Pattern {
             // Of the entry itself: where a link leads to is not looked at.
             let Ok(meta) = entry.metadata() else { continue };
             if meta.is_dir() {
-                let into = if level == "**" && !name.starts_with('.') { Some(levels) } else { Some(rest) };
-                let fits = level == "**" || name_matches(level, name);
-                if let Some(levels) = into.filter(|levels| fits && !levels.is_empty() && (level == "**" || !rest.is_empty())) {
-                    if level != "**" || !name.starts_with('.') {
-                        self.below(&entry.path(), &path, levels, depth + 1, found)?;
-                    }
+                let below = match level.as_str() {
+                    "**" if !name.starts_with('.') => levels,
+                    "**" => &[],
+                    _ if name_matches(level, name) => rest,
+                    _ => &[],
+                };
+                if !below.is_empty() {
+                    self.below(&entry.path(), &path, below, depth + 1, found)?;
                 }
             } else if meta.is_file() && rest.is_empty() && level != "**" && name_matches(level, name) {
                 found.insert(path, Stamp::of(&meta));

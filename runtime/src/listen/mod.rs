@@ -221,7 +221,8 @@ fn specs(live: &Live) -> BTreeMap<Key, Spec> {
         let Some(connection) = live.connections.get(&used.connection) else { continue };
         let source = connection.plan.sources.iter().find(|source| source.name == used.source);
         let Some((source, listen)) = source.and_then(|source| Some((source, source.listen.as_ref()?))) else { continue };
-        let Some(value) = used.options.get(&listen.by).map(ToString::to_string) else { continue };
+        let simulated = connection.stand_in;
+        let Some(value) = used.options.get(&listen.by).filter(|_| !simulated).map(ToString::to_string) else { continue };
         // A broker is spoken to in one session, whatever comes over it.
         let together = connection.plan.api.via.as_ref().is_some_and(|via| via.scheme == MQTT);
         let name = if together { MQTT.to_owned() } else { task_name(&source.name, &value) };

@@ -120,7 +120,7 @@ pub(super) async fn forget(ear: &mut Ear, connection: &LiveConnection) -> bool {
     let status = broker.status.iter().map(|topic| (topic, "offline"));
     for (topic, payload) in memory.clears.values().map(|topic| (topic, "")).chain(status) {
         let id = link.next_id();
-        wire::publish(&mut link.out, topic, payload.as_bytes(), Qos::AtLeastOnce, true, id);
+        wire::publish(&mut link.out, topic, payload.as_bytes(), Qos::AtLeast, true, id);
     }
     // What the broker answers behind it, it has read.
     let is_done = link.is_alive(FORGOTTEN_WITHIN).await;
@@ -314,7 +314,7 @@ impl Hearing<'_> {
     /// Publishes a message that the broker keeps.
     fn keep(&mut self, topic: &str, payload: &str) {
         let id = self.link.next_id();
-        wire::publish(&mut self.link.out, topic, payload.as_bytes(), Qos::AtLeastOnce, true, id);
+        wire::publish(&mut self.link.out, topic, payload.as_bytes(), Qos::AtLeast, true, id);
     }
 
     /// Takes away what was kept for those who are listened to no more.
@@ -380,7 +380,7 @@ impl Hearing<'_> {
             self.remember(events).await?;
         }
         for (qos, id) in taken {
-            if qos == Qos::ExactlyOnce {
+            if qos == Qos::Exactly {
                 self.releasing.insert(id, ());
                 wire::pubrec(&mut self.link.out, id);
             } else {

@@ -31,6 +31,8 @@ pub struct Channel {
     params: BTreeMap<String, Value>,
     secrets: Vec<Secret>,
     root: PathBuf,
+    /// The service is simulated: nothing leaves.
+    stand_in: bool,
 }
 
 impl std::fmt::Debug for Channel {
@@ -52,7 +54,14 @@ impl Channel {
         }
         let (scheme, connection_name) = (via.scheme.clone(), connection.plan.name.clone());
         let secrets = connection.secrets.values().cloned().collect();
-        Ok(Some(Self { scheme, connection: connection_name, params, secrets, root: connection.root.clone() }))
+        Ok(Some(Self {
+            scheme,
+            connection: connection_name,
+            params,
+            secrets,
+            root: connection.root.clone(),
+            stand_in: connection.stand_in,
+        }))
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<&str> {

@@ -613,7 +613,9 @@ impl Host {
         let mut base_url = config.base_url.clone();
         let mut found: BTreeMap<String, Secret> = BTreeMap::new();
         let sandboxed = self.sandbox.as_ref().filter(|_| base_url.is_none()).and_then(|urls| urls.get(&declared.connector));
-        let stand_in = sandboxed.is_some();
+        // What has no emulator of its own is not reached either: no e-mail leaves, no broker hears of it.
+        let outward = declared.api.via.as_ref().is_some_and(|via| matches!(via.scheme.as_str(), "mqtt" | "smtp"));
+        let stand_in = sandboxed.is_some() || self.sandbox.is_some() && outward;
         if let Some(url) = sandboxed {
             base_url = Some(url.clone());
             for (key, text) in flow_sandbox::Sandbox::secrets(&declared.connector) {

@@ -192,7 +192,7 @@ impl Reading {
             return Ok(());
         }
         if let (Some(Place::Category), Some(term)) = (place, attribute("term")) {
-            self.put(Place::Category, term);
+            self.put(Place::Category, &term);
             return Ok(());
         }
         self.capture = place.map(|place| (place, depth, String::new()));
@@ -249,7 +249,7 @@ impl Reading {
         let depth = self.open.len();
         if let Some((place, at, text)) = self.capture.take() {
             if at == depth {
-                self.put(place, text);
+                self.put(place, &text);
             } else {
                 self.capture = Some((place, at, text));
             }
@@ -266,7 +266,7 @@ impl Reading {
         }
     }
 
-    fn put(&mut self, place: Place, text: String) {
+    fn put(&mut self, place: Place, text: &str) {
         let text = text.trim();
         if text.is_empty() {
             return;

@@ -9,28 +9,28 @@ pub(crate) const MAX_MESSAGE: usize = 1024 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Qos {
     /// At most once.
-    AtMostOnce,
+    AtMost,
     /// At least once.
-    AtLeastOnce,
+    AtLeast,
     /// Once.
-    ExactlyOnce,
+    Exactly,
 }
 
 impl Qos {
     pub(crate) fn of(number: u64) -> Option<Self> {
         match number {
-            0 => Some(Self::AtMostOnce),
-            1 => Some(Self::AtLeastOnce),
-            2 => Some(Self::ExactlyOnce),
+            0 => Some(Self::AtMost),
+            1 => Some(Self::AtLeast),
+            2 => Some(Self::Exactly),
             _ => None,
         }
     }
 
     fn bits(self) -> u8 {
         match self {
-            Self::AtMostOnce => 0,
-            Self::AtLeastOnce => 1,
-            Self::ExactlyOnce => 2,
+            Self::AtMost => 0,
+            Self::AtLeast => 1,
+            Self::Exactly => 2,
         }
     }
 }
@@ -190,8 +190,8 @@ fn publish_head(first: u8, body: &mut Bytes) -> Result<(Qos, String, Option<u16>
     }
     let topic = String::from_utf8(body.split_to(length).to_vec()).map_err(|_| Malformed("a topic that is no UTF-8"))?;
     let id = match qos {
-        Qos::AtMostOnce => None,
-        Qos::AtLeastOnce | Qos::ExactlyOnce => Some(body.try_get_u16().map_err(|_| Malformed("a message without an id"))?),
+        Qos::AtMost => None,
+        Qos::AtLeast | Qos::Exactly => Some(body.try_get_u16().map_err(|_| Malformed("a message without an id"))?),
     };
     Ok((qos, topic, id))
 }
@@ -220,7 +220,7 @@ pub(crate) fn connect(out: &mut BytesMut, options: &Connect<'_>) {
     let mut flags = 0;
     flags |= u8::from(options.clean) << 1;
     if options.will.is_some() {
-        flags |= 1 << 2 | Qos::AtLeastOnce.bits() << 3 | 1 << 5;
+        flags |= 1 << 2 | Qos::AtLeast.bits() << 3 | 1 << 5;
     }
     flags |= u8::from(options.username.is_some()) << 7 | u8::from(options.username.and(options.password).is_some()) << 6;
     let mut body = BytesMut::new();
@@ -246,7 +246,7 @@ pub(crate) fn connect(out: &mut BytesMut, options: &Connect<'_>) {
 pub(crate) fn publish(out: &mut BytesMut, topic: &str, payload: &[u8], qos: Qos, retain: bool, id: u16) {
     let mut body = BytesMut::with_capacity(topic.len() + payload.len() + 4);
     text(&mut body, topic);
-    if qos > Qos::AtMostOnce {
+    if qos > Qos::AtMost {
         body.put_u16(id);
     }
     body.put_slice(payload);
@@ -333,8 +333,8 @@ mod tests {
     #[test]
     fn packets_come_in_any_pieces_and_what_is_too_large_is_read_past() {
         let mut wire = BytesMut::new();
-        publish(&mut wire, "a/b", b"hello", Qos::AtLeastOnce, true, 7);
-        publish(&mut wire, "big", &vec![b'x'; MAX_MESSAGE + 1], Qos::ExactlyOnce, false, 8);
+        publish(&mut wire, "a/b", b"hello", Qos::AtLeast, true, 7);
+        publish(&mut wire, "big", &vec![b'x'; MAX_MESSAGE + 1], Qos::Exactly, false, 8);
         whole(&mut wire, PINGRESP << 4, &[]);
         let (mut decoder, mut buffer, mut found) = (Decoder::default(), BytesMut::new(), Vec::new());
         for piece in wire.chunks(9973) {

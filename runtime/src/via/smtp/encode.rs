@@ -107,7 +107,7 @@ mod tests {
         assert!(header_text("=?utf-8?B?SGk=?=", 9).starts_with("=?utf-8?B?PT91"), "no text is taken for an encoded one");
         let long = header_text(&"ä🚪 ".repeat(60), 9);
         assert!(long.split("\r\n").all(|line| line.len() <= 76), "{long}");
-        assert!(header_text(&"word ".repeat(40).trim_end().to_owned(), 9).split("\r\n").all(|line| line.len() <= 77));
+        assert!(header_text("word ".repeat(40).trim_end(), 9).split("\r\n").all(|line| line.len() <= 77));
         assert_eq!(quoted_printable("a=b \nÄ\r\nc\t"), "a=3Db=20\r\n=C3=84\r\nc=09\r\n");
         assert!(quoted_printable(&"x".repeat(500)).split("\r\n").all(|line| line.len() <= 76));
     }
