@@ -117,13 +117,16 @@ enum Asked {
     Connect(String, oneshot::Sender<Result<Vec<String>, String>>),
 }
 
+/// A keeper that has not begun, with what it will hear.
+type Waiting = (Keeper, watch::Receiver<Arc<Live>>, mpsc::UnboundedReceiver<Asked>);
+
 /// Keeps the registrations as the live flows need them.
 pub(crate) struct Registrar {
     live: watch::Sender<Arc<Live>>,
     asks: mpsc::UnboundedSender<Asked>,
     registrations: Registrations,
     registers: bool,
-    waiting: Mutex<Option<(Keeper, watch::Receiver<Arc<Live>>, mpsc::UnboundedReceiver<Asked>)>>,
+    waiting: Mutex<Option<Waiting>>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 

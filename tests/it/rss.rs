@@ -9,6 +9,8 @@ use crate::support::eventually;
 
 /// An answer: status, headers, body.
 type Answer = (u16, Vec<(&'static str, String)>, String);
+/// What was asked: path and lines of the head.
+type Asked = (String, Vec<String>);
 type Behaviour = Arc<Mutex<Box<dyn Fn(&str, &[String]) -> Answer + Send>>>;
 
 /// A server of feeds.
@@ -16,7 +18,7 @@ struct Feeds {
     port: u16,
     behaviour: Behaviour,
     /// The requests: path and lines of the head.
-    asked: Arc<Mutex<Vec<(String, Vec<String>)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Feeds {
@@ -24,7 +26,7 @@ impl Feeds {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let behaviour: Behaviour = Arc::new(Mutex::new(Box::new(behaviour)));
-        let asked: Arc<Mutex<Vec<(String, Vec<String>)>>> = Arc::default();
+        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
         let (does, log) = (Arc::clone(&behaviour), Arc::clone(&asked));
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {

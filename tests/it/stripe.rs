@@ -399,12 +399,12 @@ fn every_action_does_what_it_says() {
     let state = shop.act("update_charge", of_charge.clone());
     assert_eq!(last(&state, "charges")["description"], "Tea and cake");
     assert_eq!(last(&state, "charges")["fraud_details"]["user_report"], "safe");
-    let state = shop.act("create_refund", of_charge.clone());
+    let state = shop.act("create_refund", of_charge);
     assert_eq!(
         (&last(&state, "refunds")["amount"], &last(&state, "refunds")["reason"]),
         (&json!(250), &json!("requested_by_customer"))
     );
-    let state = shop.act("refund_the_rest", of_payment.clone());
+    let state = shop.act("refund_the_rest", of_payment);
     assert_eq!((&last(&state, "refunds")["amount"], &last(&state, "charges")["refunded"]), (&json!(651), &json!(true)));
     let state = shop.act("create_payment_intent", of_customer.clone());
     let state = shop.act("cancel_payment_intent", json!({ "payment": id(last(&state, "payment_intents")) }));

@@ -128,7 +128,7 @@ impl<'a> View<'a> {
         });
         let value = |key: &str| connection.plan.settings.get(key).map(ToString::to_string);
         let settings = connection.plan.setting_decls.iter().map(|decl| {
-            let needed = !decl.optional && !(decl.in_base && connection.base_url.is_some());
+            let needed = !(decl.optional || decl.in_base && connection.base_url.is_some());
             (decl.name.as_str(), value(&decl.name), needed)
         });
         let listens = live.flows.iter().flat_map(|flow| &flow.triggers).filter(|trigger| trigger.connection == name);
