@@ -159,6 +159,60 @@ async function events(stripe) {
   server.close();
 }
 
+// The operations that the connector has, one after the other.
+async function operations(stripe) {
+  const customer = await stripe.customers.create({ email: "op@example.com", payment_method: "pm_card_visa" });
+  assert.equal((await stripe.customers.update(customer.id, { name: "Op" })).name, "Op");
+  const product = await stripe.products.create({ name: "Tea" });
+  const price = await stripe.prices.create({ currency: "usd", unit_amount: 2000, product: product.id, recurring: { interval: "month" } });
+  const link = await stripe.paymentLinks.create({ line_items: [{ price: price.id, quantity: 1 }] });
+  assert.equal((await stripe.paymentLinks.update(link.id, { active: false })).active, false);
+  const session = await stripe.checkout.sessions.create({
+    mode: "subscription",
+    line_items: [{ price: price.id, quantity: 1 }],
+    success_url: "https://example.com/ok",
+  });
+  assert.equal((await stripe.checkout.sessions.expire(session.id)).status, "expired");
+  const intent = await stripe.paymentIntents.create({ amount: 5000, currency: "usd", customer: customer.id, capture_method: "manual" });
+  assert.equal((await stripe.paymentIntents.confirm(intent.id, { payment_method: "pm_card_visa" })).status, "requires_capture");
+  const captured = await stripe.paymentIntents.capture(intent.id, { amount_to_capture: 4000 });
+  assert.equal(captured.amount_received, 4000);
+  assert.equal((await stripe.paymentIntents.retrieve(intent.id)).status, "succeeded");
+  const charge = await stripe.charges.retrieve(captured.latest_charge);
+  assert.equal((await stripe.charges.update(charge.id, { description: "tea" })).description, "tea");
+  assert.equal((await stripe.refunds.create({ charge: charge.id, amount: 1500 })).amount, 1500);
+  const other = await stripe.paymentIntents.create({ amount: 700, currency: "usd" });
+  assert.equal((await stripe.paymentIntents.cancel(other.id, { cancellation_reason: "abandoned" })).status, "canceled");
+  const made = [];
+  for (let number = 0; number < 2; number += 1) {
+    const invoice = await stripe.invoices.create({ customer: customer.id, collection_method: "send_invoice", days_until_due: 30 });
+    await stripe.invoiceItems.create({ customer: customer.id, invoice: invoice.id, amount: 2500, currency: "usd" });
+    assert.equal((await stripe.invoices.finalizeInvoice(invoice.id)).status, "open");
+    await stripe.invoices.sendInvoice(invoice.id);
+    made.push(invoice.id);
+  }
+  assert.equal((await stripe.invoices.pay(made[0], { paid_out_of_band: true })).status, "paid");
+  assert.equal((await stripe.invoices.voidInvoice(made[1])).status, "void");
+  assert.equal((await stripe.invoices.retrieve(made[0])).amount_paid, 2500);
+  const coupon = await stripe.coupons.create({ percent_off: 10, duration: "once" });
+  const code = await stripe.promotionCodes.create({ promotion: { type: "coupon", coupon: coupon.id }, code: "OPS" });
+  const subscription = await stripe.subscriptions.create({
+    customer: customer.id,
+    items: [{ price: price.id }],
+    discounts: [{ promotion_code: code.id }],
+  });
+  const item = subscription.items.data[0].id;
+  const changed = await stripe.subscriptions.update(subscription.id, { items: [{ id: item, price: price.id, quantity: 4 }] });
+  assert.deepEqual(changed.items.data.map((one) => one.quantity), [4]);
+  assert.equal((await stripe.subscriptions.cancel(subscription.id, { invoice_now: true })).status, "canceled");
+  await control("/events", { type: "charge.dispute.created" });
+  const [dispute] = (await stripe.disputes.list()).data;
+  const told = await stripe.disputes.update(dispute.id, { evidence: { product_description: "tea" } });
+  assert.equal(told.evidence.product_description, "tea");
+  assert.equal((await stripe.disputes.update(dispute.id, { submit: true })).status, "under_review");
+  assert.equal((await stripe.customers.del(customer.id)).deleted, true);
+}
+
 await control("/reset", undefined, "POST");
-for (const part of [customers, selling, paying, failing, events]) await part(connect());
+for (const part of [customers, selling, paying, failing, operations, events]) await part(connect());
 console.log("ok");

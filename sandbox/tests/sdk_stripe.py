@@ -170,7 +170,62 @@ def events(client):
     server.shutdown()
 
 
+def operations(client):
+    """The 31 operations that the connector has, one after the other."""
+    v1 = client.v1
+    customer = v1.customers.create({"email": "op@example.com", "payment_method": "pm_card_visa"})
+    assert v1.customers.update(customer.id, {"name": "Op"}).name == "Op"
+    assert v1.customers.list({"email": "op@example.com", "limit": 1}).data[0].id == customer.id
+    product = v1.products.create({"name": "Tea"})
+    price = v1.prices.create(
+        {"currency": "usd", "unit_amount": 2000, "product": product.id, "recurring": {"interval": "month"}}
+    )
+    link = v1.payment_links.create({"line_items": [{"price": price.id, "quantity": 1}]})
+    assert v1.payment_links.update(link.id, {"active": False}).active is False
+    session = v1.checkout.sessions.create(
+        {"mode": "subscription", "line_items": [{"price": price.id, "quantity": 1}], "success_url": "https://example.com/ok"}
+    )
+    assert v1.checkout.sessions.expire(session.id).status == "expired"
+    intent = v1.payment_intents.create({"amount": 5000, "currency": "usd", "customer": customer.id, "capture_method": "manual"})
+    assert v1.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"}).status == "requires_capture"
+    captured = v1.payment_intents.capture(intent.id, {"amount_to_capture": 4000})
+    assert captured.amount_received == 4000
+    assert v1.payment_intents.retrieve(intent.id).status == "succeeded"
+    charge = v1.charges.retrieve(captured.latest_charge)
+    assert v1.charges.update(charge.id, {"description": "tea", "fraud_details": {"user_report": "safe"}}).description == "tea"
+    assert v1.refunds.create({"charge": charge.id, "amount": 1500, "reason": "requested_by_customer"}).amount == 1500
+    refused(stripe.InvalidRequestError, lambda: v1.refunds.create({"charge": charge.id, "amount": 99999}))
+    other = v1.payment_intents.create({"amount": 700, "currency": "usd"})
+    assert v1.payment_intents.cancel(other.id, {"cancellation_reason": "abandoned"}).status == "canceled"
+    made = []
+    for _ in range(2):
+        invoice = v1.invoices.create({"customer": customer.id, "collection_method": "send_invoice", "days_until_due": 30})
+        v1.invoice_items.create({"customer": customer.id, "invoice": invoice.id, "amount": 2500, "currency": "usd"})
+        assert v1.invoices.finalize_invoice(invoice.id).status == "open"
+        v1.invoices.send_invoice(invoice.id)
+        made.append(invoice.id)
+    assert v1.invoices.pay(made[0], {"paid_out_of_band": True}).status == "paid"
+    assert v1.invoices.void_invoice(made[1]).status == "void"
+    assert v1.invoices.retrieve(made[0]).amount_paid == 2500
+    coupon = v1.coupons.create({"percent_off": 10, "duration": "once"})
+    code = v1.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon.id}, "code": "OPS"})
+    subscription = v1.subscriptions.create(
+        {"customer": customer.id, "items": [{"price": price.id}], "discounts": [{"promotion_code": code.id}]}
+    )
+    item = subscription["items"].data[0].id
+    changed = v1.subscriptions.update(subscription.id, {"items": [{"id": item, "price": price.id, "quantity": 4}]})
+    assert [one.quantity for one in changed["items"].data] == [4]
+    assert v1.subscriptions.cancel(subscription.id, {"invoice_now": True}).status == "canceled"
+    refused(stripe.InvalidRequestError, lambda: v1.subscriptions.cancel(subscription.id))
+    control("/events", {"type": "charge.dispute.created"})
+    dispute = v1.disputes.list().data[0]
+    assert v1.disputes.update(dispute.id, {"evidence": {"product_description": "tea"}}).evidence.product_description == "tea"
+    assert v1.disputes.update(dispute.id, {"submit": True}).status == "under_review"
+    assert v1.customers.delete(customer.id).deleted
+    assert v1.customers.retrieve(customer.id).deleted
+
+
 control("/reset", method="POST")
-for part in (customers, selling, paying, failing, events):
+for part in (customers, selling, paying, failing, operations, events):
     part(new_client())
 print("ok")
