@@ -163,12 +163,14 @@ pub struct Trigger {
     pub options: Vec<Input>,
     /// The record of its events.
     pub record: String,
-    /// The source that it draws from.
+    /// The source that it draws from; "state" where it is one.
     pub source: String,
     /// The event types; empty where an option says which, or where all of the source are meant.
     pub types: Vec<String>,
     /// The option that says which event types.
     pub types_of: Option<String>,
+    /// It is a state that starts flows, under a name of its own.
+    pub state: Option<TriggerState>,
     /// Its own condition, over options, fields and `type`.
     pub condition: Option<syntax::Expr>,
     /// Its key, over fields, `event.id` and options.
@@ -178,6 +180,26 @@ pub struct Trigger {
     /// `summary` texts of the trigger itself, most specific first. They come before those of the record; ask
     /// [`Connector::summaries`].
     pub summaries: Vec<syntax::TextLit>,
+}
+
+/// A trigger that is a state: `from state battery drops below below`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TriggerState {
+    /// The state.
+    pub state: String,
+    /// How it is compared.
+    pub op: plan::StateOp,
+    /// With what.
+    pub value: TriggerValue,
+}
+
+/// What the state of a trigger is compared with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TriggerValue {
+    /// A value.
+    Plain(plan::Value),
+    /// An option of the trigger.
+    Option(String),
 }
 
 /// A state: what is so at the moment, and can start a flow when it changes. [`State::new`] makes one.
@@ -212,6 +234,7 @@ impl State {
                 shape,
                 optional: ty.can_be_missing(),
                 personal: false,
+                default: None,
             },
             ty,
             roles: Vec::new(),
@@ -243,6 +266,7 @@ impl State {
             source: "state".to_owned(),
             types: Vec::new(),
             types_of: None,
+            state: None,
             condition: None,
             dedupe: None,
             example: None,

@@ -16,6 +16,7 @@ use crate::diagnostic::{Diagnostic, Fix, Label};
 use crate::flow;
 use crate::lint::{self, Rules};
 use crate::lock;
+use crate::pace;
 use crate::report::Sources;
 use crate::settings::{ConnectionSettings, Settings};
 use crate::suggest::nearest;
@@ -296,6 +297,7 @@ impl Compiler {
         for (name, connector) in self.catalog.connectors.iter().filter(|(name, _)| connector::is_implicit(name)) {
             connections.entry(name.clone()).or_insert_with(|| connector.clone());
         }
+        pace::apply(&mut connections, &self.settings);
         self.files.retain(|_, state| !state.generated);
         for (file, text) in crate::expose::files(&self.settings, &connections) {
             let state = FileState { text: text.into(), generated: true, parsed: None, unit: None };

@@ -18,6 +18,7 @@ pub mod graph;
 pub mod lint;
 pub mod listing;
 pub mod lock;
+mod pace;
 pub mod report;
 pub mod sarif;
 pub mod settings;

@@ -58,6 +58,10 @@ pub struct ConnectionSettings {
     pub expose: Option<String>,
     /// `poll = false`: nothing is read by itself.
     pub never_polls: bool,
+    /// `concurrency`: so many requests at once, at most.
+    pub at_once: Option<u32>,
+    /// `base_url` is an address of this machine: what answers there is not the service itself.
+    pub stands_in: bool,
     /// Where it stands in flow.toml.
     pub span: Span,
 }

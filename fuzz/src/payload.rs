@@ -75,6 +75,12 @@ fn shapes() -> Vec<Shape> {
         TimeFormat::Iso,
     ];
     all.extend(formats.map(Shape::Instant));
+    all.push(Shape::Coded {
+        members: vec!["a".to_owned(), "b".to_owned()],
+        codes: [(1, "a".to_owned()), (2, "b".to_owned())].into(),
+        otherwise: Some("b".to_owned()),
+    });
+    all.push(Shape::Coded { members: vec!["a".to_owned()], codes: [(7, "a".to_owned())].into(), otherwise: None });
     let writings = [Writing::Base64, Writing::Hex, Writing::Lower, Writing::Upper, Writing::Text];
     all.extend(writings.map(Shape::Written));
     let fields = all.iter().enumerate().map(|(at, shape)| FieldShape {
@@ -83,6 +89,7 @@ fn shapes() -> Vec<Shape> {
         shape: shape.clone(),
         optional: at % 2 == 0,
         personal: false,
+        default: (at % 3 == 0).then(|| Value::text("else")),
     });
     let record = Shape::Record(fields.collect());
     let wrapped: Vec<Shape> = all

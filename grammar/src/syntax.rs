@@ -856,6 +856,8 @@ pub enum MemberKind {
     Header(TextLit, Expr),
     /// `limit 100 per minute`.
     Limit(NumberLit, Rate),
+    /// `limit 4 at once`.
+    LimitAtOnce(NumberLit),
     /// `quota 50_000 per month shared by token spent on 403`.
     Quota {
         /// How many calls.
@@ -993,7 +995,11 @@ pub struct RecordField {
     pub ty: TypeExpr,
     /// `from "a.b" else "c"`, first present wins.
     pub from: Vec<FromPath>,
-    /// `= 3`: the default of an input.
+    /// `codes { app: 1, 2 hand: 7 }`: members of an enum, and the numbers that stand for them.
+    pub codes: Vec<(Ident, Vec<NumberLit>)>,
+    /// `otherwise unknown`: what any other value is.
+    pub otherwise: Option<Ident>,
+    /// `= 3`: the default of an input; what a field is that the wire does not have.
     pub default: Option<Expr>,
     /// `@customer`, `@personal`, `@deprecated("2.3", use: "category")`.
     pub attributes: Vec<Attribute>,
@@ -1070,6 +1076,8 @@ pub enum SourceLineKind {
         request: Request,
         /// `every D`.
         every: Option<DurationLit>,
+        /// `within quota`: more slowly where the quota does not allow it.
+        within_quota: bool,
         /// `when status.at changes`: the path.
         when_changes: Vec<Ident>,
     },
@@ -1090,22 +1098,17 @@ pub enum SourceLineKind {
     Pages {
         /// The query parameter.
         param: Ident,
-        /// Where its value comes from: `last.id`, or a path.
+        /// Where its value comes from: `last.id`, a path, or `page + 1`.
         from: Expr,
+        /// `of 50`: a page with fewer items is the last.
+        of: Option<NumberLit>,
         /// The flag that says there are more.
         more: Option<WirePath>,
     },
     /// `cursor "meta.next"`; `cursor last.id + 1`: a field of the item that has most of it.
     Cursor(WirePath, Option<NumberLit>),
     /// `order oldest by "created" unix_auto`; `order newest …`.
-    Order {
-        /// `oldest` or `newest`.
-        first: Ident,
-        /// By what.
-        by: WirePath,
-        /// A scheme such as `unix_auto`.
-        scheme: Option<Ident>,
-    },
+    Order(Order),
     /// `seen "id"`, `seen ("a", "b")`.
     Seen(Vec<WirePath>),
     /// `history 30 days`.
@@ -1135,14 +1138,33 @@ pub enum SourceLineKind {
         because: Option<TextLit>,
     },
     /// `codes "type" { locked: 1, 6 unlocked: 2 } collapse same`.
-    Codes {
-        /// The path of the code.
-        path: WirePath,
-        /// Names and their codes.
-        table: Vec<(Ident, Vec<NumberLit>)>,
-        /// `collapse same`.
-        collapse: Option<Ident>,
-    },
+    Codes(Codes),
+}
+
+/// `order oldest by "created" unix_auto then "id"`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// `oldest` or `newest`.
+    pub first: Ident,
+    /// By what.
+    pub by: WirePath,
+    /// A scheme such as `unix_auto`.
+    pub scheme: Option<Ident>,
+    /// What decides where that is the same.
+    pub then: Option<WirePath>,
+}
+
+/// `codes "type" { locked: 1, 6 unlocked: 2 } collapse same of locked, unlocked`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Codes {
+    /// The path of the code.
+    pub path: WirePath,
+    /// Names and their codes.
+    pub table: Vec<(Ident, Vec<NumberLit>)>,
+    /// `collapse same`.
+    pub collapse: Option<Ident>,
+    /// `of locked, unlocked`; empty for all.
+    pub among: Vec<Ident>,
 }
 
 /// `registered GET "/hooks" list at "data" where "name" is run.instance url at "url" …`.
@@ -1236,6 +1258,8 @@ pub struct Trigger {
     pub types: Vec<TextLit>,
     /// `from source of option`: the option that says which event types it takes.
     pub types_of: Option<Ident>,
+    /// `from state battery drops below below`: it is a state that starts flows, under a name.
+    pub state: Option<StatePattern>,
     /// `where condition`, over options, fields and `type`.
     pub condition: Option<Expr>,
     /// `dedupe by expr`.
@@ -1259,6 +1283,8 @@ pub struct StateDecl {
     pub from: Option<Expr>,
     /// How often it is read.
     pub every: Option<DurationLit>,
+    /// `within quota`: more slowly where the quota does not allow it.
+    pub within_quota: bool,
 }
 
 /// `query` or `action`.
@@ -1367,6 +1393,27 @@ pub enum OperationLineKind {
         /// What such a call will not do.
         because: TextLit,
     },
+    /// `pages page page + 1 of 50`: how further pages of a list are asked for.
+    Pages {
+        /// The query parameter.
+        param: Ident,
+        /// Where its value comes from.
+        from: Expr,
+        /// `of 50`: a page with fewer items is the last.
+        of: Option<NumberLit>,
+        /// The flag that says there are more.
+        more: Option<WirePath>,
+    },
+    /// `order newest by "created" unix`.
+    Order(Order),
+    /// `codes "type" { locked: 1, 6 } collapse same`.
+    Codes(Codes),
+    /// `only "locked"`: items of this type, by their codes.
+    Only(TextLit),
+    /// `since EXPR`: items that are not older.
+    Since(Expr),
+    /// `up to EXPR`: so many items.
+    UpTo(Expr),
 }
 
 /// What an answer is read as; JSON where nothing is said.

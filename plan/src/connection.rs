@@ -99,6 +99,9 @@ pub struct Api {
     /// The way to the service where it is none over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,
+    /// So many requests at once, where there are bounds to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_once: Option<u32>,
 }
 
 /// How requests are authorised: a named scheme over secrets.
@@ -168,11 +171,17 @@ impl Connection {
     /// Returns how many calls the connection has: what its own setting `monthly_quota` or `daily_calls` says, else what its
     /// connector says.
     pub fn quota(&self) -> Option<Quota> {
-        let declared = self.api.quota.as_ref();
-        let monthly = self.settings.get(OWN_QUOTA).map(|count| (count, QUOTA_MONTH_MS));
-        let daily = || self.settings.get(OWN_DAILY_QUOTA).map(|count| (count, QUOTA_DAY_MS));
+        Quota::of(self.api.quota.as_ref(), &self.settings)
+    }
+}
+
+impl Quota {
+    /// Returns how many calls a connection has that has these settings, of a connector that says this.
+    pub fn of(declared: Option<&Self>, settings: &BTreeMap<String, Value>) -> Option<Self> {
+        let monthly = settings.get(OWN_QUOTA).map(|count| (count, QUOTA_MONTH_MS));
+        let daily = || settings.get(OWN_DAILY_QUOTA).map(|count| (count, QUOTA_DAY_MS));
         match monthly.or_else(daily) {
-            Some((Value::Number(count), per_ms)) => Some(Quota {
+            Some((Value::Number(count), per_ms)) => Some(Self {
                 count: u32::try_from(*count).ok()?,
                 per_ms,
                 shared_by: declared.and_then(|quota| quota.shared_by.clone()),
@@ -181,9 +190,7 @@ impl Connection {
             _ => declared.cloned(),
         }
     }
-}
 
-impl Quota {
     /// Tells whether it allows less than another one over the same time.
     pub fn is_below(&self, other: &Self) -> bool {
         u128::from(self.count) * u128::from(other.per_ms) < u128::from(other.count) * u128::from(self.per_ms)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Expr, JsonPath, Refusal, Shape};
+use crate::{Codes, Expr, JsonPath, Pages, Refusal, Shape, TimeFormat};
 
 /// One HTTP request of a connector with its meaning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Operation {
     /// What is peculiar to it.
     #[serde(default, skip_serializing_if = "Peculiar::is_empty")]
     pub peculiar: Box<Peculiar>,
+    /// How its list is made of what the pages hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<Box<Listing>>,
 }
 
 /// What few operations need.
@@ -57,6 +60,36 @@ impl Peculiar {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// How a list is made of what the pages hold: all of them, in their order, and of those what is asked for.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Listing {
+    /// How further pages are asked for.
+    pub pages: Option<Pages>,
+    /// What items are ordered by.
+    pub order: Option<ListOrder>,
+    /// The types of items, out of numbers; an item with another number is left out.
+    pub codes: Option<Codes>,
+    /// Only items of this type.
+    pub only: Option<String>,
+    /// Only items that are not older, over the inputs; nothing is left out where it is missing.
+    pub since: Option<Expr>,
+    /// At most so many, over the inputs.
+    pub up_to: Option<Expr>,
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListOrder {
+    /// The instant or number that decides.
+    pub by: JsonPath,
+    /// How the instant is written, where it is one.
+    pub format: Option<TimeFormat>,
+    /// What decides where that is the same.
+    pub then: Option<JsonPath>,
+    /// The newest comes first.
+    pub newest_first: bool,
 }
 
 /// A part of a request that is computed at each attempt.

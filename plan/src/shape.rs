@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Currency, Expr, JsonPath};
+use crate::{Currency, Expr, JsonPath, Value};
 
 /// How one JSON value is read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,6 +54,15 @@ pub enum Shape {
         /// Further members may appear.
         open: bool,
     },
+    /// An enum whose members the wire writes as numbers, or that names what any other value is.
+    Coded {
+        /// The members. A text that is one is taken as it is.
+        members: Vec<String>,
+        /// The numbers, and what each means.
+        codes: BTreeMap<i64, String>,
+        /// What any other value is; without it such a value does not fit.
+        otherwise: Option<String>,
+    },
     /// A list; a lone value that is no array does not fit.
     List(Box<Shape>),
     /// An object with values of one shape.
@@ -75,6 +84,9 @@ pub struct FieldShape {
     pub optional: bool,
     /// Personal data: shortened in views.
     pub personal: bool,
+    /// What it is where the wire has nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
 }
 
 /// One place where a field may stand.

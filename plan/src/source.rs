@@ -119,6 +119,12 @@ pub struct Poll {
     /// It is polled only when this changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when_changes: Option<Box<WhenChanges>>,
+    /// What decides the order where `order_by` is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then_by: Option<JsonPath>,
+    /// The interval is longer where the quota of the key asks for that: the compiler has made it so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub within_quota: bool,
 }
 
 /// A cheap query that tells whether a poll would find anything.
@@ -147,6 +153,12 @@ pub struct Pages {
     pub from_answer: Option<JsonPath>,
     /// The flag in the answer that says there are more.
     pub more: Option<JsonPath>,
+    /// Pages are numbered, from what the request of the first one says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counted: bool,
+    /// A page with fewer items is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u32>,
 }
 
 /// Where the parts of a payload are. Paths are from the payload's root.
@@ -179,6 +191,9 @@ pub struct Codes {
     pub types: BTreeMap<String, Vec<i64>>,
     /// Items of one type that follow each other are one event: the first says who and why, the last when.
     pub collapse: bool,
+    /// Only items of these types are made one, and only they stand between two of one type; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub among: Vec<String>,
 }
 
 /// A payload that is refused.

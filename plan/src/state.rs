@@ -22,4 +22,7 @@ pub struct StateSource {
     pub members: Vec<String>,
     /// The interval in milliseconds at which it is read, unless flow.toml says otherwise.
     pub every_ms: u64,
+    /// The interval is longer where the quota of the key asks for that: the compiler has made it so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub within_quota: bool,
 }

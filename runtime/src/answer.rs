@@ -13,6 +13,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use crate::decode::decode;
 use crate::eval::{Nothing, Required, Scope, eval, holds, path_get};
+use crate::listing::{self, Wanted};
 use crate::live::LiveConnection;
 use crate::request::setting;
 use crate::secret::{Least, Traces};
@@ -228,12 +229,18 @@ fn result(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, scop
             _ => return Err(Unfit::Because(format!("a list is expected at `{}`", rule.at))),
         };
     }
+    if let (Some(listing), Value::List(items)) = (&op.listing, &found) {
+        let wanted = Wanted::of(listing, scope).map_err(|error| Unfit::Because(error.to_string()))?;
+        found = Value::List(listing::list(listing, items, wanted).into());
+    }
     let value = match (shape, found) {
         (None, _) => Ok(Value::Missing),
         (Some(_), Value::Missing) if rule.optional => Ok(Value::Missing),
         // "Accepted" at times has no body, and a record of which nothing is required needs none.
-        (Some(Shape::Record(fields)), Value::Missing) if rule.at.is_root() && fields.iter().all(|field| field.optional) => {
-            Ok(Value::record([]))
+        (Some(shape @ Shape::Record(fields)), Value::Missing)
+            if rule.at.is_root() && fields.iter().all(|field| field.optional || field.default.is_some()) =>
+        {
+            decode(shape, &Value::record([])).map_err(|misfit| Unfit::Because(misfit.to_string()))
         }
         // So has a word.
         (Some(Shape::Record(fields)), Value::Text(_))

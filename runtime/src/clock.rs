@@ -97,9 +97,17 @@ struct Entry {
 #[derive(Debug, Clone)]
 enum Item {
     Schedule(Arc<Schedule>),
-    Absence { connection: String, rule: Arc<Absence> },
+    Absence {
+        connection: String,
+        rule: Arc<Absence>,
+    },
     Expect(Arc<Expect>),
-    State { connection: String, rule: Arc<StateStart> },
+    State {
+        connection: String,
+        rule: Arc<StateStart>,
+        /// The type of its events: of several states that start a flow each has its own.
+        event_type: String,
+    },
 }
 
 impl Default for Clockwork {
@@ -198,6 +206,8 @@ struct Reader {
     reading: bool,
     /// Somebody wants to know anew although it is being read.
     again: bool,
+    /// The next reading has to be made since then.
+    anew_from: Option<Timestamp>,
     failures: u32,
     trouble: Option<read::Trouble>,
     failing_since: Option<Timestamp>,

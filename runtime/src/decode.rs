@@ -124,6 +124,7 @@ fn read(shape: &Shape, value: &Value) -> Result<Value, Misfit> {
             Some(_) => Err(Misfit::new(format!("one of {}", members.join(", ")), "another text")),
             None => Err(Misfit::new("text", kind(value))),
         },
+        Shape::Coded { members, codes, otherwise } => coded(value, members, codes, otherwise.as_deref()),
         Shape::List(inner) => list(inner, value),
         Shape::Map(inner) => map(inner, value),
         Shape::Record(fields) => match value {
@@ -181,6 +182,7 @@ pub fn decode_field(field: &FieldShape, get: &dyn Fn(Root, &JsonPath) -> Value) 
     };
     let seen = |misfit: Misfit| if field.personal { misfit.unseen() } else { misfit };
     match value.map_err(|misfit| seen(misfit).within(&field.name))? {
+        Value::Missing if field.default.is_some() => Ok(field.default.clone().unwrap_or_default()),
         Value::Missing if !field.optional => Err(Misfit::new(expected(&field.shape), "nothing").within(&field.name)),
         value => Ok(value),
     }
@@ -283,6 +285,18 @@ fn map(inner: &Shape, value: &Value) -> Result<Value, Misfit> {
     Ok(Value::record(fields))
 }
 
+/// A member of an enum: by its own name, by its number, or else what all other values are.
+fn coded(value: &Value, members: &[String], codes: &BTreeMap<i64, String>, otherwise: Option<&str>) -> Result<Value, Misfit> {
+    let named = value.as_text().filter(|text| members.iter().any(|member| member == text));
+    let number = || number(value).filter(|number| number.fract().is_zero()).and_then(|number| number.to_i64());
+    let numbered = || number().and_then(|number| codes.get(&number)).map(String::as_str);
+    match named.or_else(numbered).or(otherwise) {
+        Some(member) => Ok(Value::text(member)),
+        None if codes.is_empty() => Err(Misfit::new(format!("one of {}", members.join(", ")), "another value")),
+        None => Err(Misfit::new("a number that means something", "another value")),
+    }
+}
+
 /// Numbers in quotes count as numbers.
 fn number(value: &Value) -> Option<Decimal> {
     match value {
@@ -334,9 +348,9 @@ fn instant(value: &Value, format: TimeFormat) -> Result<Timestamp, Misfit> {
         TimeFormat::Unix => millis(of_seconds),
         TimeFormat::UnixMillis => millis(of_millis),
         TimeFormat::UnixMicros => millis(Decimal::ONE),
-        // The year 5138 in seconds, 1973 in milliseconds.
+        // The year 2286 in seconds, April of 1970 in milliseconds.
         TimeFormat::UnixAuto => {
-            let large = number(value).is_some_and(|number| number.abs() >= Decimal::from(100_000_000_000u64));
+            let large = number(value).is_some_and(|number| number.abs() > Decimal::from(10_000_000_000u64));
             millis(if large { of_millis } else { of_seconds })
         }
         TimeFormat::Rfc2822 => value
@@ -368,6 +382,7 @@ fn expected(shape: &Shape) -> &'static str {
     match shape {
         Shape::Json => "a value",
         Shape::Text | Shape::Token | Shape::Enum { .. } | Shape::Written(_) => "text",
+        Shape::Coded { .. } => "a member",
         Shape::Bool => "true or false",
         Shape::Integer => "a whole number",
         Shape::Number => "a number",

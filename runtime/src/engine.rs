@@ -130,6 +130,8 @@ pub(crate) struct Shared {
     arriving: Arc<AtomicUsize>,
     /// What starts flows without an event from outside.
     pub(crate) clockwork: Clockwork,
+    /// What queries told lately.
+    pub(crate) readings: crate::reading::Readings,
     /// What was said of flows in the log a moment ago.
     pub(crate) said: Mutex<crate::alarm::Said>,
     /// What our own actions touched a moment ago.
@@ -179,6 +181,7 @@ impl Engine {
             flood: AtomicU32::new(options.flood),
             arriving: Arc::default(),
             clockwork: Clockwork::default(),
+            readings: crate::reading::Readings::default(),
             said: Mutex::default(),
             causing: AtomicUsize::new(0),
             causes: Mutex::new(causes::load(&*store)?),
@@ -236,6 +239,7 @@ impl Engine {
         *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = current;
         self.shared.queue().configure(&self.shared.current().live, self.shared.world.clock.now());
         self.shared.touch();
+        self.shared.readings.clear();
         self.shared.clockwork.swapped(&self.shared);
     }
 

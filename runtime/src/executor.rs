@@ -10,6 +10,7 @@ mod gate;
 mod job;
 mod lane;
 mod once_more;
+mod pages;
 mod perform;
 mod queue;
 mod retain;

@@ -27,6 +27,7 @@ fn fields() -> Vec<FieldShape> {
         shape,
         optional,
         personal: false,
+        default: None,
     };
     let money = |amount: &str| Shape::Money {
         amount: path(amount),

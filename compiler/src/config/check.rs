@@ -15,7 +15,16 @@ use crate::settings::ConnectionSettings;
 use crate::suggest::nearest;
 
 /// The keys that every connection knows.
-const COMMON: &[&str] = &["connector", "base_url", "poll", "expose"];
+const COMMON: &[&str] = &["connector", "base_url", "poll", "concurrency", "expose"];
+
+/// Tells whether an address is one of this machine.
+fn is_here(url: &str) -> bool {
+    let host = url.split("://").nth(1).unwrap_or_default().split('/').next().unwrap_or_default();
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    host == "localhost"
+        || host == "[::1]"
+        || host.strip_prefix("127.").is_some_and(|rest| rest.bytes().all(|b| b == b'.' || b.is_ascii_digit()))
+}
 
 /// Checks the connections and fills `config.settings.connections`. A literal for a secret is refused unless
 /// `literal_secrets`.
@@ -66,6 +75,8 @@ pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_se
             connector: connection.connector.clone(),
             poll_ms: connection.poll_ms,
             never_polls: !connection.polls,
+            at_once: connection.at_once,
+            stands_in: connection.base_url.as_deref().is_some_and(is_here),
             span: connection.span,
             ..ConnectionSettings::default()
         };

@@ -86,6 +86,8 @@ pub struct ConnectionConfig {
     pub poll_ms: Option<u64>,
     /// `poll = false`: webhooks only.
     pub polls: bool,
+    /// `concurrency`.
+    pub at_once: Option<u32>,
     /// Secrets by reference.
     pub secrets: BTreeMap<String, (Span, SecretRef)>,
     /// Everything else: settings, and secrets that were written out.

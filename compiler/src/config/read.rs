@@ -264,6 +264,10 @@ impl Reader<'_> {
                         }
                     }
                 },
+                "concurrency" => match integer(value.get_ref()) {
+                    Some(count @ 1..=10_000) => connection.at_once = u32::try_from(count).ok(),
+                    _ => self.wrong(value, "`concurrency` is a number from 1 to 10000".into(), "for example `concurrency = 4`"),
+                },
                 setting => {
                     let setting = setting.to_owned();
                     if let Some(secret) = self.secret(value) {

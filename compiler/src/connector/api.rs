@@ -68,6 +68,7 @@ impl<'a> Cx<'a> {
             wait_at: None,
             one_of: Vec::new(),
             via: None,
+            at_once: None,
         };
         let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         for member in members {
@@ -76,6 +77,7 @@ impl<'a> Cx<'a> {
                 MemberKind::Auth(_) => "auth",
                 MemberKind::Via(_) => "via",
                 MemberKind::Limit(..) => "limit",
+                MemberKind::LimitAtOnce(_) => "limit at once",
                 MemberKind::Quota { .. } => "quota",
                 MemberKind::ErrorText(_) => "error text",
                 MemberKind::BrokenWhen(_) => "broken when",
@@ -138,6 +140,7 @@ impl<'a> Cx<'a> {
                 let value = self.wire_value(value, &Scope::new(Place::Header, &[]));
                 api.headers.push((name, value));
             }
+            MemberKind::LimitAtOnce(count) => api.at_once = Some(self.count(count)),
             MemberKind::Limit(count, rate) => api.limit = Some(self.limit(count, rate)),
             MemberKind::Quota { count, every, shared_by, spent_on } => {
                 api.quota = Some(self.quota(count, every, shared_by.as_ref(), spent_on));

@@ -60,7 +60,13 @@ impl Cx<'_> {
                 | OperationLineKind::DoneOn(_)
                 | OperationLineKind::Timeout(_)
                 | OperationLineKind::BodyUpTo(_)
-                | OperationLineKind::OnceMore => {
+                | OperationLineKind::OnceMore
+                | OperationLineKind::Pages { .. }
+                | OperationLineKind::Order(_)
+                | OperationLineKind::Codes(_)
+                | OperationLineKind::Only(_)
+                | OperationLineKind::Since(_)
+                | OperationLineKind::UpTo(_) => {
                     let diagnostic = self.mistake(line.span, "this says nothing about a check");
                     self.push(
                         diagnostic.help("a check has `answer`, `at`, `none on`, `refused when`, `refused unless` and `sign`"),
@@ -79,6 +85,7 @@ impl Cx<'_> {
             sign,
             confirm: None,
             peculiar: Box::default(),
+            listing: None,
         }
     }
 }

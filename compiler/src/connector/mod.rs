@@ -9,6 +9,7 @@ mod builtin;
 mod check;
 mod effect;
 mod input;
+mod listing;
 mod literal;
 mod operation;
 mod peculiar;
@@ -47,7 +48,7 @@ pub fn declare(file: &Arc<str>, source: &str, node: &syntax::Connector) -> (cata
     cx.declare_records();
     cx.declare_operations();
     let states = cx.declare_states();
-    let triggers = cx.declare_triggers();
+    let triggers = cx.declare_triggers(&states);
     let sources = cx.declare_sources(&triggers);
     let checks = cx.declare_checks();
     let resolvers = cx.declare_resolvers();
@@ -82,7 +83,7 @@ pub fn connection(connector: &catalog::Connector, name: &str, settings: &Connect
     plan::Connection {
         name: name.to_owned(),
         connector: connector.name.clone(),
-        api: connector.api.clone(),
+        api: plan::Api { at_once: settings.at_once.into_iter().chain(connector.api.at_once).min(), ..connector.api.clone() },
         apis: connector.apis.clone(),
         settings: values,
         setting_decls: connector
@@ -164,6 +165,7 @@ impl<'a> Cx<'a> {
                 | MemberKind::Via(_)
                 | MemberKind::Header(..)
                 | MemberKind::Limit(..)
+                | MemberKind::LimitAtOnce(_)
                 | MemberKind::Quota { .. }
                 | MemberKind::RetryOn(_)
                 | MemberKind::BrokenOn(_)

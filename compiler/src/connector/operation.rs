@@ -280,6 +280,7 @@ impl<'a> Cx<'a> {
         let mut emits = Vec::new();
         let mut sign = Vec::new();
         let mut confirm = None;
+        let mut listing = plan::Listing::default();
         let mut seen: BTreeMap<&'static str, Span> = BTreeMap::new();
         let scope = Scope::new(Place::Answer, inputs);
         for line in &http.lines {
@@ -335,8 +336,15 @@ impl<'a> Cx<'a> {
                     let group = self.one_of(names, inputs);
                     marks.warn_unless.push((group, self.plain(because, "a reason")));
                 }
+                OperationLineKind::Pages { .. }
+                | OperationLineKind::Order(_)
+                | OperationLineKind::Codes(_)
+                | OperationLineKind::Only(_)
+                | OperationLineKind::Since(_)
+                | OperationLineKind::UpTo(_) => self.list_line(line, inputs, &mut listing),
             }
         }
+        let listing = self.listing(node, http, listing, output).map(Box::new);
         self.check_answer(node, http, &answer, output);
         let effect = effect.unwrap_or_else(|| self.no_effect_line(node));
         plan::Operation {
@@ -358,6 +366,7 @@ impl<'a> Cx<'a> {
             sign,
             confirm,
             peculiar: Box::new(peculiar),
+            listing,
         }
     }
 
@@ -511,6 +520,12 @@ fn word(kind: &OperationLineKind) -> &'static str {
         OperationLineKind::RetryOn(_) => "retry on",
         OperationLineKind::Sign(_) => "sign",
         OperationLineKind::Confirm { .. } => "confirm",
+        OperationLineKind::Pages { .. } => "pages",
+        OperationLineKind::Order(_) => "order",
+        OperationLineKind::Codes(_) => "codes",
+        OperationLineKind::Only(_) => "only",
+        OperationLineKind::Since(_) => "since",
+        OperationLineKind::UpTo(_) => "up to",
         OperationLineKind::Answer(_) => "answer",
         OperationLineKind::DoneOn(_) => "done on",
         OperationLineKind::Timeout(_) => "timeout",

@@ -71,6 +71,12 @@ impl Cx<'_> {
             | OperationLineKind::NoneOn(_)
             | OperationLineKind::NoneWhen(_)
             | OperationLineKind::First(_)
+            | OperationLineKind::Pages { .. }
+            | OperationLineKind::Order(_)
+            | OperationLineKind::Codes(_)
+            | OperationLineKind::Only(_)
+            | OperationLineKind::Since(_)
+            | OperationLineKind::UpTo(_)
             | OperationLineKind::RefusedWhen(..)
             | OperationLineKind::RefusedUnless(..)
             | OperationLineKind::Effect(_)

@@ -84,12 +84,18 @@ impl<'a> Cx<'a> {
     }
 
     fn field(&mut self, node: &RecordField) -> catalog::Field {
-        let typed = self.wire_type(&node.ty);
-        let attributes = self.attributes(&node.attributes);
-        if let Some(default) = &node.default {
-            let diagnostic = self.mistake(default.span, "a field has no default");
-            self.push(diagnostic.help("make it optional with `?`; flows write `field else value`"));
+        let mut typed = self.wire_type(&node.ty);
+        if !node.codes.is_empty() || node.otherwise.is_some() {
+            typed.shape = self.coded(node, &typed.ty);
         }
+        let attributes = self.attributes(&node.attributes);
+        let default = node.default.as_ref().and_then(|default| {
+            if typed.ty.can_be_missing() {
+                let diagnostic = self.mistake(default.span, "what has a default is never missing");
+                self.push(diagnostic.help("leave the `?` out, or the default"));
+            }
+            self.constant(default, &typed.ty)
+        });
         let (from, wire) = self.places(node, &typed.shape);
         let optional = typed.ty.can_be_missing();
         catalog::Field {
@@ -99,8 +105,37 @@ impl<'a> Cx<'a> {
             roles: attributes.roles,
             personal: attributes.personal,
             deprecated: attributes.deprecated,
-            shape: FieldShape { name: node.name.text.clone(), from, shape: typed.shape, optional, personal: attributes.personal },
+            shape: FieldShape {
+                name: node.name.text.clone(),
+                from,
+                shape: typed.shape,
+                optional,
+                personal: attributes.personal,
+                default,
+            },
             wire,
+        }
+    }
+
+    /// An enum whose members the wire writes as numbers, or that says what any other value is.
+    fn coded(&mut self, node: &RecordField, ty: &Type) -> Shape {
+        let span = node.otherwise.as_ref().or_else(|| node.codes.first().map(|(name, _)| name)).map_or(node.span, |at| at.span);
+        let Type::Enum { members, open: false } = ty.required() else {
+            let diagnostic = self.mistake(span, "only an enum has members that stand for numbers or for all other values");
+            self.push(diagnostic.help("name all members, without `other`: `app | hand | unknown`"));
+            return Shape::Json;
+        };
+        let known = |name: &Ident| members.contains(&name.text);
+        for name in node.codes.iter().map(|(name, _)| name).chain(&node.otherwise).filter(|name| !known(name)) {
+            let message = format!("`{}` is no member of `{}`", name.text, node.name.text);
+            self.unknown(name.span, message, &name.text, members.iter().map(String::as_str));
+        }
+        let table = self.code_table(&node.codes);
+        let codes = table.into_iter().flat_map(|(name, numbers)| numbers.into_iter().map(move |number| (number, name.clone())));
+        Shape::Coded {
+            members: members.clone(),
+            codes: codes.collect(),
+            otherwise: node.otherwise.as_ref().map(|name| name.text.clone()),
         }
     }
 

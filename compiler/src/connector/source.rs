@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use flow_grammar::span::Span;
-use flow_grammar::syntax::{self, ExprKind, Ident, SourceLine, SourceLineKind};
+use flow_grammar::syntax::{self, BinaryOp, ExprKind, Ident, SourceLine, SourceLineKind};
 use flow_plan::{
-    Codes, Envelope, Expr, JsonPath, Pages, Poll, Refusal, Register, Registered, Segment, Source, TimeFormat, Value, Webhook,
-    WhenChanges,
+    Codes, Envelope, Expr, JsonPath, ListOrder, Pages, Poll, Refusal, Register, Registered, Segment, Source, TimeFormat, Value,
+    Webhook, WhenChanges,
 };
 
 use super::Cx;
@@ -61,12 +61,12 @@ struct PollLines {
     pages: Option<Pages>,
     cursor: Option<JsonPath>,
     cursor_of_items: Option<(JsonPath, i64)>,
-    order: Option<(JsonPath, bool)>,
-    order_format: Option<TimeFormat>,
+    order: Option<ListOrder>,
     seen: Vec<JsonPath>,
     history_ms: Option<u64>,
     first_now: Option<bool>,
     when_changes: Option<Box<WhenChanges>>,
+    within_quota: bool,
 }
 
 /// The lines behind `register`: `unregister`, `update`, `registered`.
@@ -89,7 +89,7 @@ impl<'a> Cx<'a> {
             }
             let drawn: BTreeMap<String, Vec<String>> = triggers
                 .values()
-                .filter(|trigger| trigger.source == name.text)
+                .filter(|trigger| trigger.state.is_none() && trigger.source == name.text)
                 .map(|trigger| (trigger.name.clone(), trigger.types.clone()))
                 .collect();
             let keys = drawn.keys().filter_map(|name| Some((name.clone(), self.key_of(&triggers.get(name)?.record)?))).collect();
@@ -135,12 +135,14 @@ impl<'a> Cx<'a> {
                 SourceLineKind::Webhook { whole, verify } => {
                     webhook = self.webhook(verify).map(|webhook| Webhook { whole: *whole, ..webhook });
                 }
-                SourceLineKind::Poll { request, every, when_changes } => {
+                SourceLineKind::Poll { request, every, within_quota, when_changes } => {
                     if every.is_none() && when_changes.is_empty() {
                         let diagnostic = self.mistake(line.span, "how often is it polled?");
                         self.push(diagnostic.help("add `every 1 minute` behind the request"));
                     }
                     lines.when_changes = self.when_changes(when_changes).map(Box::new);
+                    lines.within_quota = *within_quota;
+                    self.check_within_quota(line.span, *within_quota);
                     poll = Some((request, every.as_ref().map_or(60_000, |every| self.millis(every))));
                 }
                 SourceLineKind::Register { request, secret_at, id_at } => {
@@ -149,9 +151,7 @@ impl<'a> Cx<'a> {
                 SourceLineKind::Unregister(request) => unregister = Some((line.span, request)),
                 SourceLineKind::Update(request) => update = Some((line.span, request)),
                 SourceLineKind::Registered(node) => registered = Some((line.span, node.as_ref())),
-                SourceLineKind::Codes { path, table, collapse } => {
-                    envelope.codes = Some(self.codes(path, table, collapse.as_ref()));
-                }
+                SourceLineKind::Codes(codes) => envelope.codes = Some(self.codes(codes)),
                 SourceLineKind::Type(path) => envelope.event_type = Some(self.path(path)),
                 SourceLineKind::Id { path, else_body } => {
                     envelope.id = Some(self.path(path));
@@ -178,9 +178,9 @@ impl<'a> Cx<'a> {
         }
         // An order by instants says when each item happened, where nothing else does.
         if envelope.at.is_none()
-            && let (Some((path, _)), Some(format)) = (&lines.order, lines.order_format)
+            && let Some(ListOrder { by, format: Some(format), .. }) = &lines.order
         {
-            envelope.at = Some((path.clone(), format));
+            envelope.at = Some((by.clone(), *format));
         }
         let polled = poll.is_some() || seen.contains_key("listen");
         self.check_source(name, seen.contains_key("webhook"), polled, &envelope, &triggers, &lines);
@@ -193,16 +193,9 @@ impl<'a> Cx<'a> {
     fn poll_line(&mut self, line: &SourceLine, lines: &mut PollLines) {
         match &line.kind {
             SourceLineKind::Items(path) => lines.items = Some(self.path(path)),
-            SourceLineKind::Pages { param, from, more } => lines.pages = self.pages(param, from, more.as_ref()),
+            SourceLineKind::Pages { param, from, of, more } => lines.pages = self.pages(param, from, of.as_ref(), more.as_ref()),
             SourceLineKind::Cursor(path, plus) => self.cursor(path, plus.as_ref(), lines),
-            SourceLineKind::Order { first, by, scheme } => {
-                lines.order_format = scheme.as_ref().and_then(|scheme| self.time_format(scheme));
-                if !matches!(first.text.as_str(), "oldest" | "newest") {
-                    let message = format!("`{}` is no order", first.text);
-                    self.unknown(first.span, message, &first.text, ["oldest", "newest"]);
-                }
-                lines.order = Some((self.path(by), first.text == "newest"));
-            }
+            SourceLineKind::Order(order) => lines.order = Some(self.order(order)),
             SourceLineKind::Seen(paths) => lines.seen = paths.iter().map(|path| self.path(path)).collect(),
             SourceLineKind::History(duration) => lines.history_ms = Some(self.millis(duration)),
             SourceLineKind::First(word) => match word.text.as_str() {
@@ -224,7 +217,7 @@ impl<'a> Cx<'a> {
             | SourceLineKind::Unregister(_)
             | SourceLineKind::Update(_)
             | SourceLineKind::Registered(_)
-            | SourceLineKind::Codes { .. }
+            | SourceLineKind::Codes(_)
             | SourceLineKind::Type(_)
             | SourceLineKind::Id { .. }
             | SourceLineKind::Object(_)
@@ -236,9 +229,9 @@ impl<'a> Cx<'a> {
     fn poll(&mut self, request: &syntax::Request, every_ms: u64, lines: PollLines, envelope: &Envelope) -> Poll {
         let format = envelope.at.as_ref().map(|(_, format)| *format);
         let request = self.request(request, &Scope::new(Place::Poll(format), &[]));
-        let (order_by, newest_first) = match lines.order {
-            Some((path, newest_first)) => (Some(path), newest_first),
-            None => (None, false),
+        let (order_by, order_format, then_by, newest_first) = match lines.order {
+            Some(order) => (Some(order.by), order.format, order.then, order.newest_first),
+            None => (None, None, None, false),
         };
         let seen = if lines.seen.is_empty() { envelope.id.iter().cloned().collect() } else { lines.seen };
         Poll {
@@ -253,14 +246,55 @@ impl<'a> Cx<'a> {
             seen,
             history_ms: lines.history_ms,
             first_now: lines.first_now.unwrap_or(true),
-            order_format: lines.order_format,
+            order_format,
             when_changes: lines.when_changes,
+            then_by,
+            within_quota: lines.within_quota,
         }
     }
 
-    /// The table of the numbers that stand for types of events.
-    fn codes(&mut self, path: &syntax::WirePath, table: &[(Ident, Vec<syntax::NumberLit>)], collapse: Option<&Ident>) -> Codes {
-        let path = self.path(path);
+    /// What is ordered by what.
+    pub(super) fn order(&mut self, node: &syntax::Order) -> ListOrder {
+        let first = &node.first;
+        if !matches!(first.text.as_str(), "oldest" | "newest") {
+            let message = format!("`{}` is no order", first.text);
+            self.unknown(first.span, message, &first.text, ["oldest", "newest"]);
+        }
+        ListOrder {
+            by: self.path(&node.by),
+            format: node.scheme.as_ref().and_then(|scheme| self.time_format(scheme)),
+            then: node.then.as_ref().map(|path| self.path(path)),
+            newest_first: first.text == "newest",
+        }
+    }
+
+    /// `within quota` needs one.
+    pub(super) fn check_within_quota(&mut self, span: Span, within_quota: bool) {
+        let has = self.node.members.iter().any(|member| matches!(member.kind, syntax::MemberKind::Quota { .. }));
+        if within_quota && !has {
+            let diagnostic = self.mistake(span, "there is no quota to keep within");
+            self.push(diagnostic.help("add a line such as `quota 1000 per month shared by key`, or leave `within quota` out"));
+        }
+    }
+
+    /// The numbers that stand for types of events, and which of them are one event.
+    pub(super) fn codes(&mut self, node: &syntax::Codes) -> Codes {
+        let path = self.path(&node.path);
+        let types = self.code_table(&node.table);
+        if let Some(word) = node.collapse.as_ref().filter(|word| word.text != "same") {
+            let message = format!("there is no `collapse {}`", word.text);
+            self.unknown(word.span, message, &word.text, ["same"]);
+        }
+        for name in node.among.iter().filter(|name| !types.contains_key(&name.text)) {
+            let message = format!("`{}` has no codes here", name.text);
+            self.unknown(name.span, message, &name.text, types.keys().map(String::as_str));
+        }
+        let among = node.among.iter().map(|name| name.text.clone()).collect();
+        Codes { path, types, collapse: node.collapse.is_some(), among }
+    }
+
+    /// The table of the numbers that stand for names.
+    pub(super) fn code_table(&mut self, table: &[(Ident, Vec<syntax::NumberLit>)]) -> BTreeMap<String, Vec<i64>> {
         let mut types: BTreeMap<String, Vec<i64>> = BTreeMap::new();
         let mut taken: BTreeMap<i64, Span> = BTreeMap::new();
         for (name, numbers) in table {
@@ -277,16 +311,12 @@ impl<'a> Cx<'a> {
                 types.entry(name.text.clone()).or_default().push(code);
             }
         }
-        if let Some(word) = collapse.filter(|word| word.text != "same") {
-            let message = format!("there is no `collapse {}`", word.text);
-            self.unknown(word.span, message, &word.text, ["same"]);
-        }
-        Codes { path, types, collapse: collapse.is_some() }
+        types
     }
 
     fn check_codes(&mut self, node: &syntax::Source, envelope: &Envelope, triggers: &BTreeMap<String, Vec<String>>, order: bool) {
         let Some(codes) = &envelope.codes else { return };
-        let Some(line) = node.lines.iter().find(|line| matches!(line.kind, SourceLineKind::Codes { .. })) else { return };
+        let Some(line) = node.lines.iter().find(|line| matches!(line.kind, SourceLineKind::Codes(_))) else { return };
         let first = triggers.values().flatten().find(|name| !codes.types.contains_key(*name));
         let problem = if envelope.event_type.is_some() {
             Some(("the type of an event is read from `type` already".to_owned(), "leave one of the two lines out".to_owned()))
@@ -431,7 +461,29 @@ impl<'a> Cx<'a> {
         lines.cursor_of_items = Some((self.path(&inner), plus));
     }
 
-    fn pages(&mut self, param: &Ident, from: &syntax::Expr, more: Option<&syntax::WirePath>) -> Option<Pages> {
+    pub(super) fn pages(
+        &mut self,
+        param: &Ident,
+        from: &syntax::Expr,
+        of: Option<&syntax::NumberLit>,
+        more: Option<&syntax::WirePath>,
+    ) -> Option<Pages> {
+        let of = of.map(|of| self.count(of));
+        if let ExprKind::Binary(BinaryOp::Add, _, left, right) = &*from.kind
+            && let (ExprKind::Name(name), ExprKind::Number(by)) = (&*left.kind, &*right.kind)
+            && name.text == param.text
+            && by.digits == "1"
+        {
+            return Some(Pages {
+                param: param.text.clone(),
+                from_last: JsonPath::default(),
+                plus: 0,
+                from_answer: None,
+                more: more.map(|more| self.path(more)),
+                counted: true,
+                of,
+            });
+        }
         let mut segments = Vec::new();
         let (mut at, plus) = match &*from.kind {
             ExprKind::Binary(syntax::BinaryOp::Add, _, last, plus) => match &*plus.kind {
@@ -457,22 +509,30 @@ impl<'a> Cx<'a> {
                         plus: 0,
                         from_answer: Some(from),
                         more,
+                        counted: false,
+                        of,
                     });
                 }
                 _ => {
-                    let diagnostic = self.mistake(from.span, "what does the next page begin with?");
-                    self.push(
-                        diagnostic
-                            .advise("`last.id`: the field `id` of the last item of a page")
-                            .advise("`\"meta.next\"`: a place in the answer"),
-                    );
+                    self.no_next_page(from.span);
                     return None;
                 }
             }
         }
         segments.reverse();
         let more = more.map(|more| self.path(more));
-        Some(Pages { param: param.text.clone(), from_last: JsonPath(segments), plus, from_answer: None, more })
+        let from_last = JsonPath(segments);
+        Some(Pages { param: param.text.clone(), from_last, plus, from_answer: None, more, counted: false, of })
+    }
+
+    fn no_next_page(&mut self, span: Span) {
+        let diagnostic = self.mistake(span, "what does the next page begin with?");
+        self.push(
+            diagnostic
+                .advise("`last.id`: the field `id` of the last item of a page")
+                .advise("`\"meta.next\"`: a place in the answer")
+                .advise("`page + 1` behind `pages page`: pages are numbered"),
+        );
     }
 
     fn check_source(
@@ -514,7 +574,7 @@ fn word(kind: &SourceLineKind) -> &'static str {
         SourceLineKind::Items(_) => "items",
         SourceLineKind::Pages { .. } => "pages",
         SourceLineKind::Cursor(..) => "cursor",
-        SourceLineKind::Order { .. } => "order",
+        SourceLineKind::Order(_) => "order",
         SourceLineKind::Seen(_) => "seen",
         SourceLineKind::History(_) => "history",
         SourceLineKind::First(_) => "first",
@@ -522,7 +582,7 @@ fn word(kind: &SourceLineKind) -> &'static str {
         SourceLineKind::Id { .. } => "id",
         SourceLineKind::At(..) => "at",
         SourceLineKind::Object(_) => "object",
-        SourceLineKind::Codes { .. } => "codes",
+        SourceLineKind::Codes(_) => "codes",
         SourceLineKind::Refuse { .. } => "",
     }
 }

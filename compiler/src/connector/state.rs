@@ -49,7 +49,9 @@ impl Cx<'_> {
         };
         let every_ms = node.every.as_ref().map_or(EVERY_MS, |every| self.millis(every));
         let name = node.name.text.clone();
-        let source = StateSource { name: name.clone(), query: operation, args, value, members, every_ms };
+        self.check_within_quota(node.name.span, node.within_quota);
+        let within_quota = node.within_quota;
+        let source = StateSource { name: name.clone(), query: operation, args, value, members, every_ms, within_quota };
         Some(catalog::State::new(&name, &docs_text(docs), ty.required().clone(), source))
     }
 

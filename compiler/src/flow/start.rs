@@ -59,9 +59,13 @@ impl<'a> Checker<'a> {
         let mut sound = true;
         for pattern in &when.alternatives {
             let found = match pattern {
-                TriggerPattern::Event(reference) => {
-                    self.trigger(reference).map(|source| (reference.span, Found::Event(reference, source)))
-                }
+                TriggerPattern::Event(reference) => self.trigger(reference).and_then(|source| {
+                    let found = match &source.trigger.state {
+                        Some(state) => Found::State(self.state_trigger(reference, source, state)?),
+                        None => Found::Event(reference, source),
+                    };
+                    Some((reference.span, found))
+                }),
                 TriggerPattern::State(state) => self.state(state).map(|used| (state.span, Found::State(used))),
                 TriggerPattern::Absence(reference) => {
                     self.trigger(reference);
@@ -152,7 +156,7 @@ impl<'a> Checker<'a> {
             Clause { kind: ClauseKind::Within(within), .. } => Some(within),
             _ => None,
         });
-        let source = self.trigger(reference);
+        let source = self.trigger(reference).filter(|source| self.is_event(reference, *source));
         if within.is_none() {
             let diagnostic = self
                 .diagnostic(Code::E102, reference.span, "for how long does it have to be silent?")

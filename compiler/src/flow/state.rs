@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use flow_grammar::syntax::{self, ExprKind, Ident, StatePattern};
+use flow_grammar::span::Span;
+use flow_grammar::syntax::{self, ExprKind, Ident, StatePattern, TriggerRef};
 use flow_plan as plan;
 use flow_plan::Value;
 use flow_plan::ty::Type;
@@ -10,9 +11,11 @@ use flow_plan::ty::Type;
 use super::check::{Checker, listed};
 use super::event::Source;
 use super::fit::Target;
-use crate::catalog::{Connector, State};
+use super::thousands;
+use crate::catalog::{Connector, State, TriggerState, TriggerValue};
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
+use crate::pace;
 use crate::suggest::nearest;
 
 /// A state as a flow uses it.
@@ -57,11 +60,42 @@ impl<'a> Checker<'a> {
             syntax::StateOp::RisesAbove => plan::StateOp::RisesAbove,
             syntax::StateOp::DropsBelow => plan::StateOp::DropsBelow,
         };
-        self.check_poll(pattern, connection, state, lasting.as_ref());
+        self.check_poll(pattern, connection, connector, state, lasting.as_ref());
         Some(StateUse {
             source: Source { connection, connector, trigger: &state.trigger, record: &state.event },
             start: plan::StateStart { state: state.name.clone(), op, value: value?, lasting, gaps: plan::Gaps::default() },
         })
+    }
+
+    /// A trigger that is a state, with its options.
+    pub(super) fn state_trigger(
+        &mut self,
+        reference: &TriggerRef,
+        source: Source<'a>,
+        declared: &TriggerState,
+    ) -> Option<StateUse<'a>> {
+        let options = self.options(reference, source);
+        let value = match &declared.value {
+            TriggerValue::Plain(value) => value.clone(),
+            TriggerValue::Option(name) => options.get(name).cloned()?,
+        };
+        if self.never_read(reference.span, source.connection) {
+            return None;
+        }
+        let (state, op) = (declared.state.clone(), declared.op);
+        Some(StateUse { source, start: plan::StateStart { state, op, value, lasting: None, gaps: plan::Gaps::default() } })
+    }
+
+    /// Only what starts a flow can be told by a state. Reports where it is.
+    pub(super) fn is_event(&mut self, reference: &TriggerRef, source: Source<'a>) -> bool {
+        let Some(declared) = &source.trigger.state else { return true };
+        let name = format!("{}.{}", source.connection, source.trigger.name);
+        let diagnostic = self
+            .diagnostic(Code::E112, reference.span, format!("`{name}` is told by a state, which is not waited for"))
+            .label(format!("`{}.{}` is read again and again", source.connection, declared.state))
+            .help(format!("let a flow start with it: `when {name} do …`"));
+        self.report(diagnostic);
+        false
     }
 
     /// Finds the state that a path names.
@@ -263,16 +297,18 @@ impl<'a> Checker<'a> {
     }
 
     /// A state that is read more slowly than it has to last cannot be seen to last.
-    fn check_poll(&mut self, pattern: &StatePattern, connection: &str, state: &State, lasting: Option<&plan::Span>) {
-        let settings = self.settings.connections.as_ref().and_then(|all| all.get(connection));
-        if settings.is_some_and(|settings| settings.never_polls) {
-            let diagnostic = self
-                .diagnostic(Code::E705, pattern.span, format!("`{connection}` is never read"))
-                .label("a state is known by reading it again and again")
-                .help(format!("take `poll = false` of `{connection}` out of flow.toml"));
-            self.report(diagnostic);
+    fn check_poll(
+        &mut self,
+        pattern: &StatePattern,
+        connection: &str,
+        connector: &Connector,
+        state: &State,
+        lasting: Option<&plan::Span>,
+    ) {
+        if self.never_read(pattern.span, connection) {
             return;
         }
+        let settings = self.settings.connections.as_ref().and_then(|all| all.get(connection));
         let (Some(lasting), Some(written)) = (lasting, &pattern.lasting) else { return };
         let own = settings.and_then(|settings| settings.poll_ms);
         let every_ms = own.unwrap_or(state.source.every_ms);
@@ -281,10 +317,21 @@ impl<'a> Checker<'a> {
             return;
         }
         let words = |millis: u64| plan::Duration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX)).to_string();
-        let place = if own.is_some() {
-            format!("`poll` of `{connection}` in flow.toml says so: make it shorter")
-        } else {
-            format!("set a shorter `poll` for `{connection}` in flow.toml")
+        let quota = pace::quota_of(connector, settings);
+        let (why, place) = match (own, quota.filter(|_| state.source.within_quota)) {
+            (Some(_), _) => (String::new(), format!("`poll` of `{connection}` in flow.toml says so: make it shorter")),
+            (None, Some(quota)) => {
+                // So many calls as would make it possible, in the round numbers in which plans are sold.
+                let needed = (u64::from(quota.count) * every_ms).div_ceil(lasting_ms.max(1)).div_ceil(100) * 100;
+                (
+                    format!(", since its key has {} calls {}", thousands(quota.count.into()), pace::time(quota.per_ms)),
+                    format!(
+                        "this takes at least {} calls a month: where your plan has them, say so with `monthly_quota` of `{connection}` in flow.toml",
+                        thousands(needed)
+                    ),
+                )
+            }
+            (None, None) => (String::new(), format!("set a shorter `poll` for `{connection}` in flow.toml")),
         };
         let text = written.span.text(self.frame.source).to_owned();
         let diagnostic = self
@@ -293,10 +340,24 @@ impl<'a> Checker<'a> {
                 written.span,
                 format!("`{connection}` is read every {}, and not within {text}", words(every_ms)),
             )
-            .label(format!("nothing is known between one reading and the next, {} later", words(every_ms)))
-            .help(format!("{place}, or wait for longer: at least {}", words(every_ms)))
+            .label(format!("nothing is known between one reading and the next, {} later{why}", words(every_ms)))
+            .help(format!("{place}; or wait for longer: at least {}", words(every_ms)))
             .fix(format!("`for {}`", words(every_ms)), written.span, words(every_ms), false);
         self.report(diagnostic);
+    }
+
+    /// Reports where nothing of a connection is read by itself.
+    fn never_read(&mut self, span: Span, connection: &str) -> bool {
+        let settings = self.settings.connections.as_ref().and_then(|all| all.get(connection));
+        let never = settings.is_some_and(|settings| settings.never_polls);
+        if never {
+            let diagnostic = self
+                .diagnostic(Code::E705, span, format!("`{connection}` is never read"))
+                .label("a state is known by reading it again and again")
+                .help(format!("take `poll = false` of `{connection}` out of flow.toml"));
+            self.report(diagnostic);
+        }
+        never
     }
 }
 

@@ -140,7 +140,7 @@ impl Domain {
             Shape::Date => Self::of(Set::Date(Ranges::all())),
             Shape::Time => Self::of(Set::Time(Ranges::all())),
             Shape::Duration(_) => Self::of(Set::Duration(Ranges::all())),
-            Shape::Enum { members, open: false } => {
+            Shape::Enum { members, open: false } | Shape::Coded { members, .. } => {
                 Self::of(Set::Text(Texts::only(members.iter().map(|member| Arc::from(member.as_str())))))
             }
             Shape::Enum { open: true, .. } => Self::of(Set::Text(Texts::all())),

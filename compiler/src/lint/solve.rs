@@ -445,7 +445,8 @@ impl<'f> Reader<'f> {
 
     fn is_text(&self, expr: &Expr) -> bool {
         let Expr::Event(slot) = expr else { return false };
-        (self.fields)(*slot).is_some_and(|field| matches!(field.shape, Shape::Text | Shape::Token | Shape::Enum { .. }))
+        (self.fields)(*slot)
+            .is_some_and(|field| matches!(field.shape, Shape::Text | Shape::Token | Shape::Enum { .. } | Shape::Coded { .. }))
     }
 
     /// A test of which only the answer is known; with yes, what it is about is there.

@@ -13,6 +13,14 @@ fn examples() -> Vec<(String, Vec<&'static str>)> {
             let name = format!("{}.{}", connector.name, trigger.name);
             let text = trigger.example.as_deref().and_then(builtin_fixture).unwrap();
             let json: Json = serde_json::from_str(text).unwrap();
+            if trigger.state.is_some() {
+                // What a state tells has no envelope.
+                let record = &connector.records[&trigger.record];
+                let shapes: Vec<_> = record.fields.iter().map(|field| field.shape.clone()).collect();
+                let present = read::record(&shapes, &json).unwrap_or_else(|error| panic!("{name}: {error}"));
+                all.push((name, present.iter().map(|name| &*(*name).to_owned().leak()).collect()));
+                continue;
+            }
             let envelope = &connector.sources.iter().find(|source| source.name == trigger.source).unwrap().envelope;
             // A source of events of one kind says no type, and a trigger of anything that comes names none.
             if let Some(path) = &envelope.event_type {

@@ -59,6 +59,10 @@ fn fits(shape: &Shape, json: &Json) -> Result<(), String> {
         (Shape::Instant(TimeFormat::Iso), Json::String(text)) => text.parse::<jiff::Timestamp>().is_ok(),
         (Shape::Date, Json::String(text)) => text.parse::<jiff::civil::Date>().is_ok(),
         (Shape::Enum { members, open }, Json::String(text)) => *open || members.contains(text),
+        (Shape::Coded { members, .. }, Json::String(text)) => members.contains(text),
+        (Shape::Coded { codes, otherwise, .. }, Json::Number(number)) => {
+            otherwise.is_some() || number.as_i64().is_some_and(|number| codes.contains_key(&number))
+        }
         (Shape::List(inner), Json::Array(items)) => return items.iter().try_for_each(|item| fits(inner, item)),
         (Shape::Map(inner), Json::Object(fields)) => return fields.values().try_for_each(|value| fits(inner, value)),
         (Shape::Record(fields), Json::Object(_)) => return record(fields, json).map(drop),

@@ -344,7 +344,7 @@ const FITTING: &[(Rule, &[&str])] = &[
         Rule::effect,
         &[
             "at", "none", "first", "refused", "refuse", "effect", "sign", "confirm", "emits", "retry", "query", "json", "form",
-            "header", "answer", "done", "timeout", "body",
+            "header", "answer", "done", "timeout", "body", "pages", "order", "codes", "only", "since",
         ],
     ),
     (Rule::effect_word, &["read", "set", "keyed", "findable", "once"]),

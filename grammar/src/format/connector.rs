@@ -103,6 +103,7 @@ impl Printer<'_> {
                 self.write(" ");
                 self.expr(value);
             }
+            MemberKind::LimitAtOnce(count) => self.write(&format!("limit {} at once", number(count))),
             MemberKind::Limit(count, every) => self.write(&format!("limit {} per {}", number(count), rate(every))),
             MemberKind::Quota { count, every, shared_by, spent_on } => {
                 self.write(&format!("quota {} per {}", number(count), rate(every)));
@@ -179,6 +180,11 @@ impl Printer<'_> {
             self.write(": ");
             self.ty(record);
         }
+        if let Some(state) = &trigger.state {
+            self.inline_comments(state.span.start);
+            self.write(" from state ");
+            self.state_pattern(state);
+        }
         if let Some(source) = &trigger.source {
             self.inline_comments(source.span.start);
             self.write(&format!(" from {}", name(source)));
@@ -234,7 +240,8 @@ impl Printer<'_> {
         }
         if let Some(every) = &state.every {
             self.inline_comments(every.span.start);
-            self.write(&format!(" every {}", duration(every)));
+            let within = if state.within_quota { " within quota" } else { "" };
+            self.write(&format!(" every {}{within}", duration(every)));
         }
     }
 

@@ -165,7 +165,7 @@ impl Printer<'_> {
         }
     }
 
-    fn state_pattern(&mut self, state: &StatePattern) {
+    pub(super) fn state_pattern(&mut self, state: &StatePattern) {
         let op = match state.op {
             StateOp::Is => "is",
             StateOp::Becomes => "becomes",

@@ -6,8 +6,8 @@ use super::expr::{Brackets, Spanned};
 use super::literal::{duration, name, number, path, wire};
 use crate::span::Span;
 use crate::syntax::{
-    AnswerForm, DoneOn, EffectLine, Expr, HttpOperation, OperationLine, OperationLineKind, Registered, Request, RequestField,
-    Source, SourceLine, SourceLineKind, TextLit, WirePath,
+    AnswerForm, Codes, DoneOn, EffectLine, Expr, HttpOperation, Ident, NumberLit, OperationLine, OperationLineKind, Order,
+    Registered, Request, RequestField, Source, SourceLine, SourceLineKind, TextLit, WirePath,
 };
 
 /// A part of `registered`.
@@ -18,6 +18,11 @@ enum Part<'a> {
 
 /// A body on one line has at most this many lines behind its request.
 const SHORT_LINES: usize = 2;
+
+/// `locked: 1, 6`, `unlocked: 2`.
+pub(super) fn code_rows(table: &[(Ident, Vec<NumberLit>)]) -> Vec<String> {
+    table.iter().map(|(word, codes)| format!("{}: {}", name(word), numbers(codes))).collect()
+}
 
 impl Spanned for RequestField {
     fn span(&self) -> Span {
@@ -66,10 +71,11 @@ impl Printer<'_> {
             SourceLineKind::Unregister(request) => self.request_line(line.span, "unregister", request, &[]),
             SourceLineKind::Update(request) => self.request_line(line.span, "update", request, &[]),
             SourceLineKind::Registered(registered) => self.registered(line.span, registered),
-            SourceLineKind::Poll { request, every, when_changes } => {
+            SourceLineKind::Poll { request, every, within_quota, when_changes } => {
                 let mut behind = Vec::new();
                 if let Some(every) = every {
-                    behind.push((every.span.start, format!("every {}", duration(every))));
+                    let within = if *within_quota { " within quota" } else { "" };
+                    behind.push((every.span.start, format!("every {}{within}", duration(every))));
                 }
                 if let Some(first) = when_changes.first() {
                     behind.push((first.span.start, format!("when {} changes", path(when_changes))));
@@ -91,26 +97,14 @@ impl Printer<'_> {
                 }
             }
             SourceLineKind::Items(path) => self.write(&simple("items", path)),
-            SourceLineKind::Pages { param, from, more } => {
-                self.write(&format!("pages {} ", name(param)));
-                self.expr(from);
-                if let Some(more) = more {
-                    self.inline_comments(more.span.start);
-                    self.write(&format!(" while {}", wire(more)));
-                }
-            }
+            SourceLineKind::Pages { param, from, of, more } => self.pages(param, from, of.as_ref(), more.as_ref()),
             SourceLineKind::Cursor(path, more) => {
                 self.write(&simple("cursor", path));
                 if let Some(more) = more {
                     self.write(&format!(" + {}", number(more)));
                 }
             }
-            SourceLineKind::Order { first, by, scheme } => {
-                self.write(&format!("order {} by {}", name(first), wire(by)));
-                if let Some(scheme) = scheme {
-                    self.write(&format!(" {}", name(scheme)));
-                }
-            }
+            SourceLineKind::Order(order) => self.order(order),
             SourceLineKind::Seen(paths) => {
                 let texts: Vec<String> = paths.iter().map(wire).collect();
                 match texts.as_slice() {
@@ -143,13 +137,41 @@ impl Printer<'_> {
                     self.text(reason);
                 }
             }
-            SourceLineKind::Codes { path, table, collapse } => {
-                let rows: Vec<String> = table.iter().map(|(word, codes)| format!("{}: {}", name(word), numbers(codes))).collect();
-                self.write(&format!("codes {} {{ {} }}", wire(path), rows.join(" ")));
-                if let Some(word) = collapse {
-                    self.inline_comments(word.span.start);
-                    self.write(&format!(" collapse {}", name(word)));
-                }
+            SourceLineKind::Codes(codes) => self.codes(codes),
+        }
+    }
+
+    fn pages(&mut self, param: &Ident, from: &Expr, of: Option<&NumberLit>, more: Option<&WirePath>) {
+        self.write(&format!("pages {} ", name(param)));
+        self.expr(from);
+        if let Some(of) = of {
+            self.inline_comments(of.span.start);
+            self.write(&format!(" of {}", number(of)));
+        }
+        if let Some(more) = more {
+            self.inline_comments(more.span.start);
+            self.write(&format!(" while {}", wire(more)));
+        }
+    }
+
+    fn order(&mut self, order: &Order) {
+        self.write(&format!("order {} by {}", name(&order.first), wire(&order.by)));
+        if let Some(scheme) = &order.scheme {
+            self.write(&format!(" {}", name(scheme)));
+        }
+        if let Some(then) = &order.then {
+            self.inline_comments(then.span.start);
+            self.write(&format!(" then {}", wire(then)));
+        }
+    }
+
+    fn codes(&mut self, codes: &Codes) {
+        self.write(&format!("codes {} {{ {} }}", wire(&codes.path), code_rows(&codes.table).join(" ")));
+        if let Some(word) = &codes.collapse {
+            self.inline_comments(word.span.start);
+            self.write(&format!(" collapse {}", name(word)));
+            if !codes.among.is_empty() {
+                self.write(&format!(" of {}", idents(&codes.among)));
             }
         }
     }
@@ -350,6 +372,21 @@ impl Printer<'_> {
                 self.write(&format!("retry after {}", pauses.join(", ")));
             }
             OperationLineKind::OneOf(names) => self.write(&format!("one of ({})", idents(names))),
+            OperationLineKind::Pages { param, from, of, more } => self.pages(param, from, of.as_ref(), more.as_ref()),
+            OperationLineKind::Order(order) => self.order(order),
+            OperationLineKind::Codes(codes) => self.codes(codes),
+            OperationLineKind::Only(kind) => {
+                self.write("only ");
+                self.text(kind);
+            }
+            OperationLineKind::Since(since) => {
+                self.write("since ");
+                self.expr(since);
+            }
+            OperationLineKind::UpTo(most) => {
+                self.write("up to ");
+                self.expr(most);
+            }
             OperationLineKind::Answer(form) => match form {
                 AnswerForm::Text => self.write("answer text"),
                 AnswerForm::Whole => self.write("answer whole"),

@@ -2,6 +2,7 @@
 
 use super::Printer;
 use super::expr::{Brackets, Spanned};
+use super::http::code_rows;
 use super::literal::{before_colon, enum_word, name, number, wire};
 use crate::span::Span;
 use crate::syntax::{Attribute, FromPath, Ident, NumberLit, Record, RecordField, TypeExpr, TypeKind};
@@ -82,19 +83,48 @@ impl Printer<'_> {
     pub(super) fn record_field(&mut self, field: &RecordField) {
         self.inline_comments(field.span.start);
         self.docs(&field.docs);
-        let several =
-            field.from.len() > 1 || matches!(&field.ty.kind, TypeKind::Named { money_from, .. } if money_from.len() > 1);
+        let several = field.from.len() > 1
+            || matches!(&field.ty.kind, TypeKind::Named { money_from, .. } if money_from.len() > 1)
+            || !field.codes.is_empty()
+            || field.otherwise.is_some();
         self.group(field.span, |p| p.field_parts(field, false), |p| p.field_parts(field, several));
         self.inline_comments(field.span.end);
     }
 
     fn field_parts(&mut self, field: &RecordField, lines: bool) {
         self.write(&format!("{}: ", before_colon(&field.name)));
-        self.ty_parts(&field.ty, lines);
+        match &field.ty.kind {
+            // Members with numbers are a table, which may be long.
+            TypeKind::Enum(words) if !field.codes.is_empty() => {
+                self.indented(|p| {
+                    for (at, word) in words.iter().enumerate() {
+                        p.inline_comments(word.span.start);
+                        p.filled(&format!("{}{}", if at > 0 { " | " } else { "" }, enum_word(word)));
+                    }
+                });
+                self.write(if field.ty.optional { "?" } else { "" });
+                self.inline_comments(field.ty.span.end);
+            }
+            _ => self.ty_parts(&field.ty, lines),
+        }
         self.indent_if(lines, |p| {
             for (at, path) in field.from.iter().enumerate() {
                 p.part(lines, path.path.span.start);
                 p.source_path(at, path);
+            }
+            if let Some((first, _)) = field.codes.first() {
+                p.part(lines, first.span.start);
+                p.write("codes {");
+                p.indented(|p| {
+                    for row in code_rows(&field.codes) {
+                        p.filled(&format!(" {row}"));
+                    }
+                });
+                p.write(" }");
+            }
+            if let Some(otherwise) = &field.otherwise {
+                p.part(lines, otherwise.span.start);
+                p.write(&format!("otherwise {}", name(otherwise)));
             }
             if let Some(default) = &field.default {
                 p.inline_comments(default.span.start);

@@ -133,6 +133,14 @@ impl<'s> Printer<'s> {
         }
     }
 
+    /// Writes one of many parts: on this line where it fits, else on the next.
+    pub(super) fn filled(&mut self, text: &str) {
+        if !self.flat && !self.fits(text) {
+            self.newline();
+        }
+        self.write(text);
+    }
+
     pub(super) fn indented(&mut self, inner: impl FnOnce(&mut Self)) {
         self.indent += 2;
         inner(self);

@@ -5,7 +5,8 @@ use crate::diagnose;
 use crate::grammar::Rule;
 use crate::span::Span;
 use crate::syntax::{
-    Connector, Expr, HttpOperation, Member, MemberKind, Operation, OperationBody, Rate, StateDecl, TextLit, Trigger,
+    Connector, Expr, HttpOperation, Member, MemberKind, Operation, OperationBody, Rate, StateDecl, StateOp, StatePattern,
+    TextLit, Trigger,
 };
 
 impl<'s> Builder<'s> {
@@ -86,6 +87,9 @@ impl<'s> Builder<'s> {
             }
             Rule::limit => {
                 let count = self.take_number(parts);
+                if parts.take(Rule::at_once).is_some() {
+                    return MemberKind::LimitAtOnce(count);
+                }
                 MemberKind::Limit(count, self.take_rate_alone(parts, span))
             }
             Rule::quota => {
@@ -202,6 +206,7 @@ impl<'s> Builder<'s> {
             source: None,
             types: Vec::new(),
             types_of: None,
+            state: None,
             condition: None,
             dedupe: None,
             example: None,
@@ -219,6 +224,10 @@ impl<'s> Builder<'s> {
             } else {
                 let mut inner = Parts::of(part);
                 match rule {
+                    Rule::trigger_from if inner.peek() == Some(Rule::trigger_state) => {
+                        let state = inner.take(Rule::trigger_state).map(|node| self.trigger_state(node));
+                        std::mem::replace(&mut trigger.state, state).is_some() || trigger.source.is_some()
+                    }
                     Rule::trigger_from => {
                         let twice = trigger.source.replace(self.take_ident(&mut inner)).is_some();
                         trigger.types_of = inner.take(Rule::types_of).map(|node| self.take_ident(&mut Parts::of(node)));
@@ -244,13 +253,27 @@ impl<'s> Builder<'s> {
         trigger
     }
 
+    /// `state battery drops below below`.
+    fn trigger_state(&mut self, node: Node<'s>) -> StatePattern {
+        let span = self.span(&node);
+        let mut parts = Parts::of(node);
+        let path = self.take_path(&mut parts);
+        let op = parts.take(Rule::state_op).map_or(StateOp::Is, |op| Self::state_op(op.as_str()));
+        StatePattern { span, path, op, value: self.take_expr(&mut parts), lasting: None }
+    }
+
     fn state(&mut self, parts: &mut Parts<'s>) -> StateDecl {
         let name = self.take_ident(parts);
         parts.take(Rule::colon);
         let ty = self.take_type(parts);
         let from: Option<Expr> = parts.take(Rule::state_from).map(|node| self.take_expr(&mut Parts::of(node)));
-        let every = parts.take(Rule::poll_every).map(|node| self.take_duration(&mut Parts::of(node)));
-        StateDecl { name, ty, from, every }
+        let (mut every, mut within_quota) = (None, false);
+        if let Some(node) = parts.take(Rule::poll_every) {
+            let mut inner = Parts::of(node);
+            every = Some(self.take_duration(&mut inner));
+            within_quota = inner.take(Rule::within_quota).is_some();
+        }
+        StateDecl { name, ty, from, every, within_quota }
     }
 
     fn operation(&mut self, parts: &mut Parts<'s>, action: bool) -> Operation {

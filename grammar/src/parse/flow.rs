@@ -72,18 +72,22 @@ impl<'s> Builder<'s> {
         }
     }
 
+    pub(super) fn state_op(word: &str) -> StateOp {
+        match word.as_bytes().first() {
+            Some(b'i') => StateOp::Is,
+            Some(b'b') => StateOp::Becomes,
+            Some(b'r') => StateOp::RisesAbove,
+            _ => StateOp::DropsBelow,
+        }
+    }
+
     fn pattern(&mut self, node: Node<'s>) -> TriggerPattern {
         let span = self.span(&node);
         let mut parts = Parts::of(node);
         let absent = parts.take(Rule::absent).is_some();
         let path = self.take_path(&mut parts);
         if let Some(op) = parts.take(Rule::state_op) {
-            let op = match op.as_str().as_bytes().first() {
-                Some(b'i') => StateOp::Is,
-                Some(b'b') => StateOp::Becomes,
-                Some(b'r') => StateOp::RisesAbove,
-                _ => StateOp::DropsBelow,
-            };
+            let op = Self::state_op(op.as_str());
             let value = self.take_expr(&mut parts);
             let lasting = parts.take(Rule::lasting).map(|node| self.take_duration(&mut Parts::of(node)));
             return TriggerPattern::State(StatePattern { span, path, op, value, lasting });

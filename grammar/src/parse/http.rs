@@ -5,8 +5,8 @@ use crate::diagnose;
 use crate::grammar::Rule;
 use crate::span::Span;
 use crate::syntax::{
-    Address, AnswerForm, Body, DoneOn, EffectLine, Expr, ExprKind, HttpOperation, Ident, OperationLine, OperationLineKind, Quote,
-    Registered, Request, RequestField, Source, SourceLine, SourceLineKind, TextLit,
+    Address, AnswerForm, Body, Codes, DoneOn, EffectLine, Expr, ExprKind, HttpOperation, Ident, NumberLit, OperationLine,
+    OperationLineKind, Order, Quote, Registered, Request, RequestField, Source, SourceLine, SourceLineKind, TextLit, WirePath,
 };
 
 impl<'s> Builder<'s> {
@@ -60,21 +60,14 @@ impl<'s> Builder<'s> {
                 SourceLineKind::Listen { by, pattern, clears, every }
             }
             Rule::pages => {
-                let param = self.take_ident(parts);
-                let from = self.take_expr(parts);
-                let more = parts.take(Rule::pages_while).map(|node| self.take_wire(&mut Parts::of(node)));
-                SourceLineKind::Pages { param, from, more }
+                let (param, from, of, more) = self.pages(parts);
+                SourceLineKind::Pages { param, from, of, more }
             }
             Rule::cursor => {
                 let path = self.take_wire(parts);
                 SourceLineKind::Cursor(path, parts.take(Rule::plus).map(|_| self.take_number(parts)))
             }
-            Rule::order => {
-                let first = self.take_ident(parts);
-                let by = self.take_wire(parts);
-                let scheme = self.take_scheme(parts);
-                SourceLineKind::Order { first, by, scheme }
-            }
+            Rule::order => SourceLineKind::Order(self.order(parts)),
             Rule::seen => {
                 let mut paths = Vec::new();
                 while let Some(node) = parts.take(Rule::wire) {
@@ -98,7 +91,7 @@ impl<'s> Builder<'s> {
             Rule::ignore => {
                 SourceLineKind::Refuse { quietly: true, when: self.take_expr(parts), because: self.take_because(parts) }
             }
-            Rule::codes => self.codes(parts),
+            Rule::codes => SourceLineKind::Codes(self.codes(parts)),
             // `items`, the only line left.
             _ => SourceLineKind::Items(self.take_wire(parts)),
         }
@@ -107,13 +100,16 @@ impl<'s> Builder<'s> {
     fn poll(&mut self, parts: &mut Parts<'s>) -> SourceLineKind {
         let request = self.take_request(parts);
         let mut every = None;
+        let mut within_quota = false;
         let mut when_changes = Vec::new();
         while let Some(part) = parts.next() {
             let at = self.span(&part);
             let rule = part.as_rule();
             let mut inner = Parts::of(part);
             let twice = if rule == Rule::poll_every {
-                every.replace(self.take_duration(&mut inner)).is_some()
+                let twice = every.replace(self.take_duration(&mut inner)).is_some();
+                within_quota |= inner.take(Rule::within_quota).is_some();
+                twice
             } else {
                 !std::mem::replace(&mut when_changes, self.take_path(&mut inner)).is_empty()
             };
@@ -121,7 +117,7 @@ impl<'s> Builder<'s> {
                 self.errors.push(diagnose::twice(self.source, at));
             }
         }
-        SourceLineKind::Poll { request, every, when_changes }
+        SourceLineKind::Poll { request, every, within_quota, when_changes }
     }
 
     fn registered(&mut self, parts: &mut Parts<'s>) -> Registered {
@@ -175,8 +171,38 @@ impl<'s> Builder<'s> {
         Some(self.take_ident(&mut Parts::of(node)))
     }
 
-    fn codes(&mut self, parts: &mut Parts<'s>) -> SourceLineKind {
+    fn pages(&mut self, parts: &mut Parts<'s>) -> (Ident, Expr, Option<NumberLit>, Option<WirePath>) {
+        let param = self.take_ident(parts);
+        let from = self.take_expr(parts);
+        let of = parts.take(Rule::pages_of).map(|node| self.take_number(&mut Parts::of(node)));
+        let more = parts.take(Rule::pages_while).map(|node| self.take_wire(&mut Parts::of(node)));
+        (param, from, of, more)
+    }
+
+    fn order(&mut self, parts: &mut Parts<'s>) -> Order {
+        let first = self.take_ident(parts);
+        let by = self.take_wire(parts);
+        let scheme = self.take_scheme(parts);
+        let then = parts.take(Rule::order_then).map(|node| self.take_wire(&mut Parts::of(node)));
+        Order { first, by, scheme, then }
+    }
+
+    fn codes(&mut self, parts: &mut Parts<'s>) -> Codes {
         let path = self.take_wire(parts);
+        let table = self.code_rows(parts);
+        let (mut collapse, mut among) = (None, Vec::new());
+        if let Some(node) = parts.find(Rule::collapse) {
+            let mut inner = Parts::of(node);
+            collapse = Some(self.take_ident(&mut inner));
+            if let Some(node) = inner.take(Rule::collapse_of) {
+                among = self.take_idents(&mut Parts::of(node));
+            }
+        }
+        Codes { path, table, collapse, among }
+    }
+
+    /// `{ locked: 1, 6 unlocked: 2 }`.
+    pub(super) fn code_rows(&mut self, parts: &mut Parts<'s>) -> Vec<(Ident, Vec<NumberLit>)> {
         parts.take(Rule::lbrace);
         let mut table = Vec::new();
         while let Some(row) = parts.take(Rule::code_row) {
@@ -185,8 +211,7 @@ impl<'s> Builder<'s> {
             inner.take(Rule::colon);
             table.push((name, self.take_numbers(&mut inner)));
         }
-        let collapse = parts.find(Rule::collapse).map(|node| self.take_ident(&mut Parts::of(node)));
-        SourceLineKind::Codes { path, table, collapse }
+        table
     }
 
     fn take_request(&mut self, parts: &mut Parts<'s>) -> Request {
@@ -406,6 +431,18 @@ impl<'s> Builder<'s> {
                 OperationLineKind::BodyUpTo(self.take_number(parts))
             }
             Rule::once_more => OperationLineKind::OnceMore,
+            Rule::pages => {
+                let (param, from, of, more) = self.pages(parts);
+                OperationLineKind::Pages { param, from, of, more }
+            }
+            Rule::order => OperationLineKind::Order(self.order(parts)),
+            Rule::codes => OperationLineKind::Codes(self.codes(parts)),
+            Rule::only => OperationLineKind::Only(self.take_text(parts)),
+            Rule::since_line => OperationLineKind::Since(self.take_expr(parts)),
+            Rule::most => {
+                parts.take(Rule::w_up_to);
+                OperationLineKind::UpTo(self.take_expr(parts))
+            }
             // `one of`, the only line left.
             _ => {
                 parts.take(Rule::w_of);

@@ -158,6 +158,8 @@ impl<'s> Builder<'s> {
         parts.take(Rule::colon);
         let ty = self.take_type(&mut parts);
         let mut from = Vec::new();
+        let mut codes = Vec::new();
+        let mut otherwise = None;
         let mut default = None;
         let mut attributes = Vec::new();
         while let Some(part) = parts.next() {
@@ -171,6 +173,16 @@ impl<'s> Builder<'s> {
                         from.push(self.source_path(path));
                     }
                 }
+                Rule::field_codes => {
+                    if !std::mem::replace(&mut codes, self.code_rows(&mut Parts::of(part))).is_empty() {
+                        self.errors.push(diagnose::twice(self.source, at));
+                    }
+                }
+                Rule::otherwise_member => {
+                    if otherwise.replace(self.take_ident(&mut Parts::of(part))).is_some() {
+                        self.errors.push(diagnose::twice(self.source, at));
+                    }
+                }
                 Rule::default => {
                     let mut inner = Parts::of(part);
                     inner.take(Rule::assign);
@@ -181,7 +193,7 @@ impl<'s> Builder<'s> {
                 _ => attributes.push(self.attribute(part)),
             }
         }
-        RecordField { span, docs, name, ty, from, default, attributes }
+        RecordField { span, docs, name, ty, from, codes, otherwise, default, attributes }
     }
 
     fn source_path(&mut self, node: Node<'s>) -> FromPath {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::State;
 use crate::alarm::Active;
-use crate::engine::QuotaState;
 use crate::store::StoreError;
 use flow_functions::rfc3339;
 
@@ -42,8 +41,15 @@ pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
         if let Some((since, reason, _)) = connection.silent() {
             active.push(Active { since: Some(since), count: parked, ..by_itself("does not answer", reason) });
         }
-        if connection.quota.as_ref().is_some_and(QuotaState::is_spent) {
-            active.push(Active { count: parked, ..by_itself("quota", "its calls of this month are used up") });
+        if let Some(quota) = connection.quota.as_ref().filter(|quota| quota.is_spent()) {
+            // The service says the same to a key without calls and to a wrong one: what was counted here is all there is to tell.
+            let reason = match quota.refused_since {
+                Some(_) => {
+                    format!("its key is refused, or its calls are used up; {} of {} were counted here", quota.used, quota.count)
+                }
+                None => format!("all {} calls of this month are used", quota.count),
+            };
+            active.push(Active { since: quota.refused_since, count: parked, ..by_itself("quota", &reason) });
         }
     }
     for ((connection, source), status) in state.polls.status() {

@@ -175,13 +175,13 @@ async fn handle(shared: &Arc<Shared>, now: Timestamp, due: &[BookKey]) -> Result
             }
             Item::Absence { connection, rule } => silent(shared, now, key, &trigger, &connection, &rule, &row).await?,
             Item::Expect(rule) => expected(shared, now, key, &rule, &row).await?,
-            Item::State { connection, rule } => {
+            Item::State { connection, rule, event_type } => {
                 let waits: fold::Row = row.read()?;
                 match fold::assume(&rule, &waits, now) {
                     Some((next, fired)) => {
                         let value = shared.clockwork.inner().value_of(&connection, &rule.state);
                         let mut batch = Batch::default();
-                        batch.events.push(read::state_event(&key.owner, &trigger, &fired, value.as_ref()));
+                        batch.events.push(read::state_event(&event_type, &trigger, &fired, value.as_ref()));
                         batch.write(key, &row, BookRow::of(&next, None)?);
                         batch.commit(shared, &connection).await?;
                     }
@@ -344,6 +344,7 @@ async fn notice_jump(shared: &Arc<Shared>, now: Timestamp) -> Result<(), Refused
     for reader in inner.readers.values_mut() {
         reader.known.gap = true;
         reader.next_read = now;
+        reader.anew_from = Some(now);
     }
     Ok(())
 }

@@ -3,23 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_plan::{Env, Operation, StateSource, Value};
+use flow_plan::{Env, StateSource, Value};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
 use super::sync::{change, state_key};
 use super::{Inner, Item, Reader, event, fold};
-use crate::answer;
-use crate::connection::{Heard, Purpose};
-use crate::engine::{Engine, Pass, Refused, Shared, Withheld, locked, take_in};
+use crate::engine::{Refused, Shared, locked, take_in};
 use crate::eval::{Scope, eval};
 use crate::event::Incoming;
-use crate::journal;
 use crate::live::LiveConnection;
-use crate::poll::heard;
-use crate::request::{self, setting};
+use crate::reading::{self, Told, Untold};
+use crate::request::setting;
 use crate::store::{Before, BookChange, BookKey, BookRow, StoreError};
-use crate::world::ServiceCall;
 use flow_functions::rfc3339;
 
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -50,9 +46,13 @@ impl Trouble {
     }
 }
 
-impl From<Withheld> for Trouble {
-    fn from(held: Withheld) -> Self {
-        Self { retry_after: Some(held.wait), ..Self::new(held.reason) }
+impl From<Untold> for Trouble {
+    fn from(untold: Untold) -> Self {
+        match untold {
+            Untold::Withheld(held) => Self { retry_after: Some(held.wait), ..Self::new(held.reason) },
+            Untold::Broken(error) => Self { broken: true, ..Self::new(error) },
+            Untold::Failed { error, retry_after } => Self { retry_after, ..Self::new(error) },
+        }
     }
 }
 
@@ -89,6 +89,7 @@ pub(super) fn want(shared: &Shared, connection: &str, state: &str, now: Timestam
         } else if reader.trouble.is_none() {
             reader.next_read = reader.next_read.min(now);
         }
+        reader.anew_from = Some(now);
     }
 }
 
@@ -103,6 +104,7 @@ pub(crate) fn observe(shared: &Shared, connection: &str, state: &str) -> bool {
                 // A service that has something to say is there again, whatever the last reading came to.
                 reader.next_read = reader.next_read.min(now);
             }
+            reader.anew_from = Some(now);
             true
         }
         None => false,
@@ -113,14 +115,14 @@ pub(crate) fn observe(shared: &Shared, connection: &str, state: &str) -> bool {
     known
 }
 
-/// Returns the event of a state that starts a flow.
-pub(super) fn state_event(flow: &str, trigger: &str, fired: &fold::Fired, value: Option<&Value>) -> Incoming {
+/// Returns the event of a state that starts a flow, which is of its own type.
+pub(super) fn state_event(event_type: &str, trigger: &str, fired: &fold::Fired, value: Option<&Value>) -> Incoming {
     let json = |value: Option<&Value>| value.map_or(Json::Null, Value::to_json);
     let mut payload = json!({ "value": json(value), "since": rfc3339(fired.since) });
     if let (Some(was), Some(object)) = (&fired.was, payload.as_object_mut()) {
         object.insert("was".to_owned(), was.to_json());
     }
-    event(flow, trigger, "state", fired.at, &payload)
+    event(event_type, trigger, "state", fired.at, &payload)
 }
 
 impl Inner {
@@ -131,26 +133,24 @@ impl Inner {
 }
 
 async fn read(shared: &Arc<Shared>, name: &(String, String)) {
-    let Some((source, connection)) =
-        shared.clockwork.inner().readers.get(name).map(|reader| (reader.source.clone(), Arc::clone(&reader.connection)))
-    else {
-        return;
-    };
-    let pass = Engine { shared: Arc::clone(shared) }.pass(&connection, Purpose::Watch).await;
-    let sent_at = shared.world.clock.now();
-    let read = match pass {
-        Ok(pass) => ask(shared, &source, &connection, sent_at, pass).await,
-        Err(held) => Err(held.into()),
-    };
-    let at = shared.world.clock.now();
-    let outcome = match read {
-        Ok(value) => learn(shared, name, &value, sent_at, at).await.map_err(|refused| match refused {
-            Refused::Conflict => Trouble::new("the store was changed meanwhile"),
-            Refused::No(error) => Trouble::new(error.to_string()),
-        }),
+    let now = shared.world.clock.now();
+    let found = shared.clockwork.inner().readers.get_mut(name).map(|reader| {
+        // Who wants to know anew is not served by what was read before.
+        let since = reader.anew_from.take().unwrap_or_else(|| reading::serves_from(now, reader.every));
+        (reader.source.clone(), Arc::clone(&reader.connection), since)
+    });
+    let Some((source, connection, since)) = found else { return };
+    let outcome = match ask(shared, &source, &connection, since).await {
+        Ok((value, told)) => {
+            let learnt = learn(shared, name, &value, told.sent_at, told.at).await;
+            learnt.map(|()| told.at).map_err(|refused| match refused {
+                Refused::Conflict => Trouble::new("the store was changed meanwhile"),
+                Refused::No(error) => Trouble::new(error.to_string()),
+            })
+        }
         Err(trouble) => Err(trouble),
     };
-    let fraction = shared.world.random.fraction();
+    let (at, fraction) = (shared.world.clock.now(), shared.world.random.fraction());
     let mut inner = shared.clockwork.inner();
     if let Some(reader) = inner.readers.get_mut(name) {
         reader.done(name, outcome, at, fraction);
@@ -158,18 +158,18 @@ async fn read(shared: &Arc<Shared>, name: &(String, String)) {
 }
 
 impl Reader {
-    fn done(&mut self, name: &(String, String), outcome: Result<(), Trouble>, at: Timestamp, fraction: f64) {
+    fn done(&mut self, name: &(String, String), outcome: Result<Timestamp, Trouble>, at: Timestamp, fraction: f64) {
         let (connection, state) = name;
         self.reading = false;
         let again = std::mem::take(&mut self.again);
         match outcome {
-            Ok(()) => {
+            Ok(told_at) => {
                 if self.trouble.take().is_some() {
                     tracing::info!(connection, state, "the state is known again");
                 }
                 self.failures = 0;
                 self.failing_since = None;
-                self.next_read = if again { at } else { after(at, self.every) };
+                self.next_read = if again { at } else { after(told_at, self.every) };
             }
             Err(trouble) => {
                 // What is not known may have been otherwise.
@@ -188,7 +188,9 @@ impl Reader {
                 } else if trouble.unavailable {
                     self.every
                 } else {
-                    let longest = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(20)).min(LONGEST_BACKOFF);
+                    // What is read seldom, since its calls are few, is not asked more often because it does not answer.
+                    let most = LONGEST_BACKOFF.max(self.every);
+                    let longest = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(20)).min(most);
                     self.failures = self.failures.saturating_add(1);
                     longest.mul_f64(fraction.clamp(0.1, 1.0)).max(trouble.retry_after.unwrap_or_default())
                 };
@@ -268,10 +270,10 @@ fn learnt(
         inner.entries.iter().filter(|(_, entry)| waits_for(&entry.item, name)).collect();
     waiting.sort_by_key(|(key, _)| *key);
     for (key, entry) in waiting {
-        let Item::State { rule, .. } = &entry.item else { continue };
+        let Item::State { rule, event_type, .. } = &entry.item else { continue };
         let row: fold::Row = entry.row.read()?;
         let (next, fired) = fold::advance(rule, &row, before, value, sent_at, at);
-        events.extend(fired.map(|fired| state_event(&key.owner, &entry.trigger, &fired, Some(value))));
+        events.extend(fired.map(|fired| state_event(event_type, &entry.trigger, &fired, Some(value))));
         if next != row {
             book.push(change(key, Some(BookRow::of(&next, None)?), Before::Row(Some(entry.row.clone()))));
         }
@@ -285,7 +287,7 @@ fn learnt(
 }
 
 fn waits_for(item: &Item, name: &(String, String)) -> bool {
-    matches!(item, Item::State { connection, rule } if *connection == name.0 && rule.state == name.1)
+    matches!(item, Item::State { connection, rule, .. } if *connection == name.0 && rule.state == name.1)
 }
 
 fn read_again(shared: &Shared, name: &(String, String), book: &[BookChange]) -> Result<(), StoreError> {
@@ -307,9 +309,8 @@ fn read_again(shared: &Shared, name: &(String, String), book: &[BookChange]) -> 
     Ok(())
 }
 
-/// What a state's query can read: its inputs, and the connection's settings.
+/// What a state's query can read, and what it told.
 struct StateScope<'a> {
-    inputs: &'a [Value],
     result: &'a Value,
     connection: &'a LiveConnection,
     now: Timestamp,
@@ -318,10 +319,6 @@ struct StateScope<'a> {
 impl Scope for StateScope<'_> {
     fn local(&self, local: u16) -> Value {
         if local == 0 { self.result.clone() } else { Value::Missing }
-    }
-
-    fn input(&self, input: u16) -> Value {
-        self.inputs.get(usize::from(input)).cloned().unwrap_or_default()
     }
 
     fn env(&self, env: &Env) -> Value {
@@ -333,19 +330,18 @@ impl Scope for StateScope<'_> {
     }
 }
 
-/// Asks the service what a state is.
+/// Asks the service what a state is, unless somebody else has just asked.
 async fn ask(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     source: &StateSource,
     connection: &Arc<LiveConnection>,
-    now: Timestamp,
-    pass: Pass,
-) -> Result<Value, Trouble> {
-    let nothing = StateScope { inputs: &[], result: &Value::Missing, connection, now };
+    since: Timestamp,
+) -> Result<(Value, Told), Trouble> {
+    let nothing = StateScope { result: &Value::Missing, connection, now: shared.world.clock.now() };
     let inputs: Result<Vec<Value>, _> = source.args.iter().map(|arg| eval(arg, &nothing)).collect();
     let inputs = inputs.map_err(|error| Trouble::new(error.to_string()))?;
-    let result = query(shared, &source.query, connection, inputs, now, pass).await?;
-    let value = eval(&source.value, &StateScope { result: &result, ..nothing }).unwrap_or_default();
+    let told = reading::read(shared, connection, &source.query, inputs, since).await?;
+    let value = eval(&source.value, &StateScope { result: &told.value, ..nothing }).unwrap_or_default();
     let is_member =
         source.members.is_empty() || value.as_text().is_some_and(|text| source.members.iter().any(|member| member == text));
     let says_nothing = value.as_text().is_some_and(|text| UNKNOWN.contains(&text));
@@ -356,74 +352,9 @@ async fn ask(
         };
         return Err(Trouble { unavailable: true, ..Trouble::new(reason) });
     }
-    Ok(value)
+    Ok((value, told))
 }
 
 fn shorten(value: &Value) -> String {
     value.to_string().chars().filter(|c| !c.is_control()).take(40).collect()
-}
-
-/// What the answer of a scripted service says of its connection.
-fn told(outcome: &journal::Outcome) -> Heard {
-    match outcome {
-        journal::Outcome::Done { .. } | journal::Outcome::Refused { .. } => Heard::Works,
-        journal::Outcome::NotDone { status: None, error, .. } => Heard::Unreached(error.clone()),
-        journal::Outcome::NotDone { status: Some(429), retry_after_ms, .. } => {
-            Heard::Slower(retry_after_ms.map(Duration::from_millis))
-        }
-        journal::Outcome::Unknown { status: None, error } => Heard::Silence { error: error.clone(), wait: None },
-        journal::Outcome::Broken { status, error } => Heard::Refusal { status: *status, error: error.clone() },
-        journal::Outcome::NotDone { .. } | journal::Outcome::Unknown { .. } => Heard::Nothing,
-    }
-}
-
-async fn query(
-    shared: &Shared,
-    operation: &Arc<Operation>,
-    connection: &Arc<LiveConnection>,
-    inputs: Vec<Value>,
-    now: Timestamp,
-    pass: Pass,
-) -> Result<Value, Trouble> {
-    if let Some(services) = &shared.world.services {
-        let short = operation.name.rsplit('.').next().unwrap_or(&operation.name);
-        let name = connection.plan.name.clone();
-        let call = ServiceCall {
-            name: format!("{name}.{short}"),
-            connection: name,
-            operation: Arc::clone(operation),
-            inputs,
-            step: None,
-        };
-        let outcome = services.perform(call).await;
-        pass.heard(&told(&outcome))?;
-        return match outcome {
-            journal::Outcome::Done { value, .. } => Ok(value),
-            journal::Outcome::NotDone { error, retry_after_ms, .. } => {
-                Err(Trouble { retry_after: retry_after_ms.map(Duration::from_millis), ..Trouble::new(error) })
-            }
-            journal::Outcome::Broken { error, .. } => Err(Trouble { broken: true, ..Trouble::new(error) }),
-            journal::Outcome::Unknown { error, .. } | journal::Outcome::Refused { error, .. } => Err(Trouble::new(error)),
-        };
-    }
-    let scope = StateScope { inputs: &inputs, result: &Value::Missing, connection, now };
-    let request = request::build(operation, connection, &scope).map_err(|error| {
-        let broken = matches!(error, request::RequestError::NoCredentials(_));
-        Trouble { broken, ..Trouble::new(error.to_string()) }
-    })?;
-    let options = &shared.options;
-    let sent = shared.world.transport.send(request, options.timeout, options.max_answer).await;
-    pass.heard(&heard(connection, &sent))?;
-    let answer = match sent {
-        Ok(answer) => answer,
-        Err(error) => {
-            return Err(Trouble::new(error.to_string()));
-        }
-    };
-    match answer::read(operation, connection, &answer, &scope) {
-        answer::Outcome::Done(value) => Ok(value),
-        answer::Outcome::NotDone { error, retry_after, .. } => Err(Trouble { retry_after, ..Trouble::new(error) }),
-        answer::Outcome::Broken { error, .. } => Err(Trouble { broken: true, ..Trouble::new(error) }),
-        answer::Outcome::Unknown { error, .. } | answer::Outcome::Refused { error, .. } => Err(Trouble::new(error)),
-    }
 }

@@ -80,7 +80,8 @@ fn wanted(live: &Live) -> BTreeMap<BookKey, (String, Item)> {
                 StartKind::State(rule) => {
                     let connection = used.connection.clone();
                     let name = fold::key(&connection, rule);
-                    let item = Item::State { connection, rule: Arc::new((**rule).clone()) };
+                    let event_type = used.types.first().cloned().unwrap_or_else(|| flow.id.clone());
+                    let item = Item::State { connection, rule: Arc::new((**rule).clone()), event_type };
                     wanted.insert(key(STATE_START, name), (used.name.clone(), item));
                 }
             }
@@ -313,7 +314,9 @@ pub(super) fn state_key(name: &(String, String)) -> BookKey {
 
 fn new_reader(connection: &Arc<LiveConnection>, source: &StateSource, row: Option<BookRow>, now: Timestamp) -> Reader {
     let settings = &connection.plan.settings;
-    let name = super::rule_key(&(source, settings, &connection.base_url));
+    // How often it is read makes no other state of it, where that follows from what else is polled with the same key.
+    let every_ms = if source.within_quota { 0 } else { source.every_ms };
+    let name = super::rule_key(&(StateSource { every_ms, ..source.clone() }, settings, &connection.base_url));
     let known = row.as_ref().and_then(|row| row.read::<fold::Known>().ok()).filter(|known| known.source == name);
     // Nobody looked until now.
     let known = fold::Known { gap: true, source: name, ..known.unwrap_or_default() };
@@ -327,6 +330,7 @@ fn new_reader(connection: &Arc<LiveConnection>, source: &StateSource, row: Optio
         next_read: now,
         reading: false,
         again: false,
+        anew_from: None,
         failures: 0,
         trouble: None,
         failing_since: None,

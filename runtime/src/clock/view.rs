@@ -76,7 +76,7 @@ impl Clockwork {
                     let row = entry.row.read::<expect::Row>().ok();
                     json!({ "kind": "expect", "count": rule.count, "watched_since": time(row.map(|row| row.begun)), "next_at": next_at })
                 }
-                Item::State { connection, rule } => {
+                Item::State { connection, rule, .. } => {
                     let row = entry.row.read::<fold::Row>().ok();
                     let stretch = row.and_then(|row| row.stretch);
                     let at = stretch.as_ref().filter(|stretch| !stretch.fired);

@@ -190,7 +190,7 @@ impl Account {
         let used = self.used().saturating_sub(self.ahead);
         let count = u64::from(self.quota.count);
         let most = match purpose {
-            Purpose::Act | Purpose::Confirm => count,
+            Purpose::Act | Purpose::Follow | Purpose::Confirm => count,
             Purpose::Watch => self.watched(),
             Purpose::Page => count - count / 10,
         };
@@ -210,9 +210,10 @@ impl Account {
 
     /// The two look the same: some services say no other word to a key without calls than to a wrong one.
     fn refusal(&self, connection: &str) -> String {
+        let used = self.used().saturating_sub(self.ahead);
         format!(
-            "the key of `{connection}` is refused, or its quota is used up, though it worked before: it is counted anew on {}",
-            day(self.ends_at())
+            "the key of `{connection}` is refused, or its quota is used up, though it worked before: {used} of {} calls were counted here",
+            self.quota.count
         )
     }
 

@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     Confirm,
     /// The first request of a poll, or the reading of a state.
     Watch,
+    /// A further page of a step's list: as the step, which has its turn already.
+    Follow,
     /// A further page of a poll: it may go on into half of what is kept for actions, since its pages would be read again.
     Page,
 }

@@ -25,6 +25,8 @@ pub(crate) struct Pass {
     connection: String,
     probe: bool,
     step: bool,
+    /// It has a place among the requests that are made at once.
+    watches: bool,
     heard: bool,
 }
 
@@ -59,8 +61,10 @@ impl Engine {
                 Passes::Goes(sends) => sends,
             };
             // From here on it is given back should nobody wait for it any more.
-            let step = purpose == Purpose::Confirm;
-            let pass = Pass { shared: Arc::clone(shared), connection: name.clone(), probe: sends.probe, step, heard: false };
+            let step = matches!(purpose, Purpose::Confirm | Purpose::Follow);
+            let watches = matches!(purpose, Purpose::Watch | Purpose::Page);
+            let (shared, connection) = (Arc::clone(shared), name.clone());
+            let pass = Pass { shared: Arc::clone(&shared), connection, probe: sends.probe, step, watches, heard: false };
             if sends.counts.is_empty() {
                 return Ok(pass);
             }
@@ -84,6 +88,9 @@ impl Pass {
 
     fn tell(&mut self, heard: &Heard) -> Option<Withheld> {
         self.heard = true;
+        if std::mem::take(&mut self.watches) {
+            self.shared.queue().asked(&self.connection);
+        }
         let asked = Asked { step: self.step, probe: self.probe };
         let now = self.shared.world.clock.now();
         let hold = self.shared.queue().heard(&self.connection, heard, asked, now);

@@ -11,6 +11,8 @@ use super::queue::{Passes, Queue, Sends};
 use crate::connection::{Asked, Cause, Heard, Hold, Purpose};
 use crate::store::{MeterChange, MeterKind};
 
+/// Who finds no place looks again after this.
+const PLACE: Duration = Duration::from_millis(100);
 /// Who finds a probe under way looks again after this.
 const MOMENT: Duration = Duration::from_secs(1);
 
@@ -39,7 +41,7 @@ impl Queue {
         let tries = match purpose {
             Purpose::Act => true,
             Purpose::Watch | Purpose::Page => !is_broken,
-            Purpose::Confirm => false,
+            Purpose::Confirm | Purpose::Follow => false,
         };
         let probe = tries && lane.circuit.sends();
         let of_rate = lane.rate.count(name, now);
@@ -66,13 +68,24 @@ impl Queue {
             let reason = format!("the service does not answer: {}", open.error);
             return Passes::Hold(Hold { cause: Cause::Silent, reason, until: later(open.next_probe.max(now), MOMENT) });
         }
-        if let Some(until) = lane.paused(now).into_iter().chain(lane.rate.free_at(now)).max() {
+        let watches = matches!(purpose, Purpose::Watch | Purpose::Page);
+        let place = (watches && lane.has_no_place()).then(|| later(now, PLACE));
+        if let Some(until) = lane.paused(now).into_iter().chain(lane.rate.free_at(now)).chain(place).max() {
             return Passes::Wait(until);
         }
         if let Some(hold) = self.ledger.holds(name, purpose, now) {
             return Passes::Hold(hold);
         }
+        if watches {
+            self.lane(name).asking += 1;
+        }
         Passes::Goes(self.count(name, purpose, now))
+    }
+
+    /// A poll, or the reading of a state, is over.
+    pub(crate) fn asked(&mut self, name: &str) {
+        let lane = self.lane(name);
+        lane.asking = lane.asking.saturating_sub(1);
     }
 
     /// Takes note of what a service had to say. Where that means that the account has no calls left, or that its key is refused

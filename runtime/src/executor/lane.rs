@@ -24,6 +24,10 @@ const PATIENCE_IN_MEMORY: Duration = Duration::from_secs(30);
 pub(super) struct Lane {
     jobs: Fair<Job>,
     pub(super) in_flight: usize,
+    /// Polls and readings of states that are under way.
+    pub(super) asking: usize,
+    /// At most so many requests at once, where that is said.
+    pub(super) at_once: Option<usize>,
     /// Runs that wait in the store until the connection allows them to go on, by their numbers.
     parked: BTreeMap<u64, Parked>,
     seqs: HashMap<String, u64>,
@@ -113,9 +117,25 @@ impl Lane {
         }
         match self.rate.free_at(now) {
             Some(free) => Readiness::NotBefore(free),
-            None if self.in_flight >= MOST_IN_FLIGHT => Readiness::Busy,
+            None if self.is_full() => Readiness::Busy,
             None => Readiness::Ready,
         }
+    }
+
+    /// At most so many steps are performed at once.
+    pub(super) fn most(&self) -> usize {
+        self.at_once.unwrap_or(MOST_IN_FLIGHT).clamp(1, MOST_IN_FLIGHT)
+    }
+
+    fn is_full(&self) -> bool {
+        // Polls take a place only where places are few by what somebody said.
+        let asking = if self.at_once.is_some() { self.asking } else { 0 };
+        self.in_flight + asking >= self.most()
+    }
+
+    /// Tells whether a poll has to wait for a place.
+    pub(super) fn has_no_place(&self) -> bool {
+        self.at_once.is_some() && self.is_full()
     }
 
     /// The clock was set back by so much: pauses are as long as they were.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::confirm;
 use super::job::{Job, load};
 use super::queue::Turn;
-use super::{awaited, jitter, once_more, stale, take_turns};
+use super::{awaited, jitter, once_more, pages, stale, take_turns};
 use crate::alarm::Line;
 use crate::answer;
 use crate::connection::{Asked, Cause, Heard, Hold};
@@ -347,6 +347,10 @@ async fn send(shared: &Arc<Shared>, job: &Job, find: bool, sent_at: Timestamp) -
     let timeout = request::timeout(performed, connection, &scope, options.timeout);
     match shared.world.transport.send(request, timeout, options.max_answer).await {
         Ok(answer) => {
+            let answer = match pages::all(shared, connection, performed, &scope, answer).await {
+                Ok(answer) => answer,
+                Err(outcome) => return outcome,
+            };
             let (read, mistake) = answer::read_fully(performed, connection, &answer, &scope);
             let mut read = outcome(read, answer.status);
             if let Some(mistake) = mistake.filter(|_| performed.peculiar.once_more) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::job::Job;
-use super::lane::{Lane, MOST_IN_FLIGHT, Parked, Readiness};
+use super::lane::{Lane, Parked, Readiness};
 use crate::connection::{Cause, ConnectionState, Hold, Ledger, Purpose};
 use crate::live::Live;
 use crate::store::{MeterChange, MeterKind, MeterRow};
@@ -291,6 +291,7 @@ impl Queue {
         self.ledger.try_all(now);
         for (name, lane) in &mut self.lanes {
             lane.rate.set(limit_of(live, name));
+            lane.at_once = at_once_of(live, name);
             lane.circuit.probe_at(now);
             if self.ledger.holds(name, Purpose::Act, now).is_none() {
                 lane.let_go(&[Cause::Spent]);
@@ -303,6 +304,7 @@ impl Queue {
         self.lanes.entry(name.to_owned()).or_insert_with(|| {
             let mut lane = Lane::default();
             lane.rate.set(live.and_then(|live| limit_of(live, name)));
+            lane.at_once = live.and_then(|live| at_once_of(live, name));
             lane
         })
     }
@@ -413,7 +415,7 @@ impl Queue {
             name: name.clone(),
             queued: lane.queued(),
             in_flight: lane.in_flight,
-            most_in_flight: MOST_IN_FLIGHT.min(self.concurrency),
+            most_in_flight: lane.most().min(self.concurrency),
             parked: lane.parked(),
             circuit: lane.circuit_state(),
             paused_until: lane.paused(now),
@@ -422,6 +424,10 @@ impl Queue {
         };
         lanes.iter().filter(|(name, _)| !name.is_empty()).map(state).collect()
     }
+}
+
+fn at_once_of(live: &Live, name: &str) -> Option<usize> {
+    live.connections.get(name)?.plan.api.at_once.map(|at_once| at_once as usize)
 }
 
 fn limit_of(live: &Live, name: &str) -> Option<(u32, Duration)> {

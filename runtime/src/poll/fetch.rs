@@ -1,10 +1,12 @@
 //! All pages of one poll, within a bound of memory.
 
 use std::collections::{HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use flow_plan::{Env, Poll, Value};
+use flow_plan::{Env, Pages, Poll, Value};
 use jiff::Timestamp;
+use rust_decimal::prelude::ToPrimitive;
 use serde_json::value::RawValue;
 use tracing::warn;
 
@@ -227,12 +229,17 @@ async fn fetch_list(asking: &mut Asking<'_>, reader: &ItemReader, chunk: &[(Stri
     let (mut cursor, mut first_answer) = (None, None);
     let mut query = chunk.to_vec();
     let collapses = spec.collapses();
+    let mut count = poll.pages.as_ref().filter(|pages| pages.counted).map(|pages| Count::new(asking, pages));
     // An endless list is bounded by the number of pages, one that goes round by this.
     let mut asked: HashSet<String> = HashSet::new();
     for _ in 0..MAX_PAGES {
         let answer = asking.page(&query).await?;
         first_answer = first_answer.or(answered_at(&answer));
         let page = Page::read(poll, reader, &answer)?;
+        let counted = match &mut count {
+            Some(count) => count.next(&page, start.watermark)?,
+            None => None,
+        };
         cursor = if poll.cursor_of_items.is_some() { greatest(cursor, page.cursor) } else { page.cursor.or(cursor) };
         // Where records are collapsed, those of types that nobody wants tell the others apart.
         let wanted = |item: &Item| !start.reach_only && (collapses || item.is_wanted(&spec.types));
@@ -251,7 +258,7 @@ async fn fetch_list(asking: &mut Asking<'_>, reader: &ItemReader, chunk: &[(Stri
                 bytes -= newest.payload.len() + ITEM_BYTES;
             }
         }
-        let next = page.next.filter(|_| poll.newest_first || !cut);
+        let next = page.next.or(counted).filter(|_| poll.newest_first || !cut);
         let Some((param, value)) = next else {
             let mut items = Vec::from(kept);
             sort(&mut items, poll.newest_first);
@@ -313,9 +320,58 @@ fn check(spec: &Spec, poll: &Poll, start: &Start<'_>, answer: &HttpAnswer) -> Re
     }
 }
 
+/// More numbered pages than any list has that a service numbers.
+const MAX_COUNTED: u32 = 200;
+
+/// Pages that are numbered: each is asked for until one holds what was read before, or fewer items than a page has.
+struct Count {
+    param: String,
+    of: Option<u32>,
+    first: u32,
+    number: u32,
+    /// What the page before began with: a service that knows no pages answers with the same one for ever.
+    began: Option<u64>,
+}
+
+impl Count {
+    fn new(asking: &Asking<'_>, pages: &Pages) -> Self {
+        let declared = asking.poll.request.query.iter().find(|field| field.name == pages.param);
+        let scope = PollScope { start: asking.start, types: asking.spec, now: asking.world.clock.now() };
+        let first = declared.and_then(|field| match eval(&field.value, &scope) {
+            Ok(Value::Number(number)) => number.to_u32(),
+            _ => None,
+        });
+        let first = first.unwrap_or(1);
+        Self { param: pages.param.clone(), of: pages.of, first, number: first, began: None }
+    }
+
+    /// Returns the parameter and the number of the page behind this one, where there is more to read.
+    fn next(&mut self, page: &Page, watermark: Option<Timestamp>) -> Result<Option<(String, String)>, PollError> {
+        if self.began.is_some() && self.began == page.began {
+            return Err(PollError::failed("the list repeats the same page"));
+        }
+        self.began = page.began;
+        let is_last = page.count == 0 || self.of.is_some_and(|of| page.count < of as usize);
+        let is_known = page.items.iter().filter_map(|item| item.at).min() < watermark && watermark.is_some();
+        let has_times = page.items.iter().any(|item| item.at.is_some());
+        if is_last || has_times && is_known {
+            return Ok(None);
+        }
+        if self.number.saturating_sub(self.first) >= MAX_COUNTED {
+            return Err(PollError::failed("the list does not end"));
+        }
+        self.number = self.number.saturating_add(1);
+        Ok(Some((self.param.clone(), self.number.to_string())))
+    }
+}
+
 /// One page.
 struct Page {
     items: Vec<Item>,
+    /// How many items it has, with those that cannot be read.
+    count: usize,
+    /// A hash of its first item.
+    began: Option<u64>,
     cursor: Option<String>,
     /// The parameter that asks for the next page, and its value.
     next: Option<(String, String)>,
@@ -344,7 +400,13 @@ impl Page {
             None => cursor.and_then(word),
         };
         let has_more = more.is_none_or(|leaf| found.value(leaf) == Value::Bool(true));
+        let began = raw.first().map(|item| {
+            let mut hasher = DefaultHasher::new();
+            item.get().hash(&mut hasher);
+            hasher.finish()
+        });
         let next = match (&poll.pages, raw.last()) {
+            (Some(pages), _) if pages.counted => None,
             (Some(pages), _) if pages.from_answer.is_some() => {
                 next_page.and_then(word).filter(|_| has_more).map(|value| (pages.param.clone(), value))
             }
@@ -359,7 +421,8 @@ impl Page {
             }
             _ => None,
         };
-        Ok(Self { items: raw.iter().filter_map(|item| reader.read(item.get())).collect(), cursor, next })
+        let count = raw.len();
+        Ok(Self { items: raw.iter().filter_map(|item| reader.read(item.get())).collect(), count, began, cursor, next })
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Item {
     pub(super) event_type: Option<String>,
     pub(super) at: Option<Timestamp>,
     order: Option<Decimal>,
+    /// What decides where that is the same.
+    then: Option<Decimal>,
     pub(super) payload: Bytes,
 }
 
@@ -53,6 +55,7 @@ pub(super) struct ItemReader {
     /// The path that decides the order, where it is not that of the instant.
     order_by: Option<(PathSet, usize)>,
     order_format: Option<TimeFormat>,
+    then_by: Option<(PathSet, usize)>,
     by_instant: bool,
     odd: Arc<Odd>,
 }
@@ -61,16 +64,19 @@ impl ItemReader {
     pub(super) fn new(source: &Source, poll: &Poll, odd: &Arc<Odd>) -> Self {
         let at = source.envelope.at.as_ref().map(|(path, _)| path);
         let by_instant = poll.order_by.is_none() || poll.order_by.as_ref() == at;
-        let order_by = poll.order_by.as_ref().filter(|_| !by_instant).map(|path| {
+        let one = |path: &JsonPath| {
             let mut paths = PathSet::default();
             let leaf = paths.insert(path);
             (paths, leaf)
-        });
+        };
+        let order_by = poll.order_by.as_ref().filter(|_| !by_instant).map(one);
+        let then_by = poll.then_by.as_ref().map(one);
         Self {
             source: source.name.clone(),
             envelope: EnvelopeReader::new(&source.envelope, &poll.seen),
             order_by,
             order_format: poll.order_format,
+            then_by,
             by_instant: by_instant && at.is_some(),
             odd: Arc::clone(odd),
         }
@@ -101,7 +107,9 @@ impl ItemReader {
             Some((paths, leaf)) => paths.scan(&payload).ok().and_then(|found| number(&found.value(*leaf), self.order_format)),
             None => read.at.map(|at| Decimal::from(at.as_millisecond())),
         };
-        Some(Item { id: read.id, more: Vec::new(), began: None, event_type: read.event_type, at: read.at, order, payload })
+        let then = |(paths, leaf): &(PathSet, usize)| number(&paths.scan(&payload).ok()?.value(*leaf), None);
+        let then = self.then_by.as_ref().and_then(then);
+        Some(Item { id: read.id, more: Vec::new(), began: None, event_type: read.event_type, at: read.at, order, then, payload })
     }
 }
 
@@ -162,18 +170,37 @@ pub(super) fn sort(items: &mut [Item], newest_first: bool) {
             None => item.order = last,
         }
     }
-    items.sort_by_key(|item| item.order);
+    items.sort_by_key(|item| (item.order, item.then));
 }
 
 /// Makes one item of those of one type that follow each other. They are in their order, and of all types: what lies between
 /// two of one type tells them apart.
 pub(super) fn collapse(items: Vec<Item>, envelope: &Envelope) -> Vec<Item> {
     let at = envelope.at.as_ref().map(|(path, _)| path);
-    let mut acts: Vec<Item> = Vec::new();
+    let among = envelope.codes.as_ref().map_or(&[][..], |codes| &codes.among);
+    joined(items, among, |item| item.event_type.as_deref(), |act, item| act.absorb(item, at))
+}
+
+/// Joins items of one type that follow each other, in their order. Where types are named, only those are joined, and only they
+/// tell two of one type apart.
+pub(crate) fn joined<T>(
+    items: Vec<T>,
+    among: &[String],
+    type_of: impl Fn(&T) -> Option<&str>,
+    mut absorb: impl FnMut(&mut T, T),
+) -> Vec<T> {
+    let mut acts: Vec<T> = Vec::new();
+    // The last of those that can be joined.
+    let mut last: Option<usize> = None;
     for item in items {
-        match acts.last_mut() {
-            Some(act) if act.event_type == item.event_type => act.absorb(item, at),
-            _ => acts.push(item),
+        let joins = among.is_empty() || type_of(&item).is_some_and(|name| among.iter().any(|known| known == name));
+        let same = last.and_then(|at| acts.get_mut(at)).filter(|act| joins && type_of(act) == type_of(&item));
+        match same {
+            Some(act) => absorb(act, item),
+            None => {
+                last = if joins { Some(acts.len()) } else { last };
+                acts.push(item);
+            }
         }
     }
     acts
@@ -203,7 +230,7 @@ fn member_mut<'a>(json: &'a mut Json, segment: &Segment) -> Option<&'a mut Json>
 }
 
 /// Numbers count as they are, instants as milliseconds.
-fn number(value: &Value, format: Option<TimeFormat>) -> Option<Decimal> {
+pub(crate) fn number(value: &Value, format: Option<TimeFormat>) -> Option<Decimal> {
     if let Some(format) = format
         && let Ok(Value::Instant(at)) = decode(&Shape::Instant(format), value)
     {

@@ -10,6 +10,7 @@ mod items;
 mod task;
 
 pub(crate) use fetch::heard;
+pub(crate) use items::{joined, number};
 pub(crate) use task::later;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -63,13 +63,15 @@ pub(super) async fn run(key: Key, mut specs: watch::Receiver<Arc<Spec>>, engine:
         };
         let wait = match result.await {
             Ok(Next::Again) => Duration::ZERO,
-            Ok(Next::Interval) => {
+            Ok(Next::Interval { since }) => {
                 task.succeeded();
                 failures = 0;
-                spec.every
+                // What was read by others a moment ago counts from then, so that it is read once for all the next time.
+                let gone = Duration::try_from(task.world.clock.now().duration_since(since)).unwrap_or_default();
+                spec.every.saturating_sub(gone).max(spec.every / 4)
             }
             Err(Trouble::Stopping) => return,
-            Err(Trouble::Store(reason)) => task.failed(&reason, false, task.backoff(&mut failures, None)),
+            Err(Trouble::Store(reason)) => task.failed(&reason, false, task.backoff(&mut failures, None, spec.every)),
             Err(Trouble::Poll(PollError::Broken(reason))) => task.failed(&reason, true, PROBE.max(spec.every)),
             Err(Trouble::Poll(PollError::CursorLost(reason))) => {
                 task.cursor_lost(&reason);
@@ -77,7 +79,7 @@ pub(super) async fn run(key: Key, mut specs: watch::Receiver<Arc<Spec>>, engine:
             }
             Err(Trouble::Poll(PollError::Withheld { reason, wait })) => task.failed(&reason, false, wait.max(MOMENT)),
             Err(Trouble::Poll(PollError::Failed { error, retry_after })) => {
-                task.failed(&error, false, task.backoff(&mut failures, retry_after))
+                task.failed(&error, false, task.backoff(&mut failures, retry_after, spec.every))
             }
         };
         let next_at = later(task.world.clock.now(), wait);
@@ -119,7 +121,10 @@ struct Task {
 
 enum Next {
     Again,
-    Interval,
+    /// After the interval, which begins then.
+    Interval {
+        since: Timestamp,
+    },
 }
 
 enum Trouble {
@@ -235,12 +240,14 @@ impl Task {
         if poll.first_now && timed && self.begin_types(spec) {
             self.commit(Vec::new(), self.cursor.clone()).await?;
         }
+        let mut since = None;
         let told = match &poll.when_changes {
             Some(when) => {
-                let told = change::ask(spec, when, &self.engine, &self.world).await?;
+                let (told, at) = change::ask(spec, when, &self.engine, &self.world, spec.every).await?;
                 if self.cursor.changed.as_ref() == Some(&told) {
-                    return Ok(Next::Interval);
+                    return Ok(Next::Interval { since: at });
                 }
+                since = Some(at);
                 Some(told)
             }
             None => None,
@@ -260,7 +267,7 @@ impl Task {
         self.hand_over(spec, &reader, fetched, told).await?;
         if !cut {
             self.keep_bytes = KEEP_BYTES;
-            return Ok(Next::Interval);
+            return Ok(Next::Interval { since: since.unwrap_or_else(|| self.world.clock.now()) });
         }
         if self.cursor.watermark == before {
             // Too much happened at one instant for the bound: it has to give way, or the poll would never get further.
@@ -436,8 +443,10 @@ impl Task {
     }
 
     /// Returns the delay after one more failure: doubling, with full jitter, and never shorter than the service asks.
-    fn backoff(&self, failures: &mut u32, retry_after: Option<Duration>) -> Duration {
-        let longest = FIRST_BACKOFF.saturating_mul(1 << (*failures).min(20)).min(LONGEST_BACKOFF);
+    ///
+    /// What is polled seldom, since its calls are few, is not asked more often because it does not answer.
+    fn backoff(&self, failures: &mut u32, retry_after: Option<Duration>, every: Duration) -> Duration {
+        let longest = FIRST_BACKOFF.saturating_mul(1 << (*failures).min(20)).min(LONGEST_BACKOFF.max(every));
         *failures = failures.saturating_add(1);
         let jittered = longest.mul_f64(self.world.random.fraction().clamp(0.1, 1.0));
         jittered.max(retry_after.unwrap_or_default())

@@ -61,7 +61,10 @@ pub(super) fn make(event: &GivenEvent, now: Timestamp, number: u32, count: u32) 
         fill(&mut whole, event, number, now)?;
     }
     for (field, value) in &event.fields {
-        write(&mut whole, field, value)?;
+        match number_of(event, field, value, &whole.object) {
+            Some((path, number)) => set(&mut whole.object, &path, Json::from(number))?,
+            None => write(&mut whole, field, value)?,
+        }
     }
     if let Some(key) = event.key.as_ref().filter(|key| count > 1 && !event.fields.iter().any(|(field, _)| field.name == key.name))
         && let Ok(Value::Text(text)) = read(&whole, key)
@@ -109,6 +112,20 @@ fn coded(document: &mut Json, event: &GivenEvent) -> Result<Option<String>, Stri
         set(document, &codes.path, Json::from(*number))?;
     }
     Ok(event.event_type.clone())
+}
+
+/// A member for which there are several numbers: one that leaves the event of the type that it is, where the same number says
+/// what has happened.
+fn number_of(event: &GivenEvent, field: &FieldShape, value: &Value, object: &Json) -> Option<(JsonPath, i64)> {
+    let (Shape::Coded { codes, .. }, Value::Text(member)) = (&field.shape, value) else { return None };
+    let own = event.envelope.codes.as_ref()?;
+    let path = &field.from.first()?.path;
+    if *path != own.path || !event.envelope.object.is_root() || at(object, path).is_none() {
+        return None;
+    }
+    let of_type = event.types.iter().filter_map(|name| own.types.get(name)).flatten();
+    let number = of_type.copied().find(|number| codes.get(number).is_some_and(|known| **known == **member))?;
+    Some((path.clone(), number))
 }
 
 /// Takes the text of a recorded payload in.
@@ -241,6 +258,10 @@ fn encode(shape: &Shape, value: &Value) -> Result<Json, String> {
             Json::String(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text.as_bytes()))
         }
         (Shape::Written(Writing::Hex), Value::Text(text)) => Json::String(hex::encode(text.as_bytes())),
+        (Shape::Coded { codes, .. }, Value::Text(member)) => {
+            let number = codes.iter().find(|(_, known)| **known == **member).map(|(number, _)| *number);
+            number.map_or_else(|| Json::String(member.to_string()), Json::from)
+        }
         (Shape::Commas(_), Value::List(items)) => {
             Json::String(items.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
         }

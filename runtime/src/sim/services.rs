@@ -349,7 +349,9 @@ impl Maker<'_> {
             },
             Shape::Instant(_) => Value::Instant(self.now),
             Shape::Date => Value::Date(self.now.to_zoned(jiff::tz::TimeZone::UTC).date()),
-            Shape::Enum { members, .. } => members.first().map_or(Value::Missing, |member| Value::text(member.as_str())),
+            Shape::Enum { members, .. } | Shape::Coded { members, .. } => {
+                members.first().map_or(Value::Missing, |member| Value::text(member.as_str()))
+            }
             Shape::Time => Value::Time(jiff::civil::Time::midnight()),
             Shape::Duration(_) => Value::Duration(flow_plan::Duration::default()),
             Shape::Written(_) => Value::text(format!("{name}_{}", self.number)),
@@ -365,6 +367,7 @@ impl Maker<'_> {
             let value = match given {
                 Some((_, value)) => value.clone(),
                 None if field.optional => continue,
+                None if field.default.is_some() => field.default.clone().unwrap_or_default(),
                 None => self.value(&field.shape, &field.name),
             };
             values.push((Arc::from(field.name.as_str()), value));
@@ -386,6 +389,7 @@ fn fits(shape: &Shape, value: &Value) -> bool {
         | (Shape::Date, Value::Date(_))
         | (Shape::Json, _) => !value.is_missing(),
         (Shape::Enum { members, open }, Value::Text(text)) => *open || members.iter().any(|member| **member == **text),
+        (Shape::Coded { members, .. }, Value::Text(text)) => members.iter().any(|member| **member == **text),
         _ => false,
     }
 }

@@ -67,6 +67,7 @@ fn money_from_two_places() {
             shape: Shape::Money { amount: path("cents"), currency: path("in.code"), instead: Vec::new(), unit, exponents },
             optional: true,
             personal: false,
+            default: None,
         }])
     };
     let reads = |shape: &Shape, text: &str| decode(shape, &json(text)).map(|record| record.field("total").to_string());

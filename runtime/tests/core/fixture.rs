@@ -391,7 +391,7 @@ pub(crate) fn field(name: &str, shape: Shape, optional: bool) -> plan::FieldShap
         Shape::Money { .. } => Vec::new(),
         _ => vec![plan::FieldSource::at(path(name))],
     };
-    plan::FieldShape { name: name.to_owned(), from, shape, optional, personal: name == "email" }
+    plan::FieldShape { name: name.to_owned(), from, shape, optional, personal: name == "email", default: None }
 }
 
 pub(crate) fn money() -> Shape {
@@ -447,6 +447,7 @@ pub(crate) fn op(name: &str, effect: Effect) -> plan::Operation {
         sign: Vec::new(),
         confirm: None,
         peculiar: Box::default(),
+        listing: None,
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) fn with_states(flows: Vec<plan::Flow>) -> Live {
             value: Expr::Field(Box::new(Expr::Local(0)), "state".to_owned()),
             members: members.iter().map(|member| (*member).to_owned()).collect(),
             every_ms: 60_000,
+            within_quota: false,
         }
     };
     device.plan.states =

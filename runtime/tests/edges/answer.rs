@@ -22,7 +22,7 @@ fn read(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer) -> Out
 
 fn record(name: &str, shape: Shape, optional: bool) -> Shape {
     let from = vec![FieldSource::at(path(name))];
-    Shape::Record(vec![FieldShape { name: name.to_owned(), from, shape, optional, personal: false }])
+    Shape::Record(vec![FieldShape { name: name.to_owned(), from, shape, optional, personal: false, default: None }])
 }
 
 fn class(outcome: &Outcome) -> &'static str {

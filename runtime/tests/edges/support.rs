@@ -81,6 +81,7 @@ pub(crate) fn operation(request: Request) -> Operation {
         sign: Vec::new(),
         confirm: None,
         peculiar: Box::default(),
+        listing: None,
     }
 }
 
@@ -144,6 +145,8 @@ pub(crate) fn source(every: Option<Duration>) -> Source {
             plus: 0,
             from_answer: None,
             more: Some(path("has_more")),
+            counted: false,
+            of: None,
         }),
         cursor: None,
         cursor_of_items: None,
@@ -154,6 +157,8 @@ pub(crate) fn source(every: Option<Duration>) -> Source {
         first_now: true,
         order_format: None,
         when_changes: None,
+        then_by: None,
+        within_quota: false,
     });
     let webhook = Webhook {
         scheme: "stripe_signature".to_owned(),

@@ -35,6 +35,8 @@ pub(crate) const SECRET_KEY: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 /// A button pusher of the same account, with the same secret key.
 const BOT: &str = "99AABBCC-DDEE-FF00-1122-334455667788";
 
+/// So many calls a month were met.
+const USUAL_QUOTA: u64 = 1_000;
 /// The most records that one page holds, and what it holds where nobody says.
 const LONGEST_PAGE: usize = 50;
 /// What the service says to a wrong key as well as to one whose calls are used up.
@@ -44,7 +46,7 @@ const DENIED: &str = "User is not authorized to access this resource with an exp
 #[derive(Debug)]
 struct State {
     devices: BTreeMap<String, Device>,
-    /// How many calls the key has in a month; unlimited where nobody said.
+    /// How many calls the key has in a month; any number where somebody said so.
     quota: Option<u64>,
     /// The month that is counted, and its calls.
     used: ((i16, i8), u64),
@@ -62,7 +64,7 @@ impl State {
                 devices.insert(id.to_owned(), device);
             }
         }
-        State { devices, quota: None, used: ((0, 0), 0), second: (0, 0), empty_answers: false }
+        State { devices, quota: Some(USUAL_QUOTA), used: ((0, 0), 0), second: (0, 0), empty_answers: false }
     }
 
     /// Counts a call; `false` where the key has none left. A call that is refused for that is not counted.

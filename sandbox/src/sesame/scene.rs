@@ -152,8 +152,8 @@ fn turn(device: &mut Device, locks: bool, fields: &Map<String, Value>, at: Times
     };
     device.record(code, word(fields, "by"), at);
     if motor {
-        // A motor needs longer, but nothing is dated ahead of the clock by so much that it could pass what happens next.
-        device.record(if locks { code::DRIVE_LOCKED } else { code::DRIVE_UNLOCKED }, None, at + SignedDuration::from_millis(1));
+        // A motor needs longer, but nothing is dated ahead of the clock: it could pass what happens next.
+        device.record(if locks { code::DRIVE_LOCKED } else { code::DRIVE_UNLOCKED }, None, at);
     }
     device.stands(if locks { "locked" } else { "unlocked" }, at);
     Ok(())

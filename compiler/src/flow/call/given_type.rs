@@ -268,7 +268,7 @@ fn field(name: String, shape: Shape, optional: bool) -> FieldShape {
         }
         shape => (vec![FieldSource { path: JsonPath(vec![Segment::Key(name.clone())]), when: None, of_event: false }], shape),
     };
-    FieldShape { name, from, shape, optional, personal: false }
+    FieldShape { name, from, shape, optional, personal: false, default: None }
 }
 
 /// A type that has a name, and how JSON holds it.
@@ -320,7 +320,8 @@ fn unaskable(shape: &Shape) -> Option<&'static str> {
         | Shape::Date
         | Shape::Time
         | Shape::Written(_)
-        | Shape::Enum { .. } => None,
+        | Shape::Enum { .. }
+        | Shape::Coded { .. } => None,
     }
 }
 
@@ -357,7 +358,7 @@ fn schema(shape: &Shape, nullable: bool, description: Option<&str>) -> Value {
             put("additionalProperties", Value::Bool(false));
             ("object", None)
         }
-        Shape::Enum { members, open: false } => {
+        Shape::Enum { members, open: false } | Shape::Coded { members, .. } => {
             let mut choices: Vec<Value> = members.iter().map(|member| text(member)).collect();
             if nullable {
                 choices.push(Value::Missing);

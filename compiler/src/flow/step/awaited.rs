@@ -112,7 +112,7 @@ impl<'a> Checker<'a> {
                 return None;
             }
         };
-        let source = self.trigger(reference)?;
+        let source = self.trigger(reference).filter(|source| self.is_event(reference, *source))?;
         self.waited_for.push(source);
         self.check_awaited_verified(source, reference.span);
         let (trigger, reads) = self.trigger_apart(reference, source);

@@ -28,6 +28,10 @@ impl<'a> Checker<'a> {
         at: At<'_>,
     ) -> Option<TestAction> {
         let source = self.trigger(reference)?;
+        if let Some(state) = &source.trigger.state {
+            self.given_by_state(reference, source.connection, &state.state);
+            return None;
+        }
         let mut sound = true;
         let mut given: Vec<(plan::FieldShape, plan::Value)> = Vec::new();
         for field in fields {
@@ -101,6 +105,17 @@ impl<'a> Checker<'a> {
             None => only,
         })?;
         self.constant(&arg.value, &option.ty, by)
+    }
+
+    /// A trigger that is a state happens when the state is given.
+    fn given_by_state(&mut self, reference: &TriggerRef, connection: &str, state: &str) {
+        let name = reference.path.last().map_or("", |name| name.text.as_str()).to_owned();
+        let diagnostic = self
+            .diagnostic(Code::E112, reference.span, format!("`{connection}.{name}` is told by a state: it is given by that"))
+            .help(format!(
+                "write what `{connection}.{state}` was, and then what it becomes: `given {connection}.{state} becomes …`"
+            ));
+        self.report(diagnostic);
     }
 
     /// `given front_door becomes unlocked`: the value of a state from now on; `unavailable` where it cannot be read.

@@ -48,7 +48,13 @@ pub(crate) fn listed(json: &Json) -> String {
         let (subject, detail) = (text(alarm, "subject"), text(alarm, "detail"));
         let about = if detail.is_empty() { subject } else { format!("{subject} {detail}") };
         let (what, often) = words(&text(alarm, "kind"), alarm["count"].as_u64().unwrap_or(0));
-        let mut head = vec![format!("{about} {what}")];
+        // What is wrong with a connection whose credentials work is said by its detail.
+        let what = match (text(alarm, "kind").as_str(), text(alarm, "detail").as_str()) {
+            ("connection", "quota") => "is used up, or the key is refused",
+            ("connection", detail) if !detail.is_empty() => "",
+            _ => what,
+        };
+        let mut head = vec![format!("{about} {what}").trim_end().to_owned()];
         head.extend((!often.is_empty()).then_some(often));
         let (since, last) = (instant(alarm, "since"), instant(alarm, "last"));
         head.extend((!since.is_empty()).then(|| format!("since {since} UTC")));
