@@ -69,7 +69,7 @@ fn flows(name: &str, connector: &Connector, home: &str, discovery: &str) -> Opti
     };
     let details = [
         same("battery").map(|field| format!(", battery: found.{field}")),
-        same("online").map(|field| format!(", available: found.{field} else true")),
+        same("online").or_else(|| same("module_online")).map(|field| format!(", available: found.{field} else true")),
     ];
     let details: String = details.into_iter().flatten().collect();
     let report = |word: &str| format!("{home}.report_lock(lock: \"{name}\", state: \"{word}\")");
