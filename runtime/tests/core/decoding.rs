@@ -132,6 +132,7 @@ fn fields_of_the_whole_payload() {
         shape: Shape::Text,
         optional: true,
         personal: false,
+        default: None,
     };
     let event = json(r#"{"data":{"previous":{"status":"old"},"object":{"data":{"previous":{"status":"wrong"}}}}}"#);
     let object = path_get(&event, &path("data.object"));
