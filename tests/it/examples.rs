@@ -29,6 +29,13 @@ fn each_example_checks_and_is_formatted() {
 }
 
 #[test]
+fn the_flows_of_the_demo_are_formatted() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/flowd/commands/demo");
+    let fmt = flowc(Path::new("."), &["fmt", "--diff", folder.to_str().unwrap()]);
+    assert_eq!(fmt.code, 0, "{}", fmt.out);
+}
+
+#[test]
 fn connectors_are_formatted() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors");
     let fmt = flowc(Path::new("."), &["fmt", "--diff", folder.to_str().unwrap()]);
@@ -37,8 +44,20 @@ fn connectors_are_formatted() {
 
 #[test]
 fn the_demo_runs_every_kind_of_example_to_its_end() {
-    let outcome = crate::support::program::flowd(Path::new("."), &["demo", "--events", "8", "--pace", "20"]);
+    let outcome = crate::support::program::flowd(Path::new("."), &["demo", "--events", "12", "--pace", "20"]);
     assert_eq!(outcome.code, 0, "{outcome:?}");
-    assert!(outcome.out.contains("simulated"), "{}", outcome.out);
-    assert!(outcome.out.contains("done"), "{}", outcome.out);
+    assert!(outcome.out.contains("\n  http://127.0.0.1:"), "{}", outcome.out);
+    let (_, flows) = outcome.out.split_once("The flows:\n").unwrap();
+    let (flows, told) = flows.split_once("\n\n").unwrap();
+    let flows: Vec<&str> = flows.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(flows.len() >= 7, "{flows:?}");
+    // Each of them has run to a good end, and nothing to a bad one.
+    for flow in flows {
+        assert!(
+            told.contains(&format!("   {flow} done")) || told.contains(&format!("   {flow} stopped")),
+            "{flow}\n{}",
+            outcome.out
+        );
+    }
+    assert!(!told.contains(" dead"), "{}", outcome.out);
 }
