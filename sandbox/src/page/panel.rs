@@ -367,6 +367,31 @@ const PANELS: &[Panel] = &[
             happening: |input| Ok(json!({ "type": "ai.answer", "content": input.text("content").unwrap_or_default() })),
         }],
     },
+    Panel {
+        service: "web",
+        title: "Messages",
+        about: "What flows told people by Slack, ntfy and Discord, and other programs by webhook.",
+        tables: &[
+            Table {
+                title: "Slack",
+                from: "slack",
+                columns: &[plain("channel", &["/channel"]), plain("text", &["/message/text"])],
+            },
+            Table {
+                title: "ntfy",
+                from: "ntfy",
+                columns: &[plain("topic", &["/topic"]), plain("title", &["/title"]), plain("message", &["/message"])],
+            },
+            Table {
+                title: "Discord",
+                from: "discord",
+                columns: &[plain("message", &["/message/content", "/content", "/message"])],
+            },
+            Table { title: "Webhooks", from: "webhooks", columns: &[plain("body", &["/body", "/payload"])] },
+        ],
+        fields: &[],
+        buttons: &[],
+    },
 ];
 
 fn report(input: &Input<'_>, metric: &str) -> Result<Value, String> {
