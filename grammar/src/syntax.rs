@@ -1259,7 +1259,7 @@ pub struct Trigger {
     /// `from source of option`: the option that says which event types it takes.
     pub types_of: Option<Ident>,
     /// `from state battery drops below below`: it is a state that starts flows, under a name.
-    pub state: Option<StatePattern>,
+    pub state: Option<Box<StatePattern>>,
     /// `where condition`, over options, fields and `type`.
     pub condition: Option<Expr>,
     /// `dedupe by expr`.

@@ -225,7 +225,7 @@ impl<'s> Builder<'s> {
                 let mut inner = Parts::of(part);
                 match rule {
                     Rule::trigger_from if inner.peek() == Some(Rule::trigger_state) => {
-                        let state = inner.take(Rule::trigger_state).map(|node| self.trigger_state(node));
+                        let state = inner.take(Rule::trigger_state).map(|node| Box::new(self.trigger_state(node)));
                         std::mem::replace(&mut trigger.state, state).is_some() || trigger.source.is_some()
                     }
                     Rule::trigger_from => {
