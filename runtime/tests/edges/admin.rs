@@ -138,7 +138,7 @@ async fn the_document_is_true() {
     let daemon = started().await;
     let document = get(&daemon, "/api/v1/openapi.json").await.json();
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 25);
+    assert_eq!(paths.len(), 27);
     for (path, methods) in paths {
         let address = format!("/api/v1{}", path.replace("{id}", "x"));
         let wrong = if methods.get("get").is_some() { "POST" } else { "GET" };
