@@ -205,6 +205,9 @@ fn trigger_page(catalog: &Catalog, connector: &Connector, trigger: &Trigger) -> 
         };
         let _ = write!(out, "\n{types} {}.\n", ways.join(" and "));
     }
+    if source.is_some_and(|source| source.register.is_some()) {
+        out.push_str("\nWhere `public_url` stands under `[server]` in flow.toml, flowd registers the webhook itself.\n");
+    }
     if !trigger.options.is_empty() {
         out.push_str("\n## Options\n\n");
         trigger.options.iter().for_each(|option| input_line(&mut out, option));
