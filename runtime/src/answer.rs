@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use flow_plan::{Answer, AnswerForm, Api, Effect, Env, JsonPath, Operation, Shape, Value};
+use flow_plan::{Answer, AnswerForm, Api, Effect, Env, JsonPath, Operation, Segment, Shape, Value};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use rust_decimal::Decimal;
@@ -212,7 +212,13 @@ fn result(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, scop
         AnswerForm::JsonIn(path) => Some(inner_json(&body, path).map_err(Unfit::Because)?),
         AnswerForm::Json | AnswerForm::Text | AnswerForm::Whole => None,
     };
-    let mut found = path_get(inner.as_ref().unwrap_or(&body), &rule.at);
+    let looked = inner.as_ref().unwrap_or(&body);
+    // Whoever only asks must not take an answer that tells nothing for "there is none": that would be acted on.
+    let is_json = matches!(rule.form, AnswerForm::Json | AnswerForm::JsonIn(_));
+    if is_json && matches!(op.effect, Effect::Read) && shape.is_some() {
+        tells_something(rule, looked, connection)?;
+    }
+    let mut found = path_get(looked, &rule.at);
     if let Some(condition) = &rule.first {
         found = match found {
             Value::List(items) => {
@@ -264,6 +270,32 @@ fn result(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, scop
         return Err(Unfit::Because(format!("it has {} characters, and at most {most} were asked for", text.chars().count())));
     }
     Ok(value)
+}
+
+/// Whether an answer says anything at all: there is a body, of the form in which the connector looks for the result, and it is no
+/// error with a status of success.
+fn tells_something(rule: &Answer, body: &Value, connection: &LiveConnection) -> Result<(), Unfit> {
+    if body.is_missing() {
+        return Err(Unfit::Because("it is empty".to_owned()));
+    }
+    let begins = rule.at.0.first();
+    let fits = match (begins, body) {
+        (None, _) | (Some(Segment::Key(_)), Value::Record(_)) => true,
+        (Some(Segment::Index(_)), Value::List(_)) => true,
+        (Some(_), _) => false,
+    };
+    if !fits {
+        return Err(Unfit::Because(format!("there is nothing that could have `{}`", rule.at)));
+    }
+    if begins.is_none() || !path_get(body, &rule.at).is_missing() {
+        return Ok(());
+    }
+    // Where a list is to be looked through, no list is no answer.
+    if rule.first.is_some() {
+        return Err(Unfit::Because(format!("a list is expected at `{}`", rule.at)));
+    }
+    let says_no = |path: &JsonPath| !path_get(body, path).is_missing();
+    if connection.plan.api.error_text.iter().any(says_no) { Err(Unfit::Refused) } else { Ok(()) }
 }
 
 /// The paths of an answer, beside what the request could read. No secret is compared with what a service sends.

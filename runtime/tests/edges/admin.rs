@@ -140,7 +140,7 @@ async fn the_document_is_true() {
     let paths = document["paths"].as_object().unwrap();
     assert_eq!(paths.len(), 27);
     for (path, methods) in paths {
-        let address = format!("/api/v1{}", path.replace("{id}", "x"));
+        let address = format!("/api/v1{}", path.replace("{id}", "x").replace("{name}", "x"));
         let wrong = if methods.get("get").is_some() { "POST" } else { "GET" };
         let headers = [("X-Flow-Admin", "1")];
         assert_eq!(send(&daemon.service.addresses().admin, wrong, &address, &headers, b"").await.status, 405, "{path}");
