@@ -295,7 +295,7 @@ fn tells_something(rule: &Answer, body: &Value, connection: &LiveConnection) -> 
         return Err(Unfit::Because(format!("a list is expected at `{}`", rule.at)));
     }
     let says_no = |path: &JsonPath| !path_get(body, path).is_missing();
-    if connection.plan.api.error_text.iter().any(says_no) { Err(Unfit::Refused) } else { Ok(()) }
+    if connection.plan.api.error_text.iter().any(says_no) { Err(Unfit::Refused(None)) } else { Ok(()) }
 }
 
 /// The paths of an answer, beside what the request could read. No secret is compared with what a service sends.

@@ -6,6 +6,7 @@ mod support;
 
 mod accept;
 mod alarms;
+mod broken;
 mod check;
 mod clock;
 mod commands;
