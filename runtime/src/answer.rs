@@ -294,7 +294,8 @@ fn tells_something(rule: &Answer, body: &Value, connection: &LiveConnection) -> 
     if rule.first.is_some() {
         return Err(Unfit::Because(format!("a list is expected at `{}`", rule.at)));
     }
-    let says_no = |path: &JsonPath| !path_get(body, path).is_missing();
+    // A text at the top may say that all is well; an object of errors does not.
+    let says_no = |path: &JsonPath| path.0.len() > 1 && !path_get(body, path).is_missing();
     if connection.plan.api.error_text.iter().any(says_no) { Err(Unfit::Refused(None)) } else { Ok(()) }
 }
 
