@@ -144,6 +144,7 @@ pub(crate) struct Reload {
 #[command(after_help = "Examples:
   flowd sandbox --listen stripe=127.0.0.1:9001 --listen kustomer=127.0.0.1:9002
   flowd sandbox --webhook stripe=http://127.0.0.1:7400/v1/webhooks/stripe
+  flowd sandbox --rate stripe=25 --rate kustomer=300
   curl -d '{\"type\":\"charge.failed\",\"amount\":25000,\"currency\":\"usd\"}' http://127.0.0.1:9001/_sandbox/events")]
 pub(crate) struct SandboxArgs {
     /// Where the emulator of a service listens, instead of a free port; once for each
@@ -152,6 +153,10 @@ pub(crate) struct SandboxArgs {
     /// Where the emulator of a service delivers its webhooks; once for each
     #[arg(long, value_name = "SERVICE=URL", value_parser = webhook_of)]
     pub(crate) webhook: Vec<(String, String)>,
+    /// How many requests a service allows, in the time by which it counts (stripe: a second, kustomer: a minute), before it
+    /// answers 429; once for each. Without it there is no limit
+    #[arg(long, value_name = "SERVICE=NUMBER", value_parser = rate_of)]
+    pub(crate) rate: Vec<(String, u32)>,
     /// Where the page is that shows what the services hold, and makes things happen; an address of this machine
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub(crate) page: std::net::SocketAddr,
@@ -170,6 +175,12 @@ fn listen_of(text: &str) -> Result<(String, std::net::SocketAddr), String> {
     let (service, address) = of_service(text)?;
     let address = address.parse().map_err(|_| "an address is a number and a port: 127.0.0.1:9001".to_owned())?;
     Ok((service.to_owned(), address))
+}
+
+fn rate_of(text: &str) -> Result<(String, u32), String> {
+    let (service, rate) = of_service(text)?;
+    let rate = rate.parse().ok().filter(|rate| *rate > 0).ok_or("a rate is a whole number above 0")?;
+    Ok((service.to_owned(), rate))
 }
 
 fn webhook_of(text: &str) -> Result<(String, String), String> {

@@ -7,8 +7,13 @@ use crate::Exit;
 use crate::args::SandboxArgs;
 
 pub(crate) async fn run(args: SandboxArgs) -> Exit {
-    let options =
-        Options { listen: args.listen.into_iter().collect(), demo: args.seeded, page: Some(args.page), ..Options::default() };
+    let options = Options {
+        listen: args.listen.into_iter().collect(),
+        rates: args.rate.into_iter().collect(),
+        demo: args.seeded,
+        page: Some(args.page),
+        ..Options::default()
+    };
     let sandbox = match Sandbox::start(options).await {
         Ok(sandbox) => sandbox,
         Err(error) => return Exit::Usage(format!("the sandbox cannot start: {error}")),
