@@ -60,7 +60,12 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
                 under_way =
                     job.run.call(&job.flow).and_then(|call| operation(&job.flow, call)).and_then(|of| UnderWay::of(shared, of));
                 let attempted = attempt(shared, &job, find).await;
-                let heard = heard(shared, &lane, &attempted.0);
+                let heard = match heard(shared, &lane, &attempted.0) {
+                    Heard::Silence { .. } | Heard::Unreached(_) | Heard::Slower(_) if somebody_elses(shared, &job, &lane) => {
+                        Heard::Works
+                    }
+                    heard => heard,
+                };
                 let asked = Asked { step: true, probe: sends.probe };
                 shared.queue().heard(&lane, &heard, asked, shared.world.clock.now());
                 attempted
@@ -497,6 +502,17 @@ fn shorten_error(outcome: Outcome, personal: Personal) -> Outcome {
 }
 
 /// Returns what an attempt says of its connection.
+/// Whether the request went to an address that the run has brought: one receiver that does not answer, or asks for patience, says
+/// nothing of the others, so that only its own runs wait.
+fn somebody_elses(shared: &Shared, job: &Job, connection: &str) -> bool {
+    let current = shared.current();
+    let Some(connection) = current.live.connections.get(connection).filter(|connection| connection.base_url.is_none()) else {
+        return false;
+    };
+    let operation = job.run.call(&job.flow).and_then(|call| operation(&job.flow, call));
+    operation.is_some_and(|operation| request::goes_where_the_run_says(&operation.request, connection))
+}
+
 fn heard(shared: &Shared, connection: &str, outcome: &Outcome) -> Heard {
     match outcome {
         Outcome::Done { .. } | Outcome::Refused { status: Some(_), .. } => Heard::Works,

@@ -3,7 +3,7 @@
 //! What only settings and secrets make is named by flow.toml. What a run brings may be anybody's choice: it goes into the
 //! internet alone, and no credentials go along unless it lies where flow.toml says that the connection's service is.
 
-use flow_plan::{Env, Expr, Value};
+use flow_plan::{Env, Expr, Request, Value};
 use url::Url;
 
 use super::draft::Address;
@@ -61,6 +61,11 @@ pub(super) fn destination(expr: &Expr, connection: &LiveConnection, scope: &dyn 
     let named = connection.stand_in || named(connection, own).iter().any(|named| same_origin(&url, named));
     let reach = if named { Reach::Anywhere } else { Reach::Internet };
     Ok(Destination { address: split(&url), reach, trusted, own, headers })
+}
+
+/// Tells whether the run has a say in where a request goes: it has an address, and not out of flow.toml alone.
+pub(crate) fn goes_where_the_run_says(request: &Request, connection: &LiveConnection) -> bool {
+    request.address.as_ref().is_some_and(|address| configured(address, connection).is_none())
 }
 
 /// What the address is where the run brings nothing: one that it does not change is not its choice.

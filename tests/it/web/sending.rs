@@ -65,6 +65,24 @@ fn a_receiver_that_is_gone_is_not_asked_again() {
 }
 
 #[test]
+fn a_receiver_that_asks_for_patience_keeps_nothing_from_the_others() {
+    let busy = Recorder::start_raw(|_, _| Some(raw(429, &[("retry-after", "900")], "")));
+    let ready = Recorder::start_raw(|_, _| Some(raw(200, &[], "")));
+    let daemon = doing(
+        "webhook.send(url: \"{require body.url}\", type: \"order.paid\", data: { order: 1 })",
+        "[connections.webhook]\nsecret = { file = \"secrets/partner\" }\n[http]\nallow = [\"127.0.0.1\"]\n",
+        &[("secrets/partner", SECRET)],
+    );
+    send(&daemon, &json!({ "url": busy.url }));
+    eventually("the run waits", || {
+        daemon.runs().into_iter().find(|run| run["status"] != "running").filter(|_| !busy.arrived().is_empty())
+    });
+    send(&daemon, &json!({ "url": ready.url }));
+    eventually("the other one is done", || daemon.runs().into_iter().find(|run| run["status"] == "done"));
+    assert_eq!((busy.arrived().len(), ready.arrived().len()), (1, 1));
+}
+
+#[test]
 fn a_redirect_is_a_failure_and_nothing_goes_where_it_leads() {
     let elsewhere = Recorder::start_raw(|_, _| Some(raw(200, &[], "")));
     let location = format!("{}/stolen", elsewhere.url);
