@@ -22,7 +22,7 @@ impl Hostile {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (answer, arrived) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
-        let (say, log): (Arc<Mutex<Vec<u8>>>, Arc<Mutex<Vec<String>>>) = (Arc::clone(&answer), Arc::clone(&arrived));
+        let (say, log) = (Arc::clone(&answer), Arc::clone(&arrived));
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let mut buffer = vec![0; 65536];
