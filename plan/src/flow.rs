@@ -91,6 +91,18 @@ impl Flow {
         })
     }
 
+    /// Returns the events that it wants to hear of: those that start it, those whose absence does, those that it waits for.
+    pub fn listens_to(&self) -> impl Iterator<Item = &TriggerUse> {
+        let starts = self.triggers.iter().map(|used| match &used.kind {
+            StartKind::Absence(absence) => &absence.awaited,
+            StartKind::Event | StartKind::Schedule(_) | StartKind::State(_) => used,
+        });
+        starts.chain(self.program.instrs.iter().filter_map(|instr| match instr {
+            Instr::WaitFor(wait) => Some(&wait.trigger),
+            _ => None,
+        }))
+    }
+
     /// Returns its first dangerous call.
     pub fn dangerous(&self) -> Option<&Call> {
         self.program.instrs.iter().find_map(|instr| match instr {

@@ -54,6 +54,22 @@ fn a_wait_goes_on_after_kill_9() {
 }
 
 #[test]
+fn what_is_only_waited_for_or_missed_is_polled_too() {
+    let server = Recorder::start(|_, _| Some((200, serde_json::json!({ "object": "list", "data": [], "has_more": false }))));
+    let toml = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\nkey = {{ env = \"TEST_STRIPE_KEY\" }}\nbase_url = \"{}\"\npoll = \"1 second\"\n",
+        server.url
+    );
+    let flow = "flow dunning\n  when stripe.invoice_payment_failed\n  do {\n    wait for stripe.invoice_paid where id is event.id up to 72 hours\n    log(\"paid\")\n  }\n\n\
+                flow alive\n  when no stripe.new_customer within 6 hours\n  do log(\"nobody new\")\n";
+    let _daemon = Daemon::start(&[("flow.toml", &toml), ("main.flow", flow)]);
+    let asked = eventually("events are polled", || server.arrived().into_iter().find(|one| one.line().contains("/v1/events")));
+    for kind in ["invoice.payment_failed", "invoice.paid", "customer.created"] {
+        assert!(asked.line().contains(kind), "{kind}: {}", asked.line());
+    }
+}
+
+#[test]
 fn an_awaited_event_is_found_after_kill_9() {
     let server = Recorder::kustomer();
     let mut daemon = start(

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flow_plan::{Env, Expr, Flow, HEARD, Instr, Listen, StartKind, TriggerUse, Value};
+use flow_plan::{Env, Expr, Flow, HEARD, Listen, Value};
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
 use tokio::sync::watch;
@@ -202,22 +202,10 @@ impl Listeners {
     }
 }
 
-/// Returns the events that a flow wants to hear of: those that start it, those whose absence does, those that it waits for.
-fn listened(flow: &Flow) -> impl Iterator<Item = &TriggerUse> {
-    let starts = flow.triggers.iter().map(|used| match &used.kind {
-        StartKind::Absence(absence) => &absence.awaited,
-        StartKind::Event | StartKind::Schedule(_) | StartKind::State(_) => used,
-    });
-    starts.chain(flow.program.instrs.iter().filter_map(|instr| match instr {
-        Instr::WaitFor(wait) => Some(&wait.trigger),
-        _ => None,
-    }))
-}
-
 /// Returns what is listened to under a plan.
 fn specs(live: &Live) -> BTreeMap<Key, Spec> {
     let mut specs: BTreeMap<Key, Spec> = BTreeMap::new();
-    for used in live.flows.iter().flat_map(|flow| listened(flow)) {
+    for used in live.flows.iter().flat_map(|flow| flow.listens_to()) {
         let Some(connection) = live.connections.get(&used.connection) else { continue };
         let source = connection.plan.sources.iter().find(|source| source.name == used.source);
         let Some((source, listen)) = source.and_then(|source| Some((source, source.listen.as_ref()?))) else { continue };
@@ -270,7 +258,7 @@ pub(crate) fn values_in<'f>(
     by: &str,
 ) -> Vec<String> {
     let mut values = Vec::new();
-    for used in flows.into_iter().flat_map(|flow| listened(flow)) {
+    for used in flows.into_iter().flat_map(|flow| flow.listens_to()) {
         let value = used.options.get(by).filter(|_| used.connection == connection && used.source == source);
         if let Some(value) = value.map(ToString::to_string)
             && !values.contains(&value)

@@ -648,7 +648,7 @@ impl Host {
         let mut polls = config.polls;
         if used {
             let acts = flows.iter().any(|flow| performs(flow, name));
-            let listens = flows.iter().any(|flow| flow.triggers.iter().any(|trigger| trigger.connection == name));
+            let listens = flows.iter().any(|flow| flow.listens_to().any(|trigger| trigger.connection == name));
             if listens && let Some(setting) = unchosen(&declared) {
                 notes.push(format!(
                     "connection {name}: the setting `{setting}` says how a sender proves who it is, and is missing: put `{setting} = \"standard_webhooks\"`, or one of the others that `flowc docs {}` lists, under [connections.{name}] in flow.toml",
@@ -751,7 +751,7 @@ fn needed_secrets(flows: &[Arc<plan::Flow>], connection: &plan::Connection) -> B
                 }
             }
         }
-        for trigger in flow.triggers.iter().filter(|trigger| trigger.connection == connection.name) {
+        for trigger in flow.listens_to().filter(|trigger| trigger.connection == connection.name) {
             let source = connection.sources.iter().find(|source| source.name == trigger.source);
             if let Some(poll) = source.and_then(|source| source.poll.as_ref()) {
                 note(&poll.request);
@@ -771,7 +771,7 @@ fn unchosen(connection: &plan::Connection) -> Option<&str> {
 }
 
 fn uses(flow: &plan::Flow, connection: &str) -> bool {
-    performs(flow, connection) || flow.triggers.iter().any(|trigger| trigger.connection == connection)
+    performs(flow, connection) || flow.listens_to().any(|trigger| trigger.connection == connection)
 }
 
 fn performs(flow: &plan::Flow, connection: &str) -> bool {
