@@ -45,6 +45,16 @@ impl Queue {
         (queue, receiver)
     }
 
+    /// Queues deliveries. What there is no room for is given up.
+    pub(crate) fn push_all(&self, deliveries: Vec<Delivery>) {
+        for delivery in deliveries {
+            let event = delivery.event.clone();
+            if !self.push(delivery) {
+                tracing::warn!(event, "no room for another webhook");
+            }
+        }
+    }
+
     /// Queues a delivery; false where there is no room.
     pub(crate) fn push(&self, delivery: Delivery) -> bool {
         if *self.waiting.borrow() >= MOST_WAITING {

@@ -1,8 +1,12 @@
 //! What the server, the control endpoints and the courier need of an emulated service.
 
+use jiff::Timestamp;
 use serde_json::Value;
+use tokio::sync::broadcast;
 
-use crate::activity::{Call, Log};
+use crate::Options;
+use crate::activity::{Activity, Call, Log};
+use crate::clock::Clock;
 use crate::fault::Faults;
 use crate::http::{Answer, Request};
 
@@ -13,12 +17,55 @@ pub(crate) struct Exchange {
     pub(crate) call: Call,
 }
 
-/// An emulated service. Its methods neither block nor wait.
+/// What every emulator has.
+pub(crate) struct Base {
+    name: &'static str,
+    clock: Clock,
+    pub(crate) log: Log,
+    pub(crate) faults: Faults,
+    /// How many requests it allows in the time that the service counts by. Unlimited without it.
+    pub(crate) rate: Option<u32>,
+}
+
+impl Base {
+    pub(crate) fn new(name: &'static str, options: &Options, stream: broadcast::Sender<Activity>) -> Base {
+        Base {
+            name,
+            clock: options.clock.clone(),
+            log: Log::new(name, stream),
+            faults: Faults::default(),
+            rate: options.rates.get(name).copied(),
+        }
+    }
+
+    /// Forgets the fault rules and the calls.
+    pub(crate) fn forget(&self) {
+        self.faults.clear();
+        self.log.clear();
+    }
+}
+
+/// An emulated service. Its methods neither block nor wait. One that sends no webhooks, remembers no keys and has nothing to do
+/// by itself leaves what is for these as it is.
 pub(crate) trait Emulator: Send + Sync {
-    fn name(&self) -> &'static str;
-    fn now(&self) -> jiff::Timestamp;
-    fn log(&self) -> &Log;
-    fn faults(&self) -> &Faults;
+    fn base(&self) -> &Base;
+
+    fn name(&self) -> &'static str {
+        self.base().name
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.base().clock)()
+    }
+
+    fn log(&self) -> &Log {
+        &self.base().log
+    }
+
+    fn faults(&self) -> &Faults {
+        &self.base().faults
+    }
+
     /// The longest body it reads, in bytes.
     fn body_limit(&self) -> usize;
 
@@ -32,7 +79,7 @@ pub(crate) trait Emulator: Send + Sync {
     fn perform(&self, request: &Request, instead: Option<&Answer>) -> Exchange;
 
     /// Forgets that an admitted request was running.
-    fn abandon(&self, request: &Request);
+    fn abandon(&self, _request: &Request) {}
 
     /// Returns this service's error body for a status, for faults that bring no body of their own.
     fn error_answer(&self, status: u16, message: &str) -> Answer;
@@ -45,12 +92,14 @@ pub(crate) trait Emulator: Send + Sync {
     fn emit(&self, description: &Value) -> Result<Value, String>;
 
     /// Does what the time has come for.
-    fn tick(&self);
+    fn tick(&self) {}
 
     fn snapshot(&self) -> Value;
     fn reset(&self);
-    fn set_webhook_target(&self, url: Option<String>);
-    fn has_endpoint(&self, id: &str) -> bool;
+    fn set_webhook_target(&self, _url: Option<String>) {}
+    fn has_endpoint(&self, _id: &str) -> bool {
+        false
+    }
     /// Hears that a delivery succeeded, or was given up.
-    fn delivered(&self, event: &str, endpoint: Option<&str>, ok: bool);
+    fn delivered(&self, _event: &str, _endpoint: Option<&str>, _ok: bool) {}
 }

@@ -27,6 +27,14 @@ impl Request {
     pub(crate) fn query_pairs(&self) -> Vec<(String, String)> {
         form_urlencoded::parse(self.query.as_bytes()).into_owned().collect()
     }
+
+    /// Returns the body as JSON for the log; as text where it is none.
+    pub(crate) fn json_or_text(&self) -> Value {
+        if self.body.is_empty() {
+            return Value::Null;
+        }
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&self.body).into_owned()))
+    }
 }
 
 /// What is sent back.

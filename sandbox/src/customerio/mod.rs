@@ -13,17 +13,14 @@ use std::sync::Mutex;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tokio::sync::broadcast;
 
 use crate::Options;
-use crate::activity::{Activity, Call, Log};
-use crate::clock::Clock;
-use crate::delivery::{Delivery, Queue};
-use crate::emulator::{Emulator, Exchange};
-use crate::fault::Faults;
+use crate::activity::{Activity, Call};
+use crate::delivery::Queue;
+use crate::emulator::{Base, Emulator, Exchange};
 use crate::http::{Answer, Request};
 use crate::ids::Ids;
 use crate::lock::lock;
@@ -43,12 +40,8 @@ pub(crate) const WEBHOOK_SIGNING_KEY: &str = "customerio_sandbox_signing_key_000
 
 /// The emulator.
 pub(crate) struct Customerio {
-    clock: Clock,
+    base: Base,
     queue: Queue,
-    log: Log,
-    faults: Faults,
-    /// Requests in a second, to each API.
-    rate: Option<u32>,
     seed: Option<u64>,
     state: Mutex<State>,
 }
@@ -56,11 +49,8 @@ pub(crate) struct Customerio {
 impl Customerio {
     pub(crate) fn new(options: &Options, queue: Queue, stream: broadcast::Sender<Activity>) -> Customerio {
         Customerio {
-            clock: options.clock.clone(),
+            base: Base::new("customerio", options, stream),
             queue,
-            log: Log::new("customerio", stream),
-            faults: Faults::default(),
-            rate: options.rates.get("customerio").copied(),
             seed: options.seed,
             state: Mutex::new(State::new(Ids::new(options.seed))),
         }
@@ -69,38 +59,17 @@ impl Customerio {
     /// Changes the state, then sends the webhooks that come of it.
     fn with<T>(&self, change: impl FnOnce(&mut Cx<'_>) -> T) -> T {
         let mut state = lock(&self.state);
-        let mut cx = Cx::new(&mut state, (self.clock)());
+        let mut cx = Cx::new(&mut state, self.now());
         let result = change(&mut cx);
         let outgoing = cx.outgoing;
-        self.send(outgoing);
+        self.queue.push_all(outgoing);
         result
-    }
-
-    fn send(&self, outgoing: Vec<Delivery>) {
-        for delivery in outgoing {
-            let event = delivery.event.clone();
-            if !self.queue.push(delivery) {
-                tracing::warn!(event, "no room for another webhook");
-            }
-        }
     }
 }
 
 impl Emulator for Customerio {
-    fn name(&self) -> &'static str {
-        "customerio"
-    }
-
-    fn now(&self) -> Timestamp {
-        (self.clock)()
-    }
-
-    fn log(&self) -> &Log {
-        &self.log
-    }
-
-    fn faults(&self) -> &Faults {
-        &self.faults
+    fn base(&self) -> &Base {
+        &self.base
     }
 
     fn body_limit(&self) -> usize {
@@ -111,14 +80,14 @@ impl Emulator for Customerio {
         // What is no address at all is said so behind this.
         let (api, _) = route::api_of(&request.path)?;
         let mut state = lock(&self.state);
-        let second = (self.clock)().as_second();
+        let second = self.now().as_second();
         if state.rate.0 != second {
             state.rate = (second, [0, 0]);
         }
         let [track, app] = &mut state.rate.1;
         let count = if api == Api::Track { track } else { app };
         *count = count.saturating_add(1);
-        let refused = if self.rate.is_some_and(|rate| *count > rate) {
+        let refused = if self.base.rate.is_some_and(|rate| *count > rate) {
             // There are no headers that tell of it.
             ApiError::of(api, 429, "too many requests")
         } else {
@@ -135,8 +104,6 @@ impl Emulator for Customerio {
         });
         exchange(result, request, created)
     }
-
-    fn abandon(&self, _request: &Request) {}
 
     fn error_answer(&self, status: u16, message: &str) -> Answer {
         Answer::json(status, ApiError::single(status, message).body())
@@ -166,8 +133,8 @@ impl Emulator for Customerio {
             "activities": rows(&state.activities),
             "events": rows(&state.reports),
             "webhook_target": state.webhook_target,
-            "faults": self.faults.snapshot(),
-            "calls": self.log.calls(),
+            "faults": self.base.faults.snapshot(),
+            "calls": self.base.log.calls(),
         })
     }
 
@@ -177,19 +144,12 @@ impl Emulator for Customerio {
         *state = State::new(Ids::new(self.seed));
         state.webhook_target = target;
         drop(state);
-        self.faults.clear();
-        self.log.clear();
+        self.base.forget();
     }
 
     fn set_webhook_target(&self, url: Option<String>) {
         lock(&self.state).webhook_target = url;
     }
-
-    fn has_endpoint(&self, _id: &str) -> bool {
-        false
-    }
-
-    fn delivered(&self, _event: &str, _endpoint: Option<&str>, _ok: bool) {}
 }
 
 fn exchange(result: Result<Answer, ApiError>, request: &Request, created: Option<String>) -> Exchange {
@@ -197,15 +157,7 @@ fn exchange(result: Result<Answer, ApiError>, request: &Request, created: Option
         Ok(answer) => (answer, created.clone().unwrap_or_else(|| "done".to_owned())),
         Err(error) => (Answer::json(error.status, error.body()), error.summary().to_owned()),
     };
-    Exchange { answer, call: Call { body: body_of(request), created, summary, ..Call::default() } }
-}
-
-/// Returns the body as JSON for the log; as text where it is none.
-fn body_of(request: &Request) -> Value {
-    if request.body.is_empty() {
-        return Value::Null;
-    }
-    serde_json::from_slice(&request.body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&request.body)))
+    Exchange { answer, call: Call { body: request.json_or_text(), created, summary, ..Call::default() } }
 }
 
 fn check_credentials(api: Api, request: &Request) -> Result<(), ApiError> {

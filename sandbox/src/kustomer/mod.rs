@@ -22,11 +22,9 @@ use subtle::ConstantTimeEq;
 use tokio::sync::broadcast;
 
 use crate::Options;
-use crate::activity::{Activity, Call, Log};
-use crate::clock::Clock;
-use crate::delivery::{Delivery, Queue};
-use crate::emulator::{Emulator, Exchange};
-use crate::fault::Faults;
+use crate::activity::{Activity, Call};
+use crate::delivery::Queue;
+use crate::emulator::{Base, Emulator, Exchange};
 use crate::http::{Answer, Request};
 use crate::ids::Ids;
 use crate::lock::lock;
@@ -46,11 +44,8 @@ const USUAL_RATE: u32 = 1_000;
 
 /// The emulator.
 pub(crate) struct Kustomer {
-    clock: Clock,
+    base: Base,
     queue: Queue,
-    log: Log,
-    faults: Faults,
-    rate: Option<u32>,
     seed: Option<u64>,
     state: Mutex<State>,
 }
@@ -58,11 +53,8 @@ pub(crate) struct Kustomer {
 impl Kustomer {
     pub(crate) fn new(options: &Options, queue: Queue, stream: broadcast::Sender<Activity>) -> Kustomer {
         Kustomer {
-            clock: options.clock.clone(),
+            base: Base::new("kustomer", options, stream),
             queue,
-            log: Log::new("kustomer", stream),
-            faults: Faults::default(),
-            rate: options.rates.get("kustomer").copied(),
             seed: options.seed,
             state: Mutex::new(State::new(Ids::new(options.seed), (options.clock)())),
         }
@@ -71,20 +63,11 @@ impl Kustomer {
     /// Changes the state, then sends the webhooks that come of it.
     fn with<T>(&self, author: Option<&'static str>, change: impl FnOnce(&mut Cx<'_>) -> T) -> T {
         let mut state = lock(&self.state);
-        let mut cx = Cx::new(&mut state, (self.clock)(), author);
+        let mut cx = Cx::new(&mut state, self.now(), author);
         let result = change(&mut cx);
         let outgoing = cx.outgoing;
-        self.send(outgoing);
+        self.queue.push_all(outgoing);
         result
-    }
-
-    fn send(&self, outgoing: Vec<Delivery>) {
-        for delivery in outgoing {
-            let event = delivery.event.clone();
-            if !self.queue.push(delivery) {
-                tracing::warn!(event, "no room for another webhook");
-            }
-        }
     }
 
     /// Finishes an answer with the headers that every one has.
@@ -96,34 +79,22 @@ impl Kustomer {
             }
             Err(error) => (Answer::json(error.status, error.body()), error.summary()),
         };
-        let limit = self.rate.unwrap_or(USUAL_RATE);
+        let limit = self.base.rate.unwrap_or(USUAL_RATE);
         // Without a limit of its own the emulator never says that nothing is left.
-        let least = u32::from(self.rate.is_none());
+        let least = u32::from(self.base.rate.is_none());
         let remaining = limit.saturating_sub(state.rate.1).max(least);
         let minute = now.as_second().div_euclid(60);
         answer.set("x-ratelimit-limit", limit.to_string());
         answer.set("x-ratelimit-remaining", remaining.to_string());
         answer.set("x-ratelimit-reset", ((minute + 1) * 60).to_string());
         answer.set("x-kustomer-pod", "prod1");
-        Exchange { answer, call: Call { body: body_of(request), summary, ..Call::default() } }
+        Exchange { answer, call: Call { body: request.json_or_text(), summary, ..Call::default() } }
     }
 }
 
 impl Emulator for Kustomer {
-    fn name(&self) -> &'static str {
-        "kustomer"
-    }
-
-    fn now(&self) -> Timestamp {
-        (self.clock)()
-    }
-
-    fn log(&self) -> &Log {
-        &self.log
-    }
-
-    fn faults(&self) -> &Faults {
-        &self.faults
+    fn base(&self) -> &Base {
+        &self.base
     }
 
     fn body_limit(&self) -> usize {
@@ -132,13 +103,13 @@ impl Emulator for Kustomer {
 
     fn admit(&self, request: &Request) -> Option<Exchange> {
         let mut state = lock(&self.state);
-        let now = (self.clock)();
+        let now = self.now();
         let minute = now.as_second().div_euclid(60);
         if state.rate.0 != minute {
             state.rate = (minute, 0);
         }
         state.rate.1 = state.rate.1.saturating_add(1);
-        let refused = if self.rate.is_some_and(|rate| state.rate.1 > rate) {
+        let refused = if self.base.rate.is_some_and(|rate| state.rate.1 > rate) {
             ApiError::plain(429, "rate_limited", "Too many requests")
         } else {
             check_credentials(request).err()?
@@ -148,7 +119,7 @@ impl Emulator for Kustomer {
 
     fn perform(&self, request: &Request, _instead: Option<&Answer>) -> Exchange {
         let mut state = lock(&self.state);
-        let now = (self.clock)();
+        let now = self.now();
         let mut cx = Cx::new(&mut state, now, Some(MACHINE_USER));
         // A draft that is due is sent before anybody can look.
         message::send_due(&mut cx);
@@ -157,11 +128,9 @@ impl Emulator for Kustomer {
         let (created, outgoing) = (cx.created, cx.outgoing);
         let mut exchange = self.finish(&state, now, result, request);
         exchange.call.created = created;
-        self.send(outgoing);
+        self.queue.push_all(outgoing);
         exchange
     }
-
-    fn abandon(&self, _request: &Request) {}
 
     fn error_answer(&self, status: u16, message: &str) -> Answer {
         Answer::json(status, ApiError::fault(status, message).body()).with("x-kustomer-pod", "prod1")
@@ -186,19 +155,18 @@ impl Emulator for Kustomer {
             .collect();
         snapshot.insert("webhook_target".to_owned(), json!(state.webhook_target));
         drop(state);
-        snapshot.insert("faults".to_owned(), self.faults.snapshot());
-        snapshot.insert("calls".to_owned(), Value::Array(self.log.calls()));
+        snapshot.insert("faults".to_owned(), self.base.faults.snapshot());
+        snapshot.insert("calls".to_owned(), Value::Array(self.base.log.calls()));
         Value::Object(snapshot)
     }
 
     fn reset(&self) {
         let mut state = lock(&self.state);
         let target = state.webhook_target.take();
-        *state = State::new(Ids::new(self.seed), (self.clock)());
+        *state = State::new(Ids::new(self.seed), self.now());
         state.webhook_target = target;
         drop(state);
-        self.faults.clear();
-        self.log.clear();
+        self.base.forget();
     }
 
     fn set_webhook_target(&self, url: Option<String>) {
@@ -230,14 +198,6 @@ const NAMES: &[(&str, &str)] = &[
     ("team", "teams"),
     ("user", "users"),
 ];
-
-/// Returns the body as JSON for the log; as text where it is none.
-fn body_of(request: &Request) -> Value {
-    if request.body.is_empty() {
-        return Value::Null;
-    }
-    serde_json::from_slice(&request.body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&request.body)))
-}
 
 fn check_credentials(request: &Request) -> Result<(), ApiError> {
     let header = request.header("authorization").unwrap_or_default();

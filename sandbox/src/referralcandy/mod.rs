@@ -6,15 +6,12 @@ mod state;
 
 use std::sync::Mutex;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 use crate::Options;
-use crate::activity::{Activity, Call, Log};
-use crate::clock::Clock;
-use crate::emulator::{Emulator, Exchange};
-use crate::fault::Faults;
+use crate::activity::{Activity, Call};
+use crate::emulator::{Base, Emulator, Exchange};
 use crate::http::{Answer, Request};
 use crate::ids::Ids;
 use crate::lock::lock;
@@ -34,11 +31,7 @@ const MOST: u64 = 10_000;
 
 /// The emulator.
 pub(crate) struct Referralcandy {
-    clock: Clock,
-    log: Log,
-    faults: Faults,
-    /// Requests in a second.
-    rate: Option<u32>,
+    base: Base,
     seed: Option<u64>,
     state: Mutex<State>,
 }
@@ -46,24 +39,21 @@ pub(crate) struct Referralcandy {
 impl Referralcandy {
     pub(crate) fn new(options: &Options, stream: broadcast::Sender<Activity>) -> Referralcandy {
         Referralcandy {
-            clock: options.clock.clone(),
-            log: Log::new("referralcandy", stream),
-            faults: Faults::default(),
-            rate: options.rates.get("referralcandy").copied(),
+            base: Base::new("referralcandy", options, stream),
             seed: options.seed,
             state: Mutex::new(State::new(Ids::new(options.seed))),
         }
     }
 
     fn answer(&self, request: &Request) -> Result<Value, ApiError> {
-        let now = (self.clock)();
+        let now = self.now();
         let params = Params::signed(request, now.as_second())?;
         let mut state = lock(&self.state);
         if state.rate.0 != now.as_second() {
             state.rate = (now.as_second(), 0);
         }
         state.rate.1 = state.rate.1.saturating_add(1);
-        if self.rate.is_some_and(|rate| state.rate.1 > rate) {
+        if self.base.rate.is_some_and(|rate| state.rate.1 > rate) {
             return Err(ApiError::new(429, "Too many requests"));
         }
         let method = method_of(&request.path).ok_or_else(|| ApiError::new(404, "No such method"))?;
@@ -86,20 +76,8 @@ impl Referralcandy {
 }
 
 impl Emulator for Referralcandy {
-    fn name(&self) -> &'static str {
-        "referralcandy"
-    }
-
-    fn now(&self) -> Timestamp {
-        (self.clock)()
-    }
-
-    fn log(&self) -> &Log {
-        &self.log
-    }
-
-    fn faults(&self) -> &Faults {
-        &self.faults
+    fn base(&self) -> &Base {
+        &self.base
     }
 
     fn body_limit(&self) -> usize {
@@ -121,8 +99,6 @@ impl Emulator for Referralcandy {
         Exchange { answer, call: Call { body: body_of(request), summary, ..Call::default() } }
     }
 
-    fn abandon(&self, _request: &Request) {}
-
     fn error_answer(&self, status: u16, message: &str) -> Answer {
         Answer::json(status, &json!({ "message": message }))
     }
@@ -140,7 +116,7 @@ impl Emulator for Referralcandy {
         let kind = word("type").ok_or("an event needs `type`")?;
         let count = fields.get("count").map_or(Some(1), Value::as_u64).filter(|count| (1..=MOST).contains(count));
         let count = count.ok_or_else(|| format!("`count` must be from 1 to {MOST}"))?;
-        let now = (self.clock)();
+        let now = self.now();
         let mut state = lock(&self.state);
         let mut objects = Vec::new();
         for round in 0..count {
@@ -180,8 +156,6 @@ impl Emulator for Referralcandy {
         Ok(json!({"events": [], "objects": objects}))
     }
 
-    fn tick(&self) {}
-
     fn snapshot(&self) -> Value {
         let state = lock(&self.state);
         let rows = |table: &Table| Value::Array(table.rows().cloned().collect());
@@ -191,24 +165,15 @@ impl Emulator for Referralcandy {
             "referrals": rows(&state.referrals),
             "rewards": rows(&state.rewards),
             "mails": rows(&state.mails),
-            "faults": self.faults.snapshot(),
-            "calls": self.log.calls(),
+            "faults": self.base.faults.snapshot(),
+            "calls": self.base.log.calls(),
         })
     }
 
     fn reset(&self) {
         *lock(&self.state) = State::new(Ids::new(self.seed));
-        self.faults.clear();
-        self.log.clear();
+        self.base.forget();
     }
-
-    fn set_webhook_target(&self, _url: Option<String>) {}
-
-    fn has_endpoint(&self, _id: &str) -> bool {
-        false
-    }
-
-    fn delivered(&self, _event: &str, _endpoint: Option<&str>, _ok: bool) {}
 }
 
 /// What is behind the root of either version.

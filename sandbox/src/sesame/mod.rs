@@ -17,10 +17,8 @@ use subtle::ConstantTimeEq;
 use tokio::sync::broadcast;
 
 use crate::Options;
-use crate::activity::{Activity, Call, Log};
-use crate::clock::Clock;
-use crate::emulator::{Emulator, Exchange};
-use crate::fault::Faults;
+use crate::activity::{Activity, Call};
+use crate::emulator::{Base, Emulator, Exchange};
 use crate::http::{Answer, Request};
 use crate::lock::lock;
 
@@ -89,40 +87,19 @@ impl State {
 
 /// The emulator.
 pub(crate) struct Sesame {
-    clock: Clock,
-    log: Log,
-    faults: Faults,
-    rate: Option<u32>,
+    base: Base,
     state: Mutex<State>,
 }
 
 impl Sesame {
     pub(crate) fn new(options: &Options, stream: broadcast::Sender<Activity>) -> Sesame {
-        Sesame {
-            clock: options.clock.clone(),
-            log: Log::new("sesame", stream),
-            faults: Faults::default(),
-            rate: options.rates.get("sesame").copied(),
-            state: Mutex::new(State::new((options.clock)())),
-        }
+        Sesame { base: Base::new("sesame", options, stream), state: Mutex::new(State::new((options.clock)())) }
     }
 }
 
 impl Emulator for Sesame {
-    fn name(&self) -> &'static str {
-        "sesame"
-    }
-
-    fn now(&self) -> Timestamp {
-        (self.clock)()
-    }
-
-    fn log(&self) -> &Log {
-        &self.log
-    }
-
-    fn faults(&self) -> &Faults {
-        &self.faults
+    fn base(&self) -> &Base {
+        &self.base
     }
 
     fn body_limit(&self) -> usize {
@@ -131,12 +108,12 @@ impl Emulator for Sesame {
 
     fn admit(&self, request: &Request) -> Option<Exchange> {
         let mut state = lock(&self.state);
-        let now = (self.clock)();
+        let now = self.now();
         if state.second.0 != now.as_second() {
             state.second = (now.as_second(), 0);
         }
         state.second.1 = state.second.1.saturating_add(1);
-        let refused = if self.rate.is_some_and(|rate| state.second.1 > rate) {
+        let refused = if self.base.rate.is_some_and(|rate| state.second.1 > rate) {
             message(429, "message", "Too Many Requests")
         } else {
             match request.header("x-api-key") {
@@ -152,13 +129,11 @@ impl Emulator for Sesame {
 
     fn perform(&self, request: &Request, _instead: Option<&Answer>) -> Exchange {
         let mut state = lock(&self.state);
-        let now = (self.clock)();
+        let now = self.now();
         state.settle(now);
         let (answer, summary) = route(&mut state, request, now);
         exchange(request, answer, summary)
     }
-
-    fn abandon(&self, _request: &Request) {}
 
     fn error_answer(&self, status: u16, text: &str) -> Answer {
         let name = if status == 403 { "Message" } else { "message" };
@@ -167,13 +142,13 @@ impl Emulator for Sesame {
 
     fn emit(&self, description: &Value) -> Result<Value, String> {
         let mut state = lock(&self.state);
-        let now = (self.clock)();
+        let now = self.now();
         state.settle(now);
         scene::play(&mut state, description, now)
     }
 
     fn tick(&self) {
-        lock(&self.state).settle((self.clock)());
+        lock(&self.state).settle(self.now());
     }
 
     fn snapshot(&self) -> Value {
@@ -184,25 +159,15 @@ impl Emulator for Sesame {
             "devices": devices,
             "quota": state.quota,
             "used": state.used.1,
-            "faults": self.faults.snapshot(),
-            "calls": self.log.calls(),
+            "faults": self.base.faults.snapshot(),
+            "calls": self.base.log.calls(),
         })
     }
 
     fn reset(&self) {
-        *lock(&self.state) = State::new((self.clock)());
-        self.faults.clear();
-        self.log.clear();
+        *lock(&self.state) = State::new(self.now());
+        self.base.forget();
     }
-
-    // The service sends no webhooks.
-    fn set_webhook_target(&self, _url: Option<String>) {}
-
-    fn has_endpoint(&self, _id: &str) -> bool {
-        false
-    }
-
-    fn delivered(&self, _event: &str, _endpoint: Option<&str>, _ok: bool) {}
 }
 
 /// Answers a request whose key is right.
@@ -254,10 +219,5 @@ fn compact(status: u16, body: &Value) -> Answer {
 }
 
 fn exchange(request: &Request, answer: Answer, summary: String) -> Exchange {
-    let body = match serde_json::from_slice(&request.body) {
-        Ok(body) => body,
-        Err(_) if request.body.is_empty() => Value::Null,
-        Err(_) => json!(String::from_utf8_lossy(&request.body)),
-    };
-    Exchange { answer, call: Call { body, summary, ..Call::default() } }
+    Exchange { answer, call: Call { body: request.json_or_text(), summary, ..Call::default() } }
 }

@@ -32,17 +32,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq;
 use tokio::sync::broadcast;
 
 use crate::Options;
-use crate::activity::{Activity, Call, Log};
-use crate::clock::Clock;
+use crate::activity::{Activity, Call};
 use crate::delivery::{Delivery, Queue};
-use crate::emulator::{Emulator, Exchange};
-use crate::fault::Faults;
+use crate::emulator::{Base, Emulator, Exchange};
 use crate::form;
 use crate::http::{Answer, Request};
 use crate::ids::Ids;
@@ -61,11 +58,8 @@ pub(crate) const API_VERSION: &str = "2026-10-28.endive";
 
 /// The emulator.
 pub(crate) struct Stripe {
-    clock: Clock,
+    base: Base,
     queue: Queue,
-    log: Log,
-    faults: Faults,
-    rate: Option<u32>,
     seed: Option<u64>,
     demo: bool,
     /// The second of the last tick.
@@ -76,11 +70,8 @@ pub(crate) struct Stripe {
 impl Stripe {
     pub(crate) fn new(options: &Options, queue: Queue, stream: broadcast::Sender<Activity>) -> Stripe {
         let stripe = Stripe {
-            clock: options.clock.clone(),
+            base: Base::new("stripe", options, stream),
             queue,
-            log: Log::new("stripe", stream),
-            faults: Faults::default(),
-            rate: options.rates.get("stripe").copied(),
             seed: options.seed,
             demo: options.demo,
             ticked: AtomicI64::new(0),
@@ -99,7 +90,7 @@ impl Stripe {
     /// Changes the state, then sends the webhooks that come of it.
     fn with<T>(&self, cause: Cause, change: impl FnOnce(&mut Cx<'_>) -> T) -> T {
         let mut state = lock(&self.state);
-        let mut cx = Cx::new(&mut state, (self.clock)().as_second(), cause);
+        let mut cx = Cx::new(&mut state, self.now().as_second(), cause);
         let result = change(&mut cx);
         let outgoing = cx.outgoing;
         self.send(&mut state, outgoing);
@@ -133,20 +124,8 @@ impl Stripe {
 }
 
 impl Emulator for Stripe {
-    fn name(&self) -> &'static str {
-        "stripe"
-    }
-
-    fn now(&self) -> Timestamp {
-        (self.clock)()
-    }
-
-    fn log(&self) -> &Log {
-        &self.log
-    }
-
-    fn faults(&self) -> &Faults {
-        &self.faults
+    fn base(&self) -> &Base {
+        &self.base
     }
 
     fn body_limit(&self) -> usize {
@@ -155,10 +134,10 @@ impl Emulator for Stripe {
 
     fn admit(&self, request: &Request) -> Option<Exchange> {
         let mut state = lock(&self.state);
-        let now = (self.clock)().as_second();
+        let now = self.now().as_second();
         let verdict = check_credentials(request)
             .and_then(|()| check_version(request))
-            .and_then(|()| check_rate(&mut state, self.rate, now))
+            .and_then(|()| check_rate(&mut state, self.base.rate, now))
             .and_then(|()| check_content(request))
             .and_then(|()| claim_key(&mut state, request, now));
         let refused = match verdict {
@@ -193,7 +172,7 @@ impl Emulator for Stripe {
         let request_id = state.ids.alphanumeric("req_", 14);
         let key = key_of(request);
         let cause = Cause { request_id: Some(request_id.clone()), idempotency_key: key.map(str::to_owned) };
-        let mut cx = Cx::new(&mut state, (self.clock)().as_second(), cause);
+        let mut cx = Cx::new(&mut state, self.now().as_second(), cause);
         let result = route::answer(&mut cx, request);
         let (created, outgoing) = (cx.created, cx.outgoing);
         let keep = result.as_ref().err().is_none_or(|error| error.executed);
@@ -228,7 +207,7 @@ impl Emulator for Stripe {
     }
 
     fn tick(&self) {
-        let now = (self.clock)().as_second();
+        let now = self.now().as_second();
         // Times are whole seconds: there is nothing to do twice in one.
         if self.ticked.swap(now, Ordering::Relaxed) != now {
             self.with(Cause::default(), checkout::expire_due);
@@ -251,8 +230,8 @@ impl Emulator for Stripe {
         }
         snapshot.insert("webhook_target".to_owned(), json!(state.webhook_target));
         drop(state);
-        snapshot.insert("faults".to_owned(), self.faults.snapshot());
-        snapshot.insert("calls".to_owned(), Value::Array(self.log.calls()));
+        snapshot.insert("faults".to_owned(), self.base.faults.snapshot());
+        snapshot.insert("calls".to_owned(), Value::Array(self.base.log.calls()));
         Value::Object(snapshot)
     }
 
@@ -262,8 +241,7 @@ impl Emulator for Stripe {
         *state = State::new(Ids::new(self.seed));
         state.webhook_target = target;
         drop(state);
-        self.faults.clear();
-        self.log.clear();
+        self.base.forget();
         self.seed_demo();
     }
 

@@ -13,15 +13,12 @@ mod receiver;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 use crate::Options;
-use crate::activity::{Activity, Call, Log};
-use crate::clock::Clock;
-use crate::emulator::{Emulator, Exchange};
-use crate::fault::Faults;
+use crate::activity::{Activity, Call};
+use crate::emulator::{Base, Emulator, Exchange};
 use crate::http::{Answer, Request};
 use crate::lock::lock;
 
@@ -77,22 +74,13 @@ fn keep(list: &mut VecDeque<Value>, item: Value) {
 
 /// The emulator.
 pub(crate) struct Web {
-    clock: Clock,
-    log: Log,
-    faults: Faults,
-    rate: Option<u32>,
+    base: Base,
     state: Mutex<State>,
 }
 
 impl Web {
     pub(crate) fn new(options: &Options, stream: broadcast::Sender<Activity>) -> Web {
-        Web {
-            clock: options.clock.clone(),
-            log: Log::new("web", stream),
-            faults: Faults::default(),
-            rate: options.rates.get("web").copied(),
-            state: Mutex::default(),
-        }
+        Web { base: Base::new("web", options, stream), state: Mutex::default() }
     }
 }
 
@@ -104,20 +92,8 @@ fn service(path: &str) -> (&str, &str) {
 }
 
 impl Emulator for Web {
-    fn name(&self) -> &'static str {
-        "web"
-    }
-
-    fn now(&self) -> Timestamp {
-        (self.clock)()
-    }
-
-    fn log(&self) -> &Log {
-        &self.log
-    }
-
-    fn faults(&self) -> &Faults {
-        &self.faults
+    fn base(&self) -> &Base {
+        &self.base
     }
 
     fn body_limit(&self) -> usize {
@@ -125,8 +101,8 @@ impl Emulator for Web {
     }
 
     fn admit(&self, request: &Request) -> Option<Exchange> {
-        let limit = self.rate?;
-        let now = (self.clock)();
+        let limit = self.base.rate?;
+        let now = self.now();
         let (name, _) = service(&request.path);
         let mut state = lock(&self.state);
         if state.second.0 != now.as_second() {
@@ -152,7 +128,7 @@ impl Emulator for Web {
 
     fn perform(&self, request: &Request, _instead: Option<&Answer>) -> Exchange {
         let mut state = lock(&self.state);
-        let now = (self.clock)();
+        let now = self.now();
         let (name, path) = service(&request.path);
         let (answer, summary) = match name {
             "slack" => chat::slack(&mut state, request, path, now),
@@ -164,8 +140,6 @@ impl Emulator for Web {
         };
         exchange(request, answer, summary)
     }
-
-    fn abandon(&self, _request: &Request) {}
 
     fn error_answer(&self, status: u16, message: &str) -> Answer {
         Answer::json(status, &json!({ "error": message }))
@@ -197,8 +171,6 @@ impl Emulator for Web {
         }
     }
 
-    fn tick(&self) {}
-
     fn snapshot(&self) -> Value {
         let state = lock(&self.state);
         json!({
@@ -208,25 +180,15 @@ impl Emulator for Web {
             "webhooks": state.webhooks,
             "documents": state.documents,
             "completions": state.completions,
-            "faults": self.faults.snapshot(),
-            "calls": self.log.calls(),
+            "faults": self.base.faults.snapshot(),
+            "calls": self.base.log.calls(),
         })
     }
 
     fn reset(&self) {
         *lock(&self.state) = State::default();
-        self.faults.clear();
-        self.log.clear();
+        self.base.forget();
     }
-
-    // None of them sends webhooks.
-    fn set_webhook_target(&self, _url: Option<String>) {}
-
-    fn has_endpoint(&self, _id: &str) -> bool {
-        false
-    }
-
-    fn delivered(&self, _event: &str, _endpoint: Option<&str>, _ok: bool) {}
 }
 
 /// Returns the body as a JSON object.
@@ -244,11 +206,6 @@ fn text(status: u16, word: &str) -> Answer {
 }
 
 fn exchange(request: &Request, answer: Answer, summary: String) -> Exchange {
-    let body = match serde_json::from_slice(&request.body) {
-        Ok(body) => body,
-        Err(_) if request.body.is_empty() => Value::Null,
-        Err(_) => json!(String::from_utf8_lossy(&request.body)),
-    };
     let idempotency_key = request.header("webhook-id").map(str::to_owned);
-    Exchange { answer, call: Call { body, summary, idempotency_key, ..Call::default() } }
+    Exchange { answer, call: Call { body: request.json_or_text(), summary, idempotency_key, ..Call::default() } }
 }
