@@ -6,7 +6,6 @@
 //! Each figure is the least of many rounds, and what is set against each other is measured in turns in one run: on a machine
 //! that has other things to do the least comes nearest to what the work itself takes.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -241,18 +240,8 @@ impl Project {
         assert!(errors.is_empty(), "{errors:?}");
         let flows: Vec<Arc<Flow>> = compilation.flows().cloned().collect();
         assert_eq!(flows.len(), self.size);
-        let connections = compilation.connections.iter().map(|(name, plan)| {
-            let live = LiveConnection {
-                plan: plan.clone(),
-                base_url: None,
-                stand_in: false,
-                secrets: BTreeMap::new(),
-                poll_every: None,
-                polls: false,
-                root: ".".into(),
-            };
-            (name.clone(), Arc::new(live))
-        });
+        let connections =
+            compilation.connections.iter().map(|(name, plan)| (name.clone(), Arc::new(LiveConnection::bare(plan.clone()))));
         Live { connections: connections.collect(), flows, broken: Vec::new() }
     }
 }

@@ -191,18 +191,7 @@ fn compiled() -> Live {
     let connections = compilation.connections.into_iter().map(|(name, plan)| {
         let secrets: BTreeMap<_, _> =
             plan.secrets.iter().map(|one| (one.name.clone(), Secret::new(secret(&one.name).to_owned()))).collect();
-        (
-            name,
-            Arc::new(LiveConnection {
-                plan,
-                base_url: None,
-                stand_in: false,
-                secrets,
-                poll_every: None,
-                polls: false,
-                root: ".".into(),
-            }),
-        )
+        (name, Arc::new(LiveConnection { secrets, ..LiveConnection::bare(plan) }))
     });
     Live { flows, connections: connections.collect(), broken: Vec::new() }
 }

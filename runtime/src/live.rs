@@ -49,3 +49,19 @@ pub struct LiveConnection {
     /// The folder of the project, which paths are relative to.
     pub root: PathBuf,
 }
+
+impl LiveConnection {
+    /// A connection with what its plan says and nothing of flow.toml: at the connector's own base, without secrets, and not
+    /// polled. Paths are relative to the working folder.
+    pub fn bare(plan: plan::Connection) -> Self {
+        Self {
+            plan,
+            base_url: None,
+            stand_in: false,
+            secrets: BTreeMap::new(),
+            poll_every: None,
+            polls: false,
+            root: PathBuf::new(),
+        }
+    }
+}

@@ -114,16 +114,35 @@ pub(crate) async fn read(
     told
 }
 
-/// What a query can read: its inputs, and the connection's settings.
-struct QueryScope<'a> {
-    inputs: &'a [Value],
+/// What a query that no run asks can read, and what is made of the result: the inputs, the result, the connection's settings and
+/// the time.
+#[derive(Clone, Copy)]
+pub(crate) struct ReadingScope<'a> {
     connection: &'a LiveConnection,
     now: Timestamp,
+    inputs: &'a [Value],
+    result: &'a Value,
 }
 
-impl Scope for QueryScope<'_> {
+impl<'a> ReadingScope<'a> {
+    /// Before anything is known.
+    pub(crate) fn new(connection: &'a LiveConnection, now: Timestamp) -> Self {
+        Self { connection, now, inputs: &[], result: &Value::Missing }
+    }
+
+    /// Behind the answer.
+    pub(crate) fn with_result(self, result: &'a Value) -> Self {
+        Self { result, ..self }
+    }
+}
+
+impl Scope for ReadingScope<'_> {
     fn input(&self, input: u16) -> Value {
         self.inputs.get(usize::from(input)).cloned().unwrap_or_default()
+    }
+
+    fn local(&self, local: u16) -> Value {
+        if local == 0 { self.result.clone() } else { Value::Missing }
     }
 
     fn env(&self, env: &Env) -> Value {
@@ -160,7 +179,7 @@ async fn ask(
             journal::Outcome::Unknown { error, .. } | journal::Outcome::Refused { error, .. } => Err(Untold::failed(error)),
         };
     }
-    let scope = QueryScope { inputs: &inputs, connection, now: sent_at };
+    let scope = ReadingScope { inputs: &inputs, ..ReadingScope::new(connection, sent_at) };
     let request = request::build(query, connection, &scope).map_err(|error| match error {
         RequestError::NoCredentials(_) | RequestError::Signature(_) => Untold::Broken(error.to_string()),
         other => Untold::failed(other.to_string()),

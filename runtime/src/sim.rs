@@ -10,7 +10,6 @@ mod payload;
 mod services;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,7 +115,7 @@ impl<'t> Simulation<'t> {
         let beginning = test.begins_at.or_else(|| BEGINNING.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH);
         let clock = Arc::new(VirtualClock::new(beginning));
         let connections: BTreeMap<String, Arc<LiveConnection>> =
-            connections.iter().map(|(name, plan)| (name.clone(), Arc::new(live_connection(plan)))).collect();
+            connections.iter().map(|(name, plan)| (name.clone(), Arc::new(LiveConnection::bare(plan.clone())))).collect();
         let script = Arc::new(Script::new(Arc::clone(&clock), connections.clone()));
         let store = Arc::new(MemoryStore::at_once());
         let engine = start(&store, flows, &connections, &clock, &script)?;
@@ -279,19 +278,6 @@ pub(crate) async fn pass(engine: &Engine, clock: &VirtualClock, until: Timestamp
 /// Returns a world without a network, in which these services answer.
 pub(crate) fn world(clock: &Arc<VirtualClock>, services: Arc<dyn Services>) -> World {
     World { clock: Arc::clone(clock) as _, transport: Arc::new(NoNetwork), random: Arc::new(Steady), services: Some(services) }
-}
-
-/// Returns a connection as a simulation needs it: without secrets, and nothing is polled.
-pub(crate) fn live_connection(plan: &plan::Connection) -> LiveConnection {
-    LiveConnection {
-        plan: plan.clone(),
-        base_url: None,
-        stand_in: false,
-        secrets: BTreeMap::new(),
-        poll_every: None,
-        polls: false,
-        root: PathBuf::new(),
-    }
 }
 
 fn start(

@@ -9,9 +9,7 @@ use flow_compiler::compile::Compiler;
 use flow_compiler::settings::{ConnectionSettings, Settings};
 use flow_plan::{Env, Value};
 use flow_runtime::eval::Scope;
-use flow_runtime::live::LiveConnection;
 use flow_runtime::request::build;
-use flow_runtime::secret::Secret;
 use hmac::{KeyInit, Mac};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
@@ -20,6 +18,7 @@ use crate::support::daemon::Daemon;
 use crate::support::program::flowd;
 use crate::support::sandbox::Emulators;
 use crate::support::{eventually, http, stripe};
+use crate::wire::connection;
 
 const SIGNING_KEY: &str = "customerio_sandbox_signing_key_0000";
 
@@ -436,15 +435,7 @@ fn requests_are_those_of_the_vendors_libraries() {
         let connections = Some(BTreeMap::from([("customerio".to_owned(), settings)]));
         let compilation = Compiler::new(Settings { connections, ..Settings::default() }).compile();
         let secrets = [("api_key", text("api_key")), ("app_key", text("app_key"))];
-        let connection = LiveConnection {
-            plan: compilation.connections["customerio"].clone(),
-            base_url: None,
-            secrets: secrets.iter().map(|(name, value)| ((*name).to_owned(), Secret::new((*value).to_owned()))).collect(),
-            poll_every: None,
-            polls: true,
-            root: ".".into(),
-            stand_in: false,
-        };
+        let connection = connection(&compilation, "customerio", &secrets);
         let given = &case["inputs"];
         let time = |name: &str| given[name].as_i64().map(|at| Value::Instant(Timestamp::from_second(at).unwrap()));
         let value = |name: &str| Some(Value::from_json(&given[name])).filter(|value| !value.is_missing());

@@ -66,13 +66,9 @@ pub(crate) fn connection(
     secrets: &[(&str, &str)],
 ) -> LiveConnection {
     LiveConnection {
-        plan: compilation.connections[name].clone(),
-        base_url: None,
-        stand_in: false,
         secrets: secrets.iter().map(|(name, text)| ((*name).to_owned(), Secret::new((*text).to_owned()))).collect(),
-        poll_every: None,
         polls: true,
-        root: ".".into(),
+        ..LiveConnection::bare(compilation.connections[name].clone())
     }
 }
 

@@ -18,7 +18,7 @@ use super::{BacktestError, BacktestQuery, Edited, Progress};
 use crate::engine::{Engine, EngineOptions, flood_of};
 use crate::event::{AcceptError, Incoming, Via};
 use crate::key;
-use crate::live::Live;
+use crate::live::{Live, LiveConnection};
 use crate::matcher::Matcher;
 use crate::replay::{first_since, listens};
 use crate::run::{Death, Status};
@@ -85,7 +85,7 @@ impl<'q> Simulation<'q> {
             // Steps take no time.
             plan.api.limit = None;
             plan.api.quota = None;
-            (name, Arc::new(sim::live_connection(&plan)))
+            (name, Arc::new(LiveConnection::bare(plan)))
         });
         let flows = subjects.iter().filter(|subject| !subject.is_blind).map(|subject| Arc::clone(&subject.edited)).collect();
         let live = Live { flows, connections: connections.collect(), broken: Vec::new() };

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_plan::{Env, StateSource, Value};
+use flow_plan::{StateSource, Value};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
 use super::sync::{change, state_key};
 use super::{Inner, Item, Reader, event, fold};
 use crate::engine::{Refused, Shared, locked, take_in};
-use crate::eval::{Scope, eval};
+use crate::eval::eval;
 use crate::event::Incoming;
 use crate::live::LiveConnection;
-use crate::reading::{self, Told, Untold};
-use crate::request::setting;
+use crate::reading::{self, ReadingScope, Told, Untold};
 use crate::store::{Before, BookChange, BookKey, BookRow, StoreError};
 use flow_functions::rfc3339;
 
@@ -309,27 +308,6 @@ fn read_again(shared: &Shared, name: &(String, String), book: &[BookChange]) -> 
     Ok(())
 }
 
-/// What a state's query can read, and what it told.
-struct StateScope<'a> {
-    result: &'a Value,
-    connection: &'a LiveConnection,
-    now: Timestamp,
-}
-
-impl Scope for StateScope<'_> {
-    fn local(&self, local: u16) -> Value {
-        if local == 0 { self.result.clone() } else { Value::Missing }
-    }
-
-    fn env(&self, env: &Env) -> Value {
-        match env {
-            Env::Now | Env::SentAt => Value::Instant(self.now),
-            Env::Setting(name) => setting(self.connection, name),
-            _ => Value::Missing,
-        }
-    }
-}
-
 /// Asks the service what a state is, unless somebody else has just asked.
 async fn ask(
     shared: &Arc<Shared>,
@@ -337,11 +315,11 @@ async fn ask(
     connection: &Arc<LiveConnection>,
     since: Timestamp,
 ) -> Result<(Value, Told), Trouble> {
-    let nothing = StateScope { result: &Value::Missing, connection, now: shared.world.clock.now() };
+    let nothing = ReadingScope::new(connection, shared.world.clock.now());
     let inputs: Result<Vec<Value>, _> = source.args.iter().map(|arg| eval(arg, &nothing)).collect();
     let inputs = inputs.map_err(|error| Trouble::new(error.to_string()))?;
     let told = reading::read(shared, connection, &source.query, inputs, since).await?;
-    let value = eval(&source.value, &StateScope { result: &told.value, ..nothing }).unwrap_or_default();
+    let value = eval(&source.value, &nothing.with_result(&told.value)).unwrap_or_default();
     let is_member =
         source.members.is_empty() || value.as_text().is_some_and(|text| source.members.iter().any(|member| member == text));
     let says_nothing = value.as_text().is_some_and(|text| UNKNOWN.contains(&text));

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_plan::{Env, Value, WhenChanges};
+use flow_plan::WhenChanges;
 use jiff::Timestamp;
 
 use super::Spec;
 use super::fetch::PollError;
 use crate::engine::Engine;
-use crate::eval::{Scope, eval};
-use crate::live::LiveConnection;
-use crate::reading::{self, Untold};
-use crate::request::setting;
+use crate::eval::eval;
+use crate::reading::{self, ReadingScope, Untold};
 use crate::world::World;
 
 impl From<Untold> for PollError {
@@ -35,33 +33,11 @@ pub(super) async fn ask(
 ) -> Result<(String, Timestamp), PollError> {
     let connection = &spec.connection;
     let failed = |error: String| PollError::Failed { error, retry_after: None };
-    let scope = Told { connection, result: &Value::Missing, now: world.clock.now() };
+    let scope = ReadingScope::new(connection, world.clock.now());
     let inputs = when.args.iter().map(|arg| eval(arg, &scope)).collect::<Result<Vec<_>, _>>();
     let inputs = inputs.map_err(|required| failed(required.to_string()))?;
     let since = reading::serves_from(world.clock.now(), every);
     let read = reading::read(&engine.shared, connection, &Arc::new(when.query.clone()), inputs, since).await?;
-    let told = eval(&when.value, &Told { result: &read.value, ..scope }).map_err(|required| failed(required.to_string()))?;
+    let told = eval(&when.value, &scope.with_result(&read.value)).map_err(|required| failed(required.to_string()))?;
     Ok((told.to_json().to_string(), read.sent_at))
-}
-
-/// What the query can read, and what it told.
-#[derive(Clone, Copy)]
-struct Told<'a> {
-    connection: &'a LiveConnection,
-    result: &'a Value,
-    now: Timestamp,
-}
-
-impl Scope for Told<'_> {
-    fn local(&self, local: u16) -> Value {
-        if local == 0 { self.result.clone() } else { Value::Missing }
-    }
-
-    fn env(&self, env: &Env) -> Value {
-        match env {
-            Env::Setting(name) => setting(self.connection, name),
-            Env::Now | Env::SentAt => Value::Instant(self.now),
-            _ => Value::Missing,
-        }
-    }
 }

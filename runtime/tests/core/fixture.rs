@@ -360,30 +360,22 @@ pub(crate) fn connection(name: &str) -> LiveConnection {
         register: None,
         listen: None,
     };
-    LiveConnection {
-        plan: plan::Connection {
-            name: name.to_owned(),
-            connector: name.to_owned(),
-            api: plan::Api {
-                base: Expr::Const(Value::text(format!("https://{name}.example"))),
-                error_text: vec![path("error")],
-                ..plan::Api::default()
-            },
-            apis: BTreeMap::new(),
-            settings: BTreeMap::new(),
-            setting_decls: Vec::new(),
-            secrets: Vec::new(),
-            sources: vec![source],
-            states: Vec::new(),
-            checks: Vec::new(),
+    LiveConnection::bare(plan::Connection {
+        name: name.to_owned(),
+        connector: name.to_owned(),
+        api: plan::Api {
+            base: Expr::Const(Value::text(format!("https://{name}.example"))),
+            error_text: vec![path("error")],
+            ..plan::Api::default()
         },
-        base_url: None,
-        stand_in: false,
-        secrets: BTreeMap::new(),
-        poll_every: None,
-        polls: false,
-        root: ".".into(),
-    }
+        apis: BTreeMap::new(),
+        settings: BTreeMap::new(),
+        setting_decls: Vec::new(),
+        secrets: Vec::new(),
+        sources: vec![source],
+        states: Vec::new(),
+        checks: Vec::new(),
+    })
 }
 
 pub(crate) fn field(name: &str, shape: Shape, optional: bool) -> plan::FieldShape {

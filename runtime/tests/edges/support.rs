@@ -33,32 +33,26 @@ pub(crate) fn secret(name: &str) -> Expr {
 
 /// A connection with a base, a bearer key and nothing else.
 pub(crate) fn connection(name: &str, base: &str) -> LiveConnection {
-    LiveConnection {
-        plan: Connection {
-            name: name.to_owned(),
-            connector: name.to_owned(),
-            api: Api {
-                base: text(base),
-                auth: Some(Auth { scheme: "bearer".to_owned(), args: vec![secret("key")] }),
-                headers: Vec::new(),
-                error_text: vec![path("error.message"), path("errors[0].title")],
-                ..Api::default()
-            },
-            apis: BTreeMap::new(),
-            settings: BTreeMap::new(),
-            setting_decls: Vec::new(),
-            secrets: Vec::new(),
-            sources: Vec::new(),
-            states: Vec::new(),
-            checks: Vec::new(),
+    let plan = Connection {
+        name: name.to_owned(),
+        connector: name.to_owned(),
+        api: Api {
+            base: text(base),
+            auth: Some(Auth { scheme: "bearer".to_owned(), args: vec![secret("key")] }),
+            headers: Vec::new(),
+            error_text: vec![path("error.message"), path("errors[0].title")],
+            ..Api::default()
         },
-        base_url: None,
-        stand_in: false,
-        secrets: BTreeMap::from([("key".to_owned(), Secret::new("sk_test_vector".to_owned()))]),
-        poll_every: None,
-        polls: true,
-        root: ".".into(),
-    }
+        apis: BTreeMap::new(),
+        settings: BTreeMap::new(),
+        setting_decls: Vec::new(),
+        secrets: Vec::new(),
+        sources: Vec::new(),
+        states: Vec::new(),
+        checks: Vec::new(),
+    };
+    let secrets = BTreeMap::from([("key".to_owned(), Secret::new("sk_test_vector".to_owned()))]);
+    LiveConnection { secrets, polls: true, ..LiveConnection::bare(plan) }
 }
 
 pub(crate) fn request(method: &str, path: Vec<PathPart>) -> Request {

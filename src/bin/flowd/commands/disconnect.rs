@@ -97,13 +97,9 @@ async fn by_itself(args: &Disconnect, place: &mut Place, known: Option<&Connecti
     }
     let settings = configured.config.settings.connections.as_ref().and_then(|all| all.get(&args.name)).cloned();
     let mut live = LiveConnection {
-        plan: connector::connection(connector, &args.name, &settings.unwrap_or_default()),
         base_url: known.and_then(|known| known.base_url.clone()),
-        stand_in: false,
-        secrets: BTreeMap::new(),
-        poll_every: None,
-        polls: false,
         root: place.root.clone(),
+        ..LiveConnection::bare(connector::connection(connector, &args.name, &settings.unwrap_or_default()))
     };
     for (key, (_, reference)) in known.iter().flat_map(|known| &known.secrets) {
         let secret = secrets::read(reference, &place.root)

@@ -177,7 +177,7 @@ fn live_connection(
         secrets.insert(key.clone(), Secret::new(secret.expose().to_owned()));
     }
     let base_url = section.and_then(|section| section.base_url.clone());
-    Ok(LiveConnection { plan, base_url, stand_in: false, secrets, poll_every: None, polls: false, root: place.root.clone() })
+    Ok(LiveConnection { base_url, secrets, root: place.root.clone(), ..LiveConnection::bare(plan) })
 }
 
 /// Makes the checks of the connector. An error where one of them says that this does not work.
