@@ -152,6 +152,14 @@ impl Project {
         }
     }
 
+    /// Takes up a flow.toml that came into the folder after it was opened. A single file stays a project by itself.
+    pub fn find_toml(&mut self) {
+        let path = self.root.join("flow.toml");
+        if self.toml.is_none() && self.single.is_none() && path.is_file() {
+            self.toml = Some(path);
+        }
+    }
+
     /// Reads flow.toml; without one, the defaults.
     ///
     /// # Errors
@@ -340,4 +348,25 @@ pub fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
 /// Returns the paths without those that lie inside others.
 pub fn distinct(paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Project;
+
+    #[test]
+    fn a_flow_toml_that_comes_later_is_taken_up_and_a_single_file_stays_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("shop.flow");
+        std::fs::write(&file, "").unwrap();
+        let mut project = Project::of(folder.path()).unwrap();
+        let mut single = Project::of(&file).unwrap();
+        project.find_toml();
+        assert_eq!(project.toml, None);
+        std::fs::write(folder.path().join("flow.toml"), "").unwrap();
+        project.find_toml();
+        single.find_toml();
+        assert_eq!(project.toml, Some(project.root.join("flow.toml")));
+        assert_eq!(single.toml, None);
+    }
 }

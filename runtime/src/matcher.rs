@@ -19,7 +19,7 @@ mod order;
 mod parts;
 mod payload;
 mod program;
-mod reads;
+pub(crate) mod reads;
 mod source;
 mod view;
 

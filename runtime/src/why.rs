@@ -12,7 +12,7 @@ use crate::engine::{AtTheTime, DEEPEST, Was, about};
 use crate::eval::Scope;
 use crate::event::Via;
 use crate::live::Live;
-use crate::matcher::{FlowView, Matcher};
+use crate::matcher::{FlowView, Matcher, reads};
 use crate::run::{Status, shorten_field};
 use crate::store::{RunHead, StoredEvent, WAS_PAUSED};
 use flow_functions::rfc3339;
@@ -277,7 +277,7 @@ fn explain(
         (Some(run), ..) if run.waits.held => format!("it starts later: {}", run.reason.as_deref().unwrap_or("it is held back")),
         (Some(run), ..) if run.plan != flow.hash => "it ran, under another version of the flow".to_owned(),
         (Some(_), ..) => "it ran".to_owned(),
-        (None, Some(false), _) => format!("trigger {} does not count this event", used.name),
+        (None, Some(false), _) => uncounted(flow, used, view, asked.personal),
         (None, None, _) | (None, _, None) => match view.first_misfit() {
             Some(misfit) => format!("payload does not fit: {misfit}"),
             None => "payload does not fit".to_owned(),
@@ -298,6 +298,31 @@ fn explain(
         failed: failed.filter(|_| run.is_none() && guard == Some(true)),
         clauses,
         ..Why::of(&flow.id, reason)
+    }
+}
+
+/// Why the trigger's own condition leaves the event out: the first part of it that does not hold has no words of its own, but the
+/// values that it looked at.
+fn uncounted(flow: &Flow, used: &TriggerUse, view: &FlowView<'_>, personal: bool) -> String {
+    let parts = match &used.guard {
+        Some(Expr::And(parts)) => parts.as_slice(),
+        Some(guard) => std::slice::from_ref(guard),
+        None => &[],
+    };
+    let failing = parts.iter().find(|part| view.eval(part) != Value::Bool(true));
+    let slots = failing.map(reads::slots).unwrap_or_default();
+    let shapes: Vec<Option<&FieldShape>> = flow.reads_of(used).collect();
+    let values: Vec<String> = slots
+        .iter()
+        .filter_map(|slot| Some(read(view, *slot, (*shapes.get(usize::from(*slot))?)?, personal)))
+        .map(|seen| match seen.value {
+            serde_json::Value::Null => format!("`{}` is missing", seen.name),
+            value => format!("`{}` is {value}", seen.name),
+        })
+        .collect();
+    match values.is_empty() {
+        true => format!("trigger {} does not count this event", used.name),
+        false => format!("trigger {} does not count this event: {}", used.name, values.join(", ")),
     }
 }
 

@@ -3,7 +3,7 @@
 use flow_plan::{Condition, Expr, Flow, Instr, JsonPath, StartKind, Wait};
 
 /// Returns the slots of the event that an expression reads.
-pub(super) fn slots(expr: &Expr) -> Vec<u16> {
+pub(crate) fn slots(expr: &Expr) -> Vec<u16> {
     let mut slots = Vec::new();
     expr.walk(&mut |expr| {
         if let Expr::Event(slot) = expr

@@ -121,7 +121,13 @@ async fn why_says_other_currency_paused_and_other_kind() {
     let mut other = with_filter("other", over(1));
     other.triggers[0].types = vec!["something".to_owned()];
     rehash(&mut other);
-    let bench = Bench::new(vec![with_filter("euros", in_euros), with_filter("paused", over(1)), other]);
+    // The trigger's own condition: `name is missing`.
+    let mut nameless = with_filter("nameless", over(1));
+    nameless.triggers[0].name = "nameless".to_owned();
+    let named = nameless.reads.iter().position(|shape| shape.name == "name").unwrap();
+    nameless.triggers[0].guard = Some(Expr::Not(Box::new(Expr::IsPresent(Box::new(Expr::Event(named as u16))))));
+    rehash(&mut nameless);
+    let bench = Bench::new(vec![with_filter("euros", in_euros), with_filter("paused", over(1)), other, nameless]);
     bench.engine.pause("paused").await.unwrap();
     bench.send("evt_1", EVENT).await;
     let event = bench.engine.event("evt_1").unwrap().remove(0);
@@ -130,4 +136,5 @@ async fn why_says_other_currency_paused_and_other_kind() {
     assert_eq!(reasons["euros"], "`amount > 100 EUR` does not hold: other currency");
     assert_eq!(reasons["paused"], "the flow was paused when it came, and still is");
     assert_eq!(reasons["other"], "it listens to svc.happened; the event is of type `happened`");
+    assert_eq!(reasons["nameless"], "trigger nameless does not count this event: `name` is \"Jane\"");
 }

@@ -378,6 +378,7 @@ impl Host {
     }
 
     fn reload_config(&mut self) {
+        self.project.find_toml();
         if let Some(path) = self.project.toml.clone() {
             self.emptied.forget(&path);
             let Some(read) = read_settled(&path) else { return };
