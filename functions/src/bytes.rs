@@ -44,7 +44,12 @@ pub(crate) fn call(function: &Function, args: &[Value]) -> Option<Value> {
             let text = first.as_text()?;
             Value::text(text.strip_prefix(args.get(1)?.as_text()?).unwrap_or(text))
         }
-        Function::EscapeMarkup => Value::text(escape_markup(first.as_text()?)),
+        // What is missing stays so, for an `else` around it.
+        Function::EscapeMarkup => match first {
+            Value::Missing => return None,
+            Value::Text(text) => Value::text(escape_markup(text)),
+            value => Value::text(escape_markup(&value.to_string())),
+        },
         Function::Md5Sorted => Value::text(md5_sorted(first.as_text()?, &pairs(args.get(1)?)?)),
         _ => return None,
     })

@@ -65,6 +65,19 @@ fn a_slack_bot_posts_to_a_channel_and_learns_the_message() {
     assert_eq!(arrived[1].json(), json!({ "channel": "#vip", "text": "more", "thread_ts": "1.2" }));
 }
 
+/// What takes the place of a missing value is said, wherever it stands, and is the flow's own word.
+#[test]
+fn a_default_in_a_text_whose_values_are_no_markup_is_said() {
+    let slack = Recorder::start(|_, _| Some((200, json!({ "ok": true, "channel": "C1", "ts": "1.2" }))));
+    let flow = "let name = body.name\n    slack.post_message(channel: \"#vip\", text: \"{name else \"<!here> nobody\"}: {body.amount else 0}\")\n    \
+                slack.post_message(channel: \"#vip\", text: body.name else \"<!here> nobody\")";
+    let daemon = doing(flow, &bot(&slack), &[]);
+    assert_eq!(run_of(&daemon, &json!({}))["status"], "done");
+    assert_eq!(run_of(&daemon, &json!({ "name": "<b>", "amount": 1.50 }))["status"], "done");
+    let texts: Vec<_> = slack.arrived().iter().map(|request| request.json()["text"].clone()).collect();
+    assert_eq!(texts, ["<!here> nobody: 0", "<!here> nobody", "&lt;b&gt;: 1.5", "&lt;b&gt;"]);
+}
+
 #[test]
 fn an_ok_that_is_false_is_a_refusal() {
     let slack = Recorder::start(|_, _| Some((200, json!({ "ok": false, "error": "channel_not_found" }))));

@@ -280,13 +280,8 @@ fn escaped(expr: plan::Expr) -> plan::Expr {
         plan::Expr::Const(_) => expr,
         plan::Expr::Text(parts) => plan::Expr::Text(parts.into_iter().map(escaped).collect()),
         plan::Expr::Else(value, default) => plan::Expr::Else(Box::new(escaped(*value)), Box::new(escaped(*default))),
-        // A number or an amount in a text is written out first.
-        value => plan::Expr::Call(plan::Function::EscapeMarkup, vec![value_text(value)]),
+        value => plan::Expr::Call(plan::Function::EscapeMarkup, vec![value]),
     }
-}
-
-fn value_text(value: plan::Expr) -> plan::Expr {
-    plan::Expr::Text(vec![value])
 }
 
 fn is_named(call: &Call, input: &Input) -> bool {
