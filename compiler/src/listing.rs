@@ -159,7 +159,9 @@ fn write_flow(out: &mut String, flow: &Flow) -> std::fmt::Result {
             }
             StartKind::Event | StartKind::Schedule(_) => {}
         }
-        writeln!(out, "  when   {}.{}{options}  <- {}", trigger.connection, trigger.name, trigger.types.join(", "))?;
+        // What comes by a path of its own has no types.
+        let types = if trigger.types.is_empty() { String::new() } else { format!("  <- {}", trigger.types.join(", ")) };
+        writeln!(out, "  when   {}.{}{options}{types}", trigger.connection, trigger.name)?;
     }
     if let Some(filter) = filter(flow) {
         write_condition(out, filter, "  where  ", 9)?;
