@@ -46,6 +46,14 @@ pub fn err(text: &str) {
     }
 }
 
+/// Writes over the last line of the terminal.
+pub fn over(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    if write!(stderr, "\r{text:<40}\r").and_then(|()| stderr.flush()).is_err() {
+        // Nobody looks any more.
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

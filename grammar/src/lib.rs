@@ -14,6 +14,6 @@ pub mod syntax;
 
 pub use diagnose::is_reserved;
 pub use error::{CODES, Fix, SyntaxError};
-pub use format::{format, format_file};
+pub use format::{format, format_file, quoted, quoted_key};
 pub use parse::{Parsed, parse};
 pub use print::{normalized_text, print_expr, print_flow};

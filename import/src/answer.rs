@@ -1,6 +1,8 @@
 //! What an operation gives back.
 
 use crate::document::Node;
+use crate::input::Parameter;
+use crate::pages::{self, Followed, Pages};
 use crate::record::{Records, Ty};
 use crate::schema::{self, Kind, Property, Schema};
 use crate::spec::Spec;
@@ -15,19 +17,20 @@ pub(crate) struct Answer {
     pub(crate) optional: bool,
     /// `at "data"`, `none on 404`.
     pub(crate) lines: Vec<String>,
+    /// Further pages are asked for, as far as the caller wants.
+    pub(crate) followed: Option<Followed>,
     pub(crate) docs: Vec<String>,
     pub(crate) notes: Vec<String>,
 }
 
 /// What is asked for.
-pub(crate) struct Asked<'a> {
+pub(crate) struct Asked<'a, 's> {
     pub(crate) action: bool,
     /// Something is filled into the path.
     pub(crate) names_something: bool,
     /// What names types without a name.
     pub(crate) context: &'a str,
-    /// The names of its parameters.
-    pub(crate) parameters: Vec<&'a str>,
+    pub(crate) parameters: Vec<&'a Parameter<'s>>,
 }
 
 /// Reads the answer of an operation. An error says why it cannot be read.
@@ -35,7 +38,7 @@ pub(crate) fn answer<'s>(
     spec: &Spec<'s>,
     records: &mut Records<'s, '_>,
     operation: &'s Node,
-    asked: &Asked<'_>,
+    asked: &Asked<'_, 's>,
 ) -> Result<Answer, String> {
     let nothing = |reason: &str| if asked.action { Ok(Answer::default()) } else { Err(reason.to_owned()) };
     let Some(response) = success(spec, operation) else { return nothing("it does not say what it answers") };
@@ -55,14 +58,7 @@ pub(crate) fn answer<'s>(
     };
     let (read, can_be_gone) = schema::read_answer(spec, schema);
     let mut answer = Answer::default();
-    let read = match envelope(spec, &read) {
-        Some((property, inner)) => {
-            answer.lines.push(format!("at {}", words::key(property.name)));
-            answer.docs.extend(pages(&read, asked));
-            inner
-        }
-        None => read,
-    };
+    let read = unwrapped(spec, read, asked, &mut answer);
     let (ty, note) = records.ty(&read, asked.context);
     answer.docs.extend(note.map(|note| format!("The result is JSON: {note}.")));
     let list = matches!(ty, Ty::List(_));
@@ -77,6 +73,30 @@ pub(crate) fn answer<'s>(
     answer.optional = answer.lines.iter().any(|line| line.starts_with("none")) || read.nullable && !list;
     answer.ty = Some(ty);
     Ok(answer)
+}
+
+/// What an answer is about, without what stands beside it; all of it where that would lose how it goes on.
+fn unwrapped<'s>(spec: &Spec<'s>, read: Schema<'s>, asked: &Asked<'_, 's>, answer: &mut Answer) -> Schema<'s> {
+    let Some((property, inner)) = envelope(spec, &read) else { return read };
+    if let Kind::List(item) = &inner.kind {
+        if asked.action {
+            if pages::says_next(spec, &read, property.name) {
+                return read;
+            }
+        } else {
+            match pages::pages(spec, &read, property.name, item, &asked.parameters) {
+                Pages::One => {}
+                Pages::Followed(followed) => answer.followed = Some(followed),
+                Pages::Told(how) => answer.docs.push(how),
+                Pages::Whole(how) => {
+                    answer.docs.push(how);
+                    return read;
+                }
+            }
+        }
+    }
+    answer.lines.push(format!("at {}", words::key(property.name)));
+    inner
 }
 
 fn response_for(operation: &Node, status: &str) -> bool {
@@ -109,7 +129,7 @@ pub(crate) fn json(content: &[(String, Node)]) -> Option<&Node> {
 }
 
 /// What stands beside the data of an answer, and is no part of it.
-const BESIDE: [&str; 50] = [
+const BESIDE: [&str; 62] = [
     "object",
     "url",
     "has_more",
@@ -160,6 +180,18 @@ const BESIDE: [&str; 50] = [
     "ok",
     "request_id",
     "included",
+    "page_info",
+    "pageinfo",
+    "cursors",
+    "response_metadata",
+    "has_next",
+    "hasnext",
+    "has_next_page",
+    "hasnextpage",
+    "next_marker",
+    "nextmarker",
+    "continuation_token",
+    "continuationtoken",
 ];
 
 /// Returns the property that has what an answer is about, where all others are about the answer.
@@ -177,40 +209,4 @@ fn envelope<'s>(spec: &Spec<'s>, schema: &Schema<'s>) -> Option<(Property<'s>, S
         _ => false,
     };
     fits.then(|| ((*property).clone(), inner))
-}
-
-/// How further pages are asked for.
-fn pages(schema: &Schema<'_>, asked: &Asked<'_>) -> Option<String> {
-    const WORDS: [&str; 14] = [
-        "starting_after",
-        "cursor",
-        "page_token",
-        "pagetoken",
-        "next_token",
-        "nexttoken",
-        "after",
-        "page",
-        "page_number",
-        "pagenumber",
-        "offset",
-        "skip",
-        "start",
-        "page[number]",
-    ];
-    let by = asked.parameters.iter().find(|name| WORDS.contains(&name.to_ascii_lowercase().as_str()));
-    if let Some(by) = by {
-        let by = clean(by, 40);
-        return Some(match by.to_ascii_lowercase().as_str() {
-            "starting_after" | "after" => format!("One page; `{by}`, with the id of the last item, asks for the next."),
-            "page" | "page_number" | "pagenumber" | "page[number]" => format!("One page; `{by}` asks for another."),
-            "offset" | "skip" | "start" => format!("One page; `{by}` says how many to leave out before it."),
-            _ => format!("One page; `{by}`, out of the answer before, asks for the next."),
-        });
-    }
-    let more = |name: &str| matches!(name.to_ascii_lowercase().as_str(), "next" | "links" | "_links" | "has_more" | "next_page");
-    schema
-        .properties()
-        .iter()
-        .any(|property| more(property.name))
-        .then(|| "The first page: a query does not follow links.".to_owned())
 }

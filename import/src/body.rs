@@ -22,16 +22,16 @@ pub(crate) fn body<'s>(spec: &Spec<'s>, operation: &'s Node, taken: &mut Taken) 
     let Some(found) = spec.resolve(node) else { return Err("its body is described elsewhere".to_owned()) };
     let required = found.node.is_true("required");
     let content = found.node.entries_at("content");
-    let Some((encoding, media)) = chosen(content) else {
+    if content.is_empty() {
+        return Ok(Body::default());
+    }
+    let Some((kind, encoding, media)) = chosen(content) else {
+        // Even where it need not be there: what would be sent without it is hardly ever what is meant.
         let kinds: Vec<String> = content.iter().take(4).map(|(kind, _)| clean(kind, 60)).collect();
-        if content.is_empty() {
-            return Ok(Body::default());
-        }
-        if required {
-            return Err(format!("its body is {}", kinds.join(" or ")));
-        }
-        return Ok(Body { notes: vec![format!("not imported: its body, which is {}", kinds.join(" or "))], ..Body::default() });
+        return Err(format!("its body is {}, which a connector cannot send", kinds.join(" or ")));
     };
+    // A merge patch says what changes: what an object must have says nothing about it.
+    let is_patch = kind.contains("merge-patch");
     let Some(schema) = media.get("schema") else {
         return Ok(whole(spec, &Node::Null, encoding, required, taken));
     };
@@ -44,7 +44,10 @@ pub(crate) fn body<'s>(spec: &Spec<'s>, operation: &'s Node, taken: &mut Taken) 
             return Ok(whole(spec, schema, encoding, required, taken));
         }
         // A form of nothing.
-        return Ok(Body::default());
+        return match &read.kind {
+            Kind::Any(_) => Ok(Body::default()),
+            _ => Err(format!("its body is a form that is {}", schema::describe(&read))),
+        };
     }
     let mut body = Body::default();
     let mut fields = Vec::new();
@@ -65,13 +68,17 @@ pub(crate) fn body<'s>(spec: &Spec<'s>, operation: &'s Node, taken: &mut Taken) 
             body.notes.push(format!("not imported: the field `{shown}`, which is a file"));
             continue;
         }
-        let input = input::input(spec, property.name, &read, property.required, taken, "body");
+        let input = input::input(spec, property.name, &read, property.required && !is_patch, taken, "body");
         fields.push(if encoding == "form" {
             input::pair(&input, style(media, property.name))
         } else {
             input::field(&input.wire, &input.value)
         });
         body.inputs.push(input);
+    }
+    if let (true, Some(note)) = (fields.is_empty(), body.notes.first()) {
+        // Nothing is left of it.
+        return Err(note.replace("not imported: ", "its body is no more than "));
     }
     if !fields.is_empty() {
         body.text = format!("{encoding} {{ {} }}", fields.join(", "));
@@ -82,16 +89,15 @@ pub(crate) fn body<'s>(spec: &Spec<'s>, operation: &'s Node, taken: &mut Taken) 
 }
 
 /// The form in which a body is sent, where it has several: JSON, else a form, else a text.
-fn chosen(content: &[(String, Node)]) -> Option<(&'static str, &Node)> {
-    let find = |fits: &dyn Fn(&str) -> bool| {
-        content.iter().find(|(kind, _)| fits(kind.split(';').next().unwrap_or("").trim())).map(|(_, media)| media)
-    };
+fn chosen(content: &[(String, Node)]) -> Option<(&str, &'static str, &Node)> {
+    let find = |fits: &dyn Fn(&str) -> bool| content.iter().find(|(kind, _)| fits(kind.split(';').next().unwrap_or("").trim()));
     let json = find(&|kind| kind == "application/json")
         .or_else(|| find(&|kind| kind.ends_with("+json") && !kind.contains("json-patch")))
         .or_else(|| find(&|kind| kind == "*/*"));
-    json.map(|media| ("json", media))
-        .or_else(|| find(&|kind| kind == "application/x-www-form-urlencoded").map(|media| ("form", media)))
-        .or_else(|| find(&|kind| kind == "text/plain").map(|media| ("text", media)))
+    json.map(|found| ("json", found))
+        .or_else(|| find(&|kind| kind == "application/x-www-form-urlencoded").map(|found| ("form", found)))
+        .or_else(|| find(&|kind| kind == "text/plain").map(|found| ("text", found)))
+        .map(|(encoding, (kind, media))| (kind.as_str(), encoding, media))
 }
 
 /// How a list stands in a form.
@@ -99,7 +105,9 @@ fn style(media: &Node, name: &str) -> Style {
     let encoding = media.get("encoding").and_then(|encoding| encoding.get(name));
     match encoding.map(|encoding| (encoding.text_at("style"), encoding.get("explode"))) {
         Some((Some("deepObject"), _)) => Style::Brackets,
-        Some((_, Some(Node::Bool(false)))) => Style::Commas,
+        Some((Some("spaceDelimited"), _)) => Style::Joined(" "),
+        Some((Some("pipeDelimited"), _)) => Style::Joined("|"),
+        Some((_, Some(Node::Bool(false)))) => Style::Joined(","),
         _ => Style::Repeated,
     }
 }

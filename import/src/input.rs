@@ -43,6 +43,21 @@ pub(crate) fn input(spec: &Spec<'_>, wire: &str, schema: &Schema<'_>, required: 
     Input { field: Field { name, from: None, ty, optional, docs, attributes }, wire: wire.to_owned(), value }
 }
 
+/// Returns the input that says how long a list of several pages gets; nothing of it is sent.
+pub(crate) fn at_most(taken: &mut Taken) -> Input {
+    let name = taken.take("at_most");
+    let field = Field {
+        name: name.clone(),
+        from: None,
+        ty: Ty::Plain("int", "1..10_000".to_owned()),
+        optional: false,
+        docs: vec!["How many at most: as many pages are asked for as that takes.".to_owned()],
+        // Stands where attributes do.
+        attributes: vec!["= 100"],
+    };
+    Input { field, wire: String::new(), value: name }
+}
+
 /// The type of what is sent. Within an object names are those of the wire.
 fn ty(spec: &Spec<'_>, schema: &Schema<'_>, name: &str, depth: usize) -> (Ty, Option<String>) {
     let plain = |name: &'static str| (Ty::plain(name), None);
@@ -157,8 +172,8 @@ pub(crate) struct Parameter<'s> {
 pub(crate) enum Style {
     /// `a=1&a=2`.
     Repeated,
-    /// `a=1,2`.
-    Commas,
+    /// `a=1,2`: one text, with this between the values.
+    Joined(&'static str),
     /// `a[0]=1`, `a[b]=1`.
     Brackets,
 }
@@ -195,7 +210,9 @@ pub(crate) fn parameter<'s>(spec: &Spec<'s>, node: &'s Node) -> Result<Option<Pa
     schema.deprecated |= node.is_true("deprecated");
     let style = match (node.text_at("style").unwrap_or(""), node.get("explode")) {
         ("deepObject", _) => Style::Brackets,
-        ("form" | "", Some(Node::Bool(false))) => Style::Commas,
+        ("form" | "", Some(Node::Bool(false))) => Style::Joined(","),
+        ("spaceDelimited", None | Some(Node::Bool(false))) => Style::Joined(" "),
+        ("pipeDelimited", None | Some(Node::Bool(false))) => Style::Joined("|"),
         ("form" | "" | "simple", _) => Style::Repeated,
         (other, _) => return failed(node, format!("the parameter `{shown}`, written in the style `{}`", clean(other, 30))),
     };
@@ -213,14 +230,16 @@ fn failed<'s>(node: &Node, what: String) -> Result<Option<Parameter<'s>>, String
 pub(crate) fn pair(input: &Input, style: Style) -> String {
     let list = matches!(input.field.ty, Ty::List(_));
     match style {
-        Style::Commas if list => format!("{}: join({}, \",\")", key(&input.wire), input.value),
+        Style::Joined(between) if list => {
+            format!("{}: join({}, {})", key(&input.wire), input.value, words::quoted(between))
+        }
         Style::Repeated if list => format!(
             "{}: {}",
             words::key(&format!("{}[*]", input.wire.trim_end_matches("[]")))
                 .replace("[*]", if input.wire.ends_with("[]") { "[]" } else { "[*]" }),
             input.value
         ),
-        Style::Commas | Style::Repeated | Style::Brackets => field(&input.wire, &input.value),
+        Style::Joined(_) | Style::Repeated | Style::Brackets => field(&input.wire, &input.value),
     }
 }
 

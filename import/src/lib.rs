@@ -14,6 +14,7 @@ mod input;
 mod json;
 mod name;
 mod operation;
+mod pages;
 mod print;
 mod record;
 mod schema;
@@ -97,6 +98,25 @@ pub const MOST_BYTES: usize = 64 << 20;
 /// # Errors
 /// Where the text is no such document, or nothing in it is asked for.
 pub fn openapi(text: &str, options: &Options) -> Result<Imported, ImportError> {
+    openapi_told(text, options, &mut |_| {})
+}
+
+/// How far an import is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The document was read.
+    Read,
+    /// So many of all its operations are done.
+    Operation(usize, usize),
+    /// The connector is brought into its form.
+    Formatting,
+}
+
+/// The same as [`openapi`], and says how far it is.
+///
+/// # Errors
+/// As [`openapi`].
+pub fn openapi_told(text: &str, options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Imported, ImportError> {
     if !name::is_plain(&options.name) || flow_grammar::is_reserved(&options.name) {
         return Err(ImportError::Name(words::clean(&options.name, 60)));
     }
@@ -104,8 +124,10 @@ pub fn openapi(text: &str, options: &Options) -> Result<Imported, ImportError> {
     if root.get("swagger").and_then(Node::scalar).is_some_and(|version| version == "2.0" || version == "2") {
         root = swagger::upgrade(&root);
     }
+    tell(Progress::Read);
     let spec = Spec::new(&root)?;
-    let connector = operation::import(&spec, options)?;
+    let connector = operation::import(&spec, options, tell)?;
+    tell(Progress::Formatting);
     let source = flow_grammar::format(&connector.text)
         .map_err(|errors| ImportError::Bug(errors.first().map(|error| said(error, &connector.text)).unwrap_or_default()))?;
     Ok(Imported {

@@ -11,14 +11,17 @@ use crate::service::{self, Service};
 use crate::spec::Spec;
 use crate::title::{self, Paths};
 use crate::words::{self, clean};
-use crate::{ImportError, Options, answer, body, print};
+use crate::{ImportError, Options, Progress, answer, body, print};
 
 /// How many operations one connector may get.
-const MOST: usize = 3_000;
+const MOST: usize = 10_000;
 /// The methods of operations.
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
 /// Headers under which services drop what they have seen.
 const KEYS: [&str; 4] = ["idempotency-key", "x-idempotency-key", "idempotencykey", "idempotency_key"];
+
+/// For how long a service is taken to remember keys, which hardly a description says: shorter than any that is known.
+const KEPT: &str = "1 hour";
 
 /// One operation.
 #[derive(Debug, Clone)]
@@ -64,7 +67,7 @@ struct Described<'s> {
 }
 
 /// Makes the connector.
-pub(crate) fn import(spec: &Spec<'_>, options: &Options) -> Result<Connector, ImportError> {
+pub(crate) fn import(spec: &Spec<'_>, options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Connector, ImportError> {
     let all = described(spec);
     if all.is_empty() {
         return Err(ImportError::Empty);
@@ -81,12 +84,16 @@ pub(crate) fn import(spec: &Spec<'_>, options: &Options) -> Result<Connector, Im
     all.iter().for_each(|one| paths.add(one.path, &one.method));
     let mut service = service::service(spec, &options.name);
     service.lines.extend(harmless(spec, &all));
+    if options.keyed_by.is_some() {
+        service.lines.push(format!("# Below, {KEPT} is a guess: look up for how long the service remembers keys."));
+    }
     let mut maker =
         Maker { spec, options, records: Records::new(spec), names: Taken::default(), service: &service, paths: &paths };
     let mut left_out = Vec::new();
     let mut parts = Vec::new();
     let mut section = None;
-    for one in &chosen {
+    for (done, one) in chosen.iter().enumerate() {
+        tell(Progress::Operation(done, chosen.len()));
         if section.as_ref() != Some(&one.tag) {
             section = Some(one.tag.clone());
             parts.push(Part::Section(one.tag.clone()));
@@ -117,15 +124,16 @@ fn described<'s>(spec: &Spec<'s>) -> Vec<Described<'s>> {
     for (path, item) in spec.root().entries_at("paths") {
         let Some(found) = spec.resolve(item) else { continue };
         let elsewhere = |node: &Node| !node.items_at("servers").is_empty();
-        for (method, node) in found.node.entries() {
-            if !METHODS.contains(&method.as_str()) || !matches!(node, Node::Object(_)) {
+        let own = found.node.entries().iter().filter(|(method, _)| METHODS.contains(&method.as_str()));
+        for (method, node) in own.chain(found.node.entries_at("additionalOperations")) {
+            if !matches!(node, Node::Object(_)) {
                 continue;
             }
             let tag =
                 node.items_at("tags").first().and_then(Node::text).map_or_else(|| title::first_word(path), |tag| clean(tag, 60));
             all.push(Described {
                 path,
-                method: method.to_ascii_uppercase(),
+                method: clean(&method.to_ascii_uppercase(), 30),
                 node,
                 shared: found.node.items_at("parameters"),
                 elsewhere: elsewhere(node) || elsewhere(found.node),
@@ -188,6 +196,15 @@ fn chosen<'d, 's>(all: &'d [Described<'s>], only: &[String]) -> Result<Vec<&'d D
     Ok(all.iter().filter(|one| only.is_empty() || only.iter().any(|tag| fits(one, tag))).collect())
 }
 
+/// A part of an address as requests have it: what is no ASCII is encoded.
+fn encoded(part: &str) -> String {
+    let mut out = String::with_capacity(part.len());
+    for byte in part.bytes() {
+        if byte.is_ascii_graphic() { out.push(char::from(byte)) } else { out.push_str(&format!("%{byte:02X}")) }
+    }
+    out
+}
+
 struct Maker<'s, 'd> {
     spec: &'d Spec<'s>,
     options: &'d Options,
@@ -199,8 +216,10 @@ struct Maker<'s, 'd> {
 
 impl<'s> Maker<'s, '_> {
     fn operation(&mut self, one: &Described<'s>) -> Result<Operation, String> {
-        if matches!(one.method.as_str(), "HEAD" | "OPTIONS" | "TRACE") {
-            return Err(format!("{} gives nothing to a flow", one.method));
+        match one.method.as_str() {
+            "GET" | "PUT" | "POST" | "DELETE" | "PATCH" => {}
+            "HEAD" | "OPTIONS" | "TRACE" => return Err(format!("{} gives nothing to a flow", one.method)),
+            other => return Err(format!("a connector has no requests by {}", clean(other, 30))),
         }
         if one.elsewhere {
             return Err("it has an address of its own".to_owned());
@@ -216,16 +235,19 @@ impl<'s> Maker<'s, '_> {
             "PUT" | "DELETE" => "effect set".to_owned(),
             _ => "effect once".to_owned(),
         };
-        let keyed = |header: &str| format!("effect keyed header {} for 24 hours", words::quoted(header));
+        let keyed = |header: &str| format!("effect keyed header {} for {KEPT}", words::quoted(header));
         if let Some(header) = self.options.keyed_by.as_deref().filter(|_| one.method == "POST") {
             effect = keyed(header);
         }
-        let mut query = Vec::new();
+        let mut query: Vec<(Input, String)> = Vec::new();
         let mut headers = Vec::new();
         for parameter in &parameters {
             let is_key = parameter.place == Place::Header && KEYS.contains(&parameter.name.to_ascii_lowercase().as_str());
             if is_key && action {
                 effect = keyed(parameter.name);
+                let said = clean(parameter.schema.docs.unwrap_or(""), 200);
+                let said = if said.is_empty() { said } else { format!(" Of the header it says: {said}") };
+                notes.push(format!("{KEPT} is a guess: look up for how long the service remembers keys.{said}"));
                 continue;
             }
             match parameter.place {
@@ -235,7 +257,7 @@ impl<'s> Maker<'s, '_> {
                 }
                 Place::Query => {
                     let input = self.input(parameter, "query", &mut taken);
-                    query.push(input::pair(&input, parameter.style));
+                    query.push((input.clone(), input::pair(&input, parameter.style)));
                     inputs.push(input);
                 }
                 Place::Header => {
@@ -249,36 +271,53 @@ impl<'s> Maker<'s, '_> {
                 }
             }
         }
-        if !query.is_empty() {
-            request.push_str(&format!(" query {{ {} }}", query.join(", ")));
-        }
+        let mut carried = String::new();
         if action {
             let body = body::body(self.spec, one.node, &mut taken)?;
-            if !body.text.is_empty() {
-                request.push_str(&format!(" {}", body.text));
-            }
+            carried = body.text;
             inputs.extend(body.inputs);
             notes.extend(body.notes);
         }
-        headers.iter().for_each(|header| request.push_str(&format!(" {header}")));
         let (title, otherwise) = title::title(self.paths, &one.method, one.path, one.node.text_at("operationId"));
         let title = if self.names.is_free(&title) { title } else { otherwise };
         let asked = answer::Asked {
             action,
             names_something: path.contains('{'),
             context: &format!("{title}_answer"),
-            parameters: parameters.iter().filter(|one| one.place == Place::Query).map(|one| one.name).collect(),
+            parameters: parameters.iter().filter(|one| one.place == Place::Query).collect(),
         };
         let answer = answer::answer(self.spec, &mut self.records, one.node, &asked)?;
         notes.extend(answer.notes);
         notes.extend(self.other_authorisation(one.node));
+        // What must be given comes first.
+        inputs.sort_by_key(|input| input.field.optional);
+        let mut paging = Vec::new();
+        if let Some(followed) = &answer.followed {
+            let (against, kept) = query.into_iter().partition(|(input, _)| followed.against.contains(&input.wire));
+            query = kept;
+            let against: Vec<(Input, String)> = against;
+            inputs.retain(|input| !against.iter().any(|(other, _)| other.field.name == input.field.name));
+            for name in &followed.against {
+                notes.push(format!("not imported: `{}`: pages are asked for in the other direction", clean(name, 60)));
+            }
+            let most = input::at_most(&mut taken);
+            paging = vec![followed.line.clone(), format!("up to {}", most.value)];
+            inputs.push(most);
+        }
+        if !query.is_empty() {
+            let fields: Vec<&str> = query.iter().map(|(_, field)| field.as_str()).collect();
+            request.push_str(&format!(" query {{ {} }}", fields.join(", ")));
+        }
+        if !carried.is_empty() {
+            request.push_str(&format!(" {carried}"));
+        }
+        headers.iter().for_each(|header| request.push_str(&format!(" {header}")));
         let mut lines = vec![request];
         lines.extend(answer.lines);
+        lines.extend(paging);
         if action {
             lines.push(effect);
         }
-        // What must be given comes first.
-        inputs.sort_by_key(|input| input.field.optional);
         let mut docs = words::lines(one.node.text_at("summary").unwrap_or(""), 200);
         let more = words::lines(one.node.text_at("description").unwrap_or(""), 400);
         if docs.is_empty()
@@ -347,14 +386,16 @@ impl<'s> Maker<'s, '_> {
             return Err("its path begins with `:`".to_owned());
         }
         let odd = |part: &str| {
-            part.contains("/:") || !part.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\#?{}<>`|^".contains(&byte))
+            let fits =
+                |c: char| !c.is_ascii() && words::is_shown(c) || c == ' ' || c.is_ascii_graphic() && !"\"\\#?{}<>`|^".contains(c);
+            part.contains("/:") || !part.chars().all(fits)
         };
         loop {
             let (before, behind) = rest.split_once('{').map_or((rest, None), |(before, behind)| (before, Some(behind)));
             if odd(before) {
                 return Err("its path holds characters that have no place there".to_owned());
             }
-            text.push_str(before);
+            text.push_str(&encoded(before));
             let Some(behind) = behind else { break };
             let Some((name, after)) = behind.split_once('}') else { return Err("its path is not closed".to_owned()) };
             rest = after;

@@ -196,6 +196,9 @@ impl<'s, 'd> Records<'s, 'd> {
         let mut fields: Vec<Field> = Vec::new();
         let mut notes = Vec::new();
         let mut weight = 0;
+        // What has its name on the wire as well keeps it, whatever comes before.
+        let own = schema.properties().iter().map(|property| property.name).filter(|wire| is_own(wire));
+        own.for_each(|wire| drop(taken.take(wire)));
         for property in schema.properties() {
             let read = schema::read(self.spec, property.node);
             if read.write_only {
@@ -305,9 +308,14 @@ fn place(wire: &str, taken: &mut Taken) -> Option<(String, Option<String>)> {
         let free = !wire.contains('`') && wire.len() <= 60 && taken.is_free(wire);
         return free.then(|| (taken.take(wire), None));
     }
-    let name = taken.take(&name::snake(wire, "field"));
+    let name = if is_own(wire) { wire.to_owned() } else { taken.take(&name::snake(wire, "field")) };
     let from = (name != wire).then(|| wire.to_owned());
     Some((name, from))
+}
+
+/// Tells whether a name of the wire is one of the language as well.
+fn is_own(wire: &str) -> bool {
+    words::can_be_key(wire) && name::snake(wire, "field") == wire
 }
 
 /// Fields that are about a person, whatever they stand in.

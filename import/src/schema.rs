@@ -122,6 +122,13 @@ fn read_at<'s>(spec: &Spec<'s>, node: &'s Node, depth: usize) -> Schema<'s> {
     let Some(found) = spec.resolve(node) else { return Schema::any(None) };
     let mut schema = shape(spec, found.node, depth);
     schema.pointer = found.pointer.or(schema.pointer);
+    if let (Kind::Object(_), Some(told), Some(pointer)) = (&schema.kind, found.node.get("discriminator"), schema.pointer) {
+        let by = told.text_at("propertyName").or(told.text()).unwrap_or("");
+        let (name, by) = (clean(last(pointer), 60), clean(by, 60));
+        spec.note(format!(
+            "`{name}` has several forms, told apart by `{by}`: what they share is there, and not what one of them has alone"
+        ));
+    }
     // Titles are often names of types, made by a program.
     let title = found.node.text_at("title").filter(|title| title.trim().contains(' '));
     schema.own_docs = schema.docs.or(title);
@@ -262,7 +269,7 @@ fn object<'s>(spec: &Spec<'s>, node: &'s Node, depth: usize, schema: &mut Schema
         .entries_at("properties")
         .iter()
         .take(MOST_PROPERTIES)
-        .filter(|(_, value)| matches!(value, Node::Object(_)))
+        .filter(|(name, value)| is_schema(spec, name, value))
         .map(|(name, value)| Property { name, node: value, required: required.binary_search(&name.as_str()).is_ok() })
         .collect();
     if node.entries_at("properties").len() > MOST_PROPERTIES {
@@ -282,6 +289,14 @@ fn object<'s>(spec: &Spec<'s>, node: &'s Node, depth: usize, schema: &mut Schema
             || property.name == "deleted" && property.node.get("const") == Some(&Node::Bool(true))
     });
     Kind::Object(properties)
+}
+
+/// Tells whether a property has a schema: `true` is one that anything fits, and `false` one that nothing does.
+fn is_schema(spec: &Spec<'_>, name: &str, node: &Node) -> bool {
+    if !matches!(node, Node::Object(_) | Node::Bool(_)) {
+        spec.note(format!("the field `{}` is left out: what stands in place of its schema is none", clean(name, 60)));
+    }
+    matches!(node, Node::Object(_) | Node::Bool(true))
 }
 
 fn all_of<'s>(spec: &Spec<'s>, node: &'s Node, depth: usize, mut schema: Schema<'s>) -> Schema<'s> {

@@ -61,20 +61,25 @@ fn base(spec: &Spec<'_>, service: &mut Service, taken: &mut Taken) -> Vec<String
     let url = |server: &Node| server.text_at("url").unwrap_or("").trim().to_owned();
     let first = servers.iter().find(|server| url(server).contains("://")).or_else(|| servers.first());
     let address = first.map(&url).unwrap_or_default();
+    let known = address.split(['?', '#']).next().unwrap_or("").to_owned();
+    let lost = known.len() < address.len();
     let mut lines = Vec::new();
     let others: Vec<String> =
         servers.iter().map(&url).filter(|other| *other != address).take(5).map(|other| clean(&other, 120)).collect();
     if !others.is_empty() {
         lines.push(format!("# There is also {}: `base_url` in flow.toml chooses another.", others.join(", ")));
     }
-    let (mut text, mut rest) = match address.split_once("://") {
-        Some(("http", rest)) => ("http://".to_owned(), rest),
+    if lost {
+        lines.push("# not imported: what stands behind the `?` or `#` of its address".to_owned());
+    }
+    let (mut text, mut rest) = match known.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => ("http://".to_owned(), rest),
         Some((_, rest)) => ("https://".to_owned(), rest),
         None => {
             let host = taken.take("host");
             service.lines.push("## The name of the server: the description does not say it.".to_owned());
             service.lines.push(format!("setting {host}: text"));
-            (format!("https://{{{host}}}/"), address.trim_start_matches('/'))
+            (format!("https://{{{host}}}/"), known.trim_start_matches('/'))
         }
     };
     let variables = first.and_then(|server| server.get("variables"));

@@ -149,13 +149,26 @@ fn parameter(node: &Node) -> Node {
         copy(node, name, &mut out, name);
     }
     out.set("schema".to_owned(), schema(node));
-    match (node.text_at("type"), node.text_at("collectionFormat")) {
-        (Some("array"), None | Some("csv")) => out.set("explode".to_owned(), Node::Bool(false)),
-        (Some("array"), Some("multi")) => out.set("explode".to_owned(), Node::Bool(true)),
-        (Some("array"), Some(_)) => out.set("style".to_owned(), text("spaceDelimited")),
-        _ => {}
+    for (name, value) in list_style(node) {
+        out.set(name.to_owned(), value);
     }
     Node::Object(out)
+}
+
+/// How a list is written.
+fn list_style(node: &Node) -> Vec<(&'static str, Node)> {
+    if node.text_at("type") != Some("array") {
+        return Vec::new();
+    }
+    let style = |style: &str| vec![("style", text(style)), ("explode", Node::Bool(false))];
+    match node.text_at("collectionFormat").unwrap_or("csv") {
+        "csv" => vec![("explode", Node::Bool(false))],
+        "multi" => vec![("explode", Node::Bool(true))],
+        "pipes" => style("pipeDelimited"),
+        "ssv" => style("spaceDelimited"),
+        // Nothing of version 3 is like tabs.
+        other => style(other),
+    }
 }
 
 fn form(parameters: &[&Node], consumes: &[String]) -> Node {
@@ -174,10 +187,10 @@ fn form(parameters: &[&Node], consumes: &[String]) -> Node {
     let parts = file
         || consumes.iter().any(|kind| kind.starts_with("multipart/")) && !consumes.iter().any(|kind| kind.contains("urlencoded"));
     let kind = if parts { "multipart/form-data" } else { "application/x-www-form-urlencoded" };
-    let listed = parameters
-        .iter()
-        .filter(|node| node.text_at("type") == Some("array") && node.text_at("collectionFormat") != Some("multi"));
-    let encoding = listed.map(|node| (name(node), object([("explode", Node::Bool(false))])));
+    let encoding = parameters.iter().filter(|node| node.text_at("type") == Some("array")).map(|node| {
+        let style = list_style(node).into_iter().map(|(name, value)| (name.to_owned(), value));
+        (name(node), Node::Object(fields(style)))
+    });
     let media = object([("schema", all), ("encoding", Node::Object(fields(encoding)))]);
     object([("required", Node::Bool(true)), ("content", object([(kind, media)]))])
 }

@@ -1,4 +1,7 @@
-//! Words of strangers, made fit for a comment of one line.
+//! Words of strangers, made fit for a comment of one line. Texts in quotes are those of the grammar, which undoes what escapes hide:
+//! texts are cleaned before.
+
+pub(crate) use flow_grammar::{quoted, quoted_key as key};
 
 /// How wide comments are.
 const WIDTH: usize = 100;
@@ -38,6 +41,11 @@ pub(crate) fn lines(text: &str, most: usize) -> Vec<String> {
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+}
+
+/// Tells whether a character is seen, and turns nothing around.
+pub(crate) fn is_shown(c: char) -> bool {
+    !is_hidden(c) && !c.is_whitespace()
 }
 
 fn shortened(line: &str, most: usize) -> String {
@@ -106,29 +114,8 @@ fn link(text: &str) -> Option<(&str, usize)> {
     Some((text.get(1..close)?, close + 2 + end + 1))
 }
 
-/// Returns a text in quotes, with nothing filled in. The formatter undoes what escapes hide: texts are cleaned before.
-pub(crate) fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' | '{' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
 /// Returns whether a text can stand in quotes as a key, a path or a member of an enum, where nothing but `"` and `\` is escaped and
 /// a brace would begin something that is filled in.
 pub(crate) fn can_be_key(text: &str) -> bool {
     !text.is_empty() && text.len() <= 200 && !text.chars().any(|c| is_hidden(c) || c == '{')
-}
-
-/// Returns a key in quotes.
-pub(crate) fn key(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

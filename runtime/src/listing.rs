@@ -52,8 +52,10 @@ pub(crate) fn list(listing: &Listing, items: &[Value], wanted: Wanted) -> Vec<Va
 /// Tells whether further pages can add nothing to what is asked for.
 pub(crate) fn is_enough(listing: &Listing, items: &[Value], page: &[Value], wanted: Wanted) -> bool {
     let older = |since: Timestamp| page.iter().filter_map(|item| at(listing, item)).any(|at| at < since);
-    // One more: what comes next may be a part of the last one.
-    wanted.since.is_some_and(older) || wanted.up_to.is_some_and(|most| chosen(listing, items, wanted).len() > most)
+    // One more, where what comes next may be a part of the last one.
+    let spare = usize::from(listing.codes.as_ref().is_some_and(|codes| codes.collapse));
+    let is_full = |most: usize| chosen(listing, items, wanted).len() >= most.saturating_add(spare);
+    wanted.since.is_some_and(older) || wanted.up_to.is_some_and(is_full)
 }
 
 fn chosen(listing: &Listing, items: &[Value], wanted: Wanted) -> Vec<Value> {

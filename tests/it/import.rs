@@ -209,6 +209,115 @@ fn forms_texts_and_what_is_gone_are_as_they_were_described() {
     assert_eq!(arrived.last().unwrap().line(), "GET /v2/rates/EUR:USD");
 }
 
+/// A list of parcels under `data`, with what stands beside it.
+fn page_of(beside: Value) -> Value {
+    let mut properties = json!({ "data": { "type": "array", "items": { "$ref": "#/components/schemas/Parcel" } } });
+    properties.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
+    json!({ "200": { "description": "", "content": { "application/json": { "schema": { "type": "object", "properties": properties, "required": ["has_more"] } } } } })
+}
+
+fn asked(names: &[&str]) -> Value {
+    names.iter().map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } })).collect()
+}
+
+#[test]
+fn further_pages_are_asked_for_as_the_description_says() {
+    let next = json!({ "type": "string", "nullable": true });
+    let more = json!({ "type": "boolean" });
+    let spec = json!({
+        "openapi": "3.0.0", "info": { "title": "P", "version": "1" }, "servers": [{ "url": "https://p.example" }],
+        "paths": {
+            "/cursors": { "get": { "operationId": "cursors", "parameters": asked(&["cursor", "kind"]), "responses": page_of(json!({ "next_cursor": next })) } },
+            "/deep": { "get": { "operationId": "deep", "parameters": asked(&["page[after]"]), "responses": page_of(json!({ "paging": { "type": "object", "properties": { "cursors": { "type": "object", "properties": { "after": next } } } } })) } },
+            "/ids": { "get": { "operationId": "ids", "parameters": asked(&["starting_after", "ending_before"]), "responses": page_of(json!({ "has_more": more })) } },
+            "/unknown": { "get": { "operationId": "unknown", "parameters": asked(&["cursor"]), "responses": page_of(json!({ "meta": {} })) } },
+            "/links": { "get": { "operationId": "links", "parameters": asked(&["cursor"]), "responses": page_of(json!({ "next": { "type": "string", "format": "uri" } })) } },
+            "/numbers": { "get": { "operationId": "numbers", "parameters": asked(&["page"]), "responses": page_of(json!({ "page": { "type": "integer" } })) } },
+            "/search": { "post": { "operationId": "search", "requestBody": { "content": { "application/json": { "schema": { "type": "object", "properties": { "cursor": { "type": "string" } } } } } }, "responses": page_of(json!({ "next_cursor": next })) } },
+        },
+        "components": { "schemas": { "Parcel": { "type": "object", "required": ["id"], "properties": { "id": { "type": "string" } } } } },
+    });
+    let (code, source, said) = import_text(&spec.to_string());
+    assert_eq!((code, said.as_str()), (0, "7 of 7 operations imported\n"));
+    sound(&source);
+    for expected in [
+        "at \"data\"\n    pages cursor \"next_cursor\"\n    up to at_most",
+        "pages `page[after]` \"paging.cursors.after\"",
+        "pages starting_after last.id while \"has_more\"",
+        "# not imported: `ending_before`: pages are asked for in the other direction",
+        "query unknown(cursor: text?) -> { data: list<Parcel>?, meta: json? }",
+        "query links(cursor: text?) -> { data: list<Parcel>?, next: url? }",
+        "## One page; `page` asks for another.\n  query numbers(page: text?) -> list<Parcel>",
+        "action search(cursor: text?) -> { data: list<Parcel>?, next_cursor: text? }",
+    ] {
+        assert!(source.contains(expected), "`{expected}` is not in {source}");
+    }
+    let flow = r#"
+        when stripe.charge_failed do {
+          let all = acme.cursors(kind: "a", at_most: 5)
+          if length(all) is not 5 { stop because "{length(all)}" }
+          let rest = acme.ids(starting_after: "p0")
+          if length(rest) is not 3 { stop because "{length(rest)}" }
+          let deep = acme.deep()
+        }
+    "#;
+    let items = |ids: &[u32]| -> Value { ids.iter().map(|id| json!({ "id": format!("p{id}") })).collect() };
+    let arrived = called(&source, "", flow, move |request| match request.line().as_str() {
+        "GET /cursors?kind=a" => (200, json!({ "data": items(&[1, 2, 3]), "next_cursor": "c/2" })),
+        "GET /cursors?kind=a&cursor=c%2F2" => (200, json!({ "data": items(&[4, 5]), "next_cursor": "c3" })),
+        "GET /ids?starting_after=p0" => (200, json!({ "data": items(&[1, 2]), "has_more": true })),
+        "GET /ids?starting_after=p2" => (200, json!({ "data": items(&[3]), "has_more": false })),
+        "GET /deep" => (200, json!({ "data": items(&[1]), "paging": { "cursors": { "after": "x" } } })),
+        "GET /deep?page[after]=x" => (200, json!({ "data": items(&[2]), "paging": {} })),
+        other => (404, json!({ "error": other })),
+    });
+    // What is enough is not gone beyond.
+    assert_eq!(arrived.len(), 6, "{:?}", arrived.iter().map(Arrived::line).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_description_does_not_say_is_marked_and_what_cannot_be_sent_is_left_out() {
+    let answer = json!({ "200": { "description": "", "content": { "application/json": { "schema": { "type": "object", "required": ["id"], "properties": {
+        "Name": { "type": "string" }, "name": { "type": "string" }, "id": { "type": "string" }, "meta": true, "never": false, "odd": 7,
+    } } } } } });
+    let file = json!({ "type": "object", "properties": { "file": { "type": "string", "format": "binary" } } });
+    let key = json!([{ "name": "Idempotency-Key", "in": "header", "description": "Remembered for 7 days.", "schema": { "type": "string" } }]);
+    let spec = json!({
+        "openapi": "3.2.0", "info": { "title": "P", "version": "1" }, "servers": [{ "url": "https://p.example/v1?x=1#y" }],
+        "paths": {
+            "/pay": { "post": { "operationId": "pay", "parameters": key, "responses": answer } },
+            "/photo": { "post": { "operationId": "photo", "requestBody": { "content": { "multipart/form-data": { "schema": file } } }, "responses": answer } },
+            "/scan": { "post": { "operationId": "scan", "requestBody": { "content": { "application/x-www-form-urlencoded": { "schema": file } } }, "responses": answer } },
+            "/part": { "patch": { "operationId": "part", "requestBody": { "content": { "application/merge-patch+json": { "schema": { "type": "object", "required": ["a"], "properties": { "a": { "type": "string" } } } } } }, "responses": answer } },
+            "/größe x": { "get": { "operationId": "size", "responses": answer }, "query": { "operationId": "asks", "responses": answer }, "additionalOperations": { "COPY": { "operationId": "copies", "responses": answer } } },
+        },
+    });
+    let (code, source, said) = import_text(&spec.to_string());
+    assert_eq!(code, 0, "{said}");
+    sound(&source);
+    assert!(said.starts_with("3 of 7 operations imported"), "{said}");
+    for expected in [
+        "not imported: POST /photo: its body is multipart/form-data, which a connector cannot send",
+        "not imported: POST /scan: its body is no more than the field `file`, which is a file",
+        "not imported: QUERY /größe x: a connector has no requests by QUERY",
+        "not imported: COPY /größe x: a connector has no requests by COPY",
+        "note: the field `odd` is left out: what stands in place of its schema is none",
+    ] {
+        assert!(said.contains(expected), "`{expected}` is not in {said}");
+    }
+    for expected in [
+        "# 1 hour is a guess: look up for how long the service remembers keys. Of the header it says:\n  # Remembered for 7 days.",
+        "effect keyed header \"Idempotency-Key\" for 1 hour",
+        "{ name_2: text? from \"Name\", id: text, meta: json?, name: text? }",
+        "action part(a: text?)",
+        "GET \"/gr%C3%B6%C3%9Fe%20x\"",
+        "base \"https://p.example/v1\"",
+    ] {
+        assert!(source.contains(expected), "`{expected}` is not in {source}");
+    }
+    assert!(!source.contains("never") && !source.contains("action photo"), "{source}");
+}
+
 /// Stripe's whole description, where it is at hand.
 fn stripes() -> Option<(tempfile::TempDir, PathBuf)> {
     let packed = root().join("../shared/data/stripe/spec3-2023-08-16.json.gz");
@@ -284,7 +393,7 @@ fn a_part_is_chosen_by_tag_and_a_key_may_be_named() {
     sound(&source);
     assert!(said.starts_with("3 of 3 operations imported"), "{said}");
     assert!(
-        source.contains("effect keyed header \"Idempotency-Key\" for 24 hours") && !source.contains("create_parcel"),
+        source.contains("effect keyed header \"Idempotency-Key\" for 1 hour") && !source.contains("create_parcel"),
         "{source}"
     );
     let unknown = flowc(Path::new("."), &["import", "openapi", spec.to_str().unwrap(), "--name", "acme", "--only", "people"]);

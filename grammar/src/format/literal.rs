@@ -105,7 +105,7 @@ pub(super) fn member(part: &Ident) -> String {
 /// Returns a key: quoted, or `a.b`.
 pub(super) fn key(key: &Ident, quoted: bool) -> String {
     if quoted {
-        return quoted_text(&key.text);
+        return quoted_key(&key.text);
     }
     let parts: Vec<Ident> = key.text.split('.').map(|part| Ident { text: part.to_owned(), span: key.span }).collect();
     path(&parts)
@@ -113,7 +113,7 @@ pub(super) fn key(key: &Ident, quoted: bool) -> String {
 
 pub(super) fn wire(wire: &WirePath) -> String {
     if wire.quoted {
-        return quoted_text(&wire.text);
+        return quoted_key(&wire.text);
     }
     let parts: Vec<Ident> = wire.text.split('.').map(|part| Ident { text: part.to_owned(), span: wire.span }).collect();
     path(&parts)
@@ -121,11 +121,11 @@ pub(super) fn wire(wire: &WirePath) -> String {
 
 /// A member of an enum: quoted where it is no name.
 pub(super) fn enum_word(word: &Ident) -> String {
-    if is_plain(&word.text) && !is_reserved(&word.text) { word.text.clone() } else { quoted_text(&word.text) }
+    if is_plain(&word.text) && !is_reserved(&word.text) { word.text.clone() } else { quoted_key(&word.text) }
 }
 
-/// A quoted text that is never filled in: a key or a path.
-fn quoted_text(text: &str) -> String {
+/// Returns a key or a path in quotes, which is never filled in.
+pub fn quoted_key(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
@@ -213,6 +213,14 @@ impl Printer<'_> {
             p.text_line("\"\"\"");
         });
     }
+}
+
+/// Returns a text in quotes, with nothing filled in.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    escaped(text, &mut out);
+    out.push('"');
+    out
 }
 
 fn escaped(text: &str, out: &mut String) {

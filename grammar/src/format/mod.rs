@@ -20,6 +20,7 @@ use crate::scan;
 use crate::syntax::Item;
 
 pub(crate) use flow::rank;
+pub use literal::{quoted, quoted_key};
 pub(crate) use printer::Printer;
 
 /// Formats a text.

@@ -1,13 +1,14 @@
 //! `flowc import`.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use flow::output;
 use flow::project::{ProjectError, write_whole};
 use flow::secrets::reason;
 use flow::terminal::printable;
-use flow_import::{ImportError, Imported, MOST_BYTES, Options};
+use flow_import::{ImportError, Imported, MOST_BYTES, Options, Progress};
 
 use crate::Exit;
 use crate::args::{Import, ImportFrom, Openapi};
@@ -22,7 +23,7 @@ pub(crate) fn run(args: &Import) -> Result<Exit, ProjectError> {
 }
 
 fn openapi(args: &Openapi) -> Result<Exit, ProjectError> {
-    let shown = printable(&args.spec.display().to_string());
+    let name = printable(&args.spec.display().to_string());
     let text = read(&args.spec)?;
     if let Some(header) = &args.keyed_by
         && (header.is_empty() || !header.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'))
@@ -30,7 +31,10 @@ fn openapi(args: &Openapi) -> Result<Exit, ProjectError> {
         return Ok(Exit::Usage(format!("`{}` is no name of a header", printable(header))));
     }
     let options = Options { name: args.name.clone(), only: args.only.clone(), keyed_by: args.keyed_by.clone() };
-    let imported = match flow_import::openapi(&text, &options) {
+    let mut shown = Shown::default();
+    let imported = flow_import::openapi_told(&text, &options, &mut |progress| shown.tell(progress));
+    shown.clear();
+    let imported = match imported {
         Ok(imported) => imported,
         Err(error @ (ImportError::Name(_) | ImportError::UnknownTag { .. })) => return Ok(Exit::Usage(error.to_string())),
         Err(
@@ -40,7 +44,7 @@ fn openapi(args: &Openapi) -> Result<Exit, ProjectError> {
             | ImportError::Empty
             | ImportError::Bug(_)),
         ) => {
-            output::err(&format!("{shown}: {error}"));
+            output::err(&format!("{name}: {error}"));
             return Ok(Exit::Problems);
         }
     };
@@ -54,6 +58,45 @@ fn openapi(args: &Openapi) -> Result<Exit, ProjectError> {
     }
     summarise(&imported, args);
     Ok(Exit::Well)
+}
+
+/// How far it is, on a terminal, where it takes so long that somebody asks himself.
+struct Shown {
+    begun: Instant,
+    told: Option<Instant>,
+    terminal: bool,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self { begun: Instant::now(), told: None, terminal: std::io::stderr().is_terminal() }
+    }
+}
+
+impl Shown {
+    const AFTER: Duration = Duration::from_secs(1);
+    const EVERY: Duration = Duration::from_millis(200);
+
+    fn tell(&mut self, progress: Progress) {
+        let now = Instant::now();
+        let due = self.told.map_or(self.begun + Self::AFTER, |told| told + Self::EVERY);
+        // What comes last takes long without another word.
+        if !self.terminal || now < due && progress != Progress::Formatting {
+            return;
+        }
+        self.told = Some(now);
+        output::over(&match progress {
+            Progress::Read => "the description is read".to_owned(),
+            Progress::Operation(done, all) => format!("{done} of {all} operations"),
+            Progress::Formatting => "writing the connector".to_owned(),
+        });
+    }
+
+    fn clear(&self) {
+        if self.told.is_some() {
+            output::over("");
+        }
+    }
 }
 
 /// Reads the description. A larger one than is taken is read no further than that shows.

@@ -1,6 +1,6 @@
 //! `flowd backtest`: what an edited file would have done on the stored events.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -54,21 +54,13 @@ async fn in_sight(args: &Backtest, answer: impl Future<Output = Result<Answer, E
             && let Some(events) = json["events"].as_u64()
         {
             told = true;
-            line(&format!("{events} events looked at"));
+            output::over(&format!("{events} events looked at"));
         }
     };
     if told {
-        line("");
+        output::over("");
     }
     answer
-}
-
-/// Writes over the last line of the terminal.
-fn line(text: &str) {
-    let mut stderr = std::io::stderr().lock();
-    if write!(stderr, "\r{text:<40}\r").and_then(|()| stderr.flush()).is_err() {
-        // Nobody looks any more.
-    }
 }
 
 fn read(file: &Path) -> Result<String, Exit> {
