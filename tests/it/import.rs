@@ -210,7 +210,7 @@ fn forms_texts_and_what_is_gone_are_as_they_were_described() {
 }
 
 /// A list of parcels under `data`, with what stands beside it.
-fn page_of(beside: Value) -> Value {
+fn page_of(beside: &Value) -> Value {
     let mut properties = json!({ "data": { "type": "array", "items": { "$ref": "#/components/schemas/Parcel" } } });
     properties.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
     json!({ "200": { "description": "", "content": { "application/json": { "schema": { "type": "object", "properties": properties, "required": ["has_more"] } } } } })
@@ -227,13 +227,13 @@ fn further_pages_are_asked_for_as_the_description_says() {
     let spec = json!({
         "openapi": "3.0.0", "info": { "title": "P", "version": "1" }, "servers": [{ "url": "https://p.example" }],
         "paths": {
-            "/cursors": { "get": { "operationId": "cursors", "parameters": asked(&["cursor", "kind"]), "responses": page_of(json!({ "next_cursor": next })) } },
-            "/deep": { "get": { "operationId": "deep", "parameters": asked(&["page[after]"]), "responses": page_of(json!({ "paging": { "type": "object", "properties": { "cursors": { "type": "object", "properties": { "after": next } } } } })) } },
-            "/ids": { "get": { "operationId": "ids", "parameters": asked(&["starting_after", "ending_before"]), "responses": page_of(json!({ "has_more": more })) } },
-            "/unknown": { "get": { "operationId": "unknown", "parameters": asked(&["cursor"]), "responses": page_of(json!({ "meta": {} })) } },
-            "/links": { "get": { "operationId": "links", "parameters": asked(&["cursor"]), "responses": page_of(json!({ "next": { "type": "string", "format": "uri" } })) } },
-            "/numbers": { "get": { "operationId": "numbers", "parameters": asked(&["page"]), "responses": page_of(json!({ "page": { "type": "integer" } })) } },
-            "/search": { "post": { "operationId": "search", "requestBody": { "content": { "application/json": { "schema": { "type": "object", "properties": { "cursor": { "type": "string" } } } } } }, "responses": page_of(json!({ "next_cursor": next })) } },
+            "/cursors": { "get": { "operationId": "cursors", "parameters": asked(&["cursor", "kind"]), "responses": page_of(&json!({ "next_cursor": next })) } },
+            "/deep": { "get": { "operationId": "deep", "parameters": asked(&["page[after]"]), "responses": page_of(&json!({ "paging": { "type": "object", "properties": { "cursors": { "type": "object", "properties": { "after": next } } } } })) } },
+            "/ids": { "get": { "operationId": "ids", "parameters": asked(&["starting_after", "ending_before"]), "responses": page_of(&json!({ "has_more": more })) } },
+            "/unknown": { "get": { "operationId": "unknown", "parameters": asked(&["cursor"]), "responses": page_of(&json!({ "meta": {} })) } },
+            "/links": { "get": { "operationId": "links", "parameters": asked(&["cursor"]), "responses": page_of(&json!({ "next": { "type": "string", "format": "uri" } })) } },
+            "/numbers": { "get": { "operationId": "numbers", "parameters": asked(&["page"]), "responses": page_of(&json!({ "page": { "type": "integer" } })) } },
+            "/search": { "post": { "operationId": "search", "requestBody": { "content": { "application/json": { "schema": { "type": "object", "properties": { "cursor": { "type": "string" } } } } } }, "responses": page_of(&json!({ "next_cursor": next })) } },
         },
         "components": { "schemas": { "Parcel": { "type": "object", "required": ["id"], "properties": { "id": { "type": "string" } } } } },
     });
