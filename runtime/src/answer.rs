@@ -518,7 +518,7 @@ fn asked_wait(answer: &HttpAnswer) -> Option<Duration> {
 }
 
 /// Returns how long the service asks to wait: by its headers, else where the connector says that the body has it.
-fn wait(connection: &LiveConnection, answer: &HttpAnswer) -> Option<Duration> {
+pub(crate) fn wait(connection: &LiveConnection, answer: &HttpAnswer) -> Option<Duration> {
     let said = || {
         let path = connection.plan.api.wait_at.as_ref().filter(|_| answer.body.len() <= MAX_SAID)?;
         let Value::Number(seconds) = path_get(&json_body(answer).ok()?, path) else { return None };

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flow_plan::{Register, Source};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::error;
@@ -77,15 +77,49 @@ pub(crate) struct Registration {
     pub(crate) id: Option<String>,
     /// When it was last seen to be as it should.
     pub(crate) looked_at: Option<Timestamp>,
-    /// Why the last try failed, and since when all did.
-    pub(crate) failing: Option<(Timestamp, String)>,
+    /// Why the last try failed.
+    pub(crate) failing: Option<Failing>,
     /// Somebody else has registered it: its secret stands in flow.toml.
     pub(crate) by_hand: bool,
     /// `flowd disconnect` was said.
     pub(crate) off: bool,
 }
 
+/// Why one is not as it should be.
+#[derive(Debug, Clone)]
+pub(crate) struct Failing {
+    /// Since when all tries failed.
+    pub(crate) since: Timestamp,
+    /// Why the last one did.
+    pub(crate) reason: String,
+    /// It will be so until somebody changes something.
+    pub(crate) for_good: bool,
+}
+
+/// What may pass by itself is no alarm before it has lasted for so long.
+const ALARM_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+impl Failing {
+    /// Tells whether somebody should look at it.
+    pub(crate) fn is_alarm(&self, now: Timestamp) -> bool {
+        self.for_good || now.duration_since(self.since) >= ALARM_AFTER
+    }
+}
+
 impl Registrations {
+    /// Returns those that somebody should look at.
+    pub(crate) fn alarms(&self, now: Timestamp) -> Vec<(Key, Failing)> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let failing = all.iter().filter_map(|(key, one)| Some((key.clone(), one.failing.clone()?)));
+        failing.filter(|(_, failing)| failing.is_alarm(now)).collect()
+    }
+
+    /// What is neither wanted nor known to be registered fails no more.
+    fn settle(&self, concerned: impl Fn(&Key) -> bool) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter_mut().filter(|(key, _)| !concerned(key)).for_each(|(_, one)| one.failing = None);
+    }
+
     fn update(&self, key: &Key, change: impl FnOnce(&mut Registration)) {
         change(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default());
     }
@@ -264,6 +298,22 @@ pub fn connect(store: &Path, connection: &str) -> Result<(), String> {
 pub fn registered(store: &Path, connection: &str) -> Vec<String> {
     let of_it = Folder::new(store).all().into_iter().filter(|((name, _), _)| name == connection);
     of_it.filter_map(|(_, record)| record.current?.id).collect()
+}
+
+/// Forgets what is known of the webhooks of a connection, where nobody can ask the service any more. Returns the ids of what
+/// stays there.
+///
+/// # Errors
+/// Where what is known of them cannot be removed.
+pub fn forget(store: &Path, connection: &str) -> Result<Vec<String>, String> {
+    let stays = registered(store, connection);
+    let folder = Folder::new(store);
+    for (key, _) in folder.all() {
+        if key.0 == connection {
+            folder.remove(&key)?;
+        }
+    }
+    Ok(stays)
 }
 
 impl std::fmt::Debug for Registrar {

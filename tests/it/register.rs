@@ -130,7 +130,7 @@ fn one_endpoint_follows_the_flows_and_is_set_right_when_somebody_changed_it() {
     // The secret stands in one file, which is its owner's alone.
     let file = daemon.path().join(".flow/secrets/stripe.events.json");
     assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
-    let secret = kept(&daemon)["current"]["secret"].as_str().unwrap().to_owned();
+    let secret = eventually("it is known", || kept(&daemon)["current"]["secret"].as_str().map(str::to_owned));
     assert!(secret.starts_with("whsec_"));
     for entry in std::fs::read_dir(daemon.path().join(".flow")).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_file() {
@@ -251,6 +251,25 @@ fn disconnect_removes_it_and_connect_brings_it_back() {
 }
 
 #[test]
+fn what_was_taken_out_of_flow_toml_before_its_webhook_went_is_said_and_can_be_forgotten() {
+    let shop = Shop::open();
+    let daemon = shop.start(FAILED);
+    let made = id(&shop.one("it is registered", |one| kept(&daemon)["current"]["id"] == one["id"]));
+    std::fs::write(daemon.path().join("a.flow"), "# None any more.\n").unwrap();
+    let toml = shop.toml();
+    let (before, rest) = toml.split_once("[connections.stripe]").unwrap();
+    std::fs::write(daemon.path().join("flow.toml"), format!("{before}{}", &rest[rest.find("[connections").unwrap()..])).unwrap();
+    assert_eq!(daemon.tell(&["reload"]).code, 0);
+    let left = daemon.tell(&["disconnect", "stripe"]);
+    assert!(left.code == 1 && left.err.contains(&made) && left.err.contains("--forget"), "{left:?}");
+    let forgotten = daemon.tell(&["disconnect", "stripe", "--forget"]);
+    assert!(forgotten.code == 0 && forgotten.out.contains(&made), "{forgotten:?}");
+    assert!(!daemon.path().join(".flow/secrets/stripe.events.json").exists() && shop.endpoints().len() == 1);
+    let nothing = daemon.tell(&["disconnect", "stripe"]);
+    assert!(nothing.code == 0 && nothing.out.contains("no webhook is registered"), "{nothing:?}");
+}
+
+#[test]
 fn a_full_account_is_said_and_tried_again() {
     let shop = Shop::open();
     let others: Vec<String> = (0..16)
@@ -262,9 +281,18 @@ fn a_full_account_is_said_and_tried_again() {
         let said = told.out.contains("webhook events is not registered") && told.out.contains("the maximum of 16");
         said.then_some(())
     });
+    // Nothing will come until somebody does something, so it is an alarm, in the log as well.
+    let told = daemon.tell(&["alarms"]);
+    assert!(
+        told.out.contains("! stripe events is not registered as it should be") && told.out.contains("the maximum of 16"),
+        "{told:?}"
+    );
+    assert_eq!(daemon.tell(&["status", "--check"]).code, 1);
+    assert_eq!(daemon.log().matches("a webhook cannot be registered").count(), 1);
     shop.stripe("DELETE", &format!("/v1/webhook_endpoints/{}", others[0]), "");
     assert_eq!(daemon.tell(&["reload"]).code, 0);
     eventually("it is registered", || (shop.endpoints().len() == 16).then_some(()));
+    eventually("the alarm is gone", || (daemon.tell(&["alarms"]).out == "no alarms\n").then_some(()));
     shop.delivers(&daemon);
 }
 

@@ -57,6 +57,11 @@ pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
             active.push(Active { since: Some(since), ..of("source", &connection, &source, error) });
         }
     }
+    for ((connection, source), failing) in state.registrations.alarms(state.world.clock.now()) {
+        let next = if failing.for_good { "set right what it says, then `flowd reload`" } else { "flowd status" };
+        let alarm = of("webhook", &connection, &source, &failing.reason);
+        active.push(Active { since: Some(failing.since), next: next.to_owned(), ..alarm });
+    }
     for file in &live.broken {
         active.push(Active { next: "flowc check".to_owned(), ..of("file", &file.file, "", &file.message) });
     }
@@ -65,7 +70,7 @@ pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
 
 /// Returns how many there are of each kind, those of which there is none included.
 pub(super) fn by_kind(state: &State) -> BTreeMap<&'static str, u64> {
-    let kinds = ["dead", "paused", "misfit", "silent", "clock", "connection", "source", "file"];
+    let kinds = ["dead", "paused", "misfit", "silent", "clock", "connection", "source", "webhook", "file"];
     let mut counts: BTreeMap<&'static str, u64> = kinds.map(|kind| (kind, 0)).into();
     for alarm in active(state).unwrap_or_default() {
         *counts.entry(alarm.kind).or_default() += 1;

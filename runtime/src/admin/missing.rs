@@ -14,7 +14,7 @@ use crate::delivered::{Connection, Delivery, NOWHERE, Refused};
 use crate::engine::way;
 use crate::live::LiveConnection;
 use crate::poll::PollStatus;
-use crate::register::Registration;
+use crate::register::{Failing, Registration};
 use crate::server::respond::HttpError;
 use crate::store::{EventQuery, StoredEvent};
 use flow_functions::rfc3339;
@@ -234,7 +234,7 @@ impl Asked<'_> {
         }
         for (source, one) in self.registrations() {
             match (&one.failing, &one.made) {
-                (Some((since, reason)), _) => {
+                (Some(Failing { since, reason, .. }), _) => {
                     hints
                         .push(format!("the webhook {name}.{source} could not be registered since {}: {reason}", rfc3339(*since)));
                 }
@@ -336,8 +336,8 @@ pub(super) fn registration_json(source: &str, one: &Registration) -> Json {
         "looked_at": one.looked_at.as_ref().map(time),
         "by_hand": one.by_hand,
         "off": one.off,
-        "error": one.failing.as_ref().map(|(_, error)| error),
-        "failing_since": one.failing.as_ref().map(|(since, _)| time(since)),
+        "error": one.failing.as_ref().map(|failing| &failing.reason),
+        "failing_since": one.failing.as_ref().map(|failing| time(&failing.since)),
     })
 }
 

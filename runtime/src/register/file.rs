@@ -84,6 +84,12 @@ impl Folder {
         self.try_write(key, record).map_err(|error| format!("{}: {error}", self.path(key).display()))
     }
 
+    /// Removes a record.
+    pub(super) fn remove(&self, key: &Key) -> Result<(), String> {
+        let path = self.path(key);
+        fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
     fn try_write(&self, key: &Key, record: &Record) -> std::io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
         let place = self.path(key);

@@ -14,7 +14,7 @@ use crate::answer::{self, StatusClass};
 use crate::eval::path_get;
 use crate::live::LiveConnection;
 use crate::request::build_request;
-use crate::world::{HttpAnswer, World};
+use crate::world::{HttpAnswer, TransportError, World};
 
 /// A registration is answered within.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -22,7 +22,25 @@ const MAX_ANSWER: usize = 1024 * 1024;
 
 /// Why a webhook could not be registered, changed or removed.
 #[derive(Debug)]
-pub(super) struct Failed(pub(super) String);
+pub(super) struct Failed {
+    pub(super) reason: String,
+    /// It will be so until somebody changes something: the service has refused it, or things are configured so.
+    pub(super) for_good: bool,
+    /// The service asks to wait so long.
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Failed {
+    /// It may be otherwise the next time.
+    pub(super) fn for_now(reason: String) -> Self {
+        Self { reason, for_good: false, retry_after: None }
+    }
+
+    /// It will be so until somebody changes something.
+    pub(super) fn for_good(reason: String) -> Self {
+        Self { reason, for_good: true, retry_after: None }
+    }
+}
 
 /// What is done with a record that has a secret: deliveries may come at once.
 pub(super) type Learn<'a> = &'a (dyn Fn(&Record) + Send + Sync);
@@ -152,10 +170,10 @@ impl<'a> Hook<'a> {
         self.succeeded(&answer)?;
         let body = body(&answer)?;
         let Value::List(items) = path_get(&body, &rule.list_at) else {
-            return Err(Failed(format!("what is registered cannot be read: there is no list at `{}`", rule.list_at)));
+            return Err(Failed::for_now(format!("what is registered cannot be read: there is no list at `{}`", rule.list_at)));
         };
         let holds = |condition: &flow_plan::Expr, item: &Value| {
-            answer::holds_in(condition, item, self.connection, &scope).map_err(|error| Failed(error.to_string()))
+            answer::holds_in(condition, item, self.connection, &scope).map_err(|error| Failed::for_now(error.to_string()))
         };
         let known: BTreeSet<&str> = record.current.iter().chain(&record.old).filter_map(|made| made.id.as_deref()).collect();
         let mut ours = Vec::new();
@@ -215,22 +233,16 @@ impl<'a> Hook<'a> {
         self.write(record)?;
         let scope = self.scope(&intent.url, &intent.events, &intent.key, "");
         let answer = self.send(&self.register.request, &scope).await?;
-        match self.class(&answer) {
-            StatusClass::Success => {}
-            StatusClass::Refused => {
-                // Surely not made: the next one is another.
-                record.intent = None;
-                self.write(record)?;
-                return Err(Failed(answer::error_text(self.connection, &answer)));
-            }
-            StatusClass::NotDone | StatusClass::Unknown | StatusClass::Broken => {
-                return Err(Failed(answer::error_text(self.connection, &answer)));
-            }
+        if matches!(self.class(&answer), StatusClass::Refused) {
+            // Surely not made: the next one is another.
+            record.intent = None;
+            self.write(record)?;
         }
+        self.succeeded(&answer)?;
         let body = body(&answer)?;
         let secret = self.register.secret_at.as_ref().and_then(|path| word(&body, path));
         if self.register.secret_at.is_some() && secret.is_none() {
-            return Err(Failed("the answer holds no secret".to_owned()));
+            return Err(Failed::for_good("the answer holds no secret".to_owned()));
         }
         let id = word(&body, &self.register.id_at);
         if id.is_none() && self.register.remove.is_some() {
@@ -258,7 +270,10 @@ impl<'a> Hook<'a> {
     /// Gives it other events or another address, in place where the service allows that.
     async fn change(&self, record: &mut Record, id: &str, events: &BTreeSet<String>, learn: Learn<'_>) -> Result<(), Failed> {
         let Some(request) = &self.register.update else { return self.make(record, events, learn).await };
-        let scope = self.scope(&self.url, events, "", id);
+        // Another key each time: what a service remembers of an earlier change must not stand for this one, and a change that is
+        // made twice is made once.
+        let key = self.fresh_key();
+        let scope = self.scope(&self.url, events, &key, id);
         let answer = self.send(request, &scope).await?;
         if matches!(answer.status, 404 | 410) {
             warn!(connection = self.key.0, source = self.key.1, id, "the webhook is gone at the service: it is made anew");
@@ -307,14 +322,16 @@ impl<'a> Hook<'a> {
 
     async fn delete(&self, id: &str, events: &BTreeSet<String>) -> Result<(), Failed> {
         let Some(request) = &self.register.remove else {
-            return Err(Failed(format!("the connector does not say how the webhook {id} is removed: remove it at the service")));
+            let reason = format!("the connector does not say how the webhook {id} is removed: remove it at the service");
+            return Err(Failed::for_good(reason));
         };
         let answer = self.send(request, &self.scope(&self.url, events, "", id)).await?;
         // What is gone already was removed by somebody else.
         if matches!(answer.status, 200..=299 | 404 | 410) {
             return Ok(());
         }
-        Err(Failed(format!("the webhook {id} is not removed: {}", answer::error_text(self.connection, &answer))))
+        let failed = self.failed(&answer);
+        Err(Failed { reason: format!("the webhook {id} is not removed: {}", failed.reason), ..failed })
     }
 
     fn scope<'s>(&'s self, url: &'s str, events: &'s BTreeSet<String>, key: &'s str, id: &'s str) -> RegisterScope<'s> {
@@ -322,8 +339,11 @@ impl<'a> Hook<'a> {
     }
 
     async fn send(&self, request: &flow_plan::Request, scope: &RegisterScope<'_>) -> Result<HttpAnswer, Failed> {
-        let request = build_request(request, self.connection, scope, &[]).map_err(|error| Failed(error.to_string()))?;
-        self.world.transport.send(request, TIMEOUT, MAX_ANSWER).await.map_err(|error| Failed(error.to_string()))
+        let request = build_request(request, self.connection, scope, &[]).map_err(|error| Failed::for_good(error.to_string()))?;
+        self.world.transport.send(request, TIMEOUT, MAX_ANSWER).await.map_err(|error| match error {
+            TransportError::Refused(reason) => Failed::for_good(reason),
+            error => Failed::for_now(error.to_string()),
+        })
     }
 
     fn class(&self, answer: &HttpAnswer) -> StatusClass {
@@ -331,16 +351,21 @@ impl<'a> Hook<'a> {
     }
 
     fn succeeded(&self, answer: &HttpAnswer) -> Result<(), Failed> {
-        match self.class(answer) {
-            StatusClass::Success => Ok(()),
-            StatusClass::Refused | StatusClass::NotDone | StatusClass::Unknown | StatusClass::Broken => {
-                Err(Failed(answer::error_text(self.connection, answer)))
-            }
-        }
+        if matches!(self.class(answer), StatusClass::Success) { Ok(()) } else { Err(self.failed(answer)) }
+    }
+
+    /// What an answer that is no success means for the next try.
+    fn failed(&self, answer: &HttpAnswer) -> Failed {
+        let for_good = match self.class(answer) {
+            StatusClass::Refused | StatusClass::Broken => true,
+            StatusClass::Success | StatusClass::NotDone | StatusClass::Unknown => false,
+        };
+        let retry_after = answer::wait(self.connection, answer);
+        Failed { reason: answer::error_text(self.connection, answer), for_good, retry_after }
     }
 
     fn write(&self, record: &mut Record) -> Result<(), Failed> {
-        self.folder.write(self.key, record).map_err(Failed)
+        self.folder.write(self.key, record).map_err(Failed::for_now)
     }
 
     fn fresh_key(&self) -> String {
@@ -372,7 +397,7 @@ pub(super) async fn disconnect(
         let Some(url) = known.or_else(|| Some(address(public_url?, name))) else { continue };
         match Hook::new(folder, world, &key, connection, register, url).remove().await {
             Ok(ids) => removed.extend(ids),
-            Err(Failed(reason)) => failed.push(format!("{name}.{}: {reason}", source.name)),
+            Err(Failed { reason, .. }) => failed.push(format!("{name}.{}: {reason}", source.name)),
         }
     }
     if failed.is_empty() { Ok(removed) } else { Err(failed.join("; ")) }
@@ -392,7 +417,7 @@ pub(super) fn connect(folder: &Folder, connection: &str) -> Result<Vec<String>, 
 }
 
 fn body(answer: &HttpAnswer) -> Result<Value, Failed> {
-    let json = crate::json::read(&answer.body).map_err(|_| Failed("the answer is not JSON".to_owned()))?;
+    let json = crate::json::read(&answer.body).map_err(|_| Failed::for_now("the answer is not JSON".to_owned()))?;
     Ok(Value::from_json(&json))
 }
 

@@ -6,6 +6,7 @@ mod admin;
 mod answer;
 mod overload;
 mod poll;
+mod register;
 mod request;
 mod scheme;
 mod secrets;

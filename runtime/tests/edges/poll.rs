@@ -58,7 +58,20 @@ impl TestClock {
     }
 
     pub(crate) fn advance(&self, seconds: i64) {
-        self.now.send_modify(|now| *now += SignedDuration::from_secs(seconds));
+        self.advance_by(SignedDuration::from_secs(seconds));
+    }
+
+    pub(crate) fn advance_by(&self, time: SignedDuration) {
+        self.now.send_modify(|now| *now += time);
+    }
+
+    /// Waits until somebody sleeps for exactly so long from now.
+    pub(crate) async fn somebody_sleeps(&self, time: SignedDuration) {
+        let until = self.now() + time;
+        let mut sleepers = self.sleepers.subscribe();
+        let asleep = sleepers.wait_for(|sleepers| sleepers.contains(&until));
+        let found = tokio::time::timeout(Duration::from_secs(10), asleep).await.is_ok_and(|found| found.is_ok());
+        assert!(found, "nobody sleeps until {until}: {:?}", self.sleepers.borrow());
     }
 }
 
@@ -223,11 +236,7 @@ impl Test {
             }
         };
         assert!(tokio::time::timeout(Duration::from_secs(10), waited).await.is_ok(), "{} of {count}", asked());
-        let until = self.clock.now() + SignedDuration::from_secs(sleeps);
-        let mut sleepers = self.clock.sleepers.subscribe();
-        let asleep = sleepers.wait_for(|sleepers| sleepers.contains(&until));
-        let found = tokio::time::timeout(Duration::from_secs(10), asleep).await.is_ok_and(|found| found.is_ok());
-        assert!(found, "nobody sleeps until {until}: {:?}", self.clock.sleepers.borrow());
+        self.clock.somebody_sleeps(SignedDuration::from_secs(sleeps)).await;
         assert_eq!(asked(), count);
     }
 

@@ -24,6 +24,10 @@ pub(crate) async fn run(args: &Disconnect) -> Result<Exit, Exit> {
     let name = printable(&args.name);
     let configured = place.configured(&place.text.clone());
     let known = configured.config.connections.get(&args.name).cloned();
+    let left = store_of(&place.project()).map(|store| register::registered(&store, &args.name)).unwrap_or_default();
+    if known.is_none() && !left.is_empty() {
+        return leave(args, &place, &left).await;
+    }
     if known.is_none() && !place.catalog.connectors.contains_key(&args.name) {
         return Err(Exit::Problems(format!("there is no connection `{name}`")));
     }
@@ -37,12 +41,34 @@ pub(crate) async fn run(args: &Disconnect) -> Result<Exit, Exit> {
     }
     if args.forget {
         forget(args, &place, &configured.config.connections)?;
-        if let Some(answer) = ask_running(&place.project(), "POST", "reload").await
-            && answer.status != 200
-        {
-            output::err("the running flowd could not take it: `flowd reload` says why");
-        }
+        reload(&place).await;
     }
+    Ok(Exit::Well)
+}
+
+async fn reload(place: &Place) {
+    if let Some(answer) = ask_running(&place.project(), "POST", "reload").await
+        && answer.status != 200
+    {
+        output::err("the running flowd could not take it: `flowd reload` says why");
+    }
+}
+
+/// The webhooks of a connection that is not in flow.toml any more: without its key nobody can remove them from here.
+async fn leave(args: &Disconnect, place: &Place, left: &[String]) -> Result<Exit, Exit> {
+    let (name, left) = (printable(&args.name), printable(&left.join(", ")));
+    if !args.forget {
+        return Err(Exit::Problems(format!(
+            "{left} of {name} is still registered, and {} has no [connections.{name}] with the key to remove it: put that back first, \
+             or remove it at the service and say `flowd disconnect {name} --forget`",
+            place.toml_name()
+        )));
+    }
+    if let Some(store) = store_of(&place.project()) {
+        register::forget(&store, &args.name).map_err(Exit::Problems)?;
+    }
+    output::out(&format!("{name}: {left} is forgotten here; if it is not removed at the service, it stays there\n"));
+    reload(place).await;
     Ok(Exit::Well)
 }
 
@@ -86,7 +112,8 @@ async fn remove(args: &Disconnect, place: &mut Place, known: Option<&ConnectionC
 }
 
 async fn by_itself(args: &Disconnect, place: &mut Place, known: Option<&ConnectionConfig>) -> Result<Vec<String>, Exit> {
-    let Some(store) = store_of(&place.project()) else { return Ok(Vec::new()) };
+    // Without a section there is no key, and what was registered once is known not to be.
+    let (Some(store), Some(_)) = (store_of(&place.project()), known) else { return Ok(Vec::new()) };
     let configured = place.configured(&place.text.clone());
     let connector_name = known.map_or(args.name.as_str(), |known| known.connector.as_str());
     let Some(connector) = place.catalog.connectors.get(connector_name) else {
