@@ -215,6 +215,8 @@ pub struct State {
     pub source: plan::StateSource,
     /// What the steps of a flow that it starts can read: `value`, `was` and `since`.
     pub event: Record,
+    /// The same where the flow starts since it is not known: `was` and `since`.
+    pub unknown: Record,
     /// The trigger of such a flow.
     pub trigger: Trigger,
 }
@@ -258,6 +260,10 @@ impl State {
             ],
             summaries: Vec::new(),
         };
+        let unknown = Record {
+            fields: event.fields.iter().filter(|field| field.shape.name != "value").cloned().collect(),
+            ..event.clone()
+        };
         let trigger = Trigger {
             name: name.to_owned(),
             docs: docs.to_owned(),
@@ -272,7 +278,7 @@ impl State {
             example: None,
             summaries: Vec::new(),
         };
-        Self { name: name.to_owned(), docs: docs.to_owned(), ty, source, event, trigger }
+        Self { name: name.to_owned(), docs: docs.to_owned(), ty, source, event, unknown, trigger }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flow_plan::{Expr, Value};
+use flow_plan::{Duration, Expr, Value};
 
 use crate::catalog::{Connector, State};
 use crate::settings::{ConnectionSettings, Settings};
@@ -54,40 +54,67 @@ pub(crate) fn files(settings: &Settings, connections: &BTreeMap<String, Arc<Conn
         let connector = connections.get(name).filter(|connector| is_lock(connector))?;
         let text = |wanted: &str| given.get(home)?.values.get(wanted)?.as_text().map(str::to_owned);
         let discovery = text("discovery").unwrap_or_else(|| "homeassistant".to_owned());
-        Some((format!("exposed/{name}.flow"), flows(name, connector, home, &discovery)?))
+        Some((format!("exposed/{name}.flow"), flows(name, connector, own, home, &discovery)?))
     };
     given.iter().filter_map(one).collect()
 }
 
-fn flows(name: &str, connector: &Connector, home: &str, discovery: &str) -> Option<String> {
-    let state = state(connector)?;
-    let query = state.source.query.name.rsplit('.').next()?;
-    let field = field_of(state)?;
-    let same = |wanted: &str| {
-        let found = connector.states.get(wanted).filter(|found| found.source.query.name == state.source.query.name)?;
-        field_of(found)
-    };
-    let details = [
-        same("battery").map(|field| format!(", battery: found.{field}")),
-        same("online").or_else(|| same("module_online")).map(|field| format!(", available: found.{field} else true")),
-    ];
-    let details: String = details.into_iter().flatten().collect();
-    let report = |word: &str| format!("{home}.report_lock(lock: \"{name}\", state: \"{word}\")");
-    let words = |member: &str| match member {
+/// What is not known for so many of its intervals is not to be reached, and for no longer than this.
+const INTERVALS: u64 = 10;
+const LONGEST_MS: u64 = 15 * 60 * 1000;
+
+/// How long a lock may be silent before it is said that it cannot be reached.
+fn patience(state: &State, own: &ConnectionSettings) -> String {
+    let every = own.poll_ms.unwrap_or(state.source.every_ms);
+    let millis = every.saturating_mul(INTERVALS).clamp(1000, LONGEST_MS);
+    Duration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX)).to_string()
+}
+
+/// The word of Home Assistant for what the bolt is.
+fn word_of(member: &str) -> &'static str {
+    match member {
         "locked" => "LOCKED",
         "unlocked" => "UNLOCKED",
         // It is neither: the bolt is somewhere in between.
         "moved" | "jammed" => "JAMMED",
         _ => "None",
+    }
+}
+
+fn flows(name: &str, connector: &Connector, own: &ConnectionSettings, home: &str, discovery: &str) -> Option<String> {
+    let state = state(connector)?;
+    let query = state.source.query.name.rsplit('.').next()?;
+    let field = field_of(state)?;
+    // What one reading tells beside the bolt: the state, and the field of its query.
+    let told = |wanted: &str| {
+        let found = connector.states.get(wanted).filter(|found| found.source.query.name == state.source.query.name)?;
+        Some((found.name.as_str(), field_of(found)?))
     };
+    let battery = told("battery");
+    let online = told("online").or_else(|| told("module_online"));
+    let details = |battery: Option<&str>, available: Option<&str>| {
+        let given = [("battery", battery), ("available", available)];
+        let given = given.into_iter().filter_map(|(name, value)| Some(format!(", {name}: {}", value?)));
+        format!("{home}.report_details(lock: \"{name}\"{})", given.collect::<String>())
+    };
+    let report = |word: &str| format!("{home}.report_lock(lock: \"{name}\", state: \"{word}\")");
     let members: Vec<&str> = state.source.members.iter().map(String::as_str).filter(|member| *member != "unknown").collect();
-    let arms: String = members.iter().map(|member| format!("      \"{member}\" => {}\n", report(words(member)))).collect();
+    let told_as = |value: &str| {
+        let arms = members.iter().map(|member| format!("      \"{member}\" => {}\n", report(word_of(member))));
+        format!("match {value} {{\n{}      else => {}\n    }}", arms.collect::<String>(), report("None"))
+    };
     let read = format!(
-        "let found = {name}.{query}()\n    match found.{field} {{\n{arms}      else => {}\n    }}\n    {home}.report_details(lock: \"{name}\"{details})",
-        report("None")
+        "let found = {name}.{query}()\n    {}\n    {}",
+        told_as(&format!("found.{field}")),
+        details(
+            battery.map(|(_, field)| format!("found.{field}")).as_deref(),
+            Some(&online.map_or_else(|| "true".to_owned(), |(_, field)| format!("found.{field} else true"))),
+        )
     );
     let title = name.replace('_', " ");
     let about = format!("## Made by `expose` under [connections.{name}] in flow.toml");
+    let bolt = &state.name;
+    let patience = patience(state, own);
     let mut text = format!(
         r#"{about}: the lock appears in Home Assistant.
 flow {name}_exposed
@@ -99,7 +126,7 @@ flow {name}_exposed
     {read}
   }}
 
-{about}: its battery, and whether it can be reached.
+{about}: all of it, where something was missed.
 flow {name}_exposed_details
   every 24 hours
   do {{
@@ -126,12 +153,24 @@ flow {name}_exposed_command
         ));
     }
     text.push_str("  }\n");
-    for member in members {
-        text.push_str(&format!(
-            "\n{about}: it is {member}.\nflow {name}_exposed_{member}\n  when {name}.{} becomes {member}\n  do {}\n",
-            state.name,
-            report(words(member))
-        ));
+    // What was said first is said first, also where the broker was away meanwhile.
+    let mut says = |suffix: &str, why: &str, when: &str, steps: &str| {
+        let flow = format!("flow {name}_exposed_{suffix}\n  when {name}.{when}\n  one at a time\n  do {{\n    {steps}\n  }}\n");
+        text.push_str(&format!("\n{about}: {why}.\n{flow}"));
+    };
+    says("state", "the bolt has moved", &format!("{bolt} changes"), &told_as("value"));
+    says("unknown", "nobody knows where the bolt is", &format!("{bolt} is unknown for {patience}"), &report("None"));
+    let unreadable = format!("{bolt} is unreadable for {patience}");
+    says("unreachable", "it does not answer", &unreadable, &details(None, Some("false")));
+    let again = format!("becomes known\n  where since <= now - {patience}");
+    says("known", "it answers again", &format!("{bolt} {again}"), &read);
+    if let Some((battery, _)) = battery {
+        says("battery", "its battery", &format!("{battery} changes"), &details(Some("value"), None));
+    }
+    if let Some((online, _)) = online {
+        let steps = details(None, Some("value"));
+        says("available", "whether it can be reached", &format!("{online} changes"), &steps);
+        says("available_again", "whether it can be reached is known again", &format!("{online} {again}"), &steps);
     }
     Some(text)
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 mod start;
 
+pub(crate) use start::compared;
+
 use std::fmt::Write;
 use std::sync::Arc;
 

@@ -131,8 +131,8 @@ pub struct StatePattern {
     pub path: Vec<Ident>,
     /// How it is compared.
     pub op: StateOp,
-    /// A bare enum member, or a value.
-    pub value: Expr,
+    /// A bare enum member, or a value; `None` behind `changes`.
+    pub value: Option<Expr>,
     /// `for 10 minutes`.
     pub lasting: Option<DurationLit>,
 }
@@ -148,6 +148,8 @@ pub enum StateOp {
     RisesAbove,
     /// `drops below`.
     DropsBelow,
+    /// `changes`.
+    Changes,
 }
 
 /// `every …`.

@@ -43,14 +43,15 @@ pub struct Absence {
 /// A state that starts a flow. Changes before the flow was first live with this rule do not count.
 ///
 /// The payload of its event is `{ "value": …, "was": …, "since": … }`: what the state is now, what it was known to be before
-/// (left out where that is not known), both as [`Value::to_json`] writes them, and since when it is so, in RFC 3339.
+/// (left out where that is not known), both as [`Value::to_json`] writes them, and since when it is so, in RFC 3339. A state that
+/// becomes known has the instant since which it was not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StateStart {
     /// The state of the connection: [`crate::StateSource::name`].
     pub state: String,
     /// How it is compared.
     pub op: StateOp,
-    /// With what.
+    /// With what; missing where it is compared with nothing.
     pub value: Value,
     /// For how long it has to hold; `None` at once. With every operator but [`StateOp::Is`] the time begins with the change.
     pub lasting: Option<Span>,
@@ -58,7 +59,8 @@ pub struct StateStart {
     pub gaps: Gaps,
 }
 
-/// How a state is compared. A state that is unavailable never matches, and what comes before and after it are neighbours.
+/// How a state is compared. A state that is unavailable matches only those that ask for that, and what comes before and after it
+/// are neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StateOp {
@@ -70,6 +72,14 @@ pub enum StateOp {
     RisesAbove,
     /// `drops below N`: it was known to be N or more before.
     DropsBelow,
+    /// `changes`: it was known to be something else before.
+    Changes,
+    /// `is unknown for D`, `becomes unknown`: it could not be read, or the service did not know it. Once until it is known.
+    Unknown,
+    /// `is unreadable for D`, `becomes unreadable`: it could not be read. Once until the service says anything.
+    Unreadable,
+    /// `becomes known`: it was not known before.
+    Known,
 }
 
 /// What a time in which the state was not known (the daemon stopped, the service did not answer) means for a duration.

@@ -1,5 +1,7 @@
 //! `homeassistant`: a lock that appears by itself over a real Mosquitto, entities as events, services as actions.
 
+use std::sync::{Arc, Mutex};
+
 use serde_json::{Value, json};
 
 use crate::support::broker::{Broker, Client};
@@ -46,6 +48,15 @@ fn door() -> Recorder {
         let at = jiff::Timestamp::now().as_second();
         Some((200, json!({ "state": *state, "battery": 87, "online": true, "at": at })))
     })
+}
+
+/// What a door says of itself, which the test decides.
+#[derive(Clone)]
+struct Says {
+    status: u16,
+    state: &'static str,
+    battery: u32,
+    online: bool,
 }
 
 fn toml(broker: u16, door: &str, expose: &str) -> String {
@@ -119,6 +130,73 @@ fn a_lock_appears_is_unlocked_once_and_goes() {
     std::fs::write(daemon.path().join("flow.toml"), toml(broker.port, &door.url, "")).unwrap();
     assert_eq!(daemon.tell(&["reload"]).code, 0);
     eventually("the entity is taken away", || client.hears(CONFIG).payload.is_empty().then_some(()));
+}
+
+#[test]
+fn whether_a_lock_can_be_reached_and_its_battery_are_told_without_a_move_of_its_bolt() {
+    let Some(broker) = Broker::start() else { return };
+    let says = Arc::new(Mutex::new(Says { status: 200, state: "unlocked", battery: 12, online: false }));
+    let door = {
+        let says = Arc::clone(&says);
+        Recorder::start(move |_, _| {
+            let Says { status, state, battery, online } = says.lock().unwrap().clone();
+            let at = jiff::Timestamp::now().as_second();
+            Some((status, json!({ "state": state, "battery": battery, "online": online, "at": at })))
+        })
+    };
+    let mut client = Client::new(broker.port, None);
+    // What an earlier life has left.
+    for (topic, payload) in [("available", "online"), ("battery", "94"), ("state", "LOCKED")] {
+        client.publish(&format!("flow/front_door/{topic}"), payload, true);
+    }
+    for topic in ["available", "battery", "state"] {
+        client.subscribe(&format!("flow/front_door/{topic}"));
+    }
+    let exposed = toml(broker.port, &door.url, "expose = \"home\"\n");
+    let bolt = BOLT.replace("every 1 hour", "every 200 milliseconds");
+    let mut daemon = Daemon::start(&[("flow.toml", &exposed), ("bolt.flow", &bolt), ("main.flow", "")]);
+    let latest = |client: &Client, topic: &str| {
+        let topic = format!("flow/front_door/{topic}");
+        client.heard().into_iter().rfind(|message| message.topic == topic).map(|message| message.payload).unwrap_or_default()
+    };
+    let becomes = |client: &Client, wanted: [&str; 3]| {
+        let now = || ["available", "battery", "state"].map(|topic| latest(client, topic));
+        eventually(&format!("{wanted:?}"), || (now() == wanted).then_some(()));
+    };
+    becomes(&client, ["offline", "12", "UNLOCKED"]);
+    let change = |change: &dyn Fn(&mut Says)| change(&mut says.lock().unwrap());
+    change(&|says| says.online = true);
+    becomes(&client, ["online", "12", "UNLOCKED"]);
+    change(&|says| says.battery = 11);
+    becomes(&client, ["online", "11", "UNLOCKED"]);
+    change(&|says| (says.battery, says.online) = (100, false));
+    becomes(&client, ["offline", "100", "UNLOCKED"]);
+    change(&|says| says.online = true);
+    becomes(&client, ["online", "100", "UNLOCKED"]);
+
+    // What the lock itself does not know is not what it was, and a lock that does not know can be reached.
+    change(&|says| says.state = "unknown");
+    becomes(&client, ["online", "100", "None"]);
+    change(&|says| says.state = "unlocked");
+    becomes(&client, ["online", "100", "UNLOCKED"]);
+
+    // Nobody can read it, for long or for good.
+    for status in [503, 401] {
+        change(&|says| says.status = status);
+        becomes(&client, ["offline", "100", "None"]);
+        change(&|says| says.status = 200);
+        if status == 401 {
+            // A key that is refused is tried again every few minutes, or when somebody says that it is mended.
+            assert_eq!(daemon.tell(&["reload"]).code, 0);
+        }
+        becomes(&client, ["online", "100", "UNLOCKED"]);
+    }
+
+    // What has changed while nobody looked.
+    daemon.kill();
+    change(&|says| (says.battery, says.online, says.state) = (5, false, "moved"));
+    daemon.launch();
+    becomes(&client, ["offline", "5", "JAMMED"]);
 }
 
 #[test]

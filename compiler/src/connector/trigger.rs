@@ -100,13 +100,17 @@ impl<'a> Cx<'a> {
             StateOp::Becomes => plan::StateOp::Becomes,
             StateOp::RisesAbove => plan::StateOp::RisesAbove,
             StateOp::DropsBelow => plan::StateOp::DropsBelow,
+            StateOp::Changes => plan::StateOp::Changes,
             StateOp::Is => {
                 let diagnostic = self.mistake(pattern.span, "a state is so for a while: it has no moment of its own");
-                self.push(diagnostic.help("write `becomes`, `rises above` or `drops below`"));
+                self.push(diagnostic.help("write `becomes`, `rises above`, `drops below` or `changes`"));
                 return None;
             }
         };
-        let value = match (&*pattern.value.kind, &state.ty) {
+        let Some(compared) = &pattern.value else {
+            return Some(TriggerState { state: state.name.clone(), op, value: TriggerValue::Plain(Value::Missing) });
+        };
+        let value = match (&*compared.kind, &state.ty) {
             (ExprKind::Name(name), _) if options.iter().any(|option| option.name == name.text) => {
                 TriggerValue::Option(name.text.clone())
             }
@@ -118,7 +122,7 @@ impl<'a> Cx<'a> {
                 }
                 TriggerValue::Plain(Value::text(name.text.as_str()))
             }
-            _ => TriggerValue::Plain(self.constant(&pattern.value, &state.ty)?),
+            _ => TriggerValue::Plain(self.constant(compared, &state.ty)?),
         };
         Some(TriggerState { state: state.name.clone(), op, value })
     }

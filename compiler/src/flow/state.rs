@@ -1,4 +1,4 @@
-//! States that start a flow: `is X for D`, `becomes X`, `rises above N`, `drops below N`.
+//! States that start a flow: `is X for D`, `becomes X`, `rises above N`, `drops below N`, `changes`, and that they are not known.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,11 @@ impl<'a> Checker<'a> {
     /// Checks a state behind `when`. What a gap means is said by a clause.
     pub(super) fn state(&mut self, pattern: &StatePattern) -> Option<StateUse<'a>> {
         let (connection, connector, state) = self.state_of(pattern)?;
-        let value = self.state_value(pattern, connection, state);
+        let unknown = self.is_not_known(pattern, state);
+        let value = match (&pattern.value, unknown) {
+            (Some(expr), None) => self.state_value(pattern, expr, connection, state),
+            _ => Some(Value::Missing),
+        };
         let lasting = match &pattern.lasting {
             Some(lasting) => Some(self.project_span(lasting)?),
             None => None,
@@ -54,15 +58,29 @@ impl<'a> Checker<'a> {
             self.is_without_for(pattern);
             return None;
         }
-        let op = match pattern.op {
+        if let (syntax::StateOp::Changes, Some(lasting)) = (pattern.op, &pattern.lasting) {
+            self.changes_for(pattern, lasting.span);
+            return None;
+        }
+        let op = unknown.unwrap_or(match pattern.op {
             syntax::StateOp::Is => plan::StateOp::Is,
             syntax::StateOp::Becomes => plan::StateOp::Becomes,
             syntax::StateOp::RisesAbove => plan::StateOp::RisesAbove,
             syntax::StateOp::DropsBelow => plan::StateOp::DropsBelow,
-        };
-        self.check_poll(pattern, connection, connector, state, lasting.as_ref());
+            syntax::StateOp::Changes => plan::StateOp::Changes,
+        });
+        if unknown.is_some() {
+            // What cannot be read is tried more often.
+            if self.never_read(pattern.span, connection) {
+                return None;
+            }
+        } else {
+            self.check_poll(pattern, connection, connector, state, lasting.as_ref());
+        }
+        let is_known = !matches!(op, plan::StateOp::Unknown | plan::StateOp::Unreadable);
+        let record = if is_known { &state.event } else { &state.unknown };
         Some(StateUse {
-            source: Source { connection, connector, trigger: &state.trigger, record: &state.event },
+            source: Source { connection, connector, trigger: &state.trigger, record },
             start: plan::StateStart { state: state.name.clone(), op, value: value?, lasting, gaps: plan::Gaps::default() },
         })
     }
@@ -186,8 +204,35 @@ impl<'a> Checker<'a> {
         self.report(diagnostic);
     }
 
+    /// `is unknown for D`, `becomes known`: whether it is known, and not what it is. A member of that name comes first, unless no
+    /// state is ever that.
+    fn is_not_known(&self, pattern: &StatePattern, state: &State) -> Option<plan::StateOp> {
+        let ExprKind::Name(name) = pattern.value.as_ref()?.kind.as_ref() else { return None };
+        let is_member = matches!(&state.ty, Type::Enum { members, .. } if members.contains(&name.text));
+        match (name.text.as_str(), pattern.op) {
+            ("unknown", syntax::StateOp::Is | syntax::StateOp::Becomes) => Some(plan::StateOp::Unknown),
+            ("unreadable", syntax::StateOp::Is | syntax::StateOp::Becomes) if !is_member => Some(plan::StateOp::Unreadable),
+            ("known", syntax::StateOp::Becomes) if !is_member && pattern.lasting.is_none() => Some(plan::StateOp::Known),
+            _ => None,
+        }
+    }
+
+    /// `changes for 10 minutes`.
+    fn changes_for(&mut self, pattern: &StatePattern, at: Span) {
+        let diagnostic = self
+            .diagnostic(Code::E115, at, "a change is a moment and does not last")
+            .help("a flow starts at each change; for how long a state has to last is said of a value: `is open for 10 minutes`")
+            .fix(
+                "leave it out",
+                Span { start: pattern.path.last().map_or(at.start, |name| name.span.end), end: at.end },
+                " changes",
+                false,
+            );
+        self.report(diagnostic);
+    }
+
     /// What the state is compared with.
-    fn state_value(&mut self, pattern: &StatePattern, connection: &str, state: &'a State) -> Option<Value> {
+    fn state_value(&mut self, pattern: &StatePattern, expr: &syntax::Expr, connection: &str, state: &'a State) -> Option<Value> {
         let over = matches!(pattern.op, syntax::StateOp::RisesAbove | syntax::StateOp::DropsBelow);
         let counts = matches!(state.ty, Type::Int(_) | Type::Number | Type::Money | Type::Duration | Type::DateTime | Type::Date);
         if over && !counts {
@@ -202,7 +247,6 @@ impl<'a> Checker<'a> {
             self.report(diagnostic);
             return None;
         }
-        let expr = &pattern.value;
         let value = match (expr.kind.as_ref(), &state.ty) {
             (ExprKind::Name(name), Type::Enum { members, .. }) => return self.state_member(name, connection, state, members),
             (ExprKind::Not(not), Type::Enum { members, .. }) => {
@@ -266,9 +310,10 @@ impl<'a> Checker<'a> {
         }
         let mut diagnostic = self.diagnostic(Code::E304, name.span, format!("`{connection}` is never `{}`", name.text));
         if matches!(name.text.as_str(), "unavailable" | "missing" | "unknown" | "offline") {
-            diagnostic = diagnostic
-                .label("a state that cannot be read is none of its values")
-                .help("what is not known starts nothing; a service that does not answer is seen in `flowd status`");
+            diagnostic = diagnostic.label("a state that cannot be read is none of its values").help(
+                "that it is not known starts a flow with `is unknown for 30 minutes`; that the service does not answer with \
+                     `is unreadable for 30 minutes`",
+            );
         } else if let Some(found) = nearest(&name.text, members.iter().map(String::as_str)) {
             diagnostic = diagnostic
                 .label(format!("one of {}", listed(members, "or")))
@@ -286,7 +331,7 @@ impl<'a> Checker<'a> {
         let source = self.frame.source;
         let subject = pattern.path.first().zip(pattern.path.last());
         let subject = subject.map_or("", |(first, last)| first.span.to(last.span).text(source)).to_owned();
-        let value = self.text_of(&pattern.value);
+        let value = pattern.value.as_ref().map(|value| self.text_of(value)).unwrap_or_default();
         let diagnostic = self
             .diagnostic(Code::E115, pattern.span, format!("when does `{subject} is {value}` start the flow?"))
             .label("a state is so for a while: it has no moment of its own")

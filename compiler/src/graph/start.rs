@@ -1,6 +1,8 @@
 //! What starts a flow, in the words of the picture. A new kind of start is told here and nowhere else.
 
-use flow_plan::{DayTime, Days, Flow, Instr, MonthDay, Rule, Schedule, StartKind, StateOp, TriggerUse};
+use flow_plan::{DayTime, Days, Flow, Instr, MonthDay, Rule, Schedule, StartKind, TriggerUse};
+
+use crate::listing::compared;
 
 /// A start.
 pub(super) struct Start {
@@ -29,14 +31,8 @@ fn start(trigger: &TriggerUse, waits: bool) -> Start {
             (absence.awaited.connection.clone(), format!("no {} within {}", absence.awaited.name, absence.within.length))
         }
         StartKind::State(state) => {
-            let op = match state.op {
-                StateOp::Is => "is",
-                StateOp::Becomes => "becomes",
-                StateOp::RisesAbove => "rises above",
-                StateOp::DropsBelow => "drops below",
-            };
             let lasting = state.lasting.as_ref().map(|span| format!(" for {}", span.length)).unwrap_or_default();
-            (trigger.connection.clone(), format!("{} {op} {}{lasting}", state.state, state.value))
+            (trigger.connection.clone(), format!("{} {}{lasting}", state.state, compared(state)))
         }
     };
     Start { service, label, waits }

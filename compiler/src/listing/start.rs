@@ -1,8 +1,7 @@
 //! What starts a flow beside plain events, and what limits its starts, in the words of the language.
 
 use flow_plan::{
-    Absence, CalendarUnit, Duration, Expr, Flow, Gaps, Limits, Otherwise, Rate, StateOp, StateStart, TriggerUse, Value,
-    WhileRunning,
+    Absence, CalendarUnit, Duration, Expr, Flow, Gaps, Limits, Otherwise, Rate, StateOp, StateStart, TriggerUse, WhileRunning,
 };
 
 /// The `when` of an absence, without the word: `no stripe.new_payment within 6 hours`.
@@ -12,17 +11,7 @@ pub(super) fn absence(used: &TriggerUse, absence: &Absence) -> String {
 
 /// The `when` of a state, without the word: `front_door.standing is unlocked for 10 minutes`.
 pub(super) fn state(used: &TriggerUse, start: &StateStart) -> String {
-    let op = match start.op {
-        StateOp::Is => "is",
-        StateOp::Becomes => "becomes",
-        StateOp::RisesAbove => "rises above",
-        StateOp::DropsBelow => "drops below",
-    };
-    let value = match &start.value {
-        Value::Text(text) => text.to_string(),
-        value => value.to_string(),
-    };
-    let mut text = format!("{}.{} {op} {value}", used.connection, start.state);
+    let mut text = format!("{}.{} {}", used.connection, start.state, compared(start));
     if let Some(lasting) = &start.lasting {
         let gaps = match start.gaps {
             Gaps::Verify => "verify",
@@ -32,6 +21,23 @@ pub(super) fn state(used: &TriggerUse, start: &StateStart) -> String {
         text.push_str(&format!(" for {}, across gaps {gaps}", lasting.length));
     }
     text
+}
+
+/// What a state has to be, in the words of the language: `drops below 20`.
+pub(crate) fn compared(start: &StateStart) -> String {
+    let op = match start.op {
+        StateOp::Is => "is",
+        StateOp::Becomes => "becomes",
+        StateOp::RisesAbove => "rises above",
+        StateOp::DropsBelow => "drops below",
+        StateOp::Changes => return "changes".to_owned(),
+        StateOp::Unknown if start.lasting.is_some() => return "is unknown".to_owned(),
+        StateOp::Unknown => return "becomes unknown".to_owned(),
+        StateOp::Unreadable if start.lasting.is_some() => return "is unreadable".to_owned(),
+        StateOp::Unreadable => return "becomes unreadable".to_owned(),
+        StateOp::Known => return "becomes known".to_owned(),
+    };
+    format!("{op} {}", start.value)
 }
 
 /// The limits, each as its clause.

@@ -168,6 +168,13 @@ fn states() {
             "when stripe becomes open do crm.count(name: \"x\")",
             "when gate.standing is open for 1 minute do crm.count(name: \"x\")",
             "when gate.standing.now becomes open do crm.count(name: \"x\")",
+            "when gate.standing changes for 5 minutes do crm.count(name: \"x\")",
+            "when gate.standing changes do crm.count(name: \"{value} {since}\")",
+            "when gate.level is unknown do crm.count(name: \"x\")",
+            "when gate.level is unknown for 1 minute do crm.count(name: \"{was else 0} {value}\")",
+            "when gate.level becomes unreadable do crm.count(name: \"{since}\")",
+            "when gate.level becomes known where since <= now - 1 hour do crm.count(name: \"{value}\")",
+            "when gate.level becomes known for 5 minutes do crm.count(name: \"x\")",
         ],
     );
     let never = || {

@@ -158,6 +158,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::pattern => (Strong, "a trigger such as `stripe.charge_failed`"),
         Rule::absent => (Silent, ""),
         Rule::state_op => (Weak, "`is` or `becomes`"),
+        Rule::state_changes => (Weak, "`changes`"),
         Rule::lasting => (Weak, "`for` and a duration"),
         Rule::every_cron => (Weak, "`cron`"),
         Rule::every_unit => (Plain, "a unit such as `day`, `weekday` or `month`"),

@@ -171,9 +171,13 @@ impl Printer<'_> {
             StateOp::Becomes => "becomes",
             StateOp::RisesAbove => "rises above",
             StateOp::DropsBelow => "drops below",
+            StateOp::Changes => "changes",
         };
-        self.write(&format!("{} {op} ", path(&state.path)));
-        self.expr(&state.value);
+        self.write(&format!("{} {op}", path(&state.path)));
+        if let Some(value) = &state.value {
+            self.write(" ");
+            self.expr(value);
+        }
         if let Some(lasting) = &state.lasting {
             self.inline_comments(lasting.span.start);
             self.write(&format!(" for {}", duration(lasting)));

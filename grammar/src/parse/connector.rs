@@ -258,8 +258,11 @@ impl<'s> Builder<'s> {
         let span = self.span(&node);
         let mut parts = Parts::of(node);
         let path = self.take_path(&mut parts);
+        if parts.take(Rule::state_changes).is_some() {
+            return StatePattern { span, path, op: StateOp::Changes, value: None, lasting: None };
+        }
         let op = parts.take(Rule::state_op).map_or(StateOp::Is, |op| Self::state_op(op.as_str()));
-        StatePattern { span, path, op, value: self.take_expr(&mut parts), lasting: None }
+        StatePattern { span, path, op, value: Some(self.take_expr(&mut parts)), lasting: None }
     }
 
     fn state(&mut self, parts: &mut Parts<'s>) -> StateDecl {

@@ -81,6 +81,10 @@ impl<'s> Builder<'s> {
         }
     }
 
+    fn take_lasting(&mut self, parts: &mut Parts<'s>) -> Option<DurationLit> {
+        parts.take(Rule::lasting).map(|node| self.take_duration(&mut Parts::of(node)))
+    }
+
     fn pattern(&mut self, node: Node<'s>) -> TriggerPattern {
         let span = self.span(&node);
         let mut parts = Parts::of(node);
@@ -88,9 +92,13 @@ impl<'s> Builder<'s> {
         let path = self.take_path(&mut parts);
         if let Some(op) = parts.take(Rule::state_op) {
             let op = Self::state_op(op.as_str());
-            let value = self.take_expr(&mut parts);
-            let lasting = parts.take(Rule::lasting).map(|node| self.take_duration(&mut Parts::of(node)));
+            let value = Some(self.take_expr(&mut parts));
+            let lasting = self.take_lasting(&mut parts);
             return TriggerPattern::State(StatePattern { span, path, op, value, lasting });
+        }
+        if parts.take(Rule::state_changes).is_some() {
+            let lasting = self.take_lasting(&mut parts);
+            return TriggerPattern::State(StatePattern { span, path, op: StateOp::Changes, value: None, lasting });
         }
         let (args, has_parens) = self.take_args(&mut parts);
         let start = path.first().map_or(span.start, |name| name.span.start);

@@ -24,7 +24,7 @@ const SLIPS: &[&str] = &[
     "when a stripe charge fails do a.b",
     "when stripe charge failed do a.b",
     "when front_door is unlocked 10 minutes do a.b",
-    "when front_door changes do a.b",
+    "when front_door changed do a.b",
     "when tank.valve changed\nwhere x do a.b",
     "when no stripe.new_payment 6 hours do a.b",
     "when stripe.charge_failed 6 hours do a.b",

@@ -67,7 +67,46 @@ fn holds(rule: &StateStart, value: &Value) -> bool {
         StateOp::Is | StateOp::Becomes => equal(value, &rule.value),
         StateOp::RisesAbove => ordering(value, &rule.value).is_some_and(std::cmp::Ordering::is_gt),
         StateOp::DropsBelow => ordering(value, &rule.value).is_some_and(std::cmp::Ordering::is_lt),
+        StateOp::Changes | StateOp::Unknown | StateOp::Unreadable | StateOp::Known => false,
     }
+}
+
+/// Tells whether the state is something when the flow starts.
+pub(super) fn has_value(rule: &StateStart) -> bool {
+    !matches!(rule.op, StateOp::Unknown | StateOp::Unreadable)
+}
+
+/// Whether a service tells nothing of a state, or cannot be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// It answers, and does not know either.
+    Unsaid,
+    /// There is no answer.
+    Unread,
+}
+
+/// Advances a flow's wait by that a state is not known. `before` is what was known until now.
+pub(super) fn advance_unknown(rule: &StateStart, row: &Row, before: &Known, why: Unknown, at: Timestamp) -> (Row, Option<Fired>) {
+    let holds = match rule.op {
+        StateOp::Unknown | StateOp::Known => true,
+        StateOp::Unreadable => why == Unknown::Unread,
+        StateOp::Is | StateOp::Becomes | StateOp::RisesAbove | StateOp::DropsBelow | StateOp::Changes => {
+            return (row.clone(), None);
+        }
+    };
+    if !holds {
+        return (Row { first: row.first, stretch: None }, None);
+    }
+    let mut next = Row { first: row.first, stretch: row.stretch.clone() };
+    let stretch = next.stretch.get_or_insert_with(|| Stretch { since: at, was: before.value.clone(), fired: false });
+    let is_due = rule.lasting.as_ref().is_none_or(|lasting| after(stretch.since, lasting) <= at);
+    // That it is known is said once it is.
+    if stretch.fired || !is_due || rule.op == StateOp::Known {
+        return (next, None);
+    }
+    stretch.fired = true;
+    let fired = Fired { at, since: stretch.since, was: stretch.was.clone() };
+    (next, Some(fired))
 }
 
 /// Returns when a flow starts unless something changes before.
@@ -86,10 +125,23 @@ pub(super) fn advance(
     sent_at: Timestamp,
     at: Timestamp,
 ) -> (Row, Option<Fired>) {
+    let seen_before = before.value.as_ref().filter(|_| before.observed.is_some_and(|observed| observed >= row.first));
+    if rule.op == StateOp::Changes {
+        let fired = seen_before.filter(|before| *before != value).map(|was| {
+            // Right after the last look, where nobody looked since: that one is the moment of the change before.
+            let seen = before.observed.filter(|_| before.gap);
+            let due = seen.map_or(at, |seen| seen.checked_add(jiff::SignedDuration::from_millis(1)).unwrap_or(seen).min(at));
+            Fired { at: due, since: at, was: Some(was.clone()) }
+        });
+        return (Row { first: row.first, stretch: None }, fired);
+    }
+    if rule.op == StateOp::Known {
+        let fired = row.stretch.as_ref().map(|unknown| Fired { at, since: unknown.since, was: unknown.was.clone() });
+        return (Row { first: row.first, stretch: None }, fired);
+    }
     if !holds(rule, value) {
         return (Row { first: row.first, stretch: None }, None);
     }
-    let seen_before = before.value.as_ref().filter(|_| before.observed.is_some_and(|observed| observed >= row.first));
     let changed = seen_before.filter(|before| !holds(rule, before));
     let mut stretch = match &row.stretch {
         // The time counts from when the state was known again.
@@ -121,9 +173,10 @@ pub(super) fn advance(
     (Row { first: row.first, stretch }, fired)
 }
 
-/// Lets the time of a stretch be over without asking again: `across gaps assume`.
+/// Lets the time of a stretch be over without asking again: `across gaps assume`, and where there is nothing that could be asked.
 pub(super) fn assume(rule: &StateStart, row: &Row, now: Timestamp) -> Option<(Row, Fired)> {
-    let at = due(rule, row).filter(|due| *due <= now && rule.gaps == Gaps::Assume)?;
+    let assumes = rule.gaps == Gaps::Assume || matches!(rule.op, StateOp::Unknown | StateOp::Unreadable);
+    let at = due(rule, row).filter(|due| *due <= now && assumes)?;
     let mut stretch = row.stretch.clone()?;
     stretch.fired = true;
     let fired = Fired { at, since: stretch.since, was: stretch.was.clone() };

@@ -177,9 +177,12 @@ async fn handle(shared: &Arc<Shared>, now: Timestamp, due: &[BookKey]) -> Result
             Item::Expect(rule) => expected(shared, now, key, &rule, &row).await?,
             Item::State { connection, rule, event_type } => {
                 let waits: fold::Row = row.read()?;
-                match fold::assume(&rule, &waits, now) {
+                // That it is not known is only said once somebody has looked.
+                let looked = fold::has_value(&rule) || shared.clockwork.inner().is_troubled(&connection, &rule.state);
+                match fold::assume(&rule, &waits, now).filter(|_| looked) {
                     Some((next, fired)) => {
-                        let value = shared.clockwork.inner().value_of(&connection, &rule.state);
+                        let value =
+                            shared.clockwork.inner().value_of(&connection, &rule.state).filter(|_| fold::has_value(&rule));
                         let mut batch = Batch::default();
                         batch.events.push(read::state_event(&event_type, &trigger, &fired, value.as_ref()));
                         batch.write(key, &row, BookRow::of(&next, None)?);

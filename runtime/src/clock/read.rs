@@ -125,6 +125,11 @@ pub(super) fn state_event(event_type: &str, trigger: &str, fired: &fold::Fired, 
 }
 
 impl Inner {
+    /// Tells whether a state could not be read, or the service did not know it, when somebody last looked.
+    pub(super) fn is_troubled(&self, connection: &str, state: &str) -> bool {
+        self.readers.get(&(connection.to_owned(), state.to_owned())).is_some_and(|reader| reader.trouble.is_some())
+    }
+
     /// What a state was when it was last known.
     pub(super) fn value_of(&self, connection: &str, state: &str) -> Option<Value> {
         self.readers.get(&(connection.to_owned(), state.to_owned())).and_then(|reader| reader.known.value.clone())
@@ -147,7 +152,14 @@ async fn read(shared: &Arc<Shared>, name: &(String, String)) {
                 Refused::No(error) => Trouble::new(error.to_string()),
             })
         }
-        Err(trouble) => Err(trouble),
+        Err(trouble) => {
+            let why = if trouble.unavailable { fold::Unknown::Unsaid } else { fold::Unknown::Unread };
+            if let Err(Refused::No(error)) = miss(shared, name, why).await {
+                // The next reading, or the end of the time, says it again.
+                tracing::debug!(connection = name.0, state = name.1, %error, "that a state is not known is not written");
+            }
+            Err(trouble)
+        }
     };
     let (at, fraction) = (shared.world.clock.now(), shared.world.random.fraction());
     let mut inner = shared.clockwork.inner();
@@ -247,6 +259,59 @@ async fn learn(
     Err(Refused::Conflict)
 }
 
+/// Takes in that a state is not known, which some flows wait for.
+async fn miss(shared: &Arc<Shared>, name: &(String, String), why: fold::Unknown) -> Result<(), Refused> {
+    for _ in 0..TRIES {
+        let at = shared.world.clock.now();
+        let (events, book) = missed(&shared.clockwork.inner(), name, why, at)?;
+        if book.is_empty() {
+            return Ok(());
+        }
+        match take_in(shared, &name.0, events, None, book.clone()).await {
+            Ok(_) => {
+                let mut inner = shared.clockwork.inner();
+                for change in book {
+                    if let Some(row) = change.row {
+                        inner.wrote(&change.key, row);
+                    }
+                }
+                return Ok(());
+            }
+            Err(Refused::Conflict) => read_again(shared, name, &book)?,
+            Err(refused) => return Err(refused),
+        }
+    }
+    Err(Refused::Conflict)
+}
+
+/// The flows that start since a state is not known, and the rows that say so.
+fn missed(
+    inner: &Inner,
+    name: &(String, String),
+    why: fold::Unknown,
+    at: Timestamp,
+) -> Result<(Vec<Incoming>, Vec<BookChange>), StoreError> {
+    let (mut events, mut book) = (Vec::new(), Vec::new());
+    let Some(reader) = inner.readers.get(name) else { return Ok((events, book)) };
+    for (key, entry) in waiting(inner, name) {
+        let Item::State { rule, event_type, .. } = &entry.item else { continue };
+        let row: fold::Row = entry.row.read()?;
+        let (next, fired) = fold::advance_unknown(rule, &row, &reader.known, why, at);
+        events.extend(fired.map(|fired| state_event(event_type, &entry.trigger, &fired, None)));
+        if next != row {
+            book.push(change(key, Some(BookRow::of(&next, None)?), Before::Row(Some(entry.row.clone()))));
+        }
+    }
+    Ok((events, book))
+}
+
+/// The flows that wait for a state, in their order.
+fn waiting<'i>(inner: &'i Inner, name: &(String, String)) -> Vec<(&'i BookKey, &'i super::Entry)> {
+    let mut waiting: Vec<_> = inner.entries.iter().filter(|(_, entry)| waits_for(&entry.item, name)).collect();
+    waiting.sort_by_key(|(key, _)| *key);
+    waiting
+}
+
 /// What follows from what a state is.
 struct Learnt {
     known: fold::Known,
@@ -265,10 +330,7 @@ fn learnt(
     let before = &reader.known;
     let known = fold::known(before, value, at);
     let (mut events, mut book) = (Vec::new(), Vec::new());
-    let mut waiting: Vec<(&BookKey, &super::Entry)> =
-        inner.entries.iter().filter(|(_, entry)| waits_for(&entry.item, name)).collect();
-    waiting.sort_by_key(|(key, _)| *key);
-    for (key, entry) in waiting {
+    for (key, entry) in waiting(inner, name) {
         let Item::State { rule, event_type, .. } = &entry.item else { continue };
         let row: fold::Row = entry.row.read()?;
         let (next, fired) = fold::advance(rule, &row, before, value, sent_at, at);

@@ -247,3 +247,102 @@ async fn a_state_is_read_at_once_where_something_says_that_it_changed() {
     assert_eq!(bench.started("f").len(), 1);
     assert!(!bench.engine.observe("svc", "heat"), "no flow waits for it");
 }
+
+fn payloads(bench: &Bench, flow: &str) -> Vec<serde_json::Value> {
+    let mut events = bench.engine.events(&EventQuery { limit: 100, ..EventQuery::default() }).unwrap();
+    events.retain(|event| event.event_type.as_deref() == Some(flow));
+    events.sort_by_key(|event| event.occurred_at);
+    events.iter().map(|event| serde_json::from_slice(&event.payload).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn each_change_between_known_values_starts_the_flow() {
+    let service = Arc::new(Service::default());
+    service.says("heat", Some("31"));
+    let bench = bench(vec![waits("f", "heat", StateOp::Changes, Value::Missing, None, Gaps::Verify)], &service);
+    // What cannot be read right behind a change hides no other.
+    for value in [Some("31"), Some("31.0"), Some("30"), None, Some("29"), Some("29"), Some("null"), Some("29"), Some("30")] {
+        service.says("heat", value);
+        bench.pass(MINUTE * 20).await;
+    }
+    let seen: Vec<_> = payloads(&bench, "f").iter().map(|event| (event["was"].clone(), event["value"].clone())).collect();
+    let number = |n: i64| serde_json::Value::from(n);
+    assert_eq!(seen, [(31, 30), (30, 29), (29, 30)].map(|(was, value)| (number(was), number(value))));
+    assert_eq!(bench.started("f").len(), 3);
+}
+
+fn not_known(id: &str, op: StateOp, minutes: Option<i64>) -> plan::Flow {
+    let mut flow = waits(id, "door", op, Value::Missing, minutes, Gaps::Verify);
+    if op != StateOp::Known {
+        flow.reads.remove(0);
+    }
+    rehash(&mut flow);
+    flow
+}
+
+fn all_not_known() -> Vec<plan::Flow> {
+    vec![
+        not_known("unknown", StateOp::Unknown, Some(10)),
+        not_known("unread", StateOp::Unreadable, Some(10)),
+        not_known("at_once", StateOp::Unknown, None),
+        not_known("known", StateOp::Known, None),
+    ]
+}
+
+const ALL: [&str; 4] = ["unknown", "unread", "at_once", "known"];
+
+#[tokio::test]
+async fn that_a_state_is_not_known_starts_flows_which_ask_for_that() {
+    let service = Arc::new(Service::default());
+    service.says("door", LOCKED);
+    let bench = bench(all_not_known(), &service);
+    let started = |bench: &Bench| ALL.map(|flow| bench.started(flow).len());
+    bench.pass(MINUTE * 30).await;
+    assert_eq!(started(&bench), [0, 0, 0, 0]);
+    // For a moment.
+    service.says("door", None);
+    bench.pass(MINUTE * 3).await;
+    assert_eq!(started(&bench), [0, 0, 1, 0]);
+    service.says("door", LOCKED);
+    bench.pass(MINUTE * 30).await;
+    assert_eq!(started(&bench), [0, 0, 1, 1]);
+    // The service itself does not know it.
+    service.says("door", Some("\"unknown\""));
+    bench.pass(MINUTE * 30).await;
+    assert_eq!(started(&bench), [1, 0, 2, 1]);
+    // Now it is not there either, and then it knows no more than before.
+    service.says("door", None);
+    bench.pass(MINUTE * 60).await;
+    service.says("door", Some("null"));
+    bench.pass(MINUTE * 30).await;
+    assert_eq!(started(&bench), [1, 1, 2, 1]);
+    service.says("door", UNLOCKED);
+    bench.pass(MINUTE * 30).await;
+    assert_eq!(started(&bench), [1, 1, 2, 2]);
+    let known = payloads(&bench, "known").pop().unwrap();
+    assert_eq!((&known["value"], &known["was"]), (&"unlocked".into(), &"locked".into()));
+    let unknown = payloads(&bench, "unknown").pop().unwrap();
+    assert_eq!((&unknown["value"], &unknown["was"]), (&serde_json::Value::Null, &"locked".into()));
+    assert_eq!(known["since"], unknown["since"], "since when it was not known");
+    assert_eq!(bench.service.requests("set").len(), started(&bench).iter().sum::<usize>(), "flows read what their events say");
+}
+
+#[tokio::test]
+async fn that_a_state_is_not_known_is_said_after_a_restart_once_somebody_has_looked() {
+    for (says, unknown) in [(LOCKED, 0), (None, 1)] {
+        let store = Arc::new(MemoryStore::new().unwrap());
+        let (clock, service) = (ManualClock::new(), Arc::new(Service::default()));
+        service.says("door", None);
+        let live = || with_states(all_not_known());
+        let bench = Bench::with_live(Arc::clone(&store) as _, live(), Arc::clone(&clock), Arc::clone(&service));
+        bench.pass(MINUTE * 3).await;
+        let rest = Arc::new(store.copy().unwrap());
+        clock.set(minute(120));
+        bench.engine.stop(Duration::ZERO).await;
+        service.says("door", says);
+        let bench = Bench::with_live(rest as _, live(), clock, service);
+        bench.pass(MINUTE * 60).await;
+        let started = ALL.map(|flow| bench.started(flow).len());
+        assert_eq!(started, [unknown, unknown, 1, 1 - unknown], "{says:?}");
+    }
+}

@@ -152,8 +152,8 @@ fn state(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
                 SyntaxError::new("E108", span, "a flow starts when a state becomes something")
                     .label("becomes what?")
                     .help(format!(
-                        "write `{name} becomes open`, with `or` between several; of a number `{name} rises above 20`, or `drops below`. \
-                         An event has a name of its own: `flowc docs` shows those of each service"
+                        "write `{name} becomes open`, with `or` between several, or `{name} changes`; of a number `{name} rises above 20`, or \
+                         `drops below`. An event has a name of its own: `flowc docs` shows those of each service"
                     )),
             );
         }
