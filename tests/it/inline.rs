@@ -275,6 +275,38 @@ fn mistakes_in_tests_are_told_like_those_in_flows() {
     insta::assert_snapshot!(all);
 }
 
+/// What comes by listening or from a place that an option names is told apart by its payload, before a wait goes on too.
+#[test]
+fn a_wait_goes_on_for_a_message_an_item_and_a_file_that_its_options_name() {
+    let waiting = |name: &str, awaited: &str, other: &str| {
+        format!(
+            "flow {name}\n  when stripe.new_customer\n  do {{\n    wait for {awaited} up to 5 minutes\n      else {{ stop because \"nothing\" }}\n    \
+             stop because \"it came\"\n  }}\ntest \"{name}\" for flow {name} {{\n  given stripe.new_customer\n  after 1 minute\n  given {other}\n  \
+             after 1 minute\n  given {awaited}\n  after 10 minutes\n  expect stopped \"it came\"\n}}\n"
+        )
+    };
+    let never = |name: &str, awaited: &str, other: &str| {
+        waiting(name, awaited, other)
+            .replace(&format!("  given {awaited}\n"), "")
+            .replace("expect stopped \"it came\"", "expect stopped \"nothing\"")
+    };
+    let message = ("mqtt.message(topic: \"a/+\")", "mqtt.message(topic: \"b/c\")");
+    let item = ("rss.new_item(url: \"https://a.example/feed\")", "rss.new_item(url: \"https://b.example/feed\")");
+    let file = ("file.changed(path: \"in/*\")", "file.changed(path: \"out/*\")");
+    let text: String = [
+        waiting("message", message.0, message.1),
+        never("no_message", message.0, message.1),
+        waiting("item", item.0, item.1),
+        never("no_item", item.0, item.1),
+        waiting("file", file.0, file.1),
+        never("no_file", file.0, file.1),
+    ]
+    .join("\n");
+    let folder = project(&[("main.flow", &text)]);
+    let outcome = flowc(folder.path(), &["test"]);
+    assert!(outcome.code == 0 && outcome.out.contains("6 passed, 0 failed"), "{text}{outcome:?}");
+}
+
 #[test]
 fn the_examples_pass_their_tests() {
     let outcome = flowc(Path::new(env!("CARGO_MANIFEST_DIR")), &["test", "examples"]);

@@ -73,6 +73,32 @@ flow all
     drop(daemon);
 }
 
+/// It was always what came too late: a fan was turned on although it had become cool.
+#[test]
+fn a_run_that_waits_for_a_message_goes_on_with_it_and_with_no_other() {
+    let Some(broker) = Broker::start() else { return };
+    let daemon = start(
+        broker.port,
+        r#"flow fan
+  when mqtt.message(topic: "room/heat") where json > 28
+  do {
+    wait for mqtt.message(topic: "room/+") where json < 26 up to 5 hours
+      else { stop because "hot" }
+    log("cool")
+  }
+"#,
+    );
+    let mut client = Client::new(broker.port, None);
+    client.publish("room/heat", "29", false);
+    eventually("the run waits", || daemon.runs().iter().any(|run| run["status"] == "waiting").then_some(()));
+    client.publish("hall/heat", "20", false);
+    client.publish("room/heat", "27", false);
+    client.publish("room/cold", "20", false);
+    let run = daemon.settled(1).remove(0);
+    assert_eq!(run["status"], "done", "{run:#}");
+    assert_eq!(lines(&daemon), ["cool"]);
+}
+
 #[test]
 fn a_retained_message_is_an_event_only_where_that_is_asked_for_and_once() {
     let Some(broker) = Broker::start() else { return };

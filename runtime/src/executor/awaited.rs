@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use flow_plan::{Env, FieldShape, JsonPath, Value, WaitFor};
+use flow_plan::{Env, Expr, FieldShape, JsonPath, Value, WaitFor};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
@@ -19,7 +19,7 @@ use crate::engine::{Shared, locked};
 use crate::eval::{Scope, holds};
 use crate::journal::{Came, EventHead, What};
 use crate::key::value_key;
-use crate::matcher::{Leaf, leaf_of, leaves};
+use crate::matcher::{Leaf, leaf_of, leaves, reads};
 use crate::run::Status;
 use crate::scan::PathSet;
 use crate::store::{StoreError, StoredEvent};
@@ -191,9 +191,12 @@ fn came(shared: &Shared, job: &Job, event: &StoredEvent) -> Option<Came> {
     let no_settings = BTreeMap::new();
     let live = shared.current();
     let settings = live.live.connections.get(&event.connection).map_or(&no_settings, |live| &live.plan.settings);
-    let scope = AwaitedScope { slots: &slots, event: &head, settings, trigger: &used.name };
-    if used.guard.as_ref().is_some_and(|guard| !holds(guard, &scope).unwrap_or(false)) {
-        return None;
+    if let Some(guard) = &used.guard {
+        let raws = raws_of(guard, &event.payload)?;
+        let scope = AwaitedScope { slots: &slots, raws: &raws, event: &head, settings, trigger: &used.name };
+        if !holds(guard, &scope).unwrap_or(false) {
+            return None;
+        }
     }
     let is_it = job.run.is_awaited(&job.flow, wait, &slots, head.now());
     is_it.then(|| Came { seq: event.seq, id: event.id.clone(), slots })
@@ -234,9 +237,22 @@ impl<'f> Reader<'f> {
     }
 }
 
+/// Returns what an expression reads of the raw payload; `None` where that is no JSON.
+fn raws_of(expr: &Expr, payload: &[u8]) -> Option<Vec<(JsonPath, Value)>> {
+    let paths = reads::raw_of(expr);
+    if paths.is_empty() {
+        return Some(Vec::new());
+    }
+    let mut set = PathSet::default();
+    let leaves: Vec<usize> = paths.iter().map(|path| set.insert(path)).collect();
+    let scanned = set.scan(payload).ok()?;
+    Some(paths.into_iter().zip(leaves).map(|(path, leaf)| (path, scanned.value(leaf))).collect())
+}
+
 /// What the guard of an awaited trigger can read.
 struct AwaitedScope<'a> {
     slots: &'a [Value],
+    raws: &'a [(JsonPath, Value)],
     event: &'a EventHead,
     settings: &'a BTreeMap<String, Value>,
     trigger: &'a str,
@@ -249,6 +265,10 @@ impl Scope for AwaitedScope<'_> {
 
     fn awaited(&self, slot: u16) -> Value {
         self.event(slot)
+    }
+
+    fn raw(&self, path: &JsonPath) -> Value {
+        self.raws.iter().find(|(known, _)| known == path).map(|(_, value)| value.clone()).unwrap_or_default()
     }
 
     fn env(&self, env: &Env) -> Value {

@@ -15,6 +15,19 @@ pub(crate) fn slots(expr: &Expr) -> Vec<u16> {
     slots
 }
 
+/// Returns the paths of the raw payload that an expression reads.
+pub(crate) fn raw_of(expr: &Expr) -> Vec<JsonPath> {
+    let mut paths = Vec::new();
+    expr.walk(&mut |expr| {
+        if let Expr::Raw(path) = expr
+            && !paths.contains(path)
+        {
+            paths.push(path.clone());
+        }
+    });
+    paths
+}
+
 /// Returns the paths of the raw payload that a flow reads, wherever it does.
 pub(super) fn raw_paths(flow: &Flow) -> Vec<JsonPath> {
     let mut paths = Vec::new();
