@@ -54,7 +54,7 @@ await page.keyboard.press("Tab");
 assert.equal(await page.evaluate(() => document.activeElement.textContent), "An agent closes the latest conversation");
 
 // The door.
-await page.getByRole("button", { name: "The door is unlocked by hand" }).click();
+await page.getByRole("button", { name: "The door is unlocked" }).click();
 await page.getByRole("region", { name: "sesame: Doors" }).getByRole("cell", { name: "unlocked" }).waitFor();
 await page.getByLabel("Battery, in per cent").fill("900");
 await page.getByRole("button", { name: "The battery falls" }).click();

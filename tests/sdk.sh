@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The services' own client libraries against the sandbox: Stripe's create, list, page and delete; Customer.io's let people and
-# events in and send mails.
+# events in and send mails; pysesame3's unlock, lock and click.
 # Needs python3 with venv; the npm library is tried where node is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,7 +8,7 @@ work=$(mktemp -d)
 trap 'kill "${pid:-}" 2>/dev/null || true; rm -rf "$work"' EXIT
 
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check stripe customerio
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check stripe customerio "pysesame3[cognito]"
 
 # What `cargo test` has just built; building it by itself would compile its dependencies a second time.
 [ -x target/debug/flowd ] || cargo build --quiet --bin flowd
@@ -20,6 +20,7 @@ for _ in $(seq 200); do
   sleep 0.05
 done
 url=$(sed -n 's/^stripe (simulated) at //p' "$work/out")
+sesame=$(sed -n 's/^sesame (simulated) at //p' "$work/out")
 customerio=$(sed -n 's/^customerio (simulated) at //p' "$work/out")
 
 expect_ok() {
@@ -31,6 +32,7 @@ expect_ok() {
 }
 expect_ok "pip stripe" "$work/venv/bin/python" sandbox/tests/sdk_stripe.py "$url"
 expect_ok "pip customerio" "$work/venv/bin/python" sandbox/tests/sdk_customerio.py "$customerio"
+expect_ok "pip pysesame3" "$work/venv/bin/python" sandbox/tests/sdk_sesame.py "$sesame"
 if command -v npm >/dev/null 2>&1; then
   npm install --silent --no-fund --no-audit --prefix "$work" stripe customerio-node >/dev/null
   NODE_MODULES="$work/node_modules" expect_ok "npm stripe" node sandbox/tests/sdk_stripe.mjs "$url"

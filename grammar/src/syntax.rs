@@ -1139,6 +1139,10 @@ pub enum SourceLineKind {
         /// What the sender is told.
         because: Option<TextLit>,
     },
+    /// `with { battery, device: connection }`: what goes along with each item.
+    Along(Expr),
+    /// `otherwise state { locked: locked } at at`: what is an event where the list does not say it.
+    Told(Told),
     /// `codes "type" { locked: 1, 6 unlocked: 2 } collapse same`.
     Codes(Codes),
 }
@@ -1167,6 +1171,17 @@ pub struct Codes {
     pub collapse: Option<Ident>,
     /// `of locked, unlocked`; empty for all.
     pub among: Vec<Ident>,
+}
+
+/// `otherwise state { locked: locked jammed: moved } at at`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// What is told.
+    pub value: Expr,
+    /// Event types, and the members that stand for each.
+    pub table: Vec<(Ident, Vec<Ident>)>,
+    /// Since when.
+    pub at: Expr,
 }
 
 /// `registered GET "/hooks" list at "data" where "name" is run.instance url at "url" …`.
@@ -1365,8 +1380,10 @@ pub enum OperationLineKind {
         query: Call,
         /// How often.
         every: DurationLit,
-        /// How long.
-        up_to: DurationLit,
+        /// How long: a length of time, or an input that says it.
+        up_to: Expr,
+        /// `as confirmed`: the field of the result that says that it was.
+        mark: Option<Ident>,
         /// When it is confirmed.
         condition: Expr,
     },

@@ -222,6 +222,8 @@ pub enum Env {
     EventType,
     /// A setting of the connection.
     Setting(String),
+    /// The connection's name.
+    Connection,
     /// A secret of the connection: only in requests, never stored.
     Secret(String),
     /// `public_url` of the connection's webhook.

@@ -33,7 +33,7 @@ pub use operation::{Peculiar, QueryField, Request};
 pub use path::{JsonPath, PathError, Segment};
 pub use schedule::{CalendarUnit, ClockChange, DayTime, Days, Missed, MonthDay, Rate, Rule, Schedule, Span};
 pub use shape::{FieldShape, FieldSource, MoneyUnit, Shape, TimeFormat, Writing};
-pub use source::{Codes, Envelope, Pages, Poll, Refusal, Register, Registered, Source, Webhook, WhenChanges};
+pub use source::{Codes, Envelope, Pages, Poll, Refusal, Register, Registered, Source, Told, Webhook, WhenChanges};
 pub use start::{Absence, AtMost, Expect, Gaps, Limits, Otherwise, StartKind, StateOp, StateStart, Throttle, Wait, WaitFor};
 pub use start::{WhileRunning, Window};
 pub use state::StateSource;

@@ -131,6 +131,12 @@ pub struct Confirm {
     pub when: Expr,
     /// The result of the action is what the query read.
     pub gives_result: bool,
+    /// How long instead, at most `up_to_ms`: over the inputs of the action. Where it is nothing, nothing is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_to: Option<Expr>,
+    /// The field of the result that says that it was confirmed. Where nothing was read it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
 }
 
 /// An input.

@@ -136,6 +136,23 @@ pub struct WhenChanges {
     pub args: Vec<Expr>,
     /// What changes in its result, which is [`Expr::Local`] 0.
     pub value: Expr,
+    /// What goes along with each item: a field of its payload, over the result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub along: Vec<(String, Expr)>,
+    /// What the result itself says has happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
+}
+
+/// What a cheap query says has happened: an event of its own, where the list cannot be read or has nothing of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// How it stands, over the result.
+    pub value: Expr,
+    /// Event types, and the members of `value` that stand for each. Other members say nothing.
+    pub types: BTreeMap<String, Vec<String>>,
+    /// Since when, over the result.
+    pub at: Expr,
 }
 
 /// How further pages are asked for.

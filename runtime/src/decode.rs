@@ -9,8 +9,10 @@ use flow_plan::{
 };
 use jiff::{SignedDuration, Timestamp, civil};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
+use serde_json::Value as Json;
 
 use crate::eval::{Scope, holds, path_get};
+use flow_functions::rfc3339;
 
 /// A value that does not fit its shape. Its text names kinds, never the value itself, which may be personal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -131,6 +133,19 @@ fn read(shape: &Shape, value: &Value) -> Result<Value, Misfit> {
             Value::Record(_) => decode_record(fields, value),
             _ => Err(Misfit::new("a record", kind(value))),
         },
+    }
+}
+
+/// Writes an instant as the wire has it.
+pub(crate) fn on_wire(at: Timestamp, format: TimeFormat) -> Json {
+    match format {
+        TimeFormat::Unix | TimeFormat::UnixAuto => Json::from(at.as_second()),
+        TimeFormat::UnixMillis => Json::from(at.as_millisecond()),
+        TimeFormat::UnixMicros => Json::from(at.as_microsecond()),
+        TimeFormat::Rfc2822 => {
+            jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_string(&at).map_or(Json::Null, Json::String)
+        }
+        TimeFormat::Iso => Json::String(rfc3339(at)),
     }
 }
 

@@ -107,6 +107,31 @@ pub struct Cursor {
     /// Event types that were wanted until a moment ago: an edit that is taken back goes on from here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left: BTreeMap<String, Left>,
+    /// How it stood when that was told last, where the cheap query says by itself what has happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stood: Option<Stood>,
+    /// What was an event by that alone, and may be listed later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alone: Vec<Alone>,
+}
+
+/// How something stood, by the event types of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stood {
+    /// The last one.
+    pub last: String,
+    /// The last of those of which several in a row are one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub among: Option<String>,
+}
+
+/// An event that no list had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alone {
+    /// Its type.
+    pub event_type: String,
+    /// Since when it was so, as was told.
+    pub at: Timestamp,
 }
 
 /// How far an event type was read when it was wanted no more.

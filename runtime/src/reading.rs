@@ -149,6 +149,7 @@ impl Scope for ReadingScope<'_> {
         match env {
             Env::Now | Env::SentAt => Value::Instant(self.now),
             Env::Setting(name) => setting(self.connection, name),
+            Env::Connection => Value::text(self.connection.plan.name.as_str()),
             _ => Value::Missing,
         }
     }

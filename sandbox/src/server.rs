@@ -114,9 +114,19 @@ async fn answer(
     if controls {
         return Ok(response(&control::answer(emulator, peer, &request)));
     }
-    match emulator.faults().strike(&request.method, &request.path) {
-        None => Ok(response(&answer_soundly(emulator, &request))),
-        Some(rule) => answer_with_fault(emulator, &request, &rule).await,
+    let mut response = match emulator.faults().strike(&request.method, &request.path) {
+        None => response(&answer_soundly(emulator, &request)),
+        Some(rule) => answer_with_fault(emulator, &request, &rule).await?,
+    };
+    date(&mut response, emulator.now());
+    Ok(response)
+}
+
+/// Dates an answer by the emulator's own clock, unless a fault has dated it otherwise.
+fn date(response: &mut hyper::Response<AnswerBody>, now: jiff::Timestamp) {
+    let written = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&now).ok();
+    if let Some(date) = written.and_then(|text| hyper::header::HeaderValue::from_str(&text).ok()) {
+        response.headers_mut().entry(hyper::header::DATE).or_insert(date);
     }
 }
 

@@ -1,6 +1,10 @@
 //! The lock behind a cloud, through the real daemon: commands that are signed and confirmed, acts out of several records, states,
 //! and a key whose calls are used up.
 
+mod history;
+mod quota;
+mod safety;
+
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
@@ -17,7 +21,8 @@ fn quick() -> String {
     let source = include_str!("../../connectors/sesame.flow");
     let mut quick = source.to_owned();
     for (from, to) in [
-        ("every 3 seconds up to 15 seconds", "every 100 milliseconds up to 2 seconds"),
+        ("every 3 seconds up to", "every 100 milliseconds up to"),
+        ("confirm_within: duration = 15 seconds", "confirm_within: duration = 2 seconds"),
         ("every 1 minute within quota", "every 150 milliseconds"),
     ] {
         assert!(quick.contains(from), "{from}");

@@ -315,8 +315,8 @@ impl<'a> Cx<'a> {
                     effect = Some(self.effect(node, line.span, line_effect, inputs, output));
                 }
                 OperationLineKind::Sign(fields) => sign = self.sign(fields, &request, inputs),
-                OperationLineKind::Confirm { query, every, up_to, condition } => {
-                    confirm = self.confirm(node, line.span, (query, every, up_to, condition), inputs, output).map(Box::new);
+                OperationLineKind::Confirm { .. } => {
+                    confirm = self.confirm(node, line, inputs, output).map(Box::new);
                 }
                 OperationLineKind::Emits(names) => {
                     emits.extend(

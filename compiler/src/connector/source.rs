@@ -121,6 +121,7 @@ impl<'a> Cx<'a> {
         let mut register = None;
         let mut unregister = None;
         let (mut update, mut registered) = (None, None);
+        let (mut changes, mut along, mut told): (&[Ident], _, _) = (&[], None, None);
         for line in &node.lines {
             let word = word(&line.kind);
             if !word.is_empty() {
@@ -136,11 +137,11 @@ impl<'a> Cx<'a> {
                     webhook = self.webhook(verify).map(|webhook| Webhook { whole: *whole, ..webhook });
                 }
                 SourceLineKind::Poll { request, every, within_quota, when_changes } => {
+                    changes = when_changes;
                     if every.is_none() && when_changes.is_empty() {
                         let diagnostic = self.mistake(line.span, "how often is it polled?");
                         self.push(diagnostic.help("add `every 1 minute` behind the request"));
                     }
-                    lines.when_changes = self.when_changes(when_changes).map(Box::new);
                     lines.within_quota = *within_quota;
                     self.check_within_quota(line.span, *within_quota);
                     poll = Some((request, every.as_ref().map_or(60_000, |every| self.millis(every))));
@@ -152,6 +153,8 @@ impl<'a> Cx<'a> {
                 SourceLineKind::Update(request) => update = Some((line.span, request)),
                 SourceLineKind::Registered(node) => registered = Some((line.span, node.as_ref())),
                 SourceLineKind::Codes(codes) => envelope.codes = Some(self.codes(codes)),
+                SourceLineKind::Along(fields) => along = Some(fields),
+                SourceLineKind::Told(node) => told = Some(node),
                 SourceLineKind::Type(path) => envelope.event_type = Some(self.path(path)),
                 SourceLineKind::Id { path, else_body } => {
                     envelope.id = Some(self.path(path));
@@ -176,6 +179,7 @@ impl<'a> Cx<'a> {
                 _ => self.poll_line(line, &mut lines),
             }
         }
+        lines.when_changes = self.when_changes(changes, along, told.map(|told| (told, &triggers))).map(Box::new);
         // An order by instants says when each item happened, where nothing else does.
         if envelope.at.is_none()
             && let Some(ListOrder { by, format: Some(format), .. }) = &lines.order
@@ -218,6 +222,8 @@ impl<'a> Cx<'a> {
             | SourceLineKind::Update(_)
             | SourceLineKind::Registered(_)
             | SourceLineKind::Codes(_)
+            | SourceLineKind::Along(_)
+            | SourceLineKind::Told(_)
             | SourceLineKind::Type(_)
             | SourceLineKind::Id { .. }
             | SourceLineKind::Object(_)
@@ -583,6 +589,8 @@ fn word(kind: &SourceLineKind) -> &'static str {
         SourceLineKind::At(..) => "at",
         SourceLineKind::Object(_) => "object",
         SourceLineKind::Codes(_) => "codes",
+        SourceLineKind::Along(_) => "with",
+        SourceLineKind::Told(_) => "otherwise",
         SourceLineKind::Refuse { .. } => "",
     }
 }

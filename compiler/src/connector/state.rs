@@ -1,6 +1,6 @@
 //! States: what is so at the moment, as a query tells it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flow_grammar::syntax::{self, ExprKind, Ident, MemberKind};
 use flow_plan::ty::Type;
@@ -127,14 +127,71 @@ impl Cx<'_> {
         Some((value, ty))
     }
 
-    /// `when status.at changes`: a query without inputs, and the field that changes.
-    pub(super) fn when_changes(&mut self, path: &[Ident]) -> Option<WhenChanges> {
-        let (first, fields) = path.split_first()?;
+    /// `when status.at changes`: a query without inputs, and the field that changes; with what else the result is for.
+    pub(super) fn when_changes(
+        &mut self,
+        path: &[Ident],
+        along: Option<&syntax::Expr>,
+        told: Option<(&syntax::Told, &BTreeMap<String, Vec<String>>)>,
+    ) -> Option<WhenChanges> {
+        let Some((first, fields)) = path.split_first() else {
+            if let Some(span) = along.map(|along| along.span).or(told.map(|(told, _)| told.value.span)) {
+                let diagnostic = self.mistake(span, "there is no query that tells this");
+                self.push(diagnostic.help("add `when QUERY changes` behind the poll: its result is what is told"));
+            }
+            return None;
+        };
         let call = syntax::Call { span: first.span, path: vec![first.clone()], args: Vec::new(), has_parens: false };
         let (query, operation) = self.one_query(&call, "tell whether anything has changed")?;
         let args = self.query_args(&call, &query, &Scope::new(Place::State, &[]))?;
         let fields: Vec<&Ident> = fields.iter().collect();
         let (value, _) = self.fields_in(&query.output, &fields)?;
-        Some(WhenChanges { query: operation.as_ref().clone(), args, value })
+        let scope = Scope::reading(Place::Told, &[], &query.output);
+        let along = along.map(|fields| self.along(fields, &scope)).unwrap_or_default();
+        let told = told.and_then(|(told, triggers)| self.told(told, triggers, &scope));
+        Some(WhenChanges { query: operation.as_ref().clone(), args, value, along, told })
+    }
+
+    /// `with { battery, device: connection }`.
+    fn along(&mut self, fields: &syntax::Expr, scope: &Scope<'_>) -> Vec<(String, Expr)> {
+        match self.wire_value(fields, scope) {
+            Expr::Record(fields) => fields,
+            _ => Vec::new(),
+        }
+    }
+
+    /// `otherwise state { locked: locked jammed: moved } at at`.
+    fn told(
+        &mut self,
+        node: &syntax::Told,
+        triggers: &BTreeMap<String, Vec<String>>,
+        scope: &Scope<'_>,
+    ) -> Option<flow_plan::Told> {
+        let (value, at) = (self.wire(&node.value, scope), self.wire(&node.at, scope));
+        let members = match value.ty.required() {
+            Type::Enum { members, .. } => members.clone(),
+            Type::Unknown => return None,
+            other => {
+                let diagnostic = self.mistake(node.value.span, format!("{other} has no members that stand for events"));
+                self.push(diagnostic.help("name a field that is one of several words: `otherwise state { … } at at`"));
+                return None;
+            }
+        };
+        if !matches!(at.ty.required(), Type::DateTime | Type::Unknown) {
+            let message = format!("a time is expected, found {}", at.ty);
+            self.push(self.diagnostic(Code::E301, node.at.span, message));
+        }
+        let known: BTreeSet<&str> = triggers.values().flatten().map(String::as_str).collect();
+        for (name, _) in node.table.iter().filter(|(name, _)| !known.contains(name.text.as_str())) {
+            let message = format!("no trigger asks for `{}`", name.text);
+            self.unknown(name.span, message, &name.text, known.iter().copied());
+        }
+        for member in node.table.iter().flat_map(|(_, stand_for)| stand_for).filter(|member| !members.contains(&member.text)) {
+            let message = format!("this is never `{}`", member.text);
+            self.unknown(member.span, message, &member.text, members.iter().map(String::as_str));
+        }
+        let texts = |names: &[Ident]| names.iter().map(|name| name.text.clone()).collect();
+        let types = node.table.iter().map(|(name, stand_for)| (name.text.clone(), texts(stand_for))).collect();
+        Some(flow_plan::Told { value: value.expr, types, at: at.expr })
     }
 }

@@ -303,7 +303,9 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::object_line
         | Rule::refuse
         | Rule::ignore
-        | Rule::codes => (Plain, "a line such as `poll`, `items` or `id`"),
+        | Rule::codes
+        | Rule::along
+        | Rule::told => (Plain, "a line such as `poll`, `items` or `id`"),
         Rule::registered_list | Rule::w_list => (Weak, "`list at`"),
         Rule::registered_where => (Weak, "`where`"),
         Rule::registered_id => (Weak, "`id at`"),
@@ -324,6 +326,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::id_else => (Weak, "`else body`"),
         Rule::refuse_because => (Weak, "`because` and a text"),
         Rule::code_row => (Plain, "a name and its codes"),
+        Rule::told_row => (Plain, "a name and what stands for it"),
         Rule::collapse => (Weak, "`collapse`"),
         Rule::request | Rule::method | Rule::send | Rule::send_word => (Strong, "a request such as `GET \"/path\"`"),
         Rule::address => (Weak, "`at` and an address"),

@@ -338,6 +338,8 @@ const FITTING: &[(Rule, &[&str])] = &[
             "field",
             "refuse",
             "codes",
+            "with",
+            "otherwise",
         ],
     ),
     (

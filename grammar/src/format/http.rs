@@ -138,6 +138,19 @@ impl Printer<'_> {
                 }
             }
             SourceLineKind::Codes(codes) => self.codes(codes),
+            SourceLineKind::Along(fields) => {
+                self.write("with ");
+                self.expr(fields);
+            }
+            SourceLineKind::Told(told) => {
+                self.write("otherwise ");
+                self.expr(&told.value);
+                let rows: Vec<String> =
+                    told.table.iter().map(|(word, members)| format!("{}: {}", name(word), idents(members))).collect();
+                self.write(&format!(" {{ {} }} at ", rows.join(" ")));
+                self.inline_comments(told.at.span.start);
+                self.expr(&told.at);
+            }
         }
     }
 
@@ -356,13 +369,19 @@ impl Printer<'_> {
                 self.write("sign ");
                 self.object(line.span, fields);
             }
-            OperationLineKind::Confirm { query, every, up_to, condition } => {
+            OperationLineKind::Confirm { query, every, up_to, mark, condition } => {
                 self.write("confirm ");
                 self.call(query);
                 self.inline_comments(every.span.start);
                 self.write(&format!(" every {}", duration(every)));
                 self.inline_comments(up_to.span.start);
-                self.write(&format!(" up to {} where ", duration(up_to)));
+                self.write(" up to ");
+                self.expr(up_to);
+                if let Some(mark) = mark {
+                    self.inline_comments(mark.span.start);
+                    self.write(&format!(" as {}", name(mark)));
+                }
+                self.write(" where ");
                 self.condition(condition);
             }
             OperationLineKind::Emits(names) => self.write(&format!("emits {}", idents(names))),

@@ -6,7 +6,8 @@ use crate::grammar::Rule;
 use crate::span::Span;
 use crate::syntax::{
     Address, AnswerForm, Body, Codes, DoneOn, EffectLine, Expr, ExprKind, HttpOperation, Ident, NumberLit, OperationLine,
-    OperationLineKind, Order, Quote, Registered, Request, RequestField, Source, SourceLine, SourceLineKind, TextLit, WirePath,
+    OperationLineKind, Order, Quote, Registered, Request, RequestField, Source, SourceLine, SourceLineKind, TextLit, Told,
+    WirePath,
 };
 
 impl<'s> Builder<'s> {
@@ -92,6 +93,14 @@ impl<'s> Builder<'s> {
                 SourceLineKind::Refuse { quietly: true, when: self.take_expr(parts), because: self.take_because(parts) }
             }
             Rule::codes => SourceLineKind::Codes(self.codes(parts)),
+            Rule::along => {
+                let (span, fields) = match parts.take(Rule::object) {
+                    Some(object) => (self.span(&object), self.object(object)),
+                    None => (Span::default(), Vec::new()),
+                };
+                SourceLineKind::Along(Expr { span, kind: Box::new(ExprKind::Object(fields)) })
+            }
+            Rule::told => SourceLineKind::Told(self.told(parts)),
             // `items`, the only line left.
             _ => SourceLineKind::Items(self.take_wire(parts)),
         }
@@ -199,6 +208,21 @@ impl<'s> Builder<'s> {
             }
         }
         Codes { path, table, collapse, among }
+    }
+
+    /// `state { locked: locked unlocked: unlocked } at at`.
+    fn told(&mut self, parts: &mut Parts<'s>) -> Told {
+        let value = self.take_expr(parts);
+        parts.take(Rule::lbrace);
+        let mut table = Vec::new();
+        while let Some(row) = parts.take(Rule::told_row) {
+            let mut inner = Parts::of(row);
+            let name = self.take_ident(&mut inner);
+            inner.take(Rule::colon);
+            table.push((name, self.take_idents(&mut inner)));
+        }
+        parts.find(Rule::w_at);
+        Told { value, table, at: self.take_expr(parts) }
     }
 
     /// `{ locked: 1, 6 unlocked: 2 }`.
@@ -391,9 +415,10 @@ impl<'s> Builder<'s> {
                 parts.find(Rule::w_every);
                 let every = self.take_duration(parts);
                 parts.find(Rule::w_up_to);
-                let up_to = self.take_duration(parts);
+                let up_to = self.take_expr(parts);
+                let mark = parts.take(Rule::as_name).map(|node| self.take_ident(&mut Parts::of(node)));
                 parts.find(Rule::w_where);
-                OperationLineKind::Confirm { query, every, up_to, condition: self.take_expr(parts) }
+                OperationLineKind::Confirm { query, every, up_to, mark, condition: self.take_expr(parts) }
             }
             Rule::emits => OperationLineKind::Emits(self.take_idents(parts)),
             Rule::retry_on => {

@@ -8,6 +8,7 @@ mod api;
 mod guard;
 mod metrics;
 mod missing;
+mod pace;
 mod params;
 mod socket;
 mod tried;

@@ -6,7 +6,7 @@ use flow_plan::{Flow, Outline, TriggerUse};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use super::State;
+use super::{State, pace};
 use crate::engine::{ConnectionState, OnVersion, OnVersions, QuotaState, RateState};
 use crate::live::{BrokenFile, Live, LiveConnection};
 use crate::poll::PollStatus;
@@ -117,6 +117,15 @@ pub(super) fn connections(state: &State) -> Json {
     let states = state.engine.connections();
     let polls = state.polls.status();
     let mut known = state.engine.states();
+    let readings: BTreeMap<&String, pace::Readings> = live
+        .connections
+        .iter()
+        .map(|(name, connection)| {
+            let sources = polls.keys().filter(|(of, _)| of == name).map(|(_, source)| source.as_str());
+            let states = known.get(name).into_iter().flatten().filter_map(|state| state["state"].as_str());
+            (name, pace::readings(connection, sources, states))
+        })
+        .collect();
     let connections: Vec<Json> = live
         .connections
         .iter()
@@ -124,6 +133,11 @@ pub(super) fn connections(state: &State) -> Json {
             let of_it: Vec<_> = polls.iter().filter(|((of, _), _)| of == name).collect();
             let engine = states.iter().find(|state| &state.name == name);
             let mut json = view(name, connection, engine, &of_it);
+            if let (Some(quota), Some(own)) = (engine.and_then(|engine| engine.quota.as_ref()), readings.get(name)) {
+                let others = quota.shared_with.iter().filter_map(|other| readings.get(other));
+                let all = others.map(BTreeMap::len).sum::<usize>() + own.len();
+                json["quota"]["polls"] = pace::shown(quota, own, all);
+            }
             if let Some(object) = json.as_object_mut() {
                 object.insert("states".to_owned(), Json::Array(known.remove(name).unwrap_or_default()));
                 let registered = connection.plan.sources.iter().filter_map(|source| {

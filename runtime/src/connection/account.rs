@@ -225,15 +225,19 @@ impl Account {
 
     /// When the next poll may be made, where half of what there is for polls is gone.
     fn watched_next(&self, now: Timestamp, used: u64) -> Option<Timestamp> {
+        let next = later(self.watched_at?.min(now), self.gap(now, used)?);
+        (next > now).then_some(next)
+    }
+
+    /// The time between two polls, where half of what there is for them is gone.
+    fn gap(&self, now: Timestamp, used: u64) -> Option<Duration> {
         let watched = self.watched();
         if used < watched / 2 {
             return None;
         }
         let left = u64::try_from(self.ends.saturating_sub(now.as_millisecond())).unwrap_or(0);
         // The last one comes before the end.
-        let gap = Duration::from_millis(left / (watched.saturating_sub(used) + 1));
-        let next = later(self.watched_at?.min(now), gap);
-        (next > now).then_some(next)
+        Some(Duration::from_millis(left / (watched.saturating_sub(used) + 1)))
     }
 
     /// Counts a request that is about to be sent; returns what the store has to count with it.
@@ -346,9 +350,14 @@ impl Account {
         MeterChange::Note { kind: MeterKind::Account, name: self.name.clone(), value }
     }
 
-    pub(super) fn state(&self, connection: &str) -> QuotaState {
+    pub(super) fn state(&self, connection: &str, now: Timestamp) -> QuotaState {
+        let used = self.used().saturating_sub(self.ahead);
+        let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        let (left, whole) = (self.ends.saturating_sub(now.as_millisecond()), self.ends.saturating_sub(self.begins));
         QuotaState {
-            used: self.used().saturating_sub(self.ahead),
+            used,
+            left_of: (millis(left), millis(whole)),
+            gap: self.gap(now, used),
             count: self.quota.count,
             watched: self.watched(),
             resets_at: self.ends_at(),

@@ -88,7 +88,7 @@ impl Ledger {
         let account = self.account(connection, now)?;
         let change = account.count(purpose, now);
         if let Some(level) = account.reached() {
-            announce(connection, level, &account.state(connection));
+            announce(connection, level, &account.state(connection, now));
         }
         change
     }
@@ -120,7 +120,7 @@ impl Ledger {
         let Some(note) = account.refuses(now) else { return false };
         notes.push(note);
         if let Some(level) = account.reached() {
-            announce(connection, level, &account.state(connection));
+            announce(connection, level, &account.state(connection, now));
         }
         true
     }
@@ -147,7 +147,7 @@ impl Ledger {
     }
 
     pub(crate) fn state(&mut self, connection: &str, now: Timestamp) -> Option<QuotaState> {
-        self.account(connection, now).map(|account| account.state(connection))
+        self.account(connection, now).map(|account| account.state(connection, now))
     }
 }
 

@@ -107,6 +107,10 @@ pub struct QuotaState {
     pub watched: u64,
     /// When they are counted anew.
     pub resets_at: Timestamp,
+    /// Until then, and as long as all of such a time is.
+    pub left_of: (Duration, Duration),
+    /// Polls and states wait for so long between two requests, all of the key together.
+    pub gap: Option<Duration>,
     /// Since when the service says that none are left.
     pub refused_since: Option<Timestamp>,
     /// When it is asked again whether that is still so.

@@ -289,6 +289,7 @@ impl Scope for AwaitedScope<'_> {
             | Env::SentForm
             | Env::SentQuery
             | Env::Secret(_)
+            | Env::Connection
             | Env::PublicUrl
             | Env::LiveTypes
             | Env::Instance

@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use flow_plan::{Confirm, Env, JsonPath, Value};
+use flow_plan::{Confirm, Env, JsonPath, Operation, Value};
 use jiff::{SignedDuration, Timestamp};
 
 use super::perform::{AttemptScope, outcome};
 use crate::answer;
 use crate::connection::Purpose;
+use crate::decode::decode;
 use crate::engine::{Engine, Pass, Shared};
 use crate::eval::{Scope, eval, holds};
 use crate::journal::Outcome;
@@ -19,21 +20,40 @@ use crate::poll::heard;
 use crate::request::{self, setting};
 use crate::retry::length;
 
-/// Reads until the condition holds or the time is up. `accepted` is the result of the action's own answer.
+/// Clocks that differ by less are the same: a `Date` has whole seconds.
+const SKEW: SignedDuration = SignedDuration::from_secs(2);
+/// A service's clock that differs by more says nothing.
+const MOST_SKEW: SignedDuration = SignedDuration::from_hours(24);
+
+/// What was accepted: by which answer, and with which result of its own.
+pub(super) struct Accepted {
+    pub(super) status: Option<u16>,
+    pub(super) value: Value,
+    /// By the service's clock.
+    pub(super) answered_at: Option<Timestamp>,
+}
+
+/// Reads until the condition holds or the time is up.
 pub(super) async fn confirm(
     shared: &Arc<Shared>,
     connection: &LiveConnection,
+    action: &Operation,
     confirm: &Confirm,
     scope: &AttemptScope<'_>,
-    status: Option<u16>,
-    accepted: Value,
+    accepted: Accepted,
 ) -> Outcome {
     let clock = &shared.world.clock;
-    let deadline = after(scope.sent_at, confirm.up_to_ms);
+    let Accepted { status, value: accepted, answered_at } = accepted;
+    let up_to_ms = up_to_ms(confirm, scope);
+    if up_to_ms == 0 {
+        return Outcome::Done { status, value: unasked(action, confirm, accepted) };
+    }
+    let began = sent_at(scope.sent_at, answered_at, clock.now());
+    let deadline = after(scope.sent_at, up_to_ms);
     let mut last = "the state was not read".to_owned();
     let engine = Engine { shared: Arc::clone(shared) };
     // A clock that is set back does not make it longer.
-    let mut left = (confirm.up_to_ms / confirm.every_ms.max(1)).saturating_add(2);
+    let mut left = (up_to_ms / confirm.every_ms.max(1)).saturating_add(2);
     while clock.now() < deadline && left > 0 {
         left -= 1;
         clock.sleep_until(after(clock.now(), confirm.every_ms).min(deadline)).await;
@@ -54,14 +74,15 @@ pub(super) async fn confirm(
             }
         };
         match read(shared, connection, confirm, scope, pass).await {
-            Ok(value) if confirmed(confirm, scope, connection, &value) => {
-                return Outcome::Done { status, value: if confirm.gives_result { value } else { accepted } };
+            Ok(value) if confirmed(confirm, scope, began, connection, &value) => {
+                let value = if confirm.gives_result { marked(confirm, value) } else { accepted };
+                return Outcome::Done { status, value };
             }
             Ok(_) => "the state is another".clone_into(&mut last),
             Err(error) => last = error,
         }
     }
-    let error = format!("accepted, but not confirmed within {}: {last}", length(confirm.up_to_ms));
+    let error = format!("accepted, but not confirmed within {}: {last}", length(up_to_ms));
     Outcome::Unknown { status, error }
 }
 
@@ -87,9 +108,55 @@ async fn read(
     }
 }
 
-fn confirmed(confirm: &Confirm, scope: &AttemptScope<'_>, connection: &LiveConnection, value: &Value) -> bool {
+fn confirmed(
+    confirm: &Confirm,
+    scope: &AttemptScope<'_>,
+    sent_at: Timestamp,
+    connection: &LiveConnection,
+    value: &Value,
+) -> bool {
     // A `require` has no place here: it counts as false.
-    holds(&confirm.when, &ConfirmScope { inner: scope, connection, value }).unwrap_or(false)
+    holds(&confirm.when, &ConfirmScope { inner: scope, sent_at, connection, value }).unwrap_or(false)
+}
+
+/// How long it is asked: as the connector says, or the one who acts.
+fn up_to_ms(confirm: &Confirm, scope: &AttemptScope<'_>) -> u64 {
+    let Some(up_to) = &confirm.up_to else { return confirm.up_to_ms };
+    match eval(up_to, scope) {
+        Ok(Value::Duration(time)) => u64::try_from(time.approximate_millis()).unwrap_or(0).min(confirm.up_to_ms),
+        _ => confirm.up_to_ms,
+    }
+}
+
+/// The result where nobody asks whether it has happened: what the record says without an answer.
+fn unasked(action: &Operation, confirm: &Confirm, accepted: Value) -> Value {
+    if !confirm.gives_result {
+        return accepted;
+    }
+    let shape = action.answer.shape.as_ref();
+    shape.and_then(|shape| decode(shape, &Value::record([])).ok()).unwrap_or_default()
+}
+
+/// What was read, with the field that says that it was confirmed.
+fn marked(confirm: &Confirm, value: Value) -> Value {
+    match (&confirm.mark, &value) {
+        (Some(mark), Value::Record(fields)) => {
+            let fields = fields.iter().map(|(name, value)| (Arc::clone(name), value.clone()));
+            Value::record(fields.chain([(Arc::from(mark.as_str()), Value::Bool(true))]))
+        }
+        _ => value,
+    }
+}
+
+/// When it was sent, by the clock of the service where that is another than ours: what the service reports is dated by that.
+fn sent_at(ours: Timestamp, answered_at: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let Some(theirs) = answered_at else { return ours };
+    // The answer was made while we waited for it, and its `Date` has whole seconds.
+    let took = now.duration_since(ours).max(SignedDuration::ZERO);
+    let ahead = theirs.duration_since(now);
+    let differs = ahead > SKEW || ahead < -(took.saturating_add(SKEW));
+    let theirs = theirs.checked_sub(took).unwrap_or(ours);
+    if differs && ahead.abs() <= MOST_SKEW { theirs } else { ours }
 }
 
 fn after(at: Timestamp, ms: u64) -> Timestamp {
@@ -100,6 +167,7 @@ fn after(at: Timestamp, ms: u64) -> Timestamp {
 /// What a condition over a state can read.
 struct ConfirmScope<'a> {
     inner: &'a AttemptScope<'a>,
+    sent_at: Timestamp,
     connection: &'a LiveConnection,
     value: &'a Value,
 }
@@ -117,7 +185,7 @@ impl Scope for ConfirmScope<'_> {
         match env {
             Env::Setting(name) => setting(self.connection, name),
             // Services count whole seconds: what happened in the second of the attempt counts as after it.
-            Env::SentAt => Timestamp::from_second(self.inner.sent_at.as_second()).map_or(Value::Missing, Value::Instant),
+            Env::SentAt => Timestamp::from_second(self.sent_at.as_second()).map_or(Value::Missing, Value::Instant),
             other => self.inner.env(other),
         }
     }

@@ -362,7 +362,9 @@ async fn send(shared: &Arc<Shared>, job: &Job, find: bool, sent_at: Timestamp) -
                 read = once_more::ask(shared, connection, performed, &scope, &mistake, read).await;
             }
             if let (Outcome::Done { status, value }, Some(confirm), false) = (&read, &performed.confirm, find) {
-                read = confirm::confirm(shared, connection, confirm, &scope, *status, value.clone()).await;
+                let answered_at = answer::answered_at(&answer);
+                let accepted = confirm::Accepted { status: *status, value: value.clone(), answered_at };
+                read = confirm::confirm(shared, connection, performed, confirm, &scope, accepted).await;
             }
             let mut personal = Personal::default();
             personal.add(action, &step.inputs, Some(call));
@@ -571,6 +573,7 @@ impl Scope for AttemptScope<'_> {
             Env::EventType => start.event.event_type.as_deref().map_or(Value::Missing, Value::text),
             // The connection's, the poll's, or a handler's, which froze it into the inputs.
             Env::Setting(_)
+            | Env::Connection
             | Env::Secret(_)
             | Env::SentBody
             | Env::SentForm

@@ -142,6 +142,7 @@ impl Scope for StartScope<'_> {
             | Env::SentQuery
             | Env::Setting(_)
             | Env::Secret(_)
+            | Env::Connection
             | Env::PublicUrl
             | Env::LiveTypes
             | Env::Instance

@@ -146,6 +146,7 @@ impl Scope for FlowView<'_> {
             | Env::RunId
             | Env::SentAt
             | Env::Secret(_)
+            | Env::Connection
             | Env::PublicUrl
             | Env::LiveTypes
             | Env::Instance

@@ -1,6 +1,6 @@
 //! All pages of one poll, within a bound of memory.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -51,12 +51,15 @@ pub(super) struct Start<'a> {
 }
 
 /// What a poll found, oldest first.
+#[derive(Default)]
 pub(super) struct Fetched {
     pub(super) items: Vec<Item>,
     /// The service's next cursor.
     pub(super) cursor: Option<String>,
     /// The service's own time of the first answer.
     pub(super) answered_at: Option<Timestamp>,
+    /// When what is in the list happened last, by type: of all types, wanted or not.
+    pub(super) newest: BTreeMap<String, Timestamp>,
     /// The list was longer than what is kept: nothing beyond this instant is known to be whole.
     pub(super) whole_until: Option<Timestamp>,
 }
@@ -202,11 +205,15 @@ pub(super) async fn fetch(
     start: Start<'_>,
 ) -> Result<Fetched, PollError> {
     let begun = start.begun;
-    let mut fetched = Fetched { items: Vec::new(), cursor: None, answered_at: None, whole_until: None };
+    let mut fetched = Fetched::default();
     let mut ids = HashSet::new();
     let mut asking = Asking { spec, poll, start: &start, engine, world, pages: 0, begun, waited: Duration::ZERO };
     for chunk in chunks(spec, poll, world, &start)? {
         let list = fetch_list(&mut asking, reader, &chunk).await?;
+        for (name, at) in list.newest {
+            let known = fetched.newest.entry(name).or_insert(at);
+            *known = at.max(*known);
+        }
         fetched.items.extend(list.items.into_iter().filter(|item| ids.insert(item.id.clone())));
         fetched.cursor = list.cursor.or(fetched.cursor);
         // The first answer counts: what happened later may be missing in the lists before.
@@ -261,16 +268,20 @@ async fn fetch_list(asking: &mut Asking<'_>, reader: &ItemReader, chunk: &[(Stri
         let next = page.next.or(counted).filter(|_| poll.newest_first || !cut);
         let Some((param, value)) = next else {
             let mut items = Vec::from(kept);
+            let mut newest = BTreeMap::new();
             sort(&mut items, poll.newest_first);
             if collapses {
                 items = collapse(items, &spec.source.envelope);
+                let times = items.iter().filter_map(|item| Some((item.event_type.clone()?, item.at?)));
+                // In their order: the last one stays.
+                newest.extend(times);
                 items.retain(|item| item.is_wanted(&spec.types));
             }
             let whole_until = items.iter().filter_map(|item| item.at).max().filter(|_| cut);
             if cut && whole_until.is_none() {
                 return Err(PollError::failed("the list is too long, and its items have no times"));
             }
-            return Ok(Fetched { items, cursor, answered_at: first_answer, whole_until });
+            return Ok(Fetched { items, cursor, answered_at: first_answer, newest, whole_until });
         };
         if !asked.insert(value.clone()) {
             return Err(PollError::failed("the list repeats the same page"));

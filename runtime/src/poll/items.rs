@@ -8,11 +8,11 @@ use bytes::Bytes;
 use flow_plan::{Envelope, JsonPath, Poll, Segment, Shape, Source, TimeFormat, Value};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use tracing::{debug, warn};
 
-use crate::decode::decode;
-use crate::event::{Incoming, Via};
+use crate::decode::{decode, on_wire};
+use crate::event::{Alone, Incoming, Via};
 use crate::scan::PathSet;
 use crate::server::{EnvelopeReader, Misread};
 
@@ -136,6 +136,35 @@ impl Item {
         }
     }
 
+    /// What a query told has happened. It is in no list, and its payload has no more than when.
+    pub(super) fn alone(told: &Alone, envelope: &Envelope) -> Self {
+        let mut payload = Json::Object(Map::new());
+        if let Some((path, format)) = &envelope.at {
+            put(&mut payload, path, on_wire(told.at, *format));
+        }
+        Self {
+            id: format!("told:{}:{}", told.event_type, told.at.as_second()),
+            more: Vec::new(),
+            began: None,
+            event_type: Some(told.event_type.clone()),
+            at: Some(told.at),
+            order: None,
+            then: None,
+            payload: Bytes::from(payload.to_string()),
+        }
+    }
+
+    /// The same with fields of ours in the payload.
+    pub(super) fn with(mut self, fields: &[(String, Json)]) -> Self {
+        if !fields.is_empty()
+            && let Ok(Json::Object(mut payload)) = crate::json::read(&self.payload)
+        {
+            payload.extend(fields.iter().cloned());
+            self.payload = Bytes::from(Json::Object(payload).to_string());
+        }
+        self
+    }
+
     pub(super) fn into_incoming(self, source: &str) -> Incoming {
         Incoming {
             id: self.id,
@@ -227,6 +256,16 @@ fn member_mut<'a>(json: &'a mut Json, segment: &Segment) -> Option<&'a mut Json>
         Segment::Key(key) => json.get_mut(key),
         Segment::Index(index) => json.get_mut(index),
     }
+}
+
+/// Puts a value in its place among objects.
+fn put(json: &mut Json, path: &JsonPath, value: Json) {
+    let mut place = json;
+    for segment in &path.0 {
+        let (Segment::Key(key), Json::Object(fields)) = (segment, place) else { return };
+        place = fields.entry(key.as_str()).or_insert_with(|| Json::Object(Map::new()));
+    }
+    *place = value;
 }
 
 /// Numbers count as they are, instants as milliseconds.

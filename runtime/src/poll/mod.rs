@@ -8,6 +8,7 @@ mod change;
 mod fetch;
 mod items;
 mod task;
+mod told;
 
 pub(crate) use fetch::heard;
 pub(crate) use items::{joined, number};

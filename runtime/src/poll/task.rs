@@ -9,10 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use super::change;
+use super::change::{self, Telling};
 use super::fetch::{Fetched, KEEP_BYTES, PollError, Start, fetch};
 use super::items::{Item, ItemReader, Odd};
-use super::{Board, Key, Spec, TAKEN_BACK};
+use super::{Board, Key, Spec, TAKEN_BACK, told};
 use crate::engine::Engine;
 use crate::event::{AcceptError, Cursor, Incoming, Left};
 use crate::world::World;
@@ -243,11 +243,11 @@ impl Task {
         let mut since = None;
         let told = match &poll.when_changes {
             Some(when) => {
-                let (told, at) = change::ask(spec, when, &self.engine, &self.world, spec.every).await?;
-                if self.cursor.changed.as_ref() == Some(&told) {
-                    return Ok(Next::Interval { since: at });
+                let told = change::ask(spec, when, &self.engine, &self.world, spec.every).await?;
+                if self.cursor.changed.as_ref() == Some(&told.text) {
+                    return Ok(Next::Interval { since: told.at });
                 }
-                since = Some(at);
+                since = Some(told.at);
                 Some(told)
             }
             None => None,
@@ -260,7 +260,15 @@ impl Task {
         let begun = told.is_some();
         let start = Start { watermark, cursor: cursor.as_deref(), keep_bytes: self.keep_bytes, begun, reach_only: false };
         let asked_at = self.world.clock.now();
-        let fetched = fetch(spec, poll, &reader, &self.engine, &self.world, start).await?;
+        let fetched = match fetch(spec, poll, &reader, &self.engine, &self.world, start).await {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                if let Some(told) = &told {
+                    self.told_alone(spec, told).await?;
+                }
+                return Err(error.into());
+            }
+        };
         self.compare_clocks(fetched.answered_at, asked_at);
         let before = self.cursor.watermark;
         let cut = fetched.whole_until.is_some();
@@ -313,7 +321,7 @@ impl Task {
         spec: &Spec,
         reader: &ItemReader,
         fetched: Fetched,
-        told: Option<String>,
+        told: Option<Telling>,
     ) -> Result<(), Trouble> {
         let now = self.world.clock.now();
         let limit =
@@ -335,19 +343,37 @@ impl Task {
             last.watermark = self.cursor.watermark.into_iter().chain([whole_until.min(limit)]).max();
             last.cursor = self.cursor.cursor.clone();
         }
-        let new: Vec<&Item> = fetched.items.iter().filter(|item| self.is_new(item)).collect();
-        if fetched.whole_until.is_none() && told.is_some() {
-            if new.is_empty() && self.tried != told {
-                self.tried = told;
+        let mut new: Vec<&Item> = fetched.items.iter().filter(|item| self.is_new(item)).collect();
+        let alone;
+        if fetched.whole_until.is_none()
+            && let Some(told) = &told
+        {
+            let found_nothing = new.is_empty();
+            let found = self.beside(spec, &fetched, &mut new, told, &mut last);
+            // A list may be late: it is asked for once more before its silence counts.
+            let waits = (found_nothing || found.is_some()) && self.tried.as_ref() != Some(&told.text);
+            alone = found.filter(|_| !waits);
+            if waits {
+                self.tried = Some(told.text.clone());
             } else {
                 self.tried = None;
-                last.changed = told;
+                last.changed = Some(told.text.clone());
+            }
+            // Until a list that may be late was asked for once more, it stands as before; at first it stands as is told.
+            if !waits || last.stood.is_none() {
+                last.stood = told::listed(last.stood.as_ref(), &fetched.newest, told.stands.as_ref(), among(spec));
+            }
+            if let (Some(item), Some(stands)) = (&alone, &told.stands) {
+                last.stood = Some(told::told(last.stood.as_ref(), stands, among(spec)).0);
+                told::remember(&mut last.alone, stands.clone());
+                new.push(item);
             }
         }
+        let along = told.as_ref().map_or(&[][..], |told| &told.along);
         let batches: Vec<&[&Item]> = new.chunks(BATCH).collect();
         for (at, batch) in batches.iter().enumerate() {
             let cursor = if at + 1 == batches.len() { last.clone() } else { self.partial(reader, batch, limit) };
-            let events = batch.iter().map(|item| (*item).clone().into_incoming(&spec.source.name)).collect();
+            let events = batch.iter().map(|item| (*item).clone().with(along).into_incoming(&spec.source.name)).collect();
             self.commit(events, cursor).await?;
         }
         if batches.is_empty() {
@@ -355,6 +381,38 @@ impl Task {
         }
         self.remember(&fetched.items);
         Ok(())
+    }
+
+    /// Compares a list with what was told beside it: takes out of what is new what was an event already, and returns what is one
+    /// by what was told alone.
+    fn beside(&self, spec: &Spec, fetched: &Fetched, new: &mut Vec<&Item>, told: &Telling, last: &mut Cursor) -> Option<Item> {
+        last.alone = told::take_out(new, &self.cursor.alone, &fetched.newest);
+        let stands = told.stands.as_ref()?;
+        let (_, changed) = told::told(self.cursor.stood.as_ref(), stands, among(spec));
+        if !changed || told::is_listed(&fetched.newest, new, stands, among(spec)) {
+            return None;
+        }
+        let item = Item::alone(stands, &spec.source.envelope);
+        (item.is_wanted(&spec.types) && self.is_new(&item)).then_some(item)
+    }
+
+    /// The list cannot be read: what was told is an event by itself, where it is a change.
+    async fn told_alone(&mut self, spec: &Spec, told: &Telling) -> Result<(), Trouble> {
+        let Some(stands) = &told.stands else { return Ok(()) };
+        let (stood, changed) = told::told(self.cursor.stood.as_ref(), stands, among(spec));
+        if !changed && self.cursor.stood.is_some() {
+            return Ok(());
+        }
+        let mut cursor = Cursor { stood: Some(stood), ..self.cursor.clone() };
+        let item = Item::alone(stands, &spec.source.envelope);
+        let mut events = Vec::new();
+        if changed && item.is_wanted(&spec.types) && self.is_new(&item) {
+            let (connection, source, event_type) = (&self.key.0, &self.key.1, &stands.event_type);
+            info!(connection, source, event_type, "the list cannot be read; what was told beside it is an event");
+            told::remember(&mut cursor.alone, stands.clone());
+            events.push(item.with(&told.along).into_incoming(&spec.source.name));
+        }
+        self.commit(events, cursor).await
     }
 
     /// Returns the cursor of a batch that is not the last. It moves only where the order says that all older ones are in.
@@ -384,7 +442,9 @@ impl Task {
         let moved = cursor.cursor != self.cursor.cursor
             || cursor.seen != self.cursor.seen
             || cursor.since != self.cursor.since
-            || cursor.changed != self.cursor.changed;
+            || cursor.changed != self.cursor.changed
+            || cursor.stood != self.cursor.stood
+            || cursor.alone != self.cursor.alone;
         let due = self.committed_at.is_none_or(|at| now.duration_since(at) >= QUIET_COMMIT);
         if moved || due {
             return self.commit(Vec::new(), cursor).await;
@@ -451,6 +511,11 @@ impl Task {
         let jittered = longest.mul_f64(self.world.random.fraction().clamp(0.1, 1.0));
         jittered.max(retry_after.unwrap_or_default())
     }
+}
+
+/// The types of which several in a row are one; none for all.
+fn among(spec: &Spec) -> &[String] {
+    spec.source.envelope.codes.as_ref().map_or(&[], |codes| &codes.among)
 }
 
 fn has_times(spec: &Spec) -> bool {

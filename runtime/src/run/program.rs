@@ -198,6 +198,7 @@ impl Scope for RunScope<'_> {
             | Env::SentForm
             | Env::SentQuery
             | Env::Setting(_)
+            | Env::Connection
             | Env::Secret(_)
             | Env::PublicUrl
             | Env::LiveTypes

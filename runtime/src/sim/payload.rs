@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flow_plan::{
-    Currency, FieldShape, FieldSource, GivenEvent, HEARD, JsonPath, Money, MoneyUnit, Payload, Segment, Shape, TimeFormat, Value,
-    Writing,
+    Currency, FieldShape, FieldSource, GivenEvent, HEARD, JsonPath, Money, MoneyUnit, Payload, Segment, Shape, Value, Writing,
 };
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value as Json};
 
 use super::services::Maker;
-use crate::decode::{Root, decode_field};
+use crate::decode::{Root, decode_field, on_wire};
 use crate::eval::{Scope, equal, holds, path_get};
-use flow_functions::rfc3339;
 
 /// A payload with what its envelope says.
 pub(super) struct Made {
@@ -53,7 +51,7 @@ pub(super) fn make(event: &GivenEvent, now: Timestamp, number: u32, count: u32) 
         set(&mut document, path, Json::String(id.clone()))?;
     }
     if let Some((path, format)) = &envelope.at {
-        set(&mut document, path, instant(now, *format))?;
+        set(&mut document, path, on_wire(now, *format))?;
     }
     let object = at(&document, &envelope.object).cloned().unwrap_or_else(|| Json::Object(Map::new()));
     let mut whole = Whole { object, event: Some(document) };
@@ -249,7 +247,7 @@ impl Scope for Record<'_> {
 fn encode(shape: &Shape, value: &Value) -> Result<Json, String> {
     Ok(match (shape, value) {
         (_, Value::Missing) => Json::Null,
-        (Shape::Instant(format), Value::Instant(at)) => instant(*at, *format),
+        (Shape::Instant(format), Value::Instant(at)) => on_wire(*at, *format),
         (Shape::Duration(unit), Value::Duration(by)) => {
             let units = Decimal::from(by.approximate_millis()).checked_div(Decimal::from(*unit)).unwrap_or_default();
             serde_json::from_str(&units.normalize().to_string()).unwrap_or(Json::Null)
@@ -283,18 +281,6 @@ fn encode(shape: &Shape, value: &Value) -> Result<Json, String> {
         }
         (_, value) => value.to_json(),
     })
-}
-
-fn instant(at: Timestamp, format: TimeFormat) -> Json {
-    match format {
-        TimeFormat::Unix | TimeFormat::UnixAuto => Json::from(at.as_second()),
-        TimeFormat::UnixMillis => Json::from(at.as_millisecond()),
-        TimeFormat::UnixMicros => Json::from(at.as_microsecond()),
-        TimeFormat::Rfc2822 => {
-            jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_string(&at).map_or(Json::Null, Json::String)
-        }
-        TimeFormat::Iso => Json::String(rfc3339(at)),
-    }
 }
 
 fn wire_amount(money: Money, unit: MoneyUnit, exponents: &BTreeMap<Currency, u8>) -> Option<Json> {

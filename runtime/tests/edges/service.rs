@@ -106,7 +106,6 @@ async fn a_store_that_is_put_back_goes_on() {
     let daemon = daemon(ten_flows()).await;
     let (store, away) = (daemon.folder.path().join("store"), daemon.folder.path().join("away"));
     std::fs::rename(&store, &away).unwrap();
-    tokio::time::sleep(Duration::from_millis(1100)).await;
     let body = event("evt_1", "invoice.paid", jiff::Timestamp::now().as_second()).to_string();
     assert_eq!(deliver(&daemon, "/v1/webhooks/acme", body.as_bytes()).await.status, 503);
     std::fs::rename(&away, &store).unwrap();

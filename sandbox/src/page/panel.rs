@@ -55,6 +55,11 @@ impl Input<'_> {
         format!("{whole}{rest:0<decimals$}").parse().map_err(|_| "the amount is too large".to_owned())
     }
 
+    /// How somebody turns a bolt.
+    fn how(&self) -> &str {
+        self.text("how").unwrap_or("hand")
+    }
+
     /// A payment of what was filled in.
     fn payment(&self, event: &str) -> Result<Value, String> {
         let mut happening = json!({ "type": event, "amount": self.minor()?, "currency": self.text("currency").unwrap_or("usd") });
@@ -221,33 +226,43 @@ const PANELS: &[Panel] = &[
     Panel {
         service: "sesame",
         title: "Sesame",
-        about: "The lock of a door. flowd learns what happens by asking.",
-        tables: &[Table {
-            title: "Doors",
-            from: "devices",
-            columns: &[
-                plain("state", &["/status/CHSesame2Status"]),
-                Column { heading: "battery", at: &["/status/batteryPercentage"], kind: Kind::Percent },
-                plain("online", &["/online"]),
-                Column { heading: "reported", at: &["/status/timestamp"], kind: Kind::Time },
-                plain("device", &["/_name"]),
-            ],
-        }],
+        about: "The lock of a door. flowd learns what happens by asking, which takes calls of the key.",
+        tables: &[
+            Table {
+                title: "Doors",
+                from: "devices",
+                columns: &[
+                    plain("state", &["/status/CHSesame2Status"]),
+                    Column { heading: "battery", at: &["/status/batteryPercentage"], kind: Kind::Percent },
+                    plain("online", &["/online"]),
+                    Column { heading: "reported", at: &["/status/timestamp"], kind: Kind::Time },
+                    plain("commands", &["/accepted"]),
+                    plain("device", &["/_name"]),
+                ],
+            },
+            Table {
+                title: "Calls of the month",
+                from: "keys",
+                columns: &[plain("used", &["/used"]), plain("of", &["/quota"]), plain("key", &["/key"])],
+            },
+        ],
         fields: &[
             Field { name: "by", label: "By whom", value: "Ada", kind: "text" },
+            Field { name: "how", label: "How", value: "hand", kind: "hand,app,module,web" },
             Field { name: "level", label: "Battery, in per cent", value: "8", kind: "text" },
         ],
         buttons: &[
             Button {
                 id: "unlock",
-                label: "The door is unlocked by hand",
-                happening: |input| Ok(json!({ "type": "unlocked", "method": "hand", "by": input.text("by") })),
+                label: "The door is unlocked",
+                happening: |input| Ok(json!({ "type": "unlocked", "method": input.how(), "by": input.text("by") })),
             },
             Button {
                 id: "lock",
-                label: "The door is locked by hand",
-                happening: |input| Ok(json!({ "type": "locked", "method": "hand", "by": input.text("by") })),
+                label: "The door is locked",
+                happening: |input| Ok(json!({ "type": "locked", "method": input.how(), "by": input.text("by") })),
             },
+            Button { id: "moved", label: "Somebody turns it halfway", happening: |_| Ok(json!({ "type": "moved" })) },
             Button { id: "jam", label: "The bolt jams", happening: |_| Ok(json!({ "type": "jammed" })) },
             Button {
                 id: "battery",
@@ -259,6 +274,21 @@ const PANELS: &[Panel] = &[
             },
             Button { id: "offline", label: "It goes offline", happening: |_| Ok(json!({ "type": "offline" })) },
             Button { id: "online", label: "It is back online", happening: |_| Ok(json!({ "type": "online" })) },
+            Button {
+                id: "stick",
+                label: "The next command comes to nothing",
+                happening: |_| Ok(json!({ "type": "sticks", "count": 1 })),
+            },
+            Button {
+                id: "spend",
+                label: "The calls of the month are used up",
+                happening: |_| Ok(json!({ "type": "quota", "limit": 1000, "used": 1000 })),
+            },
+            Button {
+                id: "renew",
+                label: "There are calls again",
+                happening: |_| Ok(json!({ "type": "quota", "limit": 1000, "used": 0 })),
+            },
         ],
     },
     Panel {

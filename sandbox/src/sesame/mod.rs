@@ -159,6 +159,7 @@ impl Emulator for Sesame {
             "devices": devices,
             "quota": state.quota,
             "used": state.used.1,
+            "keys": [{ "key": KEY, "quota": state.quota, "used": state.used.1 }],
             "faults": self.base.faults.snapshot(),
             "calls": self.base.log.calls(),
         })

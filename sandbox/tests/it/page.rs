@@ -66,6 +66,13 @@ async fn buttons_make_things_happen_and_the_page_shows_them() {
     assert!(doors.iter().any(|door| door[0] == "unlocked" && door[1] == "8 %"), "{doors:?}");
     let latest = page.get("/state").await.ok()["latest"][0].clone();
     assert_eq!((&latest["service"], &latest["summary"]), (&json!("sesame"), &json!("The battery falls")));
+    press(&page, "sesame", "lock", json!({"by": "Ada", "how": "app"})).await.ok();
+    press(&page, "sesame", "spend", json!({})).await.ok();
+    let calls = rows(&tables(&page, "sesame").await, "Calls of the month")[0].clone();
+    assert_eq!((&calls[0], &calls[1]), (&json!("1000"), &json!("1000")));
+    let door = sandbox.snapshot()["sesame"]["devices"]["11223344-5566-7788-99AA-BBCCDDEEFF00"]["history"].clone();
+    let codes: Vec<&Value> = door.as_array().unwrap().iter().map(|line| &line["type"]).collect();
+    assert_eq!(codes, [8, 1, 10], "the app asks and the motor turns");
 }
 
 /// Each button of each service does something with what is filled in at first.

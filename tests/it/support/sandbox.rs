@@ -15,8 +15,19 @@ pub(crate) struct Emulators {
 impl Emulators {
     /// Starts them.
     pub(crate) fn start() -> Self {
+        Self::start_with(Options::default())
+    }
+
+    /// Starts them with a clock that goes so many seconds ahead of ours, or behind it.
+    pub(crate) fn ahead_by(seconds: i64) -> Self {
+        let by = jiff::SignedDuration::from_secs(seconds);
+        let clock = std::sync::Arc::new(move || jiff::Timestamp::now().checked_add(by).unwrap());
+        Self::start_with(Options { clock, ..Options::default() })
+    }
+
+    fn start_with(options: Options) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let sandbox = runtime.block_on(Sandbox::start(Options::default())).unwrap();
+        let sandbox = runtime.block_on(Sandbox::start(options)).unwrap();
         Self { sandbox, _runtime: runtime }
     }
 
@@ -49,6 +60,11 @@ impl Emulators {
         self.control(connector, "POST", "faults", rule);
     }
 
+    /// Takes all faults back.
+    pub(crate) fn well_again(&self, connector: &str) {
+        self.control(connector, "DELETE", "faults", &Value::Null);
+    }
+
     /// What an emulator holds.
     pub(crate) fn state(&self, connector: &str) -> Value {
         self.control(connector, "GET", "state", &Value::Null)
@@ -62,7 +78,7 @@ impl Emulators {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let answer =
             http::send(host, method, &format!("/_sandbox/{what}"), &[("content-type", "application/json")], body.as_bytes());
-        assert_eq!(answer.status, 200, "{body}: {}", answer.body);
-        answer.json()
+        assert!(matches!(answer.status, 200 | 204), "{body}: {}", answer.body);
+        if answer.status == 204 { Value::Null } else { answer.json() }
     }
 }

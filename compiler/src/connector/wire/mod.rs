@@ -34,6 +34,8 @@ pub(in crate::connector) enum Place {
     Confirm,
     /// The inputs of a query that tells a state: settings.
     State,
+    /// What a query tells beside a list: its fields, settings, and the connection's name.
+    Told,
     /// The request that registers a webhook: settings, secrets, and what is registered.
     Register,
     /// The request of a poll; instants are written as the source writes them.

@@ -53,7 +53,7 @@ impl Cx<'_> {
             }
             // Whether it is needed is for the service to say.
             Place::Via => {}
-            Place::Base | Place::Find | Place::Answer | Place::Constant | Place::Confirm | Place::State => {
+            Place::Base | Place::Find | Place::Answer | Place::Constant | Place::Confirm | Place::State | Place::Told => {
                 let diagnostic = self.mistake(name.span, format!("the secret `{}` may not stand here", name.text));
                 self.push(diagnostic.help("secrets belong into `auth`, headers, requests and the check of webhooks"));
                 return Some(Typed::unknown());
@@ -214,6 +214,7 @@ fn surroundings(place: Place) -> Vec<(&'static str, Env, Type)> {
         }
         Place::Header => vec![("sent_at", Env::SentAt, Type::DateTime)],
         Place::Confirm => vec![("sent_at", Env::SentAt, Type::DateTime)],
+        Place::Told => vec![("connection", Env::Connection, Type::text())],
         Place::Register => {
             vec![("sent_at", Env::SentAt, Type::DateTime), ("live_types", Env::LiveTypes, Type::List(Box::new(Type::text())))]
         }

@@ -58,6 +58,9 @@ fn page(status: &Json) -> String {
         if let Some(line) = bounds(connection) {
             out.push_str(&format!("    {line}\n"));
         }
+        if let Some(line) = pace(&connection["quota"]) {
+            out.push_str(&format!("    {line}\n"));
+        }
         for one in list(connection, "registrations") {
             out.push_str(&format!("    {}\n", registration(one)));
         }
@@ -150,6 +153,40 @@ fn bounds(connection: &Json) -> Option<String> {
         parts.push(format!("{used} of {limit} calls{shared}, counted anew on {resets} UTC"));
     }
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// How often polls come within a quota, and how often they could; `None` where nothing is polled.
+fn pace(quota: &Json) -> Option<String> {
+    let polls = &quota["polls"];
+    let set = polls["set_every_ms"].as_u64()?;
+    let (left, may_use) = (text(polls, "left"), text(polls, "may_use"));
+    let resets = instant(quota, "resets_at");
+    let Some(every) = polls["every_ms"].as_u64() else {
+        return Some(format!("polls have used the {may_use} calls that are for them, and stand still until {resets} UTC"));
+    };
+    let how_often = if every > set {
+        format!("slowed down from every {} to every {}", length(set), length(every))
+    } else {
+        format!("every {}", length(every))
+    };
+    let safe = |key: &str, until: &str| polls[key].as_u64().map(|ms| format!("every {} {until}", length(ms)));
+    let safe: Vec<String> = [safe("fastest_safe_ms", "until then"), safe("whole_month_ms", "from one count to the next")]
+        .into_iter()
+        .flatten()
+        .collect();
+    Some(format!("polls: {how_often}, {left} of {may_use} calls for them left; safe is {}", safe.join(", ")))
+}
+
+/// A length of time as people say it: rounded up.
+fn length(ms: u64) -> String {
+    let units =
+        [(172_800_000, 86_400_000, "day"), (7_200_000, 3_600_000, "hour"), (120_000, 60_000, "minute"), (2000, 1000, "second")];
+    for (from, unit, word) in units {
+        if ms >= from {
+            return format!("{} {word}s", ms.div_ceil(unit));
+        }
+    }
+    format!("{ms} ms")
 }
 
 /// What a state is, since when, and how long ago that was seen.

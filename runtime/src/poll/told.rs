@@ -1,0 +1,94 @@
+//! What a cheap query says has happened, beside the list that it is asked for.
+//!
+//! A list says who, why and when, but it can be late, or unreadable for days. What the query tells of the thing itself is then
+//! an event: once for each change, and what the list has of that change afterwards is known.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::items::Item;
+use crate::event::{Alone, Stood};
+
+/// What a list has of a change is dated no later than so long behind what was told of it.
+const SLACK: SignedDuration = SignedDuration::from_secs(60);
+/// So many changes that no list had are remembered.
+const MOST: usize = 64;
+
+impl Stood {
+    /// Tells whether something of this type has happened since.
+    fn is_left_by(&self, event_type: &str, among: &[String]) -> bool {
+        self.last != event_type && !(joins(event_type, among) && self.among.as_deref() == Some(event_type))
+    }
+
+    /// How it stands when something of this type has happened.
+    fn then(before: Option<&Self>, event_type: &str, among: &[String]) -> Self {
+        let joined = joins(event_type, among).then(|| event_type.to_owned());
+        Self { last: event_type.to_owned(), among: joined.or_else(|| before.and_then(|before| before.among.clone())) }
+    }
+}
+
+/// Whether several of this type in a row are one.
+fn joins(event_type: &str, among: &[String]) -> bool {
+    among.is_empty() || among.iter().any(|name| name == event_type)
+}
+
+/// Returns how it stands by what was told, and whether that is a change. At first it is none.
+pub(super) fn told(before: Option<&Stood>, told: &Alone, among: &[String]) -> (Stood, bool) {
+    let changed = before.is_some_and(|before| before.is_left_by(&told.event_type, among));
+    (Stood::then(before, &told.event_type, among), changed)
+}
+
+/// Tells whether a list accounts for what was told: it has that, or what happened behind it. `newest` says when what it has
+/// happened last, by type.
+pub(super) fn is_listed(newest: &BTreeMap<String, Timestamp>, new: &[&Item], told: &Alone, among: &[String]) -> bool {
+    let last = |only: bool| newest.iter().filter(|(name, _)| !only || joins(name, among)).max_by_key(|(_, at)| **at);
+    let is_it = |found: Option<(&String, &Timestamp)>| found.is_some_and(|(name, _)| *name == told.event_type);
+    is_it(last(false))
+        || is_it(last(true))
+        || last(false).is_some_and(|(_, at)| at.as_second() > told.at.as_second())
+        || new.iter().any(|item| item.event_type.as_ref() == Some(&told.event_type))
+}
+
+/// Returns how it stands by a list and by what was told, whichever was later.
+pub(super) fn listed(
+    before: Option<&Stood>,
+    newest: &BTreeMap<String, Timestamp>,
+    told: Option<&Alone>,
+    among: &[String],
+) -> Option<Stood> {
+    let mut all: Vec<(i64, &str)> = newest.iter().map(|(name, at)| (at.as_second(), name.as_str())).collect();
+    // In one second what was told is the older: the list says more exactly when.
+    all.extend(told.map(|told| (told.at.as_second() - 1, told.event_type.as_str())));
+    all.sort_by_key(|(at, _)| *at);
+    all.into_iter().fold(before.cloned(), |stood, (_, name)| Some(Stood::then(stood.as_ref(), name, among)))
+}
+
+/// Takes out of what is new in a list what was an event by what was told alone. Returns what the list does not have yet.
+pub(super) fn take_out(new: &mut Vec<&Item>, alone: &[Alone], newest: &BTreeMap<String, Timestamp>) -> Vec<Alone> {
+    let read_until = newest.values().max();
+    let mut left = Vec::new();
+    for one in alone {
+        let until = one.at.checked_add(SLACK).unwrap_or(one.at);
+        let fits = |item: &&Item, until: Timestamp| {
+            item.event_type.as_ref() == Some(&one.event_type)
+                && item.since().is_some_and(|since| since.as_second() <= until.as_second())
+        };
+        // The last of them by then: those before it are changes that nobody was told of. Else the next, since clocks differ.
+        let found = new.iter().rposition(|item| fits(item, one.at)).or_else(|| new.iter().position(|item| fits(item, until)));
+        if let Some(at) = found {
+            new.remove(at);
+        } else if read_until.is_none_or(|read| *read <= until) {
+            left.push(one.clone());
+        }
+    }
+    left
+}
+
+/// Remembers one more.
+pub(super) fn remember(alone: &mut Vec<Alone>, one: Alone) {
+    alone.push(one);
+    if alone.len() > MOST {
+        alone.remove(0);
+    }
+}
