@@ -17,7 +17,8 @@ pub struct Incoming {
     pub event_type: Option<String>,
     /// When it happened, by the service's own time.
     pub occurred_at: Option<Timestamp>,
-    /// When its sender signed it, where the scheme of the webhook signs that.
+    /// When its sender signed it, where the scheme of the webhook signs that. Of several polled records that are one event it is
+    /// when the first happened: either way the event is at least as old.
     pub signed_at: Option<Timestamp>,
     /// The raw payload: JSON.
     pub payload: Bytes,

@@ -19,8 +19,9 @@ from pysesame3.chsesame2 import CHSesame2
 from pysesame3.chsesamebot import CHSesameBot
 from pysesame3.history import CHSesame2History
 
-BASE = sys.argv[1]
-pysesame3.cloud.OFFICIALAPI_URL = BASE + "/api/sesame2"
+API = sys.argv[1]
+BASE = API.removesuffix("/api/sesame2")
+pysesame3.cloud.OFFICIALAPI_URL = API
 # What is refused on purpose is not to be told.
 logging.disable(logging.CRITICAL)
 

@@ -1,5 +1,6 @@
 //! `sign` and `confirm`: what an attempt computes, and how it is known that what was accepted has happened.
 
+use flow_grammar::span::Span;
 use flow_grammar::syntax::{self, Ident, ObjectField, OperationLine, OperationLineKind};
 use flow_plan::ty::Type;
 use flow_plan::{Confirm, Encoding, Expr, Request, SignPlace, Signature, Value};
@@ -101,8 +102,12 @@ impl Cx<'_> {
         let when = self.condition(condition, &Scope::reading(Place::Confirm, inputs, &query.output));
         let gives_result = output.is_some_and(|output| output.ty.required() == query.output.required());
         let by_input = longest?.1;
+        let fields = output.filter(|_| gives_result).map(|output| self.record_fields(&output.ty)).unwrap_or_default();
         if let Some(mark) = mark {
-            self.check_mark(mark, by_input.is_some(), output.filter(|_| gives_result));
+            self.check_mark(mark, &fields);
+        }
+        if by_input.is_some() {
+            self.check_unasked(up_to.span, mark.as_ref(), &fields);
         }
         let query = operation.as_ref().clone();
         let mark = mark.as_ref().map(|mark| mark.text.clone());
@@ -131,8 +136,7 @@ impl Cx<'_> {
     }
 
     /// `as confirmed`: the field says that it was, and is missing where nobody asked.
-    fn check_mark(&mut self, mark: &Ident, can_be_unasked: bool, output: Option<&WireType>) {
-        let fields = output.map(|output| self.record_fields(&output.ty)).unwrap_or_default();
+    fn check_mark(&mut self, mark: &Ident, fields: &[catalog::Field]) {
         let Some(field) = fields.iter().find(|field| field.name == mark.text) else {
             let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
             self.unknown(mark.span, format!("the result has no field `{}`", mark.text), &mark.text, names);
@@ -142,9 +146,14 @@ impl Cx<'_> {
             let diagnostic = self.mistake(mark.span, format!("`{}` is {}", mark.text, field.ty));
             self.push(diagnostic.help("what says whether it was confirmed is `bool?`: missing where nobody asked"));
         }
-        let needed = fields.iter().find(|field| can_be_unasked && !field.ty.can_be_missing() && field.shape.default.is_none());
+    }
+
+    /// Where an input says how long, it may be nothing: then nothing is read.
+    fn check_unasked(&mut self, span: Span, mark: Option<&Ident>, fields: &[catalog::Field]) {
+        let mut others = fields.iter().filter(|field| mark.is_none_or(|mark| field.name != mark.text));
+        let needed = others.find(|field| !field.ty.can_be_missing() && field.shape.default.is_none());
         if let Some(needed) = needed {
-            let diagnostic = self.mistake(mark.span, format!("`{}` is not known where nobody asks", needed.name));
+            let diagnostic = self.mistake(span, format!("`{}` is not known where nobody asks", needed.name));
             self.push(diagnostic.help(format!("let it be missing, `{}: {}?`, or give it a default", needed.name, needed.ty)));
         }
     }

@@ -324,3 +324,39 @@ fn codes_and_changes() {
     ];
     snapshots("codes_and_changes", &cases.each_ref().map(String::as_str));
 }
+
+/// What a query tells beside a list, and how long a confirmation may take.
+#[test]
+fn told_and_confirmed() {
+    let source = |lines: &str| {
+        format!(
+            "  record Bolt {{ at: datetime unix stands: open | shut | other charge: int? }}\n  record Turn {{ at: datetime unix }}\n  \
+             query bolt() -> Bolt {{ GET \"/state\" }}\n  source log {{ poll GET \"/log\" {lines} items \"\" order oldest by \"at\" unix \
+             seen \"id\" codes \"type\" {{ shut: 1 }} collapse same }}\n  trigger turned: Turn from log \"shut\""
+        )
+    };
+    let action = |within: &str, line: &str, record: &str| {
+        format!(
+            "  record Bolt {{ at: datetime unix stands: open | shut | other charge: int? }}\n  record Done {{ {record} }}\n  \
+             query bolt() -> Done {{ GET \"/state\" }}\n  action shut(within: {within}, note: text?) -> Done {{ POST \"/shut\" json {{}} effect set \
+             confirm bolt every 3 seconds {line} }}"
+        )
+    };
+    let cases = [
+        source("every 1 minute with { charge }"),
+        source("every 1 minute otherwise stands { shut: shut } at at"),
+        source("when bolt changes with { charg }"),
+        source("when bolt changes with { at, token }"),
+        source("when bolt changes otherwise charge { shut: shut } at at"),
+        source("when bolt changes otherwise stands { shut: closed opened: open } at charge"),
+        source("when bolt changes with { charge, gate: connection } otherwise stands { shut: shut } at at"),
+        action("duration = 15 seconds", "up to within as done where at >= sent_at", "at: datetime? unix done: bool?"),
+        action("duration = 15 seconds", "up to within as done where at >= sent_at", "at: datetime unix done: bool?"),
+        action("duration = 15 seconds", "up to within as don where at >= sent_at", "at: datetime? unix done: bool?"),
+        action("duration = 15 seconds", "up to within as done where at >= sent_at", "at: datetime? unix done: bool"),
+        action("duration = 15 seconds", "up to note where at >= sent_at", "at: datetime? unix"),
+        action("duration = 15 seconds", "up to 11 minutes where at >= sent_at", "at: datetime unix"),
+        action("duration = 15 seconds", "up to 2 seconds where at >= sent_at", "at: datetime unix"),
+    ];
+    snapshots("told_and_confirmed", &cases.each_ref().map(String::as_str));
+}

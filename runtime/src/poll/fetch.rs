@@ -1,6 +1,6 @@
 //! All pages of one poll, within a bound of memory.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ pub(super) struct Fetched {
     pub(super) cursor: Option<String>,
     /// The service's own time of the first answer.
     pub(super) answered_at: Option<Timestamp>,
-    /// When what is in the list happened last, by type: of all types, wanted or not.
-    pub(super) newest: BTreeMap<String, Timestamp>,
+    /// When each type is in the list last, in that order: of all types, wanted or not.
+    pub(super) newest: Vec<(String, Timestamp)>,
     /// The list was longer than what is kept: nothing beyond this instant is known to be whole.
     pub(super) whole_until: Option<Timestamp>,
 }
@@ -210,10 +210,7 @@ pub(super) async fn fetch(
     let mut asking = Asking { spec, poll, start: &start, engine, world, pages: 0, begun, waited: Duration::ZERO };
     for chunk in chunks(spec, poll, world, &start)? {
         let list = fetch_list(&mut asking, reader, &chunk).await?;
-        for (name, at) in list.newest {
-            let known = fetched.newest.entry(name).or_insert(at);
-            *known = at.max(*known);
-        }
+        fetched.newest.extend(list.newest);
         fetched.items.extend(list.items.into_iter().filter(|item| ids.insert(item.id.clone())));
         fetched.cursor = list.cursor.or(fetched.cursor);
         // The first answer counts: what happened later may be missing in the lists before.
@@ -223,6 +220,8 @@ pub(super) async fn fetch(
             (one, other) => one.or(other),
         };
     }
+    fetched.newest.reverse();
+    fetched.newest = last_of_each(fetched.newest);
     // Each list is in order already: only several have to be merged.
     sort(&mut fetched.items, false);
     Ok(fetched)
@@ -268,13 +267,12 @@ async fn fetch_list(asking: &mut Asking<'_>, reader: &ItemReader, chunk: &[(Stri
         let next = page.next.or(counted).filter(|_| poll.newest_first || !cut);
         let Some((param, value)) = next else {
             let mut items = Vec::from(kept);
-            let mut newest = BTreeMap::new();
+            let mut newest = Vec::new();
             sort(&mut items, poll.newest_first);
             if collapses {
                 items = collapse(items, &spec.source.envelope);
-                let times = items.iter().filter_map(|item| Some((item.event_type.clone()?, item.at?)));
-                // In their order: the last one stays.
-                newest.extend(times);
+                let times = items.iter().rev().filter_map(|item| Some((item.event_type.clone()?, item.at?)));
+                newest = last_of_each(times.collect());
                 items.retain(|item| item.is_wanted(&spec.types));
             }
             let whole_until = items.iter().filter_map(|item| item.at).max().filter(|_| cut);
@@ -290,6 +288,16 @@ async fn fetch_list(asking: &mut Asking<'_>, reader: &ItemReader, chunk: &[(Stri
         query.push((param, Value::text(value)));
     }
     Err(PollError::failed("the list does not end"))
+}
+
+/// Keeps the last of each type, in the order of their times; where those are the same, in that of the list. They come in
+/// with the newest first.
+fn last_of_each(mut newest_first: Vec<(String, Timestamp)>) -> Vec<(String, Timestamp)> {
+    newest_first.sort_by(|(_, one), (_, other)| other.cmp(one));
+    let mut seen = HashSet::new();
+    newest_first.retain(|(name, _)| seen.insert(name.clone()));
+    newest_first.reverse();
+    newest_first
 }
 
 /// Returns the parts of a query field whose list is split over several requests.

@@ -30,6 +30,8 @@ pub(super) struct Item {
     /// What decides where that is the same.
     then: Option<Decimal>,
     pub(super) payload: Bytes,
+    /// No list had it: when it happened is not known, only since when it is known to have.
+    told: bool,
 }
 
 /// Items that cannot be read and of which that has been said: a list holds them at every poll.
@@ -109,7 +111,17 @@ impl ItemReader {
         };
         let then = |(paths, leaf): &(PathSet, usize)| number(&paths.scan(&payload).ok()?.value(*leaf), None);
         let then = self.then_by.as_ref().and_then(then);
-        Some(Item { id: read.id, more: Vec::new(), began: None, event_type: read.event_type, at: read.at, order, then, payload })
+        Some(Item {
+            id: read.id,
+            more: Vec::new(),
+            began: None,
+            event_type: read.event_type,
+            at: read.at,
+            order,
+            then,
+            payload,
+            told: false,
+        })
     }
 }
 
@@ -151,6 +163,7 @@ impl Item {
             order: None,
             then: None,
             payload: Bytes::from(payload.to_string()),
+            told: true,
         }
     }
 
@@ -170,8 +183,10 @@ impl Item {
             id: self.id,
             source: source.to_owned(),
             event_type: self.event_type,
-            occurred_at: self.at,
-            signed_at: None,
+            // Who must not act on what is old asks for both: an act is as old as its first record, and one that was only told
+            // is of an age that nobody knows.
+            occurred_at: self.at.filter(|_| !self.told),
+            signed_at: self.began,
             payload: self.payload,
             via: Via::Poll,
             origin: crate::event::Origin::External,

@@ -3,8 +3,6 @@
 //! A list says who, why and when, but it can be late, or unreadable for days. What the query tells of the thing itself is then
 //! an event: once for each change, and what the list has of that change afterwards is known.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::items::Item;
@@ -39,34 +37,36 @@ pub(super) fn told(before: Option<&Stood>, told: &Alone, among: &[String]) -> (S
     (Stood::then(before, &told.event_type, among), changed)
 }
 
-/// Tells whether a list accounts for what was told: it has that, or what happened behind it. `newest` says when what it has
-/// happened last, by type.
-pub(super) fn is_listed(newest: &BTreeMap<String, Timestamp>, new: &[&Item], told: &Alone, among: &[String]) -> bool {
-    let last = |only: bool| newest.iter().filter(|(name, _)| !only || joins(name, among)).max_by_key(|(_, at)| **at);
-    let is_it = |found: Option<(&String, &Timestamp)>| found.is_some_and(|(name, _)| *name == told.event_type);
-    is_it(last(false))
-        || is_it(last(true))
-        || last(false).is_some_and(|(_, at)| at.as_second() > told.at.as_second())
+/// Tells whether a list accounts for what was told: it has that, or what happened behind it. `newest` says when it has each type
+/// last, in that order.
+pub(super) fn is_listed(newest: &[(String, Timestamp)], new: &[&Item], told: &Alone, among: &[String]) -> bool {
+    let last = newest.last();
+    let last_joined = newest.iter().rfind(|(name, _)| joins(name, among));
+    let is_it = |(name, _): &(String, Timestamp)| *name == told.event_type;
+    last.is_some_and(is_it)
+        || last_joined.is_some_and(is_it)
+        || last.is_some_and(|(_, at)| at.as_second() > told.at.as_second())
         || new.iter().any(|item| item.event_type.as_ref() == Some(&told.event_type))
 }
 
 /// Returns how it stands by a list and by what was told, whichever was later.
 pub(super) fn listed(
     before: Option<&Stood>,
-    newest: &BTreeMap<String, Timestamp>,
+    newest: &[(String, Timestamp)],
     told: Option<&Alone>,
     among: &[String],
 ) -> Option<Stood> {
-    let mut all: Vec<(i64, &str)> = newest.iter().map(|(name, at)| (at.as_second(), name.as_str())).collect();
     // In one second what was told is the older: the list says more exactly when.
-    all.extend(told.map(|told| (told.at.as_second() - 1, told.event_type.as_str())));
-    all.sort_by_key(|(at, _)| *at);
-    all.into_iter().fold(before.cloned(), |stood, (_, name)| Some(Stood::then(stood.as_ref(), name, among)))
+    let is_behind = |at: &Timestamp| told.is_none_or(|told| at.as_second() >= told.at.as_second());
+    let (behind, until): (Vec<_>, Vec<_>) = newest.iter().partition(|(_, at)| is_behind(at));
+    let names = until.iter().map(|(name, _)| name).chain(told.map(|told| &told.event_type));
+    let names = names.chain(behind.iter().map(|(name, _)| name));
+    names.fold(before.cloned(), |stood, name| Some(Stood::then(stood.as_ref(), name, among)))
 }
 
 /// Takes out of what is new in a list what was an event by what was told alone. Returns what the list does not have yet.
-pub(super) fn take_out(new: &mut Vec<&Item>, alone: &[Alone], newest: &BTreeMap<String, Timestamp>) -> Vec<Alone> {
-    let read_until = newest.values().max();
+pub(super) fn take_out(new: &mut Vec<&Item>, alone: &[Alone], newest: &[(String, Timestamp)]) -> Vec<Alone> {
+    let read_until = newest.last().map(|(_, at)| at);
     let mut left = Vec::new();
     for one in alone {
         let until = one.at.checked_add(SLACK).unwrap_or(one.at);
