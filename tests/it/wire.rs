@@ -128,6 +128,27 @@ fn commands_of_a_lock_are_signed_at_each_attempt() {
     }
 }
 
+/// A signature is of a window of 256 seconds: it changes from its last second to the first of the next, and nowhere else. It says
+/// nothing of the command, the device or the note, and of a time beyond 32 bits only these.
+#[test]
+fn a_signature_changes_from_one_window_to_the_next() {
+    let compilation = compile("door", "sesame", &[("device", "D")], &[]);
+    let door = connection(&compilation, "door", &[("api_key", "k"), ("secret_key", "a13d4b890111676ba8fb36ece7e94f7d")]);
+    let sign = |name: &str, second: i64| -> Json {
+        let made = build(&operation(&compilation, "sesame", name), &door, &Attempt(Vec::new(), at(second))).unwrap();
+        serde_json::from_slice::<Json>(&made.body).unwrap()["sign"].clone()
+    };
+    let edge = 1_621_854_464;
+    let (last, first) = (sign("unlock", edge - 1), sign("unlock", edge));
+    assert_eq!(last, "e50d10ff6f3e21752be4c46f9cbb2b73", "that of the vendor's example");
+    assert_ne!(last, first);
+    for (second, expected) in [(edge - 256, &last), (edge - 100, &last), (edge + 255, &first), (edge + (1 << 32), &first)] {
+        assert_eq!(sign("unlock", second), *expected, "{second}");
+    }
+    assert!(sign("unlock", edge - 257) != last && sign("unlock", edge + 256) != first);
+    assert_eq!([sign("lock", edge), sign("toggle", edge), sign("click", edge)], [first.clone(), first.clone(), first]);
+}
+
 #[test]
 fn what_cannot_be_signed_is_not_sent() {
     let compilation = compile("door", "lock", &[("device", "D")], &[LOCK]);
