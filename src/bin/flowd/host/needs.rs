@@ -1,0 +1,135 @@
+//! What a connection in use needs, and what of it is missing: a line each for whoever has set it up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flow_compiler::config::ConnectionConfig;
+use flow_plan as plan;
+use flow_runtime::secret::Secret;
+
+use super::connection::performs;
+
+/// A connection in use, with what was found for it.
+pub(super) struct Needs<'a> {
+    pub(super) name: &'a str,
+    pub(super) plan: &'a plan::Connection,
+    pub(super) config: &'a ConnectionConfig,
+    pub(super) secrets: &'a BTreeMap<String, Secret>,
+    pub(super) flows: &'a [Arc<plan::Flow>],
+    /// Requests go to the address that the connector says.
+    pub(super) own_base: bool,
+}
+
+impl Needs<'_> {
+    /// Notes what is missing, and tells whether requests can be made.
+    pub(super) fn note(&self, notes: &mut Vec<String>) -> bool {
+        let name = self.name;
+        let acts = self.flows.iter().any(|flow| performs(flow, name));
+        let listens = self.flows.iter().any(|flow| flow.listens_to().any(|trigger| trigger.connection == name));
+        if listens && let Some(setting) = unchosen(self.plan) {
+            notes.push(format!(
+                "connection {name}: the setting `{setting}` says how a sender proves who it is, and is missing: put `{setting} = \"standard_webhooks\"`, or one of the others that `flowc docs {}` lists, under [connections.{name}] in flow.toml",
+                self.plan.connector,
+            ));
+        }
+        let needed = needed_secrets(self.flows, self.plan);
+        let mut for_requests = self.lacking(|secret| secret.for_requests);
+        // A service with several APIs has a key for each: those that nothing goes to need none.
+        let one_way = self.plan.apis.is_empty() && self.plan.api.via.is_none();
+        for_requests.retain(|secret| one_way || needed.contains(&secret.name));
+        let for_webhooks = self.lacking(|secret| secret.for_webhooks);
+        if acts {
+            self.note_groups(notes);
+            for_requests.iter().for_each(|secret| self.note_secret(secret, "its actions need it", notes));
+        } else if listens
+            && !for_requests.is_empty()
+            && !for_webhooks.is_empty()
+            // One of the two would do: where it is wanted and cannot be read, that was said already.
+            && !for_requests.iter().any(|secret| self.config.secrets.contains_key(&secret.name))
+        {
+            for_webhooks.iter().for_each(|secret| self.note_secret(secret, "webhooks need it", notes));
+        }
+        if self.own_base {
+            self.note_settings(notes);
+        }
+        for_requests.is_empty()
+    }
+
+    fn lacking(&self, wanted: fn(&plan::SecretDecl) -> bool) -> Vec<&plan::SecretDecl> {
+        let declared = self.plan.secrets.iter();
+        declared.filter(|secret| !secret.optional && wanted(secret) && !self.secrets.contains_key(&secret.name)).collect()
+    }
+
+    fn note_groups(&self, notes: &mut Vec<String>) {
+        let name = self.name;
+        for group in &self.plan.api.one_of {
+            if !group.iter().any(|name| self.secrets.contains_key(name) || self.config.secrets.contains_key(name)) {
+                notes.push(format!(
+                    "connection {name}: its actions need one of the secrets {}: put it under [connections.{name}] in flow.toml, or use `--sandbox`",
+                    group.iter().map(|secret| format!("`{secret}`")).collect::<Vec<_>>().join(" and "),
+                ));
+            }
+        }
+    }
+
+    fn note_secret(&self, secret: &plan::SecretDecl, why: &str, notes: &mut Vec<String>) {
+        if self.config.secrets.contains_key(&secret.name) {
+            return; // Said already, with the reason.
+        }
+        let name = self.name;
+        let hint = secret.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        notes.push(format!(
+            "connection {name}: the secret `{0}` is missing, and {why}{hint}: put `{0} = {{ env = \"{1}\" }}` under [connections.{name}] in flow.toml and set {1}, or use `--sandbox`",
+            secret.name,
+            format!("{name}_{}", secret.name).to_uppercase(),
+        ));
+    }
+
+    fn note_settings(&self, notes: &mut Vec<String>) {
+        let name = self.name;
+        let declared = self.plan.setting_decls.iter();
+        for setting in
+            declared.filter(|setting| setting.in_base && !setting.optional && !self.plan.settings.contains_key(&setting.name))
+        {
+            notes.push(format!(
+                "connection {name}: the setting `{0}` is missing: put `{0} = \"…\"` under [connections.{name}] in flow.toml",
+                setting.name
+            ));
+        }
+    }
+}
+
+/// Returns the secrets without which a request cannot be made that live flows, or what starts them, make.
+fn needed_secrets(flows: &[Arc<plan::Flow>], connection: &plan::Connection) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut note = |request| names.extend(connection.secrets_of(request).into_iter().map(str::to_owned));
+    for flow in flows {
+        for instr in &flow.program.instrs {
+            if let plan::Instr::Call(call) = instr
+                && call.connection == connection.name
+                && let Some(operation) = flow.operations.get(usize::try_from(call.operation).unwrap_or(usize::MAX))
+            {
+                note(&operation.request);
+                if let plan::Effect::Findable { by, .. } = &operation.effect {
+                    note(&by.query.request);
+                }
+            }
+        }
+        for trigger in flow.listens_to().filter(|trigger| trigger.connection == connection.name) {
+            let source = connection.sources.iter().find(|source| source.name == trigger.source);
+            if let Some(poll) = source.and_then(|source| source.poll.as_ref()) {
+                note(&poll.request);
+            }
+        }
+    }
+    names
+}
+
+/// Returns the setting that says how webhooks are verified, where it does not.
+fn unchosen(connection: &plan::Connection) -> Option<&str> {
+    let chosen = connection.sources.iter().filter_map(|source| source.webhook.as_ref()).find(|one| one.scheme == "chosen")?;
+    match chosen.params.get("by")? {
+        plan::Expr::Env(plan::Env::Setting(name)) if !connection.settings.contains_key(name) => Some(name),
+        _ => None,
+    }
+}
