@@ -32,11 +32,11 @@ pub struct Connector {
     /// Its settings.
     pub settings: Vec<Setting>,
     /// Its secrets.
-    pub secrets: Vec<plan::SecretDecl>,
+    pub secrets: Arc<[plan::SecretDecl]>,
     /// How requests are made.
-    pub api: plan::Api,
+    pub api: Arc<plan::Api>,
     /// Further APIs of the service, by name.
-    pub apis: BTreeMap<String, plan::Api>,
+    pub apis: Arc<BTreeMap<String, plan::Api>>,
     /// Its records by name.
     pub records: BTreeMap<String, Record>,
     /// Its triggers by name.
@@ -46,11 +46,11 @@ pub struct Connector {
     /// Its resolvers.
     pub resolvers: Vec<Resolver>,
     /// Its sources of events.
-    pub sources: Vec<plan::Source>,
+    pub sources: Vec<Arc<plan::Source>>,
     /// Its states by name.
     pub states: BTreeMap<String, State>,
     /// Harmless requests that tell whether the credentials work.
-    pub checks: Vec<plan::Operation>,
+    pub checks: Arc<[plan::Operation]>,
 }
 
 impl Connector {
@@ -212,7 +212,7 @@ pub struct State {
     /// Its type, never optional: a state that is missing is unavailable.
     pub ty: Type,
     /// How it is read. The arguments of its query are over the settings of the connection.
-    pub source: plan::StateSource,
+    pub source: Arc<plan::StateSource>,
     /// What the steps of a flow that it starts can read: `value`, `was` and `since`.
     pub event: Record,
     /// The same where the flow starts since it is not known: `was` and `since`.
@@ -278,7 +278,7 @@ impl State {
             example: None,
             summaries: Vec::new(),
         };
-        Self { name: name.to_owned(), docs: docs.to_owned(), ty, source, event, unknown, trigger }
+        Self { name: name.to_owned(), docs: docs.to_owned(), ty, source: Arc::new(source), event, unknown, trigger }
     }
 }
 

@@ -117,7 +117,7 @@ fn connector_page(connector: &Connector) -> String {
     }
     if !connector.secrets.is_empty() || !connector.settings.is_empty() {
         let _ = write!(out, "\n## In flow.toml, under `[connections.{}]`\n\n", connector.name);
-        for secret in &connector.secrets {
+        for secret in connector.secrets.iter() {
             let when = match (secret.for_requests, secret.for_webhooks) {
                 (false, true) => "secret, for webhooks only",
                 _ => "secret",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flow_plan::{QUOTA_MONTH_MS, Quota};
+use flow_plan::{QUOTA_MONTH_MS, Quota, Source};
 
 use crate::catalog::Connector;
 use crate::settings::{ConnectionSettings, Settings};
@@ -93,11 +93,15 @@ pub(crate) fn asked(query: &str, args: &[flow_plan::Expr]) -> String {
 
 fn slowed(connector: &Connector, needed: u64) -> Connector {
     let mut connector = connector.clone();
-    for poll in connector.sources.iter_mut().filter_map(|source| source.poll.as_mut()).filter(|poll| poll.within_quota) {
-        poll.every_ms = poll.every_ms.max(needed);
+    let adapts = |source: &Arc<Source>| source.poll.as_ref().is_some_and(|poll| poll.within_quota);
+    for source in connector.sources.iter_mut().filter(|source| adapts(source)) {
+        if let Some(poll) = &mut Arc::make_mut(source).poll {
+            poll.every_ms = poll.every_ms.max(needed);
+        }
     }
     for state in connector.states.values_mut().filter(|state| state.source.within_quota) {
-        state.source.every_ms = state.source.every_ms.max(needed);
+        let source = Arc::make_mut(&mut state.source);
+        source.every_ms = source.every_ms.max(needed);
     }
     connector
 }

@@ -1,12 +1,13 @@
 //! Connections: one configured account or device of a connector.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Env, Expr, JsonPath, Operation, Request, Source, StateSource, Value, Via};
 
-/// A connection with what its connector says about the service.
+/// A connection with what its connector says about the service, which all connections of one connector share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Connection {
     /// Its name in flows.
@@ -14,24 +15,32 @@ pub struct Connection {
     /// The connector.
     pub connector: String,
     /// How requests are made.
-    pub api: Api,
+    pub api: Arc<Api>,
     /// Further APIs of the service, by the name that requests go by: [`crate::Request::via`].
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub apis: BTreeMap<String, Api>,
+    #[serde(default, skip_serializing_if = "none_further")]
+    pub apis: Arc<BTreeMap<String, Api>>,
     /// Its settings that are no secrets, defaults included.
     pub settings: BTreeMap<String, Value>,
     /// The settings that the connector knows.
-    pub setting_decls: Vec<SettingDecl>,
+    pub setting_decls: Arc<[SettingDecl]>,
     /// The secrets that the connector knows.
-    pub secrets: Vec<SecretDecl>,
+    pub secrets: Arc<[SecretDecl]>,
     /// Its sources of events.
-    pub sources: Vec<Source>,
+    pub sources: Vec<Arc<Source>>,
     /// Its states.
     #[serde(default)]
-    pub states: Vec<StateSource>,
+    pub states: Vec<Arc<StateSource>>,
     /// Harmless requests that tell whether the credentials work.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub checks: Vec<Operation>,
+    #[serde(default, skip_serializing_if = "no_checks")]
+    pub checks: Arc<[Operation]>,
+}
+
+fn none_further(apis: &Arc<BTreeMap<String, Api>>) -> bool {
+    apis.is_empty()
+}
+
+fn no_checks(checks: &Arc<[Operation]>) -> bool {
+    checks.is_empty()
 }
 
 /// A setting of a connector.

@@ -75,7 +75,7 @@ impl Finding {
 /// Makes the checks of a connection, one after the other. Empty where its connector names none.
 pub async fn check(connection: &LiveConnection, world: &World) -> Vec<Checked> {
     let mut found = Vec::new();
-    for operation in &connection.plan.checks {
+    for operation in connection.plan.checks.iter() {
         found.push(one(operation, connection, world).await);
     }
     found

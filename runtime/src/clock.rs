@@ -195,7 +195,7 @@ fn due_of(item: &Item, row: &BookRow) -> Option<Timestamp> {
 /// How a state is read and what is known of it.
 #[derive(Debug)]
 struct Reader {
-    source: flow_plan::StateSource,
+    source: Arc<flow_plan::StateSource>,
     connection: Arc<crate::live::LiveConnection>,
     every: std::time::Duration,
     known: fold::Known,

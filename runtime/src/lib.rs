@@ -41,6 +41,7 @@ pub mod sim;
 pub mod store;
 mod swap;
 pub mod transport;
+mod turns;
 pub mod via;
 pub mod why;
 pub mod world;

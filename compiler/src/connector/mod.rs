@@ -59,16 +59,16 @@ pub fn declare(file: &Arc<str>, source: &str, node: &syntax::Connector) -> (cata
         docs_url: cx.docs_url(),
         file: file.clone(),
         settings: cx.settings,
-        secrets: cx.secrets,
-        api,
-        apis,
+        secrets: cx.secrets.into(),
+        api: Arc::new(api),
+        apis: Arc::new(apis),
         records: cx.records.into_iter().filter_map(|(name, record)| Some((name, record?))).collect(),
         triggers,
         operations: cx.operations,
         resolvers,
-        sources,
+        sources: sources.into_iter().map(Arc::new).collect(),
         states,
-        checks,
+        checks: checks.into(),
     };
     (connector, cx.diagnostics)
 }
@@ -80,11 +80,15 @@ pub fn connection(connector: &catalog::Connector, name: &str, settings: &Connect
         connector.settings.iter().filter_map(|setting| Some((setting.name.clone(), setting.default.clone()?))).collect();
     values.extend(settings.values.iter().map(|(name, value)| (name.clone(), value.clone())));
     let sources = connector.sources.iter().map(|source| source::with_settings(source, &values)).collect();
+    let mut api = Arc::clone(&connector.api);
+    if let Some(at_once) = settings.at_once {
+        Arc::make_mut(&mut api).at_once = Some(connector.api.at_once.map_or(at_once, |known| known.min(at_once)));
+    }
     plan::Connection {
         name: name.to_owned(),
         connector: connector.name.clone(),
-        api: plan::Api { at_once: settings.at_once.into_iter().chain(connector.api.at_once).min(), ..connector.api.clone() },
-        apis: connector.apis.clone(),
+        api,
+        apis: Arc::clone(&connector.apis),
         settings: values,
         setting_decls: connector
             .settings
@@ -95,10 +99,10 @@ pub fn connection(connector: &catalog::Connector, name: &str, settings: &Connect
                 in_base: setting.in_base,
             })
             .collect(),
-        secrets: connector.secrets.clone(),
+        secrets: Arc::clone(&connector.secrets),
         sources,
-        states: connector.states.values().map(|state| state.source.clone()).collect(),
-        checks: connector.checks.clone(),
+        states: connector.states.values().map(|state| Arc::clone(&state.source)).collect(),
+        checks: Arc::clone(&connector.checks),
     }
 }
 

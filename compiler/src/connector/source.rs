@@ -1,6 +1,7 @@
 //! Sources of events: webhooks and polls.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use flow_grammar::span::Span;
 use flow_grammar::syntax::{self, BinaryOp, ExprKind, Ident, SourceLine, SourceLineKind};
@@ -596,10 +597,12 @@ fn word(kind: &SourceLineKind) -> &'static str {
 }
 
 /// The source for one connection: what its refusals compare with settings is known.
-pub(super) fn with_settings(source: &Source, settings: &BTreeMap<String, Value>) -> Source {
-    let mut source = source.clone();
-    for refusal in &mut source.envelope.refuse {
-        fill_in(&mut refusal.when, settings);
+pub(super) fn with_settings(source: &Arc<Source>, settings: &BTreeMap<String, Value>) -> Arc<Source> {
+    let mut refuse = source.envelope.refuse.clone();
+    refuse.iter_mut().for_each(|refusal| fill_in(&mut refusal.when, settings));
+    let mut source = Arc::clone(source);
+    if source.envelope.refuse != refuse {
+        Arc::make_mut(&mut source).envelope.refuse = refuse;
     }
     source
 }

@@ -153,7 +153,7 @@ connector region "Region" {
     let (region, problems) = declared(source);
     assert!(problems.is_empty(), "{problems:?}");
     assert_eq!(region.secrets[0].starts_with, ["rk_", "tk_"]);
-    let [me, other] = region.checks.as_slice() else { panic!("{:?}", region.checks) };
+    let [me, other] = &*region.checks else { panic!("{:?}", region.checks) };
     assert_eq!((me.answer.at.to_string().as_str(), me.answer.none_on.as_slice()), ("account.id", [403].as_slice()));
     assert!(me.answer.refused_when.is_some() && me.effect == Effect::Read);
     assert_eq!(other.sign.len(), 1);

@@ -83,8 +83,8 @@ impl<'q> Simulation<'q> {
         let settings = connections.iter().map(|(name, plan)| (name.clone(), plan.settings.clone())).collect();
         let connections = connections.into_iter().map(|(name, mut plan)| {
             // Steps take no time.
-            plan.api.limit = None;
-            plan.api.quota = None;
+            let api = Arc::make_mut(&mut plan.api);
+            (api.limit, api.quota) = (None, None);
             (name, Arc::new(LiveConnection::bare(plan)))
         });
         let flows = subjects.iter().filter(|subject| !subject.is_blind).map(|subject| Arc::clone(&subject.edited)).collect();

@@ -1,6 +1,6 @@
 //! What is waited for is what is live; and what was not seen while the daemon did not run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,9 @@ use super::{
 };
 use crate::engine::Shared;
 use crate::live::{Live, LiveConnection};
+use crate::poll::later;
 use crate::store::{AcceptBatch, Before, BookChange, BookKey, BookRow, STARTS, StoreError, starts_key};
+use crate::turns::turn;
 
 /// No interval is shorter.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -94,13 +96,15 @@ fn wanted(live: &Live) -> BTreeMap<BookKey, (String, Item)> {
 }
 
 /// The states that live flows wait for.
-fn wanted_states(live: &Live) -> BTreeMap<(String, String), (Arc<LiveConnection>, StateSource)> {
+fn wanted_states(live: &Live) -> BTreeMap<(String, String), (Arc<LiveConnection>, Arc<StateSource>)> {
     let mut wanted = BTreeMap::new();
     for used in live.flows.iter().flat_map(|flow| &flow.triggers) {
         let StartKind::State(rule) = &used.kind else { continue };
         let Some(connection) = live.connections.get(&used.connection) else { continue };
         let Some(source) = connection.plan.states.iter().find(|known| known.name == rule.state) else { continue };
-        wanted.entry((used.connection.clone(), rule.state.clone())).or_insert_with(|| (Arc::clone(connection), source.clone()));
+        wanted
+            .entry((used.connection.clone(), rule.state.clone()))
+            .or_insert_with(|| (Arc::clone(connection), Arc::clone(source)));
     }
     wanted
 }
@@ -163,9 +167,13 @@ async fn take_over(shared: &Arc<Shared>, first: bool, now: Timestamp) -> Result<
         entries.push((key, row));
     }
     let mut readers = Vec::new();
+    let places = places(&shared.clockwork, &states);
     for (name, (connection, source)) in &states {
         let row = row_of(&state_key(name))?;
-        readers.push((name.clone(), new_reader(connection, source, row, now)));
+        let mut reader = new_reader(connection, source, row, now);
+        let place = places.get(name.0.as_str()).copied().unwrap_or_default();
+        reader.next_read = later(now, turn(place, places.len(), reader.every));
+        readers.push((name.clone(), reader));
     }
     if let Some(stored) = &stored {
         let tallied = |key: &BookKey| live.flows.iter().any(|flow| flow.id == key.owner && flow.limits.expect.is_some());
@@ -212,11 +220,22 @@ async fn take_over(shared: &Arc<Shared>, first: bool, now: Timestamp) -> Result<
     Ok(())
 }
 
+/// Returns the turns of the connections of which a state is to be read that was not read before: those of one share their readings.
+fn places<'s>(
+    clock: &Clockwork,
+    states: &'s BTreeMap<(String, String), (Arc<LiveConnection>, Arc<StateSource>)>,
+) -> HashMap<&'s str, usize> {
+    let inner = clock.inner();
+    let new = states.keys().filter(|name| !inner.readers.contains_key(*name));
+    let connections: BTreeSet<&str> = new.map(|(connection, _)| connection.as_str()).collect();
+    connections.into_iter().zip(0..).collect()
+}
+
 /// Returns what is wanted and not there, and what is there and not wanted.
 fn differences(
     clock: &Clockwork,
     wanted: &BTreeMap<BookKey, (String, Item)>,
-    states: &BTreeMap<(String, String), (Arc<LiveConnection>, StateSource)>,
+    states: &BTreeMap<(String, String), (Arc<LiveConnection>, Arc<StateSource>)>,
 ) -> (Vec<BookKey>, Vec<BookKey>) {
     let inner = clock.inner();
     let new = wanted.keys().filter(|key| !inner.entries.contains_key(key)).cloned().collect();
@@ -312,16 +331,16 @@ pub(super) fn state_key(name: &(String, String)) -> BookKey {
     BookKey::new(STATE, name.0.as_str(), name.1.as_str())
 }
 
-fn new_reader(connection: &Arc<LiveConnection>, source: &StateSource, row: Option<BookRow>, now: Timestamp) -> Reader {
+fn new_reader(connection: &Arc<LiveConnection>, source: &Arc<StateSource>, row: Option<BookRow>, now: Timestamp) -> Reader {
     let settings = &connection.plan.settings;
     // How often it is read makes no other state of it, where that follows from what else is polled with the same key.
     let every_ms = if source.within_quota { 0 } else { source.every_ms };
-    let name = super::rule_key(&(StateSource { every_ms, ..source.clone() }, settings, &connection.base_url));
+    let name = super::rule_key(&(StateSource { every_ms, ..StateSource::clone(source) }, settings, &connection.base_url));
     let known = row.as_ref().and_then(|row| row.read::<fold::Known>().ok()).filter(|known| known.source == name);
     // Nobody looked until now.
     let known = fold::Known { gap: true, source: name, ..known.unwrap_or_default() };
     Reader {
-        source: source.clone(),
+        source: Arc::clone(source),
         connection: Arc::clone(connection),
         every: connection.poll_every.unwrap_or(Duration::from_millis(source.every_ms)).max(SHORTEST),
         known,

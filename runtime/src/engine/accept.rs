@@ -339,6 +339,7 @@ pub(super) fn prepare(
 ) -> Result<Prepared, AcceptError> {
     let live = current.live.connections.get(connection);
     let source = live.and_then(|live| live.plan.sources.iter().find(|source| source.name == incoming.source));
+    let source = source.map(|source| &**source);
     let is_of_type = |types: &Vec<String>| {
         types.is_empty() || incoming.event_type.as_ref().is_some_and(|event_type| types.contains(event_type))
     };

@@ -173,13 +173,18 @@ impl Listeners {
                 tokio::spawn(self.ear(&key).forget(Arc::clone(connection)));
             }
         }
+        let feeds = wanted.values().filter(|spec| spec.scheme() == FEED).count();
+        let mut place = 0;
         for (key, spec) in wanted {
             let ear = self.ear(&key);
             let scheme = spec.scheme().to_owned();
             let (sender, receiver) = watch::channel(Arc::new(spec));
             let task = match scheme.as_str() {
                 MQTT => tokio::spawn(mqtt::run(ear, receiver)),
-                "feed" => tokio::spawn(feed::run(ear, receiver)),
+                FEED => {
+                    place += 1;
+                    tokio::spawn(feed::run(ear, receiver, place - 1, feeds))
+                }
                 "files" => tokio::spawn(files::run(ear, receiver)),
                 _ => continue,
             };
@@ -296,6 +301,8 @@ fn same(one: &Spec, other: &Spec) -> bool {
 
 /// The scheme that has one task for a connection, and its name.
 const MQTT: &str = "mqtt";
+/// The scheme that has a task for each address.
+const FEED: &str = "feed";
 
 /// What a task hears with: the way into the engine.
 pub(crate) struct Ear {

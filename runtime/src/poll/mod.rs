@@ -14,7 +14,7 @@ pub(crate) use fetch::heard;
 pub(crate) use items::{joined, number};
 pub(crate) use task::later;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use crate::engine::Engine;
 use crate::listen::Listeners;
 use crate::live::{Live, LiveConnection};
+use crate::turns::turn;
 use crate::world::World;
 
 /// Which poll: connection and source.
@@ -51,7 +52,7 @@ struct Running {
 #[derive(Debug)]
 pub(crate) struct Spec {
     pub(crate) connection: Arc<LiveConnection>,
-    pub(crate) source: Source,
+    pub(crate) source: Arc<Source>,
     /// The event types that live flows use; empty where the source has none.
     pub(crate) types: BTreeSet<String>,
     /// Since when a live flow wants each type; "" stands for all where the source has none.
@@ -125,9 +126,15 @@ impl Polls {
             });
             true
         });
+        // What one connection polls shares what it reads, and begins together.
+        let connections: BTreeSet<String> = wanted.keys().map(|(connection, _)| connection.clone()).collect();
+        let places: HashMap<&str, usize> = connections.iter().zip(0..).map(|(name, place)| (name.as_str(), place)).collect();
         for (key, spec) in wanted {
+            let place = places.get(key.0.as_str()).copied().unwrap_or_default();
+            let begins_at = later(now, turn(place, places.len(), spec.every));
             let (sender, receiver) = watch::channel(Arc::new(spec));
-            let task = task::run(key.clone(), receiver, self.engine.clone(), self.world.clone(), self.board.clone());
+            let (engine, world, board) = (self.engine.clone(), self.world.clone(), self.board.clone());
+            let task = task::run(key.clone(), receiver, engine, world, board, begins_at);
             running.insert(key, Running { spec: sender, task: tokio::spawn(task) });
         }
     }
@@ -167,7 +174,7 @@ fn specs(live: &Live, now: Timestamp) -> BTreeMap<Key, Spec> {
         let key = (trigger.connection.clone(), trigger.source.clone());
         let spec = specs.entry(key).or_insert_with(|| Spec {
             connection: Arc::clone(connection),
-            source: source.clone(),
+            source: Arc::clone(source),
             types: BTreeSet::new(),
             since: BTreeMap::new(),
             left: BTreeMap::new(),

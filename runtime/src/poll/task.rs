@@ -35,7 +35,14 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
 const MAX_SEEN: usize = 10_000;
 
 /// Polls until the task is ended or the plan no longer has the source.
-pub(super) async fn run(key: Key, mut specs: watch::Receiver<Arc<Spec>>, engine: Engine, world: World, board: Board) {
+pub(super) async fn run(
+    key: Key,
+    mut specs: watch::Receiver<Arc<Spec>>,
+    engine: Engine,
+    world: World,
+    board: Board,
+    begins_at: Timestamp,
+) {
     let mut task = Task {
         key,
         engine,
@@ -51,6 +58,11 @@ pub(super) async fn run(key: Key, mut specs: watch::Receiver<Arc<Spec>>, engine:
     };
     let mut failures = 0;
     let mut loaded = false;
+    // A clock that was set back is no reason to wait for long.
+    if begins_at > task.world.clock.now() {
+        task.board.update(&task.key, |status| status.next_at = Some(begins_at));
+        task.world.clock.sleep_until(begins_at).await;
+    }
     loop {
         let spec = Arc::clone(&specs.borrow_and_update());
         let Some(poll) = &spec.source.poll else { return };

@@ -252,7 +252,7 @@ fn key(connection: &mut flow_runtime::live::LiveConnection, key: &str) {
 }
 
 fn three_a_month() -> Live {
-    with(one_flow(Effect::Set), &["svc"], |svc| svc.plan.api.quota = Some(monthly(3)))
+    with(one_flow(Effect::Set), &["svc"], |svc| Arc::make_mut(&mut svc.plan.api).quota = Some(monthly(3)))
 }
 
 #[tokio::test]
@@ -282,7 +282,7 @@ async fn what_is_too_old_when_the_month_turns_is_not_done() {
         let mut fresh = flow("f", vec![op("act", Effect::Set)]);
         fresh.limits = Limits { fresh_ms: Some(3_600_000), ..Limits::default() };
         rehash(&mut fresh);
-        with(live(vec![fresh]), &["svc"], |svc| svc.plan.api.quota = Some(monthly(1)))
+        with(live(vec![fresh]), &["svc"], |svc| Arc::make_mut(&mut svc.plan.api).quota = Some(monthly(1)))
     });
     let runs = life.send_many(2).await;
     life.bench.pass(10 * DAY).await;
@@ -296,7 +296,7 @@ async fn connections_with_one_key_share_its_calls_and_the_key_is_nowhere() {
         let flows = vec![flow("f", vec![op("act", Effect::Set)]), elsewhere("g", "other", "other", "well")];
         with(live(flows), &["svc", "other"], |connection| {
             connection.plan.connector = "sesame".to_owned();
-            connection.plan.api.quota = Some(monthly(3));
+            Arc::make_mut(&mut connection.plan.api).quota = Some(monthly(3));
             key(connection, "planted-api-key");
         })
     }
@@ -308,7 +308,7 @@ async fn connections_with_one_key_share_its_calls_and_the_key_is_nowhere() {
     assert_eq!(life.state("svc").quota.unwrap().shared_with, ["other"]);
     // Another key has calls of its own, and those that waited go on.
     let changed = with(both(), &["other"], |connection| {
-        connection.plan.api.quota = Some(monthly(3));
+        Arc::make_mut(&mut connection.plan.api).quota = Some(monthly(3));
         key(connection, "another-api-key");
     });
     life.bench.engine.swap(changed);
@@ -322,7 +322,8 @@ async fn connections_with_one_key_share_its_calls_and_the_key_is_nowhere() {
 
 #[tokio::test]
 async fn an_answer_that_says_that_nothing_is_left_is_believed_and_tried_again_ever_less_often() {
-    let mut life = Life::new(|| with(one_flow(Effect::Set), &["svc"], |svc| svc.plan.api.quota = Some(monthly(1000))));
+    let mut life =
+        Life::new(|| with(one_flow(Effect::Set), &["svc"], |svc| Arc::make_mut(&mut svc.plan.api).quota = Some(monthly(1000))));
     let mut runs = life.send_many(1).await;
     life.bench.service.always("act", Some(Fault::Status(403)));
     runs.extend(life.send_many(5).await);
@@ -338,7 +339,8 @@ async fn an_answer_that_says_that_nothing_is_left_is_believed_and_tried_again_ev
     life.bench.pass(DAY).await;
     assert_eq!(life.statuses(&runs).await, counted(&[("done", 6)]));
     // A key that has never worked is a wrong key.
-    let mut life = Life::new(|| with(one_flow(Effect::Set), &["svc"], |svc| svc.plan.api.quota = Some(monthly(1000))));
+    let mut life =
+        Life::new(|| with(one_flow(Effect::Set), &["svc"], |svc| Arc::make_mut(&mut svc.plan.api).quota = Some(monthly(1000))));
     life.bench.service.always("act", Some(Fault::Status(403)));
     life.send_many(1).await;
     assert!(life.state("svc").broken().is_some());
@@ -348,12 +350,20 @@ async fn an_answer_that_says_that_nothing_is_left_is_believed_and_tried_again_ev
 async fn a_rate_is_kept_by_a_daemon_that_dies_again_and_again() {
     for (count, seconds) in [(4, 60), (2, 2), (10, 600)] {
         let live: fn() -> Live = match count {
-            4 => {
-                || with(one_flow(Effect::Set), &["svc"], |svc| svc.plan.api.limit = Some(RateLimit { count: 4, per_ms: 60_000 }))
-            }
-            2 => || with(one_flow(Effect::Set), &["svc"], |svc| svc.plan.api.limit = Some(RateLimit { count: 2, per_ms: 2_000 })),
+            4 => || {
+                with(one_flow(Effect::Set), &["svc"], |svc| {
+                    Arc::make_mut(&mut svc.plan.api).limit = Some(RateLimit { count: 4, per_ms: 60_000 })
+                })
+            },
+            2 => || {
+                with(one_flow(Effect::Set), &["svc"], |svc| {
+                    Arc::make_mut(&mut svc.plan.api).limit = Some(RateLimit { count: 2, per_ms: 2_000 })
+                })
+            },
             _ => || {
-                with(one_flow(Effect::Set), &["svc"], |svc| svc.plan.api.limit = Some(RateLimit { count: 10, per_ms: 600_000 }))
+                with(one_flow(Effect::Set), &["svc"], |svc| {
+                    Arc::make_mut(&mut svc.plan.api).limit = Some(RateLimit { count: 10, per_ms: 600_000 })
+                })
             },
         };
         let mut life = Life::new(live);
@@ -396,7 +406,7 @@ async fn a_service_that_asks_for_patience_has_it_from_all_runs() {
 async fn a_flow_with_thousands_of_runs_delays_a_single_one_of_another_flow_by_a_turn() {
     let mut life = Life::new(|| {
         let flows = vec![flow("f", vec![op("act", Effect::Set)]), elsewhere("g", "other", "svc", "single")];
-        with(live(flows), &["svc"], |svc| svc.plan.api.limit = Some(RateLimit { count: 1, per_ms: 1_000 }))
+        with(live(flows), &["svc"], |svc| Arc::make_mut(&mut svc.plan.api).limit = Some(RateLimit { count: 1, per_ms: 1_000 }))
     });
     let events: Vec<_> = (0..5_000).map(|number| event_of(&format!("many_{number}"), "Jane", "happened")).collect();
     for events in events.chunks(500) {
@@ -417,7 +427,7 @@ async fn states_leave_a_fifth_of_the_quota_for_actions() {
     let mut life = Life::new(|| {
         let mut live = with_states(vec![door(flow_plan::Gaps::Verify), elsewhere("g", "other", "svc", "act")]);
         let mut device = live.connections["svc"].plan.clone();
-        device.api.quota = Some(monthly(50));
+        Arc::make_mut(&mut device.api).quota = Some(monthly(50));
         let device = flow_runtime::live::LiveConnection { plan: device, ..connection("svc") };
         live.connections.insert("svc".to_owned(), Arc::new(device));
         live
@@ -444,7 +454,9 @@ async fn states_leave_a_fifth_of_the_quota_for_actions() {
 #[tokio::test]
 async fn a_probe_that_has_to_wait_for_the_rate_is_sent_behind_that() {
     let mut life = Life::new(|| {
-        with(one_flow(Effect::Set), &["svc"], |svc| svc.plan.api.limit = Some(RateLimit { count: 8, per_ms: 2_000 }))
+        with(one_flow(Effect::Set), &["svc"], |svc| {
+            Arc::make_mut(&mut svc.plan.api).limit = Some(RateLimit { count: 8, per_ms: 2_000 })
+        })
     });
     life.bench.service.always("act", Some(Fault::NotConnected));
     let runs = life.send_many(6).await;

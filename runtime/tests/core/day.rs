@@ -123,7 +123,7 @@ fn live_day() -> Live {
     let mut live = reported(flows());
     let mut svc = connection("svc");
     for kind in ["order", "pay", "begin", "reply", "once", "fail", "item"] {
-        svc.plan.sources[0].triggers.insert(kind.to_owned(), vec![kind.to_owned()]);
+        Arc::make_mut(&mut svc.plan.sources[0]).triggers.insert(kind.to_owned(), vec![kind.to_owned()]);
     }
     live.connections.insert("svc".to_owned(), Arc::new(svc));
     live

@@ -239,7 +239,7 @@ async fn a_connection_that_hangs_slows_no_other() {
 async fn the_limit_of_a_service_is_kept() {
     let mut live = live(vec![flow("f", vec![op("set", Effect::Set)])]);
     let mut limited = connection("svc");
-    limited.plan.api.limit = Some(flow_plan::RateLimit { count: 10, per_ms: 60_000 });
+    Arc::make_mut(&mut limited.plan.api).limit = Some(flow_plan::RateLimit { count: 10, per_ms: 60_000 });
     live.connections.insert("svc".to_owned(), Arc::new(limited));
     let bench = Bench::new(Vec::new());
     bench.engine.swap(live);

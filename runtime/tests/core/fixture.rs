@@ -363,18 +363,18 @@ pub(crate) fn connection(name: &str) -> LiveConnection {
     LiveConnection::bare(plan::Connection {
         name: name.to_owned(),
         connector: name.to_owned(),
-        api: plan::Api {
+        api: Arc::new(plan::Api {
             base: Expr::Const(Value::text(format!("https://{name}.example"))),
             error_text: vec![path("error")],
             ..plan::Api::default()
-        },
-        apis: BTreeMap::new(),
+        }),
+        apis: Arc::default(),
         settings: BTreeMap::new(),
-        setting_decls: Vec::new(),
-        secrets: Vec::new(),
-        sources: vec![source],
+        setting_decls: Arc::default(),
+        secrets: Arc::default(),
+        sources: vec![Arc::new(source)],
         states: Vec::new(),
-        checks: Vec::new(),
+        checks: Arc::default(),
     })
 }
 

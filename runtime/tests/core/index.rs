@@ -162,7 +162,7 @@ fn where_the_object_lies_may_change() {
     };
     assert_eq!(name(&before), Value::text("here"));
     let mut moved = crate::fixture::connection("svc");
-    moved.plan.sources[0].envelope.object = crate::fixture::path("other");
+    Arc::make_mut(&mut moved.plan.sources[0]).envelope.object = crate::fixture::path("other");
     live.connections.insert("svc".to_owned(), Arc::new(moved));
     assert_eq!(name(&Matcher::build(&live, Some(&before))), Value::text("there"));
 }

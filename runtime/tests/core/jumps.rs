@@ -82,7 +82,7 @@ async fn a_service_that_does_not_answer_or_asked_for_patience_is_asked_as_soon_a
 fn bounded(change: impl Fn(&mut flow_plan::Api)) -> Live {
     let mut live = live(vec![flow("f", vec![op("set", Effect::Set)])]);
     let mut svc = connection("svc");
-    change(&mut svc.plan.api);
+    change(Arc::make_mut(&mut svc.plan.api));
     live.connections.insert("svc".to_owned(), Arc::new(svc));
     live
 }
@@ -130,7 +130,7 @@ async fn a_watch_of_a_quota_goes_on_and_the_month_that_is_counted_is_that_of_the
     let quota = Quota { count: 500, per_ms: QUOTA_MONTH_MS, shared_by: None, spent_on: Vec::new() };
     let mut live = with_states(vec![door(Gaps::Verify)]);
     if let Some(svc) = live.connections.get_mut("svc").and_then(Arc::get_mut) {
-        svc.plan.api.quota = Some(quota);
+        Arc::make_mut(&mut svc.plan.api).quota = Some(quota);
     }
     let bench = Bench::with_live(Arc::new(MemoryStore::new().unwrap()), live, ManualClock::new(), Arc::default());
     bench.service.says("door", Some("\"locked\""));

@@ -190,10 +190,10 @@ async fn a_once_step_of_unknown_outcome_is_refused_without_force_whatever_it_die
 async fn a_secret_that_cannot_be_a_header_breaks_the_connection_and_kills_no_run() {
     let by_auth = |live: &mut flow_runtime::live::LiveConnection| {
         let args = vec![Expr::Env(Env::Secret("key".to_owned()))];
-        live.plan.api.auth = Some(flow_plan::Auth { scheme: "bearer".to_owned(), args });
+        Arc::make_mut(&mut live.plan.api).auth = Some(flow_plan::Auth { scheme: "bearer".to_owned(), args });
     };
     let by_header = |live: &mut flow_runtime::live::LiveConnection| {
-        live.plan.api.headers = vec![("x-api-key".to_owned(), Expr::Env(Env::Secret("key".to_owned())))];
+        Arc::make_mut(&mut live.plan.api).headers = vec![("x-api-key".to_owned(), Expr::Env(Env::Secret("key".to_owned())))];
     };
     let changes: [&dyn Fn(&mut flow_runtime::live::LiveConnection); 2] = [&by_auth, &by_header];
     for change in changes {

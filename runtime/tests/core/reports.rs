@@ -13,12 +13,12 @@ use crate::fixture::*;
 pub(crate) fn reported(flows: Vec<plan::Flow>) -> Live {
     let mut live = live(flows);
     let mut engine = connection("flow");
-    engine.plan.sources = vec![plan::Source {
+    engine.plan.sources = vec![Arc::new(plan::Source {
         name: "engine".to_owned(),
         envelope: plan::Envelope { object: path("data"), ..plan::Envelope::default() },
         triggers: ["dead", "failed", "misfit", "paused", "silent"].map(|name| (name.to_owned(), vec![name.to_owned()])).into(),
-        ..engine.plan.sources.remove(0)
-    }];
+        ..plan::Source::clone(&engine.plan.sources[0])
+    })];
     live.connections.insert("flow".to_owned(), Arc::new(engine));
     live
 }

@@ -20,7 +20,7 @@ pub(crate) fn with_states(flows: Vec<plan::Flow>) -> Live {
         let mut query = op(name, Effect::Read);
         query.inputs = Vec::new();
         query.answer.shape = Some(Shape::Record(vec![field("state", shape, true)]));
-        plan::StateSource {
+        Arc::new(plan::StateSource {
             name: name.to_owned(),
             query: Arc::new(query),
             args: Vec::new(),
@@ -28,7 +28,7 @@ pub(crate) fn with_states(flows: Vec<plan::Flow>) -> Live {
             members: members.iter().map(|member| (*member).to_owned()).collect(),
             every_ms: 60_000,
             within_quota: false,
-        }
+        })
     };
     device.plan.states =
         vec![source("door", Shape::Token, &["locked", "unlocked", "unknown"]), source("heat", Shape::Number, &[])];

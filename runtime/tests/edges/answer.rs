@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use flow_plan::{Effect, Expr, FieldShape, FieldSource, Operation, Shape, Value};
@@ -72,8 +73,8 @@ fn statuses_have_the_classes_of_the_table() {
 #[test]
 fn a_connector_widens_not_done_but_not_for_once() {
     let mut connection = any();
-    connection.plan.api.retry_on = vec![423];
-    connection.plan.api.broken_on = vec![403, 404];
+    Arc::make_mut(&mut connection.plan.api).retry_on = vec![423];
+    Arc::make_mut(&mut connection.plan.api).broken_on = vec![403, 404];
     let mut op = op();
     op.retry_on = vec![409, 500];
     op.answer.none_on = vec![404];

@@ -429,7 +429,7 @@ async fn a_page_that_fails_for_good_ends_the_poll() {
 async fn pages_keep_to_the_limit_of_the_connection() {
     let mut test = Test::with(|script| script.page = 1).await;
     let mut acme = test.acme();
-    acme.plan.api.limit = Some(flow_plan::RateLimit { count: 2, per_ms: 10_000 });
+    Arc::make_mut(&mut acme.plan.api).limit = Some(flow_plan::RateLimit { count: 2, per_ms: 10_000 });
     test.start_with(live(vec![acme], vec![flow("f", "paid")])).await;
     test.asleep_for(EVERY).await;
     test.poll().await;
@@ -732,7 +732,7 @@ async fn cursors_of_the_service_are_kept_and_may_be_lost() {
 
     let mut test = Test::new().await;
     let mut feed_connection = acme(&base, Some(Duration::from_secs(EVERY as u64)));
-    let source = &mut feed_connection.plan.sources[0];
+    let source = Arc::make_mut(&mut feed_connection.plan.sources[0]);
     source.envelope.id = None;
     source.envelope.at = None;
     source.envelope.event_type = None;
@@ -771,7 +771,7 @@ async fn polls_leave_a_fifth_of_the_quota_for_actions_and_are_spread_over_the_mo
         let mut acme = test.acme();
         let shared_by = Some("key".to_owned());
         let quota = flow_plan::Quota { count: 20, per_ms: flow_plan::QUOTA_MONTH_MS, shared_by, spent_on: vec![403] };
-        acme.plan.api.quota = Some(quota);
+        Arc::make_mut(&mut acme.plan.api).quota = Some(quota);
         live(vec![acme], vec![flow("f", "paid")])
     };
     test.start_with(live(&test)).await;

@@ -183,7 +183,7 @@ impl Test {
 
 fn flows(base: &str, triggers: &[&str]) -> Live {
     let mut acme: LiveConnection = acme(base, None);
-    acme.plan.sources[0].register = Some(Box::new(register()));
+    Arc::make_mut(&mut acme.plan.sources[0]).register = Some(Box::new(register()));
     acme.secrets.remove("webhook_secret");
     live(vec![acme], triggers.iter().map(|trigger| flow(trigger, trigger)).collect())
 }

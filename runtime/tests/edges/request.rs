@@ -1,4 +1,6 @@
 use flow_plan::{Auth, Body, Currency, Effect, Encoding, Expr, Money, Operation, PathPart, Value};
+use std::sync::Arc;
+
 use flow_runtime::eval::Nothing;
 use flow_runtime::form::WireError;
 use flow_runtime::request::{RequestError, build, build_request};
@@ -42,7 +44,7 @@ fn requests_are_those_of_the_official_library() {
             op.request.query = fields.iter().map(|(name, value)| field(name, Expr::Const(value.clone()))).collect();
         }
         let mut stripe = connection("stripe", "https://api.stripe.com");
-        stripe.plan.api.headers = vec![("Stripe-Version".to_owned(), text("2026-10-28.endive"))];
+        Arc::make_mut(&mut stripe.plan.api).headers = vec![("Stripe-Version".to_owned(), text("2026-10-28.endive"))];
         let made = build(&op, &stripe, &Inputs::default()).unwrap();
         let (made_path, made_query) = made.url.split_once('?').unwrap_or((&made.url, ""));
         assert_eq!(made_path, format!("https://api.stripe.com{path}"), "{}", case["name"]);
@@ -103,7 +105,7 @@ fn addresses_that_would_lead_elsewhere_are_refused() {
 fn base_url_replaces_the_origin_or_all_of_the_base() {
     let base = |own: Expr, given: Option<&str>| {
         let mut connection = connection("kustomer", "");
-        connection.plan.api.base = own;
+        Arc::make_mut(&mut connection.plan.api).base = own;
         connection.base_url = given.map(str::to_owned);
         build_request(&request("GET", literal("/users")), &connection, &Nothing, &[]).map(|made| made.url)
     };
@@ -205,7 +207,7 @@ fn schemes_of_authorisation() {
     let header = |scheme: &str, args: Vec<Expr>, name: &str| {
         let mut any = connection("any", "https://api.example");
         any.secrets.insert("password".to_owned(), Secret::new("p:w".to_owned()));
-        any.plan.api.auth = Some(Auth { scheme: scheme.to_owned(), args });
+        Arc::make_mut(&mut any.plan.api).auth = Some(Auth { scheme: scheme.to_owned(), args });
         let made = build_request(&request("GET", literal("/c")), &any, &Nothing, &[])?;
         Ok::<_, RequestError>(made.headers.into_iter().find(|(known, _)| known == name).unwrap().1)
     };

@@ -86,7 +86,7 @@ async fn ends(service: &Service) -> Vec<(String, String)> {
 #[tokio::test]
 async fn a_signed_message_without_a_time_of_its_own_is_as_old_as_its_signature() {
     let (door, clock) = (Arc::new(Door::default()), TestClock::new());
-    let timeless = project(None, |acme| acme.plan.sources[0].envelope.at = None);
+    let timeless = project(None, |acme| Arc::make_mut(&mut acme.plan.sources[0]).envelope.at = None);
     let daemon = daemon_with(timeless, world_of(&door, &clock), |_| {}).await;
     clock.advance(3600);
     let mut number = 0;
@@ -145,7 +145,7 @@ fn opens_when_approved() -> Arc<Flow> {
 #[tokio::test]
 async fn what_a_run_waits_for_is_as_old_as_its_signature() {
     let (door, clock) = (Arc::new(Door::default()), TestClock::new());
-    let mut project = project(None, |acme| acme.plan.sources[0].envelope.at = None);
+    let mut project = project(None, |acme| Arc::make_mut(&mut acme.plan.sources[0]).envelope.at = None);
     project.flows = vec![opens_when_approved()];
     let daemon = daemon_with(project, world_of(&door, &clock), |_| {}).await;
     clock.advance(3600);

@@ -36,20 +36,20 @@ pub(crate) fn connection(name: &str, base: &str) -> LiveConnection {
     let plan = Connection {
         name: name.to_owned(),
         connector: name.to_owned(),
-        api: Api {
+        api: Arc::new(Api {
             base: text(base),
             auth: Some(Auth { scheme: "bearer".to_owned(), args: vec![secret("key")] }),
             headers: Vec::new(),
             error_text: vec![path("error.message"), path("errors[0].title")],
             ..Api::default()
-        },
-        apis: BTreeMap::new(),
+        }),
+        apis: Arc::default(),
         settings: BTreeMap::new(),
-        setting_decls: Vec::new(),
-        secrets: Vec::new(),
+        setting_decls: Arc::default(),
+        secrets: Arc::default(),
         sources: Vec::new(),
         states: Vec::new(),
-        checks: Vec::new(),
+        checks: Arc::default(),
     };
     let secrets = BTreeMap::from([("key".to_owned(), Secret::new("sk_test_vector".to_owned()))]);
     LiveConnection { secrets, polls: true, ..LiveConnection::bare(plan) }
@@ -191,7 +191,7 @@ pub(crate) fn acme(base: &str, every: Option<Duration>) -> LiveConnection {
     let mut acme = connection("acme", base);
     // The tests' servers are on this machine, which flow.toml has to name.
     acme.base_url = Some(base.to_owned());
-    acme.plan.sources = vec![source(every)];
+    acme.plan.sources = vec![Arc::new(source(every))];
     acme.plan.secrets = ["key", "webhook_secret"]
         .map(|name| SecretDecl {
             name: name.to_owned(),
@@ -199,7 +199,7 @@ pub(crate) fn acme(base: &str, every: Option<Duration>) -> LiveConnection {
             for_webhooks: name != "key",
             ..SecretDecl::default()
         })
-        .to_vec();
+        .into();
     acme.secrets = BTreeMap::from([
         ("key".to_owned(), Secret::new(API_KEY.to_owned())),
         ("webhook_secret".to_owned(), Secret::new(WEBHOOK_SECRET.to_owned())),

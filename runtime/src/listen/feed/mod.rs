@@ -19,6 +19,7 @@ use super::{Deaf, Ear, Options, Spec, asks, digest, event, unless_changed};
 use crate::answer::retry_after;
 use crate::connection::Purpose;
 use crate::event::Incoming;
+use crate::turns::turn;
 use crate::world::{HttpAnswer, HttpRequest, Reach};
 
 mod date;
@@ -57,9 +58,18 @@ struct Memory {
 }
 
 /// Asks for as long as live flows name the feed.
-pub(super) async fn run(mut ear: Ear, mut specs: watch::Receiver<Arc<Spec>>) {
+pub(super) async fn run(mut ear: Ear, mut specs: watch::Receiver<Arc<Spec>>, place: usize, of: usize) {
     let mut memory: Memory = ear.remembered().unwrap_or_default();
     let mut failures = 0;
+    let first = turn(place, of, {
+        let spec = specs.borrow();
+        every(&spec, spec.only().1)
+    });
+    if !first.is_zero() {
+        let begins_at = crate::poll::later(ear.world.clock.now(), first);
+        ear.next_at(begins_at);
+        ear.world.clock.sleep_until(begins_at).await;
+    }
     loop {
         let spec = Arc::clone(&specs.borrow_and_update());
         let (address, options) = spec.only();

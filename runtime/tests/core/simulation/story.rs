@@ -283,12 +283,12 @@ impl Story {
             .filter_map(|(flow, version)| version.map(|version| Arc::clone(&flow.versions[version])))
             .collect();
         let mut engine = connection("flow");
-        engine.plan.sources = vec![plan::Source {
+        engine.plan.sources = vec![Arc::new(plan::Source {
             name: "engine".to_owned(),
             envelope: plan::Envelope { object: path("data"), ..plan::Envelope::default() },
             triggers: ["dead", "failed", "silent", "paused"].map(|name| (name.to_owned(), vec![name.to_owned()])).into(),
-            ..engine.plan.sources.remove(0)
-        }];
+            ..plan::Source::clone(&engine.plan.sources[0])
+        })];
         let connections = [connection("svc"), engine].map(|known| (known.plan.name.clone(), Arc::new(known))).into();
         Live { flows, connections, broken: Vec::new() }
     }

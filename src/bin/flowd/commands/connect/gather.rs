@@ -48,7 +48,7 @@ pub(super) fn gather(
         }
     }
     let needed = needed(connector);
-    for secret in &connector.secrets {
+    for secret in connector.secrets.iter() {
         if gathered.typed.contains_key(&secret.name) || gathered.by_env.contains_key(&secret.name) {
             continue;
         }
