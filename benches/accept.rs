@@ -104,7 +104,7 @@ struct Round {
 fn accept(runtime: &Runtime, folder: &Path, rounds: usize) {
     let sink = runtime.block_on(Sink::start(Duration::ZERO));
     let flowd = Program::flowd(&folder.join("flow"), QUIET, &toml(sink.address));
-    let bare = Program::bare(&folder.join("bare"), None);
+    let bare = bare::start(&folder.join("bare"), None);
     std::thread::sleep(Duration::from_secs(1));
     println!("memory idle: {} kB resident, {} kB at most", flowd.memory("VmRSS"), flowd.memory("VmHWM"));
     println!("accept: {REQUESTS} webhooks of 3 kB over {CONNECTIONS} connections, {rounds} rounds in turns");
@@ -163,7 +163,7 @@ fn kinds(runtime: &Runtime, folder: &Path, rounds: usize) {
 fn path(runtime: &Runtime, folder: &Path, rounds: usize) {
     let sink = runtime.block_on(Sink::start(Duration::ZERO));
     let flowd = Program::flowd(&folder.join("flow"), MIRROR, &toml(sink.address));
-    let bare = Program::bare(&folder.join("bare"), Some(sink.address));
+    let bare = bare::start(&folder.join("bare"), Some(sink.address));
     println!("whole path: {PATHS} webhooks, one POST each to a local sink, {rounds} rounds in turns");
     let mut measured = Vec::new();
     for round in 0..=rounds {

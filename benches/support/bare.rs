@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 use super::load::sign;
+use super::process::{Program, eventually};
 
 type Append = (Bytes, oneshot::Sender<()>);
 /// Bodies with the keys that they came under.
@@ -32,6 +34,18 @@ enum Work {
     Append(mpsc::Sender<Append>),
     /// It is answered; then it is read, and where its amount is high enough one request is sent to the sink.
     Post(Arc<ReqwestTransport>, SocketAddr),
+}
+
+/// Starts this program again as the bare server, which appends to a file in `folder`, or posts to `sink`.
+pub(crate) fn start(folder: &Path, sink: Option<SocketAddr>) -> Program {
+    std::fs::create_dir_all(folder).expect("a folder");
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.arg("bare").arg(folder);
+    command.args(sink.map(|sink| sink.to_string()));
+    let child = command.spawn().expect("this program starts");
+    let file = folder.join("address");
+    let address = eventually("the bare server listens", || std::fs::read_to_string(&file).ok()?.parse().ok());
+    Program::of(child, address)
 }
 
 /// Runs a bare hyper server with as many workers as flowd has, until it is killed.

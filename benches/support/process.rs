@@ -1,4 +1,4 @@
-//! Programs that are measured: flowd, and this one again as the bare server. What they use is read from /proc.
+//! Programs that are measured, flowd among them. What they use is read from /proc.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// A program that is measured. It ends with this value.
 pub(crate) struct Program {
     child: Child,
-    /// Where it takes webhooks.
+    /// Where it takes requests.
     pub(crate) address: SocketAddr,
 }
 
@@ -40,18 +40,11 @@ impl Program {
             let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).ok()?).ok()?;
             json["server"].as_str()?.strip_prefix("http://")?.parse().ok()
         });
-        Self { child, address }
+        Self::of(child, address)
     }
 
-    /// Starts this program again as the bare server, which appends to a file in `folder`, or posts to `sink`.
-    pub(crate) fn bare(folder: &Path, sink: Option<SocketAddr>) -> Self {
-        std::fs::create_dir_all(folder).expect("a folder");
-        let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.arg("bare").arg(folder);
-        command.args(sink.map(|sink| sink.to_string()));
-        let child = command.spawn().expect("this program starts");
-        let file = folder.join("address");
-        let address = eventually("the bare server listens", || std::fs::read_to_string(&file).ok()?.parse().ok());
+    /// Takes a program that is started already.
+    pub(crate) fn of(child: Child, address: SocketAddr) -> Self {
         Self { child, address }
     }
 
