@@ -15,7 +15,8 @@ fn a_conversation_that_kustomer_refused_succeeds_when_it_is_retried() {
             kustomer(request)
         })
     });
-    let daemon = Daemon::one_liner(&server.url);
+    let flow = format!("flow big\n  {ONE_LINER}");
+    let daemon = Daemon::start(&[("flow.toml", &toml(&server.url)), ("main.flow", &flow)]);
     stripe::post(&daemon.server, &stripe::charge_failed("1", 20_000, "usd", Some("a@example.com")).to_string());
     let run = daemon.settled(1)[0].clone();
     assert_eq!(run["status"], "dead");
@@ -26,9 +27,19 @@ fn a_conversation_that_kustomer_refused_succeeds_when_it_is_retried() {
     let dead = daemon.ask(&["dead"]);
     assert_eq!(dead["runs"][0]["id"], run["id"], "{dead:#}");
 
+    // It keeps to the version that it began with, which is said where there is another.
+    std::fs::write(daemon.path().join("main.flow"), flow.replace("amount > 100", "amount > 150")).unwrap();
+    assert_eq!(daemon.tell(&["reload"]).code, 0);
+    let outcome = daemon.tell(&["retry", run["id"].as_str().unwrap()]);
+    assert!(outcome.code == 0 && outcome.out.contains("`flowd migrate run_"), "{outcome:?}");
+    let refused = || server.count("POST", "/v1/conversations") == 2 && daemon.runs()[0]["status"] == "dead";
+    crate::support::eventually("it is refused again", || refused().then_some(()));
+    std::fs::write(daemon.path().join("main.flow"), &flow).unwrap();
+    assert_eq!(daemon.tell(&["reload"]).code, 0);
+
     server.answer(|request, _| Some(kustomer(request)));
     let outcome = daemon.tell(&["retry", run["id"].as_str().unwrap()]);
-    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert!(outcome.code == 0 && !outcome.out.contains("migrate"), "{outcome:?}");
     let again = crate::support::eventually("the retried run ends", || {
         Some(daemon.runs()[0].clone()).filter(|run| run["status"] == "done")
     });
@@ -41,7 +52,7 @@ fn a_conversation_that_kustomer_refused_succeeds_when_it_is_retried() {
         .filter(|one| one.line() == "POST /v1/conversations")
         .map(|one| one.json()["externalId"].clone())
         .collect();
-    assert_eq!(keys.len(), 2);
+    assert_eq!(keys.len(), 3);
     assert_ne!(keys[1], first_key);
     assert!(daemon.ask(&["dead"])["runs"].as_array().unwrap().is_empty());
 }

@@ -187,7 +187,10 @@ pub(super) async fn command(state: &Arc<State>, command: Command, params: Option
         Command::Retry(run) => {
             let force = Params::read(params, &["force"])?.flag("force")?;
             match engine.retry(&run, force).await.map_err(|error| unwritable(&error))? {
-                RetryOutcome::Retried => Ok(json!({ "id": run, "retried": true })),
+                RetryOutcome::Retried => {
+                    let earlier = engine.is_of_earlier_version(&run).unwrap_or(false);
+                    Ok(json!({ "id": run, "retried": true, "earlier_version": earlier }))
+                }
                 RetryOutcome::NotFound => Err(HttpError::not_found("there is no such run")),
                 RetryOutcome::Refused(refusal) => {
                     let code = match refusal {

@@ -81,6 +81,15 @@ impl Engine {
         }
         Ok(OnVersions { versions, complete })
     }
+
+    /// Tells whether a run is one of an earlier version of a flow that is live: then [`Engine::migrate`] can move it.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn is_of_earlier_version(&self, run: &str) -> Result<bool, StoreError> {
+        let Some(head) = self.shared.store.run(run)? else { return Ok(false) };
+        Ok(self.shared.current().matcher.flow(&head.flow).is_some_and(|live| live.hash != head.plan))
+    }
 }
 
 impl OnVersion {

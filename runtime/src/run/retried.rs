@@ -19,7 +19,7 @@ pub enum RetryRefusal {
     #[error("will fail again: {0}")]
     WillFailAgain(String),
     /// The effect of its last step may have happened: trying again may make it a second time, and needs `force`.
-    #[error("it may have happened already: {0}")]
+    #[error("it may have happened already: {0}; look at the service, and where it has not, `--force` tries it again")]
     OutcomeUnknown(String),
     /// So may that of a dangerous step, which is never repeated.
     #[error(

@@ -11,7 +11,13 @@ use crate::commands::table::{document, instant, text};
 pub(crate) async fn retry(args: &Retry) -> Result<Exit, Exit> {
     let force = if args.force { "?force=true" } else { "" };
     let answer = ask(&args.client, "POST", &format!("runs/{}/retry{force}", encoded(&args.run))).await?;
-    finish(&args.client, &answer, &format!("{} runs again from the step that failed", printable(&args.run)))
+    let run = printable(&args.run);
+    let mut said = format!("{run} runs again from the step that failed");
+    if answer.json["earlier_version"] == true {
+        let hint = "it keeps to the version of the flow that it began with, and the flow was changed since: `flowd migrate";
+        said.push_str(&format!("\n{hint} {run}` moves it to the one that is live"));
+    }
+    finish(&args.client, &answer, &said)
 }
 
 pub(crate) async fn cancel(one: &OneRun) -> Result<Exit, Exit> {
