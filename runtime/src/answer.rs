@@ -66,9 +66,9 @@ pub(crate) enum StatusClass {
     Broken,
 }
 
-/// Returns the class of a status. `retry_on` are the statuses that the connector calls "not done".
-pub(crate) fn classify(connection: &LiveConnection, retry_on: &[u16], answer: &HttpAnswer) -> StatusClass {
-    class_of(connection, &connection.plan.api, retry_on, answer)
+/// Returns the class of an answer of one of a connection's APIs to a request that changes nothing.
+pub(crate) fn classify(connection: &LiveConnection, api: &Api, answer: &HttpAnswer) -> StatusClass {
+    class_of(connection, api, &api.retry_on, answer)
 }
 
 fn class_of(connection: &LiveConnection, api: &Api, retry_on: &[u16], answer: &HttpAnswer) -> StatusClass {
@@ -405,7 +405,7 @@ pub(crate) fn error_text(connection: &LiveConnection, answer: &HttpAnswer) -> St
     error_text_of(connection, &connection.plan.api, answer)
 }
 
-fn error_text_of(connection: &LiveConnection, api: &Api, answer: &HttpAnswer) -> String {
+pub(crate) fn error_text_of(connection: &LiveConnection, api: &Api, answer: &HttpAnswer) -> String {
     let text = match json_body(answer) {
         _ if answer.body.len() > MAX_ERROR_BODY => Value::Missing,
         Ok(json) => json,
@@ -418,6 +418,10 @@ fn error_text_of(connection: &LiveConnection, api: &Api, answer: &HttpAnswer) ->
     let text = api.error_text.iter().find_map(|path| match path_get(&text, path) {
         Value::Text(text) if !text.trim().is_empty() => Some(text.to_string()),
         Value::Number(number) => Some(number.to_string()),
+        Value::List(items) => {
+            let texts: Vec<&str> = items.iter().filter_map(Value::as_text).filter(|text| !text.trim().is_empty()).collect();
+            (!texts.is_empty()).then(|| texts.join("; "))
+        }
         _ => None,
     });
     let mut error = answer.status.to_string();

@@ -4,6 +4,7 @@
 //! result is. One loop hands out the turns; each turn is a task that ends with the step.
 
 mod awaited;
+mod bounds;
 mod confirm;
 mod fair;
 mod gate;
@@ -583,7 +584,7 @@ fn spawn(shared: &Arc<Shared>, turn: queue::Turn) {
     let task = {
         let shared = Arc::clone(&shared);
         async move {
-            let (run, lane) = (turn.job.run.id().to_owned(), turn.lane.clone());
+            let (run, lane, tries) = (turn.job.run.id().to_owned(), turn.lane.clone(), turn.tries);
             let performed = AssertUnwindSafe(perform::turn(&shared, turn)).catch_unwind().await;
             if let Err(panic) = performed {
                 let message = panic
@@ -598,7 +599,7 @@ fn spawn(shared: &Arc<Shared>, turn: queue::Turn) {
                 let mut queue = shared.queue();
                 // Whether a connection works again is for another run to find out.
                 queue.heard(&lane, &Heard::Nothing, Asked { step: true, probe: true }, now);
-                queue.end_turn(&lane);
+                queue.end_turn(&lane, tries);
                 queue.release(&run);
             }
             shared.touch();

@@ -11,7 +11,7 @@ use flow_plan::{Env, Operation, Value};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::answer;
-use crate::connection::{Heard, Purpose};
+use crate::connection::{Heard, Purpose, Target};
 use crate::engine::{Engine, Shared, Withheld, locked};
 use crate::eval::Scope;
 use crate::journal;
@@ -161,7 +161,8 @@ async fn ask(
     query: &Arc<Operation>,
     inputs: Vec<Value>,
 ) -> Result<Told, Untold> {
-    let pass = Engine { shared: Arc::clone(shared) }.pass(connection, Purpose::Watch).await.map_err(Untold::Withheld)?;
+    let target = Target::of_plan(&query.request, connection);
+    let pass = Engine { shared: Arc::clone(shared) }.pass(&target, Purpose::Watch).await.map_err(Untold::Withheld)?;
     let sent_at = shared.world.clock.now();
     let told = |value| Told { value, sent_at, at: shared.world.clock.now() };
     if let Some(services) = &shared.world.services {
@@ -187,7 +188,7 @@ async fn ask(
     })?;
     let options = &shared.options;
     let sent = shared.world.transport.send(request, options.timeout, options.max_answer).await;
-    pass.heard(&heard(connection, &sent)).map_err(Untold::Withheld)?;
+    pass.heard(&heard(connection, &query.request, &sent)).map_err(Untold::Withheld)?;
     let answer = sent.map_err(|error| Untold::failed(error.to_string()))?;
     match answer::read(query, connection, &answer, &scope) {
         answer::Outcome::Done(value) => Ok(told(value)),

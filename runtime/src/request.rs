@@ -17,7 +17,7 @@ use crate::world::{HttpRequest, Reach};
 mod address;
 mod draft;
 
-pub(crate) use address::goes_where_the_run_says;
+pub(crate) use address::origin_brought;
 use address::{destination, holds_secret};
 use draft::{Address, Draft, DraftBody};
 

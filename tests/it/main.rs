@@ -8,6 +8,7 @@ mod accept;
 mod alarms;
 mod broken;
 mod check;
+mod circuits;
 mod clock;
 mod commands;
 mod config;

@@ -42,6 +42,12 @@ impl<'a> Cx<'a> {
         for member in &node.members {
             if let MemberKind::Api { name, members } = &member.kind {
                 let further = self.declare_api(members);
+                for member in members.iter().filter(|member| matches!(member.kind, MemberKind::LimitAtOnce(_))) {
+                    let diagnostic = self.mistake(member.span, "so many requests at once are a matter of the whole connection");
+                    self.push(
+                        diagnostic.help("put this line among the members of the connector; `limit 10 per second` may stand here"),
+                    );
+                }
                 if !members.iter().any(|member| matches!(member.kind, MemberKind::Base(..))) {
                     let diagnostic = self.mistake(name.span, format!("`{}` does not say where it is", name.text));
                     self.push(diagnostic.help("add a line such as `base \"https://api.example.com\"`"));

@@ -32,14 +32,27 @@ pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
         active.push(Active { next, ..of("clock", "the clock", "", &reason) });
     }
     for connection in state.engine.connections() {
+        let parked_at_parts: usize = connection.parts.iter().map(|part| part.parked).sum();
         let (name, parked) = (&connection.name, connection.parked as u64);
-        if let Some((since, reason)) = connection.broken() {
-            active.push(Active { since: Some(since), count: parked, ..of("connection", name, "", reason) });
-        }
+        let own = connection.parked.saturating_sub(parked_at_parts) as u64;
         let by_itself =
-            |detail, reason: &str| Active { next: "flowd status".to_owned(), ..of("connection", name, detail, reason) };
-        if let Some((since, reason, _)) = connection.silent() {
-            active.push(Active { since: Some(since), count: parked, ..by_itself("does not answer", reason) });
+            |detail: &str, reason: &str| Active { next: "flowd status".to_owned(), ..of("connection", name, detail, reason) };
+        if let Some((since, reason)) = connection.circuit.broken() {
+            active.push(Active { since: Some(since), count: own, ..of("connection", name, "", reason) });
+        }
+        if let Some((since, reason, _)) = connection.circuit.silent() {
+            active.push(Active { since: Some(since), count: own, ..by_itself("does not answer", reason) });
+        }
+        for part in &connection.parts {
+            let (label, count) = (part.label(), part.parked as u64);
+            if let Some((since, reason)) = part.circuit.broken() {
+                let alarm = of("connection", name, &format!("{label} is broken"), reason);
+                active.push(Active { since: Some(since), count, ..alarm });
+            }
+            // A server that nobody waits for is no matter of ours.
+            if let Some((since, reason, _)) = part.circuit.silent().filter(|_| part.api.is_some() || count > 0) {
+                active.push(Active { since: Some(since), count, ..by_itself(&format!("{label} does not answer"), reason) });
+            }
         }
         if let Some(quota) = connection.quota.as_ref().filter(|quota| quota.is_spent()) {
             // The service says the same to a key without calls and to a wrong one: what was counted here is all there is to tell.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use super::{State, pace};
-use crate::engine::{ConnectionState, OnVersion, OnVersions, QuotaState, RateState};
+use crate::engine::{ConnectionState, OnVersion, OnVersions, PartState, QuotaState, RateState};
 use crate::live::{BrokenFile, Live, LiveConnection};
 use crate::poll::PollStatus;
 use crate::store::Alarm;
@@ -185,6 +185,8 @@ fn view(name: &str, connection: &LiveConnection, engine: Option<&ConnectionState
         "in_flight": engine.map_or(0, |engine| engine.in_flight),
         "most_in_flight": engine.map_or(0, |engine| engine.most_in_flight),
         "parked": engine.map_or(0, |engine| engine.parked),
+        "parts": engine.map_or_else(Vec::new, |engine| engine.parts.iter().map(part).collect()),
+        "unshown_parts": engine.map_or(0, |engine| engine.unshown),
         "polls": polls.iter().map(|((_, source), status)| poll(source, status)).collect::<Vec<_>>(),
     })
 }
@@ -193,6 +195,27 @@ fn view(name: &str, connection: &LiveConnection, engine: Option<&ConnectionState
 fn open(engine: &ConnectionState) -> Option<Json> {
     let (since, reason, until) = engine.silent()?;
     Some(json!({ "since": rfc3339(since), "reason": reason, "next_try": rfc3339(until) }))
+}
+
+/// What is well or not by itself: an API of the service, or a server that runs have named.
+fn part(part: &PartState) -> Json {
+    let broken = part.circuit.broken().map(|(since, reason)| json!({ "since": rfc3339(since), "reason": reason }));
+    let open = part.circuit.silent();
+    let open =
+        open.map(|(since, reason, until)| json!({ "since": rfc3339(since), "reason": reason, "next_try": rfc3339(until) }));
+    json!({
+        "api": part.api,
+        "origin": part.origin,
+        "label": part.label(),
+        "state": part.word(),
+        "broken": broken,
+        "open": open,
+        "paused_until": part.paused_until.map(rfc3339),
+        "rate": part.rate.map(rate),
+        "queued": part.queued,
+        "in_flight": part.in_flight,
+        "parked": part.parked,
+    })
 }
 
 fn rate(rate: RateState) -> Json {

@@ -1,4 +1,4 @@
-//! What bounds the requests to a connection: its rate, its quota, and whether it answers at all.
+//! What bounds the requests to a connection: its rate, its quota, and whether what it leads to answers at all.
 //!
 //! Plain data and arithmetic: nothing here reads a clock or a store. `executor/lane.rs` asks before each request, whatever
 //! it is for, and says afterwards what the service had to say. What must outlive the daemon leaves as changes of meters
@@ -10,6 +10,7 @@ mod circuit;
 mod ledger;
 mod rate;
 mod state;
+mod target;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use circuit::{Circuit, Open};
 pub(crate) use ledger::Ledger;
 pub(crate) use rate::Rate;
-pub use state::{CircuitState, ConnectionState, QuotaState, RateState};
+pub use state::{CircuitState, ConnectionState, PartState, QuotaState, RateState};
+pub(crate) use target::Target;
 
 /// What a request is for: the last part of a quota is for what flows do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

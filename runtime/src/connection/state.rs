@@ -27,23 +27,71 @@ pub struct ConnectionState {
     pub rate: Option<RateState>,
     /// The calls of its account.
     pub quota: Option<QuotaState>,
+    /// Further APIs of the service, and servers that runs have named, as far as something is wrong with those.
+    pub parts: Vec<PartState>,
+    /// So many more of those servers are there.
+    pub unshown: usize,
 }
 
-impl ConnectionState {
-    /// Returns since when its credentials do not work, and why.
-    pub fn broken(&self) -> Option<(Timestamp, &str)> {
-        match &self.circuit {
-            CircuitState::Open { cause: Cause::Broken, since, error, .. } => Some((*since, error)),
-            CircuitState::Open { .. } | CircuitState::Closed { .. } => None,
+/// How a part of a connection is doing that is well or not by itself. The figures of the connection hold its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartState {
+    /// A further API of the service.
+    pub api: Option<String>,
+    /// The server that runs have named: scheme, host and port.
+    pub origin: Option<String>,
+    /// Runs that wait for their turn at it.
+    pub queued: usize,
+    /// Steps that are performed at it.
+    pub in_flight: usize,
+    /// Runs that wait until it works, or may be asked again.
+    pub parked: usize,
+    /// Whether it answers.
+    pub circuit: CircuitState,
+    /// It asked for patience until then.
+    pub paused_until: Option<Timestamp>,
+    /// Its limit, which is that of the connection where it has none of its own.
+    pub rate: Option<RateState>,
+}
+
+impl PartState {
+    /// Returns what it is, for people: `app API`, or a server.
+    pub fn label(&self) -> String {
+        match (&self.api, &self.origin) {
+            (_, Some(origin)) => origin.clone(),
+            (Some(api), None) => format!("{api} API"),
+            (None, None) => String::new(),
         }
     }
 
-    /// Returns since when it does not answer, why, and when it is tried next.
-    pub fn silent(&self) -> Option<(Timestamp, &str, Timestamp)> {
-        match &self.circuit {
-            CircuitState::Open { cause: Cause::Silent, since, error, until, .. } => Some((*since, error, *until)),
-            CircuitState::Open { .. } | CircuitState::Closed { .. } => None,
-        }
+    /// Returns one word for it: `broken`, `open`, `paused` or `ok`.
+    pub fn word(&self) -> &'static str {
+        self.circuit.word().unwrap_or(if self.paused_until.is_some() { "paused" } else { "ok" })
+    }
+}
+
+impl ConnectionState {
+    /// Returns since when its credentials, or those of one of its APIs, do not work, and why.
+    pub fn broken(&self) -> Option<(Timestamp, String)> {
+        let own = self.circuit.broken().map(|(since, error)| (since, error.to_owned()));
+        own.or_else(|| {
+            self.apis().find_map(|part| part.circuit.broken().map(|(since, error)| (since, format!("{}: {error}", part.label()))))
+        })
+    }
+
+    /// Returns since when it, or one of its APIs, does not answer, why, and when it is tried next.
+    pub fn silent(&self) -> Option<(Timestamp, String, Timestamp)> {
+        let own = self.circuit.silent().map(|(since, error, until)| (since, error.to_owned(), until));
+        own.or_else(|| {
+            self.apis().find_map(|part| {
+                part.circuit.silent().map(|(since, error, until)| (since, format!("{}: {error}", part.label()), until))
+            })
+        })
+    }
+
+    /// Its further APIs. What is wrong with a server that a run has named is not wrong with the connection.
+    fn apis(&self) -> impl Iterator<Item = &PartState> {
+        self.parts.iter().filter(|part| part.origin.is_none())
     }
 
     /// Returns one word for it: `broken`, `open`, `spent`, `paused` or `ok`.
@@ -83,6 +131,28 @@ pub enum CircuitState {
         /// One is under way.
         probing: bool,
     },
+}
+
+impl CircuitState {
+    /// Returns since when the credentials do not work, and why.
+    pub fn broken(&self) -> Option<(Timestamp, &str)> {
+        match self {
+            Self::Open { cause: Cause::Broken, since, error, .. } => Some((*since, error)),
+            Self::Open { .. } | Self::Closed { .. } => None,
+        }
+    }
+
+    /// Returns since when nothing answers, why, and when it is tried next.
+    pub fn silent(&self) -> Option<(Timestamp, &str, Timestamp)> {
+        match self {
+            Self::Open { cause: Cause::Silent, since, error, until, .. } => Some((*since, error, *until)),
+            Self::Open { .. } | Self::Closed { .. } => None,
+        }
+    }
+
+    fn word(&self) -> Option<&'static str> {
+        self.broken().map(|_| "broken").or_else(|| self.silent().map(|_| "open"))
+    }
 }
 
 /// The requests of a connection against the limit of its connector.

@@ -112,7 +112,7 @@ impl Engine {
                 {
                     let mut queue = shared.queue();
                     queue.forget_parked(run);
-                    queue.probe(job.connection(), now);
+                    queue.probe(&job, now);
                 }
                 executor::enqueue_claimed(shared, vec![job]);
                 Ok(RetryOutcome::Retried)

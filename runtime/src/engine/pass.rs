@@ -8,9 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Engine, Shared};
-use crate::connection::{Asked, Heard, Hold, Purpose};
+use crate::connection::{Asked, Heard, Hold, Purpose, Target};
 use crate::executor::Passes;
-use crate::live::LiveConnection;
 use crate::store::AcceptBatch;
 
 /// Who is held back looks again after this at the latest: another flow.toml may have more calls.
@@ -22,7 +21,7 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Pass {
     shared: Arc<Shared>,
-    connection: String,
+    target: Target,
     probe: bool,
     step: bool,
     /// It has a place among the requests that are made at once.
@@ -46,12 +45,11 @@ impl Withheld {
 
 impl Engine {
     /// Waits until a request that is no turn of a run may be sent, or says why that is a long time.
-    pub(crate) async fn pass(&self, connection: &LiveConnection, purpose: Purpose) -> Result<Pass, Withheld> {
+    pub(crate) async fn pass(&self, target: &Target, purpose: Purpose) -> Result<Pass, Withheld> {
         let shared = &self.shared;
-        let name = &connection.plan.name;
         loop {
             let now = shared.world.clock.now();
-            let passes = shared.queue().pass(name, purpose, now);
+            let passes = shared.queue().pass(target, purpose, now);
             let sends = match passes {
                 Passes::Wait(until) => {
                     shared.world.clock.sleep_until(until).await;
@@ -63,15 +61,16 @@ impl Engine {
             // From here on it is given back should nobody wait for it any more.
             let step = matches!(purpose, Purpose::Confirm | Purpose::Follow);
             let watches = matches!(purpose, Purpose::Watch | Purpose::Page);
-            let (shared, connection) = (Arc::clone(shared), name.clone());
-            let pass = Pass { shared: Arc::clone(&shared), connection, probe: sends.probe, step, watches, heard: false };
+            let shared = Arc::clone(shared);
+            let pass =
+                Pass { shared: Arc::clone(&shared), target: target.clone(), probe: sends.probe, step, watches, heard: false };
             if sends.counts.is_empty() {
                 return Ok(pass);
             }
             let batch = AcceptBatch { meters: sends.counts.clone(), ..AcceptBatch::default() };
             if let Err(error) = shared.store.update_and_accept(Vec::new(), batch).await {
                 drop(pass);
-                shared.queue().was_not_sent(name, false, &sends.counts, now);
+                shared.queue().was_not_sent(target, false, &sends.counts, now);
                 return Err(Withheld { reason: format!("the request cannot be counted: {error}"), wait: STORE_PAUSE });
             }
             return Ok(pass);
@@ -89,11 +88,11 @@ impl Pass {
     fn tell(&mut self, heard: &Heard) -> Option<Withheld> {
         self.heard = true;
         if std::mem::take(&mut self.watches) {
-            self.shared.queue().asked(&self.connection);
+            self.shared.queue().asked(&self.target.connection);
         }
         let asked = Asked { step: self.step, probe: self.probe };
         let now = self.shared.world.clock.now();
-        let hold = self.shared.queue().heard(&self.connection, heard, asked, now);
+        let hold = self.shared.queue().heard(&self.target, heard, asked, now);
         self.shared.touch();
         hold.map(|hold| Withheld::of(hold, now))
     }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::perform::{AttemptScope, outcome};
 use crate::answer;
-use crate::connection::Purpose;
+use crate::connection::{Purpose, Target};
 use crate::decode::decode;
 use crate::engine::{Engine, Pass, Shared};
 use crate::eval::{Scope, eval, holds};
@@ -51,6 +51,7 @@ pub(super) async fn confirm(
     let began = sent_at(scope.sent_at, answered_at, clock.now());
     let deadline = after(scope.sent_at, up_to_ms);
     let mut last = "the state was not read".to_owned();
+    let target = Target::of_plan(&confirm.query.request, connection);
     let engine = Engine { shared: Arc::clone(shared) };
     // A clock that is set back does not make it longer.
     let mut left = (up_to_ms / confirm.every_ms.max(1)).saturating_add(2);
@@ -60,7 +61,7 @@ pub(super) async fn confirm(
         // The last reading is at the deadline, but no later: the limit of the connection may let it wait for longer.
         let pass = tokio::select! {
             biased;
-            pass = engine.pass(connection, Purpose::Confirm) => pass,
+            pass = engine.pass(&target, Purpose::Confirm) => pass,
             () = clock.sleep_until(after(deadline, confirm.every_ms)) => {
                 "the limit of the connection leaves no time to read the state".clone_into(&mut last);
                 break;
@@ -100,7 +101,7 @@ async fn read(
     let request = request::build(&confirm.query, connection, &scope).map_err(|error| error.to_string())?;
     let options = &shared.options;
     let answer = shared.world.transport.send(request, options.timeout, options.max_answer).await;
-    pass.heard(&heard(connection, &answer)).map_err(|withheld| withheld.reason)?;
+    pass.heard(&heard(connection, &confirm.query.request, &answer)).map_err(|withheld| withheld.reason)?;
     let answer = answer.map_err(|error| error.to_string())?;
     match outcome(answer::read(&confirm.query, connection, &answer, &scope), answer.status) {
         Outcome::Done { value, .. } => Ok(value),

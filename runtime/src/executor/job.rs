@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use flow_plan::{Flow, WaitFor};
+use flow_plan::{Flow, Value, WaitFor};
 use jiff::Timestamp;
 
+use super::perform::AttemptScope;
+use crate::connection::Target;
 use crate::engine::{self, Announcement, BeforeEntry, Shared, Touched};
 use crate::journal::{Awaits, Entry, What};
 use crate::key::value_key;
 use crate::limit;
-use crate::run::{Run, apply, operation, replay};
+use crate::live::Live;
+use crate::run::{Effect, Run, apply, operation, replay};
 use crate::store::{AwaitKind, AwaitedBy, MeterChange, RunHead, RunUpdate, StoreError, Waiting};
 
 /// A run in memory.
@@ -97,6 +100,26 @@ impl Job {
     /// Returns the connection of the call that it stands at, or "".
     pub(crate) fn connection(&self) -> &str {
         self.run.call(&self.flow).map_or("", |call| &call.connection)
+    }
+}
+
+impl Job {
+    /// Returns what the call that it stands at goes to.
+    pub(crate) fn target(&self, live: Option<&Live>) -> Target {
+        let Some(call) = self.run.call(&self.flow) else { return Target::service("") };
+        let request = operation(&self.flow, call).map(|operation| &operation.request);
+        // Most say nothing of their own.
+        let request = request.filter(|request| request.via.is_some() || request.address.is_some());
+        let connection = live.and_then(|live| live.connections.get(&call.connection));
+        let (Some(request), Some(connection)) = (request, connection) else { return Target::service(&call.connection) };
+        let pending = self.run.pending();
+        let (inputs, key): (&[Value], _) = match (pending.first(), self.run.current()) {
+            (Some(Effect::Begin(begun)), _) => (&begun.inputs, begun.key.as_str()),
+            (_, Some(step)) => (&step.inputs, step.key.as_str()),
+            (_, None) => (&[], ""),
+        };
+        let now = self.run.started_at.unwrap_or_default();
+        Target::of(request, connection, &AttemptScope { job: self, inputs, key, now, sent_at: now })
     }
 }
 

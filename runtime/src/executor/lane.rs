@@ -1,4 +1,4 @@
-//! The runs that want to speak with one connection: their order, its limit, and its health.
+//! The runs that want to speak with one service, or one server that runs have named: their order, and its health.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -6,38 +6,38 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::bounds::Bounds;
 use super::fair::Fair;
 use super::job::Job;
-use crate::connection::{Cause, Circuit, CircuitState, Hold, Open, Rate, earlier};
+use crate::connection::{Cause, Circuit, CircuitState, Hold, Open, Target, earlier};
 use crate::journal::Withheld;
 use crate::run::repeatable;
 
-/// At most so many steps are performed at one connection at once, however many are performed in all.
-pub(super) const MOST_IN_FLIGHT: usize = 32;
 /// A service that asks for more patience is asked again after this.
 const MOST_PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Runs wait so long in memory for a service that asked for patience; where it asked for more they wait in the store.
 const PATIENCE_IN_MEMORY: Duration = Duration::from_secs(30);
+/// A server that did not answer, and that nobody wants any more, is forgotten so long after it would be tried.
+const KNOWN: Duration = Duration::from_secs(3600);
 
-/// The runs of one connection.
+/// The runs of one target.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     jobs: Fair<Job>,
     pub(super) in_flight: usize,
-    /// Polls and readings of states that are under way.
-    pub(super) asking: usize,
-    /// At most so many requests at once, where that is said.
-    pub(super) at_once: Option<usize>,
     /// Runs that wait in the store until the connection allows them to go on, by their numbers.
     parked: BTreeMap<u64, Parked>,
     seqs: HashMap<String, u64>,
     /// Runs that may go on, and are to be loaded.
     waking: Fair<String>,
-    pub(super) rate: Rate,
     pub(super) circuit: Circuit,
     paused_until: Option<Timestamp>,
     /// How it is doing is to be written.
     pub(super) is_new: bool,
+    /// The store has something of it.
+    noted: bool,
+    /// When it was wanted last, counted in uses of all.
+    pub(super) used: u64,
 }
 
 /// A run that waits in the store.
@@ -98,7 +98,8 @@ impl Lane {
         self.jobs.len()
     }
 
-    pub(super) fn readiness(&mut self, now: Timestamp) -> Readiness {
+    /// What a step could do now: `target` says which rate it counts with.
+    pub(super) fn readiness(&mut self, target: &Target, bounds: &Bounds, now: Timestamp) -> Readiness {
         self.circuit.steady(now);
         if let Some(open) = self.circuit.open() {
             // One request tells whether it works again; all others wait for its answer.
@@ -115,33 +116,35 @@ impl Lane {
                 Readiness::NotBefore(until)
             };
         }
-        match self.rate.free_at(now) {
+        match bounds.rate(target).free_at(now) {
             Some(free) => Readiness::NotBefore(free),
-            None if self.is_full() => Readiness::Busy,
+            None if bounds.free() == 0 => Readiness::Busy,
             None => Readiness::Ready,
         }
     }
 
-    /// At most so many steps are performed at once.
-    pub(super) fn most(&self) -> usize {
-        self.at_once.unwrap_or(MOST_IN_FLIGHT).clamp(1, MOST_IN_FLIGHT)
+    /// Tells whether nothing would be lost but what is known of how it is doing.
+    pub(super) fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && self.in_flight == 0 && self.parked.is_empty() && self.waking.is_empty()
     }
 
-    fn is_full(&self) -> bool {
-        // Polls take a place only where places are few by what somebody said.
-        let asking = if self.at_once.is_some() { self.asking } else { 0 };
-        self.in_flight + asking >= self.most()
+    /// Tells whether there is nothing to know: it answers, or was last tried long ago.
+    pub(super) fn is_forgotten(&self, now: Timestamp) -> bool {
+        let knows = match self.circuit.open() {
+            Some(open) => later(open.next_probe, KNOWN) > now,
+            None => self.circuit.failures() > 0,
+        };
+        self.is_idle() && !knows && self.paused(now).is_none()
     }
 
-    /// Tells whether a poll has to wait for a place.
-    pub(super) fn has_no_place(&self) -> bool {
-        self.at_once.is_some() && self.is_full()
+    /// Tells whether the store has something of it that is to be removed with it.
+    pub(super) fn is_noted(&self) -> bool {
+        self.noted || self.is_new
     }
 
     /// The clock was set back by so much: pauses are as long as they were.
     pub(super) fn set_back(&mut self, by: SignedDuration, now: Timestamp) {
         self.circuit.set_back(by, now);
-        self.rate.set_back(by, now);
         self.paused_until = self.paused_until.map(|until| earlier(until, by).min(later(now, MOST_PATIENCE)));
         self.is_new |= self.circuit.open().is_some() || self.paused_until.is_some();
     }
@@ -211,7 +214,7 @@ impl Lane {
     }
 
     /// Returns the next instant at which something may be possible that is not now.
-    pub(super) fn next(&mut self, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn next(&mut self, target: &Target, bounds: &Bounds, now: Timestamp) -> Option<Timestamp> {
         if let Some(open) = self.circuit.open().cloned() {
             let waits = !self.parked.is_empty() || !self.jobs.is_empty();
             if open.probing || open.next_probe > now {
@@ -222,19 +225,21 @@ impl Lane {
         if self.jobs.is_empty() {
             return None;
         }
-        match self.readiness(now) {
+        match self.readiness(target, bounds, now) {
             Readiness::NotBefore(at) => Some(at),
             Readiness::Ready | Readiness::Parks(_) | Readiness::Busy => None,
         }
     }
 
     /// Returns what outlives the daemon; `None` where there is nothing to say.
-    pub(super) fn note(&self, now: Timestamp) -> Option<Note> {
+    pub(super) fn note(&mut self, now: Timestamp) -> Option<Note> {
         let note = Note { open: self.circuit.open().cloned(), paused_until: self.paused(now) };
-        (note.open.is_some() || note.paused_until.is_some()).then_some(note)
+        self.noted = note.open.is_some() || note.paused_until.is_some();
+        self.noted.then_some(note)
     }
 
     pub(super) fn recall(&mut self, note: Note, now: Timestamp) {
+        self.noted = true;
         if let Some(open) = note.open {
             self.circuit.recall(open, now);
         }

@@ -9,7 +9,7 @@ use flow_plan::{Env, JsonPath, Operation, Value};
 
 use super::perform::{AttemptScope, outcome};
 use crate::answer;
-use crate::connection::Purpose;
+use crate::connection::{Purpose, Target};
 use crate::engine::{Engine, Shared};
 use crate::eval::Scope;
 use crate::journal::Outcome;
@@ -28,13 +28,13 @@ pub(super) async fn ask(
 ) -> Outcome {
     let engine = Engine { shared: Arc::clone(shared) };
     // It is counted, and not held back by a quota: the answer that was paid for is worth nothing without it.
-    let Ok(pass) = engine.pass(connection, Purpose::Confirm).await else { return first };
+    let Ok(pass) = engine.pass(&Target::of(&operation.request, connection, scope), Purpose::Confirm).await else { return first };
     let sent_at = shared.world.clock.now();
     let scope = MistakeScope { inner: &AttemptScope { sent_at, ..*scope }, mistake };
     let Ok(request) = request::build(operation, connection, &scope) else { return first };
     let timeout = request::timeout(operation, connection, &scope, shared.options.timeout);
     let answer = shared.world.transport.send(request, timeout, shared.options.max_answer).await;
-    if let Err(withheld) = pass.heard(&heard(connection, &answer)) {
+    if let Err(withheld) = pass.heard(&heard(connection, &operation.request, &answer)) {
         tracing::debug!(connection = connection.plan.name, withheld.reason, "asked once more, and refused");
     }
     match answer {

@@ -7,7 +7,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde_json::Value as Json;
 
 use super::perform::AttemptScope;
-use crate::connection::Purpose;
+use crate::connection::{Purpose, Target};
 use crate::engine::{Engine, Shared};
 use crate::eval::{Scope, eval, path_get};
 use crate::journal::Outcome;
@@ -39,6 +39,7 @@ pub(super) async fn all(
     let Some((mut document, mut items)) = read(operation, &first) else { return Ok(first) };
     let mut page = items.clone();
     let mut number = first_number(operation, &pages.param, scope);
+    let target = Target::of(&operation.request, connection, scope);
     let engine = Engine { shared: Arc::clone(shared) };
     for _ in 1..MOST_PAGES {
         let is_last = page.is_empty() || pages.of.is_some_and(|of| page.len() < of as usize);
@@ -61,7 +62,7 @@ pub(super) async fn all(
         if !matches!(&next, Value::Text(text) if !text.is_empty()) {
             break;
         }
-        let pass = engine.pass(connection, Purpose::Follow).await.map_err(|held| Outcome::NotDone {
+        let pass = engine.pass(&target, Purpose::Follow).await.map_err(|held| Outcome::NotDone {
             status: None,
             error: held.reason,
             retry_after_ms: Some(u64::try_from(held.wait.as_millis()).unwrap_or(u64::MAX)),
@@ -71,7 +72,7 @@ pub(super) async fn all(
         let options = &shared.options;
         let sent = shared.world.transport.send(request, options.timeout, options.max_answer).await;
         // What a refusal says of the connection is said to the step as well, by its answer.
-        drop(pass.heard(&heard(connection, &sent)));
+        drop(pass.heard(&heard(connection, &operation.request, &sent)));
         let answer = match sent {
             Ok(answer) => answer,
             Err(error @ (TransportError::NotConnected(_) | TransportError::Later(_))) => {

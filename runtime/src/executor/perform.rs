@@ -13,7 +13,7 @@ use super::queue::Turn;
 use super::{awaited, jitter, once_more, pages, stale, take_turns};
 use crate::alarm::Line;
 use crate::answer;
-use crate::connection::{Asked, Cause, Heard, Hold};
+use crate::connection::{Asked, Cause, Heard, Hold, Target};
 use crate::engine::{Shared, UnderWay, locked};
 use crate::eval::{Scope, eval};
 use crate::journal::{Outcome, What};
@@ -27,14 +27,14 @@ const LONGEST_STORE_PAUSE: Duration = Duration::from_secs(30);
 
 /// Performs what a run has to do at one connection, and puts it where it goes on.
 pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
-    let Turn { mut job, lane, hold, mut sends } = turn;
+    let Turn { mut job, lane, hold, mut sends, tries } = turn;
     let mut written = true;
     let mut tried = false;
     // Until what it touched is written.
     let mut under_way = None;
     loop {
         begin(shared, &mut job, &lane);
-        if !wants(&job, &lane) {
+        if !wants(shared, &job, &lane) {
             break;
         }
         let now = shared.world.clock.now();
@@ -60,12 +60,7 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
                 under_way =
                     job.run.call(&job.flow).and_then(|call| operation(&job.flow, call)).and_then(|of| UnderWay::of(shared, of));
                 let attempted = attempt(shared, &job, find).await;
-                let heard = match heard(shared, &lane, &attempted.0) {
-                    Heard::Silence { .. } | Heard::Unreached(_) | Heard::Slower(_) if somebody_elses(shared, &job, &lane) => {
-                        Heard::Works
-                    }
-                    heard => heard,
-                };
+                let heard = heard(shared, &lane.connection, &attempted.0);
                 let asked = Asked { step: true, probe: sends.probe };
                 shared.queue().heard(&lane, &heard, asked, shared.world.clock.now());
                 attempted
@@ -84,7 +79,7 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
             shared.note_now().await;
         }
         // The result goes into the store with the next step's intent where that follows at once.
-        let goes_on = wants_or_begins(&job, &lane) && !shared.is_stopping();
+        let goes_on = wants_or_begins(shared, &job, &lane) && !shared.is_stopping();
         if !goes_on {
             break;
         }
@@ -100,11 +95,11 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
     drop(under_way);
     {
         let mut queue = shared.queue();
-        if !tried && hold.is_none() && !lane.is_empty() {
+        if !tried && hold.is_none() && !lane.connection.is_empty() {
             let unwritten = if job.counts.is_empty() { sends.counts } else { std::mem::take(&mut job.counts) };
             queue.was_not_sent(&lane, sends.probe, &unwritten, shared.world.clock.now());
         }
-        queue.end_turn(&lane);
+        queue.end_turn(&lane, tries);
     }
     put_back(shared, job, written);
 }
@@ -124,11 +119,11 @@ fn withheld(job: &Job, hold: &Hold, now: Timestamp) -> What {
 }
 
 /// Freezes the inputs of the steps that begin, as long as they are of this lane, and the waits.
-fn begin(shared: &Shared, job: &mut Job, lane: &str) {
+fn begin(shared: &Shared, job: &mut Job, lane: &Target) {
     loop {
         rest(shared, job);
         match job.run.pending().first().cloned() {
-            Some(Effect::Begin(begun)) if job.connection() == lane => {
+            Some(Effect::Begin(begun)) if is_of(shared, job, lane) => {
                 job.record(shared.world.clock.now(), What::Begun(begun));
             }
             _ => return,
@@ -155,12 +150,17 @@ pub(super) async fn carry_on(shared: &Arc<Shared>, mut job: Job) {
     put_back(shared, job, written);
 }
 
-fn wants(job: &Job, lane: &str) -> bool {
-    matches!(job.run.pending().first(), Some(Effect::Intend)) && job.connection() == lane
+/// Tells whether a run wants to speak with what this lane is for.
+fn is_of(shared: &Shared, job: &Job, lane: &Target) -> bool {
+    job.connection() == lane.connection && job.target(Some(&shared.current().live)) == *lane
 }
 
-fn wants_or_begins(job: &Job, lane: &str) -> bool {
-    matches!(job.run.pending().first(), Some(Effect::Intend | Effect::Begin(_))) && job.connection() == lane
+fn wants(shared: &Shared, job: &Job, lane: &Target) -> bool {
+    matches!(job.run.pending().first(), Some(Effect::Intend)) && is_of(shared, job, lane)
+}
+
+fn wants_or_begins(shared: &Shared, job: &Job, lane: &Target) -> bool {
+    matches!(job.run.pending().first(), Some(Effect::Intend | Effect::Begin(_))) && is_of(shared, job, lane)
 }
 
 /// Puts a run where it goes on: its lane, the parked ones, or nowhere but the store.
@@ -503,18 +503,7 @@ fn shorten_error(outcome: Outcome, personal: Personal) -> Outcome {
     }
 }
 
-/// Returns what an attempt says of its connection.
-/// Whether the request went to an address that the run has brought: one receiver that does not answer, or asks for patience, says
-/// nothing of the others, so that only its own runs wait.
-fn somebody_elses(shared: &Shared, job: &Job, connection: &str) -> bool {
-    let current = shared.current();
-    let Some(connection) = current.live.connections.get(connection).filter(|connection| connection.base_url.is_none()) else {
-        return false;
-    };
-    let operation = job.run.call(&job.flow).and_then(|call| operation(&job.flow, call));
-    operation.is_some_and(|operation| request::goes_where_the_run_says(&operation.request, connection))
-}
-
+/// Returns what an attempt says of what it went to.
 fn heard(shared: &Shared, connection: &str, outcome: &Outcome) -> Heard {
     match outcome {
         Outcome::Done { .. } | Outcome::Refused { status: Some(_), .. } => Heard::Works,

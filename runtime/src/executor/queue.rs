@@ -2,21 +2,33 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::bounds::{Bounds, share};
 use super::job::Job;
 use super::lane::{Lane, Parked, Readiness};
-use crate::connection::{Cause, ConnectionState, Hold, Ledger, Purpose};
+use crate::connection::{Cause, CircuitState, ConnectionState, Hold, Ledger, PartState, Purpose, Target};
 use crate::live::Live;
 use crate::store::{MeterChange, MeterKind, MeterRow};
 
-/// The runs in memory, per connection.
+/// At most so many servers that runs have named are known of; then those are forgotten that nobody waits for.
+const MOST_ORIGINS: usize = 1000;
+/// So many of them are shown of a connection, at most.
+const SHOWN_ORIGINS: usize = 20;
+
+/// The runs in memory, by what they want to speak with.
 #[derive(Debug)]
 pub(crate) struct Queue {
     concurrency: usize,
-    pub(super) lanes: BTreeMap<String, Lane>,
+    pub(super) lanes: BTreeMap<Target, Lane>,
+    /// What the lanes of a connection share.
+    pub(super) bounds: BTreeMap<String, Bounds>,
+    /// Lanes of servers that runs have named, and how many there may be before some are forgotten.
+    origins: usize,
+    most_origins: usize,
+    /// How often a lane was wanted.
+    uses: u64,
     /// Runs that are in memory: nobody else loads them.
     claimed: HashSet<String>,
     /// The lane that is asked first; it goes round.
@@ -55,10 +67,12 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 pub(crate) struct Turn {
     pub(crate) job: Job,
-    pub(crate) lane: String,
+    pub(crate) lane: Target,
     /// Nothing is sent to the connection now: the run waits in the store.
     pub(crate) hold: Option<Hold>,
     pub(crate) sends: Sends,
+    /// It tries a server that runs have named and that did not answer.
+    pub(crate) tries: bool,
 }
 
 /// A request that was counted and is about to be sent.
@@ -86,6 +100,10 @@ impl Queue {
         Self {
             concurrency: concurrency.max(1),
             lanes: BTreeMap::new(),
+            bounds: BTreeMap::new(),
+            origins: 0,
+            most_origins: MOST_ORIGINS,
+            uses: 0,
             claimed: HashSet::new(),
             first: 0,
             in_flight: 0,
@@ -142,7 +160,9 @@ impl Queue {
     }
 
     pub(crate) fn push(&mut self, job: Job) {
-        self.lane(job.connection()).push(job);
+        let target = job.target(self.live.as_deref());
+        self.lane(&target).push(job);
+        self.bounds(&target.connection).queued += 1;
     }
 
     pub(crate) fn queued(&self) -> usize {
@@ -164,16 +184,18 @@ impl Queue {
     /// Hands out all turns that are possible now, going round the lanes.
     pub(crate) fn turns(&mut self, now: Timestamp) -> Vec<Turn> {
         let mut turns = Vec::new();
-        let names: Vec<String> = self.lanes.keys().cloned().collect();
-        if names.is_empty() {
-            return turns;
-        }
-        self.first = (self.first + 1) % names.len();
+        let wants = self.lanes.iter().filter(|(_, lane)| lane.queued() > 0);
+        // Those that work come first: what tries the others takes no place from them.
+        let (mut targets, trying): (Vec<_>, Vec<_>) =
+            wants.map(|(target, lane)| (target.clone(), lane.circuit.open().is_some())).partition(|(_, is_open)| !is_open);
+        self.first = self.first.wrapping_add(1);
+        let first = self.first.checked_rem(targets.len()).unwrap_or(0);
+        targets.rotate_left(first);
+        targets.extend(trying);
         loop {
             let before = turns.len();
-            for at in 0..names.len() {
-                let name = &names[(self.first + at) % names.len()];
-                turns.extend(self.turn(name, now));
+            for (target, _) in &targets {
+                turns.extend(self.turn(target, now));
             }
             if turns.len() == before {
                 return turns;
@@ -181,17 +203,24 @@ impl Queue {
         }
     }
 
-    fn turn(&mut self, name: &str, now: Timestamp) -> Option<Turn> {
+    fn turn(&mut self, target: &Target, now: Timestamp) -> Option<Turn> {
         let free = self.concurrency.saturating_sub(self.in_flight);
-        let lane = self.lanes.get_mut(name).filter(|lane| lane.queued() > 0)?;
-        // A lane leaves a quarter of what it could have to others, and each lane has one turn whatever others do: so a
-        // connection that hangs takes no turn from one that works.
-        let share = (lane.in_flight + free).saturating_mul(3).div_ceil(4);
-        if lane.in_flight > 0 && (free == 0 || lane.in_flight >= share) {
+        let lane = self.lanes.get(target).filter(|lane| lane.queued() > 0)?;
+        let bounds = self.bounds.get(&target.connection)?;
+        // A connection leaves a quarter of what it could have to others, and each has one turn whatever others do: so one that
+        // hangs takes no turn from one that works.
+        if bounds.in_flight > 0 && (free == 0 || bounds.in_flight >= share(bounds.in_flight, free)) {
             return None;
         }
-        let readiness = self.readiness(name, now);
-        let lane = self.lanes.get_mut(name)?;
+        if bounds.are_for_others(lane.in_flight, lane.queued()) {
+            return None;
+        }
+        let readiness = self.readiness(target, now);
+        let tries = target.origin.is_some() && readiness == Readiness::Ready && self.lane(target).circuit.open().is_some();
+        if tries && self.bounds(&target.connection).tries_enough() {
+            return None;
+        }
+        let lane = self.lanes.get_mut(target)?;
         let hold = match readiness {
             Readiness::Ready => None,
             Readiness::Parks(hold) => Some(hold),
@@ -200,40 +229,49 @@ impl Queue {
         let job = lane.pop()?;
         lane.in_flight += 1;
         self.in_flight += 1;
-        let sends = if hold.is_none() { self.count(name, Purpose::Act, now) } else { Sends::default() };
-        Some(Turn { job, lane: name.to_owned(), hold, sends })
+        self.uses += 1;
+        lane.used = self.uses;
+        let bounds = self.bounds(&target.connection);
+        bounds.in_flight += 1;
+        bounds.queued = bounds.queued.saturating_sub(1);
+        bounds.trying += usize::from(tries);
+        let sends = if hold.is_none() { self.count(target, Purpose::Act, now) } else { Sends::default() };
+        Some(Turn { job, lane: target.clone(), hold, sends, tries })
     }
 
     /// Lets a run keep its turn for one more step of the same lane, where nobody else waits. Returns what the store has to
     /// count with it.
-    pub(crate) fn keep_turn(&mut self, name: &str, now: Timestamp) -> Option<Sends> {
-        let lane = self.lanes.get_mut(name)?;
-        if lane.queued() > 0 || lane.has_waking() {
+    pub(crate) fn keep_turn(&mut self, target: &Target, now: Timestamp) -> Option<Sends> {
+        let lane = self.lanes.get(target)?;
+        let bounds = self.bounds.get_mut(&target.connection)?;
+        if bounds.queued > 0 || lane.has_waking() {
             return None;
         }
         // Its own turn is one of those in flight.
-        lane.in_flight = lane.in_flight.saturating_sub(1);
-        let readiness = self.readiness(name, now);
-        if let Some(lane) = self.lanes.get_mut(name) {
-            lane.in_flight += 1;
-        }
-        (readiness == Readiness::Ready).then(|| self.count(name, Purpose::Act, now))
+        bounds.in_flight = bounds.in_flight.saturating_sub(1);
+        let readiness = self.readiness(target, now);
+        self.bounds(&target.connection).in_flight += 1;
+        (readiness == Readiness::Ready).then(|| self.count(target, Purpose::Act, now))
     }
 
-    pub(crate) fn end_turn(&mut self, name: &str) {
-        if let Some(lane) = self.lanes.get_mut(name) {
+    /// `tries` is that of the turn.
+    pub(crate) fn end_turn(&mut self, target: &Target, tries: bool) {
+        if let Some(lane) = self.lanes.get_mut(target) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
         }
+        let bounds = self.bounds(&target.connection);
+        bounds.in_flight = bounds.in_flight.saturating_sub(1);
+        bounds.trying = bounds.trying.saturating_sub(usize::from(tries));
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
     /// Returns when the next turn may be possible.
     pub(crate) fn next_turn(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let (lanes, ledger) = (&mut self.lanes, &mut self.ledger);
-        let next = lanes.iter_mut().filter_map(|(name, lane)| {
-            let tries = ledger.account(name, now).and_then(|account| account.next_try());
+        let (lanes, ledger, bounds) = (&mut self.lanes, &mut self.ledger, &self.bounds);
+        let next = lanes.iter_mut().filter_map(|(target, lane)| {
+            let tries = ledger.account(&target.connection, now).and_then(|account| account.next_try());
             let tries = tries.filter(|_| lane.parked() > 0);
-            lane.next(now).into_iter().chain(tries).min()
+            lane.next(target, bounds.get(&target.connection)?, now).into_iter().chain(tries).min()
         });
         next.filter(|at| *at > now).min()
     }
@@ -241,8 +279,9 @@ impl Queue {
     /// Returns runs with which connections are to be tried.
     pub(crate) fn due_probes(&mut self, now: Timestamp) -> Vec<String> {
         let (lanes, ledger) = (&self.lanes, &mut self.ledger);
-        let due = lanes.iter().filter_map(|(name, lane)| {
-            let tries = ledger.account(name, now).and_then(|account| account.next_try()).is_some_and(|at| at <= now);
+        let due = lanes.iter().filter_map(|(target, lane)| {
+            let tries =
+                ledger.account(&target.connection, now).and_then(|account| account.next_try()).is_some_and(|at| at <= now);
             match lane.circuit.open() {
                 Some(_) if lane.circuit.may_probe(now) => lane.probe(&[Cause::Broken, Cause::Silent]),
                 None if tries => lane.probe(&[Cause::Spent]),
@@ -255,15 +294,17 @@ impl Queue {
     /// The clock was set back by so much.
     pub(crate) fn set_back(&mut self, by: SignedDuration, now: Timestamp) {
         self.lanes.values_mut().for_each(|lane| lane.set_back(by, now));
+        self.bounds.values_mut().for_each(|bounds| bounds.set_back(by, now));
         self.ledger.set_back(by, now);
         self.offer_from = None;
         self.rescan_from = None;
         self.timers_known = false;
     }
 
-    /// Lets a broken connection be tried at once.
-    pub(crate) fn probe(&mut self, connection: &str, now: Timestamp) {
-        self.lane(connection).circuit.probe_at(now);
+    /// Lets what a run wants to speak with be tried at once, where it is broken.
+    pub(crate) fn probe(&mut self, job: &Job, now: Timestamp) {
+        let target = job.target(self.live.as_deref());
+        self.lane(&target).circuit.probe_at(now);
     }
 
     /// Takes over what the store has of connections. `fresh` tells that no daemon has sent anything before.
@@ -271,15 +312,14 @@ impl Queue {
         self.ledger.recall(rows);
         self.live = Some(Arc::clone(live));
         self.ledger.configure(live, now);
-        let counted = |name: &str| rows.iter().find(|row| row.kind == MeterKind::Rate && row.name == *name);
-        let names: Vec<String> = live.connections.keys().cloned().collect();
-        for name in names.iter().filter(|_| !fresh) {
-            let slots = counted(name).map(MeterRow::slots).unwrap_or_default();
-            self.lane(name).rate.recall(&slots, now);
+        let row = |name: &str| rows.iter().find(|row| row.kind == MeterKind::Rate && row.name == *name);
+        let counted = |name: &str| row(name).map(MeterRow::slots).unwrap_or_default();
+        for name in live.connections.keys().filter(|_| !fresh) {
+            self.bounds(name).recall(name, counted, now);
         }
         for row in rows.iter().filter(|row| row.kind == MeterKind::Connection) {
             if let Some(note) = row.note() {
-                self.lane(&row.name).recall(note, now);
+                self.lane(&Target::parse(&row.name)).recall(note, now);
             }
         }
     }
@@ -289,35 +329,81 @@ impl Queue {
         self.live = Some(Arc::clone(live));
         self.ledger.configure(live, now);
         self.ledger.try_all(now);
-        for (name, lane) in &mut self.lanes {
-            lane.rate.set(limit_of(live, name));
-            lane.at_once = at_once_of(live, name);
+        for (name, bounds) in &mut self.bounds {
+            bounds.configure(live, name);
+        }
+        for (target, lane) in &mut self.lanes {
             lane.circuit.probe_at(now);
-            if self.ledger.holds(name, Purpose::Act, now).is_none() {
+            if self.ledger.holds(&target.connection, Purpose::Act, now).is_none() {
                 lane.let_go(&[Cause::Spent]);
             }
         }
     }
 
-    pub(super) fn lane(&mut self, name: &str) -> &mut Lane {
-        let live = self.live.as_deref();
-        self.lanes.entry(name.to_owned()).or_insert_with(|| {
-            let mut lane = Lane::default();
-            lane.rate.set(live.and_then(|live| limit_of(live, name)));
-            lane.at_once = live.and_then(|live| at_once_of(live, name));
-            lane
-        })
+    pub(super) fn lane(&mut self, target: &Target) -> &mut Lane {
+        if !self.lanes.contains_key(target) {
+            if target.origin.is_some() {
+                if self.origins >= self.most_origins {
+                    self.forget_origins(MOST_ORIGINS / 2);
+                    // Those that are left have runs: a look at all of them is worth it once they are twice as many.
+                    self.most_origins = MOST_ORIGINS.max(self.origins * 2);
+                }
+                self.origins += 1;
+            }
+            self.bounds(&target.connection).lanes += 1;
+        }
+        self.uses += 1;
+        let lane = self.lanes.entry(target.clone()).or_default();
+        lane.used = self.uses;
+        lane
+    }
+
+    pub(super) fn bounds(&mut self, connection: &str) -> &mut Bounds {
+        if !self.bounds.contains_key(connection) {
+            let bounds = self.bounds.entry(connection.to_owned()).or_default();
+            if let Some(live) = &self.live {
+                bounds.configure(live, connection);
+            }
+        }
+        self.bounds.entry(connection.to_owned()).or_default()
+    }
+
+    /// Returns all lanes of a connection.
+    pub(super) fn lanes_of(&mut self, connection: &str) -> impl Iterator<Item = &mut Lane> {
+        let of = self.lanes.range_mut(Target::service(connection)..);
+        of.take_while(move |(target, _)| target.connection == connection).map(|(_, lane)| lane)
+    }
+
+    /// Forgets servers that runs have named and that no run is for, those first that were wanted longest ago, until no more
+    /// than `left` are known.
+    fn forget_origins(&mut self, left: usize) {
+        let idle = self.lanes.iter().filter(|(target, lane)| target.origin.is_some() && lane.is_idle());
+        let mut idle: Vec<_> = idle.map(|(target, lane)| (lane.used, target.clone())).collect();
+        idle.sort_unstable();
+        for (_, target) in idle.into_iter().take(self.origins.saturating_sub(left)) {
+            self.forget(&target);
+        }
+    }
+
+    fn forget(&mut self, target: &Target) {
+        let Some(lane) = self.lanes.remove(target) else { return };
+        if lane.is_noted() {
+            self.notes.push(MeterChange::Note { kind: MeterKind::Connection, name: target.to_string(), value: None });
+        }
+        self.origins = self.origins.saturating_sub(usize::from(target.origin.is_some()));
+        let bounds = self.bounds(&target.connection);
+        bounds.lanes = bounds.lanes.saturating_sub(1);
     }
 
     /// Notes a run that waits in the store for its connection.
     pub(crate) fn park(&mut self, job: &Job, now: Timestamp) {
-        let name = job.connection().to_owned();
+        let target = job.target(self.live.as_deref());
         let withheld = job.run.withheld().cloned();
-        let refused = self.ledger.account(&name, now).is_some_and(|account| account.is_refused());
+        let refused = self.ledger.account(&target.connection, now).is_some_and(|account| account.is_refused());
         // An answer that the quota is used up looks as any other refusal to the run.
         let cause = withheld.map_or(if refused { Cause::Spent } else { Cause::Broken }, |withheld| withheld.cause);
         let reason = job.run.reason.clone().unwrap_or_default();
-        let lane = self.lane(&name);
+        let lane = self.lane(&target);
         lane.park(job.seq, Parked::of(job, cause));
         match cause {
             Cause::Broken => lane.circuit.was_broken(now, &reason),
@@ -356,14 +442,19 @@ impl Queue {
 
     /// Returns what is to be noted of connections and accounts since it was asked last.
     pub(crate) fn take_notes(&mut self, now: Timestamp) -> Vec<MeterChange> {
-        let mut notes = std::mem::take(&mut self.notes);
-        for (name, lane) in &mut self.lanes {
-            if std::mem::take(&mut lane.is_new) {
+        let mut forgotten = Vec::new();
+        for (target, lane) in &mut self.lanes {
+            if target.origin.is_some() && lane.is_forgotten(now) {
+                forgotten.push(target.clone());
+            } else if std::mem::take(&mut lane.is_new) {
                 let value = lane.note(now).and_then(|note| serde_json::to_vec(&note).ok());
-                notes.push(MeterChange::Note { kind: MeterKind::Connection, name: name.clone(), value });
+                self.notes.push(MeterChange::Note { kind: MeterKind::Connection, name: target.to_string(), value });
             }
         }
-        notes
+        for target in forgotten {
+            self.forget(&target);
+        }
+        std::mem::take(&mut self.notes)
     }
 
     /// Returns what was counted ahead, to be taken back when the daemon stops.
@@ -408,29 +499,97 @@ impl Queue {
     pub(crate) fn states(&mut self, now: Timestamp) -> Vec<ConnectionState> {
         let configured = self.live.iter().flat_map(|live| live.connections.keys().cloned()).collect::<Vec<_>>();
         for name in configured {
-            self.lane(&name);
+            self.lane(&Target::service(&name));
         }
-        let (lanes, ledger) = (&self.lanes, &mut self.ledger);
-        let state = |(name, lane): (&String, &Lane)| ConnectionState {
-            name: name.clone(),
-            queued: lane.queued(),
-            in_flight: lane.in_flight,
-            most_in_flight: lane.most().min(self.concurrency),
-            parked: lane.parked(),
-            circuit: lane.circuit_state(),
-            paused_until: lane.paused(now),
-            rate: lane.rate.state(now),
-            quota: ledger.state(name, now),
+        let names: Vec<String> = self.bounds.keys().filter(|name| !name.is_empty()).cloned().collect();
+        names.into_iter().map(|name| self.state(name, now)).collect()
+    }
+
+    fn state(&mut self, name: String, now: Timestamp) -> ConnectionState {
+        let bounds = self.bounds(&name);
+        let (queued, in_flight, most) = (bounds.queued, bounds.in_flight, bounds.most());
+        let rate = bounds.rate(&Target::service(&name)).state(now);
+        let mut state = ConnectionState {
+            queued,
+            in_flight,
+            most_in_flight: most.min(self.concurrency),
+            parked: 0,
+            circuit: CircuitState::Closed { failures: 0 },
+            paused_until: None,
+            rate,
+            quota: self.ledger.state(&name, now),
+            parts: Vec::new(),
+            unshown: 0,
+            name,
         };
-        lanes.iter().filter(|(name, _)| !name.is_empty()).map(state).collect()
+        let lanes = self.lanes.range(Target::service(&state.name)..).take_while(|(target, _)| target.connection == state.name);
+        for (target, lane) in lanes {
+            state.parked += lane.parked();
+            if target.api.is_none() && target.origin.is_none() {
+                state.circuit = lane.circuit_state();
+                state.paused_until = lane.paused(now);
+                continue;
+            }
+            let part = PartState {
+                api: target.api.clone(),
+                origin: target.origin.clone(),
+                queued: lane.queued(),
+                in_flight: lane.in_flight,
+                parked: lane.parked(),
+                circuit: lane.circuit_state(),
+                paused_until: lane.paused(now),
+                rate: self.bounds.get(&state.name).and_then(|bounds| bounds.rate(target).state(now)),
+            };
+            // Of servers only those are worth a word that something is wrong with.
+            let origins = state.parts.iter().filter(|part| part.origin.is_some()).count();
+            match &part.origin {
+                Some(_) if part.word() == "ok" => {}
+                Some(_) if origins >= SHOWN_ORIGINS => state.unshown += 1,
+                Some(_) | None => state.parts.push(part),
+            }
+        }
+        state
     }
 }
 
-fn at_once_of(live: &Live, name: &str) -> Option<usize> {
-    live.connections.get(name)?.plan.api.at_once.map(|at_once| at_once as usize)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::{Asked, Heard};
 
-fn limit_of(live: &Live, name: &str) -> Option<(u32, Duration)> {
-    let limit = live.connections.get(name)?.plan.api.limit.as_ref()?;
-    Some((limit.count, Duration::from_millis(limit.per_ms)))
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn server(number: usize) -> Target {
+        Target { origin: Some(format!("https://{number}.example")), ..Target::service("hooks") }
+    }
+
+    /// Whoever chooses where requests go makes up as many servers as they like.
+    #[test]
+    fn servers_that_runs_name_take_a_bounded_place_in_memory_and_in_the_store() {
+        let mut queue = Queue::new(64);
+        let asked = Asked { step: true, probe: false };
+        let (mut stored, mut most) = (std::collections::BTreeSet::new(), 0);
+        for number in 0..5000 {
+            for _ in 0..5 {
+                queue.heard(&server(number), &Heard::Unreached("no such name".to_owned()), asked, at(0));
+            }
+            for note in queue.take_notes(at(0)) {
+                let MeterChange::Note { name, value, .. } = note else { panic!("a note") };
+                if value.is_some() {
+                    stored.insert(name)
+                } else {
+                    stored.remove(&name)
+                };
+            }
+            most = most.max(queue.lanes.len()).max(stored.len());
+        }
+        assert!(most <= MOST_ORIGINS, "{most}");
+        assert_eq!(stored.len(), queue.lanes.len());
+        assert!(queue.lanes.contains_key(&server(4999)), "the latest are known");
+        // Those that nobody wants any more are forgotten in time.
+        let later: Vec<_> = queue.take_notes(at(2 * 3600));
+        assert_eq!((later.len(), queue.lanes.len(), queue.origins, queue.bounds("hooks").lanes), (stored.len(), 0, 0, 0));
+    }
 }

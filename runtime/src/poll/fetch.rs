@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use flow_plan::{Env, Pages, Poll, Value};
+use flow_plan::{Env, Pages, Poll, Request, Value};
 use jiff::Timestamp;
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::value::RawValue;
@@ -12,8 +12,8 @@ use tracing::warn;
 
 use super::Spec;
 use super::items::{Item, ItemReader, collapse, sort, text_at};
-use crate::answer::{StatusClass, answered_at, classify, error_text, retry_after};
-use crate::connection::{Heard, Purpose};
+use crate::answer::{StatusClass, answered_at, classify, error_text_of, retry_after};
+use crate::connection::{Heard, Purpose, Target};
 use crate::engine::{Engine, Pass, Withheld};
 use crate::eval::{Scope, eval};
 use crate::live::LiveConnection;
@@ -103,15 +103,16 @@ impl From<Withheld> for PollError {
 
 /// Returns what an answer to a question says of its connection. One that says nothing of others, such as an error of this
 /// list alone, is none.
-pub(crate) fn heard(connection: &LiveConnection, sent: &Result<HttpAnswer, TransportError>) -> Heard {
+pub(crate) fn heard(connection: &LiveConnection, request: &Request, sent: &Result<HttpAnswer, TransportError>) -> Heard {
+    let api = connection.plan.api_of(request);
     match sent {
         Err(error @ TransportError::NotConnected(_)) => Heard::Unreached(error.to_string()),
         Err(error @ TransportError::NoAnswer(_)) => Heard::Silence { error: error.to_string(), wait: None },
         Err(TransportError::Later(_)) => Heard::Slower(None),
         Err(error @ TransportError::Broken(_)) => Heard::Refusal { status: None, error: error.to_string() },
         Err(TransportError::Refused(_)) => Heard::Nothing,
-        Ok(answer) => match classify(connection, &connection.plan.api.retry_on, answer) {
-            StatusClass::Broken => Heard::Refusal { status: Some(answer.status), error: error_text(connection, answer) },
+        Ok(answer) => match classify(connection, api, answer) {
+            StatusClass::Broken => Heard::Refusal { status: Some(answer.status), error: error_text_of(connection, api, answer) },
             StatusClass::NotDone if answer.status == 429 => Heard::Slower(retry_after(answer)),
             StatusClass::Success | StatusClass::Refused => Heard::Works,
             StatusClass::NotDone | StatusClass::Unknown => Heard::Nothing,
@@ -140,7 +141,8 @@ impl Asking<'_> {
         let mut tries = 0;
         loop {
             let purpose = if self.begun { Purpose::Page } else { Purpose::Watch };
-            let pass = self.engine.pass(&self.spec.connection, purpose).await.map_err(PollError::from)?;
+            let target = Target::of_plan(&self.poll.request, &self.spec.connection);
+            let pass = self.engine.pass(&target, purpose).await.map_err(PollError::from)?;
             self.begun = true;
             tries += 1;
             let error = match self.ask(query, pass).await {
@@ -179,7 +181,7 @@ impl Asking<'_> {
         let request = build_request(&self.poll.request, &self.spec.connection, &scope, query);
         let request = request.map_err(|error| Ask::Never(unbuilt(error)))?;
         let sent = self.world.transport.send(request, PAGE_TIMEOUT, MAX_PAGE).await;
-        pass.heard(&heard(&self.spec.connection, &sent)).map_err(|withheld| Ask::Never(withheld.into()))?;
+        pass.heard(&heard(&self.spec.connection, &self.poll.request, &sent)).map_err(|withheld| Ask::Never(withheld.into()))?;
         match sent {
             Ok(answer) => check(self.spec, self.poll, self.start, &answer).map(|()| answer),
             Err(error @ TransportError::Refused(_)) => Err(Ask::Never(PollError::failed(error.to_string()))),
@@ -324,9 +326,10 @@ fn unbuilt(error: RequestError) -> PollError {
 }
 
 fn check(spec: &Spec, poll: &Poll, start: &Start<'_>, answer: &HttpAnswer) -> Result<(), Ask> {
-    let error = || error_text(&spec.connection, answer);
+    let api = spec.connection.plan.api_of(&poll.request);
+    let error = || error_text_of(&spec.connection, api, answer);
     let asked = retry_after(answer);
-    match classify(&spec.connection, &spec.connection.plan.api.retry_on, answer) {
+    match classify(&spec.connection, api, answer) {
         StatusClass::Success => Ok(()),
         StatusClass::Broken => Err(Ask::Never(PollError::Broken(error()))),
         StatusClass::Refused if poll.cursor.is_some() && start.cursor.is_some() && matches!(answer.status, 400 | 404 | 410) => {

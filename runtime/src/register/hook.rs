@@ -347,7 +347,7 @@ impl<'a> Hook<'a> {
     }
 
     fn class(&self, answer: &HttpAnswer) -> StatusClass {
-        answer::classify(self.connection, &self.connection.plan.api.retry_on, answer)
+        answer::classify(self.connection, &self.connection.plan.api, answer)
     }
 
     fn succeeded(&self, answer: &HttpAnswer) -> Result<(), Failed> {

@@ -63,9 +63,18 @@ pub(super) fn destination(expr: &Expr, connection: &LiveConnection, scope: &dyn 
     Ok(Destination { address: split(&url), reach, trusted, own, headers })
 }
 
-/// Tells whether the run has a say in where a request goes: it has an address, and not out of flow.toml alone.
-pub(crate) fn goes_where_the_run_says(request: &Request, connection: &LiveConnection) -> bool {
-    request.address.as_ref().is_some_and(|address| configured(address, connection).is_none())
+/// Returns the server that a request goes to where the run has named it: scheme, host and port. `None` where it goes to the
+/// connection's own service, or to where flow.toml says, or nowhere.
+pub(crate) fn origin_brought(request: &Request, connection: &LiveConnection, scope: &dyn Scope) -> Option<String> {
+    let expr = request.address.as_ref()?;
+    let given = eval(expr, &ConnectionScope { inner: scope, connection }).ok()?;
+    let text = given.as_text().map(str::trim).filter(|text| !text.is_empty())?;
+    if configured(expr, connection).is_some_and(|known| known == text) {
+        return None;
+    }
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())?;
+    let is_service = base(connection, connection.plan.api_of(request)).is_ok_and(|service| same_origin(&url, &service));
+    (!is_service).then(|| url.origin().ascii_serialization())
 }
 
 /// What the address is where the run brings nothing: one that it does not change is not its choice.

@@ -151,7 +151,7 @@ async fn a_service_that_does_not_answer_is_tried_by_one_run_now_and_then_and_the
     life.bench.pass(Duration::from_millis(900)).await;
     let first = life.sent().len();
     assert!((5..=32).contains(&first), "those in flight before it was known: {first}");
-    let (since, error, _) = life.state("svc").silent().map(|(since, error, until)| (since, error.to_owned(), until)).unwrap();
+    let (since, error, _) = life.state("svc").silent().unwrap();
     assert_eq!((since, error.as_str()), (at("2026-11-22T12:00:00Z"), "could not connect: refused"));
     life.bench.pass(HOUR).await;
     let probes = life.sent().len() - first;
@@ -174,7 +174,7 @@ async fn it_stays_known_over_a_restart_that_a_service_does_not_answer() {
     for dies in [true, false, true] {
         life = life.restart(dies).await;
         life.bench.engine.settled().await;
-        let (_, error, again) = life.state("svc").silent().map(|(since, error, at)| (since, error.to_owned(), at)).unwrap();
+        let (_, error, again) = life.state("svc").silent().unwrap();
         assert_eq!((error.as_str(), again), ("no complete answer: timed out", until));
         assert_eq!(life.sent().len(), before, "nothing is sent before its time");
         let parked = life.statuses(&runs).await["parked"];

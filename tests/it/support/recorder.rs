@@ -63,7 +63,12 @@ impl Recorder {
 
     /// As [`Recorder::start`], with whole answers.
     pub(crate) fn start_raw(behaviour: impl Fn(&Arrived, usize) -> Option<Raw> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at(0, behaviour)
+    }
+
+    /// As [`Recorder::start_raw`], at this port.
+    pub(crate) fn start_at(port: u16, behaviour: impl Fn(&Arrived, usize) -> Option<Raw> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let arrived = Arc::new(Mutex::new(Vec::new()));
         let behaviour: Arc<Mutex<Behaviour>> = Arc::new(Mutex::new(Arc::new(behaviour)));

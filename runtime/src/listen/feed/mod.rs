@@ -17,7 +17,7 @@ use url::Url;
 
 use super::{Deaf, Ear, Options, Spec, asks, digest, event, unless_changed};
 use crate::answer::retry_after;
-use crate::connection::Purpose;
+use crate::connection::{Purpose, Target};
 use crate::event::Incoming;
 use crate::turns::turn;
 use crate::world::{HttpAnswer, HttpRequest, Reach};
@@ -313,7 +313,7 @@ async fn ask(ear: &Ear, spec: &Spec, at: &Url, memory: &Memory, conditional: boo
         guard: None,
         channel: None,
     };
-    let pass = ear.engine.pass(&spec.connection, Purpose::Page).await;
+    let pass = ear.engine.pass(&Target::service(&spec.connection.plan.name), Purpose::Page).await;
     let pass = pass.map_err(|held| Failure::Said { error: held.reason, wait: Some(held.wait) })?;
     let sent = ear.world.transport.send(request, TIMEOUT, MAX_DOCUMENT).await;
     // One server that is away says nothing of the others.

@@ -61,6 +61,14 @@ fn page(status: &Json) -> String {
         if let Some(line) = pace(&connection["quota"]) {
             out.push_str(&format!("    {line}\n"));
         }
+        // What is wrong with one of its APIs may have been said already.
+        let unsaid = |part: &&Json| part["state"] != "ok" && !state.contains(&text(part, "label"));
+        for part in list(connection, "parts").iter().filter(unsaid) {
+            out.push_str(&format!("    {}: {}\n", text(part, "label"), health(part)));
+        }
+        if connection["unshown_parts"].as_u64().unwrap_or(0) > 0 {
+            out.push_str(&format!("    and {} more servers that do not answer\n", text(connection, "unshown_parts")));
+        }
         for one in list(connection, "registrations") {
             out.push_str(&format!("    {}\n", registration(one)));
         }
