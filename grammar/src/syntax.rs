@@ -873,6 +873,8 @@ pub enum MemberKind {
     },
     /// `retry on 409, 423`.
     RetryOn(Vec<NumberLit>),
+    /// `retry by header "X-Should-Retry"`: what says `true` or `false` there decides.
+    RetryBy(TextLit),
     /// `broken on 401`.
     BrokenOn(Vec<NumberLit>),
     /// `broken when condition`, over any answer: the credentials do not work.

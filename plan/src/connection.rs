@@ -89,6 +89,9 @@ pub struct Api {
     pub help_on: Vec<(Vec<u16>, String)>,
     /// Statuses that mean "not done, try again" (not for `once`).
     pub retry_on: Vec<u16>,
+    /// The header, in lower case, in which an error says `true` or `false`: whether trying again may help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_by: Option<String>,
     /// Statuses that mean "the connection is broken"; 401 is always one.
     pub broken_on: Vec<u16>,
     /// The service's own limit.

@@ -39,6 +39,8 @@ pub enum Outcome {
         status: Option<u16>,
         /// What went wrong, for people.
         error: String,
+        /// The service says that trying again does not help.
+        last: bool,
     },
     /// The service will not do it: trying again does not help.
     Refused {
@@ -68,7 +70,31 @@ pub(crate) enum StatusClass {
 
 /// Returns the class of an answer of one of a connection's APIs to a request that changes nothing.
 pub(crate) fn classify(connection: &LiveConnection, api: &Api, answer: &HttpAnswer) -> StatusClass {
-    class_of(connection, api, &api.retry_on, answer)
+    let class = class_of(connection, api, &api.retry_on, answer);
+    match advised(api, answer) {
+        // What changes nothing is not asked again for its outcome alone.
+        Some(false) if class == StatusClass::Unknown => StatusClass::Refused,
+        advice => advised_class(class, advice, true),
+    }
+}
+
+/// Returns what the service itself says of trying again, where its connector names the header.
+fn advised(api: &Api, answer: &HttpAnswer) -> Option<bool> {
+    match answer.header(api.retry_by.as_ref()?)?.trim() {
+        word if word.eq_ignore_ascii_case("true") => Some(true),
+        word if word.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
+/// Its word goes before what the status means. Where it says that a refusal may be tried again, nobody knows what became of the
+/// first attempt: `repeatable` tells whether that is a reason to make another one.
+fn advised_class(class: StatusClass, advice: Option<bool>, repeatable: bool) -> StatusClass {
+    match (class, advice) {
+        (StatusClass::Refused, Some(true)) if repeatable => StatusClass::Unknown,
+        (StatusClass::NotDone, Some(false)) => StatusClass::Refused,
+        (class, _) => class,
+    }
 }
 
 fn class_of(connection: &LiveConnection, api: &Api, retry_on: &[u16], answer: &HttpAnswer) -> StatusClass {
@@ -128,7 +154,10 @@ pub(crate) fn read_fully(
         Some(false) if (200..=299).contains(&answer.status) => {
             return (Outcome::Refused { status, error: format!("{}, which was not expected", error()) }, None);
         }
-        Some(false) | None => class_of(connection, api, &retry_on, answer),
+        Some(false) | None => {
+            let class = class_of(connection, api, &retry_on, answer);
+            advised_class(class, advised(api, answer), !matches!(op.effect, Effect::Once))
+        }
     };
     let outcome = match class {
         StatusClass::Success => match result(op, connection, answer, scope) {
@@ -145,10 +174,10 @@ pub(crate) fn read_fully(
             }
         },
         StatusClass::NotDone => Outcome::NotDone { status, error: error(), retry_after: wait(connection, answer) },
-        StatusClass::Unknown => Outcome::Unknown { status, error: error() },
+        StatusClass::Unknown => Outcome::Unknown { status, error: error(), last: advised(api, answer) == Some(false) },
         // Many a service answers so when it has done what it was asked.
         StatusClass::Refused if is_redirect(answer.status) && !matches!(op.effect, Effect::Read | Effect::Set) => {
-            Outcome::Unknown { status, error: error() }
+            Outcome::Unknown { status, error: error(), last: false }
         }
         StatusClass::Refused => Outcome::Refused { status, error: error() },
         StatusClass::Broken => Outcome::Broken { status, error: error() },

@@ -264,6 +264,9 @@ pub enum Outcome {
         status: Option<u16>,
         /// What went wrong.
         error: String,
+        /// The service says that trying again does not help.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        last: bool,
     },
     /// It is not done and will not be.
     Refused {
@@ -284,7 +287,7 @@ pub enum Outcome {
 impl Outcome {
     /// Returns the outcome of an attempt that was under way when the daemon ended.
     pub fn lost() -> Self {
-        Outcome::Unknown { status: None, error: "the daemon ended before the answer came".to_owned() }
+        Outcome::Unknown { status: None, error: "the daemon ended before the answer came".to_owned(), last: false }
     }
 
     /// Returns the HTTP status.

@@ -206,7 +206,7 @@ fn scripted(outcome: &journal::Outcome) -> Heard {
         journal::Outcome::NotDone { status: Some(429), retry_after_ms, .. } => {
             Heard::Slower(retry_after_ms.map(Duration::from_millis))
         }
-        journal::Outcome::Unknown { status: None, error } => Heard::Silence { error: error.clone(), wait: None },
+        journal::Outcome::Unknown { status: None, error, .. } => Heard::Silence { error: error.clone(), wait: None },
         journal::Outcome::Broken { status, error } => Heard::Refusal { status: *status, error: error.clone() },
         journal::Outcome::NotDone { .. } | journal::Outcome::Unknown { .. } => Heard::Nothing,
     }

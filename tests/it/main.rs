@@ -6,6 +6,7 @@ mod support;
 
 mod accept;
 mod alarms;
+mod at_once;
 mod broken;
 mod check;
 mod circuits;

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::support::daemon::{Daemon, ONE_LINER, toml};
-use crate::support::recorder::{Recorder, kustomer};
-use crate::support::stripe;
+use crate::support::recorder::{Recorder, kustomer, raw};
+use crate::support::{eventually, stripe};
 
 #[test]
 fn a_conversation_that_kustomer_refused_succeeds_when_it_is_retried() {
@@ -109,4 +109,96 @@ fn a_conversation_that_may_exist_is_looked_for_before_it_is_made_again() {
     crate::support::eventually("the run ends", || daemon.runs().first().cloned().filter(|run| run["status"] == "done"));
     assert_eq!(server.count("POST", "/v1/conversations"), 1, "{:?}", server.lines());
     assert_eq!(server.count("POST", "/v1/conversations/found/notes"), 1, "{:?}", server.lines());
+}
+
+/// A service whose header says whether to try again, and an action of each class.
+const ADVISED: &str = "connector acme \"Acme\" {
+  base \"https://acme.example\"
+  retry on 409
+  retry by header \"X-Should-Retry\"
+  record Thing { id: text @key }
+  query thing(ref: text) -> Thing? @internal { GET \"/found/{ref}\" none on 404 }
+  action keyed(text: text) { POST \"/keyed\" json { text } effect keyed header \"Idempotency-Key\" for 24 hours }
+  action found(text: text) -> Thing { POST \"/found\" json { text, ref: run.key } effect findable by thing(ref: run.key) }
+  action put(text: text) { PUT \"/put\" json { text } effect set }
+  action once(text: text) { POST \"/once\" json { text } effect once }
+}
+
+";
+
+/// What the service says goes before what its status means, but never makes anything twice that cannot be.
+#[test]
+fn a_header_that_says_whether_to_try_again_decides_within_what_the_effect_allows() {
+    // The call, what is answered first and with which advice, how often it is sent in all, and what becomes of the run.
+    let cases = [
+        ("keyed", 500, "false", 1, "dead"),
+        ("keyed", 400, "true", 2, "done"),
+        ("keyed", 409, "false", 1, "dead"),
+        ("keyed", 429, "false", 1, "dead"),
+        ("keyed", 500, "perhaps", 2, "done"),
+        ("keyed", 400, "False", 1, "dead"),
+        ("put", 503, "false", 1, "dead"),
+        ("put", 422, "true", 2, "done"),
+        ("found", 400, "true", 2, "done"),
+        ("found", 500, "false", 1, "dead"),
+        ("once", 400, "true", 1, "dead"),
+        ("once", 500, "true", 1, "dead"),
+        ("once", 429, "true", 2, "done"),
+        ("once", 429, "false", 1, "dead"),
+    ];
+    for (call, status, advice, sent, end) in cases {
+        let name = format!("{call} {status} {advice}");
+        let server = Recorder::start_raw(move |request, _| {
+            if request.method == "GET" {
+                return Some(raw(404, &[], "{}"));
+            }
+            let advised = [("content-type", "application/json"), ("x-should-retry", advice)];
+            Some(raw(status, &advised, r#"{"error":"no"}"#))
+        });
+        let toml = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\nwebhook_secret = {{ env = \"TEST_WEBHOOK_SECRET\" }}\n[connections.acme]\nbase_url = \"{}\"\n",
+            server.url
+        );
+        let flow = format!("{ADVISED}when stripe.charge_failed do acme.{call}(text: id)\n");
+        let daemon = Daemon::start(&[("flow.toml", &toml), ("main.flow", &flow)]);
+        stripe::post(&daemon.server, &stripe::charge_failed("1", 20_000, "usd", None).to_string());
+        eventually("the first answer is there", || {
+            let run = daemon.runs().first().cloned()?;
+            let whole = daemon.get(&format!("runs/{}", run["id"].as_str()?));
+            whole["steps"][0]["attempts"][0]["error"].is_string().then_some(())
+        });
+        server.answer(|request, _| Some(if request.method == "GET" { (404, json!({})) } else { (200, json!({ "id": "t" })) }));
+        let run = daemon.settled(1)[0].clone();
+        assert_eq!(run["status"], end, "{name}: {run:#}");
+        let made: Vec<_> = server.arrived().into_iter().filter(|one| one.method != "GET").collect();
+        assert_eq!(made.len(), sent, "{name}");
+        let keys: Vec<_> = made.iter().map(|one| one.header("idempotency-key")).collect();
+        assert!(keys.iter().all(|key| *key == keys[0]), "{name}: one key in all attempts");
+        let looked = server.arrived().iter().filter(|one| one.method == "GET").count();
+        assert_eq!(looked, usize::from(call == "found" && sent == 2), "{name}: looked for before it is made again");
+        // A 500 says nothing of what has happened: by hand it is tried with the same key too.
+        if (call, status) == ("keyed", 500) && end == "dead" {
+            assert!(run["reason"].as_str().unwrap().contains("the outcome is unknown"), "{run:#}");
+            assert_eq!(daemon.tell(&["retry", run["id"].as_str().unwrap()]).code, 0);
+            eventually("it is done", || (daemon.runs()[0]["status"] == "done").then_some(()));
+            let arrived = server.arrived();
+            assert_eq!(arrived[0].header("idempotency-key"), arrived[1].header("idempotency-key"));
+        }
+    }
+}
+
+#[test]
+fn stripe_says_itself_whether_to_try_again() {
+    let server = Recorder::start_raw(|_, _| Some(raw(500, &[("stripe-should-retry", "false")], r#"{"error":{"message":"no"}}"#)));
+    let toml = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\nwebhook_secret = {{ env = \"TEST_WEBHOOK_SECRET\" }}\nkey = {{ env = \"TEST_STRIPE_KEY\" }}\nbase_url = \"{}\"\npoll = false\n",
+        server.url
+    );
+    let daemon = Daemon::start(&[
+        ("flow.toml", &toml),
+        ("main.flow", "when stripe.charge_failed do stripe.create_customer(description: id)\n"),
+    ]);
+    stripe::post(&daemon.server, &stripe::charge_failed("1", 20_000, "usd", None).to_string());
+    let run = daemon.settled(1)[0].clone();
+    assert_eq!((&run["status"], server.count("POST", "/v1/customers")), (&json!("dead"), 1), "{run:#}");
 }

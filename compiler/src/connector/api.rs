@@ -67,6 +67,7 @@ impl<'a> Cx<'a> {
             error_text: Vec::new(),
             help_on: Vec::new(),
             retry_on: Vec::new(),
+            retry_by: None,
             broken_on: Vec::new(),
             limit: None,
             quota: None,
@@ -88,6 +89,7 @@ impl<'a> Cx<'a> {
                 MemberKind::ErrorText(_) => "error text",
                 MemberKind::BrokenWhen(_) => "broken when",
                 MemberKind::WaitAt(_) => "retry after",
+                MemberKind::RetryBy(_) => "retry by",
                 MemberKind::Exponents(_) => "exponents",
                 MemberKind::Docs(_) => "docs",
                 _ => "",
@@ -152,6 +154,7 @@ impl<'a> Cx<'a> {
                 api.quota = Some(self.quota(count, every, shared_by.as_ref(), spent_on));
             }
             MemberKind::RetryOn(statuses) => api.retry_on.extend(self.statuses(statuses)),
+            MemberKind::RetryBy(header) => api.retry_by = Some(self.plain(header, "the name of a header").to_ascii_lowercase()),
             MemberKind::BrokenOn(statuses) => api.broken_on.extend(self.statuses(statuses)),
             MemberKind::BrokenWhen(when) => api.broken_when = Some(self.condition(when, &Scope::new(Place::Answer, &[]))),
             MemberKind::WaitAt(path) => api.wait_at = Some(self.path(path)),

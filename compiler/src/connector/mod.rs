@@ -172,6 +172,7 @@ impl<'a> Cx<'a> {
                 | MemberKind::LimitAtOnce(_)
                 | MemberKind::Quota { .. }
                 | MemberKind::RetryOn(_)
+                | MemberKind::RetryBy(_)
                 | MemberKind::BrokenOn(_)
                 | MemberKind::BrokenWhen(_)
                 | MemberKind::WaitAt(_)

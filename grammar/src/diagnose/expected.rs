@@ -250,6 +250,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::broken_on
         | Rule::broken_when
         | Rule::wait_at
+        | Rule::retry_by
         | Rule::error_text
         | Rule::help_on
         | Rule::api
@@ -375,6 +376,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::w_find => (Strong, "`find`"),
         Rule::w_of => (Strong, "`of`"),
         Rule::w_after => (Weak, "`after`"),
+        Rule::w_header => (Weak, "`header`"),
         Rule::w_when => (Weak, "`when`"),
         Rule::w_more => (Strong, "`more`"),
         Rule::answer_word | Rule::answer_json => (Plain, "`text`, `whole` or `json in \"…\"`"),

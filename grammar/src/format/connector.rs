@@ -115,6 +115,10 @@ impl Printer<'_> {
                 }
             }
             MemberKind::RetryOn(statuses) => self.write(&format!("retry on {}", numbers(statuses))),
+            MemberKind::RetryBy(header) => {
+                self.write("retry by header ");
+                self.text(header);
+            }
             MemberKind::BrokenOn(statuses) => self.write(&format!("broken on {}", numbers(statuses))),
             MemberKind::BrokenWhen(condition) => {
                 self.write("broken when ");

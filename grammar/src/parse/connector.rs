@@ -111,6 +111,11 @@ impl<'s> Builder<'s> {
                 parts.take(Rule::w_on);
                 MemberKind::RetryOn(self.take_numbers(parts))
             }
+            Rule::retry_by => {
+                parts.take(Rule::w_by);
+                parts.take(Rule::w_header);
+                MemberKind::RetryBy(self.take_text(parts))
+            }
             Rule::broken_on => {
                 parts.take(Rule::w_on);
                 MemberKind::BrokenOn(self.take_numbers(parts))

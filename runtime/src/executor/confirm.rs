@@ -84,7 +84,7 @@ pub(super) async fn confirm(
         }
     }
     let error = format!("accepted, but not confirmed within {}: {last}", length(up_to_ms));
-    Outcome::Unknown { status, error }
+    Outcome::Unknown { status, error, last: false }
 }
 
 /// Reads the state once.

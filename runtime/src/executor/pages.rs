@@ -78,7 +78,9 @@ pub(super) async fn all(
             Err(error @ (TransportError::NotConnected(_) | TransportError::Later(_))) => {
                 return Err(Outcome::NotDone { status: None, error: error.to_string(), retry_after_ms: None });
             }
-            Err(error @ TransportError::NoAnswer(_)) => return Err(Outcome::Unknown { status: None, error: error.to_string() }),
+            Err(error @ TransportError::NoAnswer(_)) => {
+                return Err(Outcome::Unknown { status: None, error: error.to_string(), last: false });
+            }
             Err(error @ TransportError::Broken(_)) => {
                 return Err(Outcome::Broken { status: None, error: error.to_string() });
             }

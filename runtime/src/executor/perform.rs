@@ -374,7 +374,7 @@ async fn send(shared: &Arc<Shared>, job: &Job, find: bool, sent_at: Timestamp) -
         Err(error @ (TransportError::NotConnected(_) | TransportError::Later(_))) => {
             Outcome::NotDone { status: None, error: error.to_string(), retry_after_ms: None }
         }
-        Err(error @ TransportError::NoAnswer(_)) => Outcome::Unknown { status: None, error: error.to_string() },
+        Err(error @ TransportError::NoAnswer(_)) => Outcome::Unknown { status: None, error: error.to_string(), last: false },
         Err(error @ TransportError::Broken(_)) => Outcome::Broken { status: None, error: error.to_string() },
         Err(error @ TransportError::Refused(_)) => refused(error.to_string()),
     }
@@ -406,7 +406,7 @@ pub(crate) fn outcome(read: answer::Outcome, http: u16) -> Outcome {
             let retry_after_ms = retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
             Outcome::NotDone { status, error, retry_after_ms }
         }
-        answer::Outcome::Unknown { status, error } => Outcome::Unknown { status, error },
+        answer::Outcome::Unknown { status, error, last } => Outcome::Unknown { status, error, last },
         answer::Outcome::Refused { status, error } => Outcome::Refused { status, error },
         answer::Outcome::Broken { status, error } => Outcome::Broken { status, error },
     }
@@ -497,7 +497,7 @@ fn shorten_error(outcome: Outcome, personal: Personal) -> Outcome {
     match outcome {
         Outcome::Done { .. } => outcome,
         Outcome::NotDone { status, error, retry_after_ms } => Outcome::NotDone { status, error: short(error), retry_after_ms },
-        Outcome::Unknown { status, error } => Outcome::Unknown { status, error: short(error) },
+        Outcome::Unknown { status, error, last } => Outcome::Unknown { status, error: short(error), last },
         Outcome::Refused { status, error } => Outcome::Refused { status, error: short(error) },
         Outcome::Broken { status, error } => Outcome::Broken { status, error: short(error) },
     }
@@ -519,6 +519,8 @@ fn heard(shared: &Shared, connection: &str, outcome: &Outcome) -> Heard {
         Outcome::NotDone { status: None, error, .. } => Heard::Unreached(error.clone()),
         // An action whose state was not confirmed was answered all the same.
         Outcome::Unknown { status: Some(200..=299), .. } => Heard::Works,
+        // So was a request that the service did not like, and says to make again.
+        Outcome::Unknown { status: Some(status @ 400..=499), .. } if *status != 408 => Heard::Works,
         Outcome::Unknown { error, .. } => Heard::Silence { error: error.clone(), wait: None },
         // Nothing was sent, so nothing was learnt.
         Outcome::Refused { status: None, .. } => Heard::Nothing,

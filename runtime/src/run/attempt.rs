@@ -50,9 +50,17 @@ impl Run {
             Outcome::NotDone { status, error, retry_after_ms } => {
                 self.try_again(flow, at, *status, error, *retry_after_ms, jitter);
             }
-            Outcome::Unknown { status, error } => match effect {
+            Outcome::Unknown { status, error, last } => match effect {
                 plan::Effect::Once => {
                     let error = format!("the outcome is unknown ({error}), and it cannot be repeated safely");
+                    self.step_failed(flow, Death::Unknown, *status, error, at);
+                }
+                plan::Effect::Read | plan::Effect::Set if *last => {
+                    self.step_failed(flow, Death::GaveUp, *status, error.clone(), at);
+                }
+                // Tried again by hand it is tried with the same key, or looked up: it may have happened.
+                plan::Effect::Keyed { .. } | plan::Effect::Findable { .. } if *last => {
+                    let error = format!("the outcome is unknown, and the service says not to try again: {error}");
                     self.step_failed(flow, Death::Unknown, *status, error, at);
                 }
                 plan::Effect::Read | plan::Effect::Set | plan::Effect::Keyed { .. } | plan::Effect::Findable { .. } => {
@@ -100,7 +108,7 @@ impl Run {
             Outcome::NotDone { status, error, retry_after_ms } => {
                 self.try_again(flow, at, *status, error, *retry_after_ms, jitter);
             }
-            Outcome::Unknown { status, error } => self.try_again(flow, at, *status, error, None, jitter),
+            Outcome::Unknown { status, error, .. } => self.try_again(flow, at, *status, error, None, jitter),
             Outcome::Refused { status, error } => {
                 let error = format!("the outcome is unknown, and it could not be looked up: {error}");
                 self.step_failed(flow, Death::Unknown, *status, error, at);

@@ -120,7 +120,7 @@ impl Script {
                     return Outcome::NotDone { status: None, error: refused(), retry_after_ms: None };
                 }
                 Some(Fault::TimeoutBeforeEffect | Fault::TimeoutAfterEffect) => {
-                    return Outcome::Unknown { status: None, error: refused() };
+                    return Outcome::Unknown { status: None, error: refused(), last: false };
                 }
                 None => {}
             }
@@ -143,14 +143,18 @@ impl Script {
                 let value = inner.effect(made, &call.operation, told, self.clock.instant());
                 match fault {
                     None => Outcome::Done { status: Some(200), value },
-                    Some(_) => {
-                        Outcome::Unknown { status: None, error: "no answer came (the test made the call time out)".to_owned() }
-                    }
+                    Some(_) => Outcome::Unknown {
+                        status: None,
+                        error: "no answer came (the test made the call time out)".to_owned(),
+                        last: false,
+                    },
                 }
             }
-            Some(Fault::TimeoutBeforeEffect) => {
-                Outcome::Unknown { status: None, error: "no answer came (the test made the call time out)".to_owned() }
-            }
+            Some(Fault::TimeoutBeforeEffect) => Outcome::Unknown {
+                status: None,
+                error: "no answer came (the test made the call time out)".to_owned(),
+                last: false,
+            },
             Some(Fault::NotConnected) => Outcome::NotDone {
                 status: None,
                 error: "could not connect (the test made the call fail)".to_owned(),

@@ -104,7 +104,7 @@ pub(crate) fn next(run: &Run, choice: u8, now: Timestamp) -> What {
         Some(Effect::Send { .. }) => {
             let outcome = match choice % 9 {
                 0 => Outcome::NotDone { status: Some(429), error: error(), retry_after_ms: Some(u64::from(choice) * 1000) },
-                1 | 2 => Outcome::Unknown { status: None, error: error() },
+                1 | 2 => Outcome::Unknown { status: None, error: error(), last: false },
                 3 => Outcome::Refused { status: Some(409), error: error() },
                 4 => Outcome::Broken { status: Some(401), error: error() },
                 5 => Outcome::Done { status: Some(404), value: Value::Missing },
