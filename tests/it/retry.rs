@@ -198,7 +198,7 @@ fn stripe_says_itself_whether_to_try_again() {
         ("flow.toml", &toml),
         ("main.flow", "when stripe.charge_failed do stripe.create_customer(description: id)\n"),
     ]);
-    stripe::post(&daemon.server, &stripe::charge_failed("1", 20_000, "usd", None).to_string());
+    stripe::post(&daemon.server, &stripe::charge_failed("1", 20_000, "usd", Some("a@example.com")).to_string());
     let run = daemon.settled(1)[0].clone();
     assert_eq!((&run["status"], server.count("POST", "/v1/customers")), (&json!("dead"), 1), "{run:#}");
 }

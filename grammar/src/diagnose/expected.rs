@@ -376,7 +376,6 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::w_find => (Strong, "`find`"),
         Rule::w_of => (Strong, "`of`"),
         Rule::w_after => (Weak, "`after`"),
-        Rule::w_header => (Weak, "`header`"),
         Rule::w_when => (Weak, "`when`"),
         Rule::w_more => (Strong, "`more`"),
         Rule::answer_word | Rule::answer_json => (Plain, "`text`, `whole` or `json in \"…\"`"),
