@@ -41,7 +41,7 @@ impl Bounds {
         let limit = |api: &flow_plan::Api| api.limit.as_ref().map(|limit| (limit.count, Duration::from_millis(limit.per_ms)));
         self.at_once = plan.and_then(|plan| plan.api.at_once).map(|at_once| at_once as usize);
         self.rate.set(plan.and_then(|plan| limit(&plan.api)));
-        let apis = plan.into_iter().flat_map(|plan| &plan.apis);
+        let apis = plan.into_iter().flat_map(|plan| plan.apis.iter());
         let limits: BTreeMap<_, _> = apis.filter_map(|(api, of)| Some((api.clone(), limit(of)?))).collect();
         self.rates.retain(|api, _| limits.contains_key(api));
         for (api, limit) in limits {
