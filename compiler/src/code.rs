@@ -78,6 +78,7 @@ codes! {
     W313 Warning "an amount that looks like cents"
     W314 Warning "a text that would never be equal: a slip, or in capitals"
     E315 Error "a pattern of `format` that is not valid"
+    E316 Error "money where JSON is sent"
     E401 Error "an input that is required and not given"
     E402 Error "several values could fill in an input"
     W403 Advice "an event ends in the dead letters where a field is missing"

@@ -528,6 +528,8 @@ pub struct ObjectField {
     pub quoted: bool,
     /// The value.
     pub value: Option<Expr>,
+    /// `?` behind it: the value names a type, and the field can be missing.
+    pub optional: Option<Span>,
 }
 
 /// The right side of `is`.

@@ -185,7 +185,8 @@ impl fmt::Display for Value {
             Value::Text(text) => f.write_str(text),
             Value::Money(money) => write!(f, "{money}"),
             Value::Date(date) => write!(f, "{date}"),
-            Value::Time(time) => write!(f, "{:02}:{:02}", time.hour(), time.minute()),
+            Value::Time(time) if time.second() == 0 => write!(f, "{:02}:{:02}", time.hour(), time.minute()),
+            Value::Time(time) => write!(f, "{:02}:{:02}:{:02}", time.hour(), time.minute(), time.second()),
             Value::Instant(at) => write!(f, "{at}"),
             Value::Duration(duration) => write!(f, "{duration}"),
             Value::List(items) => {

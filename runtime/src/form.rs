@@ -1,11 +1,11 @@
 //! How values stand on the wire: as parameters of a query or form, and as JSON.
 //!
 //! A missing value is left out, an empty text is sent. Money never appears as it is: its amount and currency have several
-//! forms, so the connector says which, and what reaches this module unconverted is refused.
+//! forms, so the connector or the flow says which, and what reaches this module unconverted is refused.
 
 use std::fmt::Write;
 
-use flow_plan::Value;
+use flow_plan::{Expr, Function, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use flow_functions::rfc3339;
@@ -18,13 +18,29 @@ const NAME: &AsciiSet = &COMPONENT.remove(b'[').remove(b']');
 /// Why a value cannot stand on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// Money that has no form here: its amount has more decimals than the service counts, or it is not of the currency that
-    /// is needed.
+    /// Money that does not fit: its amount has more decimals than the service counts, or it is not of the currency that is
+    /// needed. [`WireError::of`] tells it from money that was never to be counted.
     #[error("`{0}` cannot be {1}: the service counts it with fewer decimals, or in another currency")]
     Money(String, String),
+    /// Money that nothing says the form of.
+    #[error("`{0}` is {1}, and money has no form of its own here: send `amount(…)`, with `currency(…)` beside it, or a text")]
+    PlainMoney(String, String),
     /// A key out of data that would change the structure.
     #[error("a key in `{0}` holds a bracket, which would change what the request means")]
     Key(String),
+}
+
+impl WireError {
+    /// Returns the error for what `expr` makes: what was to be counted did not fit the unit, anything else has no form.
+    #[must_use]
+    pub fn of(self, expr: &Expr) -> Self {
+        let mut counted = false;
+        expr.walk(&mut |part| counted |= matches!(part, Expr::Call(Function::Minor(_) | Function::DecimalText, _)));
+        match self {
+            WireError::Money(place, money) if !counted => WireError::PlainMoney(place, money),
+            other => other,
+        }
+    }
 }
 
 /// Parameters in their order, decoded.

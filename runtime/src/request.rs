@@ -306,7 +306,7 @@ fn more_headers(request: &Request, scope: &dyn Scope, headers: &mut Vec<(String,
         if NOT_GIVEN.iter().any(|known| name.eq_ignore_ascii_case(known)) {
             return Err(RequestError::OwnHeader(name.to_string()));
         }
-        set_header(headers, name, &form::scalar_text(name, value)?)?;
+        set_header(headers, name, &form::scalar_text(name, value).map_err(|error| error.of(expr))?)?;
     }
     Ok(())
 }
@@ -480,10 +480,10 @@ fn query(request: &Request, scope: &dyn Scope, extra: &[(String, Value)]) -> Res
     let mut pairs = Vec::new();
     let replaced = |name: &str| extra.iter().any(|(extra, _)| extra == name);
     for field in request.query.iter().filter(|field| !replaced(&field.name)) {
-        form::push(&mut pairs, &field.name, &eval(&field.value, scope)?)?;
+        form::push(&mut pairs, &field.name, &eval(&field.value, scope)?).map_err(|error| error.of(&field.value))?;
     }
     if let Some(expr) = &request.more_query {
-        form::push_body(&mut pairs, &eval(expr, scope)?)?;
+        form::push_body(&mut pairs, &eval(expr, scope)?).map_err(|error| error.of(expr))?;
     }
     for (name, value) in extra {
         form::push(&mut pairs, name, value)?;
@@ -499,7 +499,7 @@ fn body(body: Option<&Body>, scope: &dyn Scope) -> Result<DraftBody, RequestErro
     }
     Ok(match body.encoding {
         Encoding::Json => {
-            let mut json = form::json("", &value)?;
+            let mut json = form::json("", &value).map_err(|error| error.of(&body.value))?;
             if let (Some(nulls), serde_json::Value::Object(members)) = (&body.nulls, &mut json)
                 && let Value::List(names) = eval(nulls, scope)?
             {
@@ -510,10 +510,10 @@ fn body(body: Option<&Body>, scope: &dyn Scope) -> Result<DraftBody, RequestErro
         }
         Encoding::Form => {
             let mut pairs = Vec::new();
-            form::push_body(&mut pairs, &value)?;
+            form::push_body(&mut pairs, &value).map_err(|error| error.of(&body.value))?;
             DraftBody::Form(pairs)
         }
-        Encoding::Text => DraftBody::Text(form::scalar_text("body", &value)?),
+        Encoding::Text => DraftBody::Text(form::scalar_text("body", &value).map_err(|error| error.of(&body.value))?),
     })
 }
 

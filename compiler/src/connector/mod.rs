@@ -7,6 +7,7 @@
 mod api;
 mod builtin;
 mod check;
+mod circle;
 mod effect;
 mod input;
 mod listing;

@@ -43,6 +43,7 @@ impl<'a> Cx<'a> {
                 }
             }
         }
+        self.find_circles();
         self.spread_emits();
     }
 
@@ -77,6 +78,7 @@ impl<'a> Cx<'a> {
             one_of: marks.one_of,
             warn_unless: marks.warn_unless,
             emits,
+            endless: false,
             body,
         }
     }

@@ -28,6 +28,7 @@ impl Cx<'_> {
         let address = node.address.as_ref().and_then(|address| self.whole_address(address, scope));
         let chosen_method = self.chosen_method(node, scope);
         for field in &node.query {
+            self.check_no_type(&field.field);
             let value = match &field.field.value {
                 Some(value) => self.wire_value(value, scope),
                 None => self.wire_value(&named(&field.field.key), scope),

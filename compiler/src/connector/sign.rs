@@ -29,6 +29,7 @@ impl Cx<'_> {
                 self.push(self.mistake(field.key.span, format!("`{}` is signed twice", field.key.text)));
                 continue;
             }
+            self.check_no_type(field);
             let Some(value) = &field.value else {
                 let diagnostic = self.mistake(field.span, "what is computed here?");
                 self.push(diagnostic.help("write `json.sign: hex(…)`"));

@@ -127,6 +127,8 @@ pub(super) struct Checker<'a> {
     pub(super) waited_for: Vec<super::event::Source<'a>>,
     /// What the call that is performed next says that its answer is.
     pub(super) given_type: Option<super::call::GivenType>,
+    /// The operation that the JSON at hand goes to says how money in it is written.
+    pub(super) money_is_written: bool,
     pub(super) steps: super::step::StepContext<'a>,
 }
 
@@ -175,6 +177,7 @@ impl<'a> Checker<'a> {
             fresh_ms: None,
             waited_for: Vec::new(),
             given_type: None,
+            money_is_written: false,
             steps: super::step::StepContext::default(),
         }
     }

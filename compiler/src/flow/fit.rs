@@ -60,6 +60,9 @@ impl<'a> Checker<'a> {
     /// Returns the value as the type that its place wants, reporting where it does not fit. Whether it may be missing is
     /// not looked at.
     pub(super) fn expect(&mut self, mut value: Typed<'a>, want: &Type, expr: &syntax::Expr, target: &Target<'_>) -> Typed<'a> {
+        if self.money_in_json(&value, want, expr, target) {
+            return Typed::unknown();
+        }
         match self.fit(&value, want) {
             Fit::Yes => {
                 if let (Type::Enum { members, open }, Some(Value::Text(text))) = (want, value.as_const()) {

@@ -359,4 +359,28 @@ fn told_and_confirmed() {
         action("duration = 15 seconds", "up to 2 seconds where at >= sent_at", "at: datetime unix"),
     ];
     snapshots("told_and_confirmed", &cases.each_ref().map(String::as_str));
+/// Operations of steps are written out where they are called: what calls itself is told once, with its way.
+#[test]
+fn circles_of_calls() {
+    snapshots(
+        "circles_of_calls",
+        &[
+            "  action a { a() }",
+            "  action a { b() b() b() b() b() b() b() b() }\n  action b { c() c() c() c() c() c() c() c() }\n  action c { a() a() a() a() a() a() a() a() }\n  action d { c() }",
+            "  query find(id: text) -> text? { let x = look(id: id)  return x }\n  query look(id: text) -> text? { if id is present { let y = find(id: id)  return y }  return }",
+            "  action one { two() }\n  action two { two() }",
+        ],
+    );
+}
+
+#[test]
+fn money_that_nothing_writes() {
+    snapshots(
+        "money_that_nothing_writes",
+        &[
+            "  action buy(prices: list<money>) { POST \"/orders\" json { prices } effect once }",
+            "  record Line { price: money decimal from (\"a\", \"c\") }\n  action buy(lines: list<Line>) { POST \"/orders\" json { lines } effect once }",
+            "  record Line { price: money decimal from (\"a\", \"c\") }\n  action buy(lines: list<Line>) { POST \"/orders\" json { lines: money_as_text(lines) } effect once }",
+        ],
+    );
 }

@@ -70,6 +70,12 @@ fn mistakes_are_told_where_they_are() {
     assert_eq!(get("acmee.Weather"), "E201: there is no connector `acmee`");
     assert_eq!(get("txt"), "E301: `txt` is no type");
     assert_eq!(get("[text, int]"), "E301: a list is of one type, a choice of texts");
+    assert_eq!(get("{ title: [text?] }"), "E108: `?` stands behind the type of a field");
+    assert_eq!(get("acme.Weather?"), "E108: `?` stands behind the type of a field");
+    assert_eq!(
+        told("    http.post(url: \"https://a.example\", json: { a: id? })"),
+        "E108: `?` stands behind a type, and this is a value"
+    );
     assert_eq!(get("{ title }"), "E301: of what type is `title`?");
     assert_eq!(told("    let a = ai.extract(text: \"x\", fields: { a: json })"), "E301: any JSON cannot be asked for");
     assert_eq!(told("    let a = ai.extract(text: \"x\")"), "E401: `fields` of `ai.extract` is not given");

@@ -527,3 +527,26 @@ fn deprecated_fields() {
     let cases: Vec<String> = flows.iter().map(|flow| format!("{SHOP}\n{flow}")).collect();
     group("deprecated_fields", &cases.iter().map(String::as_str).collect::<Vec<_>>());
 }
+
+#[test]
+fn money_in_json() {
+    group(
+        "money_in_json",
+        &[
+            "when stripe.charge_failed do http.post(url: \"https://a.example\", json: { id, amount })",
+            "when stripe.charge_failed do http.post(url: \"https://a.example\", form: { total: amount })",
+            "when stripe.charge_failed do http.request(method: \"POST\", url: \"https://a.example\", json: [{ deep: { amount } }])",
+            "when stripe.charge_failed do http.request(method: \"POST\", url: \"https://a.example\", json: amount, query: { amount })",
+            "when stripe.charge_failed do http.post(url: \"https://a.example\", json: 19.50 USD, headers: { amount })",
+            "when stripe.charge_failed do webhook.send(type: \"x\", data: { amount: amount * 2 })",
+            "when stripe.charge_failed do { let data = { a: [{ amount }] }  webhook.send(type: \"x\", data: data) }",
+            "when stripe.charge_failed do { let charge = stripe.find_charge(id: id)  webhook.send(type: \"x\", data: charge) }",
+            "when stripe.charge_failed do { let charge = stripe.find_charge(id: id)  webhook.send(type: \"x\", data: { charge }) }",
+            "when stripe.charge_failed do mqtt.publish(topic: \"a\", payload: raw.a else amount)",
+            "when stripe.charge_refunded do webhook.send(type: \"x\", data: amount_refunded)",
+            // What says how money is written takes it, and so does whoever says it.
+            "when stripe.charge_failed where customer_email is present do customerio.track(person: customer_email, event: \"a\", data: { amount, all: [amount] })",
+            "when stripe.charge_failed do webhook.send(type: \"x\", data: { amount: amount(amount), currency: currency(amount), text: \"{amount}\", all: [1, \"a\", created_at], at: { created_at, livemode } })",
+        ],
+    );
+}

@@ -273,6 +273,9 @@ impl Printer<'_> {
             self.write(": ");
             self.expr(value);
         }
+        if field.optional.is_some() {
+            self.write("?");
+        }
     }
 
     pub(super) fn call(&mut self, call: &Call) {

@@ -237,7 +237,8 @@ impl<'s> Builder<'s> {
         parts.take(Rule::colon);
         self.height = 1;
         let value = parts.peek().map(|_| self.take_expr(&mut parts));
-        ObjectField { span, key, quoted, value }
+        let optional = parts.take(Rule::optional).map(|mark| self.span(&mark));
+        ObjectField { span, key, quoted, value, optional }
     }
 
     fn key(&mut self, node: Node<'s>) -> (Ident, bool) {

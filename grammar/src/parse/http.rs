@@ -329,9 +329,13 @@ impl<'s> Builder<'s> {
         let mut parts = Parts::of(node);
         let field = match parts.take(Rule::field) {
             Some(node) => self.field(node),
-            None => {
-                crate::syntax::ObjectField { span: Span::default(), key: self.take_ident(&mut parts), quoted: false, value: None }
-            }
+            None => crate::syntax::ObjectField {
+                span: Span::default(),
+                key: self.take_ident(&mut parts),
+                quoted: false,
+                value: None,
+                optional: None,
+            },
         };
         let chunk = parts.take(Rule::chunk).map(|node| self.take_number(&mut Parts::of(node)));
         RequestField { field, chunk }

@@ -48,20 +48,23 @@ fn without_a_type_an_answer_has_status_headers_and_body() {
             _ => raw(404, &[], "{\"error\": \"no such thing\"}"),
         })
     });
-    let steps = "let one = weather.get(url: \"/json\")\nlet two = weather.get(url: \"/text\")\nlet three = weather.get(url: \"/none\", expect: [200, 404])\nlet list = weather.get(url: \"/json\", record: { a: { b: int } })\nstop because \"{one.status} {one.headers[\"x-request\"] else \"none\"} {one.headers[\"set-cookie\"] else \"none\"} {one.body.a.b else 0} {two.body else \"none\"} {three.status} {list.a.b}\"";
+    let steps = "let one = weather.get(url: \"/json\")\nlet two = weather.get(url: \"/text\")\nlet three = weather.get(url: \"/none\", expect: [200, 404])\nlet list = weather.get(url: \"/json\", record: { a: { b: int, c: text? }, more: [text]? })\nstop because \"{one.status} {one.headers[\"x-request\"] else \"none\"} {one.headers[\"set-cookie\"] else \"none\"} {one.body.a.b else 0} {two.body else \"none\"} {three.status} {list.a.b} {list.a.c else \"no c\"} {length(list.more else [])}\"";
     let daemon = doing(steps, &weather(&service), &[]);
-    assert_eq!(reason(&run_of(&daemon, &json!({}))), "201 r1 none 3 plain words 404 3");
+    assert_eq!(reason(&run_of(&daemon, &json!({}))), "201 r1 none 3 plain words 404 3 no c 0");
 }
 
 #[test]
 fn what_is_sent_has_the_method_and_the_body_that_the_flow_says() {
     let service = Recorder::start(|_, _| Some((200, json!({ "id": "o1" }))));
-    let steps = "weather.post(url: \"/a\", json: { n: 1 }, record: { id: text }) as made\nweather.request(method: \"PATCH\", url: \"/a/{made.id}\", form: { x: \"1 2\" })\nweather.put(url: \"/a/{made.id}\", text: \"words\")\nweather.delete(url: \"/a/{made.id}\")";
+    let steps = "weather.post(url: \"/a\", json: { n: 1 }, record: { id: text }) as made\nweather.request(method: \"PATCH\", url: \"/a/{made.id}\", form: { x: \"1 2\" })\nweather.put(url: \"/a/{made.id}\", text: \"words\")\nweather.delete(url: \"/a/{made.id}\")\nlet total = money(body.total, body.currency) else 0 USD\nweather.put(url: \"/b\", json: { a: { amount: amount(total), currency: currency(total) }, b: \"{total}\", c: [amount(total), 1 hour, 09:00, 2026-11-22] })\nweather.put(url: \"/b\", form: { total: amount(total), text: \"{total}\" })";
     let daemon = doing(steps, &weather(&service), &[]);
-    let run = run_of(&daemon, &json!({}));
+    let run = run_of(&daemon, &json!({ "total": 19.9, "currency": "USD" }));
     assert_eq!(run["status"], "done", "{run:#}");
     let sent: Vec<String> = service.arrived().iter().map(|one| format!("{} {}", one.line(), one.body)).collect();
-    assert_eq!(sent, ["POST /v1/a {\"n\":1}", "PATCH /v1/a/o1 x=1%202", "PUT /v1/a/o1 words", "DELETE /v1/a/o1 "]);
+    // Money goes out in the forms that E316 proposes, everything else in its own.
+    let json = r#"PUT /v1/b {"a":{"amount":19.9,"currency":"usd"},"b":"19.90 USD","c":[19.9,"1 hour","09:00","2026-11-22"]}"#;
+    let form = "PUT /v1/b text=19.90%20USD&total=19.9";
+    assert_eq!(sent, ["POST /v1/a {\"n\":1}", "PATCH /v1/a/o1 x=1%202", "PUT /v1/a/o1 words", "DELETE /v1/a/o1 ", json, form]);
     assert!(service.arrived()[2].header("content-type").unwrap().starts_with("text/plain"));
 }
 

@@ -16,6 +16,7 @@ use flow_plan::{Expr, TimeFormat, Value};
 
 use super::{Cx, literal};
 use crate::catalog::Input;
+use crate::code::Code;
 
 /// Where an expression stands, which decides what it can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,11 +151,23 @@ impl Cx<'_> {
             (Type::DateTime, _) => ("a time", "`unix(…)`, `unix_ms(…)` or `iso(…)`"),
             (Type::Money, _) => ("money", "`minor(…)` for the amount in cents and `currency(…)` for its code"),
             (Type::Duration, _) => ("a duration", "a number, as the service counts it"),
+            (ty, _) if self.has_money_in_it(ty, 0) => ("money in a list or a record", "`money_as_text(…)` makes texts of it"),
             _ => return typed,
         };
         let diagnostic = self.mistake(node.span, format!("{} cannot be sent as it is", problem.0));
         self.push(diagnostic.help(format!("say how it is written: {}", problem.1)));
         Typed::unknown()
+    }
+
+    /// Tells whether money lies in a list, a map or a record. Records can hold each other in a circle.
+    fn has_money_in_it(&self, ty: &Type, depth: usize) -> bool {
+        let within = |ty: &Type| *ty.required() == Type::Money || self.has_money_in_it(ty.required(), depth + 1);
+        match ty {
+            _ if depth > 8 => false,
+            Type::List(inner) | Type::Map(inner) => within(inner),
+            Type::Record(_) => self.fields_of(ty).iter().any(|(_, ty)| within(ty)),
+            _ => false,
+        }
     }
 
     /// An expression with its type.
@@ -236,6 +249,17 @@ impl Cx<'_> {
         Typed::new(Expr::List(exprs), Type::List(Box::new(ty)))
     }
 
+    /// `?` behind a value.
+    pub(in crate::connector) fn check_no_type(&mut self, node: &syntax::ObjectField) {
+        if let Some(mark) = node.optional {
+            let diagnostic = self
+                .diagnostic(Code::E108, mark, "`?` stands behind a type, and this is a value")
+                .help("a value that can be missing is given as it is, and left out where there is none")
+                .fix("take it out", mark, "", true);
+            self.push(diagnostic);
+        }
+    }
+
     fn object(&mut self, nodes: &[syntax::ObjectField], scope: &Scope<'_>) -> Typed {
         let mut types = Vec::new();
         let mut fields: Vec<(String, Expr)> = Vec::new();
@@ -244,6 +268,7 @@ impl Cx<'_> {
                 self.push(self.mistake(node.key.span, format!("`{}` is there twice", node.key.text)));
                 continue;
             }
+            self.check_no_type(node);
             let typed = match &node.value {
                 Some(value) => {
                     let typed = self.wire(value, scope);

@@ -86,7 +86,9 @@ impl<'a> Checker<'a> {
             return Typed::new(plan::Expr::Const(self.type_value(input, expr, target.operation)), input.ty.required().clone());
         }
         let (ty, optional) = split(&input.ty);
-        let value = self.value_for(expr, ty, &Place::Input(&input.name));
+        let value = self.within_json(target.connector, target.operation, &input.name, |checker| {
+            checker.value_for(expr, ty, &Place::Input(&input.name))
+        });
         let mut value = if !value.optional || optional {
             value
         } else if let Some(default) = &input.default {

@@ -208,8 +208,9 @@ impl<'a> Checker<'a> {
                 return Err(Box::new(diagnostic.help(format!("write `{name}: text`"))));
             };
             let inner = self.read_type(value, depth + 1)?;
-            types.push((name.clone(), inner.ty));
-            shapes.push(field(name, inner.shape, false));
+            let optional = node.optional.is_some();
+            types.push((name.clone(), if optional { inner.ty.optional() } else { inner.ty }));
+            shapes.push(field(name, inner.shape, optional));
         }
         let ty = Type::Record(RecordType { connector: String::new(), name: String::new(), fields: types });
         Ok(GivenType { ty, shape: Shape::Record(shapes), label, docs: None })

@@ -5,6 +5,7 @@ mod candidate;
 mod dangerous;
 mod fill;
 mod given_type;
+mod json;
 mod perform;
 mod retry;
 mod summary;

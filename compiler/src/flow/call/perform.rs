@@ -134,10 +134,16 @@ impl<'a> Checker<'a> {
         path: &str,
     ) -> (u16, Vec<plan::Outline>) {
         let result = self.build.local();
+        if target.operation.endless {
+            if self.frame.own.is_none() {
+                self.mistake_in_connector(target);
+            }
+            return (result, Vec::new());
+        }
         if self.frame.depth >= DEPTH {
             let diagnostic = self
-                .diagnostic(Code::E820, Span::default(), format!("`{}` calls itself", target.name()))
-                .help("the operations of a connector may call each other, but not in a circle");
+                .diagnostic(Code::E820, Span::default(), format!("`{}` is called too deep inside of others", target.name()))
+                .help(format!("operations may call each other {DEPTH} deep"));
             self.report(diagnostic);
             return (result, Vec::new());
         }
@@ -203,17 +209,22 @@ impl<'a> Checker<'a> {
         });
         // What is wrong with an argument has been told, and may be all that is wrong.
         if failed && (self.quiet > 0 || self.error_count() == 0) {
-            let start = self.node.map_or(Span::default(), |node| node.do_span);
-            let diagnostic = self
-                .diagnostic(
-                    Code::E820,
-                    start,
-                    format!("`{}` of the connector {} has a mistake", target.name(), target.connector.name),
-                )
-                .help(format!("see {}", target.connector.file));
-            self.report(diagnostic);
+            self.mistake_in_connector(target);
         }
         (result, done.outline)
+    }
+
+    /// A flow calls what its connector does not say rightly.
+    fn mistake_in_connector(&mut self, target: Target<'a>) {
+        let start = self.node.map_or(Span::default(), |node| node.do_span);
+        let diagnostic = self
+            .diagnostic(
+                Code::E820,
+                start,
+                format!("`{}` of the connector {} has a mistake", target.name(), target.connector.name),
+            )
+            .help(format!("see {}", target.connector.file));
+        self.report(diagnostic);
     }
 }
 

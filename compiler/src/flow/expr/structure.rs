@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use flow_grammar::span::Span;
 use flow_grammar::syntax::{self, ExprKind, ObjectField};
 use flow_plan as plan;
 use flow_plan::Value;
@@ -11,6 +12,7 @@ use super::super::check::{Checker, Setting};
 use super::super::fit::Target;
 use super::super::typed::{Typed, split};
 use crate::code::Code;
+use crate::diagnostic::Diagnostic;
 
 impl<'a> Checker<'a> {
     /// Checks an expression whose place wants a type; literals take its parts, so that each mistake has its place.
@@ -20,6 +22,8 @@ impl<'a> Checker<'a> {
             (ExprKind::Paren(inner), _) => self.value_for(inner, want, target),
             (ExprKind::Else(value, default), _) => self.default(value, default, Some((want, target)), false),
             (ExprKind::List(items), Type::List(item)) => self.list(items, Some((item, target))),
+            // What JSON holds beside each other need not be of one type.
+            (ExprKind::List(items), Type::Json) => self.list(items, Some((want, target))),
             (ExprKind::Object(fields), Type::Record(_) | Type::Map(_) | Type::Json) => self.object(fields, Some((want, target))),
             (ExprKind::Name(name), Type::Enum { .. })
                 if self.binding(&name.text).is_none() && self.bare_field(&name.text).is_none() =>
@@ -102,6 +106,11 @@ impl<'a> Checker<'a> {
                     &shorthand
                 }
             };
+            if let Some(mark) = field.optional {
+                let diagnostic = self.no_type_here(mark);
+                self.report(diagnostic);
+            }
+            let before = self.diagnostics.len();
             let typed = match (&declared, want) {
                 (Some(declared), _) => match declared.iter().find(|(name, _)| *name == key.text) {
                     Some((name, ty)) => {
@@ -115,8 +124,12 @@ impl<'a> Checker<'a> {
                     }
                 },
                 (None, Some((Type::Map(inner), target))) => self.value_for(value, inner, target),
+                (None, Some((Type::Json, target))) => self.value_for(value, &Type::Json, target),
                 (None, _) => self.value(value),
             };
+            if field.value.is_none() {
+                self.name_in_fixes(key, before);
+            }
             personal |= typed.personal || self.holds_personal(&typed.ty);
             types.push((key.text.clone(), if typed.optional { typed.ty.into_owned().optional() } else { typed.ty.into_owned() }));
             parts.push((key.text.clone(), typed.expr));
@@ -129,6 +142,28 @@ impl<'a> Checker<'a> {
             _ => Type::Record(RecordType { connector: String::new(), name: String::new(), fields: types }),
         };
         Typed::new(plan::Expr::Record(parts), ty).personal(personal)
+    }
+
+    /// `?` behind a value.
+    pub(in crate::flow) fn no_type_here(&self, mark: Span) -> Diagnostic {
+        self.diagnostic(Code::E108, mark, "`?` stands behind a type, and this is a value")
+            .label("not a form of Flow")
+            .help("a value that can be missing is given as it is, and left out where there is none")
+            .fix("take it out", mark, "", true)
+    }
+
+    /// In `{ amount }` the name is the value too: what mends the value leaves the name where it is.
+    fn name_in_fixes(&mut self, key: &syntax::Ident, reported: usize) {
+        let mends_the_value = |code| matches!(code, Code::E301 | Code::E302 | Code::E304 | Code::E316);
+        for diagnostic in self.diagnostics.iter_mut().skip(reported).filter(|one| mends_the_value(one.code)) {
+            for edit in diagnostic.fixes.iter_mut().flat_map(|fix| &mut fix.edits) {
+                if edit.span == key.span.after() {
+                    edit.text = format!(": {}{}", key.text, edit.text);
+                } else if edit.span.start == key.span.start && edit.span.end <= key.span.end {
+                    edit.text = format!("{}: {}", key.text, edit.text);
+                }
+            }
+        }
     }
 
     pub(in crate::flow) fn declared_fields(&self, ty: &Type) -> Option<Vec<(String, Type)>> {
@@ -181,6 +216,7 @@ impl<'a> Checker<'a> {
         };
         let mark = self.facts.mark();
         let right = match want {
+            Some((ty @ Type::Json, _)) => self.value_for(default, ty, &Target::Default),
             Some((ty, target)) => self.value_for(default, ty, target),
             None => {
                 let right = self.value(default);

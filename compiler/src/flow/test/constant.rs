@@ -104,6 +104,11 @@ impl<'a> Checker<'a> {
             self.report(diagnostic);
             return None;
         };
+        if let Some(mark) = field.optional {
+            let diagnostic = self.no_type_here(mark);
+            self.report(diagnostic);
+            return None;
+        }
         self.constant(value, ty, &field.key.text)
     }
 

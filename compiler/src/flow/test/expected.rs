@@ -21,7 +21,9 @@ impl Checker<'_> {
                 sound = false;
                 continue;
             };
-            match self.field_constant(field, &input.ty) {
+            let value = self
+                .within_json(target.connector, target.operation, &input.name, |checker| checker.field_constant(field, &input.ty));
+            match value {
                 Some(value) => values.push((input.name.clone(), value)),
                 None => sound = false,
             }

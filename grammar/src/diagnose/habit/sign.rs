@@ -73,6 +73,10 @@ pub(super) fn sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
             habit(look, span, "values do not change: there is no counting up".to_owned())
                 .help("name a new value with `let`, or use `count`, `sum` or `length` of a list"),
         ),
+        "?" if look.found <= at + 1 && look.place_is_flow() && matches!(look.word(at + 1), "," | ")" | "]" | "}" | "") => Some(
+            habit(look, span, "`?` stands behind the type of a field".to_owned())
+                .help("what an answer may leave out is a field of a record: `record: { title: text? }`; a value is never marked"),
+        ),
         "?" if look.found <= at + 1 && look.place_is_flow() => Some(
             habit(look, span, "there is no `condition ? a : b`".to_owned())
                 .help("use `if … { … } else { … }`, or `x else default` for a value that can be missing"),
