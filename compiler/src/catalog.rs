@@ -344,6 +344,8 @@ pub struct Operation {
     pub warn_unless: Vec<(Vec<String>, String)>,
     /// Triggers of its own connector that it causes.
     pub emits: Vec<String>,
+    /// Types of events that it causes, for triggers that take any type.
+    pub emits_types: Vec<String>,
     /// Its steps lead into a circle of calls, which has been reported: it is never written out.
     pub endless: bool,
     /// How it works.

@@ -240,8 +240,14 @@ fn operation_page(catalog: &Catalog, connector: &Connector, operation: &Operatio
     }
     let _ = write!(out, "\n## Result\n\n{}\n", result(operation));
     let _ = write!(out, "\n## When an attempt fails\n\n{}\n", effect::in_words(connector, operation));
-    if !operation.emits.is_empty() {
-        let emits: Vec<String> = operation.emits.iter().map(|name| format!("`{}.{name}`", connector.name)).collect();
+    let by_type = connector.triggers.values().find(|trigger| trigger.types_of.is_some());
+    let types = by_type.into_iter().flat_map(|trigger| {
+        let option = trigger.types_of.as_deref().unwrap_or_default();
+        let name = format!("{}.{}", connector.name, trigger.name);
+        operation.emits_types.iter().map(move |kind| format!("`{name}({option}: \"{kind}\")`"))
+    });
+    let emits: Vec<String> = operation.emits.iter().map(|name| format!("`{}.{name}`", connector.name)).chain(types).collect();
+    if !emits.is_empty() {
         let _ = write!(out, "\nIt can cause {}.\n", emits.join(", "));
     }
     if let OperationBody::Http(http) = &operation.body {

@@ -1352,6 +1352,15 @@ pub struct OperationLine {
     pub kind: OperationLineKind,
 }
 
+/// What an action causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emitted {
+    /// The trigger, or the type of the event.
+    pub name: Ident,
+    /// It is a type of events, in quotes.
+    pub quoted: bool,
+}
+
 /// The lines of an HTTP operation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OperationLineKind {
@@ -1391,8 +1400,8 @@ pub enum OperationLineKind {
         /// When it is confirmed.
         condition: Expr,
     },
-    /// `emits reminder_sent`.
-    Emits(Vec<Ident>),
+    /// `emits reminder_sent, "reminder.counted"`.
+    Emits(Vec<Emitted>),
     /// `retry on 409`, for this operation.
     RetryOn(Vec<NumberLit>),
     /// `retry after 5 seconds, 5 minutes`: the pauses between attempts, and no attempt behind the last.

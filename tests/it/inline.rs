@@ -1,5 +1,6 @@
 //! `flowc test` from outside: what passes, what fails, and how it is told.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -165,6 +166,51 @@ fn what_a_service_returns_is_what_the_flow_sees() {
         if let Err(report) = tested_with(flow, &tests(answer, expect)) {
             panic!("{answer}\n{report}");
         }
+    }
+}
+
+/// Also where a query has several forms, and where the call says what the answer is.
+#[test]
+fn what_a_service_returns_is_seen_by_each_form_of_a_call() {
+    let cases = [
+        ("stripe.find_customer(id: customer)", "stripe.find_customer", "{ id: \"cus_9\" }", "it.id", "cus_9"),
+        ("stripe.find_customer(id: \"cus_1\")", "stripe.find_customer", "{ id: \"cus_9\" }", "it.id", "cus_9"),
+        (
+            "stripe.find_customer(id: customer, email: customer_email)",
+            "stripe.find_customer",
+            "{ id: \"cus_9\" }",
+            "it.id",
+            "cus_9",
+        ),
+        ("kustomer.find_customer(phone: \"+33123456\")", "kustomer.find_customer", "{ id: \"5\" }", "it.id", "5"),
+        ("kustomer.conversation(external_id: id)", "kustomer.conversation", "{ name: \"n\" }", "it.name", "n"),
+        ("kustomer.search_customers(text: id)", "kustomer.search_customers", "[{ id: \"7\" }]", "it[0].id", "7"),
+        ("http.get(url: \"https://a.example\")", "http.get", "{ body: { a: 7 } }", "it.body.a", "7"),
+        ("http.get(url: \"https://a.example\", record: { a: int? })", "http.get", "{ a: 8 }", "it.a", "8"),
+        ("http.get(url: \"https://a.example\", record: [{ a: int }])", "http.get", "[{ a: 9 }]", "it[0].a", "9"),
+        (
+            "ai.extract(text: \"x\", fields: { due: date, sum: money })",
+            "ai.extract",
+            "{ sum: 7 EUR, due: 2026-11-22 }",
+            "it.sum",
+            "7.00 EUR",
+        ),
+        ("ai.classify(text: \"x\", labels: [\"a\", \"b\"])", "ai.classify", "\"b\"", "it", "b"),
+    ];
+    let (mut flows, mut tests) = (String::new(), String::new());
+    for (at, (call, query, value, shown, expected)) in cases.into_iter().enumerate() {
+        let shown = shown.replacen("it", "found", 1);
+        let _ = write!(
+            flows,
+            "flow f{at}\n  when stripe.charge_failed\n  do {{\n    let found = {call}\n    stop because \"<{{{shown} else \"missing\"}}>\"\n  }}\n\n"
+        );
+        let _ = write!(
+            tests,
+            "test \"{at}\" for flow f{at} {{ given {query} returns {value}\n given stripe.charge_failed {{ customer: \"cus_1\" }}\n expect stopped \"<{expected}>\" }}\n"
+        );
+    }
+    if let Err(report) = tested_with(&flows, &tests) {
+        panic!("{report}");
     }
 }
 

@@ -9,6 +9,7 @@ mod builtin;
 mod check;
 mod circle;
 mod effect;
+mod emits;
 mod input;
 mod listing;
 mod literal;
@@ -50,6 +51,7 @@ pub fn declare(file: &Arc<str>, source: &str, node: &syntax::Connector) -> (cata
     cx.declare_operations();
     let states = cx.declare_states();
     let triggers = cx.declare_triggers(&states);
+    cx.cause_by_type(&triggers);
     let sources = cx.declare_sources(&triggers);
     let checks = cx.declare_checks();
     let resolvers = cx.declare_resolvers();

@@ -26,6 +26,7 @@ struct Marks {
     derived: bool,
     one_of: Vec<Vec<String>>,
     warn_unless: Vec<(Vec<String>, String)>,
+    emits_types: Vec<String>,
 }
 
 impl<'a> Cx<'a> {
@@ -78,6 +79,7 @@ impl<'a> Cx<'a> {
             one_of: marks.one_of,
             warn_unless: marks.warn_unless,
             emits,
+            emits_types: marks.emits_types,
             endless: false,
             body,
         }
@@ -321,9 +323,9 @@ impl<'a> Cx<'a> {
                     confirm = self.confirm(node, line, inputs, output).map(Box::new);
                 }
                 OperationLineKind::Emits(names) => {
-                    emits.extend(
-                        names.iter().filter(|name| self.is_trigger(name)).map(|name| format!("{connector}.{}", name.text)),
-                    );
+                    let (triggers, types) = self.emitted(names);
+                    emits.extend(triggers.into_iter().map(|name| format!("{connector}.{name}")));
+                    marks.emits_types.extend(types);
                 }
                 OperationLineKind::RetryOn(statuses) => retry_on = self.statuses(statuses),
                 OperationLineKind::OneOf(names) => marks.one_of.push(self.one_of(names, inputs)),
@@ -392,7 +394,7 @@ impl<'a> Cx<'a> {
         }
     }
 
-    fn is_trigger(&mut self, name: &Ident) -> bool {
+    pub(super) fn is_trigger(&mut self, name: &Ident) -> bool {
         let known = self.trigger_names.contains(name.text.as_str());
         if !known {
             let names: Vec<&str> = self.trigger_names.iter().copied().collect();
@@ -435,36 +437,6 @@ impl<'a> Cx<'a> {
                 .advise("`effect set`: twice is as good as once; `effect once`: it is not"),
         );
         Effect::Once
-    }
-
-    /// An operation of steps causes what the operations in it cause.
-    fn spread_emits(&mut self) {
-        // Operations may call each other in a row; a few rounds reach the end of any that is not a circle.
-        for _ in 0..8 {
-            let mut changed = false;
-            let names: Vec<String> = self.operations.keys().cloned().collect();
-            for name in names {
-                let Some(OperationBody::Steps(block)) = self.operations.get(&name).map(|operation| &operation.body) else {
-                    continue;
-                };
-                let mut called = BTreeSet::new();
-                collect_calls(block, &mut called);
-                let emits: BTreeSet<String> = called
-                    .iter()
-                    .filter_map(|name| self.operations.get(name))
-                    .flat_map(|operation| operation.emits.iter().cloned())
-                    .collect();
-                if let Some(operation) = self.operations.get_mut(&name)
-                    && !emits.iter().eq(operation.emits.iter())
-                {
-                    operation.emits = emits.into_iter().collect();
-                    changed = true;
-                }
-            }
-            if !changed {
-                break;
-            }
-        }
     }
 
     /// Declares the resolvers.
@@ -543,7 +515,7 @@ fn word(kind: &OperationLineKind) -> &'static str {
 }
 
 /// The operations that steps call.
-fn collect_calls(block: &syntax::Block, called: &mut BTreeSet<String>) {
+pub(super) fn collect_calls(block: &syntax::Block, called: &mut BTreeSet<String>) {
     for step in &block.steps {
         match &step.kind {
             StepKind::Call(call) => {

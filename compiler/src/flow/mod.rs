@@ -246,7 +246,7 @@ impl<'a> Checker<'a> {
             },
             sends: self.sends.finish(),
         };
-        let summary = lint::summary(&flow, node, self.frame.source);
+        let summary = lint::summary(&flow, node, self.frame.source, self.connections);
         if !self.settings.verdict_only {
             flow.hash = hash::behaviour(&mut flow);
         }

@@ -85,12 +85,7 @@ fn graph<'r>(rules: &Rules<'r>) -> Graph<'r> {
     for (_, summary) in &graph.flows {
         let mut causes = Vec::new();
         for act in summary.acts.iter().filter(|act| is_certain(act)) {
-            for emitted in &act.operation.emits {
-                let trigger = emitted.rsplit('.').next().unwrap_or(emitted);
-                if let Some(event) = numbers.get(format!("{}.{trigger}", act.connection).as_str()) {
-                    causes.push((*event, act));
-                }
-            }
+            causes.extend(act.causes.iter().filter_map(|event| Some((*numbers.get(event.as_str())?, act))));
         }
         graph.causes.push(causes);
     }
@@ -99,7 +94,7 @@ fn graph<'r>(rules: &Rules<'r>) -> Graph<'r> {
 
 /// It is performed whenever the flow runs, at once, and it causes something.
 fn is_certain(act: &Act) -> bool {
-    !act.in_branch && !act.after_wait && !act.operation.emits.is_empty()
+    !act.in_branch && !act.after_wait && !act.causes.is_empty()
 }
 
 /// Tells whether an event that a flow caused surely passes the condition.

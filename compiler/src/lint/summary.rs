@@ -1,8 +1,8 @@
 //! What a flow is to the others: what starts it, what it surely does, what that causes, and what bounds it.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use flow_plan::{Condition, Effect, Expr, FieldShape, Instr, StartKind};
 
 use super::key::Key;
 use super::solve::{Dnf, Reader};
+use crate::catalog::Connector;
 
 /// A sound flow, as far as the checks over all flows have to know it.
 #[derive(Debug)]
@@ -64,8 +65,8 @@ pub(super) struct Act {
     pub(super) key: Option<Key>,
     /// `connection.action`, as the flow writes it.
     pub(super) name: String,
-    pub(super) connection: String,
-    pub(super) operation: Arc<plan::Operation>,
+    /// The events that it causes, each as [`Start::event`] has it.
+    pub(super) causes: Vec<String>,
     /// When it is performed, given that the flow started.
     pub(super) when: Dnf,
     /// A branch decides whether it is performed.
@@ -85,8 +86,33 @@ fn event_of(trigger: &plan::TriggerUse) -> String {
     }
 }
 
+/// What a call causes, as [`event_of`] names it. Of a trigger with several types of events it is not known which one comes.
+fn caused(connector: &Connector, call: &plan::Call) -> Vec<String> {
+    let name = |trigger: &str| format!("{}.{trigger}", call.connection);
+    let Some(operation) = call.name.rsplit('.').next().and_then(|name| connector.operations.get(name)) else {
+        return Vec::new();
+    };
+    let mut causes: Vec<String> = operation.emits.iter().map(|trigger| name(trigger)).collect();
+    for hears in connector.triggers.values().filter(|trigger| trigger.types_of.is_some()) {
+        let of_trigger = operation.emits.iter().filter_map(|trigger| connector.triggers.get(trigger)).filter_map(|trigger| {
+            match trigger.types.as_slice() {
+                [only] if trigger.source == hears.source => Some(only),
+                _ => None,
+            }
+        });
+        let types = operation.emits_types.iter().chain(of_trigger);
+        causes.extend(types.map(|kind| format!("{}(\"{kind}\")", name(&hears.name))));
+    }
+    causes
+}
+
 /// Makes the summary of a flow.
-pub(crate) fn summary(flow: &plan::Flow, node: &syntax::Flow, source: &str) -> Summary {
+pub(crate) fn summary(
+    flow: &plan::Flow,
+    node: &syntax::Flow,
+    source: &str,
+    connections: &BTreeMap<String, Arc<Connector>>,
+) -> Summary {
     let fields = |slot: u16| flow.reads.get(usize::from(slot));
     let reader = Reader::new(&fields);
     let filter = flow.filter.as_ref().map(|filter| reader.condition(filter));
@@ -109,7 +135,7 @@ pub(crate) fn summary(flow: &plan::Flow, node: &syntax::Flow, source: &str) -> S
     }
     let is_one_call = matches!(node.body.steps.as_slice(), [only] if matches!(only.kind, StepKind::Call(_)));
     let places = (!is_one_call).then(|| Places::of(flow, &node.body));
-    let mut walk = Walk { flow, node, reader, places, acts: Vec::new(), context: Vec::new() };
+    let mut walk = Walk { flow, node, connections, reader, places, acts: Vec::new(), context: Vec::new() };
     let end = flow.program.instrs.len();
     walk.range(0, end, At { when: Dnf::always(), in_branch: false, after_wait: false });
     for instr in &flow.program.instrs {
@@ -212,6 +238,7 @@ struct At {
 struct Walk<'f> {
     flow: &'f plan::Flow,
     node: &'f syntax::Flow,
+    connections: &'f BTreeMap<String, Arc<Connector>>,
     reader: Reader<'f>,
     /// `None` where the only step is the call.
     places: Option<Places<'f>>,
@@ -332,8 +359,7 @@ impl Walk<'_> {
             key: known.then_some(key),
             span: self.places.as_ref().map_or(self.node.body.span, |places| places.span(call, &self.node.body)),
             name: format!("{}.{}", call.connection, Written::of(call).action),
-            connection: call.connection.clone(),
-            operation: operation.clone(),
+            causes: self.connections.get(&call.connection).map_or_else(Vec::new, |connector| caused(connector, call)),
             when,
             in_branch: at.in_branch,
             after_wait: at.after_wait,

@@ -140,6 +140,7 @@ fn operations() {
             "  action buy(item: text) { POST \"/orders\" json { item } effect once effect set }",
             "  action buy(item: text) { POST \"/orders\" json { item } effect once emits bought }",
             "  action buy(item: text) { POST \"/orders\" json { item } effect once one of (item, note) }",
+            "  action buy(item: text) { POST \"/orders\" json { item } effect once emits \"item.bought\" }",
             "  action buy(item: text) @dangeros { POST \"/orders\" json { item } effect once }",
             "  query order(id: text) -> { id: text } { GET \"/orders/{id}\" none on 404 }",
             "  query order(id: text) -> { id: text }? { GET \"/orders/{id}\" none when status is 404 }",

@@ -17,6 +17,12 @@ fn circles() {
              flow b when kustomer.conversation_updated do kustomer.create_conversation(customer: \"5f1\", name: \"n\")\n\
              flow c when kustomer.conversation_created do crm.set_level(person: \"1\", level: \"gold\")\n\
              flow d when crm.person_updated do crm.count(name: \"y\")",
+            // By the type of an event: an action names it, or a trigger that has it.
+            "when stripe.event(type: \"customer.updated\") where object_id is present do stripe.update_customer(customer: \"cus_1\", name: \"n\")",
+            "when stripe.event(type: \"customer.updated\") do stripe.update_customer(customer: \"cus_1\", name: \"n\")",
+            "when stripe.event(type: \"customer.created\") do stripe.create_customer(email: \"a@example.com\")",
+            "when stripe.event(type: \"customer.updated\") do stripe.create_customer(email: \"a@example.com\")\n\
+             when stripe.new_customer do stripe.update_customer(customer: id, name: \"n\")",
         ],
     );
 }
@@ -45,6 +51,8 @@ fn what_may_stop_it_breaks_a_circle() {
         "when crm.person_updated once per id do crm.set_level(person: id, level: \"gold\")",
         "when crm.person_updated 3 times within 1 hour do crm.set_level(person: id, level: \"gold\")",
         "when crm.person_updated while running skip do crm.set_level(person: id, level: \"gold\")",
+        "when stripe.event(type: \"customer.deleted\") do stripe.update_customer(customer: \"cus_1\", name: \"n\")",
+        "when stripe.event(type: \"customer.updated\") where object_type is \"customer\" do stripe.update_customer(customer: \"cus_1\", name: \"n\")",
         "when crm.person_updated do { wait 3 hours crm.set_level(person: id, level: \"gold\") }",
     ] {
         assert!(codes(source).is_empty(), "{source}: {:?}", codes(source));

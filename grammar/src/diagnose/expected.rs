@@ -361,6 +361,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::sign
         | Rule::confirm
         | Rule::emits
+        | Rule::emitted
         | Rule::one_of
         | Rule::warn_unless
         | Rule::retry_after

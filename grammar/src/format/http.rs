@@ -3,7 +3,7 @@
 use super::Printer;
 use super::connector::{idents, numbers};
 use super::expr::{Brackets, Spanned};
-use super::literal::{duration, name, number, path, wire};
+use super::literal::{duration, key, name, number, path, wire};
 use crate::span::Span;
 use crate::syntax::{
     AnswerForm, Codes, DoneOn, EffectLine, Expr, HttpOperation, Ident, NumberLit, OperationLine, OperationLineKind, Order,
@@ -384,7 +384,10 @@ impl Printer<'_> {
                 self.write(" where ");
                 self.condition(condition);
             }
-            OperationLineKind::Emits(names) => self.write(&format!("emits {}", idents(names))),
+            OperationLineKind::Emits(nodes) => {
+                let names: Vec<String> = nodes.iter().map(|node| key(&node.name, node.quoted)).collect();
+                self.write(&format!("emits {}", names.join(", ")));
+            }
             OperationLineKind::RetryOn(statuses) => self.write(&format!("retry on {}", numbers(statuses))),
             OperationLineKind::RetryAfter(pauses) => {
                 let pauses: Vec<String> = pauses.iter().map(duration).collect();

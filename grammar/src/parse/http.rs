@@ -8,6 +8,9 @@ use crate::syntax::{
     Address, AnswerForm, Body, Codes, DoneOn, EffectLine, Expr, ExprKind, HttpOperation, Ident, NumberLit, OperationLine,
     OperationLineKind, Order, Quote, Registered, Request, RequestField, Source, SourceLine, SourceLineKind, TextLit, Told,
     WirePath,
+    Address, AnswerForm, Body, Codes, DoneOn, EffectLine, Emitted, Expr, ExprKind, HttpOperation, Ident, NumberLit,
+    OperationLine, OperationLineKind, Order, Quote, Registered, Request, RequestField, Source, SourceLine, SourceLineKind,
+    TextLit, WirePath,
 };
 
 impl<'s> Builder<'s> {
@@ -325,6 +328,20 @@ impl<'s> Builder<'s> {
         request
     }
 
+    /// `a, "b.c"`.
+    fn take_emitted(&mut self, parts: &mut Parts<'s>) -> Vec<Emitted> {
+        let mut emitted = Vec::new();
+        while let Some(node) = parts.take(Rule::emitted) {
+            let span = self.span(&node);
+            let mut inner = Parts::of(node);
+            emitted.push(match inner.take(Rule::key_text) {
+                Some(text) => Emitted { name: Ident { text: self.plain_text(&text), span }, quoted: true },
+                None => Emitted { name: self.take_ident(&mut inner), quoted: false },
+            });
+        }
+        emitted
+    }
+
     fn request_field(&mut self, node: Node<'s>) -> RequestField {
         let mut parts = Parts::of(node);
         let field = match parts.take(Rule::field) {
@@ -424,7 +441,7 @@ impl<'s> Builder<'s> {
                 parts.find(Rule::w_where);
                 OperationLineKind::Confirm { query, every, up_to, mark, condition: self.take_expr(parts) }
             }
-            Rule::emits => OperationLineKind::Emits(self.take_idents(parts)),
+            Rule::emits => OperationLineKind::Emits(self.take_emitted(parts)),
             Rule::retry_on => {
                 parts.take(Rule::w_on);
                 OperationLineKind::RetryOn(self.take_numbers(parts))

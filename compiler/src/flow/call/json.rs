@@ -31,6 +31,11 @@ impl<'a> Checker<'a> {
             .iter()
             .position(|declared| declared.name == input && holds_json(&declared.ty))
             .is_some_and(|at| writes_money(connector, operation, at, 0));
+        self.with_money_written(written, check)
+    }
+
+    /// Checks what stands in JSON where money may stand, or may not.
+    pub(in crate::flow) fn with_money_written<T>(&mut self, written: bool, check: impl FnOnce(&mut Self) -> T) -> T {
         let outer = std::mem::replace(&mut self.money_is_written, written);
         let checked = check(self);
         self.money_is_written = outer;
