@@ -10,6 +10,9 @@ use super::Cx;
 use crate::catalog::OperationBody;
 use crate::code::Code;
 
+/// So deep may operations of steps lie in each other.
+pub(crate) const DEPTH: usize = 8;
+
 /// What each operation of steps calls of the others, and where.
 type Calls = BTreeMap<String, Vec<(String, Span)>>;
 
@@ -27,7 +30,7 @@ impl Cx<'_> {
                 self.report_circle(&way);
             }
         }
-        // Whoever leads into a circle is never written out either.
+        // Whoever leads into a circle is never written out either, nor is what lies too deep in others.
         let mut endless: BTreeSet<String> = told.into_iter().map(str::to_owned).collect();
         loop {
             let before = endless.len();
@@ -37,11 +40,38 @@ impl Cx<'_> {
                 break;
             }
         }
+        endless.extend(self.too_deep(&calls, &endless));
         for name in endless {
             if let Some(operation) = self.operations.get_mut(&name) {
                 operation.endless = true;
             }
         }
+    }
+
+    /// The operations with too many others in each other, which has been reported for one of them.
+    fn too_deep(&mut self, calls: &Calls, endless: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut fine: BTreeSet<&str> = BTreeSet::new();
+        for _ in 0..DEPTH {
+            let of_fine = |called: &[(String, Span)]| called.iter().all(|(name, _)| fine.contains(name.as_str()));
+            let more: Vec<&str> = calls.iter().filter(|(_, called)| of_fine(called)).map(|(name, _)| name.as_str()).collect();
+            fine.extend(more);
+        }
+        let deep: BTreeSet<&str> =
+            calls.keys().map(String::as_str).filter(|name| !fine.contains(name) && !endless.contains(*name)).collect();
+        // The one to tell of has nothing in it that is too deep by itself.
+        let first = deep.iter().find_map(|name| {
+            let called = calls.get(*name)?;
+            let (to, at) = called.first()?;
+            called.iter().all(|(name, _)| fine.contains(name.as_str())).then_some((*name, to, *at))
+        });
+        if let Some((from, to, at)) = first {
+            let diagnostic = self
+                .diagnostic(Code::E820, at, format!("`{from}` is more than {DEPTH} operations deep"))
+                .label(format!("`{to}` calls others, and so on"))
+                .help("operations of steps are written out in each other; put the requests closer together");
+            self.push(diagnostic);
+        }
+        deep.into_iter().map(str::to_owned).collect()
     }
 
     fn calls_of_steps(&self) -> Calls {

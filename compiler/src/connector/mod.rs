@@ -38,6 +38,7 @@ use crate::diagnostic::Diagnostic;
 use crate::settings::ConnectionSettings;
 use crate::suggest::nearest;
 
+pub(crate) use circle::DEPTH;
 pub(crate) use via::heard_for;
 
 pub use builtin::{ENGINE, builtin, builtin_connector, builtin_fixture, builtin_sources, is_implicit};
@@ -120,6 +121,8 @@ struct Cx<'a> {
     exponents: BTreeMap<plan::Currency, u8>,
     /// The declared records; `None` while one is being declared, which is how a record inside itself is noticed.
     records: BTreeMap<String, Option<catalog::Record>>,
+    /// Records that are being declared, each in the one before.
+    records_around: usize,
     operations: BTreeMap<String, catalog::Operation>,
     record_nodes: BTreeMap<&'a str, (&'a syntax::Record, &'a syntax::Docs)>,
     operation_nodes: BTreeMap<&'a str, (&'a syntax::Operation, &'a syntax::Docs)>,
@@ -141,6 +144,7 @@ impl<'a> Cx<'a> {
             secrets: Vec::new(),
             exponents: BTreeMap::new(),
             records: BTreeMap::new(),
+            records_around: 0,
             operations: BTreeMap::new(),
             record_nodes: BTreeMap::new(),
             operation_nodes: BTreeMap::new(),

@@ -33,6 +33,11 @@ pub(super) struct Attributes {
 const ATTRIBUTES: &[&str] =
     &["personal", "accepts_personal", "summary", "deprecated", "key", "customer", "length", "bytes", "escaped"];
 
+/// So deep may records lie in each other.
+const DEPTH: usize = 32;
+/// So many fields may a record have, with those of the records in it.
+const MOST_FIELDS: usize = 20_000;
+
 impl<'a> Cx<'a> {
     /// Declares every record.
     pub(super) fn declare_records(&mut self) {
@@ -57,12 +62,24 @@ impl<'a> Cx<'a> {
         }
         let Some((node, docs)) = self.record_nodes.get(name.text.as_str()).copied() else { return };
         self.records.insert(name.text.clone(), None);
-        let record = catalog::Record {
-            name: name.text.clone(),
-            docs: docs_text(docs),
-            fields: self.fields(&node.fields),
-            summaries: node.summaries.clone(),
-        };
+        let mut fields = Vec::new();
+        if self.records_around < DEPTH {
+            self.records_around += 1;
+            fields = self.fields(&node.fields);
+            self.records_around -= 1;
+        } else {
+            let diagnostic = self.mistake(name.span, format!("`{}` lies too deep in other records", name.text));
+            self.push(diagnostic.help(format!("records lie in each other at most {DEPTH} deep; refer to one by its id")));
+        }
+        // A record in a record is written out in it, and so what lies in that one.
+        if fields.iter().map(|field| size(&field.shape.shape)).sum::<usize>() > MOST_FIELDS {
+            let message = format!("`{}` has more than {MOST_FIELDS} fields, with those of the records in it", name.text);
+            let diagnostic = self.mistake(name.span, message);
+            self.push(diagnostic.help("leave out what no flow reads, or refer to a record by its id"));
+            fields.clear();
+        }
+        let record =
+            catalog::Record { name: name.text.clone(), docs: docs_text(docs), fields, summaries: node.summaries.clone() };
         self.records.insert(name.text.clone(), Some(record));
     }
 
@@ -242,5 +259,27 @@ impl<'a> Cx<'a> {
     pub(super) fn names_somebody(ty: &Type) -> bool {
         use flow_plan::ty::TextKind;
         matches!(ty.required(), Type::Text(TextKind::Email | TextKind::Phone | TextKind::Id(..)))
+    }
+}
+
+/// How many fields a shape has, itself included.
+fn size(shape: &Shape) -> usize {
+    1 + match shape {
+        Shape::Record(fields) => fields.iter().map(|field| size(&field.shape)).sum(),
+        Shape::List(inner) | Shape::Map(inner) | Shape::Commas(inner) => size(inner),
+        Shape::Json
+        | Shape::Text
+        | Shape::Token
+        | Shape::Bool
+        | Shape::Integer
+        | Shape::Number
+        | Shape::Money { .. }
+        | Shape::Instant(_)
+        | Shape::Date
+        | Shape::Time
+        | Shape::Duration(_)
+        | Shape::Written(_)
+        | Shape::Enum { .. }
+        | Shape::Coded { .. } => 0,
     }
 }

@@ -55,6 +55,12 @@ impl Builder {
             .collect()
     }
 
+    /// Tells whether the program has grown beyond so many instructions, and is too large from then on.
+    pub(super) fn is_longer_than(&mut self, most: usize) -> bool {
+        self.overflow |= self.instrs.len() > most;
+        self.overflow
+    }
+
     fn next(&self) -> u32 {
         u32::try_from(self.instrs.len()).unwrap_or(u32::MAX)
     }

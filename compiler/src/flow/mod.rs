@@ -113,7 +113,7 @@ fn run<'a>(ctx: &Context<'a>, node: &'a syntax::Flow) -> Outcome {
     if checker.build.is_too_large() {
         let diagnostic = checker
             .diagnostic(Code::E301, node.do_span, "this flow is too large")
-            .help("a flow has room for 65,535 intermediate values; split it into several");
+            .help("a flow has room for 65,535 intermediate values and 200,000 instructions; split it into several");
         checker.report(diagnostic);
     }
     checker.finish(node, started, said, on_error)

@@ -234,6 +234,9 @@ struct At {
     after_wait: bool,
 }
 
+/// So many branches may lie in each other.
+const MOST_BRANCHES: usize = 128;
+
 /// Walks over a program as far as its structure is clear, and collects what it performs.
 struct Walk<'f> {
     flow: &'f plan::Flow,
@@ -315,6 +318,10 @@ impl Walk<'_> {
         let key = self.reader.keys().of(condition);
         let [yes, no] = [true, false].map(|holds| self.reader.expr(condition, holds));
         let inside = |when: &Dnf| At { when: at.when.and(when), in_branch: true, ..*at };
+        // The arms of a long `match` lie in each other: what stands so deep is not looked at.
+        if self.context.len() >= MOST_BRANCHES {
+            return None;
+        }
         self.context.push(key);
         let after_then = if yes.is_never() { None } else { self.range(then.0, then.1, inside(&yes)) };
         self.context.pop();

@@ -360,6 +360,8 @@ fn told_and_confirmed() {
         action("duration = 15 seconds", "up to 2 seconds where at >= sent_at", "at: datetime unix"),
     ];
     snapshots("told_and_confirmed", &cases.each_ref().map(String::as_str));
+}
+
 /// Operations of steps are written out where they are called: what calls itself is told once, with its way.
 #[test]
 fn circles_of_calls() {

@@ -5,12 +5,9 @@ use crate::diagnose;
 use crate::grammar::Rule;
 use crate::span::Span;
 use crate::syntax::{
-    Address, AnswerForm, Body, Codes, DoneOn, EffectLine, Expr, ExprKind, HttpOperation, Ident, NumberLit, OperationLine,
-    OperationLineKind, Order, Quote, Registered, Request, RequestField, Source, SourceLine, SourceLineKind, TextLit, Told,
-    WirePath,
     Address, AnswerForm, Body, Codes, DoneOn, EffectLine, Emitted, Expr, ExprKind, HttpOperation, Ident, NumberLit,
     OperationLine, OperationLineKind, Order, Quote, Registered, Request, RequestField, Source, SourceLine, SourceLineKind,
-    TextLit, WirePath,
+    TextLit, Told, WirePath,
 };
 
 impl<'s> Builder<'s> {

@@ -16,9 +16,10 @@ use super::super::typed::{Typed, split};
 use super::Target;
 use crate::catalog::OperationBody;
 use crate::code::Code;
+use crate::connector::DEPTH;
 
-/// How deep composite operations may call each other.
-const DEPTH: usize = 8;
+/// So many instructions may a flow have before nothing more is written into it.
+const MOST_INSTRUCTIONS: usize = 200_000;
 
 impl<'a> Checker<'a> {
     /// Performs an operation and returns the local with its result.
@@ -134,17 +135,14 @@ impl<'a> Checker<'a> {
         path: &str,
     ) -> (u16, Vec<plan::Outline>) {
         let result = self.build.local();
-        if target.operation.endless {
+        // What is wrong with the operations themselves has been told.
+        if target.operation.endless || self.frame.depth >= DEPTH {
             if self.frame.own.is_none() {
                 self.mistake_in_connector(target);
             }
             return (result, Vec::new());
         }
-        if self.frame.depth >= DEPTH {
-            let diagnostic = self
-                .diagnostic(Code::E820, Span::default(), format!("`{}` is called too deep inside of others", target.name()))
-                .help(format!("operations may call each other {DEPTH} deep"));
-            self.report(diagnostic);
+        if self.build.is_longer_than(MOST_INSTRUCTIONS) {
             return (result, Vec::new());
         }
         if !self.loops.is_empty() {
