@@ -32,6 +32,14 @@ pub struct Incoming {
     pub only_trigger: Option<String>,
 }
 
+impl Incoming {
+    /// Returns when it began to happen, and when it had happened; `None` where nobody says.
+    pub(crate) fn happened(&self) -> Option<(Timestamp, Timestamp)> {
+        let at = self.occurred_at.or(self.signed_at)?;
+        Some((self.signed_at.map_or(at, |signed| signed.min(at)), at))
+    }
+}
+
 /// The way an event came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -360,7 +360,7 @@ pub(super) fn prepare(
     let mut cause = about.as_ref().and_then(|about| about.run.clone());
     let mut unknown = Vec::new();
     if incoming.origin == Origin::External {
-        match causes::cause(shared, connection, source, &triggers, &incoming.payload, received_at) {
+        match causes::cause(shared, connection, source, &triggers, &incoming, received_at) {
             Cause::Run(depth, run) => {
                 incoming.origin = Origin::Flow;
                 incoming.depth = incoming.depth.max(depth);

@@ -40,7 +40,7 @@ impl Job {
     pub(crate) fn record(&mut self, at: Timestamp, what: What) {
         let entry = Entry::new(at, what);
         let before = BeforeEntry::of(&self.run);
-        let touched = self.touches(&entry.what);
+        let touched = self.touches(&entry);
         self.touched.extend(touched);
         apply(&self.flow, &mut self.run, &entry);
         self.unwritten.push(entry);
@@ -49,11 +49,16 @@ impl Job {
     }
 
     /// What the step at hand touches, where its operation causes events of its own service.
-    fn touches(&self, what: &What) -> Vec<Touched> {
+    fn touches(&self, entry: &Entry) -> Vec<Touched> {
         let Some(call) = self.run.call(&self.flow) else { return Vec::new() };
         match (operation(&self.flow, call), self.run.current()) {
             (Some(operation), Some(step)) if !operation.emits.is_empty() => {
-                engine::touched(&call.connection, operation, &step.inputs, what)
+                // Before an entry of its end is applied the last attempt is the one that ends.
+                let sent_at = match (&entry.what, step.attempts.last()) {
+                    (What::Ended { .. }, Some(attempt)) => attempt.at,
+                    _ => entry.at,
+                };
+                engine::touched(&call.connection, operation, &step.inputs, entry, sent_at)
             }
             _ => Vec::new(),
         }

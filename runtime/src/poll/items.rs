@@ -186,7 +186,7 @@ impl Item {
             // Who must not act on what is old asks for both: an act is as old as its first record, and one that was only told
             // is of an age that nobody knows.
             occurred_at: self.at.filter(|_| !self.told),
-            signed_at: self.began,
+            signed_at: if self.told { self.at } else { self.began },
             payload: self.payload,
             via: Via::Poll,
             origin: crate::event::Origin::External,

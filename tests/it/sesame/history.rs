@@ -155,6 +155,35 @@ fn a_key_whose_last_call_tells_that_the_door_moved_is_enough() {
     assert!(spent["broken"].is_null(), "{spent:#}");
 }
 
+/// Whether a flow of ours moved the door or somebody else: two flows that would answer each other come to an end.
+#[test]
+fn a_door_that_a_flow_moved_is_told_apart_from_one_that_somebody_moved() {
+    let emulators = Emulators::start();
+    let flow = "flow again\n  when front_door.unlocked\n  where origin is \"external\"\n  do front_door.lock\n\nflow told when front_door.locked or front_door.unlocked do stop because \"{trigger.name} by {origin}\"\n";
+    let mut daemon = start(&toml(&emulators), flow);
+    first_look(&daemon);
+    another_second();
+    emulators.happen("sesame", &json!({ "type": "unlocked", "method": "hand" }));
+    let told = |daemon: &Daemon, count: usize| {
+        let mut told: Vec<String> =
+            daemon.settled(count).iter().filter_map(|run| run["reason"].as_str().map(ToOwned::to_owned)).collect();
+        told.sort();
+        told
+    };
+    assert_eq!(told(&daemon, 3), ["locked by flow", "unlocked by external"]);
+    // Found after a restart, which is late: what we did is ours, and what somebody did is not.
+    unreadable(&emulators);
+    another_second();
+    emulators.happen("sesame", &json!({ "type": "unlocked", "method": "hand" }));
+    let all = told(&daemon, 6);
+    assert_eq!(all, ["locked by flow", "locked by flow", "unlocked by external", "unlocked by external"]);
+    daemon.kill();
+    daemon.launch();
+    emulators.well_again("sesame");
+    reads_well(&daemon, &emulators);
+    assert_eq!(told(&daemon, 6), all);
+}
+
 /// Histories that were recorded from real devices, and a sample of the vendor. They are not part of the repository.
 #[test]
 fn recorded_histories_are_read() {
