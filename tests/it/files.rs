@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::support::daemon::Daemon;
-use crate::support::eventually;
+use crate::support::{eventually, http};
 
 const TOML: &str = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
 const FLOW: &str = r#"flow inbox
@@ -25,6 +25,11 @@ fn has_lines(daemon: &Daemon, wanted: &[&str]) {
 
 fn looked_at(daemon: &Daemon) {
     eventually("it is looked at first", || daemon.log().contains("a folder is looked at first").then_some(()));
+}
+
+fn is_broken(daemon: &Daemon, broken: bool) {
+    let seen = || daemon.get("status")["broken"].as_array().is_some_and(|files| files.is_empty() != broken);
+    eventually("a reload", || seen().then_some(()));
 }
 
 #[test]
@@ -64,6 +69,50 @@ fn files_are_told_once_when_they_have_settled_also_what_changed_during_a_downtim
     daemon.launch();
     fs::write(daemon.path().join("in/e.csv"), "e").unwrap();
     eventually("the next one", || (lines(&daemon).len() == 7).then_some(()));
+}
+
+/// A flow that is broken for the moment stays at its last sound version, and so does what it listens to.
+#[test]
+fn files_that_come_while_the_flow_has_a_slip_are_told() {
+    // A line in flow.toml for another connection, and none for files.
+    let daemon =
+        Daemon::start(&[("flow.toml", &format!("{TOML}[connections.slack]\n")), ("main.flow", FLOW), ("in/old.csv", "old")]);
+    looked_at(&daemon);
+    fs::write(daemon.path().join("main.flow"), FLOW.replace("when", "whem")).unwrap();
+    is_broken(&daemon, true);
+    fs::write(daemon.path().join("in/a.csv"), "one").unwrap();
+    has_lines(&daemon, &["in/a.csv created 3 one"]);
+    fs::write(daemon.path().join("main.flow"), FLOW).unwrap();
+    is_broken(&daemon, false);
+    fs::write(daemon.path().join("in/b.csv"), "two").unwrap();
+    has_lines(&daemon, &["in/a.csv created 3 one", "in/b.csv created 3 two"]);
+}
+
+/// So does what comes by the webhooks of a connector of one's own, whose file has the slip.
+#[test]
+fn a_webhook_of_a_connector_that_has_a_slip_is_taken() {
+    let connector = r#"connector lib "Lib" {
+  secret hook
+  base "https://lib.example"
+  record Ev { id: id<Ev> @key }
+  source events { webhook verify token(header: "X-T", secret: hook) type "type" id "id" object "o" }
+  trigger ev: Ev from events "ev"
+}
+"#;
+    let toml = format!("{TOML}[connections.lib]\nhook = {{ file = \"hook\" }}\n");
+    let flow = "flow it\n  when lib.ev\n  do log(\"file {id}\")\n";
+    let daemon = Daemon::start(&[
+        ("flow.toml", &toml),
+        ("lib.flow", connector),
+        ("main.flow", flow),
+        ("hook", "a_token_of_the_test_0123"),
+    ]);
+    fs::write(daemon.path().join("lib.flow"), connector.replace("record Ev", "recrd Ev")).unwrap();
+    is_broken(&daemon, true);
+    let body = br#"{"type":"ev","id":"e1","o":{"id":"x1"}}"#;
+    let answer = http::send(&daemon.server, "POST", "/v1/webhooks/lib", &[("x-t", "a_token_of_the_test_0123")], body);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    has_lines(&daemon, &["x1"]);
 }
 
 #[test]

@@ -121,7 +121,7 @@ impl Host {
 }
 
 /// Tells whether a flow does something with a connection or is started by it.
-fn uses(flow: &plan::Flow, connection: &str) -> bool {
+pub(super) fn uses(flow: &plan::Flow, connection: &str) -> bool {
     performs(flow, connection) || flow.listens_to().any(|trigger| trigger.connection == connection)
 }
 

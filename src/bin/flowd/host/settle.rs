@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use flow_compiler::compile::{Compilation, Unit};
+use flow_compiler::connector::is_implicit;
 use flow_compiler::lint::Rules;
 use flow_compiler::report::{self, Style};
 use flow_compiler::{Code, Diagnostic};
 use flow_grammar::span::Span;
+use flow_plan as plan;
 use flow_runtime::live::BrokenFile;
 
+use super::connection::uses;
 use super::{Host, Reloaded};
 
 impl Host {
@@ -20,7 +23,7 @@ impl Host {
         found.extend(self.lock_error.iter().cloned().chain(self.unlocked(compilation)));
         // A broken connector could change what any flow means: then nothing changes at all.
         if compilation.connector_errors().next().is_none() {
-            self.connections.clone_from(&compilation.connections);
+            let before = std::mem::replace(&mut self.connections, compilation.connections.clone());
             let broken: BTreeSet<&Arc<str>> = found.iter().map(|one| &one.file).collect();
             let mut next: BTreeMap<Arc<str>, Arc<Unit>> = BTreeMap::new();
             for (name, unit) in &compilation.units {
@@ -30,6 +33,7 @@ impl Host {
                     next.insert(name.clone(), sound.clone());
                 }
             }
+            self.keep_connections(before, &next);
             found.extend(self.without_collisions(&mut next));
             found.extend(self.without_harm(&mut next, compilation));
             self.texts.retain(|name, _| next.contains_key(name));
@@ -62,6 +66,18 @@ impl Host {
         live.broken.clone_from(&broken);
         let diagnostics = report::json(&found, &sources, 0)["diagnostics"].take();
         Reloaded { live, broken, diagnostics, notes, later: Vec::new(), ended: Vec::new() }
+    }
+
+    /// A flow that stays at its last sound version keeps its connections, although no file that is sound names them, or none has
+    /// their connector any more: what comes meanwhile would be lost. One that was taken out of flow.toml goes.
+    fn keep_connections(&mut self, before: BTreeMap<String, plan::Connection>, next: &BTreeMap<Arc<str>, Arc<Unit>>) {
+        let named = &self.config.settings.connections;
+        let is_there = |name: &str| is_implicit(name) || named.as_ref().is_none_or(|named| named.contains_key(name));
+        for (name, connection) in before.into_iter().filter(|(name, _)| is_there(name)) {
+            if next.values().flat_map(|unit| &unit.flows).any(|flow| uses(flow, &name)) {
+                self.connections.entry(name).or_insert(connection);
+            }
+        }
     }
 
     /// Takes files out of what is to go live that would start each other for ever or use up a quota: those that changed
