@@ -4,24 +4,18 @@
 # Needs python3 with venv; the npm library is tried where node is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tests/sandbox.sh
 work=$(mktemp -d)
-trap 'kill "${pid:-}" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'kill "${sandbox:-}" 2>/dev/null || true; rm -rf "$work"' EXIT
 
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check stripe customerio "pysesame3[cognito]"
 
-# What `cargo test` has just built; building it by itself would compile its dependencies a second time.
-[ -x target/debug/flowd ] || cargo build --quiet --bin flowd
-target/debug/flowd sandbox >"$work/out" &
-pid=$!
-for _ in $(seq 200); do
-  grep -q '^These keys' "$work/out" && break
-  kill -0 "$pid"
-  sleep 0.05
-done
-url=$(sed -n 's/^stripe (simulated) at //p' "$work/out")
-sesame=$(sed -n 's/^sesame (simulated) at //p' "$work/out")
-customerio=$(sed -n 's/^customerio (simulated) at //p' "$work/out")
+# They do more at once than an account in test mode may, and try nothing again that was refused for it.
+start_sandbox "$work" --rate none
+url=$(sandbox_url "$work" stripe)
+sesame=$(sandbox_url "$work" sesame)
+customerio=$(sandbox_url "$work" customerio)
 
 expect_ok() {
   local name=$1 said

@@ -9,6 +9,7 @@ use crate::activity::{Activity, Call, Log};
 use crate::clock::Clock;
 use crate::fault::Faults;
 use crate::http::{Answer, Request};
+use crate::rate::Rate;
 
 /// An answered request, and what the log should know of it.
 #[derive(Debug)]
@@ -23,8 +24,7 @@ pub(crate) struct Base {
     clock: Clock,
     pub(crate) log: Log,
     pub(crate) faults: Faults,
-    /// How many requests it allows in the time that the service counts by. Unlimited without it.
-    pub(crate) rate: Option<u32>,
+    pub(crate) rate: Rate,
 }
 
 impl Base {
@@ -34,7 +34,7 @@ impl Base {
             clock: options.clock.clone(),
             log: Log::new(name, stream),
             faults: Faults::default(),
-            rate: options.rates.get(name).copied(),
+            rate: options.rates.get(name).copied().unwrap_or_default(),
         }
     }
 

@@ -35,6 +35,13 @@
 //! first rule that matches strikes; `times` (always, if left out) counts down, `skip` lets some pass first.
 //! Faults: `timeout_before_effect`, `timeout_after_effect`, `reset`, `truncated`, `slow`, `status`.
 //!
+//! # Rates
+//!
+//! By itself each allows as much as the real service, by [`Options::clock`]: Stripe 25 requests a second as in test mode (429 with
+//! `Stripe-Rate-Limited-Reason`), Kustomer 1,000 a minute and 100 searches (429 with `x-ratelimit-…`), Customer.io 1,000 a second for
+//! people and events, 10 for reading, 100 for messages, one broadcast in 10 seconds, Sesame 1,000 calls a month (403), Slack one
+//! message a second, Discord 5 in 2 seconds, ntfy 60 at once and one more after 5 seconds. What ReferralCandy allows is not known.
+//!
 //! # Absent on purpose
 //!
 //! No TLS, and no webhooks to `https` addresses: the sandbox talks to programs on the same machine.
@@ -58,7 +65,9 @@ mod kustomer;
 mod lock;
 mod page;
 mod play;
+mod rate;
 mod referralcandy;
+mod refusal;
 mod server;
 mod services;
 mod sesame;
@@ -80,6 +89,7 @@ use tokio::task::JoinSet;
 pub use activity::{Activity, Direction};
 pub use clock::{Clock, system_clock};
 pub use play::{Happening, PlayError, Played};
+pub use rate::Rate;
 
 use crate::delivery::{Courier, Queue};
 use crate::emulator::Emulator;
@@ -101,13 +111,22 @@ pub struct Options {
     pub webhook_timeout: Duration,
     /// Makes identifiers the same each time. Without it they are random.
     pub seed: Option<u64>,
-    /// How many requests a service allows in the time that it counts by (Stripe a second, Kustomer a minute); more are answered
-    /// with 429. Unlimited for those that are not named.
-    pub rates: BTreeMap<String, u32>,
+    /// How many requests services allow; more are answered with 429, or as the service does it. Those that are not named allow as
+    /// many as the real ones.
+    pub rates: BTreeMap<String, Rate>,
     /// Where the page is that shows what the services hold and makes things happen; none without it. An address of this machine.
     pub page: Option<SocketAddr>,
     /// Starts with a few customers, products and prices instead of empty.
     pub demo: bool,
+}
+
+impl Options {
+    /// Lets any number of requests in, for load tests.
+    #[must_use]
+    pub fn unlimited(mut self) -> Options {
+        self.rates = SERVICES.iter().map(|service| (service.name.to_owned(), Rate::Unlimited)).collect();
+        self
+    }
 }
 
 impl Default for Options {

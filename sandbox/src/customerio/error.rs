@@ -1,6 +1,8 @@
 //! Customer.io's error bodies: each of its APIs has its own.
 
-use serde_json::{Value, json};
+use serde_json::json;
+
+use crate::refusal::Refusal;
 
 /// Which API a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,57 +13,32 @@ pub(crate) enum Api {
     App,
 }
 
-/// Why a request is refused.
-#[derive(Debug, Clone)]
-pub(crate) struct ApiError {
-    pub(crate) status: u16,
-    body: Value,
-    summary: String,
+/// The Track API's form, which has a list.
+pub(crate) fn listed(status: u16, message: &str) -> Refusal {
+    Refusal::new(status, json!({"meta": {"errors": [message]}}), message)
 }
 
-impl ApiError {
-    /// The Track API's form, which has a list.
-    pub(crate) fn listed(status: u16, message: &str) -> ApiError {
-        ApiError { status, body: json!({"meta": {"errors": [message]}}), summary: message.to_owned() }
-    }
+/// The form with one text: that of a refused message, and of wrong credentials.
+pub(crate) fn single(status: u16, message: &str) -> Refusal {
+    Refusal::new(status, json!({"meta": {"error": message}}), message)
+}
 
-    /// The form with one text: that of a refused message, and of wrong credentials.
-    pub(crate) fn single(status: u16, message: &str) -> ApiError {
-        ApiError { status, body: json!({"meta": {"error": message}}), summary: message.to_owned() }
-    }
+/// The App API's form for most errors.
+pub(crate) fn detailed(status: u16, detail: &str) -> Refusal {
+    Refusal::new(status, json!({"errors": [{"detail": detail, "status": status.to_string()}]}), detail)
+}
 
-    /// The App API's form for most errors.
-    pub(crate) fn detailed(status: u16, detail: &str) -> ApiError {
-        ApiError {
-            status,
-            body: json!({"errors": [{"detail": detail, "status": status.to_string()}]}),
-            summary: detail.to_owned(),
-        }
-    }
+/// 422: a field of a broadcast.
+pub(crate) fn pointed(pointer: &str, detail: &str) -> Refusal {
+    let body = json!({"errors": [{"detail": detail, "source": {"pointer": pointer}}]});
+    Refusal::new(422, body, format!("{pointer}: {detail}"))
+}
 
-    /// 422: a field of a broadcast.
-    pub(crate) fn pointed(pointer: &str, detail: &str) -> ApiError {
-        ApiError {
-            status: 422,
-            body: json!({"errors": [{"detail": detail, "source": {"pointer": pointer}}]}),
-            summary: format!("{pointer}: {detail}"),
-        }
-    }
-
-    /// The usual form of an API.
-    pub(crate) fn of(api: Api, status: u16, message: &str) -> ApiError {
-        match (api, status) {
-            (_, 401) => ApiError::single(401, message),
-            (Api::Track, _) => ApiError::listed(status, message),
-            (Api::App, _) => ApiError::detailed(status, message),
-        }
-    }
-
-    pub(crate) fn body(&self) -> &Value {
-        &self.body
-    }
-
-    pub(crate) fn summary(&self) -> &str {
-        &self.summary
+/// The usual form of an API.
+pub(crate) fn of(api: Api, status: u16, message: &str) -> Refusal {
+    match (api, status) {
+        (_, 401) => single(401, message),
+        (Api::Track, _) => listed(status, message),
+        (Api::App, _) => detailed(status, message),
     }
 }

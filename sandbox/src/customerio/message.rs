@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::error::{Api, ApiError};
+use crate::refusal::Refusal;
+
+use super::error::{self, Api};
 use super::person::{self, identifier_of};
 use super::report;
 use super::state::Cx;
@@ -60,12 +62,12 @@ impl Kind {
     }
 }
 
-fn wrong(message: &str) -> ApiError {
-    ApiError::single(400, message)
+fn wrong(message: &str) -> Refusal {
+    error::single(400, message)
 }
 
 /// `POST /send/{channel}`. Twice is two messages: there is no key.
-pub(crate) fn send(cx: &mut Cx<'_>, channel: &str, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn send(cx: &mut Cx<'_>, channel: &str, body: &Value) -> Result<Value, Refusal> {
     let fields = body.as_object().ok_or_else(|| wrong("the body must be an object"))?;
     if channel == "email" {
         for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
@@ -185,26 +187,26 @@ fn message_number(template: &Value) -> Option<u64> {
 }
 
 /// `POST /campaigns/{broadcast}/triggers`.
-pub(crate) fn broadcast(cx: &mut Cx<'_>, broadcast: &str, body: &Value) -> Result<Value, ApiError> {
-    let number: u64 = broadcast.parse().map_err(|_| ApiError::of(Api::App, 404, "broadcast not found"))?;
+pub(crate) fn broadcast(cx: &mut Cx<'_>, broadcast: &str, body: &Value) -> Result<Value, Refusal> {
+    let number: u64 = broadcast.parse().map_err(|_| error::of(Api::App, 404, "broadcast not found"))?;
     let now = cx.now.as_millisecond();
     let paused = cx.state.started.get(broadcast).is_some_and(|last| now - last < BROADCAST_PAUSE_MS);
     if paused {
-        return Err(ApiError::of(Api::App, 429, "a broadcast can be triggered once every 10 seconds"));
+        return Err(error::of(Api::App, 429, "a broadcast can be triggered once every 10 seconds"));
     }
-    let fields = body.as_object().ok_or_else(|| ApiError::pointed("/", "must be an object"))?;
+    let fields = body.as_object().ok_or_else(|| error::pointed("/", "must be an object"))?;
     const AUDIENCES: [&str; 5] = ["recipients", "ids", "emails", "per_user_data", "data_file_url"];
     let audiences: Vec<&str> = AUDIENCES.into_iter().filter(|name| fields.get(*name).is_some_and(|v| !v.is_null())).collect();
     if audiences.len() > 1 {
-        return Err(ApiError::pointed(&format!("/{}", audiences.join(" /")), "only one audience may be given"));
+        return Err(error::pointed(&format!("/{}", audiences.join(" /")), "only one audience may be given"));
     }
     for name in ["ids", "emails", "per_user_data"] {
         if fields.get(name).is_some_and(|list| !list.is_null() && !list.is_array()) {
-            return Err(ApiError::pointed(&format!("/{name}"), "must be a list"));
+            return Err(error::pointed(&format!("/{name}"), "must be a list"));
         }
     }
     if fields.get("data").is_some_and(|data| !data.is_null() && !data.is_object()) {
-        return Err(ApiError::pointed("/data", "must be an object"));
+        return Err(error::pointed("/data", "must be an object"));
     }
     let mut errors = Vec::new();
     let mut reached = Vec::new();

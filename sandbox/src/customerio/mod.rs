@@ -24,9 +24,11 @@ use crate::emulator::{Base, Emulator, Exchange};
 use crate::http::{Answer, Request};
 use crate::ids::Ids;
 use crate::lock::lock;
+use crate::rate::Allowed;
+use crate::refusal::Refusal;
 use crate::table::Table;
 
-use error::{Api, ApiError};
+use error::Api;
 use state::{Cx, State};
 
 /// The site id of the emulated workspace.
@@ -80,16 +82,17 @@ impl Emulator for Customerio {
         // What is no address at all is said so behind this.
         let (api, _) = route::api_of(&request.path)?;
         let mut state = lock(&self.state);
-        let second = self.now().as_second();
-        if state.rate.0 != second {
-            state.rate = (second, [0, 0]);
-        }
-        let [track, app] = &mut state.rate.1;
-        let count = if api == Api::Track { track } else { app };
-        *count = count.saturating_add(1);
-        let refused = if self.base.rate.is_some_and(|rate| *count > rate) {
+        let now = self.now();
+        let [track, read, send] = &mut state.rates;
+        let (bucket, usual) = match api {
+            Api::Track => (track, 1_000),
+            Api::App if request.path.contains("/send/") => (send, 100),
+            Api::App => (read, 10),
+        };
+        let rate = self.base.rate.or(usual);
+        let refused = if rate.is_some_and(|rate| !bucket.take(Allowed::per_second(rate), now)) {
             // There are no headers that tell of it.
-            ApiError::of(api, 429, "too many requests")
+            error::of(api, 429, "too many requests")
         } else {
             check_credentials(api, request).err()?
         };
@@ -106,7 +109,7 @@ impl Emulator for Customerio {
     }
 
     fn error_answer(&self, status: u16, message: &str) -> Answer {
-        Answer::json(status, ApiError::single(status, message).body())
+        Answer::json(status, error::single(status, message).body())
     }
 
     fn emit(&self, description: &Value) -> Result<Value, String> {
@@ -152,7 +155,7 @@ impl Emulator for Customerio {
     }
 }
 
-fn exchange(result: Result<Answer, ApiError>, request: &Request, created: Option<String>) -> Exchange {
+fn exchange(result: Result<Answer, Refusal>, request: &Request, created: Option<String>) -> Exchange {
     let (answer, summary) = match result {
         Ok(answer) => (answer, created.clone().unwrap_or_else(|| "done".to_owned())),
         Err(error) => (Answer::json(error.status, error.body()), error.summary().to_owned()),
@@ -160,7 +163,7 @@ fn exchange(result: Result<Answer, ApiError>, request: &Request, created: Option
     Exchange { answer, call: Call { body: request.json_or_text(), created, summary, ..Call::default() } }
 }
 
-fn check_credentials(api: Api, request: &Request) -> Result<(), ApiError> {
+fn check_credentials(api: Api, request: &Request) -> Result<(), Refusal> {
     let header = request.header("authorization").unwrap_or_default();
     let (scheme, given) = header.split_once(' ').unwrap_or((header, ""));
     let (wanted_scheme, wanted) = match api {
@@ -170,5 +173,5 @@ fn check_credentials(api: Api, request: &Request) -> Result<(), ApiError> {
     if scheme.eq_ignore_ascii_case(wanted_scheme) && bool::from(given.trim().as_bytes().ct_eq(wanted.as_bytes())) {
         return Ok(());
     }
-    Err(ApiError::of(api, 401, "unauthorized"))
+    Err(error::of(api, 401, "unauthorized"))
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::error::{Api, ApiError};
+use crate::refusal::Refusal;
+
+use super::error::{self, Api};
 use super::report;
 use super::state::{Cx, Name, name_of};
 
@@ -16,12 +18,12 @@ const MOST_ATTRIBUTES: usize = 300;
 const RESERVED: &[&str] =
     &["id", "email", "anonymous_id", "cio_id", "_timestamp", "_update", "unsubscribed", "cio_relationships"];
 
-fn wrong(message: &str) -> ApiError {
-    ApiError::of(Api::Track, 400, message)
+fn wrong(message: &str) -> Refusal {
+    error::of(Api::Track, 400, message)
 }
 
 /// Refuses identifiers that cannot be one.
-pub(crate) fn check_identifier(identifier: &str) -> Result<(), ApiError> {
+pub(crate) fn check_identifier(identifier: &str) -> Result<(), Refusal> {
     if identifier.is_empty() {
         return Err(wrong("customer id must not be empty"));
     }
@@ -32,7 +34,7 @@ pub(crate) fn check_identifier(identifier: &str) -> Result<(), ApiError> {
 }
 
 /// `PUT /customers/{identifier}`. The answer is 200 even where an identifier belongs to somebody else.
-pub(crate) fn identify(cx: &mut Cx<'_>, identifier: &str, body: &Value) -> Result<(), ApiError> {
+pub(crate) fn identify(cx: &mut Cx<'_>, identifier: &str, body: &Value) -> Result<(), Refusal> {
     check_identifier(identifier)?;
     let given = body.as_object().ok_or_else(|| wrong("the body must be an object of attributes"))?;
     for (name, value) in given {
@@ -96,7 +98,7 @@ fn name_also(cx: &mut Cx<'_>, cio_id: &str, given: &Map<String, Value>) {
     }
 }
 
-fn change(cx: &mut Cx<'_>, cio_id: &str, given: &Map<String, Value>) -> Result<(), ApiError> {
+fn change(cx: &mut Cx<'_>, cio_id: &str, given: &Map<String, Value>) -> Result<(), Refusal> {
     let at = given.get("_timestamp").and_then(Value::as_i64).unwrap_or(cx.now.as_second());
     let Some(person) = cx.state.people.get_mut(cio_id) else { return Ok(()) };
     let was_out = person.get("unsubscribed") == Some(&json!(true));
@@ -143,7 +145,7 @@ fn change(cx: &mut Cx<'_>, cio_id: &str, given: &Map<String, Value>) -> Result<(
 }
 
 /// `DELETE /customers/{identifier}`, which is no error where there is nobody.
-pub(crate) fn delete(cx: &mut Cx<'_>, identifier: &str) -> Result<(), ApiError> {
+pub(crate) fn delete(cx: &mut Cx<'_>, identifier: &str) -> Result<(), Refusal> {
     check_identifier(identifier)?;
     if let Some(cio_id) = cx.state.find(identifier) {
         cx.state.forget(&cio_id);
@@ -152,21 +154,21 @@ pub(crate) fn delete(cx: &mut Cx<'_>, identifier: &str) -> Result<(), ApiError> 
 }
 
 /// `POST /customers/{identifier}/suppress`.
-pub(crate) fn suppress(cx: &mut Cx<'_>, identifier: &str) -> Result<(), ApiError> {
+pub(crate) fn suppress(cx: &mut Cx<'_>, identifier: &str) -> Result<(), Refusal> {
     delete(cx, identifier)?;
     cx.state.suppressed.insert(identifier.to_owned());
     Ok(())
 }
 
 /// `POST /customers/{identifier}/unsuppress`.
-pub(crate) fn unsuppress(cx: &mut Cx<'_>, identifier: &str) -> Result<(), ApiError> {
+pub(crate) fn unsuppress(cx: &mut Cx<'_>, identifier: &str) -> Result<(), Refusal> {
     check_identifier(identifier)?;
     cx.state.suppressed.remove(identifier);
     Ok(())
 }
 
 /// `PUT /customers/{identifier}/devices`.
-pub(crate) fn add_device(cx: &mut Cx<'_>, identifier: &str, body: &Value) -> Result<(), ApiError> {
+pub(crate) fn add_device(cx: &mut Cx<'_>, identifier: &str, body: &Value) -> Result<(), Refusal> {
     check_identifier(identifier)?;
     let device = body.get("device").filter(|device| device.get("id").is_some_and(Value::is_string));
     let device = device.ok_or_else(|| wrong("device id is required"))?.clone();
@@ -182,7 +184,7 @@ pub(crate) fn add_device(cx: &mut Cx<'_>, identifier: &str, body: &Value) -> Res
 }
 
 /// `DELETE /customers/{identifier}/devices/{device}`.
-pub(crate) fn remove_device(cx: &mut Cx<'_>, identifier: &str, device: &str) -> Result<(), ApiError> {
+pub(crate) fn remove_device(cx: &mut Cx<'_>, identifier: &str, device: &str) -> Result<(), Refusal> {
     check_identifier(identifier)?;
     if let Some(cio_id) = cx.state.find(identifier) {
         with_devices(cx, &cio_id, |devices| devices.retain(|known| known.get("id").and_then(Value::as_str) != Some(device)));
@@ -199,8 +201,8 @@ fn with_devices(cx: &mut Cx<'_>, cio_id: &str, change: impl FnOnce(&mut Vec<Valu
 }
 
 /// `POST /merge_customers`: the second goes, the first stays.
-pub(crate) fn merge(cx: &mut Cx<'_>, body: &Value) -> Result<(), ApiError> {
-    let who = |side: &str| -> Result<String, ApiError> {
+pub(crate) fn merge(cx: &mut Cx<'_>, body: &Value) -> Result<(), Refusal> {
+    let who = |side: &str| -> Result<String, Refusal> {
         let person = body.get(side).and_then(Value::as_object).ok_or_else(|| wrong(&format!("{side} is required")))?;
         identifier_of(person).ok_or_else(|| wrong(&format!("{side} must have exactly one of id, email and cio_id")))
     };

@@ -3,10 +3,11 @@
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::error::{Api, ApiError};
+use super::error::{self, Api};
 use super::state::{Cx, Name, name_of};
 use super::{message, person, track};
 use crate::http::{Answer, Request};
+use crate::refusal::Refusal;
 
 /// Which API a path belongs to, and what is behind its base.
 pub(crate) fn api_of(path: &str) -> Option<(Api, &str)> {
@@ -18,8 +19,8 @@ pub(crate) fn api_of(path: &str) -> Option<(Api, &str)> {
 }
 
 /// Answers an admitted request.
-pub(crate) fn answer(cx: &mut Cx<'_>, request: &Request) -> Result<Answer, ApiError> {
-    let unknown = || ApiError::single(404, "not found");
+pub(crate) fn answer(cx: &mut Cx<'_>, request: &Request) -> Result<Answer, Refusal> {
+    let unknown = || error::single(404, "not found");
     let (api, rest) = api_of(&request.path).ok_or_else(unknown)?;
     let decoded: Vec<String> =
         rest.split('/').map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect();
@@ -27,7 +28,7 @@ pub(crate) fn answer(cx: &mut Cx<'_>, request: &Request) -> Result<Answer, ApiEr
     let body: Value = if request.body.is_empty() {
         Value::Null
     } else {
-        serde_json::from_slice(&request.body).map_err(|_| ApiError::of(api, 400, "the body is not valid JSON"))?
+        serde_json::from_slice(&request.body).map_err(|_| error::of(api, 400, "the body is not valid JSON"))?
     };
     match api {
         Api::Track => track_api(cx, request, &path, &body).unwrap_or_else(|| Err(unknown())),
@@ -35,7 +36,7 @@ pub(crate) fn answer(cx: &mut Cx<'_>, request: &Request) -> Result<Answer, ApiEr
     }
 }
 
-fn track_api(cx: &mut Cx<'_>, request: &Request, path: &[&str], body: &Value) -> Option<Result<Answer, ApiError>> {
+fn track_api(cx: &mut Cx<'_>, request: &Request, path: &[&str], body: &Value) -> Option<Result<Answer, Refusal>> {
     let done = match (request.method.as_str(), path) {
         ("GET", ["accounts", "region"]) => {
             let region = json!({"url": "track.customer.io/api/v1", "region": "us", "environment_id": 101});
@@ -58,11 +59,11 @@ fn track_api(cx: &mut Cx<'_>, request: &Request, path: &[&str], body: &Value) ->
     Some(done.map(|()| Answer::json(200, &json!({}))))
 }
 
-fn app_api(cx: &mut Cx<'_>, request: &Request, path: &[&str], body: &Value) -> Option<Result<Answer, ApiError>> {
+fn app_api(cx: &mut Cx<'_>, request: &Request, path: &[&str], body: &Value) -> Option<Result<Answer, Refusal>> {
     let query = request.query_pairs();
     let given = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     let limit = given("limit").and_then(|limit| limit.parse().ok()).unwrap_or(50usize).min(100);
-    let missing = |what: &str| ApiError::of(Api::App, 404, &format!("{what} not found"));
+    let missing = |what: &str| error::of(Api::App, 404, &format!("{what} not found"));
     let found = match (request.method.as_str(), path) {
         ("POST", ["send", channel @ ("email" | "push" | "sms" | "whatsapp" | "inbox_message" | "in_app")]) => {
             message::send(cx, channel, body)
@@ -82,7 +83,7 @@ fn app_api(cx: &mut Cx<'_>, request: &Request, path: &[&str], body: &Value) -> O
                 let results: Vec<Value> = person.into_iter().map(|row| picked(row, &["id", "email", "cio_id"])).collect();
                 Ok(json!({ "results": results }))
             }
-            None => Err(ApiError::of(Api::App, 400, "email is required")),
+            None => Err(error::of(Api::App, 400, "email is required")),
         },
         ("GET", ["customers", identifier, "attributes"]) => {
             let person = of_type(cx, identifier, given("id_type").unwrap_or("id"));

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::report;
 use crate::delivery::Delivery;
 use crate::ids::Ids;
+use crate::rate::Bucket;
 use crate::table::Table;
 
 /// How many ids of events are remembered, and how much the log of activities keeps.
@@ -35,8 +36,8 @@ pub(crate) struct State {
     pub(crate) reports: Table,
     pub(crate) ids: Ids,
     pub(crate) webhook_target: Option<String>,
-    /// The second that counts against the rates, and how many requests came in it, by API.
-    pub(crate) rate: (i64, [u32; 2]),
+    /// Requests about people and events, those that read, and those that send.
+    pub(crate) rates: [Bucket; 3],
 }
 
 /// By what a person is known.
@@ -81,7 +82,7 @@ impl State {
             reports: Table::default(),
             ids,
             webhook_target: None,
-            rate: (0, [0, 0]),
+            rates: [Bucket::default(); 3],
         }
     }
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::error::{Api, ApiError};
+use crate::refusal::Refusal;
+
+use super::error::{self, Api};
 use super::person::{self, check_identifier};
 use super::state::{Cx, State};
 
@@ -13,13 +15,13 @@ const LONGEST_DATA: usize = 100_000;
 /// An older event starts no campaign, in seconds.
 const CAMPAIGN_AGE: i64 = 72 * 3_600;
 
-fn wrong(message: &str) -> ApiError {
-    ApiError::of(Api::Track, 400, message)
+fn wrong(message: &str) -> Refusal {
+    error::of(Api::Track, 400, message)
 }
 
 /// `POST /customers/{identifier}/events`, `POST /events`. An id that was counted before is not counted again, which the
 /// answer does not say.
-pub(crate) fn event(cx: &mut Cx<'_>, identifier: Option<&str>, body: &Value) -> Result<(), ApiError> {
+pub(crate) fn event(cx: &mut Cx<'_>, identifier: Option<&str>, body: &Value) -> Result<(), Refusal> {
     if let Some(identifier) = identifier {
         check_identifier(identifier)?;
     }
@@ -75,11 +77,11 @@ fn is_ulid(id: &str) -> bool {
 }
 
 /// `POST /segments/{id}/add_customers`, `/remove_customers`.
-pub(crate) fn segment(state: &mut State, id: &str, add: bool, body: &Value) -> Result<(), ApiError> {
+pub(crate) fn segment(state: &mut State, id: &str, add: bool, body: &Value) -> Result<(), Refusal> {
     let ids: Option<Vec<String>> =
         body.get("ids").and_then(Value::as_array).and_then(|ids| ids.iter().map(|id| id.as_str().map(str::to_owned)).collect());
     let ids = ids.ok_or_else(|| wrong("ids must be a list of texts"))?;
-    let segment = state.segments.get_mut(id).ok_or_else(|| ApiError::of(Api::Track, 404, "segment not found"))?;
+    let segment = state.segments.get_mut(id).ok_or_else(|| error::of(Api::Track, 404, "segment not found"))?;
     if segment.get("type") != Some(&json!("manual")) {
         return Err(wrong("only manual segments can be changed"));
     }
@@ -93,7 +95,7 @@ pub(crate) fn segment(state: &mut State, id: &str, add: bool, body: &Value) -> R
 }
 
 /// `POST /forms/{id}/submit`.
-pub(crate) fn form(cx: &mut Cx<'_>, form: &str, body: &Value) -> Result<(), ApiError> {
+pub(crate) fn form(cx: &mut Cx<'_>, form: &str, body: &Value) -> Result<(), Refusal> {
     let data = body.get("data").and_then(Value::as_object).ok_or_else(|| wrong("data is required"))?;
     let who = ["id", "email"].iter().find_map(|name| data.get(*name)?.as_str());
     let who = who.ok_or_else(|| wrong("data must have an id or an email"))?.to_owned();

@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::refusal::Refusal;
+
 use super::customer;
-use super::error::ApiError;
+use super::error;
 use super::fields::{self, Shape, Spec};
 use super::state::{Cx, attribute, attribute_integer, attribute_text, id_of, related, relation};
 
@@ -46,12 +48,12 @@ const UPDATE: Spec = &[
 const NOTE: Spec = &[("body", Shape::Text), ("externalId", Shape::Text), ("createdAt", Shape::Time)];
 
 /// `POST /conversations`, and `POST /customers/{id}/conversations` with the customer from the path.
-pub(crate) fn create(cx: &mut Cx<'_>, customer: Option<&str>, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn create(cx: &mut Cx<'_>, customer: Option<&str>, body: &Value) -> Result<Value, Refusal> {
     let mut given = fields::read(body, CREATE)?;
     check_priority(&given)?;
     let named = given.remove("customer");
     let customer =
-        customer.or_else(|| named.as_ref().and_then(Value::as_str)).ok_or_else(|| ApiError::missing("customer"))?.to_owned();
+        customer.or_else(|| named.as_ref().and_then(Value::as_str)).ok_or_else(|| error::missing("customer"))?.to_owned();
     cx.get_field("customer", &customer, "customer")?;
     check_unique(cx, &given, None)?;
     Ok(open(cx, &customer, given))
@@ -119,7 +121,7 @@ pub(crate) fn open(cx: &mut Cx<'_>, customer: &str, mut given: Map<String, Value
 }
 
 /// `PUT` or `PATCH /conversations/{id}`
-pub(crate) fn update(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn update(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, Refusal> {
     let mut given = fields::read(body, UPDATE)?;
     check_priority(&given)?;
     let before = cx.get(KIND, id)?;
@@ -146,8 +148,8 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, A
 }
 
 /// `GET /conversations/externalId=…`
-pub(crate) fn find(cx: &mut Cx<'_>, external: &str) -> Result<Value, ApiError> {
-    find_by_external(cx, external).ok_or_else(|| ApiError::not_found("externalId", KIND))
+pub(crate) fn find(cx: &mut Cx<'_>, external: &str) -> Result<Value, Refusal> {
+    find_by_external(cx, external).ok_or_else(|| error::not_found("externalId", KIND))
 }
 
 fn find_by_external(cx: &mut Cx<'_>, external: &str) -> Option<Value> {
@@ -155,10 +157,10 @@ fn find_by_external(cx: &mut Cx<'_>, external: &str) -> Option<Value> {
 }
 
 /// `POST /conversations/{id}/notes`
-pub(crate) fn add_note(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn add_note(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, Refusal> {
     let given = fields::read(body, NOTE)?;
     let text = given.get("body").and_then(Value::as_str).filter(|text| !text.is_empty());
-    let text = text.ok_or_else(|| ApiError::missing("body"))?;
+    let text = text.ok_or_else(|| error::missing("body"))?;
     let conversation = cx.get(KIND, id)?;
     let note_id = cx.id();
     let now = cx.time();
@@ -194,9 +196,9 @@ pub(crate) fn add_note(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value,
 }
 
 /// `POST /conversations/{id}/tags`: the body is a list of tag identifiers.
-pub(crate) fn add_tags(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn add_tags(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, Refusal> {
     let Some(added) = body.as_array().filter(|list| list.iter().all(Value::is_string)) else {
-        return Err(ApiError::plain(400, "bad_request", "The body must be a list of tag identifiers"));
+        return Err(error::plain(400, "bad_request", "The body must be a list of tag identifiers"));
     };
     let before = cx.get(KIND, id)?;
     let mut tags = attribute(&before, "tags").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -206,7 +208,7 @@ pub(crate) fn add_tags(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value,
         }
     }
     if tags.len() > 1_000 {
-        return Err(ApiError::bad("tags", "too many tags"));
+        return Err(error::bad("tags", "too many tags"));
     }
     let mut changes = Map::new();
     changes.insert("tags".to_owned(), Value::Array(tags));
@@ -247,19 +249,19 @@ pub(crate) fn add_message(cx: &mut Cx<'_>, conversation: &Value, message: &Value
     customer::touch(cx, related(&after, "customer"), &after, Some(attribute_text(&after, "status")));
 }
 
-fn check_priority(given: &Map<String, Value>) -> Result<(), ApiError> {
+fn check_priority(given: &Map<String, Value>) -> Result<(), Refusal> {
     match given.get("priority").and_then(Value::as_i64) {
         None | Some(1..=5) => Ok(()),
-        Some(_) => Err(ApiError::bad("priority", "must be from 1 to 5")),
+        Some(_) => Err(error::bad("priority", "must be from 1 to 5")),
     }
 }
 
-fn check_unique(cx: &mut Cx<'_>, given: &Map<String, Value>, own: Option<&str>) -> Result<(), ApiError> {
+fn check_unique(cx: &mut Cx<'_>, given: &Map<String, Value>, own: Option<&str>) -> Result<(), Refusal> {
     let Some(external) = given.get("externalId").and_then(Value::as_str) else {
         return Ok(());
     };
     match find_by_external(cx, external) {
-        Some(found) if own != Some(id_of(&found)) => Err(ApiError::conflict("externalId", KIND)),
+        Some(found) if own != Some(id_of(&found)) => Err(error::conflict("externalId", KIND)),
         Some(_) | None => Ok(()),
     }
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::error::ApiError;
+use crate::refusal::Refusal;
+
+use super::error;
 use super::fields::{self, Shape, Spec};
 use super::state::{Cx, attribute, attribute_integer, attribute_text, id_of, relation};
 
@@ -34,7 +36,7 @@ const COLORS: [&str; 6] = ["blue", "green", "orange", "purple", "red", "teal"];
 const ICONS: [&str; 6] = ["anchor", "bicycle", "cactus", "kite", "lantern", "sail"];
 
 /// `POST /customers`
-pub(crate) fn create(cx: &mut Cx<'_>, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn create(cx: &mut Cx<'_>, body: &Value) -> Result<Value, Refusal> {
     let given = fields::read(body, FIELDS)?;
     check_unique(cx, &given, None)?;
     let row = blank(cx, given);
@@ -42,7 +44,7 @@ pub(crate) fn create(cx: &mut Cx<'_>, body: &Value) -> Result<Value, ApiError> {
 }
 
 /// `PUT` or `PATCH /customers/{id}`
-pub(crate) fn update(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn update(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, Refusal> {
     let mut given = fields::read(body, FIELDS)?;
     let before = cx.get(KIND, id)?;
     check_unique(cx, &given, Some(id))?;
@@ -57,7 +59,7 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, A
 }
 
 /// `DELETE /customers/{id}`
-pub(crate) fn delete(cx: &mut Cx<'_>, id: &str) -> Result<(), ApiError> {
+pub(crate) fn delete(cx: &mut Cx<'_>, id: &str) -> Result<(), Refusal> {
     let before = cx.get(KIND, id)?;
     let mut changes = Map::new();
     changes.insert("deleted".to_owned(), json!(true));
@@ -66,8 +68,8 @@ pub(crate) fn delete(cx: &mut Cx<'_>, id: &str) -> Result<(), ApiError> {
 }
 
 /// `GET /customers/email=…`, `/customers/externalId=…`, `/customers/phone=…`
-pub(crate) fn find(cx: &mut Cx<'_>, by: &str, value: &str) -> Result<Value, ApiError> {
-    find_by(cx, by, value).ok_or_else(|| ApiError::not_found(by, KIND))
+pub(crate) fn find(cx: &mut Cx<'_>, by: &str, value: &str) -> Result<Value, Refusal> {
+    find_by(cx, by, value).ok_or_else(|| error::not_found(by, KIND))
 }
 
 /// Returns the customer with this email, phone or external identifier.
@@ -222,19 +224,19 @@ fn display_name(attributes: &Map<String, Value>) -> String {
     name.or(email).unwrap_or("Unnamed customer").to_owned()
 }
 
-fn check_unique(cx: &mut Cx<'_>, given: &Map<String, Value>, own: Option<&str>) -> Result<(), ApiError> {
+fn check_unique(cx: &mut Cx<'_>, given: &Map<String, Value>, own: Option<&str>) -> Result<(), Refusal> {
     let row = json!({"attributes": given});
     let emails: Vec<String> = entries(&row, "emails", "email").map(str::to_owned).collect();
     for email in emails {
         if find_by(cx, "email", &email).is_some_and(|found| own != Some(id_of(&found))) {
-            return Err(ApiError::conflict("email", KIND));
+            return Err(error::conflict("email", KIND));
         }
     }
     let external = given.get("externalId").and_then(Value::as_str);
     if let Some(external) = external
         && find_by(cx, "externalId", external).is_some_and(|found| own != Some(id_of(&found)))
     {
-        return Err(ApiError::conflict("externalId", KIND));
+        return Err(error::conflict("externalId", KIND));
     }
     Ok(())
 }

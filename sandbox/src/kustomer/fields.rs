@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::error::ApiError;
+use crate::refusal::Refusal;
+
+use super::error;
 
 /// The longest text of a custom field, in characters.
 const LONGEST_CUSTOM: usize = 1_024;
@@ -31,13 +33,13 @@ pub(crate) enum Shape {
 pub(crate) type Spec = &'static [(&'static str, Shape)];
 
 /// Reads the body of a request: an object with nothing but known fields. Null unsets.
-pub(crate) fn read(body: &Value, spec: Spec) -> Result<Map<String, Value>, ApiError> {
+pub(crate) fn read(body: &Value, spec: Spec) -> Result<Map<String, Value>, Refusal> {
     let Some(fields) = body.as_object() else {
-        return Err(ApiError::plain(400, "bad_request", "The body must be an object"));
+        return Err(error::plain(400, "bad_request", "The body must be an object"));
     };
     for (name, value) in fields {
         let Some((_, shape)) = spec.iter().find(|(known, _)| known == name) else {
-            return Err(ApiError::unknown(name, "/properties"));
+            return Err(error::unknown(name, "/properties"));
         };
         if !value.is_null() {
             check(name, value, *shape)?;
@@ -46,7 +48,7 @@ pub(crate) fn read(body: &Value, spec: Spec) -> Result<Map<String, Value>, ApiEr
     Ok(fields.clone())
 }
 
-fn check(name: &str, value: &Value, shape: Shape) -> Result<(), ApiError> {
+fn check(name: &str, value: &Value, shape: Shape) -> Result<(), Refusal> {
     let expected = match shape {
         Shape::Text if value.is_string() => return Ok(()),
         Shape::Text => "a text",
@@ -62,41 +64,41 @@ fn check(name: &str, value: &Value, shape: Shape) -> Result<(), ApiError> {
         Shape::Object => "an object",
         Shape::Texts(most) => match value.as_array() {
             Some(list) if list.len() <= most && list.iter().all(Value::is_string) => return Ok(()),
-            _ => return Err(ApiError::bad(name, &format!("must be a list of at most {most} texts"))),
+            _ => return Err(error::bad(name, &format!("must be a list of at most {most} texts"))),
         },
         Shape::Custom => return check_custom(value),
         Shape::OneOf(words) => match value.as_str() {
             Some(word) if words.contains(&word) => return Ok(()),
-            _ => return Err(ApiError::bad(name, &format!("must be one of {}", words.join(", ")))),
+            _ => return Err(error::bad(name, &format!("must be one of {}", words.join(", ")))),
         },
         Shape::Entries(key, types) => return check_entries(name, value, key, types),
     };
-    Err(ApiError::bad(name, &format!("must be {expected}")))
+    Err(error::bad(name, &format!("must be {expected}")))
 }
 
-fn check_entries(name: &str, value: &Value, key: &str, types: &[&str]) -> Result<(), ApiError> {
+fn check_entries(name: &str, value: &Value, key: &str, types: &[&str]) -> Result<(), Refusal> {
     let Some(list) = value.as_array() else {
-        return Err(ApiError::bad(name, "must be a list"));
+        return Err(error::bad(name, "must be a list"));
     };
     for entry in list {
         let Some(fields) = entry.as_object() else {
-            return Err(ApiError::bad(name, "must hold objects"));
+            return Err(error::bad(name, "must hold objects"));
         };
         if fields.get(key).and_then(Value::as_str).is_none_or(str::is_empty) {
-            return Err(ApiError::missing(&format!("{name}.{key}")));
+            return Err(error::missing(&format!("{name}.{key}")));
         }
         if let Some(unknown) = fields.keys().find(|k| !matches!(k.as_str(), "type" | "verified") && *k != key) {
-            return Err(ApiError::unknown(unknown, &format!("/properties/{name}")));
+            return Err(error::unknown(unknown, &format!("/properties/{name}")));
         }
         if let Some(given) = fields.get("type") {
             check(&format!("{name}.type"), given, Shape::Text)?;
             if !given.as_str().is_some_and(|given| types.contains(&given)) {
                 let detail = format!("must be one of {}", types.join(", "));
-                return Err(ApiError::bad(&format!("{name}.type"), &detail));
+                return Err(error::bad(&format!("{name}.type"), &detail));
             }
         }
         if key == "email" && !fields.get(key).and_then(Value::as_str).is_some_and(is_email) {
-            return Err(ApiError::bad("emails.email", "must be an email address"));
+            return Err(error::bad("emails.email", "must be an email address"));
         }
     }
     Ok(())
@@ -107,9 +109,9 @@ fn is_email(text: &str) -> bool {
         && !text.contains(char::is_whitespace)
 }
 
-fn check_custom(value: &Value) -> Result<(), ApiError> {
+fn check_custom(value: &Value) -> Result<(), Refusal> {
     let Some(fields) = value.as_object() else {
-        return Err(ApiError::bad("custom", "must be an object"));
+        return Err(error::bad("custom", "must be an object"));
     };
     for (name, value) in fields {
         if value.is_null() {
@@ -126,10 +128,10 @@ fn check_custom(value: &Value) -> Result<(), ApiError> {
         } else if name.ends_with("Url") {
             value.is_string()
         } else {
-            return Err(ApiError::unknown(name, "/properties/custom"));
+            return Err(error::unknown(name, "/properties/custom"));
         };
         if !fits {
-            return Err(ApiError::bad(name, "does not have the type that its name ends in"));
+            return Err(error::bad(name, "does not have the type that its name ends in"));
         }
     }
     Ok(())

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::error::ApiError;
+use crate::refusal::Refusal;
+
+use super::error;
 
 const LARGEST_PAGE: usize = 500;
 const USUAL_PAGE: usize = 100;
@@ -13,14 +15,14 @@ pub(crate) fn page(
     path: &str,
     query: &[(String, String)],
     most_pages: Option<usize>,
-) -> Result<Value, ApiError> {
+) -> Result<Value, Refusal> {
     let number = |name: &str, usual: usize, most: usize| match query.iter().find(|(n, _)| n == name) {
         None => Ok(usual),
         Some((_, text)) => text
             .parse::<usize>()
             .ok()
             .filter(|number| (1..=most).contains(number))
-            .ok_or_else(|| ApiError::bad(name, &format!("must be from 1 to {most}"))),
+            .ok_or_else(|| error::bad(name, &format!("must be from 1 to {most}"))),
     };
     let size = number("pageSize", USUAL_PAGE, LARGEST_PAGE)?;
     let page = number("page", 1, most_pages.unwrap_or(1_000_000))?;

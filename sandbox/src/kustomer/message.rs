@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::refusal::Refusal;
+
 use super::conversation::{self, CHANNELS};
-use super::error::ApiError;
+use super::error;
 use super::fields::{self, Shape, Spec};
 use super::state::{Cx, attribute, attribute_text, id_of, related, relation};
 
@@ -52,11 +54,11 @@ pub(crate) fn record(
     conversation: Option<&str>,
     customer: Option<&str>,
     body: &Value,
-) -> Result<Value, ApiError> {
+) -> Result<Value, Refusal> {
     let mut given = fields::read(body, MESSAGE)?;
     for name in ["channel", "app"] {
         if given.get(name).is_none_or(Value::is_null) {
-            return Err(ApiError::missing(name));
+            return Err(error::missing(name));
         }
     }
     let in_body =
@@ -68,7 +70,7 @@ pub(crate) fn record(
     if let Some(external) = given.get("externalId").and_then(Value::as_str)
         && cx.named(KIND, "externalId", external).is_some()
     {
-        return Err(ApiError::conflict("externalId", KIND));
+        return Err(error::conflict("externalId", KIND));
     }
     let thread = match (&conversation, &customer) {
         (Some(id), _) => cx.get_field("conversation", id, "conversation")?,
@@ -80,7 +82,7 @@ pub(crate) fn record(
             }
             conversation::open(cx, customer, fields)
         }
-        (None, None) => return Err(ApiError::missing("conversation")),
+        (None, None) => return Err(error::missing("conversation")),
     };
     Ok(add(cx, &thread, given))
 }
@@ -135,11 +137,11 @@ pub(crate) fn add(cx: &mut Cx<'_>, thread: &Value, mut given: Map<String, Value>
 }
 
 /// `POST /customers/{id}/drafts`
-pub(crate) fn create_draft(cx: &mut Cx<'_>, customer: &str, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn create_draft(cx: &mut Cx<'_>, customer: &str, body: &Value) -> Result<Value, Refusal> {
     let mut given = fields::read(body, DRAFT)?;
     cx.get("customer", customer)?;
     if given.get("channel").is_none_or(Value::is_null) {
-        return Err(ApiError::missing("channel"));
+        return Err(error::missing("channel"));
     }
     let conversation = given.remove("conversation");
     let thread = match conversation.as_ref().and_then(Value::as_str) {
@@ -182,7 +184,7 @@ pub(crate) fn create_draft(cx: &mut Cx<'_>, customer: &str, body: &Value) -> Res
 }
 
 /// `PUT /drafts/{id}`: a `sendAt` schedules, an empty one unschedules.
-pub(crate) fn update_draft(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn update_draft(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, Refusal> {
     let mut given = fields::read(body, DRAFT)?;
     let before = cx.get("draft", id)?;
     check_schedule(&given)?;
@@ -195,7 +197,7 @@ pub(crate) fn update_draft(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Va
 }
 
 /// `DELETE /drafts/{id}`
-pub(crate) fn delete_draft(cx: &mut Cx<'_>, id: &str) -> Result<(), ApiError> {
+pub(crate) fn delete_draft(cx: &mut Cx<'_>, id: &str) -> Result<(), Refusal> {
     cx.get("draft", id)?;
     cx.state.table("draft").remove(id);
     Ok(())
@@ -259,14 +261,14 @@ fn send(cx: &mut Cx<'_>, draft: &Value) {
     add(cx, &thread, message);
 }
 
-fn check_schedule(given: &Map<String, Value>) -> Result<(), ApiError> {
+fn check_schedule(given: &Map<String, Value>) -> Result<(), Refusal> {
     let at = given.get("sendAt").and_then(Value::as_str).filter(|at| !at.is_empty());
     let sound = at.is_none_or(|at| at.parse::<Timestamp>().is_ok());
     if !sound {
-        return Err(ApiError::bad("sendAt", "must be a time in ISO 8601"));
+        return Err(error::bad("sendAt", "must be a time in ISO 8601"));
     }
     if given.get("scheduled") == Some(&json!(true)) && at.is_none() {
-        return Err(ApiError::missing("sendAt"));
+        return Err(error::missing("sendAt"));
     }
     Ok(())
 }

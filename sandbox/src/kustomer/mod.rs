@@ -28,8 +28,8 @@ use crate::emulator::{Base, Emulator, Exchange};
 use crate::http::{Answer, Request};
 use crate::ids::Ids;
 use crate::lock::lock;
+use crate::refusal::Refusal;
 
-use error::ApiError;
 use state::{Cx, MACHINE_USER, State};
 
 /// The API key of the emulated organisation.
@@ -39,8 +39,10 @@ pub(crate) const WEBHOOK_SECRET: &str = "kustomer_sandbox_webhook_token_0000";
 /// The organisation's name.
 pub(crate) const ORG: &str = "sandbox";
 
-/// The limit that the headers tell of where none is set.
+/// How many requests a minute an organisation has, of all its keys.
 const USUAL_RATE: u32 = 1_000;
+/// How many of them may be searches.
+const MOST_SEARCHES: u32 = 100;
 
 /// The emulator.
 pub(crate) struct Kustomer {
@@ -71,18 +73,19 @@ impl Kustomer {
     }
 
     /// Finishes an answer with the headers that every one has.
-    fn finish(&self, state: &State, now: Timestamp, result: Result<Answer, ApiError>, request: &Request) -> Exchange {
+    fn finish(&self, state: &State, now: Timestamp, result: Result<Answer, Refusal>, request: &Request) -> Exchange {
         let (mut answer, summary) = match result {
             Ok(answer) => {
                 let summary = summary_of(&answer);
                 (answer, summary)
             }
-            Err(error) => (Answer::json(error.status, error.body()), error.summary()),
+            Err(error) => (Answer::json(error.status, error.body()), error.summary().to_owned()),
         };
-        let limit = self.base.rate.unwrap_or(USUAL_RATE);
-        // Without a limit of its own the emulator never says that nothing is left.
-        let least = u32::from(self.base.rate.is_none());
-        let remaining = limit.saturating_sub(state.rate.1).max(least);
+        let limit = self.base.rate.or(USUAL_RATE);
+        // Where any number is let in, it is never said that nothing is left.
+        let least = u32::from(limit.is_none());
+        let limit = limit.unwrap_or(USUAL_RATE);
+        let remaining = limit.saturating_sub(state.rate.count).max(least);
         let minute = now.as_second().div_euclid(60);
         answer.set("x-ratelimit-limit", limit.to_string());
         answer.set("x-ratelimit-remaining", remaining.to_string());
@@ -104,13 +107,11 @@ impl Emulator for Kustomer {
     fn admit(&self, request: &Request) -> Option<Exchange> {
         let mut state = lock(&self.state);
         let now = self.now();
-        let minute = now.as_second().div_euclid(60);
-        if state.rate.0 != minute {
-            state.rate = (minute, 0);
-        }
-        state.rate.1 = state.rate.1.saturating_add(1);
-        let refused = if self.base.rate.is_some_and(|rate| state.rate.1 > rate) {
-            ApiError::plain(429, "rate_limited", "Too many requests")
+        let requests = state.rate.count(60, now);
+        let searches = if request.path.ends_with("/search") { state.searches.count(60, now) } else { 0 };
+        let limit = self.base.rate.or(USUAL_RATE);
+        let refused = if limit.is_some_and(|limit| requests > limit || searches > limit.min(MOST_SEARCHES)) {
+            error::plain(429, "rate_limited", "Too many requests")
         } else {
             check_credentials(request).err()?
         };
@@ -133,7 +134,7 @@ impl Emulator for Kustomer {
     }
 
     fn error_answer(&self, status: u16, message: &str) -> Answer {
-        Answer::json(status, ApiError::fault(status, message).body()).with("x-kustomer-pod", "prod1")
+        Answer::json(status, error::fault(status, message).body()).with("x-kustomer-pod", "prod1")
     }
 
     fn emit(&self, description: &Value) -> Result<Value, String> {
@@ -199,16 +200,16 @@ const NAMES: &[(&str, &str)] = &[
     ("user", "users"),
 ];
 
-fn check_credentials(request: &Request) -> Result<(), ApiError> {
+fn check_credentials(request: &Request) -> Result<(), Refusal> {
     let header = request.header("authorization").unwrap_or_default();
     let (scheme, key) = header.split_once(' ').unwrap_or((header, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(ApiError::unauthorized("No authorization token was found"));
+        return Err(error::unauthorized("No authorization token was found"));
     }
     if bool::from(key.trim().as_bytes().ct_eq(KEY.as_bytes())) {
         return Ok(());
     }
-    Err(ApiError::unauthorized("The authorization token is invalid"))
+    Err(error::unauthorized("The authorization token is invalid"))
 }
 
 /// Returns one line about an answer, for a person.

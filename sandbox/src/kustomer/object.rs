@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::error::ApiError;
+use crate::refusal::Refusal;
+
+use super::error;
 use super::fields::{self, Shape, Spec};
 use super::state::{Cx, MACHINE_USER, attribute_text, relation};
 
@@ -20,11 +22,11 @@ const KOBJECT: Spec = &[
 ];
 
 /// `POST /tags`
-pub(crate) fn create_tag(cx: &mut Cx<'_>, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn create_tag(cx: &mut Cx<'_>, body: &Value) -> Result<Value, Refusal> {
     let given = fields::read(body, TAG)?;
-    let name = given.get("name").and_then(Value::as_str).ok_or_else(|| ApiError::missing("name"))?;
+    let name = given.get("name").and_then(Value::as_str).ok_or_else(|| error::missing("name"))?;
     if cx.state.table("tag").rows().any(|row| attribute_text(row, "name") == name) {
-        return Err(ApiError::conflict("name", "tag"));
+        return Err(error::conflict("name", "tag"));
     }
     let id = cx.id();
     let now = cx.time();
@@ -43,10 +45,10 @@ pub(crate) fn create_tag(cx: &mut Cx<'_>, body: &Value) -> Result<Value, ApiErro
 }
 
 /// `POST /customers/{id}/klasses/{name}`
-pub(crate) fn create_kobject(cx: &mut Cx<'_>, customer: Option<&str>, class: &str, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn create_kobject(cx: &mut Cx<'_>, customer: Option<&str>, class: &str, body: &Value) -> Result<Value, Refusal> {
     let given = fields::read(body, KOBJECT)?;
     if given.get("title").is_none_or(Value::is_null) {
-        return Err(ApiError::missing("title"));
+        return Err(error::missing("title"));
     }
     if let Some(customer) = customer {
         cx.get("customer", customer)?;
@@ -55,7 +57,7 @@ pub(crate) fn create_kobject(cx: &mut Cx<'_>, customer: Option<&str>, class: &st
     if let Some(external) = external
         && find_kobject(cx, class, external).is_some()
     {
-        return Err(ApiError::conflict("externalId", "kobject"));
+        return Err(error::conflict("externalId", "kobject"));
     }
     let id = cx.id();
     let now = cx.time();

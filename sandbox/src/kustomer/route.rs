@@ -2,20 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::error::ApiError;
+use super::error;
 use super::state::{Cx, MACHINE_USER};
 use super::{conversation, customer, event, list, message, object, search, webhook};
 use crate::http::{Answer, Request};
+use crate::refusal::Refusal;
 
 /// Answers an admitted request: the answer, or an error.
-pub(crate) fn answer(cx: &mut Cx<'_>, request: &Request) -> Result<Answer, ApiError> {
+pub(crate) fn answer(cx: &mut Cx<'_>, request: &Request) -> Result<Answer, Refusal> {
     let path = request.path.trim_matches('/');
     let path = path.strip_prefix("v1/").unwrap_or(path);
     let decoded: Vec<String> =
         path.split('/').map(|part| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned()).collect();
     let path: Vec<&str> = decoded.iter().map(String::as_str).collect();
     let body = if matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
-        serde_json::from_slice(&request.body).map_err(|_| ApiError::plain(400, "bad_request", "The body is not valid JSON"))?
+        serde_json::from_slice(&request.body).map_err(|_| error::plain(400, "bad_request", "The body is not valid JSON"))?
     } else {
         Value::Null
     };
@@ -27,10 +28,10 @@ pub(crate) fn answer(cx: &mut Cx<'_>, request: &Request) -> Result<Answer, ApiEr
         "DELETE" => remove(cx, &path),
         _ => None,
     };
-    outcome.unwrap_or_else(|| Err(ApiError::not_found("path", "resource")))
+    outcome.unwrap_or_else(|| Err(error::not_found("path", "resource")))
 }
 
-type Outcome = Option<Result<Answer, ApiError>>;
+type Outcome = Option<Result<Answer, Refusal>>;
 
 fn read(cx: &mut Cx<'_>, path: &[&str], query: &[(String, String)]) -> Outcome {
     let (column, lookup) = match path {
@@ -54,7 +55,7 @@ fn read(cx: &mut Cx<'_>, path: &[&str], query: &[(String, String)]) -> Outcome {
         ["outbound-webhooks", id] => webhook::get(cx, id).map(|row| one(&row)),
         ["klasses", class, last] => match last.split_once('=') {
             Some(("externalId", value)) => object::find_kobject(cx, class, value)
-                .ok_or_else(|| ApiError::not_found("externalId", "kobject"))
+                .ok_or_else(|| error::not_found("externalId", "kobject"))
                 .map(|row| one(&row)),
             _ => cx.get("kobject", last).map(|row| one(&row)),
         },

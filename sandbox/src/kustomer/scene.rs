@@ -105,7 +105,8 @@ fn happen(cx: &mut Cx<'_>, name: &str, fields: &Map<String, Value>) -> Result<Va
                 body.insert("status".to_owned(), json!("done"));
             }
             cx.author = Some(AGENT);
-            conversation::update(cx, super::state::id_of(&thread), &Value::Object(body)).map_err(|error| error.summary())
+            conversation::update(cx, super::state::id_of(&thread), &Value::Object(body))
+                .map_err(|refusal| refusal.summary().to_owned())
         }
         "kustomer.message.create" => {
             let thread = some_conversation(cx, fields)?;
@@ -126,13 +127,13 @@ fn happen(cx: &mut Cx<'_>, name: &str, fields: &Map<String, Value>) -> Result<Va
         "kustomer.tag.create" => {
             let fallback = format!("tag-{}", cx.state.ids.hex(6));
             let tag = word(fields, "name").unwrap_or(&fallback).to_owned();
-            object::create_tag(cx, &json!({ "name": tag })).map_err(|error| error.summary())
+            object::create_tag(cx, &json!({ "name": tag })).map_err(|refusal| refusal.summary().to_owned())
         }
         "kustomer.tag.update" => {
             let oldest = cx.state.table("tag").rows().next().cloned();
             let before = match oldest {
                 Some(tag) => tag,
-                None => object::create_tag(cx, &json!({"name": "vip"})).map_err(|error| error.summary())?,
+                None => object::create_tag(cx, &json!({"name": "vip"})).map_err(|refusal| refusal.summary().to_owned())?,
             };
             let mut changes = Map::new();
             changes.insert("name".to_owned(), json!(word(fields, "name").unwrap_or("renamed")));
@@ -175,7 +176,7 @@ fn new_customer(cx: &mut Cx<'_>, fields: &Map<String, Value>) -> Result<Value, S
     if let Some(phone) = word(fields, "phone") {
         body.insert("phones".to_owned(), json!([{ "phone": phone }]));
     }
-    customer::create(cx, &Value::Object(body)).map_err(|error| error.summary())
+    customer::create(cx, &Value::Object(body)).map_err(|refusal| refusal.summary().to_owned())
 }
 
 /// Returns the customer that is named by identifier, else by email; a new one where there is none.
@@ -200,7 +201,7 @@ fn new_conversation(cx: &mut Cx<'_>, fields: &Map<String, Value>) -> Result<Valu
         }
     }
     let id = super::state::id_of(&customer).to_owned();
-    conversation::create(cx, Some(&id), &Value::Object(body)).map_err(|error| error.summary())
+    conversation::create(cx, Some(&id), &Value::Object(body)).map_err(|refusal| refusal.summary().to_owned())
 }
 
 /// Returns the conversation that is named, else the customer's last open one, else a new one.

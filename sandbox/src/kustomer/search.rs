@@ -10,8 +10,10 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Map, Value, json};
 
+use crate::refusal::Refusal;
+
 use super::customer::{self, entries};
-use super::error::ApiError;
+use super::error;
 use super::list;
 use super::state::{Cx, State, attribute, attribute_text, id_of, related};
 
@@ -48,31 +50,31 @@ enum Operator {
 }
 
 /// Answers a search.
-pub(crate) fn search(cx: &mut Cx<'_>, query: &[(String, String)], body: &Value) -> Result<Value, ApiError> {
-    let fields = body.as_object().ok_or_else(|| ApiError::plain(400, "bad_request", "The body must be an object"))?;
+pub(crate) fn search(cx: &mut Cx<'_>, query: &[(String, String)], body: &Value) -> Result<Value, Refusal> {
+    let fields = body.as_object().ok_or_else(|| error::plain(400, "bad_request", "The body must be an object"))?;
     const KNOWN: &[&str] = &["queryContext", "and", "or", "not", "sort", "timeZone", "includeDeleted", "fields", "aggs", "type"];
     if let Some(unknown) = fields.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-        return Err(ApiError::unknown(unknown, "/properties"));
+        return Err(error::unknown(unknown, "/properties"));
     }
     let context = fields.get("queryContext").and_then(Value::as_str).unwrap_or("customer");
     let kind = CONTEXTS
         .iter()
         .find(|(name, _)| *name == context)
         .map(|(_, kind)| *kind)
-        .ok_or_else(|| ApiError::bad("queryContext", "no such context"))?;
+        .ok_or_else(|| error::bad("queryContext", "no such context"))?;
     let zone = fields.get("timeZone").and_then(Value::as_str).unwrap_or("GMT");
     let zone = if zone == "GMT" { Ok(TimeZone::UTC) } else { TimeZone::get(zone) }
-        .map_err(|_| ApiError::bad("timeZone", "no such time zone"))?;
+        .map_err(|_| error::bad("timeZone", "no such time zone"))?;
     let and = criteria(fields, "and", &zone)?;
     let or = criteria(fields, "or", &zone)?;
     let not = criteria(fields, "not", &zone)?;
     if and.len() + or.len() + not.len() > MOST_CRITERIA {
-        return Err(ApiError::plain(400, "bad_request", "Too many criteria"));
+        return Err(error::plain(400, "bad_request", "Too many criteria"));
     }
     let sort = sort_keys(fields)?;
     for name in and.iter().chain(&or).chain(&not).map(|criterion| &criterion.attribute).chain(sort.iter().map(|(name, _)| name)) {
         if !is_known(name) {
-            return Err(ApiError::bad(name, "no such attribute"));
+            return Err(error::bad(name, "no such attribute"));
         }
     }
     let include_deleted = fields.get("includeDeleted") == Some(&json!(true));
@@ -106,13 +108,13 @@ pub(crate) fn search(cx: &mut Cx<'_>, query: &[(String, String)], body: &Value) 
     list::page(rows, "/v1/customers/search", query, Some(MOST_PAGES))
 }
 
-fn criteria(fields: &Map<String, Value>, name: &str, zone: &TimeZone) -> Result<Vec<Criterion>, ApiError> {
+fn criteria(fields: &Map<String, Value>, name: &str, zone: &TimeZone) -> Result<Vec<Criterion>, Refusal> {
     let list = match fields.get(name) {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Array(list)) => list,
-        Some(_) => return Err(ApiError::bad(name, "must be a list")),
+        Some(_) => return Err(error::bad(name, "must be a list")),
     };
-    let wrong = || ApiError::bad(name, "a criterion is one attribute with one operator");
+    let wrong = || error::bad(name, "a criterion is one attribute with one operator");
     list.iter()
         .map(|criterion| {
             let (attribute, rest) = only(criterion).ok_or_else(wrong)?;
@@ -124,14 +126,14 @@ fn criteria(fields: &Map<String, Value>, name: &str, zone: &TimeZone) -> Result<
                 "gte" => Operator::Gte,
                 "lte" => Operator::Lte,
                 "not_set" => Operator::NotSet,
-                other => return Err(ApiError::bad(attribute, &format!("no operator {other}"))),
+                other => return Err(error::bad(attribute, &format!("no operator {other}"))),
             };
             if matches!(operator, Operator::In) && !value.is_array() {
-                return Err(ApiError::bad(attribute, "`in` takes a list"));
+                return Err(error::bad(attribute, "`in` takes a list"));
             }
             let late = matches!(operator, Operator::Lte);
             let value = if attribute.ends_with("_at") || attribute.ends_with("At") {
-                instant(value, zone, late).ok_or_else(|| ApiError::bad(attribute, "must be a date or a time"))?
+                instant(value, zone, late).ok_or_else(|| error::bad(attribute, "must be a date or a time"))?
             } else {
                 value.clone()
             };
@@ -161,8 +163,8 @@ fn instant(value: &Value, zone: &TimeZone, late: bool) -> Option<Value> {
     Some(json!(super::state::time(at)))
 }
 
-fn sort_keys(fields: &Map<String, Value>) -> Result<Vec<(String, bool)>, ApiError> {
-    let wrong = || ApiError::bad("sort", "must be a list of {attribute: asc or desc}");
+fn sort_keys(fields: &Map<String, Value>) -> Result<Vec<(String, bool)>, Refusal> {
+    let wrong = || error::bad("sort", "must be a list of {attribute: asc or desc}");
     let read = |entry: &Value| {
         let (name, order) = only(entry).ok_or_else(wrong)?;
         match order.as_str() {

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::error::ApiError;
+use super::error;
 use super::event;
 use crate::delivery::Delivery;
 use crate::ids::Ids;
+use crate::rate::Window;
+use crate::refusal::Refusal;
 use crate::table::Table;
 
 /// The organisation's identifier.
@@ -34,8 +36,10 @@ pub(crate) struct State {
     belonging: HashMap<(&'static str, String), Vec<String>>,
     pub(crate) ids: Ids,
     pub(crate) webhook_target: Option<String>,
-    /// The minute that counts against the rate, and how many requests came in it.
-    pub(crate) rate: (i64, u32),
+    /// The requests of a minute.
+    pub(crate) rate: Window,
+    /// Those of them that search.
+    pub(crate) searches: Window,
 }
 
 impl State {
@@ -46,7 +50,8 @@ impl State {
             belonging: HashMap::new(),
             ids,
             webhook_target: None,
-            rate: (0, 0),
+            rate: Window::default(),
+            searches: Window::default(),
         };
         for (kind, id, name) in
             [("user", MACHINE_USER, "Flow (machine)"), ("user", AGENT, "Robin Agent"), ("team", TEAM, "Support")]
@@ -137,15 +142,15 @@ impl<'s> Cx<'s> {
     }
 
     /// Returns a copy of a record that was not deleted.
-    pub(crate) fn get(&mut self, kind: &'static str, id: &str) -> Result<Value, ApiError> {
+    pub(crate) fn get(&mut self, kind: &'static str, id: &str) -> Result<Value, Refusal> {
         self.find(kind, id)
             .filter(|row| attribute(row, "deleted") != Some(&json!(true)))
-            .ok_or_else(|| ApiError::not_found("id", kind))
+            .ok_or_else(|| error::not_found("id", kind))
     }
 
     /// Returns a copy of the record that a field names.
-    pub(crate) fn get_field(&mut self, kind: &'static str, id: &str, field: &str) -> Result<Value, ApiError> {
-        self.get(kind, id).map_err(|_| ApiError::not_found(field, kind))
+    pub(crate) fn get_field(&mut self, kind: &'static str, id: &str, field: &str) -> Result<Value, Refusal> {
+        self.get(kind, id).map_err(|_| error::not_found(field, kind))
     }
 
     /// Keeps a new record, and emits its event where there is one.

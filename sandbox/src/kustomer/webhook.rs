@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use url::{Host, Url};
 
-use super::error::ApiError;
+use crate::refusal::Refusal;
+
+use super::error;
 use super::event;
 use super::fields::{self, Shape, Spec};
 use super::state::{Cx, State, attribute, attribute_text, id_of};
@@ -49,16 +51,16 @@ pub(crate) fn destinations(state: &mut State, name: &str) -> Vec<Destination> {
 }
 
 /// `POST /outbound-webhooks`: the answer alone shows the token.
-pub(crate) fn create(cx: &mut Cx<'_>, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn create(cx: &mut Cx<'_>, body: &Value) -> Result<Value, Refusal> {
     let given = fields::read(body, FIELDS)?;
     for name in ["name", "url", "events"] {
         if given.get(name).is_none_or(Value::is_null) {
-            return Err(ApiError::missing(name));
+            return Err(error::missing(name));
         }
     }
     check(&Value::Object(given.clone()))?;
     if cx.state.table(KIND).len() >= MOST {
-        return Err(ApiError::plain(400, "bad_request", "An organization may have at most 5 outbound webhooks"));
+        return Err(error::plain(400, "bad_request", "An organization may have at most 5 outbound webhooks"));
     }
     let id = cx.id();
     let token = cx.state.ids.hex(64);
@@ -83,7 +85,7 @@ pub(crate) fn create(cx: &mut Cx<'_>, body: &Value) -> Result<Value, ApiError> {
 }
 
 /// `PUT` or `PATCH /outbound-webhooks/{id}`
-pub(crate) fn update(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, ApiError> {
+pub(crate) fn update(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, Refusal> {
     let given = fields::read(body, FIELDS)?;
     check(&Value::Object(given.clone()))?;
     let before = cx.get(KIND, id)?;
@@ -92,7 +94,7 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value, A
 }
 
 /// `DELETE /outbound-webhooks/{id}`
-pub(crate) fn delete(cx: &mut Cx<'_>, id: &str) -> Result<(), ApiError> {
+pub(crate) fn delete(cx: &mut Cx<'_>, id: &str) -> Result<(), Refusal> {
     cx.get(KIND, id)?;
     cx.state.table(KIND).remove(id);
     Ok(())
@@ -104,7 +106,7 @@ pub(crate) fn all(cx: &mut Cx<'_>) -> Vec<Value> {
 }
 
 /// Returns one webhook, without its token.
-pub(crate) fn get(cx: &mut Cx<'_>, id: &str) -> Result<Value, ApiError> {
+pub(crate) fn get(cx: &mut Cx<'_>, id: &str) -> Result<Value, Refusal> {
     cx.get(KIND, id).map(without_token)
 }
 
@@ -124,18 +126,18 @@ fn without_token(mut row: Value) -> Value {
     row
 }
 
-fn check(given: &Value) -> Result<(), ApiError> {
+fn check(given: &Value) -> Result<(), Refusal> {
     let known = event::names();
     if let Some(events) = given.get("events").and_then(Value::as_array) {
         let unknown = events.iter().filter_map(Value::as_str).find(|event| !known.iter().any(|known| known == event));
         if let Some(unknown) = unknown {
-            return Err(ApiError::bad("events", &format!("{unknown} is no event")));
+            return Err(error::bad("events", &format!("{unknown} is no event")));
         }
     }
     let Some(url) = given.get("url").and_then(Value::as_str) else {
         return Ok(());
     };
-    let parsed = Url::parse(url).map_err(|_| ApiError::bad("url", "must be a URL"))?;
+    let parsed = Url::parse(url).map_err(|_| error::bad("url", "must be a URL"))?;
     let local = match parsed.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -145,7 +147,7 @@ fn check(given: &Value) -> Result<(), ApiError> {
     // Unlike Kustomer, the sandbox takes plain HTTP to this machine: it has no other way to deliver.
     let allowed = parsed.scheme() == "https" || (parsed.scheme() == "http" && local);
     if !allowed || url.chars().count() > 255 {
-        return Err(ApiError::bad("url", "must be an https URL of at most 255 characters"));
+        return Err(error::bad("url", "must be an https URL of at most 255 characters"));
     }
     Ok(())
 }

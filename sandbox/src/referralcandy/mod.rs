@@ -15,6 +15,7 @@ use crate::emulator::{Base, Emulator, Exchange};
 use crate::http::{Answer, Request};
 use crate::ids::Ids;
 use crate::lock::lock;
+use crate::rate::{Allowed, Rate};
 use crate::table::Table;
 
 use error::ApiError;
@@ -49,11 +50,10 @@ impl Referralcandy {
         let now = self.now();
         let params = Params::signed(request, now.as_second())?;
         let mut state = lock(&self.state);
-        if state.rate.0 != now.as_second() {
-            state.rate = (now.as_second(), 0);
-        }
-        state.rate.1 = state.rate.1.saturating_add(1);
-        if self.base.rate.is_some_and(|rate| state.rate.1 > rate) {
+        // What the service allows is not known.
+        if let Rate::Of(rate) = self.base.rate
+            && !state.rate.take(Allowed::per_second(rate), now)
+        {
             return Err(ApiError::new(429, "Too many requests"));
         }
         let method = method_of(&request.path).ok_or_else(|| ApiError::new(404, "No such method"))?;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::params::Params;
 use crate::ids::Ids;
+use crate::rate::Bucket;
 use crate::table::Table;
 
 const LOCALES: &[&str] = &["en", "fr", "de", "es", "it", "ja", "nl", "ru", "zh-CN", "zh-HK", "zh-TW", "da", "no", "sv", "pt-BR"];
@@ -25,8 +26,7 @@ pub(crate) struct State {
     pub(crate) mails: Table,
     pub(crate) ids: Ids,
     next: u64,
-    /// The second that counts against the rate, and how many requests came in it.
-    pub(crate) rate: (i64, u32),
+    pub(crate) rate: Bucket,
 }
 
 impl State {
@@ -39,7 +39,7 @@ impl State {
             mails: Table::default(),
             ids,
             next: 0,
-            rate: (0, 0),
+            rate: Bucket::default(),
         }
     }
 

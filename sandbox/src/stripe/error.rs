@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::http::Answer;
+
 /// Why a request is refused.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
@@ -101,6 +103,13 @@ impl ApiError {
 
     pub(crate) fn rate_limited() -> ApiError {
         ApiError::new(429, "invalid_request_error", "Too many requests in a period of time.").code("rate_limit")
+    }
+
+    /// Adds what an answer with this error says in its headers.
+    pub(crate) fn headers(&self, answer: &mut Answer) {
+        if self.code.as_deref() == Some("rate_limit") {
+            answer.set("stripe-rate-limited-reason", "global-rate");
+        }
     }
 
     /// What a fault with this status looks like.

@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq;
 use tokio::sync::broadcast;
@@ -44,6 +45,7 @@ use crate::form;
 use crate::http::{Answer, Request};
 use crate::ids::Ids;
 use crate::lock::lock;
+use crate::rate::{Allowed, Rate};
 
 use error::ApiError;
 use idempotency::Verdict;
@@ -55,6 +57,8 @@ pub(crate) const KEY: &str = "sk_test_sandbox000000000000000000";
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_sandbox0000000000000000000000";
 /// The version in whose shapes everything is rendered.
 pub(crate) const API_VERSION: &str = "2026-10-28.endive";
+/// How many requests a second an account has in test mode.
+const USUAL_RATE: u32 = 25;
 
 /// The emulator.
 pub(crate) struct Stripe {
@@ -113,6 +117,9 @@ impl Stripe {
             Ok(value) => (Answer::json(200, value), summary_of(value)),
             Err(error) => (Answer::json(error.status, &error.body(request_id)), error.summary()),
         };
+        if let Err(error) = result {
+            error.headers(&mut answer);
+        }
         answer.set("request-id", request_id);
         answer.set("stripe-version", version_of(request));
         let idempotency_key = key_of(request).map(str::to_owned);
@@ -137,7 +144,7 @@ impl Emulator for Stripe {
         let now = self.now().as_second();
         let verdict = check_credentials(request)
             .and_then(|()| check_version(request))
-            .and_then(|()| check_rate(&mut state, self.base.rate, now))
+            .and_then(|()| check_rate(&mut state, self.base.rate, self.now()))
             .and_then(|()| check_content(request))
             .and_then(|()| claim_key(&mut state, request, now));
         let refused = match verdict {
@@ -198,8 +205,10 @@ impl Emulator for Stripe {
 
     fn error_answer(&self, status: u16, message: &str) -> Answer {
         let request_id = lock(&self.state).ids.alphanumeric("req_", 14);
-        let body = ApiError::fault(status, message).body(&request_id);
-        Answer::json(status, &body).with("request-id", request_id)
+        let error = ApiError::fault(status, message);
+        let mut answer = Answer::json(status, &error.body(&request_id)).with("request-id", request_id);
+        error.headers(&mut answer);
+        answer
     }
 
     fn emit(&self, description: &Value) -> Result<Value, String> {
@@ -343,18 +352,11 @@ fn check_version(request: &Request) -> Result<(), ApiError> {
     Err(ApiError::invalid(format!("Invalid Stripe API version: {shown}")))
 }
 
-fn check_rate(state: &mut State, rate: Option<u32>, now: i64) -> Result<(), ApiError> {
-    let Some(rate) = rate else {
-        return Ok(());
-    };
-    if state.rate.0 != now {
-        state.rate = (now, 0);
+fn check_rate(state: &mut State, rate: Rate, now: Timestamp) -> Result<(), ApiError> {
+    match rate.or(USUAL_RATE) {
+        Some(rate) if !state.rate.take(Allowed::per_second(rate), now) => Err(ApiError::rate_limited()),
+        Some(_) | None => Ok(()),
     }
-    state.rate.1 = state.rate.1.saturating_add(1);
-    if state.rate.1 > rate {
-        return Err(ApiError::rate_limited());
-    }
-    Ok(())
 }
 
 fn check_content(request: &Request) -> Result<(), ApiError> {

@@ -9,6 +9,7 @@ use super::event;
 use super::idempotency::Keys;
 use crate::delivery::Delivery;
 use crate::ids::Ids;
+use crate::rate::Bucket;
 use crate::table::Table;
 
 /// Everything the emulator holds.
@@ -19,14 +20,13 @@ pub(crate) struct State {
     pub(crate) keys: Keys,
     pub(crate) ids: Ids,
     pub(crate) webhook_target: Option<String>,
-    /// The second that counts against the rate, and how many requests came in it.
-    pub(crate) rate: (i64, u32),
+    pub(crate) rate: Bucket,
 }
 
 impl State {
     pub(crate) fn new(ids: Ids) -> State {
         let tables = BTreeMap::from([("event", Table::with_most(event::MOST))]);
-        State { tables, keys: Keys::default(), ids, webhook_target: None, rate: (0, 0) }
+        State { tables, keys: Keys::default(), ids, webhook_target: None, rate: Bucket::default() }
     }
 
     pub(crate) fn table(&mut self, kind: &'static str) -> &mut Table {

@@ -21,6 +21,7 @@ use crate::activity::{Activity, Call};
 use crate::emulator::{Base, Emulator, Exchange};
 use crate::http::{Answer, Request};
 use crate::lock::lock;
+use crate::rate::{Allowed, Bucket, Rate};
 
 /// The token of the bot of the emulated workspace.
 pub(crate) const SLACK_TOKEN: &str = "xoxb-sandbox-0000000000";
@@ -52,8 +53,8 @@ struct State {
     scripted: VecDeque<Value>,
     /// Counts what is made, for ids.
     made: u64,
-    /// The second that is counted, and its requests by service.
-    second: (i64, BTreeMap<String, u32>),
+    /// Requests, by service.
+    rates: BTreeMap<String, Bucket>,
 }
 
 impl State {
@@ -101,16 +102,17 @@ impl Emulator for Web {
     }
 
     fn admit(&self, request: &Request) -> Option<Exchange> {
-        let limit = self.base.rate?;
-        let now = self.now();
         let (name, _) = service(&request.path);
-        let mut state = lock(&self.state);
-        if state.second.0 != now.as_second() {
-            state.second = (now.as_second(), BTreeMap::new());
-        }
-        let count = state.second.1.entry(name.to_owned()).or_default();
-        *count = count.saturating_add(1);
-        if *count <= limit {
+        let allowed = match (self.base.rate, name) {
+            (Rate::Of(number), _) => Allowed::per_second(number),
+            // Short bursts are let through.
+            (Rate::Usual, "slack") => Allowed::burst(5, 950),
+            (Rate::Usual, "discord") => Allowed::burst(5, 380),
+            (Rate::Usual, "ntfy") => Allowed::burst(60, 4_750),
+            (Rate::Usual | Rate::Unlimited, _) => return None,
+        };
+        let now = self.now();
+        if lock(&self.state).rates.entry(name.to_owned()).or_default().take(allowed, now) {
             return None;
         }
         let answer = match name {

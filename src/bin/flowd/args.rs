@@ -144,7 +144,8 @@ pub(crate) struct Reload {
 #[command(after_help = "Examples:
   flowd sandbox --listen stripe=127.0.0.1:9001 --listen kustomer=127.0.0.1:9002
   flowd sandbox --webhook stripe=http://127.0.0.1:7400/v1/webhooks/stripe
-  flowd sandbox --rate stripe=25 --rate kustomer=300
+  flowd sandbox --rate kustomer=300 --rate stripe=none
+  flowd sandbox --rate none
   curl -d '{\"type\":\"charge.failed\",\"amount\":25000,\"currency\":\"usd\"}' http://127.0.0.1:9001/_sandbox/events")]
 pub(crate) struct SandboxArgs {
     /// Where the emulator of a service listens, instead of a free port; once for each
@@ -153,10 +154,10 @@ pub(crate) struct SandboxArgs {
     /// Where the emulator of a service delivers its webhooks; once for each
     #[arg(long, value_name = "SERVICE=URL", value_parser = webhook_of)]
     pub(crate) webhook: Vec<(String, String)>,
-    /// How many requests a service allows, in the time by which it counts (stripe: a second, kustomer: a minute), before it
-    /// answers 429; once for each. Without it there is no limit
+    /// How many requests a service allows, in the time by which it counts (stripe: a second, kustomer: a minute), in place of
+    /// what the real one does; once for each. `SERVICE=none` lets any number in, and `none` for all of them
     #[arg(long, value_name = "SERVICE=NUMBER", value_parser = rate_of)]
-    pub(crate) rate: Vec<(String, u32)>,
+    pub(crate) rate: Vec<(Option<String>, flow_sandbox::Rate)>,
     /// Where the page is that shows what the services hold, and makes things happen; an address of this machine
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub(crate) page: std::net::SocketAddr,
@@ -177,10 +178,15 @@ fn listen_of(text: &str) -> Result<(String, std::net::SocketAddr), String> {
     Ok((service.to_owned(), address))
 }
 
-fn rate_of(text: &str) -> Result<(String, u32), String> {
+fn rate_of(text: &str) -> Result<(Option<String>, flow_sandbox::Rate), String> {
+    use flow_sandbox::Rate;
+    if text == "none" {
+        return Ok((None, Rate::Unlimited));
+    }
     let (service, rate) = of_service(text)?;
-    let rate = rate.parse().ok().filter(|rate| *rate > 0).ok_or("a rate is a whole number above 0")?;
-    Ok((service.to_owned(), rate))
+    let number = || rate.parse().ok().filter(|rate| *rate > 0).map(Rate::Of);
+    let rate = if rate == "none" { Some(Rate::Unlimited) } else { number() };
+    Ok((Some(service.to_owned()), rate.ok_or("a rate is a whole number above 0, or `none`")?))
 }
 
 fn webhook_of(text: &str) -> Result<(String, String), String> {

@@ -7,13 +7,12 @@ use crate::Exit;
 use crate::args::SandboxArgs;
 
 pub(crate) async fn run(args: SandboxArgs) -> Exit {
-    let options = Options {
-        listen: args.listen.into_iter().collect(),
-        rates: args.rate.into_iter().collect(),
-        demo: args.seeded,
-        page: Some(args.page),
-        ..Options::default()
-    };
+    let mut options =
+        Options { listen: args.listen.into_iter().collect(), demo: args.seeded, page: Some(args.page), ..Options::default() };
+    if args.rate.iter().any(|(service, _)| service.is_none()) {
+        options = options.unlimited();
+    }
+    options.rates.extend(args.rate.into_iter().filter_map(|(service, rate)| Some((service?, rate))));
     let sandbox = match Sandbox::start(options).await {
         Ok(sandbox) => sandbox,
         Err(error) => return Exit::Usage(format!("the sandbox cannot start: {error}")),
