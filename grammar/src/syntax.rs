@@ -883,6 +883,8 @@ pub enum MemberKind {
     BrokenWhen(Expr),
     /// `retry after "retry_after"`: where an answer says how many seconds to wait.
     WaitAt(WirePath),
+    /// `spends "usage.total_tokens"`: where an answer says what it cost, which `daily_tokens` of a connection bounds.
+    Spends(WirePath),
     /// `one of (token, webhook_url)`: a connection needs one of these secrets.
     OneOf(Vec<Ident>),
     /// `error text "errors[0].message" else "…"`: JSON paths, first present wins.

@@ -105,6 +105,9 @@ pub struct Api {
     /// Where an answer says how many seconds to wait, where no header does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_at: Option<JsonPath>,
+    /// Where an answer says what it cost, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spends: Option<JsonPath>,
     /// Groups of secrets of which a connection needs one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub one_of: Vec<Vec<String>>,
@@ -143,6 +146,8 @@ pub struct Quota {
 const OWN_QUOTA: &str = "monthly_quota";
 /// The same for a day.
 const OWN_DAILY_QUOTA: &str = "daily_calls";
+/// The setting by which a connection bounds what its answers may cost in a day.
+const DAILY_TOKENS: &str = "daily_tokens";
 /// A month of a quota, in milliseconds: 30 days.
 pub const QUOTA_MONTH_MS: u64 = 30 * 86_400_000;
 
@@ -178,6 +183,14 @@ impl Connection {
         request.body.iter().chain(&request.other_bodies).for_each(|body| note(&body.value));
         request.address.iter().for_each(&mut note);
         names
+    }
+
+    /// Returns what answers may cost in a day, where that is bounded.
+    pub fn daily_tokens(&self) -> Option<u32> {
+        match self.settings.get(DAILY_TOKENS) {
+            Some(Value::Number(count)) => u32::try_from(*count).ok(),
+            _ => None,
+        }
     }
 
     /// Returns how many calls the connection has: what its own setting `monthly_quota` or `daily_calls` says, else what its

@@ -423,8 +423,21 @@ fn inner_json(body: &Value, path: &JsonPath) -> Result<Value, String> {
     Ok(Value::from_json(&json))
 }
 
+/// What an answer has cost, in tokens. A success that does not say so is taken for one for four bytes, sent and answered; what was
+/// refused costs nothing unless it says so.
+pub(crate) fn spent(place: &JsonPath, sent_bytes: usize, answer: &HttpAnswer) -> Option<u64> {
+    let body = json_body(answer).unwrap_or(Value::Missing);
+    match path_get(&body, place) {
+        Value::Number(tokens) if !tokens.is_sign_negative() => tokens.trunc().to_u64().or(Some(u64::MAX)),
+        _ if (200..300).contains(&answer.status) => u64::try_from((sent_bytes + answer.body.len()) / 4).ok(),
+        _ => None,
+    }
+}
+
 /// What of a service's own words is shown.
 const MAX_ERROR: usize = 400;
+/// So many errors of a list are shown.
+const MOST_ERRORS: usize = 5;
 /// Error bodies beyond are not read for their text.
 const MAX_ERROR_BODY: usize = 256 * 1024;
 
@@ -432,6 +445,24 @@ const MAX_ERROR_BODY: usize = 256 * 1024;
 /// and none of the connection's secrets.
 pub(crate) fn error_text(connection: &LiveConnection, answer: &HttpAnswer) -> String {
     error_text_of(connection, &connection.plan.api, answer)
+}
+
+/// A text for people; of a list of them the first few.
+fn words(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) if !text.trim().is_empty() => Some(text.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::List(items) => {
+            let mut all: Vec<String> = items.iter().filter(|item| !matches!(item, Value::List(_))).filter_map(words).collect();
+            let more = all.len().saturating_sub(MOST_ERRORS);
+            all.truncate(MOST_ERRORS);
+            if more > 0 {
+                all.push(format!("and {more} more"));
+            }
+            (!all.is_empty()).then(|| all.join("; "))
+        }
+        _ => None,
+    }
 }
 
 pub(crate) fn error_text_of(connection: &LiveConnection, api: &Api, answer: &HttpAnswer) -> String {
@@ -444,15 +475,7 @@ pub(crate) fn error_text_of(connection: &LiveConnection, api: &Api, answer: &Htt
             Ok(_) | Err(_) => Value::Missing,
         },
     };
-    let text = api.error_text.iter().find_map(|path| match path_get(&text, path) {
-        Value::Text(text) if !text.trim().is_empty() => Some(text.to_string()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::List(items) => {
-            let texts: Vec<&str> = items.iter().filter_map(Value::as_text).filter(|text| !text.trim().is_empty()).collect();
-            (!texts.is_empty()).then(|| texts.join("; "))
-        }
-        _ => None,
-    });
+    let text = api.error_text.iter().find_map(|path| words(&path_get(&text, path)));
     let mut error = answer.status.to_string();
     if is_redirect(answer.status) {
         error.push_str(" (redirects are not followed)");

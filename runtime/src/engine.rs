@@ -37,7 +37,7 @@ use crate::store::{AcceptBatch, Store, StoreError};
 use crate::why::Pauses;
 use crate::world::World;
 
-pub use crate::connection::{CircuitState, ConnectionState, PartState, QuotaState, RateState};
+pub use crate::connection::{CircuitState, ConnectionState, PartState, QuotaState, RateState, TokenState};
 pub(crate) use accept::{Refused, about, flood_of, take_in};
 pub(crate) use announce::{
     Announcement, Before as BeforeEntry, DEEPEST, FLOW, announce_notice, announce_silence, events_of, expectation, update,

@@ -164,6 +164,18 @@ fn plan_expand_docs_and_explain_print_data() {
     let again = flowc_with(folder.path(), &["check", "-", "--strict", "--deny-warnings"], expanded.as_bytes());
     assert_eq!(again.code, 0, "{again:?}");
 
+    // What the resolver starts from may be given by its own name.
+    let given = "when stripe.charge_failed do kustomer.create_conversation(name: \"x\", email: customer_email else \"till@example.com\")\n";
+    let strict = flowc_with(folder.path(), &["check", "-", "--strict", "--deny-warnings"], given.as_bytes());
+    assert_eq!(strict.code, 0, "{strict:?}");
+    let expanded = flowc_with(folder.path(), &["expand", "-"], given.as_bytes()).out;
+    for line in [
+        "kustomer.find_or_create_customer(email: customer_email else \"till@example.com\") as customer",
+        "kustomer.create_conversation(name: \"x\", customer: customer.id)",
+    ] {
+        assert!(expanded.contains(line), "{expanded}");
+    }
+
     assert!(flowc(folder.path(), &["docs"]).out.contains("stripe"));
     assert!(flowc(folder.path(), &["docs", "stripe.charge_failed"]).out.contains("customer_email"));
     assert!(flowc(folder.path(), &["explain", "e302"]).out.contains("E302"));

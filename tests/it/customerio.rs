@@ -315,21 +315,25 @@ fn errors_are_told_whatever_form_they_have() {
                  flow nobody_says_whom when stripe.charge_failed do customerio.trigger_broadcast(broadcast: 41, emails: [], ids: [\"x\"])\n\
                  flow a_page when stripe.charge_failed where customer_email is present do customerio.send_email(to: customer_email, message: \"3\")\n\
                  flow nothing_at_all when stripe.charge_failed do customerio.track(person: \"d\", event: \"e\")\n\
+                 flow several when stripe.charge_failed do customerio.create_or_update_person(person: \"f\")\n\
                  flow too_many when stripe.charge_failed do customerio.delete_person(person: \"c\")\n";
     let daemon = start(&toml(&emulators), flows);
     emulators.fault("customerio", &json!({"match": {"path": "/api/v1/customers/a/events"}, "fault": "status", "status": 200, "times": 1, "body": {"meta": {"error": "conflicting identifiers"}}}));
     emulators
         .fault("customerio", &json!({"match": {"path": "/api/v1/customers/c"}, "fault": "status", "status": 429, "times": 1}));
+    let errors: Vec<String> = (1..=7).map(|number| format!("error {number}")).collect();
+    emulators.fault("customerio", &json!({"match": {"path": "/api/v1/customers/f"}, "fault": "status", "status": 400, "body": {"meta": {"errors": errors}}}));
     charge(&daemon, "1");
     for (path, body) in [("/v1/send/email", "<html>Sign in to the hotel</html>"), ("/api/v1/customers/d/events", "")] {
         emulators.fault("customerio", &json!({"match": {"path": path}, "fault": "status", "status": 200, "body": body}));
     }
-    let runs = daemon.settled(6);
+    let runs = daemon.settled(7);
     let of = |flow: &str| runs.iter().find(|run| run["flow"] == flow).cloned().unwrap();
     for (flow, status, error) in [
         ("a_yes_that_is_none", "dead", "conflicting identifiers"),
         ("no_such_list", "dead", "only manual segments can be changed"),
         ("nobody_says_whom", "dead", "only one audience may be given"),
+        ("several", "dead", "400: error 1; error 2; error 3; error 4; error 5; and 2 more"),
         ("a_page", "dead", "not JSON"),
         ("nothing_at_all", "done", ""),
         ("too_many", "done", ""),

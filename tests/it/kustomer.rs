@@ -307,3 +307,36 @@ fn what_got_lost_is_looked_up_and_errors_are_told_in_both_forms() {
         assert!(run["status"] == "dead" && run.to_string().contains(words), "{run:#}");
     }
 }
+
+/// By the address the customer is found or made, and nothing is made twice, whenever the daemon dies.
+#[test]
+fn a_conversation_is_opened_by_an_address() {
+    let emulators = Emulators::start();
+    let flow = "flow opens when stripe.charge_failed where customer_email is present do kustomer.create_conversation(email: customer_email, name: \"By mail\", note: \"Look\")\n";
+    let mut daemon = start(&toml(&emulators, ""), flow);
+    for path in ["/v1/customers", "/v1/conversations", "/v1/conversations/*/notes"] {
+        emulators.fault(
+            "kustomer",
+            &json!({"match": {"method": "POST", "path": path}, "fault": "timeout_after_effect", "times": 1, "delay_ms": 60_000}),
+        );
+    }
+    charge(&daemon, "1");
+    // Each is done, and its answer never comes.
+    for list in ["customers", "conversations", "notes"] {
+        eventually(list, || (rows(&emulators.state("kustomer"), list).len() == 1).then_some(()));
+        daemon.kill();
+        daemon.launch();
+    }
+    assert_eq!(daemon.settled(1)[0]["status"], "done");
+    // Who is known is not made once more.
+    charge(&daemon, "2");
+    assert!(daemon.settled(2).iter().all(|run| run["status"] == "done"));
+    let state = emulators.state("kustomer");
+    let count = |list: &str| rows(&state, list).len();
+    assert_eq!((count("customers"), count("conversations"), count("notes")), (1, 2, 2), "{state:#}");
+    let customer = &rows(&state, "customers")[0];
+    assert_eq!(customer["attributes"]["emails"][0]["email"], "ada+shop@example.com");
+    assert!(
+        rows(&state, "conversations").iter().all(|thread| thread["relationships"]["customer"]["data"]["id"] == customer["id"])
+    );
+}

@@ -69,6 +69,16 @@ fn trigger_flows() -> String {
     TRIGGERS.iter().map(flow).collect()
 }
 
+/// A checkout that is over, with a payment status.
+fn completed(id: &str, payment_status: &str) -> Json {
+    let session = json!({
+        "id": id, "object": "checkout.session", "mode": "payment", "payment_status": payment_status, "status": "complete",
+        "amount_total": 0, "amount_subtotal": 0, "currency": "usd", "customer": null, "created": 1_795_000_000, "livemode": false,
+        "metadata": {},
+    });
+    json!({ "type": "checkout.session.completed", "object": session })
+}
+
 /// What happens, and the flows that it starts.
 fn happenings() -> Vec<(Json, Vec<&'static str>)> {
     let subscription = ["new_invoice", "new_subscription", "finalized_invoice", "new_payment", "invoice_paid"];
@@ -85,6 +95,9 @@ fn happenings() -> Vec<(Json, Vec<&'static str>)> {
         (json!({ "type": "checkout.session.completed" }), vec!["new_payment", "checkout_completed", "checkout_paid"]),
         // Completed without the money, which comes later: paid once.
         (json!({ "type": "checkout.session.async_payment_succeeded" }), vec!["checkout_completed", "checkout_paid"]),
+        // Nothing to pay is paid; what nobody knows is not.
+        (completed("cs_test_free", "no_payment_required"), vec!["checkout_completed", "checkout_paid"]),
+        (completed("cs_test_odd", "brand_new"), vec!["checkout_completed"]),
         (json!({ "type": "customer.created", "email": "x@example.com" }), vec!["new_customer"]),
         (json!({ "type": "customer.updated", "email": "x@example.com", "phone": "+33400000000" }), vec!["customer_updated"]),
         (json!({ "type": "invoice.created" }), vec!["new_invoice"]),

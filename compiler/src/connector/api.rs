@@ -73,6 +73,7 @@ impl<'a> Cx<'a> {
             quota: None,
             broken_when: None,
             wait_at: None,
+            spends: None,
             one_of: Vec::new(),
             via: None,
             at_once: None,
@@ -90,6 +91,7 @@ impl<'a> Cx<'a> {
                 MemberKind::BrokenWhen(_) => "broken when",
                 MemberKind::WaitAt(_) => "retry after",
                 MemberKind::RetryBy(_) => "retry by",
+                MemberKind::Spends(_) => "spends",
                 MemberKind::Exponents(_) => "exponents",
                 MemberKind::Docs(_) => "docs",
                 _ => "",
@@ -158,6 +160,7 @@ impl<'a> Cx<'a> {
             MemberKind::BrokenOn(statuses) => api.broken_on.extend(self.statuses(statuses)),
             MemberKind::BrokenWhen(when) => api.broken_when = Some(self.condition(when, &Scope::new(Place::Answer, &[]))),
             MemberKind::WaitAt(path) => api.wait_at = Some(self.path(path)),
+            MemberKind::Spends(path) => api.spends = Some(self.path(path)),
             MemberKind::OneOf(names) => {
                 let group = self.needed_secrets(names);
                 api.one_of.push(group);

@@ -183,6 +183,7 @@ impl<'a> Cx<'a> {
                 | MemberKind::BrokenOn(_)
                 | MemberKind::BrokenWhen(_)
                 | MemberKind::WaitAt(_)
+                | MemberKind::Spends(_)
                 | MemberKind::OneOf(_)
                 | MemberKind::ErrorText(_)
                 | MemberKind::HelpOn(..)

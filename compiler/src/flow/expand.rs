@@ -14,6 +14,8 @@ pub(super) struct Fill {
     pub(super) before: Vec<Step>,
     /// Arguments behind those given.
     pub(super) args: Vec<Arg>,
+    /// Arguments that went into those steps.
+    pub(super) gone: Vec<Span>,
 }
 
 /// Returns the flow written out.
@@ -80,6 +82,7 @@ fn expand_call(call: &mut CallStep, fills: &mut Vec<Fill>) -> Vec<Step> {
     let Some(at) = fills.iter().position(|fill| fill.at == call.call.span) else { return Vec::new() };
     let fill = fills.swap_remove(at);
     call.call.has_parens = true;
+    call.call.args.retain(|arg| !fill.gone.contains(&arg.span));
     call.call.args.extend(fill.args);
     fill.before
 }

@@ -251,6 +251,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::broken_when
         | Rule::wait_at
         | Rule::retry_by
+        | Rule::spends
         | Rule::error_text
         | Rule::help_on
         | Rule::api

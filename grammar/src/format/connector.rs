@@ -124,6 +124,7 @@ impl Printer<'_> {
                 self.write("broken when ");
                 self.condition(condition);
             }
+            MemberKind::Spends(path) => self.write(&format!("spends {}", wire(path))),
             MemberKind::WaitAt(path) => self.write(&format!("retry after {}", wire(path))),
             MemberKind::OneOf(names) => self.write(&format!("one of ({})", idents(names))),
             MemberKind::ErrorText(texts) => {

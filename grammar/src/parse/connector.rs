@@ -124,6 +124,7 @@ impl<'s> Builder<'s> {
                 parts.take(Rule::w_when);
                 MemberKind::BrokenWhen(self.take_expr(parts))
             }
+            Rule::spends => MemberKind::Spends(self.take_wire(parts)),
             Rule::wait_at => {
                 parts.take(Rule::w_after);
                 MemberKind::WaitAt(self.take_wire(parts))

@@ -54,6 +54,10 @@ pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
                 active.push(Active { since: Some(since), count, ..by_itself(&format!("{label} does not answer"), reason) });
             }
         }
+        if let Some(tokens) = connection.tokens.filter(|tokens| tokens.is_spent()) {
+            let reason = format!("{} of {} tokens of this day are spent", tokens.used, tokens.most);
+            active.push(Active { count: parked, ..by_itself("tokens", &reason) });
+        }
         if let Some(quota) = connection.quota.as_ref().filter(|quota| quota.is_spent()) {
             // The service says the same to a key without calls and to a wrong one: what was counted here is all there is to tell.
             let reason = match quota.refused_since {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use super::{State, pace};
-use crate::engine::{ConnectionState, OnVersion, OnVersions, PartState, QuotaState, RateState};
+use crate::engine::{ConnectionState, OnVersion, OnVersions, PartState, QuotaState, RateState, TokenState};
 use crate::live::{BrokenFile, Live, LiveConnection};
 use crate::poll::PollStatus;
 use crate::store::Alarm;
@@ -181,6 +181,7 @@ fn view(name: &str, connection: &LiveConnection, engine: Option<&ConnectionState
         "paused_until": engine.and_then(|engine| engine.paused_until).map(rfc3339),
         "rate": engine.and_then(|engine| engine.rate).map(rate),
         "quota": engine.and_then(|engine| engine.quota.as_ref()).map(quota),
+        "tokens": engine.and_then(|engine| engine.tokens).map(tokens),
         "queued": engine.map_or(0, |engine| engine.queued),
         "in_flight": engine.map_or(0, |engine| engine.in_flight),
         "most_in_flight": engine.map_or(0, |engine| engine.most_in_flight),
@@ -234,6 +235,15 @@ fn quota(quota: &QuotaState) -> Json {
         "refused_since": quota.refused_since.map(rfc3339),
         "next_try": quota.next_try.map(rfc3339),
         "shared_with": quota.shared_with,
+    })
+}
+
+fn tokens(tokens: TokenState) -> Json {
+    json!({
+        "limit": tokens.most,
+        "used": tokens.used,
+        "spent": tokens.is_spent(),
+        "resets_at": rfc3339(tokens.resets_at),
     })
 }
 

@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::Sha256;
 
 use super::account::{Account, Level, Standing};
-use super::state::QuotaState;
+use super::state::{QuotaState, TokenState};
+use super::tokens::Tokens;
 use super::{Hold, Purpose};
 use crate::live::{Live, LiveConnection};
 use crate::store::{MeterChange, MeterKind, MeterRow};
@@ -22,6 +23,8 @@ pub(crate) struct Ledger {
     /// What the store had of accounts at the start.
     counted: BTreeMap<String, Vec<(i64, u64)>>,
     standings: BTreeMap<String, Standing>,
+    /// What the answers of connections cost, where that is bounded or was.
+    tokens: BTreeMap<String, Tokens>,
 }
 
 impl Ledger {
@@ -43,6 +46,13 @@ impl Ledger {
     /// Makes the accounts those of what is live. One that is gone is remembered, should its key come back.
     pub(crate) fn configure(&mut self, live: &Live, now: Timestamp) {
         self.of.clear();
+        self.tokens.values_mut().for_each(|tokens| tokens.allow(None));
+        for (connection, configured) in &live.connections {
+            let Some(most) = configured.plan.daily_tokens() else { continue };
+            let counted = &mut self.counted;
+            let known = || Tokens::new(&counted.remove(&Tokens::name(connection)).unwrap_or_default());
+            self.tokens.entry(connection.clone()).or_insert_with(known).allow(Some(most));
+        }
         self.accounts.values_mut().for_each(|account| account.connections.clear());
         let mut seen: BTreeMap<String, Quota> = BTreeMap::new();
         for (connection, configured) in &live.connections {
@@ -81,7 +91,33 @@ impl Ledger {
     }
 
     pub(crate) fn holds(&mut self, connection: &str, purpose: Purpose, now: Timestamp) -> Option<Hold> {
-        self.account(connection, now)?.holds(connection, purpose, now)
+        let spent = || self.tokens.get(connection).filter(|_| purpose != Purpose::Confirm)?.holds(connection, now);
+        let spent = spent();
+        let used_up = self.account(connection, now).and_then(|account| account.holds(connection, purpose, now));
+        // The later one, so that nobody is let go to be held by the other.
+        spent.into_iter().chain(used_up).max_by_key(|hold| hold.until)
+    }
+
+    /// Counts what an answer has cost; returns what the store has to count.
+    pub(crate) fn spend(&mut self, connection: &str, tokens: u64, now: Timestamp) -> Option<MeterChange> {
+        let meter = self.tokens.get_mut(connection)?;
+        let before = meter.state(now).is_some_and(TokenState::is_spent);
+        let change = meter.spend(connection, tokens, now);
+        if let Some(state) = meter.state(now).filter(|state| state.is_spent() && !before) {
+            let (used, most, resets_at) = (state.used, state.most, flow_functions::rfc3339(state.resets_at));
+            tracing::error!(
+                connection,
+                used,
+                most,
+                resets_at,
+                "the tokens of the day are spent: steps wait until they are counted anew"
+            );
+        }
+        change
+    }
+
+    pub(crate) fn tokens(&self, connection: &str, now: Timestamp) -> Option<TokenState> {
+        self.tokens.get(connection)?.state(now)
     }
 
     pub(crate) fn count(&mut self, connection: &str, purpose: Purpose, now: Timestamp) -> Option<MeterChange> {

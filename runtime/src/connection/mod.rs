@@ -11,6 +11,7 @@ mod ledger;
 mod rate;
 mod state;
 mod target;
+mod tokens;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use circuit::{Circuit, Open};
 pub(crate) use ledger::Ledger;
 pub(crate) use rate::Rate;
-pub use state::{CircuitState, ConnectionState, PartState, QuotaState, RateState};
+pub use state::{CircuitState, ConnectionState, PartState, QuotaState, RateState, TokenState};
 pub(crate) use target::Target;
 
 /// What a request is for: the last part of a quota is for what flows do.

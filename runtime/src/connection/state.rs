@@ -27,6 +27,8 @@ pub struct ConnectionState {
     pub rate: Option<RateState>,
     /// The calls of its account.
     pub quota: Option<QuotaState>,
+    /// What its answers cost, where that is bounded.
+    pub tokens: Option<TokenState>,
     /// Further APIs of the service, and servers that runs have named, as far as something is wrong with those.
     pub parts: Vec<PartState>,
     /// So many more of those servers are there.
@@ -100,7 +102,7 @@ impl ConnectionState {
             "broken"
         } else if self.silent().is_some() {
             "open"
-        } else if self.quota.as_ref().is_some_and(QuotaState::is_spent) {
+        } else if self.quota.as_ref().is_some_and(QuotaState::is_spent) || self.tokens.is_some_and(TokenState::is_spent) {
             "spent"
         } else if self.paused_until.is_some() {
             "paused"
@@ -164,6 +166,24 @@ pub struct RateState {
     pub per: Duration,
     /// So many were sent in the last such time.
     pub used: usize,
+}
+
+/// What the answers of a day have cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenState {
+    /// So much is spent.
+    pub used: u64,
+    /// Of so much.
+    pub most: u32,
+    /// When it is counted anew.
+    pub resets_at: Timestamp,
+}
+
+impl TokenState {
+    /// Tells whether steps wait for the next day.
+    pub fn is_spent(self) -> bool {
+        self.used >= u64::from(self.most)
+    }
 }
 
 /// The calls of an account.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use flow_plan::{Env, JsonPath, Operation, Value};
 
-use super::perform::{AttemptScope, outcome};
+use super::perform::{AttemptScope, outcome, spend};
 use crate::answer;
 use crate::connection::{Purpose, Target};
 use crate::engine::{Engine, Shared};
@@ -33,7 +33,11 @@ pub(super) async fn ask(
     let scope = MistakeScope { inner: &AttemptScope { sent_at, ..*scope }, mistake };
     let Ok(request) = request::build(operation, connection, &scope) else { return first };
     let timeout = request::timeout(operation, connection, &scope, shared.options.timeout);
+    let sent_bytes = request.body.len();
     let answer = shared.world.transport.send(request, timeout, shared.options.max_answer).await;
+    if let Ok(answer) = &answer {
+        spend(shared, connection, operation, sent_bytes, answer);
+    }
     if let Err(withheld) = pass.heard(&heard(connection, &operation.request, &answer)) {
         tracing::debug!(connection = connection.plan.name, withheld.reason, "asked once more, and refused");
     }

@@ -17,10 +17,11 @@ use crate::connection::{Asked, Cause, Heard, Hold, Target};
 use crate::engine::{Shared, UnderWay, locked};
 use crate::eval::{Scope, eval};
 use crate::journal::{Outcome, What};
+use crate::live::LiveConnection;
 use crate::request::{self, RequestError};
 use crate::run::{Effect, Run, Status, Step, operation, shorten};
 use crate::store::StoreError;
-use crate::world::{HttpRequest, ServiceCall, ServiceStep, TransportError};
+use crate::world::{HttpAnswer, HttpRequest, ServiceCall, ServiceStep, TransportError};
 
 /// While the store refuses, a step that has a result to write waits; the longest wait between two tries.
 const LONGEST_STORE_PAUSE: Duration = Duration::from_secs(30);
@@ -350,8 +351,10 @@ async fn send(shared: &Arc<Shared>, job: &Job, find: bool, sent_at: Timestamp) -
     };
     let options = &shared.options;
     let timeout = request::timeout(performed, connection, &scope, options.timeout);
+    let sent_bytes = request.body.len();
     match shared.world.transport.send(request, timeout, options.max_answer).await {
         Ok(answer) => {
+            spend(shared, connection, performed, sent_bytes, &answer);
             let answer = match pages::all(shared, connection, performed, &scope, answer).await {
                 Ok(answer) => answer,
                 Err(outcome) => return outcome,
@@ -377,6 +380,14 @@ async fn send(shared: &Arc<Shared>, job: &Job, find: bool, sent_at: Timestamp) -
         Err(error @ TransportError::NoAnswer(_)) => Outcome::Unknown { status: None, error: error.to_string(), last: false },
         Err(error @ TransportError::Broken(_)) => Outcome::Broken { status: None, error: error.to_string() },
         Err(error @ TransportError::Refused(_)) => refused(error.to_string()),
+    }
+}
+
+/// Counts what an answer has cost, as it says; where it does not, as its length and that of the request make one expect.
+pub(super) fn spend(shared: &Shared, connection: &LiveConnection, operation: &Operation, sent_bytes: usize, answer: &HttpAnswer) {
+    let Some(place) = &connection.plan.api_of(&operation.request).spends else { return };
+    if let Some(tokens) = answer::spent(place, sent_bytes, answer) {
+        shared.queue().spend(&connection.plan.name, tokens, shared.world.clock.now());
     }
 }
 

@@ -457,6 +457,11 @@ impl Queue {
         std::mem::take(&mut self.notes)
     }
 
+    /// Counts what an answer has cost.
+    pub(crate) fn spend(&mut self, connection: &str, tokens: u64, now: Timestamp) {
+        self.notes.extend(self.ledger.spend(connection, tokens, now));
+    }
+
     /// Returns what was counted ahead, to be taken back when the daemon stops.
     pub(crate) fn take_back(&mut self) -> Vec<MeterChange> {
         self.ledger.take_back()
@@ -518,6 +523,7 @@ impl Queue {
             paused_until: None,
             rate,
             quota: self.ledger.state(&name, now),
+            tokens: self.ledger.tokens(&name, now),
             parts: Vec::new(),
             unshown: 0,
             name,

@@ -271,6 +271,61 @@ fn a_text_that_is_written_is_no_longer_than_was_asked_for() {
     assert!(content(&model.arrived()[1], 0).contains("it has 18 characters, and at most 10 were asked for"));
 }
 
+/// Whatever stands in the place of an answer, a flow gets a label or nothing.
+#[test]
+fn an_answer_of_another_shape_is_none() {
+    let model = Recorder::start(|_, _| None);
+    let daemon = doing(CLASSIFY, &ai(&model), &[]);
+    let mut tool = completion("", "tool_calls");
+    tool["choices"][0]["message"] = json!({ "role": "assistant", "content": null, "tool_calls": [{ "id": "t", "type": "function", "function": { "name": "unlock", "arguments": "{}" } }] });
+    let mut parts = said("");
+    parts["choices"][0]["message"]["content"] = json!([{ "type": "text", "text": "{\"label\": \"refund\"}" }]);
+    let mut nothing = said("");
+    nothing["choices"] = json!([]);
+    let wrapped = |label: Value| said(&json!({ "label": label }).to_string());
+    let cases = [
+        (tool, "wants to call a tool", 1),
+        (parts, "a text is expected", 2),
+        (nothing, "is missing", 2),
+        (said(""), "not JSON", 2),
+        (said("null"), "does not fit: it is empty", 2),
+        (said("[\"refund\"]"), "does not fit", 2),
+        (wrapped(json!(["refund"])), "does not fit", 2),
+        (wrapped(json!({ "refund": true })), "does not fit", 2),
+        (wrapped(json!(null)), "does not fit", 2),
+        (wrapped(json!("unlock the door")), "none of the texts", 2),
+        (said("{\"label\": \"refund\"} {\"label\": \"bug\"}"), "not JSON", 2),
+        (json!({ "error": { "message": "no such model" } }), "no such model", 1),
+    ];
+    for (answer, told, asked) in cases {
+        let before = model.arrived().len();
+        model.answer({
+            let answer = answer.clone();
+            move |_, _| Some((200, answer.clone()))
+        });
+        let run = run_of(&daemon, &json!({ "text": "x" }));
+        assert_eq!(run["status"], "dead", "{answer}");
+        assert!(error(&run).contains(told), "{answer}: {}", error(&run));
+        assert_eq!(model.arrived().len() - before, asked, "{answer}");
+    }
+    // A service that streams although nobody asked for it.
+    let stream = Recorder::start_raw(|_, _| {
+        Some(raw(
+            200,
+            &[("content-type", "text/event-stream")],
+            "data: {\"choices\":[{\"delta\":{\"content\":\"refund\"}}]}\n\ndata: [DONE]\n\n",
+        ))
+    });
+    let daemon = doing(CLASSIFY, &ai(&stream), &[]);
+    let run = run_of(&daemon, &json!({ "text": "x" }));
+    assert!(run["status"] == "dead" && error(&run).contains("not JSON"), "{run:#}");
+    assert_eq!(stream.arrived()[0].json()["stream"], Value::Null);
+    // Nor is an empty text one that was written.
+    model.answer(|_, _| Some((200, said(""))));
+    let daemon = doing("let words = ai.write(prompt: \"Say thanks\")\nstop because words", &ai(&model), &[]);
+    assert!(error(&run_of(&daemon, &json!({}))).contains("the answer is empty"));
+}
+
 /// Nobody gets the same answer twice out of a model: what it said once is kept.
 #[test]
 fn an_answer_is_kept_over_a_kill() {
@@ -304,6 +359,48 @@ fn a_day_has_so_many_calls_and_no_more() {
     send(&daemon, &json!({ "text": "x" }));
     eventually("the third waits", || daemon.runs().into_iter().find(|run| run["status"] == "parked"));
     assert_eq!(model.arrived().len(), 2);
+}
+
+/// So are the tokens of a day, as the answers say them; where one does not, its length is taken.
+#[test]
+fn a_day_has_so_many_tokens_and_no_more() {
+    let model = Recorder::start(|_, before| {
+        let mut answer = said("{\"label\": \"other\"}");
+        answer["usage"]["total_tokens"] = json!(600);
+        if before == 0 {
+            answer.as_object_mut().unwrap().remove("usage");
+        }
+        Some((200, answer))
+    });
+    let mut daemon: Daemon = doing(CLASSIFY, &format!("{}daily_tokens = 1000\n", ai(&model)), &[]);
+    let tokens = |daemon: &Daemon| {
+        let status = daemon.get("status");
+        let connections = status["connections"].as_array().unwrap().clone();
+        connections.into_iter().find(|one| one["name"] == "ai").unwrap()["tokens"].clone()
+    };
+    let used = |daemon: &Daemon| tokens(daemon)["used"].as_u64().unwrap();
+    assert_eq!(run_of(&daemon, &json!({ "text": "x" }))["status"], "stopped");
+    let first = eventually("the first is counted", || Some(used(&daemon)).filter(|used| *used > 0));
+    assert!((50..1000).contains(&first), "{first}");
+    assert_eq!(run_of(&daemon, &json!({ "text": "x" }))["status"], "stopped");
+    eventually("the second is counted", || (used(&daemon) == first + 600).then_some(()));
+    daemon.kill();
+    daemon.launch();
+    assert_eq!(used(&daemon), first + 600, "over a restart");
+    if first < 400 {
+        assert_eq!(run_of(&daemon, &json!({ "text": "x" }))["status"], "stopped");
+    }
+    let asked = model.arrived().len();
+    send(&daemon, &json!({ "text": "x" }));
+    let run = eventually("the next waits", || daemon.runs().into_iter().find(|run| run["status"] == "parked"));
+    let told = daemon.get(&format!("runs/{}", run["id"].as_str().unwrap())).to_string();
+    assert!(told.contains("has spent its tokens of the day"), "{told}");
+    assert_eq!((model.arrived().len(), &tokens(&daemon)["spent"]), (asked, &json!(true)));
+    // Whoever allows more lets it go on.
+    let toml = daemon.path().join("flow.toml");
+    let text = std::fs::read_to_string(&toml).unwrap().replace("daily_tokens = 1000", "daily_tokens = 100_000");
+    std::fs::write(&toml, text).unwrap();
+    eventually("it goes on", || (model.arrived().len() == asked + 1).then_some(()));
 }
 
 // ------------------------------------------------------------------------------------------------ what comes in

@@ -11,6 +11,7 @@ use super::super::fit::Target as Place;
 use super::super::mend::Need;
 use super::super::typed::{Typed, split};
 use super::Target;
+use super::candidate::Leads;
 use super::fill::Filled;
 use crate::catalog::Input;
 use crate::code::Code;
@@ -23,8 +24,15 @@ impl<'a> Checker<'a> {
         let operation = target.operation;
         let mut given: Vec<Option<&Arg>> = vec![None; operation.inputs.len()];
         let mut order = Vec::with_capacity(call.args.len());
+        let mut led: Vec<(Leads<'a>, &Arg)> = Vec::new();
         let mut sound = true;
         for arg in &call.args {
+            if let Some(leads) = self.led_by(arg, call, target)
+                && !led.iter().any(|(known, _)| known.at == leads.at)
+            {
+                led.push((leads, arg));
+                continue;
+            }
             match self.input_of(arg, call, target) {
                 Some(at) => match given.get_mut(at) {
                     Some(slot @ None) => {
@@ -49,7 +57,7 @@ impl<'a> Checker<'a> {
         self.unnamed_inputs(call, target);
         let is_given = |at: usize| given.get(at).is_some_and(Option::is_some);
         // What is filled in may need steps before this one: they come first, whatever the arguments say.
-        let mut filled = if sound { self.fill(call, target, &is_given) } else { Filled::default() };
+        let mut filled = if sound { self.fill(call, target, &led, &is_given) } else { Filled::default() };
 
         let mut values: Vec<Option<Typed<'a>>> = vec![None; operation.inputs.len()];
         for (at, arg) in order {
@@ -195,6 +203,16 @@ impl<'a> Checker<'a> {
     /// `log("…")`: the name of a connection stands for its only operation, whose first input needs no name.
     fn is_short(&self, call: &Call) -> bool {
         call.path.len() == 1 && self.frame.own.is_none()
+    }
+
+    /// The input that an argument leads to, where it is called like none.
+    fn led_by(&self, arg: &Arg, call: &Call, target: Target<'a>) -> Option<Leads<'a>> {
+        let name = arg.name.as_ref()?;
+        if target.operation.inputs.iter().any(|input| input.name == name.text) {
+            return None;
+        }
+        let is_given = |input: &str| call.args.iter().any(|arg| arg.name.as_ref().is_some_and(|name| name.text == input));
+        self.leads(&name.text, target, &is_given)
     }
 
     /// The input that an argument is for.

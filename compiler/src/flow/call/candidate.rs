@@ -33,7 +33,7 @@ impl Candidate<'_> {
     }
 }
 
-impl Way<'_> {
+impl Resolving<'_> {
     /// The record, as types are written.
     pub(super) fn record_name(&self) -> String {
         format!("{}.{}", self.connection, self.record)
@@ -48,15 +48,29 @@ pub(super) enum Found<'a> {
     None,
 }
 
-/// A resolver with the value that it starts from.
-#[derive(Debug, Clone)]
-pub(super) struct Way<'a> {
+/// A resolver: the action, and the one input that it needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Resolving<'a> {
     pub(super) connection: &'a str,
     pub(super) action: &'a Operation,
     pub(super) input: &'a Input,
     pub(super) record: &'a str,
     pub(super) key: &'a str,
+}
+
+/// A resolver with the value that it starts from.
+#[derive(Debug, Clone)]
+pub(super) struct Way<'a> {
+    pub(super) resolver: Resolving<'a>,
     pub(super) from: Candidate<'a>,
+}
+
+/// A resolver that leads to an input, which is given by what the resolver starts from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leads<'a> {
+    /// The place of the input.
+    pub(super) at: usize,
+    pub(super) resolver: Resolving<'a>,
 }
 
 impl<'a> Checker<'a> {
@@ -93,8 +107,29 @@ impl<'a> Checker<'a> {
         match ways.len() {
             0 => Found::None,
             1 => ways.pop().map_or(Found::None, |way| Found::Resolver(Box::new(way))),
-            _ => Found::Several(ways.iter().map(|way| format!("{}.id", step_name(way.record))).collect()),
+            _ => Found::Several(ways.iter().map(|way| format!("{}.id", step_name(way.resolver.record))).collect()),
         }
+    }
+
+    /// The input that an argument of this name is meant for, though none is called so: an address stands for whose it is.
+    pub(super) fn leads(&self, name: &str, target: Target<'a>, is_given: &dyn Fn(&str) -> bool) -> Option<Leads<'a>> {
+        if self.frame.own.is_some() || self.steps.query_path.is_some() {
+            return None;
+        }
+        let mut found = Vec::new();
+        for (at, input) in target.operation.inputs.iter().enumerate() {
+            let Type::Text(TextKind::Id(connector, record)) = split(&input.ty).0 else { continue };
+            if !input.is_required() || is_given(&input.name) {
+                continue;
+            }
+            let Some(owner) = self.catalog.connectors.get(connector) else { continue };
+            let Some(connection) = self.connection_of(owner, target) else { continue };
+            let resolvers = owner.resolvers.iter().filter(|resolver| resolver.record == *record);
+            let resolvers = resolvers.filter_map(|resolver| resolving(connection, owner, resolver));
+            found.extend(resolvers.filter(|resolver| resolver.input.name == name).map(|resolver| Leads { at, resolver }));
+        }
+        // Of several it would be a guess.
+        found.pop().filter(|_| found.is_empty())
     }
 
     /// The one value of the input's semantic type: with its role, else the only one.
@@ -187,25 +222,26 @@ impl<'a> Checker<'a> {
         resolver: &'a Resolver,
         roles: &[String],
     ) -> Result<Option<Way<'a>>, Vec<String>> {
-        let Some(action) = owner.operations.get(&resolver.action) else { return Ok(None) };
-        let mut takes = action.inputs.iter().filter(|input| split(&input.ty).0.to_string() == resolver.from);
-        let (Some(input), None) = (takes.next(), takes.next()) else { return Ok(None) };
-        // Whatever else it needs would have to be guessed.
-        if action.inputs.iter().any(|other| other.is_required() && other.name != input.name) {
-            return Ok(None);
-        }
-        let key = owner
-            .records
-            .get(&resolver.record)
-            .and_then(|record| record.fields.iter().find(|field| field.roles.iter().any(|role| role == "key")));
-        let Some(key) = key else { return Ok(None) };
-        let roles = if input.roles.is_empty() { roles } else { &input.roles };
-        match self.best(input, roles) {
-            Found::One(from) => {
-                Ok(Some(Way { connection, action, input, record: &resolver.record, key: &key.name, from: *from }))
-            }
+        let Some(resolver) = resolving(connection, owner, resolver) else { return Ok(None) };
+        let roles = if resolver.input.roles.is_empty() { roles } else { &resolver.input.roles };
+        match self.best(resolver.input, roles) {
+            Found::One(from) => Ok(Some(Way { resolver, from: *from })),
             Found::Several(names) => Err(names),
             Found::Resolver(_) | Found::None => Ok(None),
         }
     }
+}
+
+/// A resolver that needs nothing but what it starts from.
+fn resolving<'a>(connection: &'a str, owner: &'a Connector, resolver: &'a Resolver) -> Option<Resolving<'a>> {
+    let action = owner.operations.get(&resolver.action)?;
+    let mut takes = action.inputs.iter().filter(|input| split(&input.ty).0.to_string() == resolver.from);
+    let (Some(input), None) = (takes.next(), takes.next()) else { return None };
+    // Whatever else it needs would have to be guessed.
+    if action.inputs.iter().any(|other| other.is_required() && other.name != input.name) {
+        return None;
+    }
+    let record = owner.records.get(&resolver.record)?;
+    let key = record.fields.iter().find(|field| field.roles.iter().any(|role| role == "key"))?;
+    Some(Resolving { connection, action, input, record: &resolver.record, key: &key.name })
 }

@@ -3,6 +3,7 @@
 //! What is filled in is written as syntax and then checked like anything else, so that the expanded flow and the flow
 //! as written are one program.
 
+use flow_grammar::span::Span;
 use flow_grammar::syntax::{Arg, Call, Expr, ExprKind, Step, StepKind};
 use flow_plan::Instr;
 use flow_plan::ty::{TextKind, Type};
@@ -15,7 +16,7 @@ use super::super::fit::words;
 use super::super::step_name;
 use super::super::typed::split;
 use super::Target;
-use super::candidate::{Candidate, Found};
+use super::candidate::{Candidate, Found, Leads, Resolving};
 use super::write::{arg, argument_edit, expr, field, has_word, ident, resolving_step, respan, step};
 use crate::catalog::Input;
 use crate::code::Code;
@@ -28,16 +29,29 @@ pub(super) struct Filled {
     pub(super) args: Vec<(usize, Arg)>,
     /// Steps that stand before the call.
     before: Vec<Step>,
+    /// Arguments that went into those steps.
+    gone: Vec<Span>,
     /// What goes into flow.lock: key, value, reason.
     pub(super) told: Vec<(String, String, String)>,
 }
 
 impl<'a> Checker<'a> {
     /// Fills in the required inputs that are not given, all but summaries.
-    pub(super) fn fill(&mut self, call: &Call, target: Target<'a>, is_given: &dyn Fn(usize) -> bool) -> Filled {
+    pub(super) fn fill(
+        &mut self,
+        call: &Call,
+        target: Target<'a>,
+        led: &[(Leads<'a>, &Arg)],
+        is_given: &dyn Fn(usize) -> bool,
+    ) -> Filled {
         let mut filled = Filled::default();
         for (at, input) in target.operation.inputs.iter().enumerate() {
             if is_given(at) || !input.is_required() || input.summary {
+                continue;
+            }
+            if let Some((leads, arg)) = led.iter().find(|(leads, _)| leads.at == at) {
+                filled.gone.push(arg.span);
+                self.resolve(&leads.resolver, arg.value.clone(), at, input, call, &mut filled);
                 continue;
             }
             let found = self.find(input, target);
@@ -120,22 +134,8 @@ impl<'a> Checker<'a> {
                 filled.args.push((at, arg(&input.name, value, call.span)));
             }
             Found::Resolver(way) => {
-                let Some(value) = self.sure(&way.from, way.input, call, target, filled) else { return };
-                let name = self.free_name(&step_name(way.record), way.connection);
-                let step = resolving_step(&way, value, &name, call.span);
-                self.synthetic += 1;
-                self.step(&step);
-                self.synthetic -= 1;
-                let value = field(expr(ExprKind::Name(ident(&name, call.span)), call.span), way.key, call.span);
-                if self.freezes() {
-                    let text = flow_grammar::print::print_step(&step);
-                    let why = format!("the resolver of {} from {}", way.record_name(), words(split(&way.input.ty).0));
-                    filled.told.push(("do first".to_owned(), text.trim().to_owned(), why));
-                    let why = format!("what `{name}` is known by");
-                    filled.told.push((input.name.clone(), super::super::show::expr(&value), why));
-                }
-                filled.before.push(step);
-                filled.args.push((at, arg(&input.name, value, call.span)));
+                let Some(value) = self.sure(&way.from, way.resolver.input, call, target, filled) else { return };
+                self.resolve(&way.resolver, value, at, input, call, filled);
             }
             Found::Several(names) => {
                 let mut diagnostic = self
@@ -158,6 +158,25 @@ impl<'a> Checker<'a> {
             }
             Found::None => self.not_given(input, call, target),
         }
+    }
+
+    /// Lets a resolver find what an input is to be, in a step before the call.
+    fn resolve(&mut self, way: &Resolving<'a>, value: Expr, at: usize, input: &'a Input, call: &Call, filled: &mut Filled) {
+        let name = self.free_name(&step_name(way.record), way.connection);
+        let step = resolving_step(way, value, &name, call.span);
+        self.synthetic += 1;
+        self.step(&step);
+        self.synthetic -= 1;
+        let value = field(expr(ExprKind::Name(ident(&name, call.span)), call.span), way.key, call.span);
+        if self.freezes() {
+            let text = flow_grammar::print::print_step(&step);
+            let why = format!("the resolver of {} from {}", way.record_name(), words(split(&way.input.ty).0));
+            filled.told.push(("do first".to_owned(), text.trim().to_owned(), why));
+            let why = format!("what `{name}` is known by");
+            filled.told.push((input.name.clone(), super::super::show::expr(&value), why));
+        }
+        filled.before.push(step);
+        filled.args.push((at, arg(&input.name, value, call.span)));
     }
 
     /// A required input that nothing fills in.
@@ -310,7 +329,7 @@ impl<'a> Checker<'a> {
         }
         if self.synthetic == 0 && self.frame.depth == 0 && !(filled.args.is_empty() && filled.before.is_empty()) {
             let args = filled.args.into_iter().map(|(_, arg)| arg).collect();
-            self.fills.push(Fill { at: call.span, before: filled.before, args });
+            self.fills.push(Fill { at: call.span, before: filled.before, args, gone: filled.gone });
         }
     }
 }

@@ -3,11 +3,11 @@
 use flow_grammar::span::Span;
 use flow_grammar::syntax::{Arg, Call, CallStep, Docs, Expr, ExprKind, Ident, Step, StepKind};
 
-use super::candidate::Way;
+use super::candidate::Resolving;
 use crate::diagnostic::Edit;
 
 /// `kustomer.find_or_create_customer(email: require customer_email) as customer`.
-pub(super) fn resolving_step(way: &Way<'_>, value: Expr, name: &str, span: Span) -> Step {
+pub(super) fn resolving_step(way: &Resolving<'_>, value: Expr, name: &str, span: Span) -> Step {
     let call = Call {
         span,
         path: vec![ident(way.connection, span), ident(&way.action.name, span)],

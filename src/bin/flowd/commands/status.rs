@@ -133,6 +133,9 @@ fn health(connection: &Json) -> String {
     if quota["spent"] == true {
         return format!("its quota is used up until {} UTC", instant(quota, "resets_at"));
     }
+    if connection["tokens"]["spent"] == true {
+        return format!("its tokens of the day are spent until {} UTC", instant(&connection["tokens"], "resets_at"));
+    }
     if !connection["paused_until"].is_null() {
         return format!("the service asked for patience until {} UTC", instant(connection, "paused_until"));
     }
@@ -159,6 +162,11 @@ fn bounds(connection: &Json) -> Option<String> {
         let shared = if shared.is_empty() { String::new() } else { format!(" (with {})", shared.join(", ")) };
         let (used, limit, resets) = (text(quota, "used"), text(quota, "limit"), instant(quota, "resets_at"));
         parts.push(format!("{used} of {limit} calls{shared}, counted anew on {resets} UTC"));
+    }
+    let tokens = &connection["tokens"];
+    if !tokens.is_null() {
+        let (used, limit, resets) = (text(tokens, "used"), text(tokens, "limit"), instant(tokens, "resets_at"));
+        parts.push(format!("{used} of {limit} tokens, counted anew on {resets} UTC"));
     }
     (!parts.is_empty()).then(|| parts.join(", "))
 }
