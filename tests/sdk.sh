@@ -12,7 +12,7 @@ python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check stripe customerio "pysesame3[cognito]"
 
 # They do more at once than an account in test mode may, and try nothing again that was refused for it.
-start_sandbox "$work" --rate none
+start_sandbox "$work" --rate stripe=none --rate customerio=none
 url=$(sandbox_url "$work" stripe)
 sesame=$(sandbox_url "$work" sesame)
 customerio=$(sandbox_url "$work" customerio)
