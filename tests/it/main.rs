@@ -32,6 +32,7 @@ mod lock;
 mod look;
 mod mqtt;
 mod next;
+mod polled;
 mod programs;
 mod referralcandy;
 mod register;

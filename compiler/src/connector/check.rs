@@ -1,9 +1,10 @@
 //! Harmless requests that tell whether the credentials of a connection work.
 
 use flow_grammar::syntax::{HttpOperation, MemberKind, OperationLineKind};
-use flow_plan::{Answer, Effect, Expr, Operation, Shape};
+use flow_plan::{Answer, Effect, Operation, Shape};
 
 use super::Cx;
+use super::operation::Refused;
 use super::wire::{Place, Scope};
 
 impl Cx<'_> {
@@ -34,12 +35,10 @@ impl Cx<'_> {
             match &line.kind {
                 OperationLineKind::At(path) => answer.at = self.path(path),
                 OperationLineKind::RefusedWhen(when, because) => {
-                    let when = self.condition(when, &scope);
-                    self.refused(&mut answer, when, because.as_ref());
+                    self.refused(&mut answer, Refused::When(when), because.as_ref(), &scope);
                 }
                 OperationLineKind::RefusedUnless(unless, because) => {
-                    let when = Expr::Not(Box::new(self.condition(unless, &scope)));
-                    self.refused(&mut answer, when, because.as_ref());
+                    self.refused(&mut answer, Refused::Unless(unless), because.as_ref(), &scope);
                 }
                 OperationLineKind::NoneOn(statuses) => {
                     answer.none_on = self.statuses(statuses);

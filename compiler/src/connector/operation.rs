@@ -29,6 +29,12 @@ struct Marks {
     emits_types: Vec<String>,
 }
 
+/// `refused when …` and `refused unless …`.
+pub(super) enum Refused<'a> {
+    When(&'a syntax::Expr),
+    Unless(&'a syntax::Expr),
+}
+
 impl<'a> Cx<'a> {
     /// Declares every operation: queries first, since actions find out by them what they did.
     pub(super) fn declare_operations(&mut self) {
@@ -308,12 +314,10 @@ impl<'a> Cx<'a> {
                     });
                 }
                 OperationLineKind::RefusedWhen(when, because) => {
-                    let when = self.condition(when, &scope);
-                    self.refused(&mut answer, when, because.as_ref());
+                    self.refused(&mut answer, Refused::When(when), because.as_ref(), &scope);
                 }
                 OperationLineKind::RefusedUnless(unless, because) => {
-                    let when = Expr::Not(Box::new(self.condition(unless, &scope)));
-                    self.refused(&mut answer, when, because.as_ref());
+                    self.refused(&mut answer, Refused::Unless(unless), because.as_ref(), &scope);
                 }
                 OperationLineKind::Effect(line_effect) => {
                     effect = Some(self.effect(node, line.span, line_effect, inputs, output));
@@ -384,7 +388,17 @@ impl<'a> Cx<'a> {
     }
 
     /// A success that is none, with its reason where one is given.
-    pub(super) fn refused(&mut self, answer: &mut plan::Answer, when: Expr, because: Option<&syntax::TextLit>) {
+    pub(super) fn refused(
+        &mut self,
+        answer: &mut plan::Answer,
+        condition: Refused<'_>,
+        because: Option<&syntax::TextLit>,
+        scope: &Scope<'_>,
+    ) {
+        let when = match condition {
+            Refused::When(when) => self.condition(when, scope),
+            Refused::Unless(unless) => Expr::Not(Box::new(self.condition(unless, scope))),
+        };
         match because {
             Some(because) => {
                 let because = self.plain(because, "a reason");

@@ -73,6 +73,10 @@ pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
         if let (Some(error), Some(since)) = (&status.error, status.failing_since) {
             active.push(Active { since: Some(since), ..of("source", &connection, &source, error) });
         }
+        if let Some((count, reason)) = &status.left_out {
+            let alarm = of("source", &connection, &format!("{source} has items that cannot be read"), reason);
+            active.push(Active { count: *count, next: "flowd status".to_owned(), ..alarm });
+        }
     }
     for ((connection, source), failing) in state.registrations.alarms(state.world.clock.now()) {
         let next = if failing.for_good { "set right what it says, then `flowd reload`" } else { "flowd status" };

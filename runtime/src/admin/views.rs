@@ -256,6 +256,7 @@ fn poll(source: &str, status: &PollStatus) -> Json {
         "next_at": time(status.next_at),
         "gap": status.gap.map(|(from, to)| json!({ "from": rfc3339(from), "to": rfc3339(to) })),
         "events": status.events,
+        "left_out": status.left_out.as_ref().map(|(count, reason)| json!({ "count": count, "reason": reason })),
         "error": status.error,
         "failing_since": time(status.failing_since),
         "broken": status.broken,

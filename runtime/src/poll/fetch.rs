@@ -432,8 +432,10 @@ impl Page {
             (Some(pages), _) if pages.from_answer.is_some() => {
                 next_page.and_then(word).filter(|_| has_more).map(|value| (pages.param.clone(), value))
             }
-            (Some(pages), Some(last)) if has_more => {
-                let value = text_at(last.get(), &pages.from_last)
+            (Some(pages), Some(_)) if has_more => {
+                // From an item without it the page before goes on: what cannot be read comes twice, and stops no others.
+                let last = raw.iter().rev().find_map(|item| text_at(item.get(), &pages.from_last));
+                let value = last
                     .and_then(|value| if pages.plus == 0 { Some(value) } else { counted_on(&value, pages.plus) })
                     .ok_or_else(|| PollError::failed(format!("`{}` is missing in the last item", pages.from_last)))?;
                 Some((pages.param.clone(), value))

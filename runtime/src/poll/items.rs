@@ -36,17 +36,34 @@ pub(super) struct Item {
 
 /// Items that cannot be read and of which that has been said: a list holds them at every poll.
 #[derive(Debug, Default)]
-pub(super) struct Odd(Mutex<HashSet<u64>>);
+pub(super) struct Odd(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    items: HashSet<u64>,
+    /// Why the last one could not be read.
+    reason: String,
+}
 
 /// Of more items nothing is said.
 const MAX_ODD: usize = 1000;
 
 impl Odd {
-    fn is_new(&self, json: &str) -> bool {
+    fn is_new(&self, json: &str, reason: &str) -> bool {
         let mut hasher = DefaultHasher::new();
         json.hash(&mut hasher);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.len() < MAX_ODD && known.insert(hasher.finish())
+        let is_new = known.items.len() < MAX_ODD && known.items.insert(hasher.finish());
+        if is_new {
+            reason.clone_into(&mut known.reason);
+        }
+        is_new
+    }
+
+    /// Returns how many there were since the start, and what is wrong with the last.
+    pub(super) fn counted(&self) -> Option<(u64, String)> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (!known.items.is_empty()).then(|| (known.items.len() as u64, known.reason.clone()))
     }
 }
 
@@ -99,7 +116,7 @@ impl ItemReader {
                 return None;
             }
             Err(Misread::Malformed(reason)) => {
-                if self.odd.is_new(json) {
+                if self.odd.is_new(json, &reason) {
                     warn!(source = self.source, reason, "a polled item is malformed and is left out");
                 }
                 return None;

@@ -81,6 +81,8 @@ pub(crate) struct PollStatus {
     pub(crate) gap: Option<(Timestamp, Timestamp)>,
     /// Events handed over since the start.
     pub(crate) events: u64,
+    /// Items since the start that cannot be read, and what is wrong with the last.
+    pub(crate) left_out: Option<(u64, String)>,
 }
 
 /// Where the tasks write how they are doing.

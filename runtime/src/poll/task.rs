@@ -281,6 +281,8 @@ impl Task {
                 return Err(error.into());
             }
         };
+        let left_out = self.odd.counted();
+        self.board.update(&self.key, |status| status.left_out = left_out);
         self.compare_clocks(fetched.answered_at, asked_at);
         let before = self.cursor.watermark;
         let cut = fetched.whole_until.is_some();

@@ -47,11 +47,16 @@ pub(crate) fn listed(json: &Json) -> String {
     for alarm in list(json, "alarms") {
         let (subject, detail) = (text(alarm, "subject"), text(alarm, "detail"));
         let about = if detail.is_empty() { subject } else { format!("{subject} {detail}") };
-        let (what, often) = words(&text(alarm, "kind"), alarm["count"].as_u64().unwrap_or(0));
-        // What is wrong with a connection whose credentials work is said by its detail.
+        let count = alarm["count"].as_u64().unwrap_or(0);
+        let (what, mut often) = words(&text(alarm, "kind"), count);
+        // What is wrong with a connection whose credentials work is said by its detail, and so it is of single items of a list.
         let what = match (text(alarm, "kind").as_str(), text(alarm, "detail").as_str()) {
             ("connection", "quota") => "is used up, or the key is refused",
             ("connection", detail) if !detail.is_empty() => "",
+            ("source", detail) if detail.contains(' ') => {
+                often = if count == 1 { "1 item".to_owned() } else { format!("{count} items") };
+                ""
+            }
             _ => what,
         };
         let mut head = vec![format!("{about} {what}").trim_end().to_owned()];
