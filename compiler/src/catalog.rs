@@ -2,6 +2,8 @@
 //!
 //! `declare` (in [`crate::connector`]) fills it; checking and lowering flows only read it.
 
+mod connectors;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,11 +11,13 @@ use flow_grammar::syntax;
 use flow_plan as plan;
 use flow_plan::ty::Type;
 
+pub use connectors::Connectors;
+
 /// Every connector by name.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     /// The connectors.
-    pub connectors: BTreeMap<String, Arc<Connector>>,
+    pub connectors: Connectors,
 }
 
 /// A connector.

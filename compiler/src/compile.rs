@@ -292,10 +292,17 @@ impl Compiler {
                 .iter()
                 .filter_map(|(name, settings)| Some((name.clone(), self.catalog.connectors.get(&settings.connector)?.clone())))
                 .collect(),
-            None => self.catalog.connectors.clone(),
+            None => {
+                connector::read_ahead(self.catalog.connectors.keys());
+                self.catalog.connectors.iter().map(|(name, connector)| (name.to_owned(), connector.clone())).collect()
+            }
         };
-        for (name, connector) in self.catalog.connectors.iter().filter(|(name, _)| connector::is_implicit(name)) {
-            connections.entry(name.clone()).or_insert_with(|| connector.clone());
+        for name in self.catalog.connectors.keys().filter(|name| connector::is_implicit(name)) {
+            if !connections.contains_key(name)
+                && let Some(connector) = self.catalog.connectors.get(name)
+            {
+                connections.insert(name.to_owned(), connector.clone());
+            }
         }
         pace::apply(&mut connections, &self.settings);
         self.files.retain(|_, state| !state.generated);

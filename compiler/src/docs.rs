@@ -57,7 +57,7 @@ pub fn docs_candidates(catalog: &Catalog, path: &str) -> Vec<String> {
     if let Some(function) = function::near(of_function) {
         return vec![format!("functions.{function}")];
     }
-    let connectors = catalog.connectors.keys().map(String::as_str);
+    let connectors = catalog.connectors.keys();
     let mut candidates: Vec<String> = Vec::new();
     let Some(known) = nearest(connector, connectors).and_then(|near| catalog.connectors.get(near)) else {
         // `charge_failed` alone: the connector was left out.

@@ -9,7 +9,7 @@ use super::read::literal_secret;
 use super::{Config, SecretRef};
 use crate::catalog::{Catalog, Connector};
 use crate::code::Code;
-use crate::connector::ENGINE;
+use crate::connector::{ENGINE, read_ahead};
 use crate::diagnostic::Diagnostic;
 use crate::settings::ConnectionSettings;
 use crate::suggest::nearest;
@@ -30,6 +30,7 @@ fn is_here(url: &str) -> bool {
 /// `literal_secrets`.
 pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_secrets: bool) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
+    read_ahead(config.connections.values().map(|connection| connection.connector.as_str()));
     let mut settings = std::collections::BTreeMap::new();
     let mut exposed = Vec::new();
     for (name, connection) in &mut config.connections {
@@ -41,7 +42,7 @@ pub fn check(file: &Arc<str>, config: &mut Config, catalog: &Catalog, literal_se
             continue;
         }
         let Some(connector) = catalog.connectors.get(&connection.connector) else {
-            let known: Vec<&str> = catalog.connectors.keys().map(String::as_str).collect();
+            let known: Vec<&str> = catalog.connectors.keys().collect();
             let mut diagnostic = Diagnostic::new(
                 Code::E814,
                 file,

@@ -1,5 +1,6 @@
 //! The connectors that come with the compiler.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use flow_grammar::syntax;
@@ -55,17 +56,21 @@ pub fn builtin_connector(name: &str) -> Option<&'static Arc<Connector>> {
     CONNECTORS.get(at)?.get_or_init(|| read(file, source)).as_ref()
 }
 
-/// Returns the built-in connectors; they are read in parallel when they are asked for first.
-pub fn builtin() -> &'static Arc<Catalog> {
-    static CATALOG: LazyLock<Arc<Catalog>> = LazyLock::new(|| {
-        std::thread::scope(|scope| {
-            for (name, ..) in SOURCES {
-                scope.spawn(|| builtin_connector(name));
-            }
-        });
-        let connectors = SOURCES.iter().filter_map(|(name, ..)| Some(((*name).to_owned(), builtin_connector(name)?.clone())));
-        Arc::new(Catalog { connectors: connectors.collect() })
+/// Reads those of these connectors that come with the compiler, in parallel: they will be asked for.
+pub(crate) fn read_ahead<'n>(names: impl Iterator<Item = &'n str>) {
+    let names: BTreeSet<&str> = names.collect();
+    std::thread::scope(|scope| {
+        // The last one is for this thread, which would only wait.
+        let mut rest = names.into_iter();
+        let last = rest.next_back();
+        rest.for_each(|name| drop(scope.spawn(move || builtin_connector(name))));
+        last.and_then(builtin_connector);
     });
+}
+
+/// Returns the catalog of the connectors that come with the compiler.
+pub fn builtin() -> &'static Arc<Catalog> {
+    static CATALOG: LazyLock<Arc<Catalog>> = LazyLock::new(Arc::default);
     &CATALOG
 }
 

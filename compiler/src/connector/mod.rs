@@ -41,6 +41,7 @@ use crate::suggest::nearest;
 pub(crate) use circle::DEPTH;
 pub(crate) use via::heard_for;
 
+pub(crate) use builtin::read_ahead;
 pub use builtin::{ENGINE, builtin, builtin_connector, builtin_fixture, builtin_sources, is_implicit};
 
 /// Returns the declarations of one connector, with everything that is wrong in it.

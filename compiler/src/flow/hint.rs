@@ -265,7 +265,6 @@ impl<'a> Checker<'a> {
                 .catalog
                 .connectors
                 .keys()
-                .map(String::as_str)
                 .filter(|name| !is_implicit(name) && !self.connections.values().any(|connector| connector.name == *name))
                 .collect();
             let mut help = match all.as_slice() {

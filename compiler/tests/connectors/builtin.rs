@@ -20,7 +20,7 @@ fn built_in_connectors_are_sound() {
         assert_eq!(connector.name, *name);
         assert_eq!(builtin().connectors[*name].triggers.len(), connector.triggers.len());
     }
-    assert_eq!(builtin().connectors.len(), builtin_sources().len());
+    assert_eq!(builtin().connectors.keys().count(), builtin_sources().len());
 }
 
 /// Whoever reads the docs or hovers a name finds something.

@@ -64,7 +64,7 @@ impl Project {
             let declared = self.catalog.connectors[&node.name.text].clone();
             diagnostics.extend(flow::check_connector(&declared, node, source, &self.catalog));
         }
-        self.connections = self.catalog.connectors.clone();
+        self.connections = self.catalog.connectors.iter().map(|(name, connector)| (name.to_owned(), connector.clone())).collect();
         diagnostics
     }
 

@@ -139,7 +139,7 @@ impl<'a> Checker<'a> {
             .map(AsRef::as_ref)
             .or_else(|| self.catalog.connectors.get(&connector.text).map(AsRef::as_ref));
         let Some(found) = found else {
-            let known: Vec<&str> = self.catalog.connectors.keys().map(String::as_str).collect();
+            let known: Vec<&str> = self.catalog.connectors.keys().collect();
             let diagnostic = self.diagnostic(Code::E201, connector.span, format!("there is no connector `{}`", connector.text));
             return Err(Box::new(match nearest(&connector.text, known.iter().copied()) {
                 Some(best) => diagnostic.fix(format!("did you mean `{best}`?"), connector.span, best, false),

@@ -102,7 +102,7 @@ fn connector_of(args: &Connect, place: &Place, known: Option<&ConnectionConfig>)
     };
     place.catalog.connectors.get(wanted).filter(|_| wanted != connector::ENGINE).cloned().ok_or_else(|| {
         let names: Vec<&str> =
-            place.catalog.connectors.keys().map(String::as_str).filter(|name| *name != connector::ENGINE).collect();
+            place.catalog.connectors.keys().filter(|name| *name != connector::ENGINE).collect();
         Exit::Problems(format!(
             "there is no connector `{}`: name it with --connector, as in `flowd connect {} --connector stripe`\nthere is {}; one of \
              your own lies beside the flows",
