@@ -21,7 +21,7 @@ pub(super) struct Needs<'a> {
 }
 
 impl Needs<'_> {
-    /// Notes what is missing, and tells whether requests can be made.
+    /// Notes what is missing, and tells whether polls can be made: a secret that commands alone need is no reason not to look.
     pub(super) fn note(&self, notes: &mut Vec<String>) -> bool {
         let name = self.name;
         let acts = self.flows.iter().any(|flow| performs(flow, name));
@@ -52,7 +52,13 @@ impl Needs<'_> {
         if self.own_base {
             self.note_settings(notes);
         }
-        for_requests.is_empty()
+        let polled = self.plan.sources.iter().filter_map(|source| source.poll.as_ref());
+        let asked = polled.flat_map(|poll| {
+            let before = poll.when_changes.as_ref().map(|when| &when.query.request);
+            before.into_iter().chain([&poll.request])
+        });
+        let asked: BTreeSet<&str> = asked.flat_map(|request| self.plan.secrets_of(request)).collect();
+        !for_requests.iter().any(|secret| asked.contains(secret.name.as_str()))
     }
 
     fn lacking(&self, wanted: fn(&plan::SecretDecl) -> bool) -> Vec<&plan::SecretDecl> {
