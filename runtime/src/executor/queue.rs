@@ -403,12 +403,15 @@ impl Queue {
         // An answer that the quota is used up looks as any other refusal to the run.
         let cause = withheld.map_or(if refused { Cause::Spent } else { Cause::Broken }, |withheld| withheld.cause);
         let reason = job.run.reason.clone().unwrap_or_default();
+        let has_calls = !refused && self.ledger.holds(&target.connection, Purpose::Act, now).is_none();
         let lane = self.lane(&target);
         lane.park(job.seq, Parked::of(job, cause));
         match cause {
             Cause::Broken => lane.circuit.was_broken(now, &reason),
             // It answered before this run was written.
             Cause::Silent if lane.circuit.open().is_none() => drop(lane.let_go(&[Cause::Silent])),
+            // So it is with calls that are there again: nobody would come back to it before they are counted anew.
+            Cause::Spent if has_calls => drop(lane.let_go(&[Cause::Spent])),
             Cause::Silent | Cause::Paused | Cause::Spent => {}
         }
     }
