@@ -253,7 +253,11 @@ fn operation_page(catalog: &Catalog, connector: &Connector, operation: &Operatio
     if let OperationBody::Http(http) = &operation.body {
         match (&connector.api.via, http.request.method.as_str()) {
             (Some(via), flow_plan::SEND) => drop(write!(out, "\nOn the wire: by `{}`\n", via.scheme)),
-            _ => drop(write!(out, "\nOn the wire: {} {}\n", http.request.method, effect::path_text(http))),
+            _ => {
+                let path = effect::path_text(http);
+                let place = if path.is_empty() { effect::address_text(http).to_owned() } else { path };
+                let _ = write!(out, "\nOn the wire: {} {place}\n", http.request.method);
+            }
         }
     }
     if let Some(example) = example::of_operation(catalog, connector, operation) {

@@ -215,6 +215,15 @@ fn what_a_service_returns_is_seen_by_each_form_of_a_call() {
 }
 
 #[test]
+fn what_is_given_has_options_and_a_list_may_be_one_value() {
+    let flows = "flow it\n  when stripe.failed_payment(ignore_payment_intents: true)\n  do email.send(to: \"ada@example.com\", subject: \"s\", text: \"t\")\n\n";
+    let tests = "test \"t\" {\n given stripe.failed_payment(ignore_payment_intents: true)\n expect email.send once with { to: \"ada@example.com\" }\n}\n";
+    if let Err(report) = tested_with(flows, tests) {
+        panic!("{report}");
+    }
+}
+
+#[test]
 fn an_event_can_be_recorded_and_changed() {
     let recorded = r#"{"id":"evt_1","object":"event","type":"charge.failed","created":1700000000,"livemode":true,"api_version":"2026-10-28.endive","data":{"object":{"id":"ch_1","object":"charge","amount":50000,"currency":"jpy","billing_details":{"email":"yen@example.com"},"livemode":true,"created":1700000000,"paid":false,"refunded":false,"captured":false,"amount_captured":0,"amount_refunded":0,"disputed":false,"status":"failed","metadata":{}}}}"#;
     let text = format!(

@@ -39,6 +39,7 @@ use crate::settings::ConnectionSettings;
 use crate::suggest::nearest;
 
 pub(crate) use circle::DEPTH;
+pub(crate) use types::meant;
 pub(crate) use via::heard_for;
 
 pub(crate) use builtin::read_ahead;

@@ -334,7 +334,7 @@ impl Cx<'_> {
 }
 
 /// What a type of other languages is called here.
-fn meant(name: &str) -> Option<&'static str> {
+pub(crate) fn meant(name: &str) -> Option<&'static str> {
     Some(match name.to_ascii_lowercase().as_str() {
         "string" | "str" | "varchar" | "char" | "uuid" => "text",
         "boolean" => "bool",

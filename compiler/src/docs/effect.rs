@@ -59,6 +59,15 @@ fn of_class(connector: &Connector, operation: &Plan) -> String {
     }
 }
 
+/// Where a request goes that has no path.
+pub(super) fn address_text(operation: &Plan) -> &'static str {
+    let mut given = false;
+    if let Some(address) = &operation.request.address {
+        address.walk(&mut |part| given |= matches!(part, flow_plan::Expr::Input(_)));
+    }
+    if given { "to the address that is given" } else { "to the address of the connection" }
+}
+
 /// The path of a request with the names of its inputs: `/v1/customers/{id}`.
 pub(super) fn path_text(operation: &Plan) -> String {
     let mut out = String::new();

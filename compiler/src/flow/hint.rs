@@ -275,7 +275,11 @@ impl<'a> Checker<'a> {
             if !unused.is_empty() {
                 help.push_str(&format!("; {} can be connected in flow.toml", listed(&unused, "and")));
             }
-            help.push_str("; a service of your own becomes one with a `connector` beside the flows");
+            help.push_str(&format!(
+                "; a service of your own becomes one with a `connector` beside the flows, and any other sender or address with \
+                 `[connections.{}]` and `connector = \"http\"` in flow.toml",
+                name.text
+            ));
             diagnostic = diagnostic.help(help);
         }
         self.report(diagnostic);

@@ -387,3 +387,21 @@ fn money_that_nothing_writes() {
         ],
     );
 }
+
+/// However deep or wide, a connector is told of in bounded time and memory.
+#[test]
+fn what_is_too_deep_or_too_wide_is_told_once() {
+    let chain = |count: usize| (0..count).map(|at| format!("  record R{at} {{ n: R{} }}\n", at + 1)).collect::<String>();
+    let wide = (0..40).map(|at| format!("  record R{at} {{ a: R{} b: R{} }}\n", at + 1, at + 1)).collect::<String>();
+    let calls = (0..40).map(|at| format!("  action a{at} {{ a{}() a{}() }}\n", at + 1, at + 1)).collect::<String>();
+    let end = "  record R40 { id: text }\n  action a40 { POST \"/\" effect set }";
+    for (members, message) in [
+        (format!("{}  record R600 {{ id: text }}", chain(600)), "lies too deep in other records"),
+        (format!("{wide}{end}"), "has more than 20000 fields"),
+        (format!("{calls}{end}"), "is more than 8 operations deep"),
+    ] {
+        let told = told(&members);
+        assert!(told.contains(message), "{told}");
+    }
+    assert_eq!(told(&format!("{calls}{end}")).matches("E820").count(), 1);
+}

@@ -79,6 +79,10 @@ fn mistakes_are_told_where_they_are() {
     assert_eq!(get("{ title }"), "E301: of what type is `title`?");
     assert_eq!(told("    let a = ai.extract(text: \"x\", fields: { a: json })"), "E301: any JSON cannot be asked for");
     assert_eq!(told("    let a = ai.extract(text: \"x\")"), "E401: `fields` of `ai.extract` is not given");
+    // One cause, one message: nothing is said of the result of such a call.
+    let used = |call: &str| told(&format!("    let a = {call}\n    log(\"{{a.m}} {{a.n}}\")"));
+    assert_eq!(used("ai.extract(text: \"x\", record: { n: int, m: text })"), "E204: `ai.extract` has no input `record`");
+    assert_eq!(used("http.get(url: \"https://a.example\", record: { n: decimal, m: text })"), "E301: `decimal` is no type");
     let unknown = "    let a = http.get(url: \"https://a.example\", record: acme.Weather)\n    if a.rain > 3 { stop }";
     assert_eq!(told(unknown), "E201: `a` has no field `rain`");
 }

@@ -46,3 +46,14 @@ fn what_can_be_so_is_let_alone() {
         assert!(codes(source).is_empty(), "{source}: {:?}", codes(source));
     }
 }
+
+/// A test runs on a small stack, as the checks of many files do.
+#[test]
+fn a_long_match_is_checked_like_a_short_one() {
+    use std::fmt::Write;
+    let arms = (0..3_000).fold(String::new(), |mut arms, at| {
+        let _ = writeln!(arms, "\"c{at}\" => crm.count(name: \"n{at}\")");
+        arms
+    });
+    assert_eq!(codes(&format!("when crm.person_updated do {{ match id {{ {arms} else => stop }} }}")), Vec::<String>::new());
+}

@@ -50,7 +50,10 @@ impl<'a> Checker<'a> {
                 },
                 None => {
                     sound = false;
-                    self.value(&arg.value);
+                    // What was meant for a type is no value.
+                    if operation.typed.is_none() {
+                        self.value(&arg.value);
+                    }
                 }
             }
         }
@@ -242,6 +245,13 @@ impl<'a> Checker<'a> {
                     input.name.clone(),
                     false,
                 );
+            } else if let Some(input) = only_text_left(call, inputs) {
+                diagnostic = diagnostic.help(format!("did you mean `{}`? {}", input.name, input.docs).trim_end().to_owned()).fix(
+                    format!("`{}`", input.name),
+                    name.span,
+                    input.name.clone(),
+                    false,
+                );
             } else if inputs.is_empty() {
                 diagnostic = diagnostic.help("it has no inputs");
             } else {
@@ -302,6 +312,13 @@ fn escaped(expr: plan::Expr) -> plan::Expr {
         plan::Expr::Else(value, default) => plan::Expr::Else(Box::new(escaped(*value)), Box::new(escaped(*default))),
         value => plan::Expr::Call(plan::Function::EscapeMarkup, vec![value]),
     }
+}
+
+/// The one text that must be given and is not.
+fn only_text_left<'i>(call: &Call, inputs: &'i [Input]) -> Option<&'i Input> {
+    let mut left = inputs.iter().filter(|input| input.is_required() && !is_named(call, input));
+    let only = left.next().filter(|input| input.ty == Type::text())?;
+    left.next().is_none().then_some(only)
 }
 
 fn is_named(call: &Call, input: &Input) -> bool {

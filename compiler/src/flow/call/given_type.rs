@@ -14,6 +14,7 @@ use super::super::check::{Checker, listed};
 use super::Target;
 use crate::catalog::{self, Operation};
 use crate::code::Code;
+use crate::connector::meant;
 use crate::diagnostic::Diagnostic;
 use crate::suggest::nearest;
 
@@ -35,6 +36,11 @@ pub(in crate::flow) struct GivenType {
 }
 
 impl GivenType {
+    /// What stands for a mistake that has been reported: nothing more is said about the result.
+    fn unknown() -> Self {
+        GivenType { ty: Type::Unknown, shape: Shape::Json, label: String::new(), docs: None }
+    }
+
     /// The operation that reads its answer so.
     pub(super) fn operation(&self, declared: &Operation, operation: &Arc<plan::Operation>) -> Arc<plan::Operation> {
         let mut operation = plan::Operation::clone(operation);
@@ -53,12 +59,19 @@ impl<'a> Checker<'a> {
         let typed = target.operation.typed.as_ref()?;
         let given = call.args.iter().find(|arg| arg.name.as_ref().is_some_and(|name| name.text == typed.input));
         let Some(arg) = given else {
-            // Without a type there is nothing that could be asked for.
+            // Without a type there is nothing that could be asked for. A name that is a slip is told by itself.
             if typed.optional {
+                let slip = |arg: &syntax::Arg| {
+                    arg.name.as_ref().is_some_and(|name| target.operation.inputs.iter().all(|input| input.name != name.text))
+                };
+                if call.args.iter().any(slip) {
+                    return Some(GivenType::unknown());
+                }
                 let diagnostic = self
                     .diagnostic(Code::E401, call.span, format!("`{}` of `{}` is not given", typed.input, target.name()))
                     .help(format!("say what is to be found: `{}: {{ title: text, amount: number }}`", typed.input));
                 self.report(diagnostic);
+                return Some(GivenType::unknown());
             }
             return None;
         };
@@ -66,7 +79,7 @@ impl<'a> Checker<'a> {
             Ok(given) => Some(given),
             Err(diagnostic) => {
                 self.report(*diagnostic);
-                None
+                Some(GivenType::unknown())
             }
         }
     }
@@ -118,6 +131,14 @@ impl<'a> Checker<'a> {
 
     fn no_type(&self, expr: &syntax::Expr, name: &str) -> Diagnostic {
         let diagnostic = self.diagnostic(Code::E301, expr.span, format!("`{name}` is no type"));
+        if let Some(meant) = meant(name) {
+            return diagnostic.label("comes from another language").help(format!("here it is `{meant}`")).fix(
+                format!("`{meant}`"),
+                expr.span,
+                meant,
+                true,
+            );
+        }
         match nearest(name, NAMES.iter().copied()) {
             Some(best) => diagnostic.fix(format!("did you mean `{best}`?"), expr.span, best, false),
             None => diagnostic

@@ -173,7 +173,7 @@ impl<'a> Checker<'a> {
         }
         self.check_name(name, Some(&operation.output));
         let (ty, optional) = split(&operation.output);
-        let Some(local) = result else {
+        let Some(local) = result.filter(|_| given != Some(Type::Unknown)) else {
             self.bind(name.text.clone(), name.span, Typed::unknown());
             return;
         };
@@ -236,7 +236,7 @@ impl<'a> Checker<'a> {
             self.sends.mark_personal(local);
         }
         let (ty, optional) = split(&target.operation.output);
-        match result {
+        match result.filter(|_| labels != Some(Type::Unknown)) {
             Some(local) => Typed::with(plan::Expr::Local(local), labels.map_or(Cow::Borrowed(ty), Cow::Owned))
                 .optional(optional)
                 .personal(self.sends.is_personal(local)),

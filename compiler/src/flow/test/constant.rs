@@ -48,6 +48,12 @@ impl<'a> Checker<'a> {
             }
             _ => {}
         }
+        // One is a list of one, as in a call.
+        if let Type::List(inner) = want
+            && !matches!(expr.kind.as_ref(), ExprKind::List(_))
+        {
+            return self.constant(expr, inner, name).map(|item| Value::List(Arc::new(vec![item])));
+        }
         let before = self.error_count();
         let typed = self.value_for(expr, want, &Target::Input(name));
         match typed.as_const() {

@@ -74,7 +74,11 @@ impl<'a> Checker<'a> {
             source.trigger.types.clone()
         } else {
             let options = self.options(reference, source);
-            self.own_condition(reference.span, source, options).types
+            // The trigger's own condition is over the fields of this event.
+            self.starts.sources.push(source);
+            let types = self.own_condition(reference.span, source, options).types;
+            self.starts.sources.pop();
+            types
         };
         sound.then(|| {
             TestAction::Event(Box::new(GivenEvent {
