@@ -242,7 +242,7 @@ impl Project {
         assert_eq!(flows.len(), self.size);
         let connections =
             compilation.connections.iter().map(|(name, plan)| (name.clone(), Arc::new(LiveConnection::bare(plan.clone()))));
-        Live { connections: connections.collect(), flows, broken: Vec::new() }
+        Live { connections: connections.collect(), flows, ..Live::default() }
     }
 }
 

@@ -170,7 +170,7 @@ impl Transport for Agrees {
 static LIVE: LazyLock<Live> = LazyLock::new(compiled);
 
 fn live() -> Live {
-    Live { flows: LIVE.flows.clone(), connections: LIVE.connections.clone(), broken: Vec::new() }
+    Live { flows: LIVE.flows.clone(), connections: LIVE.connections.clone(), ..Live::default() }
 }
 
 fn compiled() -> Live {
@@ -193,7 +193,7 @@ fn compiled() -> Live {
             plan.secrets.iter().map(|one| (one.name.clone(), Secret::new(secret(&one.name).to_owned()))).collect();
         (name, Arc::new(LiveConnection { secrets, ..LiveConnection::bare(plan) }))
     });
-    Live { flows, connections: connections.collect(), broken: Vec::new() }
+    Live { flows, connections: connections.collect(), ..Live::default() }
 }
 
 impl Daemon {

@@ -97,10 +97,15 @@ impl Flow {
             StartKind::Absence(absence) => &absence.awaited,
             StartKind::Event | StartKind::Schedule(_) | StartKind::State(_) => used,
         });
-        starts.chain(self.program.instrs.iter().filter_map(|instr| match instr {
+        starts.chain(self.waits_for())
+    }
+
+    /// Returns the events that its runs wait for.
+    pub fn waits_for(&self) -> impl Iterator<Item = &TriggerUse> {
+        self.program.instrs.iter().filter_map(|instr| match instr {
             Instr::WaitFor(wait) => Some(&wait.trigger),
             _ => None,
-        }))
+        })
     }
 
     /// Returns its first dangerous call.

@@ -7,6 +7,7 @@ mod accept;
 mod announce;
 mod causes;
 mod control;
+mod held;
 mod history;
 mod moving;
 mod pass;

@@ -18,6 +18,27 @@ pub struct Live {
     pub connections: BTreeMap<String, Arc<LiveConnection>>,
     /// Files whose newest version is broken: the flows of their last sound version stay live.
     pub broken: Vec<BrokenFile>,
+    /// Plans that are live no more, and under which runs wait for events.
+    pub held: Vec<Arc<plan::Flow>>,
+}
+
+impl Live {
+    /// Returns the events that somebody wants to hear of: those that live flows start by or wait for, and those that runs of older
+    /// plans wait for.
+    pub fn listens_to(&self) -> impl Iterator<Item = &plan::TriggerUse> {
+        let of_runs = self.held.iter().flat_map(|flow| flow.waits_for());
+        self.flows.iter().flat_map(|flow| flow.listens_to()).chain(of_runs)
+    }
+
+    /// Holds the plans of what was live before, as far as runs may wait under them.
+    pub fn hold(&mut self, before: &Live) {
+        let old = before.flows.iter().chain(&before.held).filter(|flow| flow.waits_for().next().is_some());
+        for flow in old {
+            if !self.flows.iter().chain(&self.held).any(|known| known.hash == flow.hash) {
+                self.held.push(Arc::clone(flow));
+            }
+        }
+    }
 }
 
 /// A file whose newest version did not compile.

@@ -261,7 +261,7 @@ fn given_secret<'a>(connection: &'a LiveConnection, source: &Source) -> Option<&
 /// Returns the events that live flows use of each source whose webhook can be registered.
 pub(crate) fn wanted(live: &Live) -> BTreeMap<Key, BTreeSet<String>> {
     let mut wanted: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
-    for trigger in live.flows.iter().flat_map(|flow| flow.listens_to()) {
+    for trigger in live.listens_to() {
         let Some(connection) = live.connections.get(&trigger.connection) else { continue };
         let source = connection.plan.sources.iter().find(|source| source.name == trigger.source);
         if source.is_some_and(|source| source.register.is_some()) {

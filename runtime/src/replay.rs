@@ -213,7 +213,7 @@ impl<'a> Examiner<'a> {
         now: Timestamp,
     ) -> Self {
         // Of this flow alone, so that no more of a payload is read than it needs.
-        let alone = Live { flows: vec![Arc::clone(flow)], connections: live.connections.clone(), broken: Vec::new() };
+        let alone = Live { flows: vec![Arc::clone(flow)], connections: live.connections.clone(), ..Live::default() };
         let matcher = Matcher::build(&alone, None);
         Self { store, live, flow: Arc::clone(flow), matcher, again, began_at, now, starting: HashSet::new() }
     }

@@ -156,6 +156,10 @@ pub struct Addresses {
     pub socket: PathBuf,
 }
 
+/// When it is first looked whether runs wait under older plans, and how often from then on.
+const FIRST_LOOK: Duration = Duration::from_secs(60);
+const NEXT_LOOK: Duration = Duration::from_secs(600);
+
 /// The name of the file that says where a daemon listens.
 const ADDRESSES_FILE: &str = "addresses.json";
 
@@ -174,6 +178,9 @@ pub struct Service {
     stop_server: watch::Sender<bool>,
     stop_admin: watch::Sender<bool>,
     tasks: Mutex<Option<Tasks>>,
+    /// Looks which plans are held by runs.
+    holding: Mutex<Option<JoinHandle<()>>>,
+    clock: Arc<dyn crate::world::Clock>,
 }
 
 struct Tasks {
@@ -246,8 +253,11 @@ impl Service {
         let counters = Arc::new(Counters::default());
         let readiness = Readiness::new(store);
         let limits = options.limits;
+        // A topic that is not subscribed to in time loses what the broker has kept.
+        engine.hold_what_waits().await;
         let registered = Registrar::known(&options.store_path);
         let clock = Arc::clone(&world.clock);
+        let holding_clock = Arc::clone(&clock);
         let server = Server::new(engine.clone(), clock, limits.clone(), Arc::clone(&counters), readiness, &registered);
         let server = Arc::new(server);
         let on_secret: OnSecret = {
@@ -316,6 +326,8 @@ impl Service {
             stop_server,
             stop_admin,
             tasks: Mutex::new(Some(tasks)),
+            holding: Mutex::default(),
+            clock: holding_clock,
         };
         if let Err(error) = write_addresses(&folder, &service.addresses) {
             service.stop().await;
@@ -324,6 +336,7 @@ impl Service {
         service.polls.swap(&service.engine.live());
         // The receiver is up.
         service.registrar.begin();
+        service.keep_holding(!service.engine.live().held.is_empty());
         info!(server = service.addresses.server, admin = service.addresses.admin, "flowd is ready");
         Ok(service)
     }
@@ -339,14 +352,18 @@ impl Service {
     }
 
     /// Returns what putting this live would begin and end beside the flows themselves: polls, registrations, states, pauses.
-    pub fn consequences(&self, next: &Live) -> serde_json::Value {
-        swap::consequences(&self.engine, &self.engine.live(), next, self.registrar.registers())
+    pub async fn consequences(&self, next: &Live) -> serde_json::Value {
+        let next = self.engine.holding(next).await;
+        swap::consequences(&self.engine, &self.engine.live(), &next, self.registrar.registers())
     }
 
     /// Puts another version live. Between two events: each is taken in under the one or the other.
-    pub fn swap(&self, live: Live) {
+    pub fn swap(&self, mut live: Live) {
         let routes = Routes::new(&live, &self.registered);
         let before = self.engine.live();
+        // Until it is known what runs wait for, all of it is listened to.
+        live.hold(&before);
+        let holds = !live.held.is_empty();
         self.engine.swap(live);
         self.server.swap(routes);
         self.polls.swap(&self.engine.live());
@@ -354,6 +371,32 @@ impl Service {
         // What is live does not wait for what is written about it.
         let engine = self.engine.clone();
         tokio::spawn(async move { engine.note_versions(Some(before)).await });
+        self.keep_holding(holds);
+    }
+
+    /// Looks now and then what runs under older plans still wait for, until there are none.
+    fn keep_holding(&self, holds: bool) {
+        let mut holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = holding.take() {
+            task.abort();
+        }
+        if !holds {
+            return;
+        }
+        let (engine, polls, registrar) = (self.engine.clone(), Arc::clone(&self.polls), Arc::clone(&self.registrar));
+        let clock = Arc::clone(&self.clock);
+        *holding = Some(tokio::spawn(async move {
+            // What was on its way under an older plan has begun by the first look.
+            let mut pause = FIRST_LOOK;
+            while !engine.live().held.is_empty() {
+                clock.sleep_until(crate::poll::later(clock.now(), pause)).await;
+                if engine.hold_what_waits().await == Some(true) {
+                    polls.swap(&engine.live());
+                    registrar.swap(engine.live());
+                }
+                pause = NEXT_LOOK;
+            }
+        }));
     }
 
     /// Stops: no new events, then steps in flight end or stay as an intent, then the admin API goes. The store is free
@@ -364,6 +407,12 @@ impl Service {
         info!("flowd stops");
         let begun = Instant::now();
         self.stop_server.send_replace(true);
+        let holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = holding {
+            task.abort();
+            // An error says that it was ended, which is what was asked for.
+            drop(task.await);
+        }
         self.registrar.stop().await;
         self.polls.stop().await;
         // Webhooks that are on their way in are answered before the engine closes.

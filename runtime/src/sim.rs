@@ -287,7 +287,7 @@ fn start(
     clock: &Arc<VirtualClock>,
     script: &Arc<Script>,
 ) -> Result<Engine, Trouble> {
-    let live = Live { flows: flows.to_vec(), connections: connections.clone(), broken: Vec::new() };
+    let live = Live { flows: flows.to_vec(), connections: connections.clone(), ..Live::default() };
     let world = world(clock, Arc::clone(script) as _);
     let store: Arc<dyn Store> = Arc::clone(store) as _;
     // Nothing is old enough to be removed, whatever the test waits for.

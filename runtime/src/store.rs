@@ -209,6 +209,8 @@ pub trait Store: Send + Sync {
     fn events_from(&self, from: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
     /// Returns the flows that an event did not start because of their limits, and why.
     fn drops(&self, event: u64) -> Result<Vec<(String, String)>, StoreError>;
+    /// Returns the hashes of all plans that runs began with and that are kept.
+    fn plans(&self) -> Result<Vec<String>, StoreError>;
     /// Returns a plan by its hash.
     fn plan(&self, hash: &str) -> Result<Option<Arc<plan::Flow>>, StoreError>;
     /// Returns the runs whose timer is due at `now`, earliest first, and the instant of the next one behind them.

@@ -158,7 +158,7 @@ pub(crate) fn why(matcher: &Matcher, live: &Live, asked: &Asked<'_>, remembered:
     }
     if !by_earlier.is_empty() {
         let flows = by_earlier.iter().map(|(flow, _)| Arc::clone(flow)).collect();
-        let then = Live { flows, connections: live.connections.clone(), broken: Vec::new() };
+        let then = Live { flows, connections: live.connections.clone(), ..Live::default() };
         let mut answers = listening(&Matcher::build(&then, None), &then, asked, remembered);
         for (flow, was) in by_earlier {
             let answer = answers.iter().position(|answer| answer.flow == flow.id).map(|at| answers.swap_remove(at));

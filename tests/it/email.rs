@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::Value;
 
-use crate::support::broker::certificates;
+use crate::support::broker::{certificates, self_signed};
 use crate::support::daemon::Daemon;
 use crate::support::eventually;
 
@@ -46,6 +46,11 @@ struct Server {
 
 impl Server {
     fn start(mode: &str) -> Option<Self> {
+        Self::start_with(mode, certificates)
+    }
+
+    /// Starts one with certificates of its own.
+    fn start_with(mode: &str, certificates: impl Fn(&Path)) -> Option<Self> {
         let python = python()?;
         let folder = tempfile::tempdir().unwrap();
         certificates(folder.path());
@@ -156,9 +161,20 @@ fn tls_from_the_start_and_a_certificate_that_nobody_knows() {
     eventually("the certificate is refused", || {
         let runs = daemon.runs();
         let run = daemon.get(&format!("runs/{}", runs.first()?["id"].as_str()?)).to_string();
-        (run.contains("TLS with localhost") && run.contains("UnknownIssuer")).then_some(())
+        (run.contains("TLS with localhost") && run.contains("name it with `ca_file`")).then_some(())
     });
     assert_eq!(server.taken.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_certificate_that_is_signed_by_itself_is_trusted_where_it_is_named() {
+    for mode in ["tls", "starttls"] {
+        let Some(server) = Server::start_with(mode, |folder| self_signed(folder, "localhost", None)) else { return };
+        let daemon = server.daemon(&format!("security = \"{mode}\"\n{WITH_LOGIN}"), FLOW);
+        order(&daemon, "ann@example.com");
+        assert_eq!(daemon.settled(1)[0]["status"], "done", "{mode}");
+        assert_eq!(server.taken(1)[0]["login"], "ann");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::broker::{Broker, Client, Wire, certificates};
+use crate::support::broker::{Broker, Client, Wire, certificates, self_signed};
 use crate::support::daemon::Daemon;
 use crate::support::eventually;
 
@@ -261,6 +261,39 @@ fn a_wrong_password_is_said_and_tls_knows_whom_it_speaks_to() {
     next(toml("localhost", with_ca, "secret"), "listening to a broker");
     let shown = daemon.get("connections").to_string() + &daemon.log();
     assert!(!shown.contains(SECRET) && !shown.contains("not the password"), "{shown}");
+}
+
+#[test]
+fn a_certificate_that_is_signed_by_itself_is_trusted_where_it_is_named_and_for_its_name_and_time() {
+    if crate::support::broker::mosquitto().is_none() {
+        return;
+    }
+    let last = ("20250101000000Z", "20250201000000Z");
+    let next = ("21250101000000Z", "21250201000000Z");
+    for (name, valid, other, wanted) in [
+        ("localhost", None, false, "listening to a broker"),
+        ("localhost", None, true, "neither in"),
+        ("elsewhere", None, false, "is for another name"),
+        ("localhost", Some(last), false, "has expired"),
+        ("localhost", Some(next), false, "not valid yet"),
+    ] {
+        let files = tempfile::tempdir().unwrap();
+        self_signed(files.path(), name, valid);
+        let at = files.path().display();
+        let tls = format!("allow_anonymous true\ncertfile {at}/server.pem\nkeyfile {at}/server.key\n");
+        let broker = Broker::start_with(&tls).unwrap();
+        if other {
+            // Another one for the same name.
+            let files = tempfile::tempdir().unwrap();
+            self_signed(files.path(), name, valid);
+            std::fs::copy(files.path().join("ca.pem"), std::path::PathBuf::from(at.to_string()).join("ca.pem")).unwrap();
+        }
+        let ca = std::fs::read_to_string(files.path().join("ca.pem")).unwrap();
+        let toml = format!("{LISTEN}[connections.mqtt]\nhost = \"localhost\"\nport = {}\nca_file = \"ca.pem\"\n", broker.port);
+        let daemon = Daemon::start(&[("flow.toml", &toml), ("main.flow", DOORS), ("ca.pem", &ca)]);
+        eventually(wanted, || daemon.log().contains(wanted).then_some(()));
+        assert!(wanted.contains("listening") || !daemon.log().contains("listening to a broker"), "{}", daemon.log());
+    }
 }
 
 const SECRET: &str = "mqtt-password-that-must-not-leak";

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::support::broker::{Broker, Client};
 use crate::support::daemon::{Daemon, toml};
 use crate::support::recorder::{Recorder, kustomer};
 use crate::support::{eventually, stripe};
@@ -67,6 +68,69 @@ fn what_is_only_waited_for_or_missed_is_polled_too() {
     for kind in ["invoice.payment_failed", "invoice.paid", "customer.created"] {
         assert!(asked.line().contains(kind), "{kind}: {}", asked.line());
     }
+}
+
+#[test]
+fn what_a_run_waits_for_is_listened_to_and_polled_also_when_its_flow_was_edited() {
+    let Some(broker) = Broker::start_with("allow_anonymous true\npersistence true\npersistence_location {folder}/\n") else {
+        return;
+    };
+    let stripe = Recorder::start(|_, _| Some((200, serde_json::json!({ "object": "list", "data": [], "has_more": false }))));
+    let toml = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.mqtt]\nhost = \"127.0.0.1\"\nport = {}\n\
+         [connections.stripe]\nkey = {{ env = \"TEST_STRIPE_KEY\" }}\nbase_url = \"{}\"\npoll = \"1 second\"\n",
+        broker.port, stripe.url
+    );
+    let waits = |topic: &str| {
+        format!(
+            "flow order\n  when mqtt.message(topic: \"{topic}/go\")\n  do {{\n    wait for mqtt.message(topic: \"{topic}/done\") up to 1 hour\n    \
+             log(\"done {{payload else \"?\"}}\")\n    wait for stripe.invoice_paid up to 1 hour\n  }}\n\n\
+             flow other\n  when stripe.charge_failed\n  do log(\"x\")\n"
+        )
+    };
+    let mut daemon = Daemon::start(&[("flow.toml", &toml), ("main.flow", &waits("a"))]);
+    let listens = |daemon: &Daemon, topics: usize, times: usize| {
+        let line = format!("connection=\"mqtt\" topics={topics}");
+        eventually(&line, || (daemon.log().matches(&line).count() >= times).then_some(()));
+    };
+    listens(&daemon, 2, 1);
+    let mut client = Client::new(broker.port, None);
+    client.publish("a/go", "first", false);
+    let first = with_status(&daemon, "order", "waiting");
+    client.publish("a/go", "second", false);
+    eventually("both wait", || (of_flow(&daemon, "order").len() == 2).then_some(()));
+
+    let edited = "flow order\n  when mqtt.message(topic: \"b/go\")\n  do log(\"b\")\n\nflow other\n  when stripe.charge_failed\n  do log(\"x\")\n";
+    std::fs::write(daemon.path().join("main.flow"), edited).unwrap();
+    assert_eq!(daemon.tell(&["reload"]).code, 0);
+    // What starts the flow no more is not heard, what its runs wait for is.
+    listens(&daemon, 2, 2);
+    // It comes while nobody is there: the broker keeps it, since it is subscribed to.
+    daemon.kill();
+    client.publish("a/done", "yes", false);
+    daemon.launch();
+    listens(&daemon, 2, 3);
+    eventually("both go on", || (daemon.log().matches("done ").count() == 2).then_some(()));
+    let on = with_status(&daemon, "order", "waiting");
+    assert!(on["reason"].as_str().unwrap().starts_with("waits for stripe.invoice_paid"), "{on}");
+    assert_eq!(first["plan"], on["plan"]);
+    let before = stripe.arrived().len();
+    let asked =
+        eventually("it is polled", || stripe.arrived().into_iter().skip(before).find(|one| one.line().contains("/v1/events")));
+    assert!(asked.line().contains("invoice.paid"), "{}", asked.line());
+
+    // Nobody waits any more: nothing of it is asked for.
+    for run in of_flow(&daemon, "order") {
+        assert_eq!(daemon.tell(&["cancel", run["id"].as_str().unwrap()]).code, 0);
+    }
+    daemon.terminate();
+    let before = stripe.arrived().len();
+    daemon.launch();
+    listens(&daemon, 1, 1);
+    let asked = eventually("events are polled", || {
+        stripe.arrived().into_iter().skip(before).find(|one| one.line().contains("/v1/events"))
+    });
+    assert!(!asked.line().contains("invoice.paid"), "{}", asked.line());
 }
 
 #[test]

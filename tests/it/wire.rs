@@ -474,7 +474,7 @@ fn door(flow: &str) -> Live {
     let mut door = connection(&compilation, "door", &[("api_key", "api-key"), ("secret_key", SECRET_KEY)]);
     door.polls = flow.contains("when door.");
     let connections = BTreeMap::from([("door".to_owned(), Arc::new(door))]);
-    Live { flows: compilation.flows().cloned().collect(), connections, broken: Vec::new() }
+    Live { flows: compilation.flows().cloned().collect(), connections, ..Live::default() }
 }
 
 fn without_polls(mut live: Live) -> Live {
@@ -707,7 +707,7 @@ fn acme(flow: &str) -> Live {
     let mut billing = connection(&compilation, "billing", &[("token", "t0ken")]);
     billing.polls = false;
     let connections = BTreeMap::from([("billing".to_owned(), Arc::new(billing))]);
-    Live { flows: compilation.flows().cloned().collect(), connections, broken: Vec::new() }
+    Live { flows: compilation.flows().cloned().collect(), connections, ..Live::default() }
 }
 
 const PAID: &str = "when billing.invoice_paid do billing.send_reminder(invoice: id)\n";
@@ -798,7 +798,7 @@ async fn courier(values: &[(&str, &str)], flow: &str) -> Bench<Silent> {
     let compilation = compile("courier", "http", values, &[flow]);
     let courier = connection(&compilation, "courier", &[("webhook_secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]);
     let connections = BTreeMap::from([("courier".to_owned(), Arc::new(courier))]);
-    Bench::start(Silent, Live { flows: compilation.flows().cloned().collect(), connections, broken: Vec::new() }).await
+    Bench::start(Silent, Live { flows: compilation.flows().cloned().collect(), connections, ..Live::default() }).await
 }
 
 impl Bench<Silent> {

@@ -88,7 +88,7 @@ impl<'q> Simulation<'q> {
             (name, Arc::new(LiveConnection::bare(plan)))
         });
         let flows = subjects.iter().filter(|subject| !subject.is_blind).map(|subject| Arc::clone(&subject.edited)).collect();
-        let live = Live { flows, connections: connections.collect(), broken: Vec::new() };
+        let live = Live { flows, connections: connections.collect(), ..Live::default() };
         let matcher = Matcher::build(&live, None);
         let clock = Arc::new(VirtualClock::new(query.since));
         let answers = Arc::new(Answers::new(engine, Arc::clone(&clock)));

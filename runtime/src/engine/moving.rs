@@ -175,7 +175,7 @@ fn worked_out(shared: &Shared, head: &RunHead, flow: &Arc<Flow>) -> Result<Resul
 /// Returns how the run would have begun under another version: what that reads of the event.
 fn start_under(shared: &Shared, flow: &Arc<Flow>, event: &StoredEvent, before: &Start) -> Result<Start, MoveRefusal> {
     let current = shared.current();
-    let alone = Live { flows: vec![Arc::clone(flow)], connections: current.live.connections.clone(), broken: Vec::new() };
+    let alone = Live { flows: vec![Arc::clone(flow)], connections: current.live.connections.clone(), ..Live::default() };
     let matcher = Matcher::build(&alone, None);
     let no_settings = BTreeMap::new();
     let settings = current.live.connections.get(&event.connection).map_or(&no_settings, |live| &live.plan.settings);

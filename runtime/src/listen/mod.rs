@@ -210,7 +210,7 @@ impl Listeners {
 /// Returns what is listened to under a plan.
 fn specs(live: &Live) -> BTreeMap<Key, Spec> {
     let mut specs: BTreeMap<Key, Spec> = BTreeMap::new();
-    for used in live.flows.iter().flat_map(|flow| flow.listens_to()) {
+    for used in live.listens_to() {
         let Some(connection) = live.connections.get(&used.connection) else { continue };
         let source = connection.plan.sources.iter().find(|source| source.name == used.source);
         let Some((source, listen)) = source.and_then(|source| Some((source, source.listen.as_ref()?))) else { continue };

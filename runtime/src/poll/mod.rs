@@ -168,7 +168,7 @@ pub(crate) fn polled(live: &Live, now: Timestamp) -> BTreeMap<Key, (BTreeSet<Str
 /// Returns what is polled under a plan: sources with a poll from which a live flow draws.
 fn specs(live: &Live, now: Timestamp) -> BTreeMap<Key, Spec> {
     let mut specs: BTreeMap<Key, Spec> = BTreeMap::new();
-    for trigger in live.flows.iter().flat_map(|flow| flow.listens_to()) {
+    for trigger in live.listens_to() {
         let Some(connection) = live.connections.get(&trigger.connection).filter(|connection| connection.polls) else { continue };
         let Some(source) = connection.plan.sources.iter().find(|source| source.name == trigger.source) else { continue };
         let Some(poll) = &source.poll else { continue };

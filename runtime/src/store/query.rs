@@ -160,6 +160,16 @@ pub(super) fn drops(from: &dyn Read, event: u64) -> Result<Vec<(String, String)>
     Ok(found)
 }
 
+pub(super) fn plans(from: &dyn Read) -> Result<Vec<String>, StoreError> {
+    let all = Key::of(b'p');
+    let mut found = Vec::new();
+    from.scan(&all, &all.end(), false, &mut |key, _| {
+        found.extend(text_at(key, LETTER).map(str::to_owned));
+        Ok(true)
+    })?;
+    Ok(found)
+}
+
 pub(super) fn plan(from: &dyn Read, hash: &str) -> Result<Option<Arc<plan::Flow>>, StoreError> {
     from.get(&tables::plan(hash))?.map(|bytes| decode(&bytes).map(Arc::new)).transpose()
 }

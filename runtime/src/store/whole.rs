@@ -155,6 +155,9 @@ macro_rules! store_over_db {
             fn counts(&self) -> Result<(u64, u64), $crate::store::StoreError> {
                 self.db.read($crate::store::query::counts)
             }
+            fn plans(&self) -> Result<Vec<String>, $crate::store::StoreError> {
+                self.db.read($crate::store::query::plans)
+            }
             fn plan(&self, hash: &str) -> Result<Option<std::sync::Arc<flow_plan::Flow>>, $crate::store::StoreError> {
                 self.db.read(|from| $crate::store::query::plan(from, hash))
             }

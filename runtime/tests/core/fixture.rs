@@ -343,7 +343,7 @@ pub(crate) fn incoming(id: &str, payload: &str) -> Incoming {
 
 pub(crate) fn live(flows: Vec<plan::Flow>) -> Live {
     let connections = ["svc", "other"].map(|name| (name.to_owned(), Arc::new(connection(name)))).into();
-    Live { flows: flows.into_iter().map(Arc::new).collect(), connections, broken: Vec::new() }
+    Live { flows: flows.into_iter().map(Arc::new).collect(), connections, ..Live::default() }
 }
 
 pub(crate) fn connection(name: &str) -> LiveConnection {

@@ -244,7 +244,7 @@ pub(crate) fn flow(id: &str, trigger: &str) -> Arc<Flow> {
 
 pub(crate) fn live(connections: Vec<LiveConnection>, flows: Vec<Arc<Flow>>) -> Live {
     let connections = connections.into_iter().map(|c| (c.plan.name.clone(), Arc::new(c))).collect();
-    Live { flows, connections, broken: Vec::new() }
+    Live { flows, connections, ..Live::default() }
 }
 
 /// The real outside, with a clock that can be moved ahead.

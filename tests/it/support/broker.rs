@@ -310,3 +310,30 @@ pub(crate) fn certificates(folder: &Path) {
         "server.pem",
     ]);
 }
+
+/// Makes a certificate that is signed by itself, as `openssl req -x509` does: `server.pem` and `server.key`, and the former as
+/// `ca.pem`. `valid` is from when until when: "20250101000000Z".
+pub(crate) fn self_signed(folder: &Path, name: &str, valid: Option<(&str, &str)>) {
+    let openssl = |args: &[&str]| {
+        let done = Command::new("openssl").args(args).current_dir(folder).output().unwrap();
+        assert!(done.status.success(), "openssl {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "server.key"];
+    let (subject, names) = (format!("/CN={name}"), format!("subjectAltName=DNS:{name}"));
+    let request = ["req", "-subj", &subject];
+    match valid {
+        None => openssl(&[&request[..], &key, &["-x509", "-addext", &names, "-out", "server.pem"]].concat()),
+        Some((from, until)) => {
+            openssl(&[&request[..], &key, &["-out", "server.csr"]].concat());
+            let config = format!(
+                "[ca]\ndefault_ca = own\n[own]\ndatabase = index.txt\nrand_serial = yes\nnew_certs_dir = .\ndefault_md = sha256\n\
+                 policy = any\nx509_extensions = ext\n[any]\ncommonName = supplied\n[ext]\nbasicConstraints = CA:TRUE\n{names}\n"
+            );
+            std::fs::write(folder.join("ca.cnf"), config).unwrap();
+            std::fs::write(folder.join("index.txt"), "").unwrap();
+            let signs = ["ca", "-batch", "-selfsign", "-config", "ca.cnf", "-keyfile", "server.key", "-in", "server.csr"];
+            openssl(&[&signs[..], &["-startdate", from, "-enddate", until, "-notext", "-out", "server.pem"]].concat());
+        }
+    }
+    std::fs::copy(folder.join("server.pem"), folder.join("ca.pem")).unwrap();
+}

@@ -290,7 +290,7 @@ impl Story {
             ..plan::Source::clone(&engine.plan.sources[0])
         })];
         let connections = [connection("svc"), engine].map(|known| (known.plan.name.clone(), Arc::new(known))).into();
-        Live { flows, connections, broken: Vec::new() }
+        Live { flows, connections, ..Live::default() }
     }
 
     fn config(&mut self, engine: &Engine) -> usize {

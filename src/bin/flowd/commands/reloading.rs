@@ -110,7 +110,7 @@ pub(crate) async fn reload(
                 for warning in host.warnings(&reloaded.live) {
                     warn!("{warning}");
                 }
-                let consequences = service.consequences(&reloaded.live);
+                let consequences = service.consequences(&reloaded.live).await;
                 let (told, live) = Told::of(reloaded, consequences);
                 service.engine().set_flood(host.config().flood);
                 service.swap(live);
@@ -170,7 +170,7 @@ async fn dry(host: &Host, service: &Service) -> Result<Json, String> {
         Ok(result) => result.map_err(|error| error.to_string())?,
         Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     };
-    let consequences = service.consequences(&reloaded.live);
+    let consequences = service.consequences(&reloaded.live).await;
     let (told, _) = Told::of(reloaded, consequences);
     Ok(tell(service, &service.engine().live(), told, ReloadKind::Dry).await)
 }

@@ -34,7 +34,7 @@ impl Host {
             let connection = self.connection(name, declared, &flows, used, &mut notes);
             connections.insert(name.clone(), Arc::new(connection));
         }
-        (Live { flows, connections, broken: self.set_aside() }, notes)
+        (Live { flows, connections, broken: self.set_aside(), ..Live::default() }, notes)
     }
 
     /// Returns what whoever has set the connections up should know, and is no reason not to start. What is simulated has the
