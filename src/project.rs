@@ -327,22 +327,43 @@ pub fn is_source(path: &Path) -> bool {
         && path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.'))
 }
 
-/// Writes beside the file and renames, so that a full disk or a crash cannot leave half a file.
+/// Writes beside the file and renames, so that a full disk or a crash cannot leave half a file. A link stays one: what it leads
+/// to is written. A file stays its owner's, with its rights.
 ///
 /// # Errors
-/// Where the disk refuses; what was there before stays.
+/// Where the disk refuses, or the file is for reading alone; what was there before stays.
 pub fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
-    let permissions = std::fs::metadata(path).ok().map(|metadata| metadata.permissions());
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let before = std::fs::metadata(path).ok();
+    let permissions = before.as_ref().map(std::fs::Metadata::permissions);
+    if permissions.as_ref().is_some_and(std::fs::Permissions::readonly) {
+        // Whoever may write into the folder could replace it all the same.
+        return Err(std::io::Error::new(std::io::ErrorKind::ReadOnlyFilesystem, "it is for reading alone"));
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.{}.flowc", std::process::id()));
     let result = std::fs::File::create(&beside)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .and_then(|()| permissions.map_or(Ok(()), |permissions| std::fs::set_permissions(&beside, permissions)))
+        .and_then(|mut file| {
+            permissions.map_or(Ok(()), |permissions| file.set_permissions(permissions))?;
+            keep_owner(before.as_ref(), &file);
+            file.write_all(text.as_bytes()).and_then(|()| file.sync_all())
+        })
         .and_then(|()| std::fs::rename(&beside, path));
     if result.is_err() && std::fs::remove_file(&beside).is_err() {
         // Best effort: the error that matters is the first one.
     }
     result
+}
+
+/// Leaves a file to whom the one of before belonged, as far as that is possible.
+fn keep_owner(before: Option<&std::fs::Metadata>, file: &std::fs::File) {
+    use std::os::unix::fs::MetadataExt;
+    let (Some(before), Ok(now)) = (before, file.metadata()) else { return };
+    if (before.uid(), before.gid()) != (now.uid(), now.gid())
+        && std::os::unix::fs::fchown(file, Some(before.uid()), Some(before.gid())).is_err()
+    {
+        // Only root can, and only root makes it another's.
+    }
 }
 
 /// Returns the paths without those that lie inside others.

@@ -67,7 +67,8 @@ fn look(reference: &SecretRef, root: &Path) -> Result<Secret, String> {
         }
         SecretRef::Literal(text) => text.clone(),
     };
-    let text = text.trim_end_matches(['\r', '\n']);
+    // Editors leave a line end behind, and some a mark of the byte order in front.
+    let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
     if text.is_empty() {
         return Err("it is empty".to_owned());
     }
@@ -89,6 +90,8 @@ pub fn reason(error: &std::io::Error) -> String {
         std::io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
         std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
         std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        std::io::ErrorKind::StorageFull => "the disk is full".to_owned(),
+        std::io::ErrorKind::ReadOnlyFilesystem => "it is for reading alone".to_owned(),
         _ => error.to_string(),
     }
 }

@@ -895,6 +895,8 @@ pub enum MemberKind {
     Exponents(Vec<(Ident, NumberLit)>),
     /// `check { GET "/account" at "id" }`: a harmless request that tells whether the credentials work.
     Check(HttpOperation),
+    /// `check via`: the same by going the way to the service and coming back.
+    CheckVia,
     /// `refused when condition`, for every operation; `refused unless condition` is negated.
     Refused {
         /// `unless` rather than `when`.

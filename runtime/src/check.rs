@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use flow_plan::{Body, Env, Expr, Operation, PathPart, Value};
+use flow_plan::{Body, Env, Expr, Operation, PathPart, SEND, Value};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::answer::{self, Outcome};
@@ -38,8 +38,10 @@ pub struct Checked {
 pub enum Finding {
     /// The credentials work. What the connector shows of the answer, where it shows something.
     Works(Option<String>),
-    /// It was not asked, since these secrets are not there.
+    /// It was not asked, since these secrets or settings are not there.
     Lacks(Vec<String>),
+    /// There is nothing to ask: the connection does without this secret, and has another for another way.
+    Other(String),
     /// The service does not take the credentials.
     Refused(String),
     /// The service knows the credentials, and has no more calls for them at the moment.
@@ -55,14 +57,14 @@ pub enum Finding {
 impl Finding {
     /// Tells whether the connection can be used as far as the check knows.
     pub fn is_well(&self) -> bool {
-        matches!(self, Self::Works(_) | Self::Lacks(_))
+        matches!(self, Self::Works(_) | Self::Lacks(_) | Self::Other(_))
     }
 
     /// A word for programs.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Works(_) => "works",
-            Self::Lacks(_) => "not_asked",
+            Self::Lacks(_) | Self::Other(_) => "not_asked",
             Self::Refused(_) => "refused",
             Self::Busy(_) => "busy",
             Self::Odd(_) => "odd",
@@ -82,10 +84,17 @@ pub async fn check(connection: &LiveConnection, world: &World) -> Vec<Checked> {
 }
 
 async fn one(operation: &Operation, connection: &LiveConnection, world: &World) -> Checked {
-    let asked = shown(operation);
-    let lacking: Vec<String> =
-        secrets(operation, connection).into_iter().filter(|name| !connection.secrets.contains_key(name)).collect();
+    let asked = shown(operation, connection);
     let done = |finding, clock_ahead| Checked { asked: asked.clone(), finding, clock_ahead };
+    let mut lacking: Vec<String> =
+        secrets(operation, connection).into_iter().filter(|name| !connection.secrets.contains_key(name)).collect();
+    if let Some(other) = lacking.iter().find(|name| has_another(connection, name)) {
+        return done(Finding::Other(other.clone()), None);
+    }
+    // What a connection can do without is left out of the request.
+    let optional = |name: &String| connection.plan.secrets.iter().any(|secret| secret.name == *name && secret.optional);
+    lacking.retain(|name| !optional(name));
+    lacking.extend(way_lacks(operation, connection));
     if !lacking.is_empty() {
         return done(Finding::Lacks(lacking), None);
     }
@@ -100,6 +109,7 @@ async fn one(operation: &Operation, connection: &LiveConnection, world: &World) 
     let answer = match world.transport.send(request, TIMEOUT, MAX_ANSWER).await {
         Ok(answer) => answer,
         Err(TransportError::Refused(reason)) => return done(Finding::Unmade(reason), None),
+        Err(TransportError::Broken(reason)) => return done(Finding::Refused(reason), None),
         Err(error) => return done(Finding::Silent(error.to_string()), None),
     };
     let clock_ahead = clock_ahead(&answer, world.clock.now());
@@ -131,8 +141,38 @@ fn told(whole: bool, value: &Value) -> Option<String> {
     (!short.is_empty()).then_some(short)
 }
 
-/// `GET /v1/account`, with settings and the like as `…`.
-fn shown(operation: &Operation) -> String {
+/// Tells whether a connection needs one of several secrets, this is one of them, and it has another.
+fn has_another(connection: &LiveConnection, name: &str) -> bool {
+    let groups = connection.plan.api.one_of.iter().filter(|group| group.iter().any(|member| member == name));
+    groups.flatten().any(|member| connection.secrets.contains_key(member))
+}
+
+/// Which setting says where the way leads, where that is a matter of settings and is not there.
+fn way_lacks(operation: &Operation, connection: &LiveConnection) -> Option<String> {
+    let host = connection.plan.api.via.as_ref().filter(|_| operation.request.method == SEND)?.params.get("host")?;
+    match host {
+        Expr::Env(Env::Setting(name)) if request::setting(connection, name).is_missing() => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// `GET /v1/account`, with settings and the like as `…`; a whole address may be a secret.
+fn shown(operation: &Operation, connection: &LiveConnection) -> String {
+    if operation.request.method == SEND {
+        let via = connection.plan.api.via.as_ref();
+        let host = match via.and_then(|via| via.params.get("host")) {
+            Some(Expr::Env(Env::Setting(name))) => request::setting(connection, name),
+            _ => Value::Missing,
+        };
+        let scheme = via.map(|via| via.scheme.to_ascii_uppercase()).unwrap_or_default();
+        return match host {
+            Value::Text(host) => format!("{scheme} {host}"),
+            _ => scheme,
+        };
+    }
+    if operation.request.address.is_some() {
+        return format!("{} …", operation.request.method);
+    }
     let path = operation.request.path.iter().map(|part| match part {
         PathPart::Literal(text) => text.as_str(),
         PathPart::Value(_) => "…",
@@ -143,6 +183,11 @@ fn shown(operation: &Operation) -> String {
 /// The names of the secrets that a check needs.
 fn secrets(operation: &Operation, connection: &LiveConnection) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
+    let request = &operation.request;
+    if request.method == SEND {
+        // What goes another way than HTTP says itself what it lacks.
+        return found;
+    }
     let mut note = |expr: &Expr| {
         expr.walk(&mut |part| {
             if let Expr::Env(Env::Secret(name)) = part {
@@ -150,7 +195,7 @@ fn secrets(operation: &Operation, connection: &LiveConnection) -> BTreeSet<Strin
             }
         });
     };
-    let request = &operation.request;
+    request.address.iter().for_each(&mut note);
     let api = connection.plan.api_of(request);
     api.auth.iter().flat_map(|auth| &auth.args).for_each(&mut note);
     api.headers.iter().chain(&request.headers).for_each(|(_, value)| note(value));

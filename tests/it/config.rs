@@ -46,6 +46,54 @@ fn a_missing_secret_is_named_with_what_to_do_and_nothing_starts() {
     }
 }
 
+/// Without what a choice needs every delivery would be refused, and every request fail.
+#[test]
+fn what_a_choice_needs_beside_it_is_named_and_nothing_starts() {
+    let listens =
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.front]\nconnector = \"http\"\n";
+    let secret = "webhook_secret = { file = \"secret\" }\n";
+    let flow = "when front.received do front.post(url: \"https://api.example.com\", json: { id })\n";
+    let cases = [
+        (format!("verify = \"hmac_sha256\"\n{secret}"), "`hmac_sha256` needs the setting `header`, which is missing"),
+        ("verify = \"token\"\nheader = \"X-Token\"\n".to_owned(), "with the secret `webhook_secret`, which is missing"),
+        (format!("verify = \"standard_webhooks\"\n{secret}"), "is not of the form that `standard_webhooks` needs"),
+        (
+            format!("verify = \"token\"\nheader = \"X-Token\"\nauth = \"header\"\ntoken = {{ file = \"secret\" }}\n{secret}"),
+            "`header` needs the setting `auth_name`, which is missing",
+        ),
+        (
+            format!("verify = \"token\"\nheader = \"X-Token\"\nauth = \"basic\"\ntoken = {{ file = \"secret\" }}\n{secret}"),
+            "`basic` needs the setting `user`, which is missing",
+        ),
+    ];
+    for (section, said) in cases {
+        let folder =
+            project(&[("flow.toml", &format!("{listens}{section}")), ("a.flow", flow), ("secret", "a secret, and no base64")]);
+        for command in [&["run"][..], &["check-config"]] {
+            let outcome = flowd(folder.path(), command);
+            assert!(outcome.code == 1 && outcome.err.contains(said), "{section} {command:?}: {outcome:?}");
+        }
+    }
+    let well = format!("{listens}verify = \"token\"\nheader = \"X-Token\"\n{secret}");
+    let folder = project(&[("flow.toml", &well), ("a.flow", flow), ("secret", "a secret, and no base64")]);
+    assert_eq!(flowd(folder.path(), &["check-config"]).code, 0);
+}
+
+#[test]
+fn a_public_address_that_no_service_takes_is_a_warning() {
+    for (url, said) in [
+        ("http://hooks.example.org", "is no https address"),
+        ("https://localhost:7400", "leads to localhost, which no service can reach"),
+        ("https://hooks.example.org/flow", ""),
+    ] {
+        let toml = format!("[server]\npublic_url = \"{url}\"\n[connections.stripe]\nkey = {{ env = \"TEST_STRIPE_KEY\" }}\n");
+        let folder = project(&[("flow.toml", &toml), ("a.flow", "when stripe.charge_failed do { stop because \"seen\" }\n")]);
+        let outcome = flowd(folder.path(), &["check-config"]);
+        assert!(outcome.code == 0 && outcome.out.contains("registered by flowd"), "{outcome:?}");
+        assert!(outcome.err.contains(said) && outcome.err.contains("public_url") != said.is_empty(), "{url}: {outcome:?}");
+    }
+}
+
 #[test]
 fn a_broken_flow_does_not_start() {
     let folder = project(&[("a.flow", "when stripe.charge_failed where amuont > 1 do kustomer.create_conversation\n")]);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::daemon::{Daemon, ONE_LINER, STRIPE_KEY};
 use crate::support::program::{flowc, flowd, flowd_with, project};
+use crate::support::recorder::{Recorder, raw};
 use crate::support::sandbox::Emulators;
 
 /// The key that the emulated Stripe takes.
@@ -157,10 +158,10 @@ fn a_connector_of_ones_own_is_set_up_as_any_other() {
     let url = emulators.base_url("stripe");
     let connect = ["connect", "ledger", "--base-url", &url, "--set", "region=us"];
     // The emulator refuses a parameter that it does not know: that is no matter of the key.
-    let outcome = flowd_with(folder.path(), &connect, format!("main\n{}\n\n", key()).as_bytes());
+    let outcome = flowd_with(folder.path(), &connect, format!("{}\n\nmain\n", key()).as_bytes());
     assert!(outcome.code == 1 && outcome.out.contains("does not work: 400"), "{outcome:?}");
     std::fs::write(folder.path().join("own.flow"), own.replace(" query { site }", "")).unwrap();
-    let outcome = flowd_with(folder.path(), &connect, format!("main\n{}\n\n", key()).as_bytes());
+    let outcome = flowd_with(folder.path(), &connect, format!("{}\n\nmain\n", key()).as_bytes());
     assert_eq!(outcome.code, 0, "{outcome:?}");
     assert!(outcome.out.contains("works: US") && outcome.out.contains("was not asked, since extra is not there"), "{outcome:?}");
     let toml = read(folder.path(), "flow.toml");
@@ -170,10 +171,16 @@ fn a_connector_of_ones_own_is_set_up_as_any_other() {
     assert!(refused.code == 1 && refused.out.contains("does not work: 200"), "{refused:?}");
 }
 
-/// Answers prompts on a terminal. Returns what the terminal showed, and the exit code.
+/// Answers prompts of flowd on a terminal. Returns what the terminal showed, and the exit code.
 fn on_a_terminal(folder: &Path, args: &str, answers: &[(&str, &str)]) -> (String, i32) {
+    let lines: Vec<(&str, String)> = answers.iter().map(|(prompt, answer)| (*prompt, format!("{answer}\n"))).collect();
+    typed_on_a_terminal(folder, &format!("{} {args}", env!("CARGO_BIN_EXE_flowd")), &lines)
+}
+
+/// The same of any command, and of whatever keys.
+fn typed_on_a_terminal(folder: &Path, command: &str, answers: &[(&str, String)]) -> (String, i32) {
     let mut child = Command::new("timeout")
-        .args(["60", "script", "-qec", &format!("{} {args}", env!("CARGO_BIN_EXE_flowd")), "/dev/null"])
+        .args(["60", "script", "-qec", command, "/dev/null"])
         .current_dir(folder)
         .env_remove("STATE_DIRECTORY")
         .stdin(Stdio::piped())
@@ -192,7 +199,7 @@ fn on_a_terminal(folder: &Path, args: &str, answers: &[(&str, &str)]) -> (String
             seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
         }
         from = seen.len();
-        typed.write_all(format!("{answer}\n").as_bytes()).unwrap();
+        typed.write_all(answer.as_bytes()).unwrap();
     }
     drop(typed);
     let mut rest = Vec::new();
@@ -206,12 +213,194 @@ fn on_a_terminal_a_secret_is_not_shown_and_a_slip_is_asked_again() {
     let emulators = Emulators::start();
     let folder = project(&[("flow.toml", TOML), ("a.flow", "")]);
     let args = format!("connect stripe --base-url {}", emulators.base_url("stripe"));
-    let answers = [("account (text) [none]: ", ""), ("key: ", "pk_test_public"), ("key: ", key())];
+    // What need not be said comes last; a key that is pasted there is shown by the terminal, and taken by nobody.
+    let again = "rk_live_pasted_where_it_shows";
+    let answers = [
+        ("key: ", "pk_test_public"),
+        ("key: ", key()),
+        ("account (text) [none]: ", again),
+        ("account (text) [none]: ", "acct_7"),
+    ];
     let (shown, code) = on_a_terminal(folder.path(), &args, &answers);
     assert_eq!(code, 0, "{shown}");
+    assert!(shown.matches(again).count() == 1 && shown.contains("begins as a secret does"), "{shown}");
+    let toml = read(folder.path(), "flow.toml");
+    assert!(!toml.contains(again) && toml.contains("account = \"acct_7\""), "{toml}");
     assert!(!shown.contains(key()) && !shown.contains("pk_test_public"), "{shown}");
     assert!(shown.contains("begins with `sk_` or `rk_`") && shown.contains("works: acct_"), "{shown}");
     assert_eq!(read(folder.path(), "secrets/stripe_key"), key());
+}
+
+/// Whoever interrupts has nothing half written, and a terminal that shows again what is typed.
+#[test]
+fn an_interrupted_prompt_leaves_nothing_behind() {
+    let folder = project(&[("flow.toml", TOML), ("a.flow", "")]);
+    for (keys, code) in [("\u{3}", 130), ("\u{4}", 2)] {
+        for (prompts, what) in [(&[][..], "key: "), (&[("key: ", "sk_test_1\n")][..], "account (text) [none]: ")] {
+            let command = format!(
+                "trap : INT; {} connect stripe --no-check; echo code=$?; stty -a | grep -o -- '[^a-z]*echo;'; stty -a | grep -o -- '-*echo '",
+                env!("CARGO_BIN_EXE_flowd")
+            );
+            let mut answers: Vec<(&str, String)> = prompts.iter().map(|(prompt, text)| (*prompt, (*text).to_owned())).collect();
+            answers.push((what, keys.to_owned()));
+            let (shown, _) = typed_on_a_terminal(folder.path(), &command, &answers);
+            assert!(shown.contains(&format!("code={code}")), "{keys:?} at {what}: {shown}");
+            assert!(shown.contains("echo ") && !shown.contains("-echo "), "{keys:?} at {what}: {shown}");
+            assert_eq!(read(folder.path(), "flow.toml"), TOML);
+            assert!(!folder.path().join("secrets").exists());
+        }
+    }
+}
+
+#[test]
+fn what_comes_along_with_a_copied_key_is_left_out() {
+    let copied = |typed: &str| {
+        let folder = project(&[("a.flow", "")]);
+        let outcome = flowd_with(folder.path(), &["connect", "stripe", "--no-check"], typed.as_bytes());
+        (outcome.code, read(folder.path(), "secrets/stripe_key"), outcome)
+    };
+    for typed in [
+        "sk_test_1\r\n",
+        "  sk_test_1\t\n",
+        "\"sk_test_1\"\n",
+        "'sk_test_1'\r\n",
+        "\u{feff}sk_test_1\n",
+        "sk_test_1\u{200b}\n",
+        "sk_test_1",
+    ] {
+        let (code, kept, outcome) = copied(typed);
+        assert_eq!((code, kept.as_str()), (0, "sk_test_1"), "{typed:?}: {outcome:?}");
+    }
+    for (typed, said) in [
+        ("sk_test_\u{200b}1\n", "a character that nobody sees"),
+        ("sk_test_1 sk_test_2\n", "has a blank in it"),
+        ("STRIPE_KEY=sk_test_1\n", "begins with `sk_` or `rk_`"),
+        ("\n", "is missing"),
+    ] {
+        let (code, kept, outcome) = copied(typed);
+        assert!(code == 1 && kept.is_empty() && outcome.err.contains(said), "{typed:?}: {outcome:?}");
+    }
+    // On the command line others can read it, whatever setting it was meant for.
+    let folder = project(&[("a.flow", "")]);
+    let given = flowd_with(folder.path(), &["connect", "stripe", "--set", "account=sk_live_given"], b"sk_test_1\n");
+    assert!(given.code == 2 && !given.err.contains("sk_live_given") && given.err.contains("begins as a secret"), "{given:?}");
+}
+
+#[test]
+fn flow_toml_stays_what_it_is_a_link_or_lines_of_another_system() {
+    let connect = ["connect", "stripe", "--no-check"];
+    let folder = project(&[("etc/real.toml", "# Ours.\r\n[run]\r\nconcurrency = 8\r\n"), ("shop/a.flow", "")]);
+    let shop = folder.path().join("shop");
+    std::os::unix::fs::symlink("../etc/real.toml", shop.join("flow.toml")).unwrap();
+    let outcome = flowd_with(&shop, &connect, b"sk_test_1\n");
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert!(shop.join("flow.toml").is_symlink());
+    assert_eq!(
+        read(folder.path(), "etc/real.toml"),
+        "# Ours.\r\n[run]\r\nconcurrency = 8\r\n\r\n[connections.stripe]\r\nkey = { file = \"secrets/stripe_key\" }\r\n"
+    );
+    // One that leads nowhere is not written through.
+    std::fs::remove_file(folder.path().join("etc/real.toml")).unwrap();
+    let outcome = flowd_with(&shop, &["connect", "kustomer", "--no-check", "--set", "org=acme"], b"k1\n");
+    assert!(outcome.code == 2 && outcome.err.contains("cannot be read"), "{outcome:?}");
+    // For reading alone: neither it nor a secret is written.
+    let folder = project(&[("flow.toml", TOML), ("a.flow", "")]);
+    let toml = folder.path().join("flow.toml");
+    std::fs::set_permissions(&toml, std::fs::Permissions::from_mode(0o444)).unwrap();
+    let outcome = flowd_with(folder.path(), &connect, b"sk_test_1\n");
+    assert!(outcome.code == 2 && outcome.err.contains("it is for reading alone; nothing was written"), "{outcome:?}");
+    assert!(read(folder.path(), "flow.toml") == TOML && !folder.path().join("secrets/stripe_key").exists());
+}
+
+/// One is at its prompt while the other is set up: both are there afterwards.
+#[test]
+fn two_at_once_take_nothing_from_each_other() {
+    let folder = project(&[("flow.toml", TOML), ("a.flow", "")]);
+    let mut waiting = Command::new(env!("CARGO_BIN_EXE_flowd"))
+        .args(["connect", "stripe", "--no-check"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut typed, mut shown) = (waiting.stdin.take().unwrap(), waiting.stderr.take().unwrap());
+    let (mut seen, mut byte) = (String::new(), [0; 1]);
+    while !seen.ends_with("key: ") {
+        assert_eq!(shown.read(&mut byte).unwrap(), 1, "{seen}");
+        seen.push(char::from(byte[0]));
+    }
+    let other = flowd_with(folder.path(), &["connect", "kustomer", "--no-check", "--set", "org=acme"], b"a-key-of-kustomer\n");
+    assert_eq!(other.code, 0, "{other:?}");
+    typed.write_all(b"sk_test_1\n").unwrap();
+    drop(typed);
+    assert!(waiting.wait().unwrap().success());
+    let toml = read(folder.path(), "flow.toml");
+    assert!(toml.starts_with(TOML) && toml.contains("[connections.stripe]") && toml.contains("[connections.kustomer]"), "{toml}");
+}
+
+/// Answers of a service to whom a key is none, or that is none at all.
+#[test]
+fn what_a_service_answers_is_said_and_nothing_is_written() {
+    let whole = |status: u16, headers: &'static [(&'static str, &'static str)], body: &'static str| {
+        Recorder::start_raw(move |_, _| Some(raw(status, headers, body)))
+    };
+    for (server, said) in [
+        (
+            whole(401, &[], r#"{"error":{"message":"Invalid API Key provided: sk_test_****"}}"#),
+            "the credentials are refused: 401",
+        ),
+        (whole(500, &[], "oops"), "does not answer: 500"),
+        (whole(429, &[], "{}"), "no calls are left for the moment: 429"),
+        (whole(200, &[("content-type", "text/html")], "<html>sign in</html>"), "the answer does not fit"),
+        (whole(200, &[], ""), "the answer does not fit: it is empty"),
+        (whole(302, &[("location", "https://elsewhere.example/")], ""), "redirects are not followed"),
+    ] {
+        let folder = project(&[("flow.toml", TOML), ("a.flow", "")]);
+        let outcome = flowd_with(folder.path(), &["connect", "stripe", "--base-url", &server.url], b"sk_test_1\n");
+        let all = format!("{}{}", outcome.out, outcome.err);
+        assert!(outcome.code == 1 && all.contains(said) && all.contains("nothing was written"), "{said}: {outcome:?}");
+        assert!(read(folder.path(), "flow.toml") == TOML && !folder.path().join("secrets").exists(), "{said}");
+    }
+}
+
+#[test]
+fn each_kind_of_secret_is_tried_and_what_cannot_be_is_said() {
+    let server = Recorder::start(|request, _| {
+        Some(match request.line().as_str() {
+            "GET /api/auth.test" => (200, json!({ "ok": true, "team": "Acme" })),
+            "GET /v1/account" if request.header("authorization").is_none_or(|it| it == "Bearer tk_good") => {
+                (200, json!({ "username": "ann" }))
+            }
+            "GET /api/webhooks/1/secret" => (200, json!({ "id": "1", "name": "Shop" })),
+            "GET /v1/models" => (200, json!({ "data": [{ "id": "small" }] })),
+            _ => (401, json!({ "error": "unauthorized" })),
+        })
+    });
+    let hook = format!("{}/api/webhooks/1/secret\n", server.url);
+    for (connector, typed, code, said) in [
+        (
+            "slack",
+            "https://hooks.slack.com/services/T/B/x\n\n",
+            0,
+            "was not asked, since token is not there; without it nothing can be asked",
+        ),
+        ("slack", "\nxoxb-1\n", 0, "GET /auth.test works: Acme"),
+        ("slack", "\n\n", 1, "Slack needs one of webhook_url, token; nothing was written"),
+        ("discord", &hook, 0, "GET … works: Shop"),
+        ("ntfy", "\n", 0, "GET /v1/account works: ann"),
+        ("ntfy", "tk_good\n", 0, "GET /v1/account works: ann"),
+        ("ntfy", "tk_bad\n", 1, "the credentials are refused: 401: unauthorized"),
+        ("ai", "\n", 0, "GET /models works: small"),
+        ("webhook", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n", 0, "its connector names no check"),
+    ] {
+        let folder = project(&[("a.flow", "")]);
+        let outcome = flowd_with(folder.path(), &["connect", connector, "--base-url", &server.url], typed.as_bytes());
+        let all = format!("{}{}", outcome.out, outcome.err);
+        assert!(outcome.code == code && all.contains(said), "{connector} {typed:?}: {outcome:?}");
+        assert!(!all.contains("webhooks/1/secret") && !all.contains("tk_bad"), "{outcome:?}");
+        assert_eq!(read(folder.path(), "flow.toml").contains(&format!("[connections.{connector}]")), code == 0);
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::support::broker::{certificates, self_signed};
 use crate::support::daemon::Daemon;
 use crate::support::eventually;
+use crate::support::program::flowd;
 
 const SECRET: &str = "smtp-password-that-must-not-leak";
 
@@ -202,7 +203,12 @@ fn nothing_is_sent_without_tls_and_no_password_for_a_wrong_one() {
     let daemon = server.daemon("username = \"ann\"\npassword = { file = \"wrong\" }\nca_file = \"ca.pem\"\n", FLOW);
     order(&daemon, "ann@example.com");
     said(&daemon, "refuses the user name or password");
+    let told = flowd(daemon.path(), &["check-config", "--online"]);
+    assert!(told.code == 1 && told.out.contains("SMTP localhost does not work: the credentials are refused"), "{told:?}");
     assert!(server.taken.lock().unwrap().is_empty());
+    std::fs::write(daemon.path().join("wrong"), SECRET).unwrap();
+    let told = flowd(daemon.path(), &["check-config", "--online"]);
+    assert!(told.code == 0 && told.out.contains("SMTP localhost works"), "{told:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::broker::{Broker, Client, Wire, certificates, self_signed};
 use crate::support::daemon::Daemon;
 use crate::support::eventually;
+use crate::support::program::{flowd, project};
 
 const LISTEN: &str = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
 
@@ -259,6 +260,16 @@ fn a_wrong_password_is_said_and_tls_knows_whom_it_speaks_to() {
     };
     next(toml("localhost", with_ca, "wrong"), "refuses the user name or password");
     next(toml("localhost", with_ca, "secret"), "listening to a broker");
+    // The same is known without a daemon, before anything is written.
+    let checked = |toml: &str| {
+        let folder =
+            project(&[("flow.toml", toml), ("main.flow", flow), ("ca.pem", &ca), ("secret", SECRET), ("wrong", "not it")]);
+        flowd(folder.path(), &["check-config", "--online"])
+    };
+    let well = checked(&toml("localhost", with_ca, "secret"));
+    assert!(well.code == 0 && well.out.contains("MQTT localhost works"), "{well:?}");
+    let wrong = checked(&toml("localhost", with_ca, "wrong"));
+    assert!(wrong.code == 1 && wrong.out.contains("MQTT localhost does not work: the credentials are refused"), "{wrong:?}");
     let shown = daemon.get("connections").to_string() + &daemon.log();
     assert!(!shown.contains(SECRET) && !shown.contains("not the password"), "{shown}");
 }

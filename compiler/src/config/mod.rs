@@ -18,7 +18,7 @@ use flow_plan::{Allowed, Value};
 pub use check::check;
 pub use read::read;
 pub use setting::parse_setting;
-pub use shown::{is_secret, shown};
+pub use shown::{begins_as_secret, is_secret, shown};
 pub use units::{parse_duration, parse_size};
 
 use crate::settings::Settings;

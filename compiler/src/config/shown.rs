@@ -69,6 +69,11 @@ pub fn is_secret(word: &str) -> bool {
     has_digit && (labelled || changes >= CHANGES)
 }
 
+/// Tells whether a text begins as the secrets of well-known services do.
+pub fn begins_as_secret(text: &str) -> bool {
+    LABELS.iter().any(|label| text.len() > label.len() && text.starts_with(label))
+}
+
 /// The secret is read from elsewhere: what stands there is its name.
 fn is_reference(line: &str) -> bool {
     line.contains('{') && ["env", "file", "credential"].iter().any(|word| line.contains(word))

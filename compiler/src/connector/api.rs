@@ -187,6 +187,7 @@ impl<'a> Cx<'a> {
             | MemberKind::Trigger(_)
             | MemberKind::Operation(_)
             | MemberKind::Check(_)
+            | MemberKind::CheckVia
             | MemberKind::Resolver { .. }
             | MemberKind::Bad => {}
         }

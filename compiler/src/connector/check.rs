@@ -1,7 +1,8 @@
 //! Harmless requests that tell whether the credentials of a connection work.
 
+use flow_grammar::span::Span;
 use flow_grammar::syntax::{HttpOperation, MemberKind, OperationLineKind};
-use flow_plan::{Answer, Effect, Operation, Shape};
+use flow_plan::{Answer, Effect, Operation, Request, SEND, Shape, Signature};
 
 use super::Cx;
 use super::operation::Refused;
@@ -13,11 +14,20 @@ impl Cx<'_> {
         let node = self.node;
         let mut checks = Vec::new();
         for member in &node.members {
-            if let MemberKind::Check(http) = &member.kind {
-                checks.push(self.check(http));
+            match &member.kind {
+                MemberKind::Check(http) => checks.push(self.check(http)),
+                MemberKind::CheckVia => checks.extend(self.check_way(member.span)),
+                _ => {}
             }
         }
         checks
+    }
+
+    /// `check via`: the way to the service, without sending anything.
+    fn check_way(&mut self, span: Span) -> Option<Operation> {
+        self.greeted(span)?;
+        let request = Request { method: SEND.to_owned(), ..Request::default() };
+        Some(self.operation_of_check(request, Answer::default(), Vec::new()))
     }
 
     fn check(&mut self, http: &HttpOperation) -> Operation {
@@ -73,6 +83,10 @@ impl Cx<'_> {
                 }
             }
         }
+        self.operation_of_check(request, answer, sign)
+    }
+
+    fn operation_of_check(&self, request: Request, answer: Answer, sign: Vec<Signature>) -> Operation {
         Operation {
             name: format!("{}.check", self.node.name.text),
             inputs: Vec::new(),

@@ -191,6 +191,7 @@ impl<'a> Cx<'a> {
                 | MemberKind::HelpOn(..)
                 | MemberKind::Exponents(_)
                 | MemberKind::Check(_)
+                | MemberKind::CheckVia
                 | MemberKind::Resolver { .. }
                 | MemberKind::Bad => continue,
             };

@@ -18,16 +18,19 @@ struct Scheme {
     /// What `send` takes, what it needs marked; empty where it sends nothing.
     sends: &'static [(&'static str, bool)],
     listens: bool,
+    /// It can be opened and closed again, which tells whether the credentials work.
+    greets: bool,
 }
 
 const SCHEMES: &[Scheme] = &[
-    Scheme { name: "feed", params: &[], sends: &[], listens: true },
-    Scheme { name: "files", params: &[], sends: &[], listens: true },
+    Scheme { name: "feed", params: &[], sends: &[], listens: true, greets: false },
+    Scheme { name: "files", params: &[], sends: &[], listens: true, greets: false },
     Scheme {
         name: "log",
         params: &[],
         sends: &[("text", true), ("level", false), ("flow", false), ("run", false)],
         listens: false,
+        greets: false,
     },
     Scheme {
         name: "mqtt",
@@ -45,6 +48,7 @@ const SCHEMES: &[Scheme] = &[
         ],
         sends: &[("topic", true), ("payload", true), ("qos", false), ("retain", false)],
         listens: true,
+        greets: true,
     },
     Scheme {
         name: "smtp",
@@ -69,6 +73,7 @@ const SCHEMES: &[Scheme] = &[
             ("key", true),
         ],
         listens: false,
+        greets: true,
     },
 ];
 
@@ -141,6 +146,11 @@ impl<'a> Cx<'a> {
         if !lacking.is_empty() {
             self.push(self.mistake(request.span, format!("`{}` also needs {}", scheme.name, super::listed(&lacking))));
         }
+    }
+
+    /// Checks that the way can be gone without anything to send.
+    pub(super) fn greeted(&mut self, span: Span) -> Option<()> {
+        self.scheme_of(span, "check", |scheme| scheme.greets).map(drop)
     }
 
     /// Declares what a source listens to.

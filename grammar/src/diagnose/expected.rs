@@ -445,6 +445,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::source_word
         | Rule::operation
         | Rule::operation_line
-        | Rule::money_pair => (Silent, ""),
+        | Rule::money_pair
+        | Rule::check_via => (Silent, ""),
     }
 }

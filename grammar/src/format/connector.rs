@@ -142,6 +142,7 @@ impl Printer<'_> {
                 self.text(text);
             }
             MemberKind::Exponents(rows) => self.write(&table(rows)),
+            MemberKind::CheckVia => self.write("check via"),
             MemberKind::Check(http) => {
                 self.group(
                     member.span,

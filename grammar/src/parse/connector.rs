@@ -144,6 +144,7 @@ impl<'s> Builder<'s> {
             }
             Rule::check => match parts.take(Rule::http) {
                 Some(node) => MemberKind::Check(self.http(node)),
+                None if parts.take(Rule::check_via).is_some() => MemberKind::CheckVia,
                 None => MemberKind::Bad,
             },
             Rule::record => MemberKind::Record(self.record(parts)),

@@ -78,7 +78,18 @@ pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
             active.push(Active { count: *count, next: "flowd status".to_owned(), ..alarm });
         }
     }
-    for ((connection, source), failing) in state.registrations.alarms(state.world.clock.now()) {
+    let now = state.world.clock.now();
+    for ((connection, source), status) in state.polls.status() {
+        let Some(gap) = status.gap.filter(|gap| gap.is_alarm(now)) else { continue };
+        let reason = format!(
+            "what happened between {} and {} was not read, and the service does not list it any more: events of that time are lost",
+            rfc3339(gap.from),
+            rfc3339(gap.to)
+        );
+        let next = "look at the service what happened in that time".to_owned();
+        active.push(Active { since: Some(gap.found), next, ..of("gap", &connection, &source, &reason) });
+    }
+    for ((connection, source), failing) in state.registrations.alarms(now) {
         let next = if failing.for_good { "set right what it says, then `flowd reload`" } else { "flowd status" };
         let alarm = of("webhook", &connection, &source, &failing.reason);
         active.push(Active { since: Some(failing.since), next: next.to_owned(), ..alarm });
@@ -91,7 +102,7 @@ pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
 
 /// Returns how many there are of each kind, those of which there is none included.
 pub(super) fn by_kind(state: &State) -> BTreeMap<&'static str, u64> {
-    let kinds = ["dead", "paused", "misfit", "silent", "clock", "connection", "source", "webhook", "file"];
+    let kinds = ["dead", "paused", "misfit", "silent", "clock", "connection", "source", "gap", "webhook", "file"];
     let mut counts: BTreeMap<&'static str, u64> = kinds.map(|kind| (kind, 0)).into();
     for alarm in active(state).unwrap_or_default() {
         *counts.entry(alarm.kind).or_default() += 1;

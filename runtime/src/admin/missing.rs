@@ -275,8 +275,8 @@ impl Asked<'_> {
                 (None, Some(at)) => hints.push(format!("{name}.{source} was last polled {}{next}", rfc3339(at))),
                 (None, None) => hints.push(format!("{name}.{source} was not polled yet{next}")),
             }
-            if let Some((from, to)) = status.gap {
-                let (from, to) = (rfc3339(from), rfc3339(to));
+            if let Some(gap) = status.gap {
+                let (from, to) = (rfc3339(gap.from), rfc3339(gap.to));
                 hints.push(format!("the service did not list any more what happened on {name}.{source} between {from} and {to}"));
             }
         }

@@ -254,7 +254,7 @@ fn poll(source: &str, status: &PollStatus) -> Json {
         "polled_at": time(status.polled_at),
         "watermark": time(status.watermark),
         "next_at": time(status.next_at),
-        "gap": status.gap.map(|(from, to)| json!({ "from": rfc3339(from), "to": rfc3339(to) })),
+        "gap": status.gap.map(|gap| json!({ "from": rfc3339(gap.from), "to": rfc3339(gap.to) })),
         "events": status.events,
         "left_out": status.left_out.as_ref().map(|(count, reason)| json!({ "count": count, "reason": reason })),
         "error": status.error,

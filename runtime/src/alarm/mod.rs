@@ -22,7 +22,7 @@ pub(crate) use said::{Line, Said};
 /// An alarm that is active.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Active {
-    /// One word: `dead`, `paused`, `misfit`, `silent`, `connection`, `source`, `webhook`, `file`.
+    /// One word: `dead`, `paused`, `misfit`, `silent`, `connection`, `source`, `gap`, `webhook`, `file`.
     pub kind: &'static str,
     /// Whom it is about: a flow, a trigger, a connection, a file.
     pub subject: String,

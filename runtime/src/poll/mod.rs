@@ -78,11 +78,30 @@ pub(crate) struct PollStatus {
     /// When it polls next.
     pub(crate) next_at: Option<Timestamp>,
     /// Events of this time are lost: the service no longer lists it. Shown until the next start.
-    pub(crate) gap: Option<(Timestamp, Timestamp)>,
+    pub(crate) gap: Option<Gap>,
     /// Events handed over since the start.
     pub(crate) events: u64,
     /// Items since the start that cannot be read, and what is wrong with the last.
     pub(crate) left_out: Option<(u64, String)>,
+}
+
+/// A time that was not read, and that the service does not list any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+    /// When it was last found: the next poll that succeeds ends it.
+    pub(crate) found: Timestamp,
+}
+
+/// What is lost is an alarm for so long: whoever reads it looks what it was.
+const GAP_ALARM: SignedDuration = SignedDuration::from_hours(24);
+
+impl Gap {
+    /// Tells whether somebody should look at it.
+    pub(crate) fn is_alarm(&self, now: Timestamp) -> bool {
+        now.duration_since(self.found) < GAP_ALARM
+    }
 }
 
 /// Where the tasks write how they are doing.

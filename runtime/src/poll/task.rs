@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use super::change::{self, Telling};
 use super::fetch::{Fetched, KEEP_BYTES, PollError, Start, fetch};
 use super::items::{Item, ItemReader, Odd};
-use super::{Board, Key, Spec, TAKEN_BACK, told};
+use super::{Board, Gap, Key, Spec, TAKEN_BACK, told};
 use crate::engine::Engine;
 use crate::event::{AcceptError, Cursor, Incoming, Left};
 use crate::world::World;
@@ -180,16 +180,26 @@ impl Task {
             return Ok(());
         };
         self.known = cursor.seen.iter().cloned().collect();
-        let read_until = cursor.polled_at.into_iter().chain(cursor.watermark).max();
-        if let (Some(read_until), Some(oldest)) = (read_until, self.oldest(poll))
-            && read_until < oldest
-        {
-            error!(connection, source, gap_from = %read_until, gap_to = %oldest,
-                "the service no longer lists what happened in this gap: events of that time are lost");
-            self.board.update(&self.key, |status| status.gap = Some((read_until, oldest)));
-        }
         self.cursor = cursor;
         Ok(())
+    }
+
+    /// Says what the service does not list any more, before anything is read: after a stop, and after failures that lasted.
+    fn mind_the_gap(&mut self, poll: &Poll) {
+        let read_until = self.cursor.polled_at.into_iter().chain(self.cursor.watermark).max();
+        let (Some(read_until), Some(oldest)) = (read_until, self.oldest(poll)) else { return };
+        if read_until >= oldest {
+            return;
+        }
+        let (now, mut is_new) = (self.world.clock.now(), false);
+        self.board.update(&self.key, |status| {
+            is_new = status.gap.is_none_or(|gap| gap.from != read_until);
+            status.gap = Some(Gap { from: read_until, to: oldest, found: now });
+        });
+        if is_new {
+            error!(connection = self.key.0, source = self.key.1, gap_from = %read_until, gap_to = %oldest,
+                "the service no longer lists what happened in this gap: events of that time are lost");
+        }
     }
 
     /// Items without times: what is there at the first poll is old.
@@ -257,6 +267,11 @@ impl Task {
             Some(when) => {
                 let told = change::ask(spec, when, &self.engine, &self.world, spec.every).await?;
                 if self.cursor.changed.as_ref() == Some(&told.text) {
+                    if poll.history_ms.is_some() {
+                        // That nothing has happened is known until now.
+                        let now = self.world.clock.now();
+                        self.commit_quietly(Cursor { polled_at: Some(now), ..self.cursor.clone() }, now).await?;
+                    }
                     return Ok(Next::Interval { since: told.at });
                 }
                 since = Some(told.at);
@@ -264,6 +279,7 @@ impl Task {
             }
             None => None,
         };
+        self.mind_the_gap(poll);
         let watermark = match (self.cursor.watermark, self.oldest(poll)) {
             (Some(watermark), Some(oldest)) => Some(watermark.max(oldest)),
             (watermark, _) => watermark,
@@ -481,7 +497,7 @@ impl Task {
             "the service no longer knows the cursor: polling goes on without it, and events since then may be lost");
         if let Some(from) = self.cursor.polled_at {
             let now = self.world.clock.now();
-            self.board.update(&self.key, |status| status.gap = Some((from, now)));
+            self.board.update(&self.key, |status| status.gap = Some(Gap { from, to: now, found: now }));
         }
         self.cursor.cursor = None;
     }

@@ -107,6 +107,10 @@ impl Channels {
         request: &HttpRequest,
         timeout: Duration,
     ) -> Result<HttpAnswer, TransportError> {
+        // A check of the way itself has nothing to send.
+        if request.body.is_empty() {
+            return greet(channel, timeout).await.map_err(|error| cleaned(channel, error));
+        }
         let what: Json =
             crate::json::read(&request.body).map_err(|_| TransportError::Refused("there is nothing to send".to_owned()))?;
         let forbids = || request.guard.as_ref().and_then(|guard| (guard.forbids)());
@@ -116,13 +120,32 @@ impl Channels {
             "smtp" => smtp::send(channel, &what, timeout, &forbids).await,
             other => Err(TransportError::Refused(format!("nothing can be sent by `{other}`"))),
         };
-        sent.map_err(|error| match error {
-            TransportError::NotConnected(text) => TransportError::NotConnected(channel.clean(text)),
-            TransportError::NoAnswer(text) => TransportError::NoAnswer(channel.clean(text)),
-            TransportError::Later(text) => TransportError::Later(channel.clean(text)),
-            TransportError::Broken(text) => TransportError::Broken(channel.clean(text)),
-            TransportError::Refused(text) => TransportError::Refused(channel.clean(text)),
-        })
+        sent.map_err(|error| cleaned(channel, error))
+    }
+}
+
+/// Comes to the service as to send something, and goes again.
+async fn greet(channel: &Channel, timeout: Duration) -> Result<HttpAnswer, TransportError> {
+    let greeted = async {
+        match channel.scheme.as_str() {
+            _ if channel.stand_in => Ok(()),
+            "mqtt" => mqtt::greet(channel).await,
+            "smtp" => smtp::greet(channel).await,
+            other => Err(TransportError::Refused(format!("`{other}` has nothing to check"))),
+        }
+    };
+    tokio::time::timeout(timeout, greeted).await.map_err(|_| TransportError::NotConnected("it took too long".to_owned()))??;
+    Ok(done(&Json::Object(serde_json::Map::new())))
+}
+
+/// Takes secrets out of what went wrong.
+fn cleaned(channel: &Channel, error: TransportError) -> TransportError {
+    match error {
+        TransportError::NotConnected(text) => TransportError::NotConnected(channel.clean(text)),
+        TransportError::NoAnswer(text) => TransportError::NoAnswer(channel.clean(text)),
+        TransportError::Later(text) => TransportError::Later(channel.clean(text)),
+        TransportError::Broken(text) => TransportError::Broken(channel.clean(text)),
+        TransportError::Refused(text) => TransportError::Refused(channel.clean(text)),
     }
 }
 

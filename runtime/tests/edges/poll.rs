@@ -564,6 +564,48 @@ async fn a_restart_goes_on_where_it_was() {
     test.stop().await;
 }
 
+/// A service that refuses for longer than it lists, without a restart.
+#[tokio::test]
+async fn what_the_service_does_not_list_any_more_is_said_while_the_daemon_runs() {
+    let alarms = async |test: &Test| {
+        let reply = send(&test.service().addresses().admin, "GET", "/api/v1/alarms", &[], b"").await;
+        reply.json()["alarms"].as_array().unwrap().clone()
+    };
+    let mut test = Test::new().await;
+    test.start(&[("f", "paid")]).await;
+    test.poll().await;
+    let read_until = test.clock.now();
+    // Each try comes five minutes later; the clock jumps, as days do that nobody has to wait for.
+    for _ in 0..3 {
+        test.fail(401, "");
+    }
+    test.clock.advance(EVERY);
+    test.asleep_for(300).await;
+    test.clock.advance(29 * 86_400);
+    test.asleep_for(300).await;
+    assert_eq!(test.status().await["gap"], Json::Null, "it is still listed");
+    test.clock.advance(2 * 86_400);
+    test.asleep_for(300).await;
+    let kinds = |alarms: &[Json]| alarms.iter().map(|alarm| alarm["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(kinds(&alarms(&test).await), ["source", "gap"], "said as soon as it is so");
+    // The key is mended. What the service still lists is taken, and of the rest it is said from when to when.
+    test.happens("e1", "invoice.paid", 29 * 86_400);
+    test.clock.advance(300);
+    test.asleep_for(EVERY).await;
+    assert_eq!(test.taken(), ["e1"]);
+    let said = alarms(&test).await;
+    assert_eq!(kinds(&said), ["gap"], "{said:#?}");
+    let (from, to) = (read_until, test.clock.now() - SignedDuration::from_hours(30 * 24));
+    let reason = said[0]["reason"].as_str().unwrap();
+    assert!(reason.contains(&from.to_string()) && to > from, "{reason} {from} {to}");
+    let why = send(&test.service().addresses().admin, "GET", "/api/v1/events/evt_lost/why?flow=f", &[], b"").await;
+    assert!(why.body.contains("did not list any more"), "{why:?}");
+    test.clock.advance(86_400);
+    test.asleep_for(EVERY).await;
+    assert_eq!(alarms(&test).await, Vec::<Json>::new());
+    test.stop().await;
+}
+
 #[tokio::test]
 async fn a_new_flow_does_not_act_on_what_was_before_it() {
     let mut test = Test::new().await;

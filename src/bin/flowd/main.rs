@@ -1,6 +1,7 @@
 //! flowd: takes webhooks, polls, and runs automations durably.
 
 mod args;
+mod choices;
 mod client;
 mod commands;
 mod emptied;

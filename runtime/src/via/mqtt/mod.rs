@@ -6,7 +6,7 @@ mod publish;
 
 pub(crate) use codec::{Packet, Qos};
 pub(crate) use link::{Broker, Link, Session};
-pub(crate) use publish::Publishers;
+pub(crate) use publish::{Publishers, greet};
 
 /// Tells whether a topic is one of those that a filter means: `+` is one level, `#` the rest. Neither means topics that begin
 /// with `$`, which are the broker's own.

@@ -117,6 +117,15 @@ impl Publishers {
     }
 }
 
+/// Comes to the broker under a name that nobody else has, and goes again.
+pub(crate) async fn greet(channel: &Channel) -> Result<(), TransportError> {
+    let broker = Broker::of(channel)?;
+    let client_id = format!("{}-{:x}-check", broker.client_id, std::process::id());
+    let link = Link::open(&broker, &Session { client_id: &client_id, clean: true, will: None }).await?;
+    link.close().await;
+    Ok(())
+}
+
 /// Waits until the broker has taken the message over. Of one that is not acknowledged it is known by what comes behind it: a
 /// broker reads in order.
 async fn acknowledged(link: &mut Link, qos: Qos, id: u16) -> std::io::Result<()> {

@@ -94,6 +94,13 @@ pub(super) async fn send(
     }
 }
 
+/// Comes so far that messages could be sent, and goes again.
+pub(super) async fn greet(channel: &Channel) -> Result<(), TransportError> {
+    let mut talk = Talk::open(&Server::of(channel)?).await?;
+    drop(tokio::time::timeout(Duration::from_secs(2), talk.ask("QUIT")).await);
+    Ok(())
+}
+
 async fn submit(
     server: &Server<'_>,
     message: &Message,

@@ -81,6 +81,7 @@ fn words(kind: &str, count: u64) -> (&'static str, String) {
         "clock" => ("is behind", String::new()),
         "connection" => ("is broken", if count == 0 { String::new() } else { times("run waits", "runs wait") }),
         "source" => ("cannot be polled", String::new()),
+        "gap" => ("has lost events", String::new()),
         "webhook" => ("is not registered as it should be", String::new()),
         "file" => ("does not compile; its last sound version is live", String::new()),
         _ => ("", times("time", "times")),

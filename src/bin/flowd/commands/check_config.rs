@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 
 use crate::Exit;
 use crate::args::CheckConfig;
-use crate::commands::connect::{begins, checked_json, checked_line};
+use crate::commands::connect::{begins, checked_json, checked_line, unreachable_url};
 use crate::commands::run::system_world;
 use crate::commands::table::document;
 use crate::host::{Host, HostError};
@@ -51,6 +51,11 @@ async fn report(args: &CheckConfig, host: &Host) -> Exit {
     for view in &views {
         warnings.extend(view.warnings());
     }
+    // Where the service is elsewhere, such as in a test, it may take what its own would not.
+    let registers = |view: &View<'_>| view.webhooks == REGISTERED && view.connection.base_url.is_none();
+    if let Some(url) = host.config().settings.public_url.as_deref().filter(|_| views.iter().any(registers)) {
+        warnings.extend(unreachable_url(url));
+    }
     if args.json {
         let connections: Vec<Json> = views.iter().map(|view| view.json(tried.get(view.name))).collect();
         let json = json!({
@@ -76,6 +81,9 @@ async fn report(args: &CheckConfig, host: &Host) -> Exit {
         Exit::Problems(problems(&notes))
     }
 }
+
+/// How the webhooks come that nobody has to set up.
+const REGISTERED: &str = "registered by flowd";
 
 /// What one connection has.
 struct View<'a> {
@@ -139,7 +147,7 @@ impl<'a> View<'a> {
         let webhooks = match (sources.iter().any(|source| source.webhook.is_some()), signed, registers) {
             (false, ..) => "no",
             (true, true, _) => "yes",
-            (true, false, true) => "registered by flowd",
+            (true, false, true) => REGISTERED,
             (true, false, false) => "no: no secret, and no public_url under [server]",
         };
         Self {

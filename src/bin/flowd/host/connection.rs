@@ -12,6 +12,7 @@ use flow_runtime::secret::Secret;
 
 use super::Host;
 use super::needs::Needs;
+use crate::choices;
 use crate::shared::shared_secrets;
 
 impl Host {
@@ -32,6 +33,9 @@ impl Host {
                 continue;
             }
             let connection = self.connection(name, declared, &flows, used, &mut notes);
+            if used {
+                notes.extend(choices::lacking(&connection, flows.iter().map(Arc::as_ref), self.sandbox.is_none()));
+            }
             connections.insert(name.clone(), Arc::new(connection));
         }
         (Live { flows, connections, broken: self.set_aside(), ..Live::default() }, notes)

@@ -1,13 +1,62 @@
 //! Questions to whoever sets a connection up: on a terminal, else a line of standard input for each.
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use flow::output;
 use flow::terminal::printable;
 use flow_runtime::secret::Secret;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A line beyond this is no key and no setting.
 const LONGEST: usize = 64 * 1024;
+/// A terminal gives no longer line, and drops what is beyond.
+const TERMINAL_LINE: usize = 4095;
+
+/// What is being written is written to its end, whoever interrupts.
+static WRITING: AtomicBool = AtomicBool::new(false);
+
+/// Says that something is written from now on, until it is dropped.
+pub(super) struct Writing;
+
+impl Writing {
+    pub(super) fn begin() -> Self {
+        WRITING.store(true, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        WRITING.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Ends the program at a signal with the terminal as it was found: one that shows nothing would be left behind.
+async fn end_at_a_signal(before: Option<Termios>) {
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+    else {
+        return;
+    };
+    let number = tokio::select! {
+        _ = interrupt.recv() => 2,
+        _ = terminate.recv() => 15,
+        _ = hangup.recv() => 1,
+    };
+    while WRITING.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    if let Some(before) = before
+        && tcsetattr(std::io::stdin(), OptionalActions::Now, &before).is_err()
+    {
+        // There is no terminal any more.
+    }
+    output::err("\ninterrupted");
+    std::process::exit(128 + number);
+}
 
 /// Who is asked.
 pub(crate) struct Asker {
@@ -27,7 +76,10 @@ pub(super) enum NoAnswer {
 
 impl Asker {
     pub(crate) fn new() -> Self {
-        Self { terminal: std::io::stdin().is_terminal() }
+        let terminal = std::io::stdin().is_terminal();
+        let before = terminal.then(|| tcgetattr(std::io::stdin()).ok()).flatten();
+        tokio::spawn(end_at_a_signal(before));
+        Self { terminal }
     }
 
     /// Tells whether a person answers.
@@ -38,11 +90,11 @@ impl Asker {
     /// Asks for something that may be shown. An empty answer is none.
     pub(super) fn ask(&self, name: &str, prompt: &str) -> Result<Option<String>, NoAnswer> {
         self.prompt(prompt);
-        let line = read_line(name)?;
+        let line = self.read_line(name)?;
         if !self.terminal {
             self.end_line();
         }
-        let line = line.trim().to_owned();
+        let line = without_surroundings(&line).to_owned();
         Ok((!line.is_empty()).then_some(line))
     }
 
@@ -52,12 +104,12 @@ impl Asker {
             // Before anybody is asked, so that nothing that is typed is shown or lost.
             let _quiet = Quiet::begin(self.terminal);
             self.prompt(prompt);
-            read_line(name)?
+            self.read_line(name)?
         };
         if !self.terminal {
             self.end_line();
         }
-        let text = line.trim();
+        let text = without_surroundings(&line);
         Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
     }
 
@@ -67,7 +119,17 @@ impl Asker {
             return false;
         }
         self.prompt(&format!("{question} [y/N] "));
-        read_line("the answer").is_ok_and(|line| matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+        self.read_line("the answer").is_ok_and(|line| matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    fn read_line(&self, name: &str) -> Result<String, NoAnswer> {
+        let line = read_line(name)?;
+        if self.terminal && line.len() >= TERMINAL_LINE {
+            let reason =
+                format!("a line of a terminal ends at {TERMINAL_LINE} bytes; `flowd connect … < FILE` takes longer ones");
+            return Err(NoAnswer::Unreadable(reason));
+        }
+        Ok(line)
     }
 
     /// Prompts are no data: they go to standard error.
@@ -81,6 +143,16 @@ impl Asker {
     fn end_line(&self) {
         self.prompt("\n");
     }
+}
+
+/// Returns a line without what comes along when something is copied: blanks, a line end, a mark of the byte order.
+fn without_surroundings(line: &str) -> &str {
+    line.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
+}
+
+/// Characters that nobody sees and that no key has.
+pub(super) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Line breaks are ours, everything else comes from a connector.

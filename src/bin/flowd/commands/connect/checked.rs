@@ -10,6 +10,9 @@ pub(crate) fn checked_line(checked: &Checked) -> String {
         Finding::Works(None) => "works".to_owned(),
         Finding::Works(Some(told)) => format!("works: {told}"),
         Finding::Lacks(secrets) => format!("was not asked, since {} is not there", secrets.join(", ")),
+        Finding::Other(secret) => {
+            format!("was not asked, since {secret} is not there; without it nothing can be asked that changes nothing")
+        }
         Finding::Refused(reason) => format!("does not work: the credentials are refused: {reason}"),
         Finding::Busy(reason) => format!("does not work now: no calls are left for the moment: {reason}"),
         Finding::Odd(reason) => format!("does not work: {reason}"),
@@ -29,6 +32,7 @@ pub(crate) fn checked_json(checked: &Checked) -> Json {
     let reason = match &checked.finding {
         Finding::Works(told) => told.clone(),
         Finding::Lacks(secrets) => Some(secrets.join(", ")),
+        Finding::Other(secret) => Some(secret.clone()),
         Finding::Refused(reason)
         | Finding::Busy(reason)
         | Finding::Odd(reason)

@@ -16,26 +16,33 @@ pub(crate) enum EditError {
 }
 
 /// flow.toml as it is to be.
-pub(crate) struct Toml(DocumentMut);
+pub(crate) struct Toml {
+    document: DocumentMut,
+    /// Its lines end as on Windows.
+    crlf: bool,
+}
 
 impl Toml {
     pub(crate) fn parse(text: &str) -> Result<Self, EditError> {
         // The message of a parser repeats the line, in which a secret may stand by mistake.
         let first_line = |error: &toml_edit::TomlError| error.message().lines().next().unwrap_or_default().to_owned();
-        text.parse().map(Self).map_err(|error| EditError::Toml(first_line(&error)))
+        let document = text.parse().map_err(|error| EditError::Toml(first_line(&error)))?;
+        Ok(Self { document, crlf: text.contains("\r\n") })
     }
 
     pub(crate) fn text(&self) -> String {
-        self.0.to_string()
+        let text = self.document.to_string();
+        // What is new has plain ends, and what was there may have others.
+        if self.crlf { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text }
     }
 
     /// Tells whether there is a table of connections at all.
     pub(crate) fn lists_connections(&self) -> bool {
-        self.0.contains_key("connections")
+        self.document.contains_key("connections")
     }
 
     fn section(&mut self, connection: &str) -> Result<&mut dyn TableLike, EditError> {
-        let connections = self.0.entry("connections").or_insert_with(|| {
+        let connections = self.document.entry("connections").or_insert_with(|| {
             let mut all = Table::new();
             all.set_implicit(true);
             Item::Table(all)
@@ -81,7 +88,7 @@ impl Toml {
 
     /// Takes the section of a connection out. Returns whether there was one.
     pub(crate) fn remove(&mut self, connection: &str) -> bool {
-        let connections = self.0.get_mut("connections").and_then(Item::as_table_like_mut);
+        let connections = self.document.get_mut("connections").and_then(Item::as_table_like_mut);
         connections.is_some_and(|all| all.remove(connection).is_some())
     }
 }

@@ -7,11 +7,11 @@ use flow::output;
 use flow::secrets;
 use flow::terminal::printable;
 use flow_compiler::catalog::{Connector, Setting};
-use flow_compiler::config::{ConnectionConfig, SecretRef, parse_setting};
+use flow_compiler::config::{self, ConnectionConfig, SecretRef, parse_setting};
 use flow_plan::{Env, Expr, SecretDecl, Value};
 use flow_runtime::secret::Secret;
 
-use super::ask::{Asker, NoAnswer};
+use super::ask::{Asker, NoAnswer, is_invisible};
 use crate::Exit;
 use crate::args::Connect;
 
@@ -38,15 +38,6 @@ pub(super) fn gather(
 ) -> Result<Gathered, Exit> {
     let mut gathered = Gathered { settings: BTreeMap::new(), typed: BTreeMap::new(), by_env: BTreeMap::new() };
     given(args, connector, &mut gathered)?;
-    let own_address = args.base_url.is_some() || known.is_some_and(|known| known.base_url.is_some());
-    for setting in &connector.settings {
-        if !gathered.settings.contains_key(&setting.name) {
-            let before = known.and_then(|known| known.values.get(&setting.name)).map(|given| &given.value);
-            if let Some(value) = setting_of(asker, connector, setting, before, own_address)? {
-                gathered.settings.insert(setting.name.clone(), value);
-            }
-        }
-    }
     let needed = needed(connector);
     for secret in connector.secrets.iter() {
         if gathered.typed.contains_key(&secret.name) || gathered.by_env.contains_key(&secret.name) {
@@ -66,7 +57,33 @@ pub(super) fn gather(
             gathered.typed.insert(secret.name.clone(), typed);
         }
     }
+    lacks_all(connector, known, &gathered)?;
+    // What is needed first: whoever pastes a key at once does so where it is asked for, and not shown.
+    let own_address = args.base_url.is_some() || known.is_some_and(|known| known.base_url.is_some());
+    let is_required =
+        |setting: &Setting| setting.default.is_none() && !setting.ty.can_be_missing() && !(setting.in_base && own_address);
+    let (required, optional): (Vec<&Setting>, Vec<&Setting>) = connector.settings.iter().partition(|one| is_required(one));
+    for (setting, required) in required.into_iter().map(|one| (one, true)).chain(optional.into_iter().map(|one| (one, false))) {
+        if !gathered.settings.contains_key(&setting.name) {
+            let before = known.and_then(|known| known.values.get(&setting.name)).map(|given| &given.value);
+            if let Some(value) = setting_of(asker, connector, setting, before, required)? {
+                gathered.settings.insert(setting.name.clone(), value);
+            }
+        }
+    }
     Ok(gathered)
+}
+
+/// A connection that needs one of several secrets has one.
+fn lacks_all(connector: &Connector, known: Option<&ConnectionConfig>, gathered: &Gathered) -> Result<(), Exit> {
+    let is_there = |name: &String| {
+        let known = known.is_some_and(|known| known.secrets.contains_key(name));
+        known || gathered.typed.contains_key(name) || gathered.by_env.contains_key(name)
+    };
+    match connector.api.one_of.iter().find(|group| !group.iter().any(is_there)) {
+        Some(group) => Err(Exit::Problems(format!("{} needs one of {}; nothing was written", connector.title, group.join(", ")))),
+        None => Ok(()),
+    }
 }
 
 /// What stands on the command line.
@@ -84,6 +101,12 @@ fn given(args: &Connect, connector: &Connector, gathered: &mut Gathered) -> Resu
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             return Err(Exit::Usage(format!("{} has no setting `{}`; it has: {known}", connector.title, printable(name))));
         };
+        if looks_secret(connector, value) {
+            return Err(Exit::Usage(format!(
+                "what was given for `{name}` begins as a secret does, and others can read a command line: take it for known, and \
+                 get another one"
+            )));
+        }
         let parsed = parse_setting(&setting.ty, value).ok_or_else(|| {
             Exit::Usage(format!(
                 "`{name}` of {} is {}, and `{}` is none",
@@ -131,9 +154,8 @@ fn setting_of(
     connector: &Connector,
     setting: &Setting,
     before: Option<&Value>,
-    own_address: bool,
+    required: bool,
 ) -> Result<Option<Value>, Exit> {
-    let required = setting.default.is_none() && !setting.ty.can_be_missing() && !(setting.in_base && own_address);
     // What nobody has to say is asked of people alone.
     if !asker.is_person() && (before.is_some() || !required) {
         return Ok(None);
@@ -150,9 +172,14 @@ fn setting_of(
         match asker.ask(&setting.name, &prompt).map_err(|error| unanswered(connector, &error))? {
             None if default.is_some() || !required => return Ok(None),
             None => output::err(&format!("{} needs it", connector.title)),
+            Some(text) if looks_secret(connector, &text) => output::err(&format!(
+                "that begins as a secret does, and `{}` is none: it was not taken. The screen has shown it, so clear that",
+                setting.name
+            )),
             Some(text) => match parse_setting(&setting.ty, &text) {
                 Some(value) => return Ok(Some(value)),
-                None => output::err(&format!("`{}` is not {}", printable(&text), setting.ty.required())),
+                // It may be a secret, and has been shown once already.
+                None => output::err(&format!("`{}` is {}, and that is not", setting.name, setting.ty.required())),
             },
         }
         if !asker.is_person() {
@@ -160,6 +187,19 @@ fn setting_of(
         }
     }
     Err(Exit::Problems(format!("`{}` of {} is missing; nothing was written", setting.name, connector.title)))
+}
+
+/// Tells whether a text begins as a secret does, of this service or of a well-known one. What has such a shape alone may be an id.
+fn looks_secret(connector: &Connector, text: &str) -> bool {
+    let starts = connector.secrets.iter().flat_map(|secret| &secret.starts_with);
+    let text = unquoted(text);
+    config::begins_as_secret(text) || starts.into_iter().any(|start| text.starts_with(start.as_str()))
+}
+
+/// A text without the quotes that stand around it.
+fn unquoted(text: &str) -> &str {
+    let inner = |quote: char| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    ['"', '\'', '`'].into_iter().find_map(inner).unwrap_or(text)
 }
 
 fn plain(value: &Value) -> String {
@@ -181,8 +221,9 @@ fn secret_of(asker: &Asker, connector: &Connector, secret: &SecretDecl, needed: 
     let offer = if needed { "" } else { " [none]" };
     let prompt = format!("{hint}\n{}{offer}: ", secret.name);
     for _ in 0..TRIES {
-        let answer = match asker.ask_secret(&secret.name, &prompt) {
-            Err(NoAnswer::Ended(_)) if !needed => None,
+        let answer = match asker.ask_secret(&secret.name, &prompt).map(|typed| typed.map(|typed| bare(secret, typed))) {
+            // A script gives no more; a person who ends it wants nothing of it.
+            Err(NoAnswer::Ended(_)) if !needed && !asker.is_person() => None,
             answer => answer.map_err(|error| unanswered(connector, &error))?,
         };
         match answer {
@@ -202,7 +243,14 @@ fn secret_of(asker: &Asker, connector: &Connector, secret: &SecretDecl, needed: 
 }
 
 fn unanswered(connector: &Connector, error: &NoAnswer) -> Exit {
-    Exit::Usage(format!("{error}; {} is not set up", connector.title))
+    Exit::Usage(format!("{error}; {} is not set up, and nothing was written", connector.title))
+}
+
+/// A secret without the quotes that it was copied with, where it is plain that they are none of it.
+fn bare(decl: &SecretDecl, typed: Secret) -> Secret {
+    let inner = unquoted(typed.expose());
+    let is_bare = !decl.starts_with.is_empty() && inner.len() < typed.expose().len() && begins(decl, inner);
+    if is_bare { Secret::new(inner.to_owned()) } else { typed }
 }
 
 /// Whether a text can be this secret. It is never repeated.
@@ -210,6 +258,15 @@ fn fits(connector: &Connector, decl: &SecretDecl, secret: &Secret) -> Result<(),
     let text = secret.expose();
     if text.chars().any(char::is_control) {
         return Err(format!("`{}` of {} holds a control character, such as a line break", decl.name, connector.title));
+    }
+    if text.chars().any(is_invisible) {
+        return Err(format!("`{}` of {} holds a character that nobody sees: copy it anew", decl.name, connector.title));
+    }
+    if !decl.starts_with.is_empty() && text.contains(char::is_whitespace) {
+        return Err(format!(
+            "`{}` of {} has a blank in it, so it is more than the secret, or two parts",
+            decl.name, connector.title
+        ));
     }
     if begins(decl, text) {
         return Ok(());
@@ -226,19 +283,25 @@ pub(crate) fn begins(decl: &SecretDecl, text: &str) -> bool {
 
 /// The secrets without which no request can be made. Others may belong to a part of the service that nobody uses.
 fn needed(connector: &Connector) -> BTreeSet<&str> {
+    // Some brokers and servers ask for nothing.
+    if connector.api.via.is_some() && connector.api.auth.is_none() {
+        return BTreeSet::new();
+    }
     let auth = connector.api.auth.iter().flat_map(|auth| &auth.args);
     let headers = connector.api.headers.iter().map(|(_, value)| value);
     let mut found = BTreeSet::new();
     for expr in auth.chain(headers) {
         expr.walk(&mut |part| {
             if let Expr::Env(Env::Secret(name)) = part {
-                found.extend(connector.secrets.iter().map(|secret| secret.name.as_str()).filter(|known| known == name));
+                let named = connector.secrets.iter().filter(|secret| secret.name == *name && !secret.optional);
+                found.extend(named.map(|secret| secret.name.as_str()));
             }
         });
     }
     // Where there is no authorisation for all, one secret is needed at least.
-    if found.is_empty() && connector.secrets.iter().filter(|secret| secret.for_requests).count() == 1 {
-        found.extend(connector.secrets.iter().filter(|secret| secret.for_requests).map(|secret| secret.name.as_str()));
+    let mut for_requests = connector.secrets.iter().filter(|secret| secret.for_requests && !secret.optional);
+    if let (true, Some(only), None) = (found.is_empty(), for_requests.next(), for_requests.next()) {
+        found.insert(only.name.as_str());
     }
     found
 }

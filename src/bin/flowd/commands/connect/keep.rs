@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use flow_compiler::config::SecretRef;
@@ -43,12 +43,18 @@ impl Place {
         }
     }
 
+    /// Returns the file, where it is not there yet.
+    pub(super) fn new_file(&self, root: &Path) -> Option<PathBuf> {
+        Some(root.join(&self.file)).filter(|file| !file.exists())
+    }
+
     /// Keeps the secret. Returns what was done, a line each.
     pub(super) fn keep(&self, root: &Path, secret: &Secret) -> Result<Vec<String>, String> {
         let path = root.join(&self.file);
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());
         let SecretRef::Credential(name) = &self.reference else {
             write(&path, secret.expose().as_bytes()).map_err(failed)?;
+            hand_over(&path, root);
             return Ok(vec![format!("{} has the secret, for its owner alone", self.file)]);
         };
         write(&path, &encrypt(name, secret)?).map_err(failed)?;
@@ -59,6 +65,18 @@ impl Place {
                 path.display()
             ),
         ])
+    }
+}
+
+/// Gives a file and its folder to whom the project belongs: what root writes for somebody else they have to be able to read.
+fn hand_over(file: &Path, root: &Path) {
+    let Ok(owner) = fs::metadata(root) else { return };
+    let folder = file.parent().filter(|folder| folder.file_name().is_some_and(|name| name == FOLDER));
+    for path in folder.into_iter().chain([file]) {
+        let foreign = fs::metadata(path).is_ok_and(|now| now.uid() != owner.uid());
+        if foreign && std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).is_err() {
+            // Only root can, and `flowd check-config` says who may read it.
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod keep;
 mod place;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flow::output;
@@ -17,7 +18,7 @@ use flow_compiler::catalog::Connector;
 use flow_compiler::config::{self, Config, ConnectionConfig, SecretRef};
 use flow_compiler::report::{self, Sources};
 use flow_compiler::{Diagnostic, connector};
-use flow_runtime::check::check;
+use flow_runtime::check::{Finding, check};
 use flow_runtime::live::LiveConnection;
 use flow_runtime::secret::Secret;
 
@@ -33,6 +34,7 @@ pub(crate) use gather::begins;
 pub(crate) use keep::FOLDER;
 pub(crate) use place::Place;
 
+use ask::Writing;
 use gather::{Gathered, gather};
 use keep::Keeping;
 
@@ -41,8 +43,7 @@ pub(crate) async fn run(args: &Connect) -> Result<Exit, Exit> {
     let before = place.configured(&place.text.clone());
     let known = before.config.connections.get(&args.name).cloned();
     let connector = connector_of(args, &place, known.as_ref())?;
-    let mut toml = Toml::parse(&place.text).map_err(|error| Exit::Problems(error.to_string()))?;
-    let first = !toml.lists_connections();
+    let first = !Toml::parse(&place.text).map_err(|error| Exit::Problems(error.to_string()))?.lists_connections();
     let asker = Asker::new();
     let gathered = gather(args, &asker, &connector, known.as_ref(), &place.root)?;
     let keeping = if args.systemd_creds { Keeping::SystemdCreds } else { Keeping::File };
@@ -54,30 +55,88 @@ pub(crate) async fn run(args: &Connect) -> Result<Exit, Exit> {
             (key.as_str(), keep::Place::of(keeping, &args.name, key, before))
         })
         .collect();
-    write_into(&mut toml, args, &connector, &gathered, &places).map_err(|error| Exit::Problems(error.to_string()))?;
-    let text = toml.text();
+    let text = edited(&place, args, &connector, &gathered, &places)?;
     let live = live_connection(args, &mut place, &connector, &text, &gathered)?;
     let configured = place.configured(&text);
     try_it(args, &live, &configured.config).await?;
-    for (key, place_of) in &places {
-        if let Some(secret) = gathered.typed.get(*key) {
-            let done = place_of.keep(&place.root, secret).map_err(Exit::Problems)?;
-            done.iter().for_each(|line| output::out(&format!("{}\n", printable(line))));
-        }
-    }
-    let name = place.toml_name();
-    if text == place.text {
-        output::out(&format!("{name} stays as it is\n"));
-    } else {
-        flow::project::write_whole(&place.toml, &text)
-            .map_err(|error| Exit::Usage(format!("{name} cannot be written: {}", secrets::reason(&error))))?;
-        output::out(&format!("{name} has [connections.{}]\n", args.name));
-    }
+    let text = {
+        // Somebody may have changed flow.toml while this was asked and tried.
+        let _alone = place.alone()?;
+        let text = edited(&place, args, &connector, &gathered, &places)?;
+        live_connection(args, &mut place, &connector, &text, &gathered)?;
+        write(&place, &text, &gathered, &places, &args.name)?;
+        text
+    };
     for line in notes(args, &mut place, &connector, &text, first) {
         output::err(&line);
     }
     tell_daemon(args, &place).await;
     Ok(Exit::Well)
+}
+
+/// Returns flow.toml as it is to be.
+fn edited(
+    place: &Place,
+    args: &Connect,
+    connector: &Connector,
+    gathered: &Gathered,
+    places: &BTreeMap<&str, keep::Place>,
+) -> Result<String, Exit> {
+    let problem = |error: edit::EditError| Exit::Problems(format!("{error}; nothing was written"));
+    let mut toml = Toml::parse(&place.text).map_err(problem)?;
+    write_into(&mut toml, args, connector, gathered, places).map_err(problem)?;
+    Ok(toml.text())
+}
+
+/// Writes the secrets, then flow.toml. Where the latter fails, no new secret is left behind.
+fn write(
+    place: &Place,
+    text: &str,
+    gathered: &Gathered,
+    places: &BTreeMap<&str, keep::Place>,
+    connection: &str,
+) -> Result<(), Exit> {
+    let _writing = Writing::begin();
+    let mut made = Vec::new();
+    let result = write_all(place, text, gathered, places, connection, &mut made);
+    if result.is_err() {
+        for file in made {
+            if std::fs::remove_file(&file).is_err() {
+                // It was not made, which is well.
+            }
+        }
+    }
+    result
+}
+
+fn write_all(
+    place: &Place,
+    text: &str,
+    gathered: &Gathered,
+    places: &BTreeMap<&str, keep::Place>,
+    connection: &str,
+    made: &mut Vec<PathBuf>,
+) -> Result<(), Exit> {
+    let mut done = Vec::new();
+    for (key, place_of) in places {
+        if let Some(secret) = gathered.typed.get(*key) {
+            made.extend(place_of.new_file(&place.root));
+            done.extend(
+                place_of.keep(&place.root, secret).map_err(|error| Exit::Problems(format!("{error}; flow.toml is as it was")))?,
+            );
+        }
+    }
+    let name = place.toml_name();
+    if text == place.text {
+        done.push(format!("{name} stays as it is"));
+    } else {
+        flow::project::write_whole(&place.toml, text).map_err(|error| {
+            Exit::Usage(format!("{name} cannot be written: {}; nothing was written", secrets::reason(&error)))
+        })?;
+        done.push(format!("{name} has [connections.{connection}]"));
+    }
+    done.iter().for_each(|line| output::out(&format!("{}\n", printable(line))));
+    Ok(())
 }
 
 /// The connector that is meant.
@@ -193,7 +252,7 @@ async fn try_it(args: &Connect, live: &LiveConnection, config: &Config) -> Resul
     for one in &found {
         output::out(&format!("{}: {}\n", args.name, checked_line(one)));
     }
-    let lacking = found.iter().all(|one| matches!(one.finding, flow_runtime::check::Finding::Lacks(_)));
+    let lacking = found.iter().all(|one| matches!(one.finding, Finding::Lacks(_)));
     if found.iter().all(|one| one.finding.is_well()) && !lacking {
         return Ok(());
     }
@@ -205,11 +264,18 @@ fn notes(args: &Connect, place: &mut Place, connector: &Connector, text: &str, f
     let mut notes = Vec::new();
     let configured = place.configured(text);
     let registers = connector.sources.iter().any(|source| source.register.is_some());
-    if registers && configured.config.settings.public_url.is_none() {
-        notes.push(format!(
-            "{} comes by polling; set `public_url` under [server], and flowd registers the webhook itself",
-            connector.title
-        ));
+    match &configured.config.settings.public_url {
+        None if registers => notes.push(format!(
+            "set `public_url` under [server], and flowd registers the webhook of {} itself; {}",
+            connector.title,
+            if connector.sources.iter().any(|source| source.poll.is_some()) {
+                "until then it is polled"
+            } else {
+                "it has no polls"
+            }
+        )),
+        Some(url) if registers => notes.extend(unreachable_url(url).map(|reason| format!("warning: {reason}"))),
+        Some(_) | None => {}
     }
     if first {
         let missing: Vec<String> = place.used_connections().into_iter().filter(|name| *name != args.name).collect();
@@ -218,6 +284,17 @@ fn notes(args: &Connect, place: &mut Place, connector: &Connector, text: &str, f
         }
     }
     notes
+}
+
+/// Why services would not take a public address.
+pub(crate) fn unreachable_url(url: &str) -> Option<String> {
+    let what = "`public_url` under [server]";
+    let Some(rest) = url.strip_prefix("https://") else {
+        return Some(format!("{what} is no https address, and services send webhooks to no other"));
+    };
+    let host = rest.split(['/', ':']).next().unwrap_or_default();
+    let local = host == "localhost" || host.starts_with("127.") || rest.starts_with("[::1]") || host.ends_with(".local");
+    local.then(|| format!("{what} leads to {host}, which no service can reach"))
 }
 
 /// A running daemon takes the change by itself, unless it watches no files. What `flowd disconnect` has said ends here.

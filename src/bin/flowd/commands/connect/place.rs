@@ -11,6 +11,8 @@ use flow_compiler::config;
 use flow_compiler::settings::Settings;
 use flow_plan::Instr;
 
+use flow::secrets::reason;
+
 use crate::Exit;
 
 /// A project's place.
@@ -26,20 +28,25 @@ pub(crate) struct Place {
     compiler: Compiler,
 }
 
+/// Reads a flow.toml; one that is not there is empty.
+fn read(toml: &Path) -> Result<String, Exit> {
+    // A link that leads nowhere is there.
+    if !toml.exists() && !toml.is_symlink() {
+        return Ok(String::new());
+    }
+    read_source(toml).map_err(|error| match error {
+        ReadError::Unreadable(reason) | ReadError::Bad(reason, _) => {
+            Exit::Usage(format!("{} cannot be read: {reason}", toml.display()))
+        }
+    })
+}
+
 impl Place {
     /// Reads what is there.
     pub(crate) fn open(path: &Path) -> Result<Self, Exit> {
         let project = Project::of(path).map_err(|error| Exit::Usage(error.to_string()))?;
         let toml = project.toml.clone().unwrap_or_else(|| project.root.join("flow.toml"));
-        let text = if toml.exists() {
-            read_source(&toml).map_err(|error| match error {
-                ReadError::Unreadable(reason) | ReadError::Bad(reason, _) => {
-                    Exit::Usage(format!("{} cannot be read: {reason}", toml.display()))
-                }
-            })?
-        } else {
-            String::new()
-        };
+        let text = read(&toml)?;
         // The connectors of the project lie among its flows; what is wrong with those is no matter here.
         let whole = Project { single: None, ..project };
         let files = whole.files().map_err(|error| Exit::Usage(error.to_string()))?;
@@ -50,6 +57,18 @@ impl Place {
         }
         let catalog = compiler.catalog();
         Ok(Self { root: whole.root, toml, text, catalog, compiler })
+    }
+
+    /// Waits until nobody else sets up a connection in this project, and keeps others waiting as long as what it returns lives.
+    /// What stands in flow.toml by now is read. Where the file system knows no locks nobody waits.
+    pub(crate) fn alone(&mut self) -> Result<std::fs::File, Exit> {
+        let failed = |error: std::io::Error| Exit::Usage(format!("{} cannot be read: {}", self.root.display(), reason(&error)));
+        let folder = std::fs::File::open(&self.root).map_err(failed)?;
+        if folder.lock().is_err() {
+            // As said.
+        }
+        self.text = read(&self.toml)?;
+        Ok(folder)
     }
 
     /// What flow.toml is called in reports.
