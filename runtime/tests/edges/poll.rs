@@ -597,8 +597,8 @@ async fn what_the_service_does_not_list_any_more_is_said_while_the_daemon_runs()
     assert_eq!(kinds(&said), ["gap"], "{said:#?}");
     let (from, to) = (read_until, test.clock.now() - SignedDuration::from_hours(30 * 24));
     let reason = said[0]["reason"].as_str().unwrap();
-    assert!(reason.contains(&from.to_string()) && to > from, "{reason} {from} {to}");
-    let why = send(&test.service().addresses().admin, "GET", "/api/v1/events/evt_lost/why?flow=f", &[], b"").await;
+    assert!(reason.contains(from.to_string().trim_end_matches('Z')) && to > from, "{reason} {from} {to}");
+    let why = send(&test.service().addresses().admin, "GET", "/api/v1/missing?event=evt_lost&connection=acme", &[], b"").await;
     assert!(why.body.contains("did not list any more"), "{why:?}");
     test.clock.advance(86_400);
     test.asleep_for(EVERY).await;
