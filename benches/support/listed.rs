@@ -148,10 +148,9 @@ impl Service {
                             let key = head.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or("");
                             let text = state.answer(head.uri.path(), key);
                             let form = if text.starts_with('<') { "application/rss+xml" } else { "application/json" };
-                            Response::builder()
-                                .header("content-type", form)
-                                .body(Full::new(Bytes::from(text)))
-                                .map_or_else(|error| panic!("an answer: {error}"), Ok::<_, hyper::Error>)
+                            let mut answer = Response::new(Full::new(Bytes::from(text)));
+                            answer.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static(form));
+                            Ok::<_, hyper::Error>(answer)
                         }
                     });
                     drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
@@ -210,7 +209,7 @@ impl State {
             self.polls.lock().expect("no panic before").push((number, Instant::now()));
             connection.polls += 1;
             // What is there at the first poll is old.
-            if connection.polls % NEW_EACH == 0 && connection.polls > number % NEW_EACH + 1 {
+            if connection.polls.is_multiple_of(NEW_EACH) && connection.polls > number % NEW_EACH + 1 {
                 connection.newest = now;
                 connection.number += 1;
                 self.items.fetch_add(1, Ordering::SeqCst);

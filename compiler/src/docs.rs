@@ -22,14 +22,14 @@ pub fn docs(catalog: &Catalog, path: &str) -> Option<String> {
     let parts: Vec<&str> = path.trim().split('.').filter(|part| !part.is_empty()).collect();
     match parts.as_slice() {
         [] => Some(index(catalog)),
-        [name] => match catalog.connectors.get(*name) {
+        [name] => match catalog.connectors.get(name) {
             Some(connector) => Some(connector_page(connector)),
             None if *name == "functions" => Some(function::index()),
             None => flow_functions::find(name).map(function::page),
         },
         ["functions", name] if !catalog.connectors.contains_key("functions") => flow_functions::find(name).map(function::page),
         [connector, name] => {
-            let connector = catalog.connectors.get(*connector)?;
+            let connector = catalog.connectors.get(connector)?;
             if let Some(trigger) = connector.triggers.get(*name) {
                 return Some(trigger_page(catalog, connector, trigger));
             }
@@ -42,7 +42,7 @@ pub fn docs(catalog: &Catalog, path: &str) -> Option<String> {
             connector.records.get(*name).map(|record| record_page(connector, record))
         }
         [connector, name, field] => {
-            let connector = catalog.connectors.get(*connector)?;
+            let connector = catalog.connectors.get(connector)?;
             let record = connector.triggers.get(*name).map_or(*name, |trigger| trigger.record.as_str());
             connector.records.get(record)?.field(field).map(|field| field_page(path, field))
         }

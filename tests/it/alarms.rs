@@ -125,7 +125,7 @@ fn a_wrong_file_is_an_alarm_and_help_has_examples() {
     std::fs::write(daemon.path().join("main.flow"), ONE_LINER.replace("amount", "amont")).unwrap();
     daemon.tell(&["reload"]);
     let told = daemon.tell(&["alarms"]);
-    assert!(told.out.contains("main.flow does not compile") && told.out.contains("-> flowc check"), "{told:?}");
+    assert!(told.out.contains("main.flow cannot go live as it is") && told.out.contains("-> flowc check"), "{told:?}");
     for command in ["alarms", "dead", "status"] {
         assert!(daemon.tell(&[command, "--help"]).out.contains("Examples:"), "{command}");
     }

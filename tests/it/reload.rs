@@ -138,6 +138,25 @@ fn sighup_reloads_and_a_broken_flow_toml_changes_nothing() {
     becomes(&daemon, &["a"]);
 }
 
+/// Nothing goes live then, and whoever asks hears why.
+#[test]
+fn a_connection_that_came_without_its_secret_is_told_in_the_status() {
+    let before = toml("http://127.0.0.1:9");
+    let daemon = Daemon::start(&[("flow.toml", &before), ("a.flow", &named("a", 100))]);
+    let file = daemon.path().join("flow.toml");
+    std::fs::write(&file, format!("{before}[connections.customerio]\n")).unwrap();
+    std::fs::write(daemon.path().join("b.flow"), "flow b\n  when customerio.email_bounced\n  do log(\"b\")\n").unwrap();
+    daemon.hang_up();
+    let told =
+        eventually("it is told", || Some(daemon.tell(&["status"])).filter(|told| told.out.contains("flow.toml cannot go live")));
+    assert!(told.out.contains("webhook_signing_key") && told.out.contains("-> flowd check-config"), "{told:?}");
+    becomes(&daemon, &["a"]);
+    std::fs::write(&file, &before).unwrap();
+    std::fs::remove_file(daemon.path().join("b.flow")).unwrap();
+    daemon.hang_up();
+    eventually("all is well", || (!daemon.tell(&["status"]).out.contains("cannot go live")).then_some(()));
+}
+
 #[test]
 fn a_name_that_is_taken_stays_with_the_flow_that_has_it() {
     let server = Recorder::kustomer();

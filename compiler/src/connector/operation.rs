@@ -30,6 +30,7 @@ struct Marks {
 }
 
 /// `refused when …` and `refused unless …`.
+#[derive(Clone, Copy)]
 pub(super) enum Refused<'a> {
     When(&'a syntax::Expr),
     Unless(&'a syntax::Expr),

@@ -95,7 +95,9 @@ pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
         active.push(Active { since: Some(failing.since), next: next.to_owned(), ..alarm });
     }
     for file in &live.broken {
-        active.push(Active { next: "flowc check".to_owned(), ..of("file", &file.file, "", &file.message) });
+        // What flow.toml lacks may be a secret.
+        let next = if file.file == "flow.toml" { "flowd check-config" } else { "flowc check" };
+        active.push(Active { next: next.to_owned(), ..of("file", &file.file, "", &file.message) });
     }
     Ok(active)
 }

@@ -95,8 +95,11 @@ fn wanted(live: &Live) -> BTreeMap<BookKey, (String, Item)> {
     wanted
 }
 
+/// The states that are to be read, by connection and name.
+type WantedStates = BTreeMap<(String, String), (Arc<LiveConnection>, Arc<StateSource>)>;
+
 /// The states that live flows wait for.
-fn wanted_states(live: &Live) -> BTreeMap<(String, String), (Arc<LiveConnection>, Arc<StateSource>)> {
+fn wanted_states(live: &Live) -> WantedStates {
     let mut wanted = BTreeMap::new();
     for used in live.flows.iter().flat_map(|flow| &flow.triggers) {
         let StartKind::State(rule) = &used.kind else { continue };
@@ -221,10 +224,7 @@ async fn take_over(shared: &Arc<Shared>, first: bool, now: Timestamp) -> Result<
 }
 
 /// Returns the turns of the connections of which a state is to be read that was not read before: those of one share their readings.
-fn places<'s>(
-    clock: &Clockwork,
-    states: &'s BTreeMap<(String, String), (Arc<LiveConnection>, Arc<StateSource>)>,
-) -> HashMap<&'s str, usize> {
+fn places<'s>(clock: &Clockwork, states: &'s WantedStates) -> HashMap<&'s str, usize> {
     let inner = clock.inner();
     let new = states.keys().filter(|name| !inner.readers.contains_key(*name));
     let connections: BTreeSet<&str> = new.map(|(connection, _)| connection.as_str()).collect();
@@ -235,7 +235,7 @@ fn places<'s>(
 fn differences(
     clock: &Clockwork,
     wanted: &BTreeMap<BookKey, (String, Item)>,
-    states: &BTreeMap<(String, String), (Arc<LiveConnection>, Arc<StateSource>)>,
+    states: &WantedStates,
 ) -> (Vec<BookKey>, Vec<BookKey>) {
     let inner = clock.inner();
     let new = wanted.keys().filter(|key| !inner.entries.contains_key(key)).cloned().collect();

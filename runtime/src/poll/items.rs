@@ -116,7 +116,7 @@ impl ItemReader {
                 return None;
             }
             Err(Misread::Malformed(reason)) => {
-                if self.odd.is_new(json, &reason) {
+                if self.odd.is_new(json, reason) {
                     warn!(source = self.source, reason, "a polled item is malformed and is left out");
                 }
                 return None;

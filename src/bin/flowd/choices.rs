@@ -1,17 +1,19 @@
 //! What a choice in flow.toml needs beside it: how a sender proves who it is, how a token is sent. Without it nothing would ever be
 //! taken or sent, and nobody would be told before it is.
 
+use std::sync::Arc;
+
 use flow_plan::{Connection, Env, Expr, Flow, Value, Webhook};
 use flow_runtime::live::LiveConnection;
 use flow_runtime::scheme::{SchemeError, Verifier};
 
 /// Returns what is missing or wrong. `real`: the connection is none to a simulated service.
-pub(crate) fn lacking<'f>(connection: &LiveConnection, flows: impl Iterator<Item = &'f Flow> + Clone, real: bool) -> Vec<String> {
+pub(crate) fn lacking(connection: &LiveConnection, flows: &[Arc<Flow>], real: bool) -> Vec<String> {
     let plan = &connection.plan;
     let mut found = Vec::new();
     for source in &plan.sources {
-        let draws = |flow: &Flow| flow.listens_to().any(|one| one.connection == plan.name && one.source == source.name);
-        let Some(webhook) = source.webhook.as_ref().filter(|_| flows.clone().any(draws)) else { continue };
+        let draws = |flow: &Arc<Flow>| flow.listens_to().any(|one| one.connection == plan.name && one.source == source.name);
+        let Some(webhook) = source.webhook.as_ref().filter(|_| flows.iter().any(draws)) else { continue };
         // Another way is open.
         if source.register.is_some() || connection.polls && source.poll.is_some() {
             continue;

@@ -83,7 +83,7 @@ fn words(kind: &str, count: u64) -> (&'static str, String) {
         "source" => ("cannot be polled", String::new()),
         "gap" => ("has lost events", String::new()),
         "webhook" => ("is not registered as it should be", String::new()),
-        "file" => ("does not compile; its last sound version is live", String::new()),
+        "file" => ("cannot go live as it is; its last sound version is live", String::new()),
         _ => ("", times("time", "times")),
     }
 }

@@ -123,6 +123,17 @@ pub(crate) async fn reload(
                 Ok(Outcome::Live(Box::new(told)))
             } else {
                 error!("not reloaded: the connections above lack something");
+                // What is live stays, and the status says why nothing else goes live.
+                let now = service.engine().live();
+                let mut broken = reloaded.broken;
+                let (message, report) = (reloaded.notes.join("; "), reloaded.notes.join("\n"));
+                broken.push(BrokenFile { file: "flow.toml".to_owned(), message, report });
+                service.swap(Live {
+                    flows: now.flows.clone(),
+                    connections: now.connections.clone(),
+                    broken,
+                    held: now.held.clone(),
+                });
                 Ok(Outcome::Lacking(reloaded.notes))
             }
         }

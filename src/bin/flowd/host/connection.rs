@@ -34,7 +34,7 @@ impl Host {
             }
             let connection = self.connection(name, declared, &flows, used, &mut notes);
             if used {
-                notes.extend(choices::lacking(&connection, flows.iter().map(Arc::as_ref), self.sandbox.is_none()));
+                notes.extend(choices::lacking(&connection, &flows, self.sandbox.is_none()));
             }
             connections.insert(name.clone(), Arc::new(connection));
         }
