@@ -25,8 +25,9 @@ use crate::request;
 use crate::via::mqtt::{Broker, Link, Packet, Qos, Session, codec as wire, filter_error, matches};
 use crate::world::TransportError;
 
-/// The broker is asked so often whether it is there.
-const PING: SignedDuration = SignedDuration::from_secs(5);
+/// The broker is asked so often whether it is there. What came since its last answer may have lain on the way since then, so that this
+/// is how exactly the age of a message is known.
+const PING: SignedDuration = SignedDuration::from_secs(1);
 /// A broker that has not answered for so long is gone.
 const SILENCE: SignedDuration = SignedDuration::from_secs(20);
 const FORGOTTEN_WITHIN: Duration = Duration::from_secs(5);

@@ -352,17 +352,17 @@ async fn a_rate_is_kept_by_a_daemon_that_dies_again_and_again() {
         let live: fn() -> Live = match count {
             4 => || {
                 with(one_flow(Effect::Set), &["svc"], |svc| {
-                    Arc::make_mut(&mut svc.plan.api).limit = Some(RateLimit { count: 4, per_ms: 60_000 })
+                    Arc::make_mut(&mut svc.plan.api).limit = Some(RateLimit { count: 4, per_ms: 60_000 });
                 })
             },
             2 => || {
                 with(one_flow(Effect::Set), &["svc"], |svc| {
-                    Arc::make_mut(&mut svc.plan.api).limit = Some(RateLimit { count: 2, per_ms: 2_000 })
+                    Arc::make_mut(&mut svc.plan.api).limit = Some(RateLimit { count: 2, per_ms: 2_000 });
                 })
             },
             _ => || {
                 with(one_flow(Effect::Set), &["svc"], |svc| {
-                    Arc::make_mut(&mut svc.plan.api).limit = Some(RateLimit { count: 10, per_ms: 600_000 })
+                    Arc::make_mut(&mut svc.plan.api).limit = Some(RateLimit { count: 10, per_ms: 600_000 });
                 })
             },
         };
@@ -455,7 +455,7 @@ async fn states_leave_a_fifth_of_the_quota_for_actions() {
 async fn a_probe_that_has_to_wait_for_the_rate_is_sent_behind_that() {
     let mut life = Life::new(|| {
         with(one_flow(Effect::Set), &["svc"], |svc| {
-            Arc::make_mut(&mut svc.plan.api).limit = Some(RateLimit { count: 8, per_ms: 2_000 })
+            Arc::make_mut(&mut svc.plan.api).limit = Some(RateLimit { count: 8, per_ms: 2_000 });
         })
     });
     life.bench.service.always("act", Some(Fault::NotConnected));
