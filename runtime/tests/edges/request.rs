@@ -176,7 +176,7 @@ fn money_never_goes_out_raw() {
         let value = Expr::Record(vec![("total".to_owned(), Expr::Const(money.clone()))]);
         create.body = Some(Body { encoding, value, nulls: None });
         let error = build_request(&create, &any, &Nothing, &[]).map(|made| made.url).unwrap_err();
-        assert_eq!(error, RequestError::Wire(WireError::Money("total".to_owned(), "1.00 USD".to_owned())));
+        assert_eq!(error, RequestError::Wire(WireError::PlainMoney("total".to_owned(), "1.00 USD".to_owned())));
     }
 }
 
