@@ -1,6 +1,7 @@
 //! Questions to whoever sets a connection up: on a terminal, else a line of standard input for each.
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use flow::output;
 use flow::terminal::printable;
 use flow_runtime::secret::Secret;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A line beyond this is no key and no setting.
 const LONGEST: usize = 64 * 1024;
@@ -34,21 +35,43 @@ impl Drop for Writing {
     }
 }
 
+/// Who changes the terminal holds it, so that nobody silences it again while the program ends.
+static TERMINAL: Mutex<()> = Mutex::new(());
+
+/// The signals that end the program.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Listens from now on: what comes before it ends the program as it does any other.
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one of them and returns its number.
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 2,
+            _ = self.terminate.recv() => 15,
+            _ = self.hangup.recv() => 1,
+        }
+    }
+}
+
 /// Ends the program at a signal with the terminal as it was found: one that shows nothing would be left behind.
-async fn end_at_a_signal(before: Option<Termios>) {
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-    else {
-        return;
-    };
-    let number = tokio::select! {
-        _ = interrupt.recv() => 2,
-        _ = terminate.recv() => 15,
-        _ = hangup.recv() => 1,
-    };
+async fn end_at_a_signal(mut signals: Signals, before: Option<Termios>) {
+    let number = signals.next().await;
     while WRITING.load(Ordering::SeqCst) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    let _held = TERMINAL.lock();
     if let Some(before) = before
         && tcsetattr(std::io::stdin(), OptionalActions::Now, &before).is_err()
     {
@@ -78,7 +101,10 @@ impl Asker {
     pub(crate) fn new() -> Self {
         let terminal = std::io::stdin().is_terminal();
         let before = terminal.then(|| tcgetattr(std::io::stdin()).ok()).flatten();
-        tokio::spawn(end_at_a_signal(before));
+        // Listened to before the first question: a key that is pressed at it must not find a program that listens to nothing yet.
+        if let Ok(signals) = Signals::listen() {
+            tokio::spawn(end_at_a_signal(signals, before));
+        }
         Self { terminal }
     }
 
@@ -195,6 +221,7 @@ impl Quiet {
             let mut quiet = before.clone();
             quiet.local_modes.remove(LocalModes::ECHO);
             quiet.local_modes.insert(LocalModes::ECHONL);
+            let _held = TERMINAL.lock();
             if tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet).is_err() {
                 return Self(None);
             }
