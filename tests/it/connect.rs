@@ -180,7 +180,7 @@ fn on_a_terminal(folder: &Path, args: &str, answers: &[(&str, &str)]) -> (String
 /// The same of any command, and of whatever keys.
 fn typed_on_a_terminal(folder: &Path, command: &str, answers: &[(&str, String)]) -> (String, i32) {
     let mut child = Command::new("timeout")
-        .args(["60", "script", "-qec", command, "/dev/null"])
+        .args(["300", "script", "-qec", command, "/dev/null"])
         .current_dir(folder)
         .env_remove("STATE_DIRECTORY")
         .stdin(Stdio::piped())
@@ -201,9 +201,10 @@ fn typed_on_a_terminal(folder: &Path, command: &str, answers: &[(&str, String)])
         from = seen.len();
         typed.write_all(answer.as_bytes()).unwrap();
     }
-    drop(typed);
+    // The keyboard stays: one that is taken away is an end of the input, which may be noticed before the last key.
     let mut rest = Vec::new();
     let _ = shown.read_to_end(&mut rest);
+    drop(typed);
     seen.push_str(&String::from_utf8_lossy(&rest));
     (seen, child.wait().unwrap().code().unwrap_or(-1))
 }
