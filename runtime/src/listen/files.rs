@@ -72,11 +72,12 @@ pub(super) async fn run(mut ear: Ear, mut specs: watch::Receiver<Arc<Spec>>) {
             watched = Some((pattern.base.clone(), watcher(&pattern, &woken)));
         }
         let looking = pattern.clone();
+        let began = ear.world.clock.now();
         let found = tokio::task::spawn_blocking(move || looking.look()).await;
         let mut wait = spec.connection.poll_every.or(spec.every()).unwrap_or(EVERY);
         match found.unwrap_or_else(|_| Err("the folder cannot be looked at".to_owned())) {
             Err(error) => ear.failed(&error, false),
-            Ok(found) => match differences(&mut ear, &spec, value, &pattern, found, &mut memory, &mut pending).await {
+            Ok(files) => match differences(&mut ear, &spec, &pattern, Look { began, files }, &mut memory, &mut pending).await {
                 Ok(()) => ear.succeeded(),
                 Err(Deaf::Stopping) => return,
                 Err(Deaf::Later(error)) => ear.failed(&error, false),
@@ -112,16 +113,22 @@ fn watcher(pattern: &Pattern, woken: &Arc<Notify>) -> Option<RecommendedWatcher>
     Some(watcher)
 }
 
+/// What was there, seen from this instant on.
+struct Look {
+    began: Timestamp,
+    files: BTreeMap<String, Stamp>,
+}
+
 /// Takes in what has become different and has stayed so.
 async fn differences(
     ear: &mut Ear,
     spec: &Spec,
-    value: &str,
     pattern: &Pattern,
-    found: BTreeMap<String, Stamp>,
+    Look { began, files: found }: Look,
     memory: &mut Option<Memory>,
     pending: &mut HashMap<String, (Option<Stamp>, Timestamp)>,
 ) -> Result<(), Deaf> {
+    let (value, _) = spec.only();
     let Some(known) = memory else {
         tracing::info!(
             connection = ear.key.0,
@@ -134,6 +141,7 @@ async fn differences(
         *memory = Some(first);
         return Ok(());
     };
+    // From the end of one look to the beginning of the next: what a look itself takes proves nothing of the files.
     let now = ear.world.clock.now();
     let gone = known.files.keys().filter(|path| !found.contains_key(*path)).map(|path| (path.clone(), None));
     let other = found.iter().filter(|(path, stamp)| known.files.get(*path) != Some(stamp));
@@ -145,7 +153,7 @@ async fn differences(
         let (seen, since) = *pending.entry(path.clone()).or_insert((stamp, now));
         if seen != stamp {
             pending.insert(path, (stamp, now));
-        } else if now.duration_since(since) >= SETTLED {
+        } else if began.duration_since(since) >= SETTLED {
             settled.push((path, stamp));
         }
     }
