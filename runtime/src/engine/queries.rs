@@ -68,8 +68,8 @@ pub struct Stats {
     pub dead: u64,
 }
 
-/// Whoever asks waits no longer for what was accepted just now.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Whoever asks waits no longer for what was accepted just now: for as long as a disk that others write to may hold up a write.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// Returns when all that was answered before can be read; at the latest after a while, where the disk is slow.

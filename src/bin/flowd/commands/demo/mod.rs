@@ -26,7 +26,7 @@ use scene::{SCENES, Scene};
 use screen::Screen;
 
 /// How long the demo waits for the runs of one event before it goes on.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How many of the latest runs are looked through for those that were not shown.
 const LATEST: usize = 50;
 
