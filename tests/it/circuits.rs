@@ -1,10 +1,9 @@
 //! What is well or not by itself: the APIs of a service, and the servers that runs name.
 
-use std::net::TcpListener;
-
 use serde_json::{Value as Json, json};
 
 use crate::support::daemon::Daemon;
+use crate::support::port::Port;
 use crate::support::recorder::{Recorder, raw};
 use crate::support::{eventually, http, stripe};
 
@@ -45,17 +44,11 @@ fn count(daemon: &Daemon, status: &str) -> usize {
     daemon.runs().iter().filter(|run| run["status"] == status).count()
 }
 
-/// A port where nobody listens.
-fn nowhere() -> (u16, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    (port, format!("http://127.0.0.1:{port}"))
-}
-
 #[test]
 fn a_receiver_that_is_gone_parks_what_is_for_it_and_nothing_else_over_a_restart_too() {
     let ready = Recorder::start_raw(|_, _| Some(raw(200, &[], "")));
-    let (port, gone) = nowhere();
+    let port = Port::reserve();
+    let gone = port.url();
     let mut daemon = hooks();
     for path in ["a", "b", "c"] {
         send(&daemon, &format!("{gone}/{path}?secret=1"));
@@ -83,7 +76,7 @@ fn a_receiver_that_is_gone_parks_what_is_for_it_and_nothing_else_over_a_restart_
     assert_eq!(after["parts"][0]["open"]["since"], part["open"]["since"], "{after:#}");
     send(&daemon, &ready.url);
     eventually("the other one still does", || (ready.arrived().len() == 2).then_some(()));
-    let back = Recorder::start_at(port, |_, _| Some(raw(200, &[], "")));
+    let back = Recorder::start_at(port.number, |_, _| Some(raw(200, &[], "")));
     eventually("all goes on when it is back", || (count(&daemon, "done") == 6).then_some(()));
     let keys: std::collections::BTreeSet<String> =
         back.arrived().iter().map(|one| one.header("idempotency-key").unwrap().to_owned()).collect();

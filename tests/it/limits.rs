@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::support::daemon::Daemon;
+use crate::support::port::Port;
 use crate::support::recorder::Recorder;
 use crate::support::{eventually, http, stripe};
 
@@ -79,9 +80,8 @@ fn the_calls_of_a_key_are_counted_over_connections_and_restarts_and_what_is_beyo
 #[test]
 fn a_service_that_does_not_answer_is_shown_and_its_runs_go_on_when_flow_toml_names_one_that_does() {
     // Nobody listens there.
-    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let base = format!("http://{}", nowhere.local_addr().unwrap());
-    drop(nowhere);
+    let nowhere = Port::reserve();
+    let base = nowhere.url();
     let mut daemon = project(&base);
     for number in 0..5 {
         charge(&daemon, number, 10_000);

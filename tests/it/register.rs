@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::daemon::Daemon;
 use crate::support::http;
+use crate::support::port::Port;
 use crate::support::program::flowd;
 use crate::support::sandbox::Emulators;
 use crate::support::{eventually, leaks};
@@ -18,14 +19,12 @@ const BOTH: &str = "flow seen\nwhen stripe.charge_failed or stripe.new_customer 
 struct Shop {
     emulators: Emulators,
     /// Where flowd listens, which its public address has to say before it does.
-    port: u16,
+    port: Port,
 }
 
 impl Shop {
     fn open() -> Self {
-        // Free a moment ago, and nobody else asks for just this one.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { emulators: Emulators::start(), port }
+        Self { emulators: Emulators::start(), port: Port::reserve() }
     }
 
     fn toml(&self) -> String {
@@ -34,7 +33,7 @@ impl Shop {
         };
         format!(
             "[server]\nlisten = \"127.0.0.1:{0}\"\npublic_url = \"{1}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\n[connections.stripe]\nkey = \"{2}\"\nbase_url = \"{3}\"\npoll = false\n\n[connections.kustomer]\napi_key = \"{4}\"\norg = \"acme\"\nbase_url = \"{5}\"\n",
-            self.port,
+            self.port.number,
             self.url(),
             secret("stripe", "key"),
             self.emulators.base_url("stripe"),
@@ -44,7 +43,7 @@ impl Shop {
     }
 
     fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.port.url()
     }
 
     fn start(&self, flow: &str) -> Daemon {

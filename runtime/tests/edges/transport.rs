@@ -5,7 +5,9 @@ use std::time::Duration;
 use flow_runtime::transport::ReqwestTransport;
 use flow_runtime::world::{Guard, HttpRequest, Reach, Transport, TransportError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::support::PATIENCE;
 
 /// Answers each connection with these bytes and closes it. Returns the address and what was received.
 async fn raw_server(answer: &'static [u8]) -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
@@ -36,15 +38,13 @@ fn get(url: &str) -> HttpRequest {
     }
 }
 
-const SECOND: Duration = Duration::from_secs(5);
-
 #[tokio::test]
 async fn whole_answers_come_back() {
     let (address, mut seen) = raw_server(b"HTTP/1.1 201 Created\r\nX-Thing: a\r\nContent-Length: 2\r\n\r\nok").await;
     let mut request = get(&format!("{address}/a?b=%2F&c[0]=d"));
     request.method = "POST".to_owned();
     request.body = "x=1".into();
-    let answer = ReqwestTransport::new().send(request, SECOND, 100).await.unwrap();
+    let answer = ReqwestTransport::new().send(request, PATIENCE, 100).await.unwrap();
     assert_eq!((answer.status, answer.header("x-thing"), &answer.body[..]), (201, Some("a"), &b"ok"[..]));
     let request = seen.recv().await.unwrap();
     assert!(request.starts_with("POST /a?b=%2F&c[0]=d HTTP/1.1\r\n"), "{request}");
@@ -55,14 +55,17 @@ async fn whole_answers_come_back() {
 #[tokio::test]
 async fn redirects_are_answers_and_not_followed() {
     let (address, _) = raw_server(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/steal\r\nContent-Length: 0\r\n\r\n").await;
-    assert_eq!(ReqwestTransport::new().send(get(&address), SECOND, 100).await.unwrap().status, 302);
+    assert_eq!(ReqwestTransport::new().send(get(&address), PATIENCE, 100).await.unwrap().status, 302);
 }
 
 #[tokio::test]
 async fn what_was_not_sent_is_told_from_what_may_have_been() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Nobody listens there, and nobody else is given it.
+    let free = TcpSocket::new_v4().unwrap();
+    free.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let free = (free.local_addr().unwrap(), free);
     let transport = ReqwestTransport::new();
-    let nobody = transport.send(get(&format!("http://{free}/x?key=hunter2")), SECOND, 100).await.unwrap_err();
+    let nobody = transport.send(get(&format!("http://{}/x?key=hunter2", free.0)), PATIENCE, 100).await.unwrap_err();
     assert!(matches!(nobody, TransportError::NotConnected(_)), "{nobody:?}");
     for cut in [
         &b""[..],
@@ -72,7 +75,7 @@ async fn what_was_not_sent_is_told_from_what_may_have_been() {
         b"SMTP ready\r\n\r\n",
     ] {
         let (address, _) = raw_server(cut).await;
-        let error = transport.send(get(&format!("{address}/x?key=hunter2")), SECOND, 100).await.unwrap_err();
+        let error = transport.send(get(&format!("{address}/x?key=hunter2")), PATIENCE, 100).await.unwrap_err();
         assert!(matches!(error, TransportError::NoAnswer(_)), "{error:?}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
@@ -89,14 +92,14 @@ async fn what_its_guard_forbids_when_the_connection_stands_is_not_sent() {
         let forbids = move || (count.fetch_add(1, Ordering::SeqCst) > 0).then(|| "it is too old".to_owned());
         let guard = Some(Guard { forbids: Arc::new(forbids), alone });
         let request = || HttpRequest { guard: guard.clone(), ..get(&address) };
-        assert_eq!(transport.send(request(), SECOND, 100).await.unwrap().status, 200);
+        assert_eq!(transport.send(request(), PATIENCE, 100).await.unwrap().status, 200);
         assert!(seen.recv().await.unwrap().starts_with("GET / HTTP/1.1"));
-        let error = transport.send(request(), SECOND, 100).await.unwrap_err();
+        let error = transport.send(request(), PATIENCE, 100).await.unwrap_err();
         assert!(matches!(&error, TransportError::NotConnected(reason) if reason.contains("it is too old")), "{error:?}");
         assert_eq!(seen.recv().await.unwrap(), "", "a connection without a byte");
         assert_eq!(asked.load(Ordering::SeqCst), 2);
         // Another's guard is not asked.
-        assert_eq!(transport.send(get(&address), SECOND, 100).await.unwrap().status, 200);
+        assert_eq!(transport.send(get(&address), PATIENCE, 100).await.unwrap().status, 200);
     }
 }
 
@@ -104,14 +107,14 @@ async fn what_its_guard_forbids_when_the_connection_stands_is_not_sent() {
 async fn bounds_of_size_and_time() {
     let transport = ReqwestTransport::new();
     let (large, _) = raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world").await;
-    assert!(matches!(transport.send(get(&large), SECOND, 10).await, Err(TransportError::NoAnswer(_))));
-    assert!(transport.send(get(&large), SECOND, 11).await.is_ok());
+    assert!(matches!(transport.send(get(&large), PATIENCE, 10).await, Err(TransportError::NoAnswer(_))));
+    assert!(transport.send(get(&large), PATIENCE, 11).await.is_ok());
     let (chunked, _) =
         raw_server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n").await;
-    assert!(matches!(transport.send(get(&chunked), SECOND, 10).await, Err(TransportError::NoAnswer(_))));
+    assert!(matches!(transport.send(get(&chunked), PATIENCE, 10).await, Err(TransportError::NoAnswer(_))));
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());
-    let error = transport.send(get(&address), Duration::from_millis(50), 10).await.unwrap_err();
+    let error = transport.send(get(&address), Duration::from_secs(1), 10).await.unwrap_err();
     assert_eq!(error, TransportError::NoAnswer("it took too long".to_owned()));
 }
 
@@ -120,9 +123,9 @@ async fn nonsense_is_not_sent() {
     let transport = ReqwestTransport::new();
     let mut broken = get("http://127.0.0.1:1/");
     broken.headers.push(("x".to_owned(), "a\r\nb".to_owned()));
-    assert!(matches!(transport.send(broken, SECOND, 10).await, Err(TransportError::Refused(_))));
+    assert!(matches!(transport.send(broken, PATIENCE, 10).await, Err(TransportError::Refused(_))));
     for url in ["", "nonsense", "ftp://127.0.0.1/", "http://"] {
-        let error = transport.send(get(url), SECOND, 10).await.unwrap_err();
+        let error = transport.send(get(url), PATIENCE, 10).await.unwrap_err();
         assert!(matches!(error, TransportError::Refused(_)), "{url}: {error:?}");
     }
 }
@@ -131,7 +134,7 @@ async fn nonsense_is_not_sent() {
 #[tokio::test]
 async fn without_tls_nothing_is_sent() {
     let (address, mut seen) = raw_server(b"HTTP/1.1 200 OK\r\n\r\n").await;
-    let error = ReqwestTransport::new().send(get(&address.replace("http:", "https:")), SECOND, 10).await.unwrap_err();
+    let error = ReqwestTransport::new().send(get(&address.replace("http:", "https:")), PATIENCE, 10).await.unwrap_err();
     assert!(matches!(error, TransportError::NotConnected(_)), "{error:?}");
     assert!(!seen.recv().await.unwrap().contains("hunter2"));
 }
@@ -160,7 +163,7 @@ async fn nothing_but_the_internet_is_reached_unless_the_address_is_configured() 
         for host in NOT_PUBLIC.split_whitespace() {
             let url = format!("{scheme}://{}/latest/meta-data", host.replace("PORT", port));
             let request = HttpRequest { reach: Reach::Internet, ..get(&url) };
-            let error = transport.send(request, SECOND, 100).await.unwrap_err();
+            let error = transport.send(request, PATIENCE, 100).await.unwrap_err();
             match error {
                 TransportError::Refused(reason) => {
                     assert!(reason.contains("base_url") || reason == "the address is not valid", "{url}: {reason}");
@@ -174,7 +177,7 @@ async fn nothing_but_the_internet_is_reached_unless_the_address_is_configured() 
     assert!(seen.try_recv().is_err());
     // What flow.toml names is reached, by the same name.
     let configured = get(&format!("http://localhost:{port}/"));
-    assert_eq!(transport.send(configured, SECOND, 100).await.unwrap().status, 200);
+    assert_eq!(transport.send(configured, PATIENCE, 100).await.unwrap().status, 200);
 }
 
 /// `[http] allow`: networks by address, machines by name, and nothing beside.
@@ -191,7 +194,7 @@ async fn what_the_project_allows_is_reached_and_nothing_beside_it() {
         let transport = ReqwestTransport::allowing([allowed.parse().unwrap()]);
         let send = async |host: &str| {
             let request = HttpRequest { reach: Reach::Internet, ..get(&format!("http://{host}:{port}/")) };
-            transport.send(request, SECOND, 100).await
+            transport.send(request, PATIENCE, 100).await
         };
         for host in reached {
             assert_eq!(send(host).await.map(|answer| answer.status), Ok(200), "{allowed}: {host}");

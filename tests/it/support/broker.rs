@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::eventually;
+use super::port::Port;
 
 /// The program, where it is installed. In CI it has to be.
 pub(crate) fn mosquitto() -> Option<&'static str> {
@@ -27,6 +28,8 @@ pub(crate) struct Broker {
     child: Option<Child>,
     folder: tempfile::TempDir,
     pub(crate) port: u16,
+    /// It is ours while the broker is away, too.
+    _reserved: Port,
 }
 
 impl Broker {
@@ -39,11 +42,12 @@ impl Broker {
     pub(crate) fn start_with(config: &str) -> Option<Self> {
         mosquitto()?;
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let reserved = Port::reserve();
+        let port = reserved.number;
         let config = config.replace("{folder}", folder.path().to_str().unwrap());
         let text = format!("listener {port} 127.0.0.1\nuser root\nlog_dest stderr\n{config}");
         std::fs::write(folder.path().join("mosquitto.conf"), text).unwrap();
-        let mut broker = Self { child: None, folder, port };
+        let mut broker = Self { child: None, folder, port, _reserved: reserved };
         broker.launch();
         Some(broker)
     }

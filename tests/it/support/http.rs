@@ -2,7 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+
+use super::PATIENCE;
 
 /// An answer.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub(crate) fn send(base: &str, method: &str, path: &str, headers: &[(&str, &str)
 /// As [`send`], where the server may be gone.
 pub(crate) fn try_send(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
     let mut stream = TcpStream::connect(base.strip_prefix("http://").unwrap()).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut head =
         format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {

@@ -22,6 +22,11 @@ pub(crate) fn flowc_with(folder: &Path, args: &[&str], input: &[u8]) -> Outcome 
     run(env!("CARGO_BIN_EXE_flowc"), folder, args, input)
 }
 
+/// Runs flowc with standard input, and ends it when it has had a processor for so many seconds, however many others want one.
+pub(crate) fn flowc_within(seconds: u32, folder: &Path, args: &[&str], input: &[u8]) -> Outcome {
+    run("prlimit", folder, &[&[&*format!("--cpu={seconds}"), env!("CARGO_BIN_EXE_flowc")], args].concat(), input)
+}
+
 /// Runs flowd in a folder.
 pub(crate) fn flowd(folder: &Path, args: &[&str]) -> Outcome {
     run(env!("CARGO_BIN_EXE_flowd"), folder, args, b"")
