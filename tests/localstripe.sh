@@ -3,23 +3,21 @@
 # Needs python3 with venv and curl.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tests/sandbox.sh
 work=$(mktemp -d)
-trap 'kill ${theirs:-} ${ours:-} 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'kill ${theirs:-} ${ours:-} ${holder:-} 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
 
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check localstripe
+pip_install "$work/venv/bin/python" localstripe
 [ -x target/debug/flowd ] || cargo build --quiet --bin flowd
 
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-(cd "$work" && exec "$work/venv/bin/localstripe" --port "$port" --from-scratch) >"$work/localstripe.log" 2>&1 &
-theirs=$!
-url="http://127.0.0.1:$port"
-key=sk_test_12345
-secret=whsec_localstripe
-
+# A port that the system gives to nobody else meanwhile: bound, and listened at by nobody until localstripe does.
+python3 -c 'import socket, time; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); time.sleep(3600)' >"$work/port" &
+holder=$!
 # Tries a command until it succeeds; the log tells why it never does.
 until_true() {
-  for _ in $(seq 200); do
+  for _ in $(seq 1200); do
     if "$@" >/dev/null 2>&1; then return 0; fi
     sleep 0.1
   done
@@ -27,6 +25,15 @@ until_true() {
   cat "$work"/*.log >&2
   return 1
 }
+
+until_true test -s "$work/port"
+port=$(cat "$work/port")
+(cd "$work" && exec "$work/venv/bin/localstripe" --port "$port" --from-scratch) >"$work/localstripe.log" 2>&1 &
+theirs=$!
+url="http://127.0.0.1:$port"
+key=sk_test_12345
+secret=whsec_localstripe
+
 until_true curl -sf -u "$key:" "$url/v1/customers"
 
 mkdir "$work/project"

@@ -9,8 +9,8 @@ work=$(mktemp -d)
 trap 'kill "${sandbox:-}" 2>/dev/null || true; rm -rf "$work"' EXIT
 
 # The library that drives a browser that is there already: it brings none of its own.
-npm install --silent --no-fund --no-audit --ignore-scripts --prefix "$work" playwright-core@1 >/dev/null
+npm_install "$work" --ignore-scripts playwright-core@1
 start_sandbox "$work" --seeded
-said=$(NODE_MODULES="$work/node_modules" timeout 180 node tests/page.mjs "$(sandbox_url "$work" page)" "${PAGE_SHOTS:-}")
+said=$(NODE_MODULES="$work/node_modules" timeout 900 node tests/page.mjs "$(sandbox_url "$work" page)" "${PAGE_SHOTS:-}")
 echo "the sandbox's page: $said"
 [ "$said" = ok ]

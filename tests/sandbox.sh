@@ -8,7 +8,7 @@ start_sandbox() {
   [ -x target/debug/flowd ] || cargo build --quiet --bin flowd
   target/debug/flowd sandbox "$@" >"$folder/out" &
   sandbox=$!
-  for _ in $(seq 200); do
+  for _ in $(seq 2400); do
     grep -q '^These keys' "$folder/out" && return
     kill -0 "$sandbox"
     sleep 0.05
@@ -20,4 +20,23 @@ start_sandbox() {
 # `sandbox_url FOLDER CONNECTOR`: the address under which a connector is answered; `page` is that of the page.
 sandbox_url() {
   sed -n "s/^$2 (simulated) at //p; s/^$2: //p" "$1/out"
+}
+
+# `pip_install PYTHON PACKAGE…`, and `npm_install FOLDER PACKAGE…`: an index that is busy for a moment is asked again.
+pip_install() {
+  local python=$1
+  shift
+  again "$python" -m pip install --quiet --disable-pip-version-check --retries 10 --timeout 60 "$@"
+}
+npm_install() {
+  local folder=$1
+  shift
+  again npm install --silent --no-fund --no-audit --fetch-retries 5 --prefix "$folder" "$@" >/dev/null
+}
+again() {
+  for _ in 1 2; do
+    if "$@"; then return 0; fi
+    sleep 5
+  done
+  "$@"
 }

@@ -9,7 +9,7 @@ work=$(mktemp -d)
 trap 'kill "${sandbox:-}" 2>/dev/null || true; rm -rf "$work"' EXIT
 
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check stripe customerio "pysesame3[cognito]"
+pip_install "$work/venv/bin/python" stripe customerio "pysesame3[cognito]"
 
 # They do more at once than an account in test mode may, and try nothing again that was refused for it.
 start_sandbox "$work" --rate stripe=none --rate customerio=none
@@ -28,7 +28,7 @@ expect_ok "pip stripe" "$work/venv/bin/python" sandbox/tests/sdk_stripe.py "$url
 expect_ok "pip customerio" "$work/venv/bin/python" sandbox/tests/sdk_customerio.py "$customerio"
 expect_ok "pip pysesame3" "$work/venv/bin/python" sandbox/tests/sdk_sesame.py "$sesame"
 if command -v npm >/dev/null 2>&1; then
-  npm install --silent --no-fund --no-audit --prefix "$work" stripe customerio-node >/dev/null
+  npm_install "$work" stripe customerio-node
   NODE_MODULES="$work/node_modules" expect_ok "npm stripe" node sandbox/tests/sdk_stripe.mjs "$url"
   NODE_MODULES="$work/node_modules" expect_ok "npm customerio-node" node sandbox/tests/sdk_customerio.mjs "$customerio"
 fi

@@ -32,7 +32,7 @@ pub(crate) const NOW: i64 = 1_795_262_400;
 /// How many inputs one daemon gets.
 const LIFE: u32 = 1_000;
 /// How long one input may take. Far more than it takes: what is beyond hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(150);
 /// How long an answer to what is perhaps not whole is waited for. Where it comes later it is not looked at.
 const A_WHILE: Duration = Duration::from_millis(3);
 

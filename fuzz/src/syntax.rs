@@ -14,7 +14,7 @@ pub fn parse(text: &str) {
     let begun = std::time::Instant::now();
     let parsed = flow_grammar::parse(text);
     // The bound is far from what it takes, since the machine may be busy: what it catches is not slow but endless.
-    assert!(begun.elapsed().as_secs() < 20, "{} bytes took {:?}", text.len(), begun.elapsed());
+    assert!(begun.elapsed().as_secs() < 120, "{} bytes took {:?}", text.len(), begun.elapsed());
     for error in &parsed.errors {
         inside(error.span, text);
         assert!(!error.message.is_empty());

@@ -44,7 +44,7 @@ def device(name):
 
 
 def eventually(what, holds):
-    patience = time.monotonic() + 20
+    patience = time.monotonic() + 150
     while not holds():
         assert time.monotonic() < patience, f"never happened: {what}"
         time.sleep(0.02)

@@ -163,7 +163,7 @@ def events(client):
     url = f"http://127.0.0.1:{server.server_port}/hooks"
     endpoint = client.v1.webhook_endpoints.create({"url": url, "enabled_events": ["customer.created"]})
     made = client.v1.customers.create({"name": "hook"})
-    body, signature = received.get(timeout=10)
+    body, signature = received.get(timeout=150)
     event = client.construct_event(body, signature, endpoint.secret)
     assert event.type == "customer.created" and event.data.object.id == made.id
     assert client.v1.webhook_endpoints.delete(endpoint.id).deleted

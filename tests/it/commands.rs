@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::docs::diagnostics;
 use crate::support::page::{Block, blocks};
-use crate::support::{eventually, http};
+use crate::support::{PATIENCE, eventually, http};
 
 /// Free ports instead of the usual ones, so that tests can run side by side.
 const FREE_PORTS: &str = "\n[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
@@ -183,7 +183,7 @@ impl Reader {
         }
         self.unchecked = false;
         let place = format!("{} ## {}", self.page.display(), block.heading);
-        let patience = Instant::now() + Duration::from_secs(if std::env::var_os("UPDATE").is_some() { 3 } else { 30 });
+        let patience = Instant::now() + if std::env::var_os("UPDATE").is_some() { Duration::from_secs(3) } else { PATIENCE };
         loop {
             let told: String = lines.iter().map(|line| self.line(line)).collect();
             let Some(expected) = expected else { return Some(told) };

@@ -27,7 +27,8 @@ fn python() -> Option<&'static PathBuf> {
         }
         let made = Command::new("python3").args(["-m", "venv"]).arg(&folder).status().is_ok_and(|it| it.success());
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "aiosmtpd"];
-        let _ = made && Command::new(&python).args(pip).status().is_ok_and(|it| it.success());
+        // An index that is busy for a moment is asked again.
+        let _ = made && (0..3).any(|_| Command::new(&python).args(pip).status().is_ok_and(|it| it.success()));
         works().then_some(python)
     });
     if found.is_none() {

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use flow_sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
 
 use crate::support::daemon::Daemon;
-use crate::support::program::{flowc, flowc_with, project};
+use crate::support::program::{Outcome, flowc_within, project};
 use crate::support::recorder::{Arrived, Recorder};
 use crate::support::stripe;
 
@@ -18,6 +17,17 @@ fn root() -> &'static Path {
 
 fn described(name: &str) -> PathBuf {
     root().join("tests/fixtures/openapi").join(name)
+}
+
+/// Seconds of a processor on any machine, where a mistake would take minutes.
+const SECONDS: u32 = 30;
+
+fn flowc(folder: &Path, args: &[&str]) -> Outcome {
+    flowc_within(SECONDS, folder, args, b"")
+}
+
+fn flowc_with(folder: &Path, args: &[&str], input: &[u8]) -> Outcome {
+    flowc_within(SECONDS, folder, args, input)
 }
 
 /// Imports a description as `acme`; returns the connector and what was said.
@@ -335,11 +345,8 @@ fn stripes() -> Option<(tempfile::TempDir, PathBuf)> {
 #[test]
 fn stripes_whole_description_is_imported_and_reaches_the_sandbox() {
     let Some((_folder, spec)) = stripes() else { return };
-    let begin = Instant::now();
     let (source, said) = imported(&spec, &[]);
     sound(&source);
-    // Seconds on any machine, where a mistake would take minutes.
-    assert!(begin.elapsed().as_secs() < 60, "{:?}", begin.elapsed());
     let (done, all) = said.lines().next().unwrap().strip_suffix(" operations imported").unwrap().split_once(" of ").unwrap();
     let (done, all): (u32, u32) = (done.parse().unwrap(), all.parse().unwrap());
     assert!(all == 468 && done * 100 >= all * 95, "{said}");
@@ -506,10 +513,8 @@ fn a_hostile_description_becomes_a_harmless_connector() {
         },
         "components": { "schemas": schemas, "securitySchemes": { "key": { "type": "apiKey", "in": "header", "name": "X\r\n" , "description": evil } } },
     });
-    let begin = Instant::now();
     let (code, source, said) = import_text(&spec.to_string());
     assert_eq!(code, 0, "{said}");
-    assert!(begin.elapsed().as_secs() < 30, "{:?}", begin.elapsed());
     let folder = project(&[("acme.flow", &source)]);
     let check = flowc(folder.path(), &["check", "--deny-warnings"]);
     assert_eq!((check.code, check.err.as_str()), (0, "0 flows in 1 file: no problems\n"), "{source}");

@@ -291,14 +291,14 @@ fn a_step_is_not_performed_when_the_process_stood_still_until_its_event_was_old(
         }
         Some(reply)
     });
-    let flows = "flow fresh\n  when stripe.charge_failed\n  fresh within 8 seconds\n  do {\n    sink.keyed(text: id)\n    sink.once(text: id)\n  }\n";
+    let flows = "flow fresh\n  when stripe.charge_failed\n  fresh within 20 seconds\n  do {\n    sink.keyed(text: id)\n    sink.once(text: id)\n  }\n";
     let daemon = project(&server.url, flows, "");
     assert!(post(&daemon.server, "1"));
     // The event is taken in and its first step under way: between two steps the process stands still.
     eventually("the first step is under way", || (server.count("POST", "/keyed") == 1).then_some(()));
     daemon.stand_still();
     held.store(false, Ordering::SeqCst);
-    let old = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(9);
+    let old = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(21);
     eventually("the event is old", || (jiff::Timestamp::now() > old).then_some(()));
     daemon.go_on();
     let run = daemon.settled(1).remove(0);

@@ -40,11 +40,12 @@ impl Feeds {
                     let (status, headers, body) = (does.lock().unwrap())(&path, &head);
                     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
                     let length = body.len();
+                    // Before it is answered: whoever has heard the answer finds it here.
+                    log.lock().unwrap().push((path, head));
                     let _ = write!(
                         stream,
                         "HTTP/1.1 {status} X\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
                     );
-                    log.lock().unwrap().push((path, head));
                 });
             }
         });

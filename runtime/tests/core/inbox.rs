@@ -367,7 +367,7 @@ async fn load(machine: &Machine) -> (Vec<String>, BTreeMap<u64, bool>) {
 }
 
 async fn eventually(what: &str, probe: impl Fn() -> bool) {
-    let patience = std::time::Instant::now() + Duration::from_secs(30);
+    let patience = std::time::Instant::now() + Duration::from_secs(150);
     while !probe() {
         assert!(std::time::Instant::now() < patience, "never happened: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -132,7 +132,7 @@ impl Stress {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        assert!(tokio::time::timeout(Duration::from_secs(60), finished).await.is_ok(), "{:?}", self.engine.stats());
+        assert!(tokio::time::timeout(Duration::from_secs(300), finished).await.is_ok(), "{:?}", self.engine.stats());
     }
 
     /// Stops the daemon, and returns what is on disk.
@@ -261,7 +261,7 @@ async fn while_running_queue_lets_one_through_and_skip_and_restart_never_two() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_throttle_is_not_exceeded_within_any_such_time_by_a_single_one_and_delays_all_but_loses_none() {
-    let throttle = Throttle { count: 25, every: Rate::Sliding(400), per: Vec::new() };
+    let throttle = Throttle { count: 25, every: Rate::Sliding(1_000), per: Vec::new() };
     let stress = Stress::start(Limits { throttle: Some(throttle), ..Limits::default() });
     let started = stress.send(12, 10, 0).await;
     assert_eq!(started.len(), 120);
@@ -283,7 +283,7 @@ async fn a_throttle_is_not_exceeded_within_any_such_time_by_a_single_one_and_del
     // An event has its instant before it is committed, and counts from there: so much may lie between on a busy machine. That
     // not a single one is too many is told in virtual time (`model`).
     for within in began.windows(26) {
-        assert!(within[25] - within[0] >= 200, "26 within {} ms: {began:?}", within[25] - within[0]);
+        assert!(within[25] - within[0] >= 500, "26 within {} ms: {began:?}", within[25] - within[0]);
     }
 }
 

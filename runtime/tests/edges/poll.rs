@@ -24,7 +24,7 @@ use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::support::{Reply, acme, event, field, flow, live, options, path, request, send, signature_at};
+use crate::support::{PATIENCE, Reply, acme, event, field, flow, live, options, path, request, send, signature_at};
 
 const EVERY: i64 = 60;
 const START: i64 = 1_795_000_000;
@@ -70,7 +70,7 @@ impl TestClock {
         let until = self.now() + time;
         let mut sleepers = self.sleepers.subscribe();
         let asleep = sleepers.wait_for(|sleepers| sleepers.contains(&until));
-        let found = tokio::time::timeout(Duration::from_secs(10), asleep).await.is_ok_and(|found| found.is_ok());
+        let found = tokio::time::timeout(PATIENCE, asleep).await.is_ok_and(|found| found.is_ok());
         assert!(found, "nobody sleeps until {until}: {:?}", self.sleepers.borrow());
     }
 }
@@ -212,7 +212,7 @@ impl Test {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        let found = tokio::time::timeout(Duration::from_secs(30), asleep).await.is_ok();
+        let found = tokio::time::timeout(PATIENCE, asleep).await.is_ok();
         assert!(found, "the next poll is not at {}: {}", at(), self.status().await);
     }
 
@@ -235,7 +235,7 @@ impl Test {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        assert!(tokio::time::timeout(Duration::from_secs(10), waited).await.is_ok(), "{} of {count}", asked());
+        assert!(tokio::time::timeout(PATIENCE, waited).await.is_ok(), "{} of {count}", asked());
         self.clock.somebody_sleeps(SignedDuration::from_secs(sleeps)).await;
         assert_eq!(asked(), count);
     }
@@ -419,7 +419,7 @@ async fn a_page_that_fails_for_good_ends_the_poll() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), given_up).await.unwrap();
+    tokio::time::timeout(PATIENCE, given_up).await.unwrap();
     assert_eq!(test.queries().len(), 11);
     assert_eq!((test.status().await["error"].as_str(), test.taken().len()), (Some("503: not now"), 0));
     test.stop().await;
@@ -844,7 +844,7 @@ async fn polls_leave_a_fifth_of_the_quota_for_actions_and_are_spread_over_the_mo
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        assert!(tokio::time::timeout(Duration::from_secs(20), asleep).await.is_ok(), "{}", test.status().await);
+        assert!(tokio::time::timeout(PATIENCE, asleep).await.is_ok(), "{}", test.status().await);
         let of_this_month = now < "2026-12-01T00:00:00Z".parse::<Timestamp>().unwrap();
         polls.extend((0..test.queries().len()).filter(|_| of_this_month).map(|_| now));
     }

@@ -22,7 +22,7 @@ use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
 
 use crate::poll::TestClock;
-use crate::support::{acme, flow, live, options, path, request, send};
+use crate::support::{PATIENCE, acme, flow, live, options, path, request, send};
 
 /// A service that keeps webhooks, or refuses to.
 #[derive(Default)]
@@ -165,7 +165,7 @@ impl Test {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        assert!(tokio::time::timeout(Duration::from_secs(10), waited).await.is_ok(), "{:?} and not {lines:?}", asked());
+        assert!(tokio::time::timeout(PATIENCE, waited).await.is_ok(), "{:?} and not {lines:?}", asked());
         self.clock.somebody_sleeps(time(sleeps)).await;
         assert_eq!(asked(), lines, "then {sleeps} s");
         self.hooks.lock().unwrap().asked.drain(..).map(|(_, key)| key).collect()
@@ -240,7 +240,7 @@ async fn an_alarm_goes_with_the_last_flow_that_needs_the_webhook() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(10), gone).await.is_ok());
+    assert!(tokio::time::timeout(PATIENCE, gone).await.is_ok());
     assert!(test.hooks.lock().unwrap().asked.is_empty());
     test.service.stop().await;
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::{
-    Daemon, acme, authority, connection, daemon, daemon_with, deliver, event, exchange, flow, live, options, raw, send,
+    Daemon, PATIENCE, acme, authority, connection, daemon, daemon_with, deliver, event, exchange, flow, live, options, raw, send,
     signature, signature_at, world,
 };
 
@@ -215,7 +215,7 @@ async fn chunked_bodies_are_put_together() {
 #[tokio::test]
 async fn slow_senders_are_left() {
     let fast = Duration::from_millis(150);
-    let daemon = limited(Limits { body_timeout: fast, header_timeout: fast, ..Limits::default() }).await;
+    let daemon = limited(Limits { body_timeout: fast, ..Limits::default() }).await;
     let host = authority(&daemon.service.addresses().server).to_owned();
     // The body stops in the middle.
     let stream = TcpStream::connect(&host).await.unwrap();
@@ -224,17 +224,18 @@ async fn slow_senders_are_left() {
     let reply = exchange(stream, &raw(&host, "POST", PATH, &headers, b"{")).await;
     assert_eq!((reply.status, reply.code().as_str()), (408, "timeout"));
     assert!(reply.head.contains("connection: close"));
-    // The head stops in the middle: the connection ends.
-    let mut stream = TcpStream::connect(&host).await.unwrap();
-    stream.write_all(b"POST /v1/webhooks/acme HTTP/1.1\r\nHost: x\r\nX-").await.unwrap();
-    let mut rest = Vec::new();
-    let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
-    assert!(ended.is_ok() && !rest.starts_with(b"HTTP/1.1 2"), "{rest:?}");
     // A sender that goes away in the middle is no event.
     let mut stream = TcpStream::connect(&host).await.unwrap();
     stream.write_all(&raw(&host, "POST", PATH, &headers, b"{\"id\"")).await.unwrap();
     drop(stream);
     assert_eq!(daemon.service.engine().stats().events, 0);
+    // The head stops in the middle: the connection ends.
+    let daemon = limited(Limits { header_timeout: fast, ..Limits::default() }).await;
+    let mut stream = TcpStream::connect(authority(&daemon.service.addresses().server)).await.unwrap();
+    stream.write_all(b"POST /v1/webhooks/acme HTTP/1.1\r\nHost: x\r\nX-").await.unwrap();
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok() && !rest.starts_with(b"HTTP/1.1 2"), "{rest:?}");
 }
 
 #[tokio::test]
@@ -253,7 +254,7 @@ async fn smuggling_shapes_are_refused() {
         let mut stream = TcpStream::connect(&host).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut all = Vec::new();
-        let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut all)).await;
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut all)).await;
         let answers = String::from_utf8_lossy(&all);
         assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{head:?}: {answers}");
         assert!(answers.starts_with("HTTP/1.1 400") || answers.starts_with("HTTP/1.1 401"), "{head:?}: {answers}");
@@ -327,7 +328,7 @@ async fn who_does_not_read_is_left() {
     let mut stream = TcpStream::connect(&host).await.unwrap();
     let requests = raw(&host, "GET", "/healthz", &[], b"").repeat(1000);
     let left = async { while stream.write_all(&requests).await.is_ok() {} };
-    tokio::time::timeout(Duration::from_secs(60), left).await.expect("the connection ends");
+    tokio::time::timeout(PATIENCE, left).await.expect("the connection ends");
     assert_eq!(send(&daemon.service.addresses().server, "GET", "/healthz", &[], b"").await.status, 200);
 }
 
@@ -354,9 +355,11 @@ async fn slow(host: &str, headers: &[(&str, &str)]) -> TcpStream {
 
 #[tokio::test]
 async fn slow_senders_do_not_stop_others() {
-    let daemon = limited(Limits { bodies: 4 * 1024 * 1024, ..Limits::default() }).await;
+    // Slow ones may be as slow as they like: whoever waited for one of them would wait for longer than the test does.
+    let forever = Duration::from_secs(3600);
+    let limits = Limits { bodies: 4 * 1024 * 1024, header_timeout: forever, body_timeout: forever, ..Limits::default() };
+    let daemon = limited(limits).await;
     let host = authority(&daemon.service.addresses().server).to_owned();
-    let begun = std::time::Instant::now();
     // Without a signature, with one that is none, with one that is stale: refused before the body is there.
     let stale = signature_at(b"{}", now() - 400);
     let cases = [(None, "missing"), (Some("t=x"), "malformed"), (Some("t=1"), "mismatch"), (Some(&*stale), "stale")];
@@ -378,7 +381,6 @@ async fn slow_senders_do_not_stop_others() {
     let mut large = event("evt_2", "invoice.paid", now());
     large["data"]["object"]["note"] = "x".repeat(1_000_000).into();
     assert_eq!(deliver(&daemon, PATH, large.to_string().as_bytes()).await.status, 200);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     drop(held);
 }
 
@@ -501,7 +503,7 @@ async fn a_disk_that_refuses_is_said_and_recovers() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), ready).await.unwrap();
+    tokio::time::timeout(PATIENCE, ready).await.unwrap();
     let body = event("evt_2", "invoice.paid", now()).to_string();
     let reply = deliver(&daemon, PATH, body.as_bytes()).await;
     assert_eq!((reply.status, reply.json()["duplicate"].as_bool()), (200, Some(false)));

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flow_runtime::secret::Secret;
+use flow_runtime::server::Limits;
 use flow_runtime::service::{Service, StartError};
 use flow_runtime::store::{MemoryStore, Store, StoreError};
 use flow_runtime::transport::SystemClock;
@@ -11,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{
-    Daemon, acme, authority, daemon, daemon_with, deliver, event, flow, live, options, raw, send, signature, world,
+    Daemon, PATIENCE, acme, authority, daemon, daemon_with, deliver, event, flow, live, options, raw, send, signature, world,
 };
 
 fn ten_flows() -> flow_runtime::live::Live {
@@ -148,16 +149,19 @@ async fn what_a_killed_daemon_left_is_replaced() {
 async fn a_start_is_fast_and_a_second_one_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
-    let mut best = u128::MAX;
-    for at in 0..3 {
+    let (patience, mut best) = (Instant::now() + PATIENCE, u128::MAX);
+    // Ten times what it may take; a machine that runs tests is busy, and has its quiet moments.
+    for at in 0.. {
         let begun = Instant::now();
         let service = Service::start(options(&store), ten_flows(), world(Arc::new(SystemClock))).await.unwrap();
         best = best.min(begun.elapsed().as_millis());
         assert_eq!(service.engine().stats().events, 0, "{at}");
         service.stop().await;
+        if at >= 2 && best < 500 {
+            break;
+        }
+        assert!(Instant::now() < patience, "{best} ms at best");
     }
-    // Ten times what it may take, since machines that run tests are busy.
-    assert!(best < 500, "{best} ms");
 }
 
 /// Somebody who sends slowly does not hold up a stop.
@@ -165,6 +169,7 @@ async fn a_start_is_fast_and_a_second_one_goes_on() {
 async fn a_stop_is_bounded() {
     let daemon = daemon_with(ten_flows(), world(Arc::new(SystemClock)), |options| {
         options.drain = Duration::from_millis(200);
+        options.limits = Limits { body_timeout: Duration::from_secs(3600), ..Limits::default() };
     })
     .await;
     let host = authority(&daemon.service.addresses().server).to_owned();
@@ -173,9 +178,7 @@ async fn a_stop_is_bounded() {
     slow.write_all(&raw(&host, "POST", "/v1/webhooks/acme", &headers, b"{")).await.unwrap();
     // An answer on a later connection says that the slow one was accepted.
     assert_eq!(send(&daemon.service.addresses().server, "GET", "/healthz", &[], b"").await.status, 200);
-    let begun = Instant::now();
-    daemon.service.stop().await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    tokio::time::timeout(PATIENCE, daemon.service.stop()).await.expect("it does not wait for the slow one");
 }
 
 #[tokio::test]

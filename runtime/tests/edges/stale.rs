@@ -9,7 +9,8 @@ use flow_runtime::live::{Live, LiveConnection};
 use flow_runtime::service::Service;
 use flow_runtime::store::RunQuery;
 use flow_runtime::transport::FastRandom;
-use flow_runtime::world::{BoxFuture, HttpAnswer, HttpRequest, Transport, TransportError, World};
+use flow_runtime::world::{BoxFuture, Clock, HttpAnswer, HttpRequest, Transport, TransportError, World};
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use crate::poll::TestClock;
@@ -164,13 +165,27 @@ async fn what_a_run_waits_for_is_as_old_as_its_signature() {
     }
 }
 
-/// Lets the service be asked for its list once more.
+/// Waits until the poll has ended, and returns when the next one is due.
+async fn next_poll(clock: &TestClock, service: &Service) -> Timestamp {
+    let next = async {
+        loop {
+            let shown = send(&service.addresses().admin, "GET", "/api/v1/connections", &[], b"").await.json();
+            let next = shown["connections"][0]["polls"][0]["next_at"].as_str().map(|at| at.parse::<Timestamp>().unwrap());
+            match next.filter(|next| *next > clock.now()) {
+                Some(next) => return next,
+                None => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, next).await.expect("the poll ends")
+}
+
+/// Lets the service be asked for its list once more, at the instant at which that is due.
 async fn polled(door: &Door, clock: &TestClock, service: &Service) {
     let before = door.listed.load(Ordering::SeqCst);
-    while door.listed.load(Ordering::SeqCst) == before {
-        clock.advance(1);
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    clock.advance_by(next_poll(clock, service).await.duration_since(clock.now()));
+    next_poll(clock, service).await;
+    assert_eq!(door.listed.load(Ordering::SeqCst), before + 1);
     service.engine().settled().await;
 }
 
@@ -179,9 +194,7 @@ async fn what_happened_while_nobody_looked_is_found_and_opens_nothing() {
     let (door, clock) = (Arc::new(Door::default()), TestClock::new());
     let every = Some(EVERY);
     let Daemon { service, folder } = daemon_with(project(every, |_| {}), world_of(&door, &clock), |_| {}).await;
-    while door.listed.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    next_poll(&clock, &service).await;
     service.stop().await;
     drop(service);
     clock.advance(100);
@@ -189,11 +202,7 @@ async fn what_happened_while_nobody_looked_is_found_and_opens_nothing() {
     clock.advance(2);
     let options = options(&folder.path().join("store"));
     let service = Service::start(options, project(every, |_| {}), world_of(&door, &clock)).await.unwrap();
-    let mut rounds = 0;
-    while ends(&service).await.is_empty() && rounds < 5_000 {
-        rounds += 1;
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    next_poll(&clock, &service).await;
     let ended = ends(&service).await;
     assert_eq!((ended.len(), door.opened.load(Ordering::SeqCst)), (1, 0), "{ended:?}");
     assert!(ended[0].0 == "stopped" && ended[0].1.contains("from before the daemon was started"), "{ended:?}");

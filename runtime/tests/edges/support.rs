@@ -247,6 +247,9 @@ pub(crate) fn live(connections: Vec<LiveConnection>, flows: Vec<Arc<Flow>>) -> L
     Live { flows, connections, ..Live::default() }
 }
 
+/// So long is waited for what has to come: a machine that runs tests may be slow, and busy with others.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
+
 /// The real outside, with a clock that can be moved ahead.
 pub(crate) fn world(clock: Arc<dyn Clock>) -> World {
     World { clock, transport: Arc::new(ReqwestTransport::new()), random: Arc::new(FastRandom), services: None }
@@ -317,7 +320,7 @@ pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, b
                 return Reply { status, head: head.to_lowercase(), body: body.to_owned() };
             }
         }
-        let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut buffer)).await.expect("an answer in time");
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut buffer)).await.expect("an answer in time");
         match read {
             Ok(read) if read > 0 => all.extend_from_slice(&buffer[..read]),
             _ => return Reply { status: 0, head: text.to_lowercase(), body: String::new() },

@@ -1,7 +1,5 @@
 //! A small HTTP client: one connection per request, errors as text.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -58,10 +56,10 @@ impl Client {
         self
     }
 
-    /// Sends a request, and says what failed where no whole answer comes within ten seconds.
+    /// Sends a request, and says what failed where no whole answer comes for long.
     pub(crate) async fn send(&self, method: &str, path: &str, body: impl Into<Bytes>) -> Result<Reply, String> {
         let exchange = self.exchange(method, path, body.into());
-        match tokio::time::timeout(Duration::from_secs(10), exchange).await {
+        match tokio::time::timeout(crate::PATIENCE, exchange).await {
             Ok(result) => result.map_err(|error| format!("{error:?}")),
             Err(_) => Err("timed out".to_owned()),
         }

@@ -23,6 +23,9 @@ use jiff::Timestamp;
 
 use crate::client::Client;
 
+/// So long is waited for what has to come: a machine that runs tests may be slow, and busy with others.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
+
 /// A clock that stands still until it is moved.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock(Arc<AtomicI64>);

@@ -1,7 +1,5 @@
 //! What the demo lets happen.
 
-use std::time::Duration;
-
 use flow_sandbox::{Direction, Happening, Options, Sandbox};
 use serde_json::{Value, json};
 
@@ -139,7 +137,7 @@ async fn activity_is_told_as_it_happens() {
     let mut activity = sandbox.subscribe();
     sandbox.set_webhook_target("kustomer", &receiver.url);
     sandbox.receive_message("mia@example.com", "Where is my order?", "It has been a week.").await.unwrap();
-    let mut next = async || tokio::time::timeout(Duration::from_secs(10), activity.recv()).await.unwrap().unwrap();
+    let mut next = async || tokio::time::timeout(crate::PATIENCE, activity.recv()).await.unwrap().unwrap();
     let webhook = next().await;
     assert_eq!((webhook.service, webhook.direction, webhook.status), ("kustomer", Direction::Webhook, Some(200)));
     assert!(webhook.summary.starts_with("kustomer."), "{}", webhook.summary);

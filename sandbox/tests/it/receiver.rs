@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -71,10 +70,7 @@ impl Receiver {
 
     /// Returns the next delivery.
     pub(crate) async fn next(&mut self) -> Delivered {
-        tokio::time::timeout(Duration::from_secs(10), self.deliveries.recv())
-            .await
-            .expect("no webhook within ten seconds")
-            .unwrap()
+        tokio::time::timeout(crate::PATIENCE, self.deliveries.recv()).await.expect("a webhook comes").unwrap()
     }
 
     /// Returns what has arrived and was not asked for.
