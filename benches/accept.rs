@@ -4,7 +4,7 @@
 //!
 //!     cargo bench --bench accept                  # accepting, the whole path, memory
 //!     cargo bench --bench accept -- overload      # ten times what can be worked off, for a minute
-//!     cargo bench --bench accept -- kinds         # ten kinds of webhooks mixed, beside one kind
+//!     cargo bench --bench accept -- kinds         # ten kinds of webhooks mixed, beside one kind, also in a flowd of its own
 //!     cargo bench --bench accept -- accept 20     # one part, with so many rounds
 //!
 //! `FLOWD` names another flowd to measure.
@@ -128,36 +128,46 @@ fn accept(runtime: &Runtime, folder: &Path, rounds: usize) {
     println!("memory under this load: {} kB resident, {} kB at most", flowd.memory("VmRSS"), flowd.memory("VmHWM"));
 }
 
-/// One flowd with a flow for each of ten kinds takes rounds of all kinds and rounds of one kind in turns.
+/// One flowd with a flow for each of ten kinds takes rounds of all kinds and rounds of one kind, and a flowd that has one flow only
+/// takes rounds of one kind, in turns.
 fn kinds(runtime: &Runtime, folder: &Path, rounds: usize) {
     const EACH: usize = 10_000;
     let sink = runtime.block_on(Sink::start(Duration::ZERO));
-    let flowd = Program::flowd(folder, kinds::FLOWS, &kinds::toml(sink.address));
-    println!("kinds: {EACH} webhooks of 3 kB over {CONNECTIONS} connections, of one kind and of ten, {rounds} rounds in turns");
-    let (mut one, mut ten) = (Duration::MAX, Duration::MAX);
-    let mut ratios = Vec::new();
+    let of_one = Program::flowd(&folder.join("one"), QUIET, &toml(sink.address));
+    let of_ten = Program::flowd(&folder.join("ten"), kinds::FLOWS, &kinds::toml(sink.address));
+    println!("kinds: {EACH} webhooks of 3 kB over {CONNECTIONS} connections, {rounds} rounds in turns");
+    let drive = |flowd: &Program, requests| runtime.block_on(load::drive(flowd.address, requests, CONNECTIONS)).as_secs_f64();
+    let mut measured = Vec::new();
     for round in 0..=rounds {
-        let mixed = kinds::requests(round * EACH, EACH);
-        let mixed = runtime.block_on(load::drive(flowd.address, mixed, CONNECTIONS));
-        let alone = load::requests("/v1/webhooks/stripe", round * EACH, EACH, LOW);
-        let alone = runtime.block_on(load::drive(flowd.address, alone, CONNECTIONS));
+        let alone = || load::requests("/v1/webhooks/stripe", round * EACH, EACH, LOW);
+        let apart = drive(&of_one, alone());
+        let mixed = drive(&of_ten, kinds::requests(round * EACH, EACH));
+        let beside = drive(&of_ten, alone());
         if round > 0 {
-            let ratio = alone.as_secs_f64() / mixed.as_secs_f64();
+            let rate = |time: f64| EACH as f64 / time;
             println!(
-                "  one {:>6.0}/s   ten {:>6.0}/s   {ratio:.2}",
-                EACH as f64 / alone.as_secs_f64(),
-                EACH as f64 / mixed.as_secs_f64()
+                "  ten {:>6.0}/s   one, of the ten {:>6.0}/s, {:.2}   one, in a flowd of its own {:>6.0}/s, {:.2}",
+                rate(mixed),
+                rate(beside),
+                beside / mixed,
+                rate(apart),
+                apart / mixed,
             );
-            (one, ten) = (one.min(alone), ten.min(mixed));
-            ratios.push(ratio);
+            measured.push((mixed, beside, apart));
         }
     }
-    ratios.sort_by(f64::total_cmp);
-    println!(
-        "kinds: ratio of the least disturbed rounds {:.2}, median {:.2}",
-        one.as_secs_f64() / ten.as_secs_f64(),
-        ratios.get(ratios.len() / 2).copied().unwrap_or_default()
-    );
+    let report = |against: &str, one: &dyn Fn(&(f64, f64, f64)) -> f64| {
+        let least = |time: &dyn Fn(&(f64, f64, f64)) -> f64| measured.iter().map(time).fold(f64::INFINITY, f64::min);
+        let mut ratios: Vec<f64> = measured.iter().map(|round| one(round) / round.0).collect();
+        ratios.sort_by(f64::total_cmp);
+        println!(
+            "kinds: ten against one {against}: ratio of the least disturbed rounds {:.2}, median {:.2}",
+            least(one) / least(&|round| round.0),
+            ratios.get(ratios.len() / 2).copied().unwrap_or_default()
+        );
+    };
+    report("of the ten", &|round| round.1);
+    report("in a flowd of its own", &|round| round.2);
 }
 
 fn path(runtime: &Runtime, folder: &Path, rounds: usize) {

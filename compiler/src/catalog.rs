@@ -2,6 +2,7 @@
 //!
 //! `declare` (in [`crate::connector`]) fills it; checking and lowering flows only read it.
 
+mod connections;
 mod connectors;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use flow_grammar::syntax;
 use flow_plan as plan;
 use flow_plan::ty::Type;
 
+pub use connections::Connections;
 pub use connectors::Connectors;
 
 /// Every connector by name.

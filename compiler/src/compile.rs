@@ -9,7 +9,7 @@ use flow_plan as plan;
 use rayon::prelude::*;
 
 use crate::allow::Allows;
-use crate::catalog::{Catalog, Connector};
+use crate::catalog::{Catalog, Connections, Connector};
 use crate::code::Code;
 use crate::connector;
 use crate::diagnostic::{Diagnostic, Fix, Label};
@@ -21,13 +21,16 @@ use crate::report::Sources;
 use crate::settings::{ConnectionSettings, Settings};
 use crate::suggest::nearest;
 
+/// So many bytes of text are looked through for names of connectors: those of a large project stand in its first files, too.
+const LOOKED_AHEAD: usize = 64 * 1024;
+
 /// The files of one project, compiled incrementally. A copy shares what is compiled, and goes its own way from there.
 #[derive(Debug, Clone)]
 pub struct Compiler {
     settings: Settings,
     files: BTreeMap<Arc<str>, FileState>,
     catalog: Arc<Catalog>,
-    connections: Arc<BTreeMap<String, Arc<Connector>>>,
+    connections: Arc<Connections>,
     connector_diagnostics: Vec<Diagnostic>,
     stale_catalog: bool,
 }
@@ -241,6 +244,7 @@ impl Compiler {
     pub fn compile(&mut self) -> Compilation {
         self.parse();
         self.declare();
+        self.read_ahead();
         let (catalog, connections, settings) = (&self.catalog, &self.connections, &self.settings);
         self.files.par_iter_mut().filter(|(_, state)| state.unit.is_none()).for_each(|(file, state)| {
             // Parsed and checked in one go: what was just made is still in the cache.
@@ -287,24 +291,19 @@ impl Compiler {
             }
         }
         self.catalog = if nodes.is_empty() { connector::builtin().clone() } else { self.with_own(&nodes) };
-        let mut connections: BTreeMap<String, Arc<Connector>> = match &self.settings.connections {
-            Some(connections) => connections
-                .iter()
-                .filter_map(|(name, settings)| Some((name.clone(), self.catalog.connectors.get(&settings.connector)?.clone())))
-                .collect(),
-            None => {
-                connector::read_ahead(self.catalog.connectors.keys());
-                self.catalog.connectors.iter().map(|(name, connector)| (name.to_owned(), connector.clone())).collect()
-            }
-        };
-        for name in self.catalog.connectors.keys().filter(|name| connector::is_implicit(name)) {
-            if !connections.contains_key(name)
-                && let Some(connector) = self.catalog.connectors.get(name)
-            {
-                connections.insert(name.to_owned(), connector.clone());
-            }
+        let mut listed: BTreeMap<String, Arc<Connector>> = self
+            .settings
+            .connections
+            .iter()
+            .flatten()
+            .filter_map(|(name, settings)| Some((name.clone(), self.catalog.connectors.get(&settings.connector)?.clone())))
+            .collect();
+        pace::apply(&mut listed, &self.settings);
+        let mut connections = Connections::new(listed, self.catalog.clone());
+        let all = self.settings.connections.is_none();
+        for name in self.catalog.connectors.keys().filter(|name| all || connector::is_implicit(name)) {
+            connections.add_unread(name);
         }
-        pace::apply(&mut connections, &self.settings);
         self.files.retain(|_, state| !state.generated);
         for (file, text) in crate::expose::files(&self.settings, &connections) {
             let state = FileState { text: text.into(), generated: true, parsed: None, unit: None };
@@ -314,6 +313,25 @@ impl Compiler {
         for state in self.files.values_mut() {
             state.unit = None;
         }
+    }
+
+    /// Without a flow.toml, reads what the flows seem to name side by side: they would read one behind the other.
+    fn read_ahead(&self) {
+        if self.settings.connections.is_some() {
+            return;
+        }
+        let mut names = BTreeSet::new();
+        let mut left = LOOKED_AHEAD;
+        for text in self.files.values().filter(|state| state.unit.is_none()).map(|state| &state.text) {
+            let words =
+                text.split('.').filter_map(|before| before.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next());
+            names.extend(words.filter(|word| self.catalog.connectors.is_unread(word)));
+            left = left.saturating_sub(text.len());
+            if left == 0 {
+                break;
+            }
+        }
+        connector::read_ahead(names.into_iter());
     }
 
     /// Tells whether a connection is there without a line in flow.toml.
@@ -378,12 +396,12 @@ impl Compiler {
         let default = ConnectionSettings::default();
         let connections = self
             .connections
-            .iter()
+            .that_were_read()
             // What nobody has to name in flow.toml counts where a flow does.
             .filter(|(name, _)| !self.is_unnamed(name) || units.values().any(|unit| unit.used_connections.contains(*name)))
             .map(|(name, declared)| {
                 let settings = self.settings.connections.as_ref().and_then(|all| all.get(name)).unwrap_or(&default);
-                (name.clone(), connector::connection(declared, name, settings))
+                (name.to_owned(), connector::connection(declared, name, settings))
             })
             .collect();
         let mut compilation = Compilation {

@@ -2,21 +2,17 @@
 //! shown, journaled and bound to fresh events as what somebody has written.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use flow_plan::{Duration, Expr, Value};
 
-use crate::catalog::{Connector, State};
+use crate::catalog::{Connections, Connector, State};
 use crate::settings::{ConnectionSettings, Settings};
 
 /// What `expose` names where there is but one.
 const ONLY: &str = "mqtt";
 
 /// Returns the connection that a lock is exposed by: the one that is named, or the only one.
-pub(crate) fn exposed_by<'c>(
-    settings: &ConnectionSettings,
-    connections: &'c BTreeMap<String, Arc<Connector>>,
-) -> Option<(&'c str, &'c Connector)> {
+pub(crate) fn exposed_by<'c>(settings: &ConnectionSettings, connections: &'c Connections) -> Option<(&'c str, &'c Connector)> {
     let name = settings.expose.as_deref()?;
     let can = |connector: &Connector| {
         connector.operations.contains_key("announce_lock") && connector.triggers.contains_key("lock_command")
@@ -47,7 +43,7 @@ fn state(connector: &Connector) -> Option<&State> {
 }
 
 /// Returns the files of all locks that are exposed: name and text.
-pub(crate) fn files(settings: &Settings, connections: &BTreeMap<String, Arc<Connector>>) -> Vec<(String, String)> {
+pub(crate) fn files(settings: &Settings, connections: &Connections) -> Vec<(String, String)> {
     let Some(given) = &settings.connections else { return Vec::new() };
     let one = |(name, own): (&String, &ConnectionSettings)| {
         let (home, _) = exposed_by(own, connections)?;
@@ -184,17 +180,13 @@ fn field_of(state: &State) -> Option<&str> {
 }
 
 /// Tells whether something is exposed by a connection: whoever may publish there may have it opened.
-pub(crate) fn is_used(settings: &Settings, connections: &BTreeMap<String, Arc<Connector>>, home: &str) -> bool {
+pub(crate) fn is_used(settings: &Settings, connections: &Connections, home: &str) -> bool {
     let given = settings.connections.iter().flat_map(BTreeMap::values);
     given.filter_map(|own| exposed_by(own, connections)).any(|(found, _)| found == home)
 }
 
 /// Returns what is wrong with an `expose`.
-pub(crate) fn problem(
-    own: &ConnectionSettings,
-    connector: &Connector,
-    connections: &BTreeMap<String, Arc<Connector>>,
-) -> Option<String> {
+pub(crate) fn problem(own: &ConnectionSettings, connector: &Connector, connections: &Connections) -> Option<String> {
     let name = own.expose.as_ref()?;
     if !is_lock(connector) {
         return Some(format!("{} is no lock: it cannot be exposed", connector.title));

@@ -60,6 +60,13 @@ pub(crate) fn apply(connections: &mut BTreeMap<String, Arc<Connector>>, settings
     }
 }
 
+/// Returns the connector of a connection that flow.toml does not list: nothing is said of its polls there, and its key is its own.
+pub(crate) fn alone(connector: &Arc<Connector>) -> Arc<Connector> {
+    let mut only = BTreeMap::from([(connector.name.clone(), connector.clone())]);
+    apply(&mut only, &Settings::default());
+    only.into_values().next().unwrap_or_else(|| connector.clone())
+}
+
 /// How many calls a connection has.
 pub(crate) fn quota_of(connector: &Connector, settings: Option<&ConnectionSettings>) -> Option<Quota> {
     let none = BTreeMap::new();

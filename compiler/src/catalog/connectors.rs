@@ -6,7 +6,7 @@ use std::ops::Index;
 use std::sync::Arc;
 
 use super::Connector;
-use crate::connector::{builtin_connector, builtin_sources};
+use crate::connector::{builtin_connector, builtin_sources, is_unread};
 
 /// The connectors of a project: those that come with the compiler, and its own, which win over one of the same name.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +23,11 @@ impl Connectors {
     /// Tells whether there is one of this name.
     pub fn contains_key(&self, name: &str) -> bool {
         self.own.contains_key(name) || builtin_sources().iter().any(|(known, ..)| *known == name)
+    }
+
+    /// Tells whether this is one that comes with the compiler and that nobody has asked for yet.
+    pub(crate) fn is_unread(&self, name: &str) -> bool {
+        !self.own.contains_key(name) && is_unread(name)
     }
 
     /// Returns all names, sorted.

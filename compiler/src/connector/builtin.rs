@@ -56,6 +56,12 @@ pub fn builtin_connector(name: &str) -> Option<&'static Arc<Connector>> {
     CONNECTORS.get(at)?.get_or_init(|| read(file, source)).as_ref()
 }
 
+/// Tells whether there is a built-in connector of this name that was not read yet.
+pub(crate) fn is_unread(name: &str) -> bool {
+    let at = SOURCES.iter().position(|(known, ..)| *known == name);
+    at.and_then(|at| CONNECTORS.get(at)).is_some_and(|cell| cell.get().is_none())
+}
+
 /// Reads those of these connectors that come with the compiler, in parallel: they will be asked for.
 pub(crate) fn read_ahead<'n>(names: impl Iterator<Item = &'n str>) {
     let names: BTreeSet<&str> = names.collect();

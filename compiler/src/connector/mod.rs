@@ -42,8 +42,8 @@ pub(crate) use circle::DEPTH;
 pub(crate) use types::meant;
 pub(crate) use via::heard_for;
 
-pub(crate) use builtin::read_ahead;
 pub use builtin::{ENGINE, builtin, builtin_connector, builtin_fixture, builtin_sources, is_implicit};
+pub(crate) use builtin::{is_unread, read_ahead};
 
 /// Returns the declarations of one connector, with everything that is wrong in it.
 pub fn declare(file: &Arc<str>, source: &str, node: &syntax::Connector) -> (catalog::Connector, Vec<Diagnostic>) {

@@ -2,7 +2,7 @@
 //! what the other knows; the constructs are in files of their own.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flow_grammar::span::Span;
@@ -17,7 +17,7 @@ use super::fact::{Facts, Place, Root};
 use super::sends::Sends;
 use super::step::Awaited;
 use super::typed::Typed;
-use crate::catalog::{Catalog, Connector, Field, Record};
+use crate::catalog::{Catalog, Connections, Connector, Field, Record};
 use crate::code::Code;
 use crate::connector::is_implicit;
 use crate::diagnostic::Diagnostic;
@@ -72,7 +72,7 @@ pub(super) struct Frame<'a> {
 #[derive(Debug)]
 pub(super) struct Checker<'a> {
     pub(super) catalog: &'a Catalog,
-    pub(super) connections: &'a BTreeMap<String, Arc<Connector>>,
+    pub(super) connections: &'a Connections,
     pub(super) settings: &'a Settings,
     pub(super) file: &'a Arc<str>,
     /// The flow that is checked; `None` for a connector.
@@ -135,7 +135,7 @@ pub(super) struct Checker<'a> {
 impl<'a> Checker<'a> {
     pub(super) fn new(
         catalog: &'a Catalog,
-        connections: &'a BTreeMap<String, Arc<Connector>>,
+        connections: &'a Connections,
         settings: &'a Settings,
         file: &'a Arc<str>,
         source: &'a str,
@@ -245,7 +245,7 @@ impl<'a> Checker<'a> {
         if self.frame.own.is_some() || self.frame.is_guard {
             return None;
         }
-        self.connections.get_key_value(name).map(|(name, connector)| (name.as_str(), connector.as_ref()))
+        self.connections.get_key_value(name).map(|(name, connector)| (name, connector.as_ref()))
     }
 
     /// Returns the connection that a bare name means where a value is expected. Some have names that are

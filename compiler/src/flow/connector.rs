@@ -2,7 +2,6 @@
 //! summaries.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use flow_grammar::span::Span;
 use flow_grammar::syntax::{self, ExprKind, MemberKind, TextLit, TextPart};
@@ -13,7 +12,7 @@ use flow_plan::ty::Type;
 use super::check::{Checker, Frame, Setting};
 use super::step::Returns;
 use super::typed::{Typed, split};
-use crate::catalog::{Catalog, Connector, Operation, OperationBody, Record};
+use crate::catalog::{Catalog, Connections, Connector, Operation, OperationBody, Record};
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::settings::Settings;
@@ -25,7 +24,7 @@ pub fn check_connector(connector: &Connector, node: &syntax::Connector, source: 
 }
 
 fn check<'a>(connector: &'a Connector, node: &syntax::Connector, source: &'a str, catalog: &'a Catalog) -> Vec<Diagnostic> {
-    let connections = BTreeMap::new();
+    let connections = Connections::default();
     let settings = Settings::default();
     let mut diagnostics = Vec::new();
     let fresh = || Checker::new(catalog, &connections, &settings, &connector.file, source);

@@ -232,7 +232,7 @@ impl<'a> Checker<'a> {
         let resolver = owner.resolvers.iter().find(|resolver| resolver.record == record)?;
         let action = owner.operations.get(&resolver.action)?;
         let input = action.inputs.iter().find(|input| *input.ty.required() == Type::Text(from.clone()))?;
-        let (connection, _) = self.connections.iter().find(|(_, known)| known.name == connector)?;
+        let connection = self.connections.of_connector(connector).next()?;
         Some(format!("{connection}.{}({}: {value})", action.name, input.name))
     }
 

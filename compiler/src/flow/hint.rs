@@ -242,13 +242,8 @@ impl<'a> Checker<'a> {
             self.report(diagnostic);
             return;
         }
-        let of_connector: Vec<&str> = self
-            .connections
-            .iter()
-            .filter(|(_, connector)| connector.name == name.text)
-            .map(|(connection, _)| connection.as_str())
-            .collect();
-        if let Some(found) = nearest(&name.text, self.connections.keys().map(String::as_str)) {
+        let of_connector: Vec<&str> = self.connections.of_connector(&name.text).collect();
+        if let Some(found) = nearest(&name.text, self.connections.keys()) {
             let title = self.connections.get(found).map_or("", |connector| connector.title.as_str());
             diagnostic =
                 diagnostic.help(format!("did you mean `{found}` ({title})?")).fix(format!("`{found}`"), name.span, found, true);
@@ -260,12 +255,12 @@ impl<'a> Checker<'a> {
             diagnostic = diagnostic.help(format!("add `[connections.{}]` to flow.toml", name.text));
         } else {
             // Another service is not what was meant, whatever its actions are called.
-            let all: Vec<&str> = self.connections.keys().map(String::as_str).filter(|name| !is_implicit(name)).collect();
+            let all: Vec<&str> = self.connections.keys().filter(|name| !is_implicit(name)).collect();
             let unused: Vec<&str> = self
                 .catalog
                 .connectors
                 .keys()
-                .filter(|name| !is_implicit(name) && !self.connections.values().any(|connector| connector.name == *name))
+                .filter(|name| !is_implicit(name) && self.connections.of_connector(name).next().is_none())
                 .collect();
             let mut help = match all.as_slice() {
                 [] => "flow.toml has no connections yet".to_owned(),

@@ -33,7 +33,7 @@ mod test;
 mod trigger;
 mod typed;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flow_grammar::span::Span;
@@ -41,7 +41,7 @@ use flow_grammar::syntax::{self, ElseBranch, StepKind};
 use flow_plan as plan;
 use flow_plan::Instr;
 
-use crate::catalog::{Catalog, Connector};
+use crate::catalog::{Catalog, Connections};
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::lint;
@@ -60,7 +60,7 @@ pub struct Context<'a> {
     /// The connectors.
     pub catalog: &'a Catalog,
     /// The connectors by the names of their connections.
-    pub connections: &'a BTreeMap<String, Arc<Connector>>,
+    pub connections: &'a Connections,
     /// The settings of the project.
     pub settings: &'a Settings,
     /// The file, as diagnostics name it.

@@ -1,8 +1,8 @@
 //! What a flow is to the others: what starts it, what it surely does, what that causes, and what bounds it.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use flow_plan::{Condition, Effect, Expr, FieldShape, Instr, StartKind};
 
 use super::key::Key;
 use super::solve::{Dnf, Reader};
-use crate::catalog::Connector;
+use crate::catalog::{Connections, Connector};
 
 /// A sound flow, as far as the checks over all flows have to know it.
 #[derive(Debug)]
@@ -107,12 +107,7 @@ fn caused(connector: &Connector, call: &plan::Call) -> Vec<String> {
 }
 
 /// Makes the summary of a flow.
-pub(crate) fn summary(
-    flow: &plan::Flow,
-    node: &syntax::Flow,
-    source: &str,
-    connections: &BTreeMap<String, Arc<Connector>>,
-) -> Summary {
+pub(crate) fn summary(flow: &plan::Flow, node: &syntax::Flow, source: &str, connections: &Connections) -> Summary {
     let fields = |slot: u16| flow.reads.get(usize::from(slot));
     let reader = Reader::new(&fields);
     let filter = flow.filter.as_ref().map(|filter| reader.condition(filter));
@@ -241,7 +236,7 @@ const MOST_BRANCHES: usize = 128;
 struct Walk<'f> {
     flow: &'f plan::Flow,
     node: &'f syntax::Flow,
-    connections: &'f BTreeMap<String, Arc<Connector>>,
+    connections: &'f Connections,
     reader: Reader<'f>,
     /// `None` where the only step is the call.
     places: Option<Places<'f>>,

@@ -1,10 +1,9 @@
 //! Sources in, plain text out.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use flow_compiler::catalog::{Catalog, Connector};
+use flow_compiler::catalog::{Catalog, Connections};
 use flow_compiler::flow::{self, Context, Outcome};
 use flow_compiler::settings::Settings;
 use flow_compiler::{Diagnostic, Fix, Severity, connector};
@@ -14,7 +13,7 @@ use flow_grammar::syntax::Item;
 pub(crate) struct Project {
     pub(crate) settings: Settings,
     catalog: Catalog,
-    connections: BTreeMap<String, Arc<Connector>>,
+    connections: Connections,
 }
 
 /// What came out of one source.
@@ -29,8 +28,11 @@ const OWN: &str = include_str!("own.flow");
 
 impl Project {
     pub(crate) fn new() -> Self {
-        let mut project =
-            Self { settings: Settings::default(), catalog: (**connector::builtin()).clone(), connections: BTreeMap::new() };
+        let mut project = Self {
+            settings: Settings::default(),
+            catalog: (**connector::builtin()).clone(),
+            connections: Connections::default(),
+        };
         let parsed = flow_grammar::parse(OWN);
         assert!(parsed.errors.is_empty(), "{:#?}", parsed.errors);
         project.declare(OWN, &parsed, "own.flow");

@@ -102,3 +102,20 @@ pub(crate) fn snapshot(name: &str, text: &str) {
         insta::assert_snapshot!(name, text);
     });
 }
+
+#[test]
+fn without_a_flow_toml_what_flows_name_is_connected_and_messages_know_the_rest() {
+    let named = |source: &str, wanted: &[&str]| {
+        let found = compile(&[("a.flow", source)]).connections;
+        assert!(wanted.iter().all(|name| found.contains_key(*name)), "{:?}", found.keys());
+        // A bare `email` may be a connection, which is looked at for that; what no text names is not.
+        assert!(found.keys().all(|name| wanted.contains(&name.as_str()) || name == "email"), "{:?}", found.keys());
+    };
+    let two = "when stripe.charge_failed do crm.count(name: id)\nwhen crm.person_updated do kustomer.create_conversation";
+    named(two, &["crm", "kustomer", "stripe"]);
+    named("every day at 09:00 do slack.post_message(channel: \"#a\", text: \"b\")", &["slack"]);
+    let said = said(&[("a.flow", "when strip.charge_failed do slack.post_message(channel: \"#a\", text: \"b\")\n")]);
+    assert!(said.contains("did you mean `stripe` (Stripe)?"), "{said}");
+    let said = self::said(&[("a.flow", "when charge_failed do slack.post_message(channel: \"#a\", text: \"b\")\n")]);
+    assert!(said.contains("stripe.charge_failed"), "{said}");
+}

@@ -207,11 +207,8 @@ impl<'a> Checker<'a> {
         if owner.name == target.connector.name {
             return Some(target.connection);
         }
-        let mut of_owner = self.connections.iter().filter(|(_, connector)| connector.name == owner.name);
-        match (of_owner.next(), of_owner.next()) {
-            (Some((name, _)), None) => Some(name.as_str()),
-            _ => None,
-        }
+        let mut of_owner = self.connections.of_connector(&owner.name);
+        of_owner.next().filter(|_| of_owner.next().is_none())
     }
 
     /// A resolver, where the event has what it starts from.
