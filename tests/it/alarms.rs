@@ -107,6 +107,8 @@ fn dead_runs_are_dismissed_one_by_one_or_all_of_a_flow() {
     let ids: Vec<&str> = dead.iter().map(|run| run["id"].as_str().unwrap()).collect();
     let told = daemon.tell(&["dead", "--flow", "big", "--limit", "2"]);
     assert_eq!(told.out.lines().count(), 3, "{told:?}");
+    assert!(told.err.contains("there are more: `--after "), "{told:?}");
+    assert!(!daemon.tell(&["dead"]).err.contains("more"));
     assert_eq!(daemon.tell(&["dead", "dismiss"]).code, 2, "it is to be said which");
     assert_eq!(daemon.tell(&["dead", "dismiss", ids[0]]).out, "1 run is dismissed\n");
     let again = daemon.tell(&["dead", "dismiss", ids[0], "run_no"]);

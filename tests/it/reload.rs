@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::daemon::{Daemon, ONE_LINER, toml};
+use crate::support::program::{flowd_with, project};
 use crate::support::recorder::Recorder;
 use crate::support::{eventually, stripe};
 
@@ -228,6 +229,80 @@ fn a_restart_in_the_middle_of_an_edit_goes_on_with_the_last_sound_version() {
     std::fs::write(daemon.path().join("a.flow"), named("mended", 100)).unwrap();
     becomes(&daemon, &["mended"]);
     assert!(daemon.ask(&["status"])["broken"].as_array().is_some_and(Vec::is_empty));
+}
+
+/// Whatever was saved before the lights went out: the daemon that comes up goes on as the one before would have.
+#[test]
+fn a_restart_goes_on_where_the_daemon_was_whatever_file_is_broken() {
+    let server = Recorder::kustomer();
+    let connector = "connector acme {\n  base \"http://127.0.0.1:9\"\n\n  ## Pings.\n  action ping() {\n    PUT \"/ping\"\n    effect set\n  }\n}\n";
+    let settings = toml(&server.url).replace("[server]\n", "[store]\npath = \".flow\"\n[server]\n") + "\n[connections.acme]\n";
+    let own = "flow own when stripe.checkout_completed do acme.ping\n";
+    let files = [("flow.toml", &*settings), ("a.flow", &named("a", 100)), ("own.flow", own), ("acme.flow", connector)];
+    let mut daemon = Daemon::start(&files);
+    becomes(&daemon, &["a", "own"]);
+    let broken_is_told = |daemon: &Daemon, file: &str| {
+        eventually("the broken file is reported", || {
+            let status = daemon.ask(&["status"]);
+            status["broken"].as_array().is_some_and(|broken| broken.iter().any(|one| one["file"] == file)).then_some(())
+        });
+    };
+    let missing = format!("{settings}\n[connections.ntfy]\ntoken = {{ env = \"NOT_SET_ANYWHERE\" }}\n");
+    let mut sent = 0;
+    for (file, text, told) in [
+        ("a.flow", "flow a when when", "a.flow"),
+        ("acme.flow", "connector acme {", "acme.flow"),
+        ("new.flow", "when stripe.charge_failed where", "new.flow"),
+        ("new.flow", "flow a\nwhen stripe.checkout_completed\ndo stop\n", "new.flow"),
+        ("flow.toml", "[store]\npath = \".flow\"\n[server\n", "flow.toml"),
+        ("flow.toml", &settings.replace("[connections.acme]\n", "[connections.acme]\nbase = 1\n"), "flow.toml"),
+        ("flow.toml", &(missing + "# and a flow that needs it\n"), "flow.toml"),
+    ] {
+        let needs_it = text.contains("NOT_SET_ANYWHERE");
+        if needs_it {
+            std::fs::write(
+                daemon.path().join("new.flow"),
+                "when stripe.charge_failed do ntfy.publish(topic: \"t\", message: \"m\")\n",
+            )
+            .unwrap();
+        }
+        std::fs::write(daemon.path().join(file), text).unwrap();
+        broken_is_told(&daemon, told);
+        daemon.kill();
+        daemon.launch();
+        becomes(&daemon, &["a", "own"]);
+        broken_is_told(&daemon, told);
+        sent += 1;
+        stripe::post(&daemon.server, &stripe::charge_failed(&sent.to_string(), 20_000, "usd", Some("a@example.com")).to_string());
+        assert_eq!(daemon.settled(sent).iter().filter(|run| run["status"] == "done").count(), sent, "{file}: {text}");
+        for (name, text) in files {
+            std::fs::write(daemon.path().join(name), text).unwrap();
+        }
+        if daemon.path().join("new.flow").exists() {
+            std::fs::remove_file(daemon.path().join("new.flow")).unwrap();
+        }
+        eventually("everything is sound again", || {
+            daemon.ask(&["status"])["broken"].as_array().is_some_and(Vec::is_empty).then_some(())
+        });
+    }
+}
+
+/// Who asks what is wrong is told where the store is by what can still be read.
+#[test]
+fn a_broken_flow_toml_still_says_where_the_store_is() {
+    let folder = project(&[("flow.toml", "[store]\npath = \"elsewhere\"\n[server\nlisten = 1\n"), ("a.flow", "")]);
+    let outcome = flowd_with(folder.path(), &["status"], b"");
+    assert!(outcome.code == 2 && outcome.err.contains("elsewhere/admin.sock"), "{outcome:?}");
+}
+
+/// A secret that is written out in flow.toml is kept in flow.toml alone.
+#[test]
+fn what_is_kept_for_the_next_start_has_no_secret_of_flow_toml() {
+    let literal = "kus_written_out";
+    let settings = toml("http://127.0.0.1:9").replace("{ env = \"TEST_KUSTOMER_KEY\" }", &format!("\"{literal}\""));
+    let daemon = Daemon::start_with(&[("flow.toml", &settings), ("a.flow", &named("a", 100))], &["--allow-literal-secrets"]);
+    let kept = eventually("what is sound is kept", || std::fs::read_to_string(daemon.path().join(".flow/sound.json")).ok());
+    assert!(kept.contains("a.flow") && !kept.contains(literal), "{kept}");
 }
 
 #[test]

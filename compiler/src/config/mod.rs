@@ -71,6 +71,15 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Tells whether a secret is written out in flow.toml.
+    pub fn has_literal_secrets(&self) -> bool {
+        let of_connections = self.connections.values().flat_map(|connection| connection.secrets.values());
+        let mut references = of_connections.map(|(_, reference)| reference).chain(&self.admin_token);
+        references.any(|reference| matches!(reference, SecretRef::Literal(_)))
+    }
+}
+
 /// A connection of flow.toml.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectionConfig {

@@ -31,6 +31,11 @@ pub fn read(file: &Arc<str>, text: &str, literal_secrets: bool) -> (Config, Vec<
     }
     if reader.diagnostics.is_empty() {
         reader.document(document.get_ref(), &mut config);
+    } else if let Some((_, store)) = document.get_ref().iter().find(|(key, _)| key.get_ref() == "store") {
+        // Where the store is, is asked of a broken flow.toml too: by whoever wants to know from the daemon what is wrong.
+        let said = reader.diagnostics.len();
+        reader.store(store, &mut config);
+        reader.diagnostics.truncate(said);
     }
     (config, reader.diagnostics)
 }

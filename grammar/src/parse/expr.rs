@@ -1,6 +1,6 @@
 //! Expressions.
 
-use super::operator::{Row, expr};
+use super::operator::{MAX_HEIGHT, Row, expr};
 use super::{Builder, Node, Parts};
 use crate::diagnose;
 use crate::grammar::Rule;
@@ -43,19 +43,15 @@ impl<'s> Builder<'s> {
                 Rule::tail_field => {
                     let end = self.span(&part);
                     let name = part.into_inner().next().map(|name| self.ident(&name));
-                    if let (Some(name), Some((value, height))) = (name, row.last_mut()) {
-                        wrap(value, end, |value| ExprKind::Field(value, name));
-                        *height += 1;
+                    if let Some(name) = name {
+                        row.wrap_last(end, |height| height + 1, |value| ExprKind::Field(value, name));
                     }
                 }
                 Rule::tail_index => {
                     let end = self.span(&part);
                     let index = self.take_expr(&mut Parts::of(part));
                     let index_height = self.height;
-                    if let Some((value, height)) = row.last_mut() {
-                        wrap(value, end, |value| ExprKind::Index(value, index));
-                        *height = index_height.max(*height) + 1;
-                    }
+                    row.wrap_last(end, |height| index_height.max(height) + 1, |value| ExprKind::Index(value, index));
                 }
                 _ => {
                     let value = self.primary(part);
@@ -163,9 +159,11 @@ impl<'s> Builder<'s> {
         };
         let mut value = expr(first.span, ExprKind::Name(first));
         for name in rest {
-            let end = name.span;
-            wrap(&mut value, end, |value| ExprKind::Field(value, name));
+            let whole = value.span.to(name.span);
             self.height += 1;
+            // What is too high anyhow must not take a call stack of that height to drop.
+            let kind = if self.height > MAX_HEIGHT { ExprKind::Bad } else { ExprKind::Field(value, name) };
+            value = expr(whole, kind);
         }
         value
     }
@@ -271,11 +269,4 @@ fn amounts(args: &[Arg]) -> Option<Vec<Expr>> {
     let all = args.iter().all(|arg| arg.name.is_none());
     let money = args.iter().any(|arg| matches!(*arg.value.kind, ExprKind::Money(..)));
     (all && money).then(|| args.iter().map(|arg| arg.value.clone()).collect())
-}
-
-/// Makes `value` the inner part of a new expression that ends with `end`.
-fn wrap(value: &mut Expr, end: Span, make: impl FnOnce(Expr) -> ExprKind) {
-    let span = value.span.to(end);
-    let inner = std::mem::replace(value, expr(span, ExprKind::Bad));
-    *value.kind = make(inner);
 }

@@ -67,12 +67,18 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Adds an operand. What is too high is let go at once: a tree of any height would take a call stack of that height to drop.
     pub(super) fn push(&mut self, value: Expr, height: u32) {
-        self.values.push((value, height));
+        let bounded = if height > MAX_HEIGHT { expr(value.span, ExprKind::Bad) } else { value };
+        self.values.push((bounded, height));
     }
 
-    pub(super) fn last_mut(&mut self) -> Option<&mut (Expr, u32)> {
-        self.values.last_mut()
+    /// Wraps the last operand, which then has the height `height` gives.
+    pub(super) fn wrap_last(&mut self, to: Span, height: impl FnOnce(u32) -> u32, kind: impl FnOnce(Expr) -> ExprKind) {
+        if let Some((value, before)) = self.values.pop() {
+            let whole = value.span.to(to);
+            self.push(expr(whole, kind(value)), height(before));
+        }
     }
 
     /// Applies what binds at least as tightly as `strength`.
@@ -85,7 +91,7 @@ impl Row {
                 let Some((left, left_height)) = self.values.pop() else { return };
                 (combined(op, span, left, right), left_height.max(right_height))
             };
-            self.values.push((value, height + 1));
+            self.push(value, height + 1);
         }
     }
 

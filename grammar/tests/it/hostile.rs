@@ -82,7 +82,7 @@ fn long_chains_are_one_error() {
         ("fields", "x.", "x"),
         ("require", "require ", "x"),
     ] {
-        let text = format!("when x.y do z.z\nwhen a.b where {}{end} do c.d\nwhen v.w do u.t\n", piece.repeat(20_000));
+        let text = format!("when x.y do z.z\nwhen a.b where {}{end} do c.d\nwhen v.w do u.t\n", piece.repeat(40_000));
         let codes = on_small_stack(move || parse(&text).errors.iter().map(|error| error.code).collect::<Vec<_>>());
         assert!(codes.contains(&"E106"), "{name}: {codes:?}");
         assert!(codes.len() <= 2, "{name}: {codes:?}");

@@ -3,6 +3,7 @@
 mod config;
 mod connection;
 mod needs;
+mod resume;
 mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,8 +23,10 @@ use flow_plan as plan;
 use flow_runtime::backtest::Edited;
 use flow_runtime::live::{BrokenFile, Live};
 
+pub(crate) use resume::lacking;
+
 use crate::emptied::{self, Emptied};
-use crate::sound::Texts;
+use crate::sound::Kept;
 
 /// Where the emulators are, for `--sandbox`: connector → base address.
 pub(crate) type SandboxUrls = BTreeMap<String, String>;
@@ -46,7 +49,7 @@ pub(crate) struct Host {
     /// What the daemon was started with.
     started_with: Config,
     /// The texts of what is sound.
-    texts: Texts,
+    kept: Kept,
     /// What may be filled in, where the project has a flow.lock.
     lock: Option<Lock>,
     /// What is wrong with flow.lock as it is now.
@@ -94,40 +97,22 @@ impl From<ProjectError> for HostError {
 }
 
 impl Host {
-    /// Reads and checks everything.
+    /// Reads and checks everything as it is on disk. Whatever is broken is an error.
     ///
-    /// A file that is broken now is taken as it was when it was last sound, where `kept` has it. Without that, a broken
-    /// file is an error.
+    /// A file that was just emptied is taken as it was in `kept`.
     pub(crate) fn open(
         project: Project,
         literal_secrets: bool,
         sandbox: Option<SandboxUrls>,
-        kept: &Texts,
+        kept: &Kept,
     ) -> Result<Self, HostError> {
         let configured = project.config(literal_secrets)?;
-        let mut host = Self {
-            compiler: Compiler::new(Settings::default()),
-            config: configured.config,
-            config_source: configured.file,
-            project,
-            literal_secrets,
-            sandbox,
-            sound: BTreeMap::new(),
-            connections: BTreeMap::new(),
-            unreadable: BTreeMap::new(),
-            config_errors: Vec::new(),
-            started_with: Config::default(),
-            texts: Texts::new(),
-            lock: None,
-            lock_error: None,
-            emptied: Emptied::default(),
-            ended: Vec::new(),
-        };
+        let mut host = Self::new(project, literal_secrets, sandbox, configured.config, configured.file);
         host.reload_lock();
         let files = host.project.files()?;
         let texts = host.project.read(&files)?;
         for (name, text) in texts.files {
-            let before = kept.get(&name).filter(|before| text.is_empty() && !before.is_empty());
+            let before = kept.files.get(&name).filter(|before| text.is_empty() && !before.is_empty());
             match before.filter(|_| host.emptied.wait_for(&host.project.root.join(&*name))) {
                 Some(before) => host.wait_for(&name, before.clone()),
                 None => host.compiler.set(&name, text),
@@ -135,45 +120,70 @@ impl Host {
         }
         let mut diagnostics = configured.diagnostics;
         diagnostics.extend(texts.diagnostics);
-        diagnostics.extend(host.check_config());
-        let mut compilation = host.compiler.compile();
+        host.begin(diagnostics).map_err(|diagnostics| {
+            let sources = report::without_secrets(&diagnostics, &host.sources());
+            let style = flow::terminal::report_style();
+            HostError::Problems(diagnostics.iter().map(|one| report::human(one, &sources, style)).collect())
+        })?;
+        Ok(host)
+    }
+
+    fn new(
+        project: Project,
+        literal_secrets: bool,
+        sandbox: Option<SandboxUrls>,
+        config: Config,
+        config_source: Option<(Arc<str>, Arc<str>)>,
+    ) -> Self {
+        Self {
+            project,
+            compiler: Compiler::new(Settings::default()),
+            config,
+            config_source,
+            literal_secrets,
+            sandbox,
+            sound: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            config_errors: Vec::new(),
+            started_with: Config::default(),
+            kept: Kept::default(),
+            lock: None,
+            lock_error: None,
+            emptied: Emptied::default(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// Takes what was set as the first sound version, where it is sound; else returns what is wrong.
+    fn begin(&mut self, mut diagnostics: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {
+        diagnostics.extend(self.check_config());
+        let compilation = self.compiler.compile();
         diagnostics.retain(Diagnostic::is_error);
         diagnostics.extend(compilation.errors().cloned());
-        diagnostics.extend(host.lock_error.clone());
+        diagnostics.extend(self.lock_error.clone());
         if diagnostics.is_empty() {
-            diagnostics.extend(host.unlocked(&compilation));
-        }
-        if !diagnostics.is_empty() && diagnostics.iter().all(|one| kept.contains_key(&one.file)) {
-            for diagnostic in &diagnostics {
-                host.unreadable.entry(diagnostic.file.clone()).or_insert_with(|| diagnostic.clone());
-                host.compiler.set(&diagnostic.file, kept.get(&diagnostic.file).cloned().unwrap_or_default());
-            }
-            let again = host.compiler.compile();
-            if again.is_sound() && host.unlocked(&again).is_empty() {
-                compilation = again;
-                diagnostics.clear();
-            }
+            diagnostics.extend(self.unlocked(&compilation));
         }
         if !diagnostics.is_empty() {
-            let sources = report::without_secrets(&diagnostics, &host.sources());
-            return Err(HostError::Problems(
-                diagnostics.iter().map(|one| report::human(one, &sources, flow::terminal::report_style())).collect(),
-            ));
+            return Err(diagnostics);
         }
-        host.started_with = host.config.clone();
-        host.connections = compilation.connections;
-        host.sound = compilation.units;
-        host.texts = host.compiler.sources();
-        Ok(host)
+        self.started_with = self.config.clone();
+        self.connections = compilation.connections;
+        self.sound = compilation.units;
+        self.kept = Kept { files: self.compiler.sources(), config: self.config_source.clone() };
+        Ok(())
     }
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Returns the texts of what is sound.
-    pub(crate) fn texts(&self) -> &Texts {
-        &self.texts
+    /// Returns what the next start may go on with: the texts of what is sound. A flow.toml with a secret written out in it is
+    /// kept nowhere else.
+    pub(crate) fn kept(&self) -> Kept {
+        let config = self.kept.config.clone().filter(|_| !self.config.has_literal_secrets());
+        Kept { files: self.kept.files.clone(), config }
     }
 
     /// Returns the files that are broken on disk and were taken as they were before.
@@ -202,7 +212,7 @@ impl Host {
     pub(crate) fn reload(&mut self, changed: Option<&BTreeSet<PathBuf>>) -> Result<Reloaded, ProjectError> {
         let toml_changed =
             changed.is_none_or(|paths| paths.iter().any(|path| path.file_name().is_some_and(|name| name == "flow.toml")));
-        let before = toml_changed.then(|| self.config.clone());
+        let before = toml_changed.then(|| (self.config.clone(), self.kept.config.clone()));
         if toml_changed {
             self.reload_config();
         }

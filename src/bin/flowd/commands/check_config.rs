@@ -17,7 +17,7 @@ use crate::commands::connect::{begins, checked_json, checked_line, unreachable_u
 use crate::commands::run::system_world;
 use crate::commands::table::document;
 use crate::host::{Host, HostError};
-use crate::sound::Texts;
+use crate::sound::Kept;
 
 pub(crate) async fn run(args: &CheckConfig) -> Exit {
     match open(args) {
@@ -28,7 +28,7 @@ pub(crate) async fn run(args: &CheckConfig) -> Exit {
 }
 
 fn open(args: &CheckConfig) -> Result<Host, HostError> {
-    Host::open(Project::of(&args.project)?, args.allow_literal_secrets, None, &Texts::new())
+    Host::open(Project::of(&args.project)?, args.allow_literal_secrets, None, &Kept::default())
 }
 
 async fn report(args: &CheckConfig, host: &Host) -> Exit {

@@ -9,7 +9,7 @@ use crate::args::{Dead, DeadCommand, DeadRuns};
 use crate::client::{ask, encoded, refused};
 use crate::commands::events::query;
 use crate::commands::runs::listed;
-use crate::commands::table::{document, list, text};
+use crate::commands::table::{document, list, more, text};
 
 pub(crate) async fn run(args: &Dead) -> Result<Exit, Exit> {
     match &args.command {
@@ -26,6 +26,7 @@ pub(crate) async fn run(args: &Dead) -> Result<Exit, Exit> {
         return Ok(Exit::Well);
     }
     output::out(&listed(&answer.json, "no dead letters\n"));
+    more(&answer.json);
     if !list(&answer.json, "runs").is_empty() {
         output::err(
             "`flowd show RUN` has every step and attempt; `flowd retry RUN` runs it again from the step that failed,\n`flowd dead dismiss RUN` takes it from this list",

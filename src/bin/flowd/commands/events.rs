@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use crate::Exit;
 use crate::args::{Events, Page};
 use crate::client::{ask, encoded, refused};
-use crate::commands::table::{document, instant, list, table, text};
+use crate::commands::table::{document, instant, list, more, table, text};
 
 pub(crate) async fn run(args: &Events) -> Result<Exit, Exit> {
     let misfit = args.misfits.then(|| "true".to_owned());
@@ -21,6 +21,7 @@ pub(crate) async fn run(args: &Events) -> Result<Exit, Exit> {
     }
     if args.misfits {
         output::out(&misfits(&answer.json));
+        more(&answer.json);
         return Ok(Exit::Well);
     }
     let rows: Vec<Vec<String>> = list(&answer.json, "events")
@@ -41,6 +42,7 @@ pub(crate) async fn run(args: &Events) -> Result<Exit, Exit> {
     } else {
         table(&["RECEIVED (UTC)", "EVENT", "CONNECTION", "TYPE", "TRIGGERS"], &rows)
     });
+    more(&answer.json);
     Ok(Exit::Well)
 }
 

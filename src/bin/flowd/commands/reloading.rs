@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::run::{keep, notify, notify_reloading};
-use crate::host::{Ended, Host, Reloaded};
+use crate::host::{Ended, Host, Reloaded, lacking};
 
 /// What somebody asked of the project, and where the answer is waited for.
 pub(crate) enum Asked {
@@ -126,8 +126,7 @@ pub(crate) async fn reload(
                 // What is live stays, and the status says why nothing else goes live.
                 let now = service.engine().live();
                 let mut broken = reloaded.broken;
-                let (message, report) = (reloaded.notes.join("; "), reloaded.notes.join("\n"));
-                broken.push(BrokenFile { file: "flow.toml".to_owned(), message, report });
+                broken.push(lacking(&reloaded.notes));
                 service.swap(Live {
                     flows: now.flows.clone(),
                     connections: now.connections.clone(),
@@ -143,6 +142,10 @@ pub(crate) async fn reload(
         }
     };
     notify(&[NotifyState::Ready]);
+    // What lacks something is not live: the next start goes on with what is.
+    if !matches!(outcome, Ok(Outcome::Live(_))) {
+        return (host, outcome);
+    }
     // Behind the swap: what is live does not wait for the disk.
     let kept = tokio::task::spawn_blocking(move || {
         keep(&host);

@@ -1,6 +1,7 @@
 //! `flowd run`.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use crate::client::store_path;
 use crate::commands::check_config::problems;
 use crate::commands::reloading::{self, Asked, reload};
 use crate::host::{Host, HostError, SandboxUrls};
-use crate::sound::{self, Texts};
+use crate::sound::{self, Kept};
 use crate::watch::{self, Changed, Watching};
 use crate::{Exit, log};
 
@@ -79,22 +80,20 @@ pub(crate) async fn run(args: Run) -> Exit {
         None => (None, mpsc::unbounded_channel().1),
     };
     let kept = kept(&project, args.allow_literal_secrets);
-    let host = match Host::open(project, args.allow_literal_secrets, sandbox.as_ref().map(urls), &kept) {
-        Ok(host) => host,
-        Err(HostError::Project(error)) => return Exit::Usage(error.to_string()),
-        Err(HostError::Problems(reports)) => return Exit::Problems(reports.join("\n")),
+    let (host, live) = match open(&project, args.allow_literal_secrets, sandbox.as_ref().map(urls), &kept) {
+        Ok(opened) => opened,
+        Err(exit) => return exit,
     };
-    let (live, mut notes) = host.live();
     if let Some(reference) = &host.config().admin_token
         && let Err(reason) = flow::secrets::read(reference, &host.project().root)
     {
-        notes.push(format!("[admin] token: {reason}"));
+        return Exit::Problems(problems(&[format!("[admin] token: {reason}")]));
     }
-    if !notes.is_empty() {
-        return Exit::Problems(problems(&notes));
-    }
-    for file in host.set_aside() {
+    for file in &live.broken {
         error!(file = %file.file, problem = %file.message, "broken: its last sound version is live");
+        if tracing::enabled!(tracing::Level::INFO) {
+            output::err(&file.report);
+        }
     }
     for warning in host.warnings(&live) {
         warn!("{warning}");
@@ -144,6 +143,19 @@ pub(crate) async fn run(args: Run) -> Exit {
     Exit::Well
 }
 
+/// Opens the project as it is on disk; where that is broken, or lacks something, as the last daemon left it.
+fn open(project: &Project, literal_secrets: bool, sandbox: Option<SandboxUrls>, kept: &Kept) -> Result<(Host, Live), Exit> {
+    let opened = match Host::open(project.clone(), literal_secrets, sandbox.clone(), kept) {
+        Ok(host) => {
+            let (live, notes) = host.live();
+            if notes.is_empty() { Ok((host, live)) } else { Err(Exit::Problems(problems(&notes))) }
+        }
+        Err(HostError::Project(error)) => Err(Exit::Usage(error.to_string())),
+        Err(HostError::Problems(reports)) => Err(Exit::Problems(reports.join("\n"))),
+    };
+    opened.or_else(|exit| Host::resume(project.clone(), literal_secrets, sandbox, kept).ok_or(exit))
+}
+
 /// Returns the world as it is: the system's clock, the network, randomness.
 pub(crate) fn system_world(config: &Config) -> World {
     World {
@@ -155,7 +167,7 @@ pub(crate) fn system_world(config: &Config) -> World {
 }
 
 /// Returns what was sound when a daemon last ran this project.
-fn kept(project: &Project, literal_secrets: bool) -> Texts {
+fn kept(project: &Project, literal_secrets: bool) -> Kept {
     let configured = project.config(literal_secrets).ok().and_then(|configured| configured.config.store_path);
     sound::load(&store_path(project, configured.as_deref()))
 }
@@ -163,7 +175,7 @@ fn kept(project: &Project, literal_secrets: bool) -> Texts {
 /// Keeps what is sound for the next start.
 pub(super) fn keep(host: &Host) {
     let store = store_path(host.project(), host.config().store_path.as_deref());
-    if let Err(error) = sound::save(&store, host.texts()) {
+    if let Err(error) = sound::save(&store, &host.kept()) {
         warn!(%error, "the sound versions of the files could not be kept for the next start");
     }
 }
@@ -260,21 +272,51 @@ async fn serve(
             watcher.and(host.secret_files());
         }
         let looks_at = host.looks_at();
-        tokio::select! {
+        let next = tokio::select! {
             _ = terminate.recv() => return,
             _ = interrupt.recv() => return,
-            _ = hang_up.recv() => host = reload(host, service, None).await.0,
-            Some(asked) = asked.recv() => host = reloading::answer(host, service, asked).await,
+            _ = hang_up.recv() => Next::Reload(None),
+            Some(asked) = asked.recv() => Next::Answer(asked),
             changed = changes.recv(), if watched => match changed {
-                Some(Changed::Paths(paths)) => host = reload(host, service, Some(paths)).await.0,
-                Some(Changed::Everything) => host = reload(host, service, None).await.0,
-                None => watched = false,
+                Some(Changed::Paths(paths)) => Next::Reload(Some(paths)),
+                Some(Changed::Everything) => Next::Reload(None),
+                None => {
+                    watched = false;
+                    continue;
+                }
             },
-            () = at(looks_at) => {
-                let paths = host.to_look_at();
-                host = reload(host, service, Some(paths)).await.0;
+            () = at(looks_at) => Next::Reload(Some(host.to_look_at())),
+            () = tick(&mut watchdog) => {
+                notify(&[NotifyState::Watchdog]);
+                continue;
             }
-            () = tick(&mut watchdog) => notify(&[NotifyState::Watchdog]),
+        };
+        // A large project takes its time to compile: whoever stops the daemon does not wait for it, and neither does systemd.
+        let mut work = Box::pin(next.taken_in(host, service));
+        host = loop {
+            tokio::select! {
+                host = &mut work => break host,
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                () = tick(&mut watchdog) => notify(&[NotifyState::Watchdog]),
+            }
+        };
+    }
+}
+
+/// What is to be done with the project.
+enum Next {
+    /// Takes in what changed, or everything.
+    Reload(Option<BTreeSet<PathBuf>>),
+    /// Does what somebody asked for.
+    Answer(Asked),
+}
+
+impl Next {
+    async fn taken_in(self, host: Host, service: &Service) -> Host {
+        match self {
+            Next::Reload(paths) => reload(host, service, paths).await.0,
+            Next::Answer(asked) => reloading::answer(host, service, asked).await,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::Exit;
 use crate::args::Runs;
 use crate::client::{ask, refused};
 use crate::commands::events::query;
-use crate::commands::table::{document, instant, list, table, text};
+use crate::commands::table::{document, instant, list, more, table, text};
 
 pub(crate) async fn run(args: &Runs) -> Result<Exit, Exit> {
     let query = query(&[("flow", &args.flow), ("status", &args.status)], &args.page);
@@ -16,6 +16,9 @@ pub(crate) async fn run(args: &Runs) -> Result<Exit, Exit> {
         return Err(refused(&answer));
     }
     output::out(&if args.client.json { document(&answer.json) } else { listed(&answer.json, "no runs\n") });
+    if !args.client.json {
+        more(&answer.json);
+    }
     Ok(Exit::Well)
 }
 

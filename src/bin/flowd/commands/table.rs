@@ -1,4 +1,5 @@
 //! Columns for people: aligned, without control characters, as wide as what is in them.
+use flow::output;
 pub(crate) use flow::output::document;
 use flow::terminal::printable;
 use serde_json::Value as Json;
@@ -51,4 +52,14 @@ pub(crate) fn list<'a>(json: &'a Json, key: &str) -> &'a [Json] {
 /// Returns an instant to the second, in UTC: `2026-11-22 12:00:00`.
 pub(crate) fn instant(json: &Json, key: &str) -> String {
     text(json, key).chars().take(19).map(|c| if c == 'T' { ' ' } else { c }).collect()
+}
+
+/// Says that a list goes on where it was cut off.
+pub(crate) fn more(json: &Json) {
+    if let Some(next) = json["next"].as_str() {
+        output::err(&format!(
+            "there are more: `--after {}` goes on behind these, `--limit 1000` shows more at once",
+            printable(next)
+        ));
+    }
 }

@@ -15,6 +15,9 @@ use flow_grammar::span::Span;
 use super::Host;
 use crate::emptied;
 
+/// What was in force before, and its text.
+type Before = (Config, Option<(Arc<str>, Arc<str>)>);
+
 impl Host {
     pub(super) fn check_config(&mut self) -> Vec<Diagnostic> {
         let Some((name, _)) = &self.config_source else { return Vec::new() };
@@ -101,12 +104,14 @@ impl Host {
             // A broken flow.toml changes nothing but a report.
             self.config = before;
             self.compiler.set_settings(self.settings());
+        } else {
+            self.kept.config.clone_from(&self.config_source);
         }
         self.config_errors = diagnostics;
     }
 
     /// A flow.toml by which polls would use up a quota changes nothing but a report.
-    pub(super) fn without_spent_quota(&mut self, compilation: &mut Compilation, before: Config) {
+    pub(super) fn without_spent_quota(&mut self, compilation: &mut Compilation, before: Before) {
         let spent = |compilation: &Compilation| -> Vec<Diagnostic> {
             compilation.errors().filter(|one| one.code == Code::E705).cloned().collect()
         };
@@ -114,7 +119,7 @@ impl Host {
         if found.is_empty() {
             return;
         }
-        let after = std::mem::replace(&mut self.config, before);
+        let after = (std::mem::replace(&mut self.config, before.0), std::mem::replace(&mut self.kept.config, before.1));
         self.compiler.set_settings(self.settings());
         let again = self.compiler.compile();
         if spent(&again).is_empty() {
@@ -122,7 +127,7 @@ impl Host {
             *compilation = again;
         } else {
             // Not its doing.
-            self.config = after;
+            (self.config, self.kept.config) = after;
             self.compiler.set_settings(self.settings());
             *compilation = self.compiler.compile();
         }

@@ -36,11 +36,11 @@ impl Host {
             self.keep_connections(before, &next);
             found.extend(self.without_collisions(&mut next));
             found.extend(self.without_harm(&mut next, compilation));
-            self.texts.retain(|name, _| next.contains_key(name));
+            self.kept.files.retain(|name, _| next.contains_key(name));
             for (name, text) in self.compiler.sources() {
                 let taken = next.get(&name).zip(compilation.units.get(&name)).is_some_and(|(next, now)| Arc::ptr_eq(next, now));
                 if taken {
-                    self.texts.insert(name, text);
+                    self.kept.files.insert(name, text);
                 }
             }
             self.sound = next;
@@ -88,7 +88,7 @@ impl Host {
         loop {
             let text = |file: &Arc<str>, unit: &Arc<Unit>| {
                 let is_new = compilation.units.get(file).is_some_and(|new| Arc::ptr_eq(new, unit));
-                let texts = if is_new { &now } else { &self.texts };
+                let texts = if is_new { &now } else { &self.kept.files };
                 texts.get(file).map_or("", |text| &**text)
             };
             let files = next.iter().map(|(file, unit)| unit.rules(file, text(file, unit)));

@@ -20,7 +20,7 @@ use crate::args::{Demo, Log};
 use crate::commands::run::{connect, options, system_world, urls, with_page};
 use crate::commands::table::text;
 use crate::host::{Host, HostError};
-use crate::sound::Texts;
+use crate::sound::Kept;
 use crate::{Exit, log};
 use scene::{SCENES, Scene};
 use screen::Screen;
@@ -49,7 +49,7 @@ async fn begin(args: &Demo) -> Result<(), String> {
 
 async fn play(args: &Demo, sandbox: Sandbox, folder: &Path) -> Result<(), String> {
     let project = Project::of(folder).map_err(|error| error.to_string())?;
-    let host = Host::open(project, false, Some(urls(&sandbox)), &Texts::new()).map_err(|error| match error {
+    let host = Host::open(project, false, Some(urls(&sandbox)), &Kept::default()).map_err(|error| match error {
         HostError::Project(error) => error.to_string(),
         HostError::Problems(reports) => reports.join("\n"),
     })?;
