@@ -333,26 +333,54 @@ pub fn is_source(path: &Path) -> bool {
 /// # Errors
 /// Where the disk refuses, or the file is for reading alone; what was there before stays.
 pub fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
-    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let before = std::fs::metadata(path).ok();
-    let permissions = before.as_ref().map(std::fs::Metadata::permissions);
-    if permissions.as_ref().is_some_and(std::fs::Permissions::readonly) {
-        // Whoever may write into the folder could replace it all the same.
-        return Err(std::io::Error::new(std::io::ErrorKind::ReadOnlyFilesystem, "it is for reading alone"));
+    Whole::prepare(path, text)?.put()
+}
+
+/// A text that stands beside its file, to be put in its place.
+pub struct Whole {
+    path: PathBuf,
+    beside: PathBuf,
+}
+
+impl Whole {
+    /// Writes the text beside its file.
+    ///
+    /// # Errors
+    /// Where the disk refuses, or the file is for reading alone.
+    pub fn prepare(path: &Path, text: &str) -> std::io::Result<Self> {
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let before = std::fs::metadata(&path).ok();
+        let permissions = before.as_ref().map(std::fs::Metadata::permissions);
+        if permissions.as_ref().is_some_and(std::fs::Permissions::readonly) {
+            // Whoever may write into the folder could replace it all the same.
+            return Err(std::io::Error::new(std::io::ErrorKind::ReadOnlyFilesystem, "it is for reading alone"));
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let beside = path.with_file_name(format!(".{name}.{}.flowc", std::process::id()));
+        // From here on it is removed where it is not put in place.
+        let whole = Self { path, beside };
+        let mut file = std::fs::File::create(&whole.beside)?;
+        permissions.map_or(Ok(()), |permissions| file.set_permissions(permissions))?;
+        keep_owner(before.as_ref(), &file);
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
+        Ok(whole)
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}.flowc", std::process::id()));
-    let result = std::fs::File::create(&beside)
-        .and_then(|mut file| {
-            permissions.map_or(Ok(()), |permissions| file.set_permissions(permissions))?;
-            keep_owner(before.as_ref(), &file);
-            file.write_all(text.as_bytes()).and_then(|()| file.sync_all())
-        })
-        .and_then(|()| std::fs::rename(&beside, path));
-    if result.is_err() && std::fs::remove_file(&beside).is_err() {
-        // Best effort: the error that matters is the first one.
+
+    /// Puts it in place of what was there.
+    ///
+    /// # Errors
+    /// Where the disk refuses; what was there before stays.
+    pub fn put(self) -> std::io::Result<()> {
+        std::fs::rename(&self.beside, &self.path)
     }
-    result
+}
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        if std::fs::remove_file(&self.beside).is_err() {
+            // It was put in place, or never made; else the error that matters is the first one.
+        }
+    }
 }
 
 /// Leaves a file to whom the one of before belonged, as far as that is possible.

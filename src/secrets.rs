@@ -91,6 +91,9 @@ pub fn reason(error: &std::io::Error) -> String {
         std::io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
         std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
         std::io::ErrorKind::StorageFull => "the disk is full".to_owned(),
+        std::io::ErrorKind::QuotaExceeded => "the quota of this user is used up".to_owned(),
+        std::io::ErrorKind::FileTooLarge => "this process may write no file so large (`ulimit -f`)".to_owned(),
+        std::io::ErrorKind::NotADirectory => "something in its path is no folder".to_owned(),
         std::io::ErrorKind::ReadOnlyFilesystem => "it is for reading alone".to_owned(),
         _ => error.to_string(),
     }

@@ -838,6 +838,8 @@ pub enum MemberKind {
         optional: bool,
         /// A text that says where to get it.
         hint: Option<TextLit>,
+        /// `of 32 hex digits`: how many each of this kind has.
+        hex_digits: Option<NumberLit>,
         /// `starts with "sk_", "rk_"`: what those of this kind begin with.
         starts_with: Vec<TextLit>,
     },

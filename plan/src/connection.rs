@@ -65,6 +65,9 @@ pub struct SecretDecl {
     pub for_requests: bool,
     /// Webhooks need it.
     pub for_webhooks: bool,
+    /// How many hexadecimal digits each of this kind has, where it is made of those alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hex_digits: Option<u32>,
     /// What those of this kind begin with; empty where anything may be one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub starts_with: Vec<String>,

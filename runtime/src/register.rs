@@ -294,10 +294,11 @@ pub fn connect(store: &Path, connection: &str) -> Result<(), String> {
     hook::connect(&Folder::new(store), connection).map(drop)
 }
 
-/// Returns the ids of the webhooks of a connection that are registered, as far as the store knows.
+/// Returns the ids of the webhooks of a connection that are registered, as far as the store knows; of one without an id its address.
 pub fn registered(store: &Path, connection: &str) -> Vec<String> {
     let of_it = Folder::new(store).all().into_iter().filter(|((name, _), _)| name == connection);
-    of_it.filter_map(|(_, record)| record.current?.id).collect()
+    let made = of_it.flat_map(|(_, record)| record.current.into_iter().chain(record.old));
+    made.map(|made| made.id.unwrap_or(made.url)).collect()
 }
 
 /// Forgets what is known of the webhooks of a connection, where nobody can ask the service any more. Returns the ids of what

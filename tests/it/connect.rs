@@ -139,11 +139,19 @@ fn what_cannot_be_set_up_is_said() {
         let outcome = flowd_with(folder.path(), args, b"sk_test_1\n");
         assert!(outcome.code == code && outcome.err.contains(said), "{args:?}: {outcome:?}");
     }
-    // What is no TOML, and what is wrong elsewhere in it, is left as it is. A secret in it is not repeated.
-    for broken in ["[connections\nkey = \"sk_live_51HxSecretSecret\"\n", "[server]\nlistn = \"x\"\n"] {
+    // What is no TOML, and what is wrong elsewhere in it, is left as it is, and said before anything is asked. A secret in it is
+    // not repeated.
+    for broken in [
+        "[connections\nkey = \"sk_live_51HxSecretSecret\"\n",
+        "[server]\nlistn = \"x\"\n",
+        "connections = [1]\n",
+        "[[connections.stripe]]\nkey = 1\n",
+        "[connections.other]\nconnector = \"nope\"\n",
+    ] {
         let folder = project(&[("flow.toml", broken), ("a.flow", "")]);
         let outcome = flowd_with(folder.path(), &["connect", "stripe", "--no-check"], b"sk_test_1\n");
         assert!(outcome.code == 1 && !outcome.err.contains("51HxSecret"), "{outcome:?}");
+        assert!(!outcome.err.contains("key: "), "{outcome:?}");
         assert_eq!(read(folder.path(), "flow.toml"), broken);
         assert!(!folder.path().join("secrets").exists());
     }
@@ -311,6 +319,127 @@ fn flow_toml_stays_what_it_is_a_link_or_lines_of_another_system() {
     let outcome = flowd_with(folder.path(), &connect, b"sk_test_1\n");
     assert!(outcome.code == 2 && outcome.err.contains("it is for reading alone; nothing was written"), "{outcome:?}");
     assert!(read(folder.path(), "flow.toml") == TOML && !folder.path().join("secrets/stripe_key").exists());
+}
+
+/// What stands where secrets are to go may be anything: nothing is written half, and nothing of somebody else's is touched.
+#[test]
+fn odd_places_for_secrets_are_said_and_nothing_is_left_behind() {
+    let connect = |folder: &Path| flowd_with(folder, &["connect", "stripe", "--no-check"], b"sk_test_1\n");
+    let link = |to: &str, at: &Path| std::os::unix::fs::symlink(to, at).unwrap();
+    let set_mode = |at: &Path, mode: u32| std::fs::set_permissions(at, std::fs::Permissions::from_mode(mode)).unwrap();
+    for (said, prepare) in [
+        ("secrets is no folder", &(|root: &Path| std::fs::write(root.join("secrets"), "notes").unwrap()) as &dyn Fn(&Path)),
+        ("secrets is no folder", &|root| link("nowhere", &root.join("secrets"))),
+        ("it is a folder", &|root| std::fs::create_dir_all(root.join("secrets/stripe_key")).unwrap()),
+        ("it is a link to ../elsewhere", &|root| {
+            std::fs::create_dir(root.join("secrets")).unwrap();
+            link("../elsewhere", &root.join("secrets/stripe_key"));
+        }),
+    ] {
+        let folder = project(&[("flow.toml", TOML), ("a.flow", "")]);
+        prepare(folder.path());
+        let outcome = connect(folder.path());
+        assert!(outcome.code == 1 && outcome.err.contains(said) && outcome.err.contains("nothing was written"), "{outcome:?}");
+        assert!(read(folder.path(), "flow.toml") == TOML && !folder.path().join("elsewhere").exists(), "{said}");
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| ["secrets", "flow.toml", "a.flow"].iter().any(|known| name == known)), "{left:?}");
+    }
+    // What anybody may look into is made what it should be, but where a link leads there.
+    let folder = project(&[("flow.toml", TOML), ("a.flow", ""), ("secrets/stripe_key", "sk_test_old")]);
+    let (secrets, file) = (folder.path().join("secrets"), folder.path().join("secrets/stripe_key"));
+    set_mode(&secrets, 0o777);
+    set_mode(&file, 0o644);
+    assert_eq!(connect(folder.path()).code, 0);
+    assert_eq!((mode(&secrets), mode(&file), read(folder.path(), "secrets/stripe_key").as_str()), (0o700, 0o600, "sk_test_1"));
+    set_mode(&file, 0o640);
+    let kept = connect(folder.path());
+    assert!(
+        kept.code == 0 && kept.err.contains("others than its owner may read the file secrets/stripe_key (mode 640)"),
+        "{kept:?}"
+    );
+    let folder = project(&[("flow.toml", TOML), ("a.flow", ""), ("shared/other", "x")]);
+    set_mode(&folder.path().join("shared"), 0o755);
+    link("shared", &folder.path().join("secrets"));
+    assert_eq!(connect(folder.path()).code, 0);
+    assert_eq!((mode(&folder.path().join("shared")), mode(&folder.path().join("shared/stripe_key"))), (0o755, 0o600));
+}
+
+/// A write that the system does not let through to its end, here for a limit of the size of files.
+#[test]
+fn a_write_that_fails_leaves_nothing_behind() {
+    let long = format!("{TOML}{}", "# A line of many that say much.\n".repeat(100));
+    let folder = project(&[("flow.toml", &long), ("a.flow", "")]);
+    let limited = |command: &str| {
+        let command = format!("ulimit -f 2; {} {command}", env!("CARGO_BIN_EXE_flowd"));
+        let mut child = Command::new("sh")
+            .args(["-c", &command])
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(b"sk_test_1\n").unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let outcome = limited("connect stripe --no-check");
+    let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+    assert!(
+        outcome.status.code() == Some(2) && said.contains("flow.toml cannot be written: this process may write no file"),
+        "{said}"
+    );
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+    assert!(left.len() == 2 && read(folder.path(), "flow.toml") == long, "{left:?}");
+    // The key of before stays where another one cannot be written down with its section.
+    let before = format!("{long}[connections.stripe]\nkey = {{ file = \"secrets/stripe_key\" }}\n");
+    std::fs::write(folder.path().join("flow.toml"), &before).unwrap();
+    std::fs::create_dir(folder.path().join("secrets")).unwrap();
+    std::fs::write(folder.path().join("secrets/stripe_key"), "sk_test_old").unwrap();
+    let outcome = limited("connect stripe --no-check --renew --set account=acct_1");
+    assert_eq!(outcome.status.code(), Some(2), "{}", String::from_utf8_lossy(&outcome.stderr));
+    assert_eq!((read(folder.path(), "flow.toml"), read(folder.path(), "secrets/stripe_key")), (before, "sk_test_old".to_owned()));
+}
+
+/// Where the form of a secret is known, what has another one is not taken: no request would tell.
+#[test]
+fn a_secret_of_another_form_is_asked_for_again() {
+    let connect = |typed: &str| {
+        let folder = project(&[("a.flow", "")]);
+        let args = ["connect", "sesame", "--no-check", "--set", "device=488ABAAB-164F-7A86-595F-DDD778CB86C3"];
+        let outcome = flowd_with(folder.path(), &args, format!("k\n{typed}\n").as_bytes());
+        assert!(typed.is_empty() || !format!("{outcome:?}").contains(typed), "{outcome:?}");
+        (outcome.code, read(folder.path(), "secrets/sesame_secret_key"), outcome.err)
+    };
+    let digits = "00112233445566778899aabbccDDEEFF";
+    for (typed, kept) in [(digits, digits), (&format!("'{digits}'"), digits), ("", "")] {
+        let (code, found, said) = connect(typed);
+        assert_eq!((code, found.as_str()), (0, kept), "{said}");
+    }
+    for (typed, said) in [
+        (&digits[..30], "is 32 hexadecimal digits, and this is 30"),
+        (&format!("{digits}00"), "and this is 34"),
+        ("488ABAAB-164F-7A86-595F-DDD778CB86C3", "has other characters"),
+        ("ABEiM0RVZneImaq7zN3u/w==", "has other characters"),
+        ("0011223344556677 8899aabbccddeeff", "has other characters"),
+    ] {
+        let (code, found, told) = connect(typed);
+        assert!(code == 1 && found.is_empty() && told.contains(said) && told.contains("nothing was written"), "{typed}: {told}");
+    }
+    // One that stands in a file already is warned of.
+    let toml = "[connections.sesame]\ndevice = \"D\"\napi_key = { file = \"k\" }\nsecret_key = { file = \"k\" }\n";
+    let folder = project(&[("flow.toml", toml), ("a.flow", ""), ("k", "0011")]);
+    std::fs::set_permissions(folder.path().join("k"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let told = flowd(folder.path(), &["check-config"]);
+    assert!(
+        told.code == 0 && told.err.contains("the secret `secret_key`: it is 32 hexadecimal digits, and this is 4"),
+        "{told:?}"
+    );
+    // A person is asked again.
+    let folder = project(&[("a.flow", "")]);
+    let answers = [("api_key: ", "k"), ("secret_key [none]: ", "0011"), ("secret_key [none]: ", digits), ("[none]: ", "")];
+    let (shown, code) = on_a_terminal(folder.path(), "connect sesame --no-check --set device=D", &answers);
+    assert!(code == 0 && !shown.contains(digits) && shown.contains("and this is 4"), "{shown}");
+    assert_eq!(read(folder.path(), "secrets/sesame_secret_key"), digits);
 }
 
 /// One is at its prompt while the other is set up: both are there afterwards.

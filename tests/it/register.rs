@@ -269,6 +269,57 @@ fn what_was_taken_out_of_flow_toml_before_its_webhook_went_is_said_and_can_be_fo
     assert!(nothing.code == 0 && nothing.out.contains("no webhook is registered"), "{nothing:?}");
 }
 
+/// The service is away, the key is revoked or lost: what is left there is said, with what to do, and nothing of it is forgotten.
+#[test]
+fn what_cannot_be_removed_is_said_and_is_removed_when_the_service_is_back() {
+    let shop = Shop::open();
+    let mut daemon = shop.start(FAILED);
+    let made = id(&shop.one("it is registered", |one| kept(&daemon)["current"]["id"] == one["id"]));
+    daemon.kill();
+    let key = flow_sandbox::Sandbox::secrets("stripe")[0].1;
+    let good = shop.toml().replace(&format!("key = \"{key}\""), "key = { file = \"key\" }");
+    let away = good.replace(&shop.emulators.base_url("stripe"), "http://127.0.0.1:1");
+    let set = |toml: &str, key: Option<&str>| {
+        std::fs::write(daemon.path().join("flow.toml"), toml).unwrap();
+        match key {
+            Some(key) => std::fs::write(daemon.path().join("key"), key).unwrap(),
+            None => std::fs::remove_file(daemon.path().join("key")).unwrap(),
+        }
+    };
+    for (toml, key, said) in [
+        (&away, Some(key), "could not connect"),
+        (&good, Some("sk_test_revoked"), "401"),
+        (&good, None, "the secret `key` is missing: key cannot be read: it is not there"),
+    ] {
+        set(toml, key);
+        for args in [&["disconnect", "stripe"][..], &["disconnect", "stripe", "--forget", "--yes"]] {
+            std::fs::write(daemon.path().join("a.flow"), "# No flow uses it.\n").unwrap();
+            let told = flowd(daemon.path(), args);
+            assert!(told.code == 1 && told.err.contains(said), "{told:?}");
+            for part in [&*format!("still registered at the service: {made}"), "again removes it", "by hand", "--forget"] {
+                assert!(told.err.contains(part), "{part}: {told:?}");
+            }
+            assert!(!told.err.contains("sk_test") && kept(&daemon)["current"]["id"] == *made, "{told:?}");
+            assert!(std::fs::read_to_string(daemon.path().join("flow.toml")).unwrap() == *toml);
+        }
+    }
+    assert_eq!(shop.endpoints().len(), 1);
+    // A running daemon cannot either, and does it by itself when the service takes the key again.
+    set(&shop.toml().replace(key, "sk_test_revoked"), Some(key));
+    std::fs::write(daemon.path().join("a.flow"), FAILED).unwrap();
+    daemon.launch();
+    let told = daemon.tell(&["disconnect", "stripe"]);
+    assert!(told.code == 1 && told.err.contains("401") && told.err.contains(&made), "{told:?}");
+    std::fs::write(daemon.path().join("flow.toml"), shop.toml()).unwrap();
+    assert_eq!(daemon.tell(&["reload"]).code, 0);
+    eventually("it is removed", || shop.endpoints().is_empty().then_some(()));
+    let again = eventually("that is known", || {
+        let again = daemon.tell(&["disconnect", "stripe"]);
+        again.out.contains("no webhook is registered").then_some(again)
+    });
+    assert_eq!(again.code, 0, "{again:?}");
+}
+
 #[test]
 fn a_full_account_is_said_and_tried_again() {
     let shop = Shop::open();

@@ -29,8 +29,8 @@ impl<'a> Cx<'a> {
         let node = self.node;
         for member in &node.members {
             match &member.kind {
-                MemberKind::Secret { name, optional, hint, starts_with } => {
-                    self.declare_secret(name, *optional, hint.as_ref(), starts_with, &member.docs);
+                MemberKind::Secret { name, optional, hint, hex_digits, starts_with } => {
+                    self.declare_secret(name, *optional, hint.as_ref(), (hex_digits.as_ref(), starts_with), &member.docs);
                 }
                 MemberKind::Setting { name, ty, default } => self.declare_setting(name, ty, default.as_ref(), &member.docs),
                 MemberKind::Exponents(table) => self.exponents = self.exponents(table),
@@ -227,9 +227,10 @@ impl<'a> Cx<'a> {
         name: &Ident,
         optional: bool,
         hint: Option<&syntax::TextLit>,
-        starts_with: &[syntax::TextLit],
+        (hex_digits, starts_with): (Option<&syntax::NumberLit>, &[syntax::TextLit]),
         docs: &syntax::Docs,
     ) {
+        let hex_digits = hex_digits.map(|count| self.count(count));
         let hint = hint.map(|hint| self.plain(hint, "a hint"));
         let starts_with = starts_with.iter().map(|text| self.plain(text, "the beginning of a secret")).collect();
         let docs = docs_line(docs);
@@ -244,6 +245,7 @@ impl<'a> Cx<'a> {
                 hint,
                 for_requests: false,
                 for_webhooks: false,
+                hex_digits,
                 starts_with,
                 optional,
             });

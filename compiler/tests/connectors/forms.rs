@@ -135,6 +135,7 @@ fn checks() {
     let source = r#"
 connector region "Region" {
   secret key starts with "rk_", "tk_"
+  secret cut "where it is" of 32 hex digits
   secret other
   setting region: eu | us = "eu"
   base "https://region.example"
@@ -153,6 +154,7 @@ connector region "Region" {
     let (region, problems) = declared(source);
     assert!(problems.is_empty(), "{problems:?}");
     assert_eq!(region.secrets[0].starts_with, ["rk_", "tk_"]);
+    assert_eq!((region.secrets[0].hex_digits, region.secrets[1].hex_digits), (None, Some(32)));
     let [me, other] = &*region.checks else { panic!("{:?}", region.checks) };
     assert_eq!((me.answer.at.to_string().as_str(), me.answer.none_on.as_slice()), ("account.id", [403].as_slice()));
     assert!(me.answer.refused_when.is_some() && me.effect == Effect::Read);

@@ -263,6 +263,8 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::action
         | Rule::resolver => (Plain, "a member such as `record`, `trigger` or `action`"),
         Rule::check => (Plain, "a member such as `record`, `trigger` or `action`"),
+        Rule::secret_form => (Weak, "`of 32 hex digits`"),
+        Rule::hex_digits => (Strong, "`hex digits`"),
         Rule::secret_starts => (Weak, "`starts with`"),
         Rule::retry_on => (Plain, "`retry on`"),
         Rule::shared_by => (Weak, "`shared by`"),

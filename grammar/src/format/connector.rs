@@ -39,12 +39,16 @@ impl Printer<'_> {
                 self.write("docs ");
                 self.text(text);
             }
-            MemberKind::Secret { name: ident, optional, hint, starts_with } => {
+            MemberKind::Secret { name: ident, optional, hint, hex_digits, starts_with } => {
                 self.write(&format!("secret {}{}", name(ident), if *optional { ": text?" } else { "" }));
                 if let Some(hint) = hint {
                     self.inline_comments(hint.span.start);
                     self.write(" ");
                     self.text(hint);
+                }
+                if let Some(count) = hex_digits {
+                    self.inline_comments(count.span.start);
+                    self.write(&format!(" of {} hex digits", number(count)));
                 }
                 for (at, text) in starts_with.iter().enumerate() {
                     self.inline_comments(text.span.start);

@@ -52,12 +52,13 @@ impl<'s> Builder<'s> {
                 let name = self.take_ident(parts);
                 let optional = parts.peek() == Some(Rule::r#type) && self.take_type(parts).optional;
                 let hint = self.take_text_maybe(parts);
+                let hex_digits = parts.take(Rule::secret_form).map(|node| self.take_number(&mut Parts::of(node)));
                 let starts_with = parts.take(Rule::secret_starts).map(|node| {
                     let mut inner = Parts::of(node);
                     inner.take(Rule::w_with);
                     self.take_texts(&mut inner)
                 });
-                MemberKind::Secret { name, optional, hint, starts_with: starts_with.unwrap_or_default() }
+                MemberKind::Secret { name, optional, hint, hex_digits, starts_with: starts_with.unwrap_or_default() }
             }
             Rule::setting => {
                 let name = self.take_ident(parts);

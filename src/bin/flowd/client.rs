@@ -105,8 +105,12 @@ async fn request(store: &Path, method: &str, path: &str, body: Bytes) -> Result<
 
 /// Returns the exit for an answer that is an error of what was asked.
 pub(crate) fn refused(answer: &Answer) -> Exit {
-    let message = answer.json.pointer("/error/message").and_then(Json::as_str).unwrap_or("the daemon gave no reason");
-    Exit::Problems(format!("flowd: {}", flow::terminal::printable(message)))
+    Exit::Problems(format!("flowd: {}", flow::terminal::printable(reason(answer))))
+}
+
+/// Returns why the daemon refused something, as it says.
+pub(crate) fn reason(answer: &Answer) -> &str {
+    answer.json.pointer("/error/message").and_then(Json::as_str).unwrap_or("the daemon gave no reason")
 }
 
 /// Returns `text` for a path or query.

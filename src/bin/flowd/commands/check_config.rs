@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 
 use crate::Exit;
 use crate::args::CheckConfig;
-use crate::commands::connect::{begins, checked_json, checked_line, unreachable_url};
+use crate::commands::connect::{checked_json, checked_line, open_to_others, unlike, unreachable_url};
 use crate::commands::run::system_world;
 use crate::commands::table::document;
 use crate::host::{Host, HostError};
@@ -115,14 +115,9 @@ impl<'a> View<'a> {
         let secrets = connection.plan.secrets.iter().map(|decl| {
             let reference = section.and_then(|section| section.secrets.get(&decl.name)).map(|(_, reference)| reference);
             let read = reference.map(|reference| secrets::read(reference, root));
-            let open = reference.and_then(|reference| secrets::open_to_others(reference, root)).map(|mode| {
-                format!(
-                    "others than its owner may read {} (mode {mode:o}): chmod 600",
-                    reference.map(secrets::described).unwrap_or_default()
-                )
-            });
-            let unlike = matches!(&read, Some(Ok(secret)) if !begins(decl, secret.expose()))
-                .then(|| format!("it does not begin with {}: is it another one?", decl.starts_with.join(" or ")));
+            let open = reference.and_then(|reference| open_to_others(reference, root));
+            let unlike = read.as_ref().and_then(|read| read.as_ref().ok()).and_then(|secret| unlike(decl, secret.expose()));
+            let unlike = unlike.map(|unlike| format!("it {unlike}: is it another one?"));
             SecretView {
                 name: &decl.name,
                 place: reference.map(secrets::described),

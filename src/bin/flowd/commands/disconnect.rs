@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use crate::Exit;
 use crate::args::Disconnect;
-use crate::client::{Answer, ask_running, encoded, refused};
+use crate::client::{Answer, ask_running, encoded, reason};
 use crate::commands::connect::{Asker, FOLDER, Place, Toml, store_of};
 use crate::commands::run::system_world;
 use crate::commands::table::list;
@@ -34,7 +34,10 @@ pub(crate) async fn run(args: &Disconnect) -> Result<Exit, Exit> {
     if args.forget {
         may_forget(args, &mut place, known.as_ref())?;
     }
-    let removed = remove(args, &mut place, known.as_ref()).await?;
+    let removed = match remove(args, &mut place, known.as_ref()).await {
+        Ok(removed) => removed,
+        Err(reason) => return Err(stays(args, &place, &reason)),
+    };
     match removed.as_slice() {
         [] => output::out(&format!("{name}: no webhook is registered\n")),
         removed => output::out(&format!("{name}: removed at the service: {}\n", printable(&removed.join(", ")))),
@@ -44,6 +47,23 @@ pub(crate) async fn run(args: &Disconnect) -> Result<Exit, Exit> {
         reload(&place).await;
     }
     Ok(Exit::Well)
+}
+
+/// What is left at the service, and what can be done about it: nothing of it is forgotten.
+fn stays(args: &Disconnect, place: &Place, reason: &str) -> Exit {
+    let name = printable(&args.name);
+    let left = store_of(&place.project()).map(|store| register::registered(&store, &args.name)).unwrap_or_default();
+    let what = match left.as_slice() {
+        [] => "whether a webhook is left there is not known".to_owned(),
+        left => format!("still registered at the service: {}", printable(&left.join(", "))),
+    };
+    Exit::Problems(format!(
+        "{name}: {}\n{name}: {what}; nothing is forgotten here\n`flowd disconnect {name}` again removes it when the service can be asked; \
+         where the key is what is wrong, `flowd connect {name} --renew` first\nor remove it at the service by hand, take \
+         [connections.{name}] out of {}, and say `flowd disconnect {name} --forget`",
+        printable(reason),
+        place.toml_name()
+    ))
 }
 
 async fn reload(place: &Place) {
@@ -95,7 +115,8 @@ fn may_forget(args: &Disconnect, place: &mut Place, known: Option<&ConnectionCon
 }
 
 /// Removes the webhooks: a running daemon does it, else this does. Returns the ids of what was removed.
-async fn remove(args: &Disconnect, place: &mut Place, known: Option<&ConnectionConfig>) -> Result<Vec<String>, Exit> {
+/// An error says why not.
+async fn remove(args: &Disconnect, place: &mut Place, known: Option<&ConnectionConfig>) -> Result<Vec<String>, String> {
     let project = place.project();
     if let Some(answer) = ask_running(&project, "POST", &format!("connections/{}/disconnect", encoded(&args.name))).await {
         return match answer {
@@ -104,20 +125,20 @@ async fn remove(args: &Disconnect, place: &mut Place, known: Option<&ConnectionC
             }
             // The daemon does not know it: no flow uses it, so that it registers nothing. What is left from before is ours.
             Answer { status: 404, .. } => by_itself(args, place, known).await,
-            answer => Err(refused(&answer)),
+            answer => Err(reason(&answer).to_owned()),
         };
     }
     output::err("no daemon runs: this asks the service itself");
     by_itself(args, place, known).await
 }
 
-async fn by_itself(args: &Disconnect, place: &mut Place, known: Option<&ConnectionConfig>) -> Result<Vec<String>, Exit> {
+async fn by_itself(args: &Disconnect, place: &mut Place, known: Option<&ConnectionConfig>) -> Result<Vec<String>, String> {
     // Without a section there is no key, and what was registered once is known not to be.
     let (Some(store), Some(_)) = (store_of(&place.project()), known) else { return Ok(Vec::new()) };
     let configured = place.configured(&place.text.clone());
     let connector_name = known.map_or(args.name.as_str(), |known| known.connector.as_str());
     let Some(connector) = place.catalog.connectors.get(connector_name) else {
-        return Err(Exit::Problems(format!("there is no connector `{}`", printable(connector_name))));
+        return Err(format!("there is no connector `{connector_name}`"));
     };
     if register::registered(&store, &args.name).is_empty() && configured.config.settings.public_url.is_none() {
         return Ok(Vec::new());
@@ -129,15 +150,16 @@ async fn by_itself(args: &Disconnect, place: &mut Place, known: Option<&Connecti
         ..LiveConnection::bare(connector::connection(connector, &args.name, &settings.unwrap_or_default()))
     };
     for (key, (_, reference)) in known.iter().flat_map(|known| &known.secrets) {
-        let secret = secrets::read(reference, &place.root)
-            .map_err(|reason| Exit::Problems(format!("the secret `{key}` of {} is missing: {reason}", printable(&args.name))))?;
-        live.secrets.insert(key.clone(), secret);
+        let needed = connector.secrets.iter().any(|decl| decl.name == *key && decl.for_requests);
+        match secrets::read(reference, &place.root) {
+            Ok(secret) => drop(live.secrets.insert(key.clone(), secret)),
+            Err(reason) if needed => return Err(format!("the secret `{key}` is missing: {reason}")),
+            Err(_) => {}
+        }
     }
     let world = system_world(&configured.config);
     let public_url = configured.config.settings.public_url.as_deref();
-    register::disconnect(&store, &live, public_url, &world)
-        .await
-        .map_err(|reason| Exit::Problems(format!("{}; what could not be removed stays registered", printable(&reason))))
+    register::disconnect(&store, &live, public_url, &world).await
 }
 
 /// Takes the section out of flow.toml, and the files of its secrets that lie in the project.

@@ -15,11 +15,16 @@ pub(crate) enum EditError {
     NoTable(String),
 }
 
+/// A mark of the byte order.
+const MARK: char = '\u{feff}';
+
 /// flow.toml as it is to be.
 pub(crate) struct Toml {
     document: DocumentMut,
     /// Its lines end as on Windows.
     crlf: bool,
+    /// It begins with a mark of the byte order, which the parser leaves out.
+    marked: bool,
 }
 
 impl Toml {
@@ -27,11 +32,14 @@ impl Toml {
         // The message of a parser repeats the line, in which a secret may stand by mistake.
         let first_line = |error: &toml_edit::TomlError| error.message().lines().next().unwrap_or_default().to_owned();
         let document = text.parse().map_err(|error| EditError::Toml(first_line(&error)))?;
-        Ok(Self { document, crlf: text.contains("\r\n") })
+        Ok(Self { document, crlf: text.contains("\r\n"), marked: text.starts_with(MARK) })
     }
 
     pub(crate) fn text(&self) -> String {
-        let text = self.document.to_string();
+        let mut text = self.document.to_string();
+        if self.marked {
+            text.insert(0, MARK);
+        }
         // What is new has plain ends, and what was there may have others.
         if self.crlf { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text }
     }
@@ -54,7 +62,20 @@ impl Toml {
 
     /// Makes the section of a connection, empty where it is new.
     pub(crate) fn add(&mut self, connection: &str) -> Result<(), EditError> {
-        self.section(connection).map(drop)
+        let known =
+            self.document.get("connections").and_then(Item::as_table_like).is_some_and(|all| all.contains_key(connection));
+        let ending = self.document.trailing().as_str().unwrap_or_default().to_owned();
+        self.section(connection)?;
+        if !known && !ending.trim().is_empty() {
+            self.document.set_trailing("");
+            // What stands at the end belongs to what is before it.
+            let is_last = self.document.to_string().trim_end().ends_with(&format!("[connections.{connection}]"));
+            match self.document.get_mut("connections").and_then(|all| all.get_mut(connection)).and_then(Item::as_table_mut) {
+                Some(section) if is_last => section.decor_mut().set_prefix(format!("{}\n\n", ending.trim_end())),
+                _ => self.document.set_trailing(ending),
+            }
+        }
+        Ok(())
     }
 
     /// Sets a key of a connection to a text.
@@ -80,6 +101,16 @@ impl Toml {
             // Nothing makes one.
             SecretRef::Literal(_) => return Ok(()),
         };
+        if let Some(Item::Table(before)) = self.section(connection)?.get_mut(key) {
+            // A section of its own stays one, with what is said in it.
+            let decor = before.iter().find_map(|(_, item)| item.as_value()).map(|value| value.decor().clone());
+            before.clear();
+            before.insert(kind, Item::Value(Value::from(place.as_str())));
+            if let (Some(decor), Some(value)) = (decor, before.get_mut(kind).and_then(Item::as_value_mut)) {
+                *value.decor_mut() = decor;
+            }
+            return Ok(());
+        }
         let mut table = InlineTable::new();
         table.insert(kind, Value::from(place.as_str()));
         put(self.section(connection)?, key, Value::InlineTable(table));
@@ -142,6 +173,35 @@ mod tests {
         assert!(after.contains("[run]\nconcurrency = 8\n"), "{after}");
         assert!(toml.remove("front_door") && !toml.remove("front_door"));
         assert_eq!(toml.text(), expected);
+    }
+
+    #[test]
+    fn what_is_said_at_the_end_stays_with_what_it_is_said_of() {
+        let file = SecretRef::File("secrets/stripe_key".to_owned());
+        for (before, after) in [
+            ("# Our shop.\n", "# Our shop.\n\n[connections.stripe]\nkey = { file = \"secrets/stripe_key\" }\n"),
+            (
+                "[run]\nconcurrency = 8\n# flood = 5\n",
+                "[run]\nconcurrency = 8\n# flood = 5\n\n[connections.stripe]\nkey = { file = \"secrets/stripe_key\" }\n",
+            ),
+            (
+                "[connections.door]\nconnector = \"sesame\"\n# poll = 5\n",
+                "[connections.door]\nconnector = \"sesame\"\n# poll = 5\n\n[connections.stripe]\nkey = { file = \"secrets/stripe_key\" }\n",
+            ),
+            (
+                "\u{feff}[connections.stripe.key]\nenv = \"OLD\" # ours\n",
+                "\u{feff}[connections.stripe.key]\nfile = \"secrets/stripe_key\" # ours\n",
+            ),
+            (
+                "connections.stripe.key.env = \"OLD\" # ours\r\n",
+                "connections.stripe.key.file = \"secrets/stripe_key\" # ours\r\n",
+            ),
+        ] {
+            let mut toml = Toml::parse(before).unwrap();
+            toml.add("stripe").unwrap();
+            toml.refer("stripe", "key", &file).unwrap();
+            assert_eq!(toml.text(), after);
+        }
     }
 
     #[test]

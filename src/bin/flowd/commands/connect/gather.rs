@@ -48,6 +48,9 @@ pub(super) fn gather(
             match secrets::read(reference, root) {
                 Ok(_) => {
                     output::err(&format!("{}: kept, in {}", secret.name, secrets::described(reference)));
+                    if let Some(odd) = open_to_others(reference, root) {
+                        output::err(&format!("warning: {}: {odd}", secret.name));
+                    }
                     continue;
                 }
                 Err(reason) => output::err(&format!("{}: {reason}", secret.name)),
@@ -189,9 +192,10 @@ fn setting_of(
     Err(Exit::Problems(format!("`{}` of {} is missing; nothing was written", setting.name, connector.title)))
 }
 
-/// Tells whether a text begins as a secret does, of this service or of a well-known one. What has such a shape alone may be an id.
+/// Tells whether a text begins as a secret does, of this service or of a well-known one. What has such a shape alone may be an id,
+/// and an address need be no secret one.
 fn looks_secret(connector: &Connector, text: &str) -> bool {
-    let starts = connector.secrets.iter().flat_map(|secret| &secret.starts_with);
+    let starts = connector.secrets.iter().flat_map(|secret| &secret.starts_with).filter(|start| !start.ends_with("://"));
     let text = unquoted(text);
     config::begins_as_secret(text) || starts.into_iter().any(|start| text.starts_with(start.as_str()))
 }
@@ -242,6 +246,12 @@ fn secret_of(asker: &Asker, connector: &Connector, secret: &SecretDecl, needed: 
     Err(Exit::Problems(format!("`{}` of {} is missing; nothing was written", secret.name, connector.title)))
 }
 
+/// Says that others may read a secret's file, where that is so.
+pub(crate) fn open_to_others(reference: &SecretRef, root: &Path) -> Option<String> {
+    let mode = secrets::open_to_others(reference, root)?;
+    Some(format!("others than its owner may read {} (mode {mode:o}): chmod 600", secrets::described(reference)))
+}
+
 fn unanswered(connector: &Connector, error: &NoAnswer) -> Exit {
     Exit::Usage(format!("{error}; {} is not set up, and nothing was written", connector.title))
 }
@@ -249,7 +259,8 @@ fn unanswered(connector: &Connector, error: &NoAnswer) -> Exit {
 /// A secret without the quotes that it was copied with, where it is plain that they are none of it.
 fn bare(decl: &SecretDecl, typed: Secret) -> Secret {
     let inner = unquoted(typed.expose());
-    let is_bare = !decl.starts_with.is_empty() && inner.len() < typed.expose().len() && begins(decl, inner);
+    let has_form = decl.hex_digits.is_some() || !decl.starts_with.is_empty();
+    let is_bare = has_form && inner.len() < typed.expose().len() && unlike(decl, inner).is_none();
     if is_bare { Secret::new(inner.to_owned()) } else { typed }
 }
 
@@ -268,17 +279,27 @@ fn fits(connector: &Connector, decl: &SecretDecl, secret: &Secret) -> Result<(),
             decl.name, connector.title
         ));
     }
-    if begins(decl, text) {
-        return Ok(());
-    }
-    let kinds: Vec<String> = decl.starts_with.iter().map(|start| format!("`{start}`")).collect();
+    let Some(unlike) = unlike(decl, text) else { return Ok(()) };
     let where_from = decl.hint.as_ref().map(|hint| format!(": {hint}")).unwrap_or_default();
-    Err(format!("`{}` of {} begins with {}, and this does not{where_from}", decl.name, connector.title, kinds.join(" or ")))
+    Err(format!("`{}` of {} {}{where_from}", decl.name, connector.title, unlike))
 }
 
-/// Tells whether a secret begins as those of its kind.
-pub(crate) fn begins(decl: &SecretDecl, text: &str) -> bool {
-    decl.starts_with.is_empty() || decl.starts_with.iter().any(|start| text.starts_with(start.as_str()))
+/// Returns what the secrets of a kind are like, where this is not. Nothing of it is repeated.
+pub(crate) fn unlike(decl: &SecretDecl, text: &str) -> Option<String> {
+    if let Some(wanted) = decl.hex_digits {
+        let length = text.chars().count();
+        if !text.chars().all(|c| c.is_ascii_hexdigit()) {
+            return Some(format!("is {wanted} hexadecimal digits (0 to 9, a to f), and this has other characters"));
+        }
+        if usize::try_from(wanted) != Ok(length) {
+            return Some(format!("is {wanted} hexadecimal digits, and this is {length}"));
+        }
+    }
+    if decl.starts_with.is_empty() || decl.starts_with.iter().any(|start| text.starts_with(start.as_str())) {
+        return None;
+    }
+    let kinds: Vec<String> = decl.starts_with.iter().map(|start| format!("`{start}`")).collect();
+    Some(format!("begins with {}, and this does not", kinds.join(" or ")))
 }
 
 /// The secrets without which no request can be made. Others may belong to a part of the service that nobody uses.

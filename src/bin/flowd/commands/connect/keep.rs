@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use flow::secrets::reason;
+use flow::terminal::printable;
 use flow_compiler::config::SecretRef;
 use flow_runtime::secret::Secret;
 
@@ -43,75 +45,149 @@ impl Place {
         }
     }
 
-    /// Returns the file, where it is not there yet.
-    pub(super) fn new_file(&self, root: &Path) -> Option<PathBuf> {
-        Some(root.join(&self.file)).filter(|file| !file.exists())
-    }
-
-    /// Keeps the secret. Returns what was done, a line each.
-    pub(super) fn keep(&self, root: &Path, secret: &Secret) -> Result<Vec<String>, String> {
+    /// Writes the secret beside its place, so that all that is written can be put in place at once.
+    pub(super) fn prepare(&self, root: &Path, secret: &Secret, made: &mut Made) -> Result<Prepared, String> {
         let path = root.join(&self.file);
-        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+        let failed = |error: Refusal| format!("{} cannot be written: {error}", printable(&self.file));
         let SecretRef::Credential(name) = &self.reference else {
-            write(&path, secret.expose().as_bytes()).map_err(failed)?;
-            hand_over(&path, root);
-            return Ok(vec![format!("{} has the secret, for its owner alone", self.file)]);
+            let beside = write(root, &path, secret.expose().as_bytes(), made).map_err(failed)?;
+            let told = vec![format!("{} has the secret, for its owner alone", self.file)];
+            return Ok(Prepared { file: path, beside, told });
         };
-        write(&path, &encrypt(name, secret)?).map_err(failed)?;
-        Ok(vec![
+        let beside = write(root, &path, &encrypt(name, secret)?, made).map_err(failed)?;
+        let told = vec![
             format!("{} has the secret, encrypted for this machine", self.file),
             format!(
                 "flowd's unit has to load it: `systemctl edit flowd`, in [Service] LoadCredentialEncrypted={name}:{}",
                 path.display()
             ),
-        ])
+        ];
+        Ok(Prepared { file: path, beside, told })
     }
 }
 
-/// Gives a file and its folder to whom the project belongs: what root writes for somebody else they have to be able to read.
-fn hand_over(file: &Path, root: &Path) {
-    let Ok(owner) = fs::metadata(root) else { return };
-    let folder = file.parent().filter(|folder| folder.file_name().is_some_and(|name| name == FOLDER));
-    for path in folder.into_iter().chain([file]) {
-        let foreign = fs::metadata(path).is_ok_and(|now| now.uid() != owner.uid());
-        if foreign && std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).is_err() {
-            // Only root can, and `flowd check-config` says who may read it.
+/// A secret beside its place.
+pub(super) struct Prepared {
+    file: PathBuf,
+    beside: PathBuf,
+    told: Vec<String>,
+}
+
+impl Prepared {
+    /// Puts it in place: whoever reads the file sees all of it or what was there before. Returns what was done, a line each.
+    pub(super) fn put(self, made: &mut Made) -> Result<Vec<String>, String> {
+        if !self.file.exists() {
+            made.0.push(self.file.clone());
+        }
+        let folder = folder_of(&self.file);
+        let put = fs::rename(&self.beside, &self.file).and_then(|()| fs::File::open(folder)?.sync_all());
+        put.map_err(|error| format!("{} cannot be written: {}", self.file.display(), reason(&error)))?;
+        Ok(self.told)
+    }
+}
+
+/// What was made on the way, in this order: files and folders that were not there.
+#[derive(Default)]
+pub(super) struct Made(Vec<PathBuf>);
+
+impl Made {
+    /// Takes it away again, since something else could not be written.
+    pub(super) fn undo(self) {
+        for path in self.0.into_iter().rev() {
+            let removed = if path.is_dir() { fs::remove_dir(&path) } else { fs::remove_file(&path) };
+            if removed.is_err() {
+                // It was not made, or was put in place, or holds what others have put there.
+            }
         }
     }
 }
 
-/// Writes a file of mode 600: whoever reads it sees all of it or what was there before.
-fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    if !folder.exists() {
+/// Why a secret is not written.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("{}", reason(.0))]
+    Io(#[from] std::io::Error),
+    #[error("{0} is no folder")]
+    NoFolder(String),
+    #[error("{0} leads to {1}, which belongs to another user than the project: make it a folder, or a link to one of your own")]
+    LeadsAway(String, String),
+    #[error("{0} belongs to another user, who could put another key there: `chown` it, or remove it")]
+    NotOurs(String),
+    #[error("it is a link to {0}: change the secret there, or remove the link")]
+    Link(String),
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new("."))
+}
+
+/// Makes the folder of a secret what it has to be: nobody else needs to look into it, and nobody should commit it.
+fn ready(root: &Path, folder: &Path, made: &mut Made) -> Result<(), Refusal> {
+    let shown = || printable(&folder.strip_prefix(root).unwrap_or(folder).to_string_lossy());
+    let is_link = folder.is_symlink();
+    if !folder.exists() && !is_link {
+        let missing = folder.ancestors().take_while(|part| !part.exists());
+        let missing: Vec<PathBuf> = missing.map(Path::to_path_buf).collect();
+        made.0.extend(missing.into_iter().rev());
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    if folder.file_name().is_some_and(|name| name == FOLDER) {
-        // Nobody else needs to look into it, and nobody should commit it.
+    if !folder.is_dir() {
+        return Err(Refusal::NoFolder(shown()));
+    }
+    if folder.file_name().is_none_or(|name| name != FOLDER) {
+        return Ok(());
+    }
+    let (now, owner) = (fs::metadata(folder)?, fs::metadata(root)?.uid());
+    if is_link {
+        // What it leads to is somebody's, who has said who may look into it.
+        let target = fs::canonicalize(folder)?;
+        let theirs = || Refusal::LeadsAway(shown(), printable(&target.to_string_lossy()));
+        return if now.uid() == owner { Ok(()) } else { Err(theirs()) };
+    }
+    let own = rustix::process::geteuid().as_raw();
+    if now.uid() != own && now.uid() != owner {
+        return Err(Refusal::NotOurs(shown()));
+    }
+    if now.permissions().mode() & 0o777 != 0o700 {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-        let ignore = folder.join(".gitignore");
-        if !ignore.exists() {
-            fs::write(ignore, "*\n")?;
-        }
+    }
+    if now.uid() != owner && std::os::unix::fs::chown(folder, Some(owner), None).is_err() {
+        // Only root can, and `flowd check-config` says who may read it.
+    }
+    let ignore = folder.join(".gitignore");
+    if !ignore.exists() {
+        made.0.push(ignore.clone());
+        fs::write(ignore, "*\n")?;
+    }
+    Ok(())
+}
+
+/// Writes a file of mode 600 beside its place, and returns it. It belongs to whom the project belongs: what root writes for somebody
+/// else they have to be able to read.
+fn write(root: &Path, file: &Path, bytes: &[u8], made: &mut Made) -> Result<PathBuf, Refusal> {
+    let folder = folder_of(file);
+    ready(root, folder, made)?;
+    if let Ok(target) = fs::read_link(file) {
+        return Err(Refusal::Link(printable(&target.to_string_lossy())));
+    }
+    if file.is_dir() {
+        return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory).into());
     }
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let beside = file.with_file_name(format!(".{name}.{}.new", std::process::id()));
     match fs::remove_file(&beside) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
         Ok(()) | Err(_) => {}
     }
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)
-        .and_then(|mut new| new.write_all(bytes).and_then(|()| new.sync_all()))
-        .and_then(|()| fs::rename(&beside, file))
-        .and_then(|()| fs::File::open(folder)?.sync_all());
-    if written.is_err() && fs::remove_file(&beside).is_err() {
-        // The error that matters is the first one.
+    made.0.push(beside.clone());
+    let mut new = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    new.write_all(bytes)?;
+    let owner = fs::metadata(root)?;
+    if new.metadata()?.uid() != owner.uid() && std::os::unix::fs::fchown(&new, Some(owner.uid()), Some(owner.gid())).is_err() {
+        // Only root can, and `flowd check-config` says who may read it.
     }
-    written
+    new.sync_all()?;
+    Ok(beside)
 }
 
 /// Has systemd encrypt a secret for this machine.

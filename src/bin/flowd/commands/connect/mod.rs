@@ -8,10 +8,10 @@ mod keep;
 mod place;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use flow::output;
+use flow::project::{Configured, Whole};
 use flow::secrets;
 use flow::terminal::printable;
 use flow_compiler::catalog::Connector;
@@ -21,6 +21,7 @@ use flow_compiler::{Diagnostic, connector};
 use flow_runtime::check::{Finding, check};
 use flow_runtime::live::LiveConnection;
 use flow_runtime::secret::Secret;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Exit;
 use crate::args::Connect;
@@ -30,20 +31,23 @@ use crate::commands::run::system_world;
 pub(crate) use ask::Asker;
 pub(crate) use checked::{checked_json, checked_line};
 pub(crate) use edit::Toml;
-pub(crate) use gather::begins;
+pub(crate) use gather::{open_to_others, unlike};
 pub(crate) use keep::FOLDER;
 pub(crate) use place::Place;
 
 use ask::Writing;
 use gather::{Gathered, gather};
-use keep::Keeping;
+use keep::{Keeping, Made};
 
 pub(crate) async fn run(args: &Connect) -> Result<Exit, Exit> {
+    // A file that may not become so large is an error of its writing then, and not the end of the program amidst it.
+    let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
     let mut place = Place::open(&args.project)?;
     let before = place.configured(&place.text.clone());
     let known = before.config.connections.get(&args.name).cloned();
     let connector = connector_of(args, &place, known.as_ref())?;
     let first = !Toml::parse(&place.text).map_err(|error| Exit::Problems(error.to_string()))?.lists_connections();
+    refuse_broken(&mut place, &args.name, &before)?;
     let asker = Asker::new();
     let gathered = gather(args, &asker, &connector, known.as_ref(), &place.root)?;
     let keeping = if args.systemd_creds { Keeping::SystemdCreds } else { Keeping::File };
@@ -74,6 +78,28 @@ pub(crate) async fn run(args: &Connect) -> Result<Exit, Exit> {
     Ok(Exit::Well)
 }
 
+/// What is wrong elsewhere in flow.toml is said before anybody is asked for anything: nothing could be written.
+fn refuse_broken(place: &mut Place, connection: &str, before: &Configured) -> Result<(), Exit> {
+    let problem = |error: edit::EditError| Exit::Problems(format!("{error}; nothing was written"));
+    let mut without = Toml::parse(&place.text).map_err(problem)?;
+    without.add(connection).map_err(problem)?;
+    without.remove(connection);
+    let stays = place.configured(&without.text()).diagnostics;
+    let elsewhere = |one: &&Diagnostic| one.is_error() && stays.iter().any(|other| other.message == one.message);
+    refuse(place, &place.text, before.diagnostics.iter().filter(elsewhere).collect())
+}
+
+/// Refuses where there are errors in a text of flow.toml.
+fn refuse(place: &Place, text: &str, errors: Vec<&Diagnostic>) -> Result<(), Exit> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let sources: Sources = [(place.toml_name(), Arc::from(config::shown(text)))].into_iter().collect();
+    let style = flow::terminal::report_style();
+    let reports: Vec<String> = errors.iter().map(|one| report::human(one, &sources, style)).collect();
+    Err(Exit::Problems(format!("{}\nnothing was written", reports.join("\n"))))
+}
+
 /// Returns flow.toml as it is to be.
 fn edited(
     place: &Place,
@@ -88,7 +114,8 @@ fn edited(
     Ok(toml.text())
 }
 
-/// Writes the secrets, then flow.toml. Where the latter fails, no new secret is left behind.
+/// Writes the secrets and flow.toml: all of it beside its place, and then all of it in place. Where anything fails on the way, nothing is
+/// left behind.
 fn write(
     place: &Place,
     text: &str,
@@ -97,16 +124,16 @@ fn write(
     connection: &str,
 ) -> Result<(), Exit> {
     let _writing = Writing::begin();
-    let mut made = Vec::new();
-    let result = write_all(place, text, gathered, places, connection, &mut made);
-    if result.is_err() {
-        for file in made {
-            if std::fs::remove_file(&file).is_err() {
-                // It was not made, which is well.
-            }
-        }
-    }
-    result
+    let mut made = Made::default();
+    let done = write_all(place, text, gathered, places, &mut made);
+    let mut done = done.inspect_err(|_| std::mem::take(&mut made).undo())?;
+    let name = place.toml_name();
+    done.push(match text == place.text {
+        true => format!("{name} stays as it is"),
+        false => format!("{name} has [connections.{connection}]"),
+    });
+    done.iter().for_each(|line| output::out(&format!("{}\n", printable(line))));
+    Ok(())
 }
 
 fn write_all(
@@ -114,29 +141,26 @@ fn write_all(
     text: &str,
     gathered: &Gathered,
     places: &BTreeMap<&str, keep::Place>,
-    connection: &str,
-    made: &mut Vec<PathBuf>,
-) -> Result<(), Exit> {
-    let mut done = Vec::new();
+    made: &mut Made,
+) -> Result<Vec<String>, Exit> {
+    let nothing = |error: String| Exit::Problems(format!("{error}; nothing was written"));
+    let name = place.toml_name();
+    let unwritable = |error: std::io::Error| {
+        Exit::Usage(format!("{name} cannot be written: {}; nothing was written", secrets::reason(&error)))
+    };
+    let toml = if text == place.text { None } else { Some(Whole::prepare(&place.toml, text).map_err(unwritable)?) };
+    let mut prepared = Vec::new();
     for (key, place_of) in places {
         if let Some(secret) = gathered.typed.get(*key) {
-            made.extend(place_of.new_file(&place.root));
-            done.extend(
-                place_of.keep(&place.root, secret).map_err(|error| Exit::Problems(format!("{error}; flow.toml is as it was")))?,
-            );
+            prepared.push(place_of.prepare(&place.root, secret, made).map_err(nothing)?);
         }
     }
-    let name = place.toml_name();
-    if text == place.text {
-        done.push(format!("{name} stays as it is"));
-    } else {
-        flow::project::write_whole(&place.toml, text).map_err(|error| {
-            Exit::Usage(format!("{name} cannot be written: {}; nothing was written", secrets::reason(&error)))
-        })?;
-        done.push(format!("{name} has [connections.{connection}]"));
+    let mut done = Vec::new();
+    for one in prepared {
+        done.extend(one.put(made).map_err(nothing)?);
     }
-    done.iter().for_each(|line| output::out(&format!("{}\n", printable(line))));
-    Ok(())
+    toml.map_or(Ok(()), Whole::put).map_err(unwritable)?;
+    Ok(done)
 }
 
 /// The connector that is meant.
@@ -213,13 +237,7 @@ fn live_connection(
     gathered: &Gathered,
 ) -> Result<LiveConnection, Exit> {
     let configured = place.configured(text);
-    let errors: Vec<&Diagnostic> = configured.diagnostics.iter().filter(|one| one.is_error()).collect();
-    if !errors.is_empty() {
-        let sources: Sources = [(place.toml_name(), Arc::from(config::shown(text)))].into_iter().collect();
-        let style = flow::terminal::report_style();
-        let reports: Vec<String> = errors.iter().map(|one| report::human(one, &sources, style)).collect();
-        return Err(Exit::Problems(format!("{}\nnothing was written", reports.join("\n"))));
-    }
+    refuse(place, text, configured.diagnostics.iter().filter(|one| one.is_error()).collect())?;
     let settings = configured.config.settings.connections.as_ref().and_then(|all| all.get(&args.name)).cloned();
     let plan = connector::connection(connector, &args.name, &settings.unwrap_or_default());
     let section = configured.config.connections.get(&args.name);
