@@ -77,7 +77,16 @@ pub(crate) fn answer<'s>(
 
 /// What an answer is about, without what stands beside it; all of it where that would lose how it goes on.
 fn unwrapped<'s>(spec: &Spec<'s>, read: Schema<'s>, asked: &Asked<'_, 's>, answer: &mut Answer) -> Schema<'s> {
-    let Some((property, inner)) = envelope(spec, &read) else { return read };
+    if let (false, Kind::List(item)) = (asked.action, &read.kind) {
+        // Nothing stands beside it.
+        match pages::pages(spec, &read, "", item, &asked.parameters) {
+            Pages::One => {}
+            Pages::Followed(followed) => answer.followed = Some(followed),
+            Pages::Told(how) | Pages::Whole(how) => answer.docs.push(how),
+        }
+        return read;
+    }
+    let Some((property, inner)) = envelope(spec, &read).or_else(|| paged(spec, &read, asked)) else { return read };
     if let Kind::List(item) = &inner.kind {
         if asked.action {
             if pages::says_next(spec, &read, property.name) {
@@ -193,6 +202,18 @@ const BESIDE: [&str; 62] = [
     "continuation_token",
     "continuationtoken",
 ];
+
+/// Returns the only list of an answer that says how it goes on: what stands beside it is of one page alone.
+fn paged<'s>(spec: &Spec<'s>, schema: &Schema<'s>, asked: &Asked<'_, 's>) -> Option<(Property<'s>, Schema<'s>)> {
+    const LISTS: [&str; 7] = ["results", "data", "items", "entries", "values", "records", "list"];
+    let [property] = schema.properties().iter().filter(|one| LISTS.contains(&one.name)).collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let inner = schema::read(spec, property.node);
+    let Kind::List(item) = &inner.kind else { return None };
+    let goes_on = matches!(pages::pages(spec, schema, property.name, item, &asked.parameters), Pages::Followed(_));
+    (goes_on && !asked.action).then(|| (property.clone(), inner.clone()))
+}
 
 /// Returns the property that has what an answer is about, where all others are about the answer.
 fn envelope<'s>(spec: &Spec<'s>, schema: &Schema<'s>) -> Option<(Property<'s>, Schema<'s>)> {

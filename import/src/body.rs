@@ -68,6 +68,10 @@ pub(crate) fn body<'s>(spec: &Spec<'s>, operation: &'s Node, taken: &mut Taken) 
             body.notes.push(format!("not imported: the field `{shown}`, which is a file"));
             continue;
         }
+        if let Some(constant) = input::constant(&read, property.required && !is_patch) {
+            fields.push(input::field(property.name, &constant));
+            continue;
+        }
         let input = input::input(spec, property.name, &read, property.required && !is_patch, taken, "body");
         fields.push(if encoding == "form" {
             input::pair(&input, style(media, property.name))

@@ -43,6 +43,17 @@ pub(crate) fn input(spec: &Spec<'_>, wire: &str, schema: &Schema<'_>, required: 
     Input { field: Field { name, from: None, ty, optional, docs, attributes }, wire: wire.to_owned(), value }
 }
 
+/// Returns what is sent where a value has to be given and can be one text alone.
+pub(crate) fn constant(schema: &Schema<'_>, required: bool) -> Option<String> {
+    match &schema.kind {
+        Kind::Enum(members) if required && !schema.nullable => match members.as_slice() {
+            [only] => Some(words::quoted(only)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// Returns the input that says how long a list of several pages gets; nothing of it is sent.
 pub(crate) fn at_most(taken: &mut Taken) -> Input {
     let name = taken.take("at_most");
@@ -165,6 +176,10 @@ pub(crate) struct Parameter<'s> {
     pub(crate) schema: Schema<'s>,
     /// How lists and objects stand in the address.
     pub(crate) style: Style,
+    /// What it is where it is not given, a whole number.
+    pub(crate) first: Option<i64>,
+    /// The least that it can be, a whole number.
+    pub(crate) least: Option<i64>,
 }
 
 /// How lists and objects are written.
@@ -217,7 +232,13 @@ pub(crate) fn parameter<'s>(spec: &Spec<'s>, node: &'s Node) -> Result<Option<Pa
         (other, _) => return failed(node, format!("the parameter `{shown}`, written in the style `{}`", clean(other, 30))),
     };
     let required = node.is_true("required") || place == Place::Path;
-    Ok(Some(Parameter { name, place, required, schema, style }))
+    let whole = |key: &str| match node.get("schema").and_then(|schema| spec.resolve(schema)).and_then(|found| found.node.get(key))
+    {
+        Some(Node::Number(number)) => number.parse().ok(),
+        _ => None,
+    };
+    let (first, least) = (whole("default"), whole("minimum"));
+    Ok(Some(Parameter { name, place, required, schema, style, first, least }))
 }
 
 /// What cannot be sent need not be, unless it is required.

@@ -93,6 +93,9 @@ pub enum ImportError {
 /// The largest description that is read, in bytes.
 pub const MOST_BYTES: usize = 64 << 20;
 
+/// The largest source of Flow that a project may have, in bytes.
+const MOST_SOURCE: usize = 4 << 20;
+
 /// Returns the connector for an OpenAPI document in JSON or YAML, of version 3, or of 2.0 when it was called Swagger.
 ///
 /// # Errors
@@ -130,6 +133,14 @@ pub fn openapi_told(text: &str, options: &Options, tell: &mut dyn FnMut(Progress
     tell(Progress::Formatting);
     let source = flow_grammar::format(&connector.text)
         .map_err(|errors| ImportError::Bug(errors.first().map(|error| said(error, &connector.text)).unwrap_or_default()))?;
+    if source.len() > MOST_SOURCE {
+        return Err(ImportError::TooLarge(format!(
+            "{} MB of Flow would come of its {} operations, and a file has at most {} MB; choose some with --only",
+            (source.len() >> 20).max((MOST_SOURCE >> 20) + 1),
+            connector.total,
+            MOST_SOURCE >> 20
+        )));
+    }
     Ok(Imported {
         source,
         total: connector.total,

@@ -240,6 +240,7 @@ impl<'s> Maker<'s, '_> {
             effect = keyed(header);
         }
         let mut query: Vec<(Input, String)> = Vec::new();
+        let mut constants = Vec::new();
         let mut headers = Vec::new();
         for parameter in &parameters {
             let is_key = parameter.place == Place::Header && KEYS.contains(&parameter.name.to_ascii_lowercase().as_str());
@@ -254,6 +255,12 @@ impl<'s> Maker<'s, '_> {
                 Place::Path => {}
                 Place::Query if matches!(parameter.schema.kind, Kind::Object(_)) && parameter.style != input::Style::Brackets => {
                     notes.push(format!("not imported: the parameter `{}`, an object in the address", clean(parameter.name, 60)));
+                }
+                Place::Query if let Some(constant) = input::constant(&parameter.schema, parameter.required) => {
+                    constants.push(input::field(parameter.name, &constant));
+                }
+                Place::Header if let Some(constant) = input::constant(&parameter.schema, parameter.required) => {
+                    headers.push(format!("header {} {constant}", words::quoted(parameter.name)));
                 }
                 Place::Query => {
                     let input = self.input(parameter, "query", &mut taken);
@@ -300,12 +307,16 @@ impl<'s> Maker<'s, '_> {
             for name in &followed.against {
                 notes.push(format!("not imported: `{}`: pages are asked for in the other direction", clean(name, 60)));
             }
+            if let Some(input) = inputs.iter_mut().find(|input| followed.from_zero.as_ref() == Some(&input.wire)) {
+                input.field.optional = false;
+                input.field.attributes = vec!["= 0"];
+            }
             let most = input::at_most(&mut taken);
             paging = vec![followed.line.clone(), format!("up to {}", most.value)];
             inputs.push(most);
         }
-        if !query.is_empty() {
-            let fields: Vec<&str> = query.iter().map(|(_, field)| field.as_str()).collect();
+        let fields: Vec<&str> = query.iter().map(|(_, field)| field).chain(&constants).map(String::as_str).collect();
+        if !fields.is_empty() {
             request.push_str(&format!(" query {{ {} }}", fields.join(", ")));
         }
         if !carried.is_empty() {

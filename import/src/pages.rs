@@ -43,6 +43,9 @@ const NEXT: [&str; 12] = [
 ];
 /// What answers call that there is more.
 const MORE: [&str; 7] = ["hasmore", "more", "hasnext", "hasnextpage", "hasmorepages", "moreavailable", "istruncated"];
+/// Parameters that say how many items a page has.
+const SIZES: [&str; 12] =
+    ["limit", "pagelimit", "pagesize", "perpage", "count", "max", "size", "top", "maxresults", "itemsperpage", "take", "rows"];
 /// How deep what stands beside a list is looked into.
 const MOST_DEPTH: usize = 2;
 
@@ -66,6 +69,8 @@ pub(crate) struct Followed {
     pub(crate) line: String,
     /// Parameters that lead the other way, and make no sense together with it.
     pub(crate) against: Vec<String>,
+    /// The parameter that has to say that the first page is that with number 0.
+    pub(crate) from_zero: Option<String>,
 }
 
 /// Something that stands beside a list.
@@ -95,7 +100,11 @@ pub(crate) fn pages<'s>(
         let more = more.map(|more| format!(" while {}", words::key(&more.path))).unwrap_or_default();
         let against =
             parameters.iter().filter(|one| BEFORE.contains(&plain(one.name).as_str())).map(|one| one.name.to_owned()).collect();
-        Pages::Followed(Followed { line: format!("pages {} {from}{more}", name::written(parameter.name)), against })
+        Pages::Followed(Followed {
+            line: format!("pages {} {from}{more}", name::written(parameter.name)),
+            against,
+            from_zero: None,
+        })
     };
     // `page` and `offset` are numbers, but where a service says that they are texts.
     let is_text = |parameter: &&&Parameter<'_>| matches!(parameter.schema.kind, Kind::Text);
@@ -121,17 +130,51 @@ pub(crate) fn pages<'s>(
         return Pages::Whole(format!("One page; `{}`, out of the answer before, asks for the next.", clean(cursor.name, 40)));
     }
     let told = |parameter: &Parameter<'_>, how: &str| Pages::Told(format!("One page; `{}` {how}.", clean(parameter.name, 40)));
-    if let Some(page) = asked(&["page", "pagenumber"]) {
-        return told(page, "asks for another");
+    let more = more.filter(|more| more.required);
+    let counted = |parameter: &Parameter<'_>, by: &str| {
+        let name = name::written(parameter.name);
+        let more = more.map(|more| format!(" while {}", words::key(&more.path))).unwrap_or_default();
+        let from_zero = (by == "1" && parameter_first(parameter) == Some(0)).then(|| parameter.name.to_owned());
+        Pages::Followed(Followed { line: format!("pages {name} {name} + {by}{more}"), against: Vec::new(), from_zero })
+    };
+    if let Some(page) = asked(&["page", "pagenumber", "pageno", "pageindex"]) {
+        // Which number the first page has is not always said: what begins with 0 is hardly ever meant to begin with 1.
+        let is_known = matches!(parameter_first(page), Some(0 | 1));
+        return if is_number(page) && is_known { counted(page, "1") } else { told(page, "asks for another") };
     }
     if let Some(offset) = asked(&["offset", "skip", "start", "pageoffset"]) {
-        return told(offset, "says how many to leave out before it");
+        let has_size = asked(&SIZES).is_some();
+        let from_nothing = matches!(offset.first, None | Some(0));
+        return if is_number(offset) && has_size && from_nothing {
+            counted(offset, "items")
+        } else {
+            told(offset, "says how many to leave out before it")
+        };
     }
     let links = ["next", "links", "nextpage"];
     if more.is_some() || beside.iter().any(|one| one.within.is_empty() && links.contains(&one.leaf.as_str())) {
         return Pages::Told("The first page: a query does not follow links.".to_owned());
     }
     Pages::One
+}
+
+/// Tells whether a parameter can be counted on.
+fn is_number(parameter: &Parameter<'_>) -> bool {
+    !parameter.name.contains('`') && matches!(parameter.schema.kind, Kind::Int(_))
+}
+
+/// The number of the first page. Pages are counted from one where nothing says otherwise.
+fn parameter_first(page: &Parameter<'_>) -> Option<i64> {
+    let docs = page.schema.docs.unwrap_or("").to_ascii_lowercase();
+    let says_zero =
+        ["zero-based", "zero based", "0-based", "0-indexed", "zero-indexed", "starting from 0", "starts from 0", "starts at 0"];
+    match page.first {
+        Some(first) => Some(first),
+        None if says_zero.iter().any(|words| docs.contains(words)) => Some(0),
+        // It may begin with either.
+        None if page.least == Some(0) => None,
+        None => Some(1),
+    }
 }
 
 /// Tells whether an answer says how its list goes on, which nothing but the answer itself has.

@@ -148,7 +148,7 @@ impl<'s, 'd> Records<'s, 'd> {
             return match (known.open, known.has_id) {
                 (false, _) => (Ty::Record(at), None),
                 (true, true) => (Ty::Id(key), None),
-                (true, false) => (Ty::Json, Some(format!("a {}", known.name))),
+                (true, false) => (Ty::Json, Some(format!("a record {}", known.name))),
             };
         }
         let wanted = schema.pointer.map_or_else(|| name::pascal(context), |pointer| name::pascal(schema::last(pointer)));

@@ -59,7 +59,11 @@ pub(crate) fn service(spec: &Spec<'_>, name: &str) -> Service {
 fn base(spec: &Spec<'_>, service: &mut Service, taken: &mut Taken) -> Vec<String> {
     let servers = spec.root().items_at("servers");
     let url = |server: &Node| server.text_at("url").unwrap_or("").trim().to_owned();
-    let first = servers.iter().find(|server| url(server).contains("://")).or_else(|| servers.first());
+    let leads_somewhere = |address: &str| {
+        let host = address.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(""));
+        host.is_some_and(|host| !host.is_empty())
+    };
+    let first = servers.iter().find(|server| leads_somewhere(&url(server))).or_else(|| servers.first());
     let address = first.map(&url).unwrap_or_default();
     let known = address.split(['?', '#']).next().unwrap_or("").to_owned();
     let lost = known.len() < address.len();
@@ -72,14 +76,15 @@ fn base(spec: &Spec<'_>, service: &mut Service, taken: &mut Taken) -> Vec<String
     if lost {
         lines.push("# not imported: what stands behind the `?` or `#` of its address".to_owned());
     }
-    let (mut text, mut rest) = match known.split_once("://") {
+    let (mut text, mut rest) = match known.split_once("://").filter(|_| leads_somewhere(&known)) {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => ("http://".to_owned(), rest),
         Some((_, rest)) => ("https://".to_owned(), rest),
         None => {
             let host = taken.take("host");
             service.lines.push("## The name of the server: the description does not say it.".to_owned());
             service.lines.push(format!("setting {host}: text"));
-            (format!("https://{{{host}}}/"), known.trim_start_matches('/'))
+            let path = known.split_once("://").map_or(known.as_str(), |(_, path)| path);
+            (format!("https://{{{host}}}/"), path.trim_start_matches('/'))
         }
     };
     let variables = first.and_then(|server| server.get("variables"));

@@ -40,6 +40,8 @@ struct Segment {
 }
 
 fn segments(path: &str) -> Vec<Segment> {
+    // In what form it answers is no part of what it is.
+    let path = [".json", ".xml", ".php"].iter().find_map(|form| path.strip_suffix(form)).unwrap_or(path);
     let parts = path.split('/').filter(|part| !part.is_empty()).take(30);
     let all: Vec<Segment> = parts.map(|part| Segment { words: words(part), value: part.starts_with('{') }).collect();
     // `/v1`, `/api/v2` say nothing.

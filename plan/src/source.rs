@@ -173,6 +173,9 @@ pub struct Pages {
     /// Pages are numbered, from what the request of the first one says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub counted: bool,
+    /// What is counted on are the items that came, not the pages.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_items: bool,
     /// A page with fewer items is the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<u32>,

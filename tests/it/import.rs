@@ -70,6 +70,18 @@ fn a_description_of_version_2_becomes_a_connector_that_can_be_read() {
     insta::assert_snapshot!("import_shelf", format!("{source}\n# On standard error:\n{said}"));
 }
 
+/// Three that are written as real ones are: with numbered pages and links in headers, with cursors in bodies and types of JSON Schema, and an
+/// old one with forms and a key in the address.
+#[test]
+fn descriptions_in_the_style_of_real_ones_become_connectors() {
+    for name in ["forge.json", "slate.yaml", "telegraph.json"] {
+        let (source, said) = imported(&described(name), &[]);
+        sound(&source);
+        let snapshot = format!("import_{}", name.split('.').next().unwrap());
+        insta::assert_snapshot!(snapshot, format!("{source}\n# On standard error:\n{said}"));
+    }
+}
+
 /// Runs flows over an imported connector, one after the other, against a service that answers as told.
 fn called(
     source: &str,
@@ -217,6 +229,109 @@ fn forms_texts_and_what_is_gone_are_as_they_were_described() {
     );
     assert_eq!(arrived[4].json(), json!({ "kind": "card", "last4": "4242" }));
     assert_eq!(arrived.last().unwrap().line(), "GET /v2/rates/EUR:USD");
+}
+
+#[test]
+fn numbered_pages_are_asked_for_until_there_is_none() {
+    let (source, _) = imported(&described("forge.json"), &[]);
+    let flow = r#"
+        when stripe.charge_failed do {
+          let open = acme.issues_list_for_repo(owner: "ada", repo: "a b", state: "open", per_page: 2)
+          if length(open) is not 5 { stop because "{length(open)}" }
+          let found = acme.search_issues(q: "x", at_most: 3)
+          if length(found) is not 3 { stop because "{length(found)}" }
+          let none = acme.repos_list_branches(owner: "ada", repo: "b", page: 7)
+          acme.issues_create(owner: "ada", repo: "b", title: "Broken", labels: ["bug"]) as made
+          acme.issues_lock(owner: "ada", repo: "b", issue_number: made.number, lock_reason: "too heated")
+        }
+    "#;
+    let issue = |number: u32| json!({ "id": number, "number": number, "state": "open", "title": "T", "user": null, "labels": [], "created_at": "2026-11-22T12:00:00Z" });
+    let issues = move |numbers: &[u32]| -> Value { numbers.iter().map(|number| issue(*number)).collect() };
+    let arrived = called(&source, "token = { env = \"TEST_STRIPE_KEY\" }\n", flow, move |request| {
+        match request.line().as_str() {
+            "GET /repos/ada/a%20b/issues?state=open&per_page=2" => (200, issues(&[1, 2])),
+            "GET /repos/ada/a%20b/issues?state=open&per_page=2&page=2" => (200, issues(&[3, 4])),
+            "GET /repos/ada/a%20b/issues?state=open&per_page=2&page=3" => (200, issues(&[5])),
+            "GET /repos/ada/a%20b/issues?state=open&per_page=2&page=4" => (200, json!([])),
+            "GET /search/issues?q=x" => (200, json!({ "total_count": 9, "items": issues(&[1, 2]) })),
+            "GET /search/issues?q=x&page=2" => (200, json!({ "total_count": 9, "items": issues(&[3, 4]) })),
+            // Some services have an empty page behind the last, and some have none.
+            "GET /repos/ada/b/branches?page=7" => {
+                (200, json!([{ "name": "main", "commit": { "sha": "1", "url": "https://forge.example/1" }, "protected": true }]))
+            }
+            "POST /repos/ada/b/issues" => (201, issue(42)),
+            "PUT /repos/ada/b/issues/42/lock" => (204, Value::Null),
+            _ => (404, json!({ "message": "Not Found" })),
+        }
+    });
+    let lines: Vec<String> = arrived.iter().map(Arrived::line).collect();
+    assert_eq!(lines.len(), 10, "{lines:#?}");
+    assert!(lines.contains(&"GET /repos/ada/b/branches?page=8".to_owned()), "{lines:#?}");
+    assert_eq!(arrived[8].json(), json!({ "title": "Broken", "labels": ["bug"] }));
+    assert_eq!(arrived[9].json(), json!({ "lock_reason": "too heated" }));
+}
+
+#[test]
+fn cursors_counts_and_constants_are_sent_as_described() {
+    let (source, _) = imported(&described("slate.yaml"), &[]);
+    let flow = r#"
+        when stripe.charge_failed do {
+          let people = acme.list_users(page_size: 2)
+          if length(people) is not 3 { stop because "{length(people)}" }
+          let done = acme.list_audit(limit: 2)
+          if length(done) is not 3 { stop because "{length(done)}" }
+          let templates = acme.list_templates()
+          if length(templates) is not 2 { stop because "{length(templates)}" }
+          acme.post_page(parent: { type: "page_id", page_id: "p" }, properties: {})
+        }
+    "#;
+    let settings = "token = { env = \"TEST_STRIPE_KEY\" }\nregion = \"api-eu\"\n";
+    let user = |id: &str| json!({ "object": "user", "id": id, "name": null });
+    let page = move |ids: &[&str], next: Value| json!({ "object": "list", "type": "user", "request_id": "r", "has_more": !next.is_null(), "next_cursor": next, "results": ids.iter().map(|id| user(id)).collect::<Value>() });
+    let ids = |ids: &[&str]| -> Value { ids.iter().map(|id| json!({ "id": id })).collect() };
+    let arrived = called(&source, settings, flow, move |request| match request.line().as_str() {
+        "GET /v1/users?page_size=2" => (200, page(&["a", "b"], json!("c/2"))),
+        "GET /v1/users?page_size=2&start_cursor=c%2F2" => (200, page(&["c"], Value::Null)),
+        "GET /v1/audit?limit=2" => (200, json!({ "entries": ids(&["1", "2"]) })),
+        "GET /v1/audit?limit=2&offset=2" => (200, json!({ "entries": ids(&["3"]) })),
+        "GET /v1/audit?limit=2&offset=3" => (200, json!({ "entries": [] })),
+        "GET /v1/templates?page=0" => (200, json!({ "items": ids(&["1"]), "has_next": true })),
+        "GET /v1/templates?page=1" => (200, json!({ "items": ids(&["2"]), "has_next": false })),
+        "POST /v1/pages" => (200, json!({ "object": "page", "id": "n", "properties": {} })),
+        other => (400, json!({ "message": other })),
+    });
+    assert_eq!(arrived.len(), 8, "{:#?}", arrived.iter().map(Arrived::line).collect::<Vec<_>>());
+    assert!(arrived.iter().all(|one| one.header("slate-version") == Some("2026-03-01")));
+}
+
+#[test]
+fn an_old_description_with_forms_and_a_key_in_the_address_is_called() {
+    let (source, _) = imported(&described("telegraph.json"), &[]);
+    let flow = r#"
+        when stripe.charge_failed do {
+          acme.create_telegram(to: "+33 1", body: "Stop & go", media_url: ["https://a.example/1", "https://a.example/2"], flags: ["urgent", "collect"], max_price: 0.1) as sent
+          let all = acme.list_telegrams(status: ["queued", "sent"], at_most: 3)
+          acme.delete_telegram(sid: sent.sid)
+        }
+    "#;
+    let arrived = called(&source, "api_key = { env = \"TEST_STRIPE_KEY\" }\n", flow, |request| {
+        match (request.method.as_str(), request.path.split('?').next().unwrap_or("")) {
+            ("POST", "/api/1.0/telegrams.json") => (201, json!({ "sid": "TG 1" })),
+            ("GET", _) => (200, json!({ "telegrams": [{ "sid": request.path }, { "sid": "b" }], "count": 4 })),
+            _ => (204, Value::Null),
+        }
+    });
+    let lines: Vec<String> = arrived.iter().map(Arrived::line).collect();
+    let [sent, first, second, gone] = lines.as_slice() else { panic!("{lines:#?}") };
+    assert!(
+        sent.starts_with("POST /api/1.0/telegrams.json?api_key=") && gone.starts_with("DELETE /api/1.0/telegrams/TG%201.json?"),
+        "{lines:#?}"
+    );
+    assert!(first.contains("status=queued%7Csent") && second.contains("offset=2"), "{lines:#?}");
+    assert_eq!(
+        arrived[0].body,
+        "To=%2B33%201&Body=Stop%20%26%20go&MediaUrl=https%3A%2F%2Fa.example%2F1&MediaUrl=https%3A%2F%2Fa.example%2F2&Flags=urgent%2Ccollect&MaxPrice=0.1"
+    );
 }
 
 /// A list of parcels under `data`, with what stands beside it.
@@ -465,6 +580,98 @@ fn what_is_no_description_is_refused_with_a_reason() {
     assert!(name.code == 2 && name.err.contains("`a b` is no name for a connector"), "{}", name.err);
     let zipped = flowc_with(Path::new("."), &["import", "openapi", "-", "--name", "acme"], &[0x1f, 0x8b, 8, 0]);
     assert!(zipped.code == 2 && zipped.err.contains("it is no text in UTF-8; unpack"), "{}", zipped.err);
+}
+
+/// What descriptions have that nobody thought of becomes a connector that checks, in all of these.
+#[test]
+fn odd_descriptions_become_connectors_that_check() {
+    let answer = json!({ "200": { "content": { "application/json": { "schema": { "type": "array", "items": { "type": "object", "properties": { "id": { "type": "string" } } } } } } } });
+    let named = |names: &[&str], ty: &str| -> Value {
+        names.iter().map(|name| json!({ "name": name, "in": "query", "schema": { "type": ty } })).collect()
+    };
+    let document = |server: &str, paths: Value, schemas: Value| json!({ "openapi": "3.1.0", "info": { "title": "T", "version": "1" }, "servers": [{ "url": server, "variables": { "when": { "default": "a" }, "port": { "enum": ["443", "8443"], "default": "443" } } }], "paths": paths, "components": { "schemas": schemas, "parameters": { "P": { "$ref": "#/components/parameters/P" } } } });
+    let words = [
+        "when", "where", "do", "if", "let", "", "every", "true", "last", "items", "run", "event", "now", "json", "form",
+        "at_most",
+    ];
+    let of = |schema: Value| json!({ "/a": { "post": { "responses": answer, "requestBody": { "content": { "application/json": { "schema": schema } } } }, "get": { "responses": { "200": { "content": { "application/json": { "schema": schema } } } } } } });
+    let deep = (0..40)
+        .fold(json!({ "type": "string" }), |inner, at| json!({ "type": "object", "properties": { format!("p{at}"): inner } }));
+    let kinds = json!({ "type": "object", "required": ["a", "c", "nope"], "properties": {
+        "a": { "type": ["string", "null"] }, "b": { "type": ["string", "integer"] }, "c": { "const": "x" }, "d": { "const": 3 }, "f": { "enum": ["a", 1, null] },
+        "h": { "additionalProperties": true }, "j": { "additionalProperties": { "type": "array", "items": { "type": "array", "items": {} } } }, "k": { "oneOf": [] },
+        "l": { "anyOf": [{ "type": "null" }] }, "m": { "allOf": [{ "type": "string" }, { "maxLength": 3 }] }, "n": { "not": {} }, "p": { "type": "array", "items": [{ "type": "string" }] },
+        "s": false, "t": null, "v": "string", "w": { "type": "foo" }, "y": { "$ref": 7 }, "z": { "$ref": "#" }, "gg": { "enum": ["", " ", "\n", "\"", "\\", "{x}", "`", "é", "when", "-1"] },
+    } });
+    let circle = json!({ "A": { "allOf": [{ "$ref": "#/components/schemas/B" }] }, "B": { "allOf": [{ "$ref": "#/components/schemas/A" }, { "type": "object", "properties": { "x": { "$ref": "#/components/schemas/A" } } }] } });
+    let names = ["when", "Text", "text", "a/b", "", "1", "é", "Id", "Json", "acme", "A_B", "AB", "a-b"];
+    let paths: serde_json::Map<String, Value> = names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| {
+            let to = json!({ "$ref": format!("#/components/schemas/{}", name.replace('/', "~1")) });
+            (
+                format!("/n{at}"),
+                json!({ "get": { "responses": { "200": { "content": { "application/json": { "schema": to } } } } } }),
+            )
+        })
+        .collect();
+    let called_so: serde_json::Map<String, Value> = names
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({ "type": "object", "properties": { "id": { "type": "string" } } })))
+        .collect();
+    let pages = json!({
+        "/a": { "get": { "parameters": [{ "name": "page", "in": "query", "required": true, "schema": { "type": "integer" } }, { "name": "at_most", "in": "query", "schema": {} }], "responses": answer } },
+        "/b": { "get": { "parameters": named(&["page[number]", "page[size]"], "integer"), "responses": answer } },
+        "/c": { "get": { "parameters": named(&["items", "$skip", "$top"], "integer"), "responses": answer } },
+        "/d": { "get": { "parameters": named(&["when", "Page"], "integer"), "responses": answer } },
+        "/e": { "get": { "parameters": [{ "name": "page", "in": "query", "required": true, "schema": { "enum": ["a \"{b}\\"] } }], "responses": answer } },
+        "/f": { "get": { "parameters": [{ "$ref": "#/components/parameters/P" }, { "name": "page", "in": "query", "schema": { "type": "integer", "minimum": 0 } }], "responses": answer } },
+    });
+    let same = json!({ "operationId": "foo-bar", "parameters": named(&["a_b", "aB", "a-b", "query_a_b"], "string"), "responses": answer });
+    let none = json!({ "responses": answer });
+    let all = [
+        document(
+            "https://t.example",
+            json!({ "/a": { "get": { "operationId": "when", "parameters": named(&words, "string"), "responses": answer } } }),
+            json!({}),
+        ),
+        document("/v1", json!({ "/a": { "get": same }, "/b": { "get": same }, "/fooBar": { "post": none } }), json!({})),
+        document(
+            "https://{when}.{b}.t.example:{port}/",
+            json!({ "/a/{x}": { "get": none, "post": none, "put": none, "patch": none, "delete": none }, "/": { "get": none }, "": { "post": none }, "/{id}": { "get": none } }),
+            json!({}),
+        ),
+        document("ht!tp://", of(kinds), json!({})),
+        document("file:///etc", of(deep), json!({})),
+        document("wss://t.example", of(json!({ "$ref": "#/components/schemas/A" })), circle),
+        document("", Value::Object(paths), Value::Object(called_so)),
+        document("https://t.example", pages, json!({})),
+    ];
+    let folder = project(&[]);
+    for (at, spec) in all.iter().enumerate() {
+        let args = ["import", "openapi", "-", "--name", &format!("a{at}"), "--out", &format!("a{at}.flow")];
+        let outcome = flowc_with(folder.path(), &args, spec.to_string().as_bytes());
+        assert_eq!(outcome.code, 0, "{at}: {}", outcome.err);
+        assert!(!outcome.err.starts_with("0 of"), "{at}: {}", outcome.err);
+    }
+    let check = flowc(folder.path(), &["check", "--deny-warnings", "--pedantic"]);
+    assert_eq!((check.code, check.err.as_str()), (0, "0 flows in 8 files: no problems\n"));
+    let of = |at: u32| std::fs::read_to_string(folder.path().join(format!("a{at}.flow"))).unwrap();
+    for (at, base) in [(1, "https://{host}/v1"), (3, "https://{host}/"), (4, "https://{host}/etc"), (5, "https://t.example")] {
+        assert!(of(at).contains(&format!("base \"{base}\"")), "{}", of(at));
+    }
+    assert!(of(7).contains("pages `$skip` `$skip` + items"), "{}", of(7));
+    assert!(of(7).contains("One page; `page` asks for another."), "which number the first page has is not said: {}", of(7));
+    // What would be no file of a project is not written.
+    let members: Vec<String> = (0..40).map(|at| format!("{at}{}", "x".repeat(55))).collect();
+    let parameters: Value = (0..300)
+        .map(|at| json!({ "name": format!("p{at}"), "in": "query", "schema": { "type": "string", "enum": members } }))
+        .collect();
+    let paths: serde_json::Map<String, Value> =
+        (0..8).map(|at| (format!("/a{at}"), json!({ "get": { "parameters": parameters, "responses": answer } }))).collect();
+    let (code, out, said) = import_text(&document("https://t.example", Value::Object(paths), json!({})).to_string());
+    assert!(code == 1 && out.is_empty() && said.contains("MB of Flow would come of its 8 operations"), "{said}");
 }
 
 /// Whatever stands in a description, nothing of it becomes code, and nothing is looked at forever.

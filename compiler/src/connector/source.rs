@@ -477,9 +477,13 @@ impl<'a> Cx<'a> {
     ) -> Option<Pages> {
         let of = of.map(|of| self.count(of));
         if let ExprKind::Binary(BinaryOp::Add, _, left, right) = &*from.kind
-            && let (ExprKind::Name(name), ExprKind::Number(by)) = (&*left.kind, &*right.kind)
+            && let ExprKind::Name(name) = &*left.kind
             && name.text == param.text
-            && by.digits == "1"
+            && let Some(by_items) = match &*right.kind {
+                ExprKind::Number(by) => (by.digits == "1").then_some(false),
+                ExprKind::Name(by) => (by.text == "items").then_some(true),
+                _ => None,
+            }
         {
             return Some(Pages {
                 param: param.text.clone(),
@@ -488,6 +492,7 @@ impl<'a> Cx<'a> {
                 from_answer: None,
                 more: more.map(|more| self.path(more)),
                 counted: true,
+                by_items,
                 of,
             });
         }
@@ -517,6 +522,7 @@ impl<'a> Cx<'a> {
                         from_answer: Some(from),
                         more,
                         counted: false,
+                        by_items: false,
                         of,
                     });
                 }
@@ -529,7 +535,8 @@ impl<'a> Cx<'a> {
         segments.reverse();
         let more = more.map(|more| self.path(more));
         let from_last = JsonPath(segments);
-        Some(Pages { param: param.text.clone(), from_last, plus, from_answer: None, more, counted: false, of })
+        let param = param.text.clone();
+        Some(Pages { param, from_last, plus, from_answer: None, more, counted: false, by_items: false, of })
     }
 
     fn no_next_page(&mut self, span: Span) {
@@ -538,7 +545,8 @@ impl<'a> Cx<'a> {
             diagnostic
                 .advise("`last.id`: the field `id` of the last item of a page")
                 .advise("`\"meta.next\"`: a place in the answer")
-                .advise("`page + 1` behind `pages page`: pages are numbered"),
+                .advise("`page + 1` behind `pages page`: pages are numbered")
+                .advise("`skip + items` behind `pages skip`: so many items were there before"),
         );
     }
 

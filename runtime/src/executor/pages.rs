@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flow_plan::{Operation, Value};
+use flow_plan::{Operation, Pages, Value};
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::Value as Json;
 
@@ -38,7 +38,7 @@ pub(super) async fn all(
     let wanted = Wanted::of(listing, scope).map_err(|required| refused(required.to_string()))?;
     let Some((mut document, mut items)) = read(operation, &first) else { return Ok(first) };
     let mut page = items.clone();
-    let mut number = first_number(operation, &pages.param, scope);
+    let mut number = first_number(operation, pages, scope);
     let target = Target::of(&operation.request, connection, scope);
     let engine = Engine { shared: Arc::clone(shared) };
     for _ in 1..MOST_PAGES {
@@ -48,7 +48,8 @@ pub(super) async fn all(
             break;
         }
         let next = if pages.counted {
-            number += 1;
+            let by = if pages.by_items { u32::try_from(page.len()).unwrap_or(u32::MAX) } else { 1 };
+            number = number.saturating_add(by);
             Value::text(number.to_string())
         } else if let Some(place) = &pages.from_answer {
             path_get(&document, place)
@@ -86,6 +87,10 @@ pub(super) async fn all(
             }
             Err(error @ TransportError::Refused(_)) => return Err(refused(error.to_string())),
         };
+        // Some services have no page behind the last, and some an empty one.
+        if pages.counted && answer.status == 404 {
+            break;
+        }
         // What is no page is read as the answer: it says what is wrong.
         if !(200..300).contains(&answer.status) {
             return Ok(answer);
@@ -120,11 +125,12 @@ fn whole(operation: &Operation, items: &[Value]) -> Json {
     })
 }
 
-fn first_number(operation: &Operation, param: &str, scope: &dyn Scope) -> u32 {
-    let declared = operation.request.query.iter().find(|field| field.name == param);
+/// The number that the first page was asked for by. Pages are counted from one where nothing is said, and items from nothing.
+fn first_number(operation: &Operation, pages: &Pages, scope: &dyn Scope) -> u32 {
+    let declared = operation.request.query.iter().find(|field| field.name == pages.param);
     let number = declared.and_then(|field| match eval(&field.value, scope) {
         Ok(Value::Number(number)) => number.to_u32(),
         _ => None,
     });
-    number.unwrap_or(1)
+    number.unwrap_or(u32::from(!pages.by_items))
 }

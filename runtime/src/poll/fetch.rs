@@ -349,8 +349,10 @@ const MAX_COUNTED: u32 = 200;
 struct Count {
     param: String,
     of: Option<u32>,
-    first: u32,
     number: u32,
+    /// It is the number of items before, not that of the page.
+    by_items: bool,
+    pages: u32,
     /// What the page before began with: a service that knows no pages answers with the same one for ever.
     began: Option<u64>,
 }
@@ -363,8 +365,8 @@ impl Count {
             Ok(Value::Number(number)) => number.to_u32(),
             _ => None,
         });
-        let first = first.unwrap_or(1);
-        Self { param: pages.param.clone(), of: pages.of, first, number: first, began: None }
+        let number = first.unwrap_or(u32::from(!pages.by_items));
+        Self { param: pages.param.clone(), of: pages.of, number, by_items: pages.by_items, pages: 0, began: None }
     }
 
     /// Returns the parameter and the number of the page behind this one, where there is more to read.
@@ -379,10 +381,12 @@ impl Count {
         if is_last || has_times && is_known {
             return Ok(None);
         }
-        if self.number.saturating_sub(self.first) >= MAX_COUNTED {
+        if self.pages >= MAX_COUNTED {
             return Err(PollError::failed("the list does not end"));
         }
-        self.number = self.number.saturating_add(1);
+        self.pages += 1;
+        let by = if self.by_items { u32::try_from(page.count).unwrap_or(u32::MAX) } else { 1 };
+        self.number = self.number.saturating_add(by);
         Ok(Some((self.param.clone(), self.number.to_string())))
     }
 }

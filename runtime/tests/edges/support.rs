@@ -134,6 +134,7 @@ pub(crate) fn source(every: Option<Duration>) -> Source {
         every_ms: every.as_millis() as u64,
         items: path("data"),
         pages: Some(Pages {
+            by_items: false,
             param: "starting_after".to_owned(),
             from_last: path("id"),
             plus: 0,
