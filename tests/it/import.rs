@@ -330,7 +330,7 @@ fn an_old_description_with_forms_and_a_key_in_the_address_is_called() {
     assert!(first.contains("status=queued%7Csent") && second.contains("offset=2"), "{lines:#?}");
     assert_eq!(
         arrived[0].body,
-        "To=%2B33%201&Body=Stop%20%26%20go&MediaUrl=https%3A%2F%2Fa.example%2F1&MediaUrl=https%3A%2F%2Fa.example%2F2&Flags=urgent%2Ccollect&MaxPrice=0.1"
+        "Body=Stop%20%26%20go&Flags=urgent%2Ccollect&MaxPrice=0.1&MediaUrl=https%3A%2F%2Fa.example%2F1&MediaUrl=https%3A%2F%2Fa.example%2F2&To=%2B33%201"
     );
 }
 
