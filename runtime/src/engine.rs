@@ -159,8 +159,8 @@ pub(crate) struct Shared {
     past_pauses: Mutex<HashMap<String, VecDeque<(Timestamp, Timestamp)>>>,
     /// By connection and source.
     cursors: Mutex<HashMap<(String, String), Cursor>>,
+    /// The highest number of an event that was heard of.
     events: AtomicU64,
-    runs: AtomicU64,
     pub(crate) counters: queries::Counters,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) steps: Mutex<tokio::task::JoinSet<()>>,
@@ -202,8 +202,7 @@ impl Engine {
             versions: Mutex::default(),
             past_pauses: Mutex::default(),
             cursors: Mutex::new(cursors),
-            events: AtomicU64::new(events + 1),
-            runs: AtomicU64::new(runs + 1),
+            events: AtomicU64::new(events),
             counters: queries::Counters::default(),
             tasks: Mutex::default(),
             steps: Mutex::default(),
@@ -387,17 +386,14 @@ impl Shared {
         }
     }
 
-    pub(crate) fn next_event(&self) -> u64 {
-        self.events.fetch_add(1, Ordering::SeqCst)
+    /// Notes the number that the store gave an event.
+    pub(crate) fn numbered(&self, event: u64) {
+        self.events.fetch_max(event, Ordering::SeqCst);
     }
 
-    /// Returns the highest number that an event was given.
+    /// Returns the highest number of an event that the store has sorted in, as far as it was heard of.
     pub(crate) fn last_event(&self) -> u64 {
-        self.events.load(Ordering::SeqCst).saturating_sub(1)
-    }
-
-    pub(crate) fn next_run(&self) -> u64 {
-        self.runs.fetch_add(1, Ordering::SeqCst)
+        self.events.load(Ordering::SeqCst)
     }
 
     /// Returns a plan by its hash: one that is live, or one that a run began with.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A verified payload of one connection, before it is accepted.
@@ -122,6 +122,51 @@ pub struct Cursor {
     /// What was an event by that alone, and may be listed later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alone: Vec<Alone>,
+    /// Events of this time are lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Gap>,
+    /// Items that cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
+}
+
+/// What is lost is an alarm for so long: whoever reads it looks what it was.
+const LOST: SignedDuration = SignedDuration::from_hours(24);
+
+/// A time that was not read, and that the service does not list any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// From when.
+    pub from: Timestamp,
+    /// Until when.
+    pub to: Timestamp,
+    /// When it was last found: the next poll that succeeds ends it.
+    pub found: Timestamp,
+}
+
+impl Gap {
+    /// Tells whether somebody should look at it.
+    pub fn is_alarm(&self, now: Timestamp) -> bool {
+        now.duration_since(self.found) < LOST
+    }
+}
+
+/// Items that cannot be read, and of which no event became.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// How many.
+    pub count: u64,
+    /// What is wrong with the last.
+    pub reason: String,
+    /// When one was last listed.
+    pub found: Timestamp,
+}
+
+impl LeftOut {
+    /// Tells whether somebody should look at it.
+    pub fn is_alarm(&self, now: Timestamp) -> bool {
+        now.duration_since(self.found) < LOST
+    }
 }
 
 /// How something stood, by the event types of it.

@@ -226,6 +226,9 @@ fn take_up(shared: &Arc<Shared>, now: Timestamp) -> Result<Option<Timestamp>, St
     let rescan = shared.queue().rescan_from.filter(|from| *from > now);
     if has_room && rescan.is_none() && shared.rescan.swap(false, Ordering::SeqCst) {
         shared.queue().rescan_from = None;
+        // A commit that failed may have given numbers all the same.
+        let numbers = shared.store.last_numbers().inspect_err(|_| shared.rescan.store(true, Ordering::SeqCst))?;
+        shared.numbered(numbers.0);
         recover_all(shared).inspect_err(|_| shared.rescan.store(true, Ordering::SeqCst))?;
     }
     let earlier = |next: Option<Timestamp>| next.into_iter().chain(offers).chain(rescan).min();

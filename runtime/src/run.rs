@@ -302,6 +302,17 @@ impl Run {
         }
     }
 
+    /// Notes the number of its event, which the store gives when the run has begun in memory.
+    pub(crate) fn number(&mut self, event: u64) {
+        if let Some(start) = &mut self.start {
+            start.event.seq = event;
+        }
+        // A flow that waits before anything else looks at what came since its event.
+        if let Phase::Pausing(Waits { awaits: Some(awaits), .. }) = &mut self.phase {
+            awaits.after = event;
+        }
+    }
+
     /// Returns its id.
     pub fn id(&self) -> &str {
         self.start.as_ref().map_or("", |start| &start.run)

@@ -19,6 +19,7 @@ mod lobby;
 mod memory;
 mod meters;
 mod migrate;
+mod numbers;
 mod perform;
 mod prune;
 mod put;

@@ -46,6 +46,32 @@ fn a_missing_secret_is_named_with_what_to_do_and_nothing_starts() {
     }
 }
 
+/// Where nobody sends anything, nothing would ever be heard without the key that the service is asked with. What comes by webhook
+/// needs none.
+#[test]
+fn a_key_without_which_nothing_would_be_heard_is_named_and_nothing_starts() {
+    let listens = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+    let door = "[connections.front_door]\nconnector = \"sesame\"\n";
+    let cases = [
+        ("[connections.referralcandy]\n", "when referralcandy.referral_confirmed do log(\"new\")\n", "the secret `access_id`"),
+        (door, "when front_door.unlocked do log(\"unlocked\")\n", "the secret `api_key`"),
+        (door, "when front_door is unlocked for 10 minutes do log(\"unlocked\")\n", "the secret `api_key`"),
+    ];
+    for (section, flow, said) in cases {
+        let folder = project(&[("flow.toml", &format!("{listens}{section}")), ("a.flow", flow)]);
+        for command in ["run", "check-config"] {
+            let outcome = flowd(folder.path(), &[command]);
+            let told = outcome.err.contains(said) && outcome.err.contains("it is asked for what happens with that");
+            assert!(outcome.code == 1 && told, "{section} {command}: {outcome:?}");
+        }
+    }
+    let stripe = format!("{listens}[connections.stripe]\nwebhook_secret = {{ file = \"secret\" }}\n");
+    let flow = "when stripe.charge_failed do log(\"failed\")\n";
+    let folder = project(&[("flow.toml", &stripe), ("a.flow", flow), ("secret", "whsec_of_a_test")]);
+    let outcome = flowd(folder.path(), &["check-config"]);
+    assert!(outcome.code == 0, "{outcome:?}");
+}
+
 /// Without what a choice needs every delivery would be refused, and every request fail.
 #[test]
 fn what_a_choice_needs_beside_it_is_named_and_nothing_starts() {

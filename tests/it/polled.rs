@@ -206,7 +206,7 @@ fn a_list_without_an_end_gives_what_is_in_it_once_it_has_one() {
 #[test]
 fn items_that_cannot_be_read_stop_no_others_and_are_said() {
     let (service, recorder) = Service::start();
-    let daemon = daemon(&recorder);
+    let mut daemon = daemon(&recorder);
     let now = Timestamp::now();
     let with = |id: &str, field: &str, value: Json| {
         let mut item = item(id, now);
@@ -246,6 +246,13 @@ fn items_that_cannot_be_read_stop_no_others_and_are_said() {
     service.happens("later");
     eventually("it goes on", || put(&recorder).contains(&"later".to_owned()).then_some(()));
     assert_eq!(poll(&daemon)["left_out"]["count"], 5);
+    // They are no less lost for being in the list no more, nor for a start.
+    service.items.lock().unwrap().retain(|item| item["id"] == "later");
+    daemon.kill();
+    daemon.launch();
+    eventually("it is polled again", || poll(&daemon)["polled_at"].is_string().then_some(()));
+    assert_eq!(poll(&daemon)["left_out"], odd["left_out"]);
+    assert!(daemon.tell(&["alarms"]).out.contains("! acme items has items that cannot be read, 5 items"));
 }
 
 #[test]

@@ -64,21 +64,21 @@ pub(super) fn active(state: &State) -> Result<Vec<Active>, StoreError> {
                 Some(_) => {
                     format!("its key is refused, or its calls are used up; {} of {} were counted here", quota.used, quota.count)
                 }
-                None => format!("all {} calls of this month are used", quota.count),
+                None => format!("all {} calls of this {} are used", quota.count, quota.of),
             };
             active.push(Active { since: quota.refused_since, count: parked, ..by_itself("quota", &reason) });
         }
     }
+    let now = state.world.clock.now();
     for ((connection, source), status) in state.polls.status() {
         if let (Some(error), Some(since)) = (&status.error, status.failing_since) {
             active.push(Active { since: Some(since), ..of("source", &connection, &source, error) });
         }
-        if let Some((count, reason)) = &status.left_out {
-            let alarm = of("source", &connection, &format!("{source} has items that cannot be read"), reason);
-            active.push(Active { count: *count, next: "flowd status".to_owned(), ..alarm });
+        if let Some(left_out) = status.left_out.as_ref().filter(|left_out| left_out.is_alarm(now)) {
+            let alarm = of("source", &connection, &format!("{source} has items that cannot be read"), &left_out.reason);
+            active.push(Active { count: left_out.count, next: "flowd status".to_owned(), ..alarm });
         }
     }
-    let now = state.world.clock.now();
     for ((connection, source), status) in state.polls.status() {
         let Some(gap) = status.gap.filter(|gap| gap.is_alarm(now)) else { continue };
         let reason = format!(

@@ -256,7 +256,7 @@ fn poll(source: &str, status: &PollStatus) -> Json {
         "next_at": time(status.next_at),
         "gap": status.gap.map(|gap| json!({ "from": rfc3339(gap.from), "to": rfc3339(gap.to) })),
         "events": status.events,
-        "left_out": status.left_out.as_ref().map(|(count, reason)| json!({ "count": count, "reason": reason })),
+        "left_out": status.left_out.as_ref().map(|left_out| json!({ "count": left_out.count, "reason": left_out.reason })),
         "error": status.error,
         "failing_since": time(status.failing_since),
         "broken": status.broken,

@@ -359,6 +359,7 @@ impl Account {
             left_of: (millis(left), millis(whole)),
             gap: self.gap(now, used),
             count: self.quota.count,
+            of: unit_name(&self.quota),
             watched: self.watched(),
             resets_at: self.ends_at(),
             refused_since: self.standing.refused.as_ref().map(|refused| refused.since),
@@ -368,14 +369,32 @@ impl Account {
     }
 }
 
-/// Returns the month, day or other time that a quota counts, around an instant.
-fn time_at(quota: &Quota, now: Timestamp) -> (i64, i64) {
-    let unit = match quota.per_ms {
+/// The unit of the calendar that a quota counts.
+fn unit_of(quota: &Quota) -> Option<CalendarUnit> {
+    match quota.per_ms {
         QUOTA_MONTH_MS => Some(CalendarUnit::Month),
         DAY_MS => Some(CalendarUnit::Day),
         _ => None,
-    };
-    if let Some(unit) = unit {
+    }
+}
+
+/// `month`, `day`, `time of 2 hours`.
+fn unit_name(quota: &Quota) -> String {
+    match unit_of(quota) {
+        Some(CalendarUnit::Day) => "day".to_owned(),
+        Some(CalendarUnit::Week) => "week".to_owned(),
+        Some(CalendarUnit::Month) => "month".to_owned(),
+        Some(CalendarUnit::Year) => "year".to_owned(),
+        None => {
+            let millis = i64::try_from(quota.per_ms).unwrap_or(i64::MAX);
+            format!("time of {}", flow_plan::Duration::from_millis(millis))
+        }
+    }
+}
+
+/// Returns the month, day or other time that a quota counts, around an instant.
+fn time_at(quota: &Quota, now: Timestamp) -> (i64, i64) {
+    if let Some(unit) = unit_of(quota) {
         let (begins, ends) = period(now, unit, ZONE);
         return (begins.as_millisecond(), ends.as_millisecond());
     }

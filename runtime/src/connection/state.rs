@@ -193,6 +193,8 @@ pub struct QuotaState {
     pub used: u64,
     /// Of so many.
     pub count: u32,
+    /// In what: `month`, `day`, `time of 2 hours`.
+    pub of: String,
     /// Polls and states stop at so many.
     pub watched: u64,
     /// When they are counted anew.
@@ -210,7 +212,7 @@ pub struct QuotaState {
 }
 
 impl QuotaState {
-    /// Tells whether steps wait for the next month.
+    /// Tells whether steps wait until they are counted anew.
     pub fn is_spent(&self) -> bool {
         self.refused_since.is_some() || self.used >= u64::from(self.count)
     }

@@ -11,7 +11,8 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 
 use super::announce::{self, DEEPEST};
-use super::causes::Cause;
+use super::causes::{Cause, Touched};
+use super::present::Received;
 use super::{Current, Engine, Shared, causes, locked};
 use crate::alarm;
 use crate::clock;
@@ -27,6 +28,9 @@ use crate::store::{
     AcceptBatch, AcceptedEvent, Admission, After, BookChange, BookKey, Follows, LOOPS, Missed, NewEvent, NewRun, NewStart,
     StoreError, StoredEvent, TakenIn, WAS_PAUSED,
 };
+
+/// The number of what the store has not given one yet.
+const NO_NUMBER: u64 = 0;
 
 impl Engine {
     /// Takes events of a connection in, with the cursor of the poll that found them: all in one transaction. When it
@@ -105,6 +109,8 @@ pub(super) struct Prepared {
     ends: Vec<BookKey>,
     /// The events that follow from what becomes of its runs, run by run.
     follows: Vec<Prepared>,
+    /// What may turn out to have caused it.
+    unknown: Vec<Touched>,
 }
 
 impl Prepared {
@@ -146,7 +152,7 @@ async fn accept(
         shared.store.caught_up().await?;
     }
     let current = shared.current();
-    let received_at = shared.look();
+    let (received_at, received) = shared.receive();
     let mut prepared = Vec::with_capacity(events.len());
     let mut all_known = true;
     for incoming in events {
@@ -165,7 +171,7 @@ async fn accept(
     }
     let batch = batch_of(&mut prepared, connection, cursor.clone(), book)?;
     let ids: Vec<String> = prepared.iter().map(|event| event.id.clone()).collect();
-    let after = follow(shared, connection, prepared, cursor);
+    let after = follow(shared, connection, prepared, cursor, received);
     Ok(match shared.store.take_in(batch, hold, after).await? {
         TakenIn::Applied(accepted) => accepted,
         // What they start begins when the store has sorted them in.
@@ -174,7 +180,13 @@ async fn accept(
 }
 
 /// What is done when the store has decided about events. A sender that goes away does not part the one from the other.
-fn follow(shared: &Arc<Shared>, connection: &str, mut prepared: Vec<Prepared>, cursor: Option<(String, Cursor)>) -> After {
+fn follow(
+    shared: &Arc<Shared>,
+    connection: &str,
+    mut prepared: Vec<Prepared>,
+    cursor: Option<(String, Cursor)>,
+    received: Received,
+) -> After {
     prepared.iter_mut().for_each(Prepared::lighten);
     let begins = prepared.iter().flat_map(|event| &event.jobs).map(Vec::len).sum();
     let arriving = Arriving::new(&shared.arriving, begins);
@@ -182,7 +194,7 @@ fn follow(shared: &Arc<Shared>, connection: &str, mut prepared: Vec<Prepared>, c
     // The engine may be gone when the store comes to it: then the next start finds the runs.
     let shared = Arc::downgrade(shared);
     Box::new(move |accepted| {
-        let _arriving = arriving;
+        let (_arriving, _received) = (arriving, received);
         let Some(shared) = shared.upgrade() else { return Ok(Vec::new()) };
         let accepted = accepted.inspect_err(|_| {
             // The commit may have reached the disk although it failed: then its runs are found there, and runs wait for its
@@ -254,6 +266,10 @@ pub(super) fn settle(shared: &Shared, prepared: Vec<Prepared>, accepted: Vec<Acc
         counter.fetch_add(1, Ordering::Relaxed);
         event.was_taken_in(shared, accepted.duplicate);
         let received_at = event.new.event.received_at;
+        shared.numbered(accepted.seq);
+        if !event.unknown.is_empty() {
+            causes::heard_early(shared, event.unknown, accepted.seq, received_at);
+        }
         for (flow, reason) in &accepted.paused {
             shared.was_paused_by_itself(flow, reason, received_at);
         }
@@ -269,7 +285,8 @@ pub(super) fn settle(shared: &Shared, prepared: Vec<Prepared>, accepted: Vec<Acc
         shared.clockwork.heard(shared, &event.ends, received_at);
         let mut runs = Vec::new();
         for (jobs, admissions) in event.jobs.into_iter().zip(accepted.admissions) {
-            for (job, admission) in jobs.into_iter().zip(admissions) {
+            for (mut job, admission) in jobs.into_iter().zip(admissions) {
+                job.run.number(accepted.seq);
                 admitted(shared, job, admission, received_at, &mut runs, &mut ready);
             }
         }
@@ -295,7 +312,7 @@ pub(super) fn settle(shared: &Shared, prepared: Vec<Prepared>, accepted: Vec<Acc
 /// Does what an admission asks for.
 pub(super) fn admitted(
     shared: &Shared,
-    job: Job,
+    mut job: Job,
     admission: Admission,
     received_at: Timestamp,
     runs: &mut Vec<String>,
@@ -303,8 +320,9 @@ pub(super) fn admitted(
 ) {
     let (run, flow) = (job.run.id().to_owned(), job.flow.id.clone());
     match admission {
-        Admission::Started { cancelled } => {
+        Admission::Started { seq, cancelled } => {
             shared.was_superseded(cancelled.as_deref(), &run);
+            job.seq = seq;
             runs.push(run);
             ready.push(job);
         }
@@ -372,7 +390,7 @@ pub(super) fn prepare(
     let known = known_event(shared, connection, &incoming.id).map_err(|error| refused(&error))?;
     let nothing_new = known.as_ref().is_some_and(|known| triggers.iter().all(|trigger| known.triggers.contains(trigger)));
     let head = EventHead {
-        seq: known.as_ref().map_or_else(|| shared.next_event(), |known| known.seq),
+        seq: known.as_ref().map_or(NO_NUMBER, |known| known.seq),
         id: incoming.id.clone(),
         connection: connection.to_owned(),
         event_type: incoming.event_type.clone(),
@@ -383,8 +401,8 @@ pub(super) fn prepare(
         origin: incoming.origin,
         depth: incoming.depth,
     };
-    if !unknown.is_empty() && !nothing_new {
-        causes::heard_early(shared, unknown, head.seq, received_at);
+    if nothing_new {
+        unknown = Vec::new();
     }
     let payload = group.read(&incoming.payload).map_err(|error| AcceptError::Malformed(error.to_string()))?;
     let no_settings = BTreeMap::new();
@@ -431,7 +449,7 @@ pub(super) fn prepare(
     };
     let death_of = about.filter(|about| about.is_one_death).map(|about| about.flow);
     let new = NewEvent { event, starts, missed, death_of };
-    Ok(Prepared { id: incoming.id, new, jobs, known: nothing_new, ends, follows })
+    Ok(Prepared { id: incoming.id, new, jobs, known: nothing_new, ends, follows, unknown })
 }
 
 /// The flow that an event of the engine's own is about: it does not hear of itself.
@@ -534,9 +552,8 @@ pub(super) fn begin(
         let entry = Entry::new(at, What::Started(Box::new(began)));
         let mut run = Run::default();
         apply(&flow, &mut run, &entry);
-        let seq = shared.next_run();
-        let (head, tally) = (head_of(&flow, &run, seq), flow.limits.expect.as_ref().map(|expect| expect.count));
-        let job = Job::new(flow, run, seq);
+        let (head, tally) = (head_of(&flow, &run, NO_NUMBER), flow.limits.expect.as_ref().map(|expect| expect.count));
+        let job = Job::new(flow, run, NO_NUMBER);
         let mut of_run = Vec::new();
         for (from, report) in announce::of_start(shared, &job, at) {
             let report = prepare(shared, current, announce::FLOW, report, at)?;

@@ -150,6 +150,14 @@ impl Causes {
         }
     }
 
+    /// Notes by which run an event was caused that had come already.
+    fn turned_out(&mut self, event: u64, by: Timed) {
+        if self.late.len() >= MOST_EARLY {
+            self.late.clear();
+        }
+        self.late.insert(event, by);
+    }
+
     fn forget(&mut self, touched: &Touched) {
         if !touched.id.starts_with(SENT) {
             self.touched.remove(touched);
@@ -266,10 +274,7 @@ pub(super) fn noted(shared: &Shared, changes: &[BookChange]) {
         };
         if let Some((event, _)) = causes.early.remove(&touched) {
             tracing::info!(connection = touched.connection, id = touched.id, run = by.run, "an event was faster than our answer");
-            if causes.late.len() >= MOST_EARLY {
-                causes.late.clear();
-            }
-            causes.late.insert(event, Timed(by.clone()));
+            causes.turned_out(event, Timed(by.clone()));
         }
         causes.note(touched, by);
     }
@@ -278,6 +283,11 @@ pub(super) fn noted(shared: &Shared, changes: &[BookChange]) {
 /// Remembers an event that came while an action was under way that may have caused it.
 pub(super) fn heard_early(shared: &Shared, ids: Vec<Touched>, event: u64, now: Timestamp) {
     let mut causes = locked(&shared.causes);
+    // The answer may have come while the event was taken in.
+    if let Some(by) = ids.iter().find_map(|id| causes.touched.get(id).filter(|by| by.0.until >= now)).cloned() {
+        causes.turned_out(event, by);
+        return;
+    }
     if causes.early.len() >= MOST_EARLY {
         causes.early.retain(|_, (_, at)| now.duration_since(*at) < MINUTES);
     }

@@ -123,6 +123,9 @@ impl Engine {
             }
             Err(error) => {
                 shared.queue().release(run);
+                // The commit may have reached the disk although it failed: then the run is found there, under way.
+                shared.rescan.store(true, Ordering::SeqCst);
+                shared.touch();
                 Err(error)
             }
         }

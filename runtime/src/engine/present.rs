@@ -11,7 +11,7 @@
 //! a moment takes nothing with it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -56,6 +56,8 @@ struct Inner {
     expected: Timestamp,
     /// When it was set back.
     steps: VecDeque<Step>,
+    /// Held by the events that were received since, as long as they have no numbers.
+    received: Received,
     /// The latest time that this start knows of, whoever says what of it was wrong.
     highest: Timestamp,
     /// The latest time that was known at the start, where the clock was behind it: nobody knows how long ago that was.
@@ -81,11 +83,24 @@ struct Inner {
 /// The clock was set back.
 #[derive(Debug)]
 struct Step {
-    /// The number of the first event behind that.
-    first: u64,
+    /// The number of the first event behind that; `None` as long as some before it have none: until then all are before it.
+    first: Option<u64>,
+    /// The events that were received before it, and behind the one before.
+    before: Weak<()>,
     by: SignedDuration,
     /// The latest time that had been seen.
     highest: Timestamp,
+}
+
+/// Somebody has it as long as an event that was received has no number.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Received(Arc<()>);
+
+impl Step {
+    /// Tells whether the event with this number was received before it.
+    fn is_behind(&self, event: u64) -> bool {
+        self.first.is_none_or(|first| event < first)
+    }
 }
 
 /// What is kept.
@@ -139,6 +154,7 @@ impl Present {
             steady: look.steady,
             expected: now,
             steps: VecDeque::new(),
+            received: Received::default(),
             highest: latest,
             began_behind: Some(latest).filter(|latest| limit::is_ahead(*latest, now)),
             first_of_start: last_event + 1,
@@ -172,7 +188,7 @@ impl Present {
     /// Returns what the clock would show now had it not been set back since an event was received.
     fn steady(&self, event: &EventHead, now: Timestamp) -> Timestamp {
         let inner = locked(&self.0);
-        inner.steps.iter().filter(|step| event.seq < step.first).fold(now, |at, step| later(at, step.by))
+        inner.steps.iter().filter(|step| step.is_behind(event.seq)).fold(now, |at, step| later(at, step.by))
     }
 
     /// Returns what the clock would show now had it not been set back since it showed `then` while a run of the event `event` was
@@ -183,7 +199,7 @@ impl Present {
             return None;
         }
         // What was seen by then was no later than the latest time that was seen before the clock was set back.
-        let since = inner.steps.iter().filter(|step| event < step.first && then <= step.highest);
+        let since = inner.steps.iter().filter(|step| step.is_behind(event) && then <= step.highest);
         let at = since.fold(now, |at, step| later(at, step.by));
         (!limit::is_ahead(then, at)).then_some(at)
     }
@@ -200,7 +216,7 @@ fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
 
 impl Inner {
     /// Takes note of what the clock shows. Returns whether it has newly fallen behind, or caught up.
-    fn look(&mut self, look: Look, last_event: u64) -> Option<bool> {
+    fn look(&mut self, look: Look, last_event: impl Fn() -> u64) -> Option<bool> {
         let now = look.now;
         let passed = match (self.steady, look.steady) {
             (Some(before), Some(steady)) => steady.saturating_sub(before),
@@ -213,7 +229,8 @@ impl Inner {
         if limit::is_ahead(expected, now) {
             let by = expected.duration_since(now);
             self.back = self.back.saturating_add(by);
-            self.steps.push_back(Step { first: last_event + 1, by, highest: self.highest });
+            let before = std::mem::take(&mut self.received);
+            self.steps.push_back(Step { first: None, before: Arc::downgrade(&before.0), by, highest: self.highest });
             if self.steps.len() > MOST_STEPS
                 && let Some(oldest) = self.steps.pop_front()
                 && let Some(next) = self.steps.front_mut()
@@ -221,6 +238,14 @@ impl Inner {
                 next.by = next.by.saturating_add(oldest.by);
             }
             self.expected = now;
+        }
+        // The numbers are given behind this, in the order of the steps.
+        for step in self.steps.iter_mut().skip_while(|step| step.first.is_some()) {
+            if step.before.strong_count() > 0 {
+                break;
+            }
+            // Who has a number was noted before it let go.
+            step.first = Some(last_event() + 1);
         }
         (self.looked, self.steady) = (now, look.steady);
         self.keep(now, passed);
@@ -247,12 +272,21 @@ impl Inner {
 impl Shared {
     /// Looks at the clock.
     pub(crate) fn look(&self) -> Timestamp {
-        let (now, latest, new) = {
+        self.look_and(|_| ()).0
+    }
+
+    /// Looks at the clock for events that are received now. What is returned beside is held until they have their numbers.
+    pub(super) fn receive(&self) -> (Timestamp, Received) {
+        self.look_and(|inner| inner.received.clone())
+    }
+
+    fn look_and<T>(&self, then: impl FnOnce(&Inner) -> T) -> (Timestamp, T) {
+        let (now, latest, new, done) = {
             let mut inner = locked(&self.present.0);
             // Under the lock, so that nobody takes two looks in the wrong order for a clock that was set back.
             let look = self.world.clock.look();
-            let new = inner.look(look, self.last_event());
-            (look.now, inner.latest, new)
+            let new = inner.look(look, || self.last_event());
+            (look.now, inner.latest, new, then(&inner))
         };
         match new.filter(|_| self.current().dangerous) {
             Some(true) => {
@@ -267,7 +301,7 @@ impl Shared {
             Some(false) => tracing::info!("the clock has caught up with the latest time that was seen"),
             None => {}
         }
-        now
+        (now, done)
     }
 
     /// As [`limit::not_fresh`], with the clock as it would be had it not been set back since the event was received.
@@ -431,7 +465,9 @@ impl Engine {
     pub async fn trust_clock(&self) -> Result<Timestamp, StoreError> {
         let shared = &self.shared;
         let now = shared.look();
-        let (before, from) = (locked(&shared.present.0).latest, shared.last_event() + 1);
+        shared.store.caught_up().await?;
+        let from = shared.last_event() + 1;
+        let before = locked(&shared.present.0).latest;
         shared.write_row(&Row { latest: now, from, stopped: false }).await?;
         {
             let mut inner = locked(&shared.present.0);

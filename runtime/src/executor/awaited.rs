@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use flow_plan::{Env, Expr, FieldShape, JsonPath, Value, WaitFor};
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use super::job::{Job, load};
@@ -74,8 +74,8 @@ async fn offer(shared: &Arc<Shared>, event: &StoredEvent) -> Result<(), StoreErr
         let key = match &kind.field {
             None => None,
             Some(field) => {
-                let reader = Reader::new(std::slice::from_ref(field), &object_of(shared, event));
-                match reader.read(&event.payload).and_then(|mut values| values.pop()) {
+                let reader = Reader::new(std::slice::from_ref(field), &object_of(shared, event), None);
+                match reader.read(&event.payload).and_then(|(mut values, _)| values.pop()) {
                     // What is missing equals nothing.
                     None | Some(Value::Missing) => continue,
                     Some(value) => Some(value_key(&[value])),
@@ -87,8 +87,10 @@ async fn offer(shared: &Arc<Shared>, event: &StoredEvent) -> Result<(), StoreErr
         loop {
             let runs = shared.store.awaiting(by, key.as_ref(), after.as_deref(), PORTION)?;
             let Some(last) = runs.last().cloned() else { break };
-            // Together, so that they share commits.
-            try_join_all(runs.iter().map(|run| deliver(shared, run, event))).await?;
+            // Together, so that they share commits. One that fails ends none of the others: what it has written would be known to
+            // nobody.
+            let delivered = join_all(runs.iter().map(|run| deliver(shared, run, event))).await;
+            delivered.into_iter().collect::<Result<(), StoreError>>()?;
             after = Some(last);
         }
     }
@@ -102,7 +104,7 @@ async fn deliver(shared: &Arc<Shared>, run: &str, event: &StoredEvent) -> Result
         let mut job = load(shared, &head)?;
         let Some(came) = came(shared, &job, event) else { return Ok(()) };
         job.record(shared.world.clock.now(), What::Came(came));
-        perform::rest(shared, &mut job);
+        perform::rest(shared, &mut job).await;
         match job.write(shared).await {
             Ok(()) => {
                 if shared.queue().queued() >= shared.options.queue {
@@ -186,13 +188,13 @@ fn came(shared: &Shared, job: &Job, event: &StoredEvent) -> Option<Came> {
     if !is_candidate {
         return None;
     }
-    let slots = Reader::new(&wait.reads, &object_of(shared, event)).read(&event.payload)?;
+    let reader = Reader::new(&wait.reads, &object_of(shared, event), used.guard.as_ref());
+    let (slots, raws) = reader.read(&event.payload)?;
     let head = event.head();
     let no_settings = BTreeMap::new();
     let live = shared.current();
     let settings = live.live.connections.get(&event.connection).map_or(&no_settings, |live| &live.plan.settings);
     if let Some(guard) = &used.guard {
-        let raws = raws_of(guard, &event.payload)?;
         let scope = AwaitedScope { slots: &slots, raws: &raws, event: &head, settings, trigger: &used.name };
         if !holds(guard, &scope).unwrap_or(false) {
             return None;
@@ -204,7 +206,7 @@ fn came(shared: &Shared, job: &Job, event: &StoredEvent) -> Option<Came> {
 
 /// Reads an event as a wait for it does.
 pub(crate) fn read_awaited(shared: &Shared, wait: &WaitFor, event: &StoredEvent) -> Option<Vec<Value>> {
-    Reader::new(&wait.reads, &object_of(shared, event)).read(&event.payload)
+    Reader::new(&wait.reads, &object_of(shared, event), None).read(&event.payload).map(|(slots, _)| slots)
 }
 
 /// Returns where in its payload the object of an event lies.
@@ -215,38 +217,38 @@ fn object_of(shared: &Shared, event: &StoredEvent) -> JsonPath {
     source.map(|source| source.envelope.object.clone()).unwrap_or_default()
 }
 
-/// Reads fields out of payloads.
+/// What stands at the places of a raw payload.
+type Raws = Vec<(JsonPath, Value)>;
+
+/// Reads fields out of payloads, and the places that a guard looks at.
 struct Reader<'f> {
     fields: Vec<(&'f FieldShape, Vec<Leaf>)>,
+    raws: Vec<(JsonPath, usize)>,
     paths: PathSet,
 }
 
 impl<'f> Reader<'f> {
-    fn new(fields: &'f [FieldShape], object: &JsonPath) -> Self {
+    fn new(fields: &'f [FieldShape], object: &JsonPath, guard: Option<&Expr>) -> Self {
         let mut paths = PathSet::default();
         let fields = fields.iter().map(|field| (field, leaves(field, object, &mut paths))).collect();
-        Self { fields, paths }
+        let raws = guard.map(reads::raw_of).unwrap_or_default();
+        let raws = raws.into_iter().map(|path| {
+            let leaf = paths.insert(&path);
+            (path, leaf)
+        });
+        let raws = raws.collect();
+        Self { fields, raws, paths }
     }
 
-    /// Returns the values of the fields; `None` where one does not fit its shape: then nobody can say what it means.
-    fn read(&self, payload: &[u8]) -> Option<Vec<Value>> {
+    /// Returns the values of the fields, and what the guard looks at; `None` where one does not fit its shape: then nobody can say
+    /// what it means.
+    fn read(&self, payload: &[u8]) -> Option<(Vec<Value>, Raws)> {
         let scanned = self.paths.scan(payload).ok()?;
         let values =
             self.fields.iter().map(|(field, leaves)| decode_field(field, &|root, path| leaf_of(leaves, root, path, &scanned)));
-        values.collect::<Result<_, _>>().ok()
+        let raws = self.raws.iter().map(|(path, leaf)| (path.clone(), scanned.value(*leaf))).collect();
+        Some((values.collect::<Result<_, _>>().ok()?, raws))
     }
-}
-
-/// Returns what an expression reads of the raw payload; `None` where that is no JSON.
-fn raws_of(expr: &Expr, payload: &[u8]) -> Option<Vec<(JsonPath, Value)>> {
-    let paths = reads::raw_of(expr);
-    if paths.is_empty() {
-        return Some(Vec::new());
-    }
-    let mut set = PathSet::default();
-    let leaves: Vec<usize> = paths.iter().map(|path| set.insert(path)).collect();
-    let scanned = set.scan(payload).ok()?;
-    Some(paths.into_iter().zip(leaves).map(|(path, leaf)| (path, scanned.value(leaf))).collect())
 }
 
 /// What the guard of an awaited trigger can read.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::confirm;
 use super::job::{Job, load};
 use super::queue::Turn;
-use super::{awaited, jitter, once_more, pages, stale, take_turns};
+use super::{STORE_PAUSE, awaited, jitter, once_more, pages, stale, take_turns};
 use crate::alarm::Line;
 use crate::answer;
 use crate::connection::{Asked, Cause, Heard, Hold, Target};
@@ -34,7 +34,7 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
     // Until what it touched is written.
     let mut under_way = None;
     loop {
-        begin(shared, &mut job, &lane);
+        begin(shared, &mut job, &lane).await;
         if !wants(shared, &job, &lane) {
             break;
         }
@@ -90,7 +90,7 @@ pub(super) async fn turn(shared: &Arc<Shared>, turn: Turn) {
         }
     }
     if written {
-        rest(shared, &mut job);
+        rest(shared, &mut job).await;
         written = write(shared, &mut job).await;
     }
     drop(under_way);
@@ -120,9 +120,9 @@ fn withheld(job: &Job, hold: &Hold, now: Timestamp) -> What {
 }
 
 /// Freezes the inputs of the steps that begin, as long as they are of this lane, and the waits.
-fn begin(shared: &Shared, job: &mut Job, lane: &Target) {
+async fn begin(shared: &Shared, job: &mut Job, lane: &Target) {
     loop {
-        rest(shared, job);
+        rest(shared, job).await;
         match job.run.pending().first().cloned() {
             Some(Effect::Begin(begun)) if is_of(shared, job, lane) => {
                 job.record(shared.world.clock.now(), What::Begun(begun));
@@ -133,20 +133,34 @@ fn begin(shared: &Shared, job: &mut Job, lane: &Target) {
 }
 
 /// Records that a wait begins, where one does.
-pub(super) fn rest(shared: &Shared, job: &mut Job) {
+pub(super) async fn rest(shared: &Shared, job: &mut Job) {
     if let Some(Effect::BeginWait(mut waits)) = job.run.pending().first().cloned() {
         if let Some(awaits) = &mut waits.awaits
             && job.run.wait_for(&job.flow).is_some_and(|wait| wait.from_now)
         {
-            awaits.after = shared.last_event();
+            awaits.after = last_answered(shared).await;
         }
         job.record(shared.world.clock.now(), What::Waits(waits));
     }
 }
 
+/// Returns the number of the last event that was answered by now: it has one when the store has sorted it in.
+async fn last_answered(shared: &Shared) -> u64 {
+    loop {
+        match shared.store.caught_up().await {
+            // Nothing of the run can be written before either.
+            Err(error) if error.is_retryable() && !shared.is_stopping() => {
+                let until = shared.world.clock.now().checked_add(STORE_PAUSE).unwrap_or(Timestamp::MAX);
+                shared.world.clock.sleep_until(until).await;
+            }
+            Ok(()) | Err(_) => return shared.last_event(),
+        }
+    }
+}
+
 /// Writes what a run has recorded outside of a turn, and puts it where it goes on.
 pub(super) async fn carry_on(shared: &Arc<Shared>, mut job: Job) {
-    rest(shared, &mut job);
+    rest(shared, &mut job).await;
     let written = write(shared, &mut job).await;
     put_back(shared, job, written);
 }

@@ -18,26 +18,22 @@ pub(crate) fn slots(expr: &Expr) -> Vec<u16> {
 /// Returns the paths of the raw payload that an expression reads.
 pub(crate) fn raw_of(expr: &Expr) -> Vec<JsonPath> {
     let mut paths = Vec::new();
-    expr.walk(&mut |expr| {
-        if let Expr::Raw(path) = expr
-            && !paths.contains(path)
-        {
-            paths.push(path.clone());
-        }
-    });
+    expr.walk(&mut |expr| note_raw(expr, &mut paths));
     paths
+}
+
+fn note_raw(expr: &Expr, paths: &mut Vec<JsonPath>) {
+    if let Expr::Raw(path) = expr
+        && !paths.contains(path)
+    {
+        paths.push(path.clone());
+    }
 }
 
 /// Returns the paths of the raw payload that a flow reads, wherever it does.
 pub(super) fn raw_paths(flow: &Flow) -> Vec<JsonPath> {
     let mut paths = Vec::new();
-    let mut each = |expr: &Expr| {
-        if let Expr::Raw(path) = expr
-            && !paths.contains(path)
-        {
-            paths.push(path.clone());
-        }
-    };
+    let mut each = |expr: &Expr| note_raw(expr, &mut paths);
     for used in &flow.triggers {
         used.guard.iter().chain(&used.dedupe).for_each(|expr| expr.walk(&mut each));
     }

@@ -43,6 +43,8 @@ struct Known {
     items: HashSet<u64>,
     /// Why the last one could not be read.
     reason: String,
+    /// One was listed since that was asked.
+    listed: bool,
 }
 
 /// Of more items nothing is said.
@@ -53,6 +55,7 @@ impl Odd {
         let mut hasher = DefaultHasher::new();
         json.hash(&mut hasher);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.listed = true;
         let is_new = known.items.len() < MAX_ODD && known.items.insert(hasher.finish());
         if is_new {
             reason.clone_into(&mut known.reason);
@@ -60,10 +63,10 @@ impl Odd {
         is_new
     }
 
-    /// Returns how many there were since the start, and what is wrong with the last.
-    pub(super) fn counted(&self) -> Option<(u64, String)> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (!known.items.is_empty()).then(|| (known.items.len() as u64, known.reason.clone()))
+    /// Returns how many there were since the start, and what is wrong with the last, where one was listed since that was asked.
+    pub(super) fn listed(&self) -> Option<(u64, String)> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut known.listed).then(|| (known.items.len() as u64, known.reason.clone()))
     }
 }
 

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::engine::Engine;
+use crate::event::{Gap, LeftOut};
 use crate::listen::Listeners;
 use crate::live::{Live, LiveConnection};
 use crate::turns::turn;
@@ -77,31 +78,12 @@ pub(crate) struct PollStatus {
     pub(crate) broken: bool,
     /// When it polls next.
     pub(crate) next_at: Option<Timestamp>,
-    /// Events of this time are lost: the service no longer lists it. Shown until the next start.
+    /// Events of this time are lost: the service no longer lists it.
     pub(crate) gap: Option<Gap>,
     /// Events handed over since the start.
     pub(crate) events: u64,
-    /// Items since the start that cannot be read, and what is wrong with the last.
-    pub(crate) left_out: Option<(u64, String)>,
-}
-
-/// A time that was not read, and that the service does not list any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Gap {
-    pub(crate) from: Timestamp,
-    pub(crate) to: Timestamp,
-    /// When it was last found: the next poll that succeeds ends it.
-    pub(crate) found: Timestamp,
-}
-
-/// What is lost is an alarm for so long: whoever reads it looks what it was.
-const GAP_ALARM: SignedDuration = SignedDuration::from_hours(24);
-
-impl Gap {
-    /// Tells whether somebody should look at it.
-    pub(crate) fn is_alarm(&self, now: Timestamp) -> bool {
-        now.duration_since(self.found) < GAP_ALARM
-    }
+    /// Items that cannot be read.
+    pub(crate) left_out: Option<LeftOut>,
 }
 
 /// Where the tasks write how they are doing.

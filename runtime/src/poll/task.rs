@@ -12,9 +12,9 @@ use tracing::{error, info, warn};
 use super::change::{self, Telling};
 use super::fetch::{Fetched, KEEP_BYTES, PollError, Start, fetch};
 use super::items::{Item, ItemReader, Odd};
-use super::{Board, Gap, Key, Spec, TAKEN_BACK, told};
+use super::{Board, Key, Spec, TAKEN_BACK, told};
 use crate::engine::Engine;
-use crate::event::{AcceptError, Cursor, Incoming, Left};
+use crate::event::{AcceptError, Cursor, Gap, Incoming, Left, LeftOut};
 use crate::world::World;
 
 /// Events that are committed at a time.
@@ -181,6 +181,12 @@ impl Task {
         };
         self.known = cursor.seen.iter().cloned().collect();
         self.cursor = cursor;
+        // What was lost before this start is no less lost, and is said for as long.
+        let now = self.world.clock.now();
+        self.cursor.gap.take_if(|gap| !gap.is_alarm(now));
+        self.cursor.left_out.take_if(|left_out| !left_out.is_alarm(now));
+        let (gap, left_out) = (self.cursor.gap, self.cursor.left_out.clone());
+        self.board.update(&self.key, |status| (status.gap, status.left_out) = (gap, left_out));
         Ok(())
     }
 
@@ -191,15 +197,32 @@ impl Task {
         if read_until >= oldest {
             return;
         }
-        let (now, mut is_new) = (self.world.clock.now(), false);
-        self.board.update(&self.key, |status| {
-            is_new = status.gap.is_none_or(|gap| gap.from != read_until);
-            status.gap = Some(Gap { from: read_until, to: oldest, found: now });
-        });
+        let is_new = self.cursor.gap.is_none_or(|gap| gap.from != read_until);
+        self.lost(Gap { from: read_until, to: oldest, found: self.world.clock.now() });
         if is_new {
             error!(connection = self.key.0, source = self.key.1, gap_from = %read_until, gap_to = %oldest,
                 "the service no longer lists what happened in this gap: events of that time are lost");
         }
+    }
+
+    /// Notes what is lost. It is written with the next cursor: until then each start finds it again.
+    fn lost(&mut self, gap: Gap) {
+        self.cursor.gap = Some(gap);
+        self.committed_at = None;
+        self.board.update(&self.key, |status| status.gap = Some(gap));
+    }
+
+    /// Notes items that cannot be read. Those that are listed still are counted anew after a start.
+    fn note_left_out(&mut self) {
+        let Some((count, reason)) = self.odd.listed() else { return };
+        let known = self.cursor.left_out.take();
+        let count = known.as_ref().map_or(count, |known| known.count.max(count));
+        if known.is_none_or(|known| (known.count, &known.reason) != (count, &reason)) {
+            self.committed_at = None;
+        }
+        self.cursor.left_out = Some(LeftOut { count, reason, found: self.world.clock.now() });
+        let left_out = self.cursor.left_out.clone();
+        self.board.update(&self.key, |status| status.left_out = left_out);
     }
 
     /// Items without times: what is there at the first poll is old.
@@ -297,8 +320,7 @@ impl Task {
                 return Err(error.into());
             }
         };
-        let left_out = self.odd.counted();
-        self.board.update(&self.key, |status| status.left_out = left_out);
+        self.note_left_out();
         self.compare_clocks(fetched.answered_at, asked_at);
         let before = self.cursor.watermark;
         let cut = fetched.whole_until.is_some();
@@ -497,7 +519,7 @@ impl Task {
             "the service no longer knows the cursor: polling goes on without it, and events since then may be lost");
         if let Some(from) = self.cursor.polled_at {
             let now = self.world.clock.now();
-            self.board.update(&self.key, |status| status.gap = Some(Gap { from, to: now, found: now }));
+            self.lost(Gap { from, to: now, found: now });
         }
         self.cursor.cursor = None;
     }

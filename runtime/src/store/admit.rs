@@ -161,7 +161,7 @@ fn begin(
             to.put(&tables::kept(id), &encode(&kept)?)?;
         }
         put_unlimited(to, None, &run.head, &run.entries)?;
-        return Ok(Admission::Started { cancelled });
+        return Ok(Admission::Started { seq: run.head.seq, cancelled });
     };
     if held.until.is_some() && kept.turn.is_none() && !run.head.status.is_active() {
         // It ends when it begins, and until then it has the turn as any other.

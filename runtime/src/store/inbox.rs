@@ -14,7 +14,6 @@ pub(super) mod record;
 pub(super) mod seen;
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,9 +28,9 @@ use super::lobby::{Lobby, Portion, Waits};
 use super::perform::{Known, accept};
 use super::records::{AcceptBatch, AcceptedEvent, After};
 
+use super::StoreError;
 use super::tables::{self, number_at};
 use super::writer::{Job, Work};
-use super::{StoreError, query};
 use crate::event::Accepted;
 use log::{Left, Log, NoRoom, sum};
 use seen::Hold;
@@ -69,7 +68,6 @@ pub(super) struct New {
     batch: AcceptBatch,
     bytes: Bytes,
     sum: u64,
-    places: Vec<Range<usize>>,
     hold: Hold,
     after: After,
     durable: oneshot::Sender<Result<Durable, StoreError>>,
@@ -87,8 +85,6 @@ pub(super) enum Durable {
 pub(super) struct Taken {
     number: u64,
     batch: AcceptBatch,
-    /// The events as they are kept.
-    values: Vec<Bytes>,
     hold: Hold,
     after: After,
 }
@@ -100,11 +96,13 @@ impl New {
         hold: Hold,
         after: After,
     ) -> Result<(Self, oneshot::Receiver<Result<Durable, StoreError>>), StoreError> {
-        let (bytes, places) = record::events(&batch)?;
+        let (bytes, payloads) = record::events(&batch)?;
         // Of the bytes that came nothing is kept: they hang on the buffer that they were read into.
-        batch.events.iter_mut().for_each(|new| new.event.payload = Bytes::new());
+        for (new, place) in batch.events.iter_mut().zip(payloads) {
+            new.event.payload = bytes.slice(place);
+        }
         let (durable, answer) = oneshot::channel();
-        Ok((Self { sum: sum(&bytes), batch, bytes, places, hold, after, durable }, answer))
+        Ok((Self { sum: sum(&bytes), batch, bytes, hold, after, durable }, answer))
     }
 
     /// Takes the events; tells whether nobody has had them before. What somebody has had is the store's to decide, behind him.
@@ -119,8 +117,8 @@ impl New {
 
 impl Taken {
     /// Applies the events.
-    pub(super) fn apply(&self, to: &mut dyn Write, known: &mut Known) -> Result<Vec<AcceptedEvent>, StoreError> {
-        accept(to, &self.batch, &self.values, known)
+    pub(super) fn apply(&mut self, to: &mut dyn Write, known: &mut Known) -> Result<Vec<AcceptedEvent>, StoreError> {
+        accept(to, &mut self.batch, known)
     }
 
     /// Returns its number in the log.
@@ -253,8 +251,8 @@ fn replay<B: Backend>(backend: &B, left: &Left, applied: u64) -> Result<usize, S
         }
         backend.write(&mut |to| {
             let mut known = Known::default();
-            for batch in &batches {
-                accept(to, batch, &[], &mut known)?;
+            for batch in &mut batches {
+                accept(to, batch, &mut known)?;
             }
             to.put(&applied_key(), &last.to_be_bytes())
         })?;
@@ -353,8 +351,7 @@ pub(super) fn take(events: Vec<New>, first: u64, enter: impl FnOnce(Vec<Work>)) 
     let mut answers = Vec::with_capacity(events.len());
     let taken = (first..).zip(events).map(|(number, new)| {
         answers.push(new.durable);
-        let values = new.places.iter().map(|place| new.bytes.slice(place.clone())).collect();
-        Work::Taken(Box::new(Taken { number, batch: new.batch, values, hold: new.hold, after: new.after }))
+        Work::Taken(Box::new(Taken { number, batch: new.batch, hold: new.hold, after: new.after }))
     });
     enter(taken.collect());
     for answer in answers {
@@ -372,14 +369,7 @@ pub(super) fn refuse(new: New, error: &StoreError) {
 
 /// Makes a job of events that the store has to decide about.
 pub(super) fn decided_later(new: New) -> Job {
-    let mut batch = new.batch;
-    for (event, place) in batch.events.iter_mut().zip(&new.places) {
-        // Its own bytes lie behind its head.
-        if let Ok(stored) = query::decode_event(&new.bytes.slice(place.clone())) {
-            event.event.payload = stored.payload;
-        }
-    }
-    let (job, answer) = Job::taking_in(batch, new.hold, new.after);
+    let (job, answer) = Job::taking_in(new.batch, new.hold, new.after);
     drop(new.durable.send(Ok(Durable::Later(answer))));
     job
 }

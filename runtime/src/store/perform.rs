@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::backend::Write;
 use super::flood::Starts;
+use super::numbers::Numbers;
 use super::put::{encode, put_plan, put_run, put_unlimited};
 use super::records::{
     AcceptBatch, AcceptedEvent, Admission, AwaitKind, FollowsFrom, NewEvent, NewStart, Pruned, ReplayBatch, Replayed, RunHead,
@@ -49,15 +49,28 @@ pub(super) struct Known {
     kinds: Option<((String, String), Vec<AwaitKind>)>,
     /// Plans that are in the store.
     plans: HashSet<String>,
+    /// The numbers that were given last; they hold whatever else is done.
+    numbers: Numbers,
 }
 
 /// Performs an operation. Runs that get their turn by it are added to `woken`.
-pub(super) fn perform(to: &mut dyn Write, operation: &Operation, woken: &mut Vec<Turn>) -> Result<Reply, StoreError> {
-    let known = &mut Known::default();
+pub(super) fn perform(
+    to: &mut dyn Write,
+    operation: &mut Operation,
+    known: &mut Known,
+    woken: &mut Vec<Turn>,
+) -> Result<Reply, StoreError> {
+    known.forget();
+    let done = do_it(to, operation, known, woken);
+    known.forget();
+    done
+}
+
+fn do_it(to: &mut dyn Write, operation: &mut Operation, known: &mut Known, woken: &mut Vec<Turn>) -> Result<Reply, StoreError> {
     match operation {
         Operation::Accept(batch) => {
             book::check(to, &batch.book)?;
-            accept(to, batch, &[], known).map(Reply::Accepted)
+            accept(to, batch, known).map(Reply::Accepted)
         }
         Operation::Update(updates) => {
             let heads = check_updates(to, updates)?;
@@ -68,7 +81,7 @@ pub(super) fn perform(to: &mut dyn Write, operation: &Operation, woken: &mut Vec
             let heads = check_updates(to, updates)?;
             book::check(to, &batch.book)?;
             update(to, updates, heads, woken)?;
-            accept(to, batch, &[], known).map(Reply::Accepted)
+            accept(to, batch, known).map(Reply::Accepted)
         }
         Operation::Pause(flow, Some(at)) => {
             alarms::pause(to, flow, PausedBy::Hand, "by hand", *at)?;
@@ -83,11 +96,11 @@ pub(super) fn perform(to: &mut dyn Write, operation: &Operation, woken: &mut Vec
             Ok(Reply::Nothing)
         }
         Operation::Prune(found) => prune::remove(to, found).map(Reply::Pruned),
-        Operation::Replay(batch) => replay::replay(to, batch).map(Reply::Replayed),
+        Operation::Replay(batch) => replay::replay(to, batch, known).map(Reply::Replayed),
         Operation::Settle(run, entries) => settle(to, run, *entries),
         Operation::BeginHeld(run, entries, now) => gates::begin_held(to, run, *entries, *now).map(Reply::Held),
         Operation::Offered(events) => {
-            for event in events {
+            for event in events.iter() {
                 to.remove(&tables::offer(*event))?;
             }
             Ok(Reply::Nothing)
@@ -133,18 +146,13 @@ fn settle(to: &mut dyn Write, run: &str, entries: u32) -> Result<Reply, StoreErr
     Ok(Reply::Nothing)
 }
 
-/// Takes events in. `values` are the first of them as they are kept, where they are known already.
-pub(super) fn accept(
-    to: &mut dyn Write,
-    batch: &AcceptBatch,
-    values: &[Bytes],
-    known: &mut Known,
-) -> Result<Vec<AcceptedEvent>, StoreError> {
+/// Takes events in: they and what they start get their numbers here, so that these are in the order in which things take place.
+pub(super) fn accept(to: &mut dyn Write, batch: &mut AcceptBatch, known: &mut Known) -> Result<Vec<AcceptedEvent>, StoreError> {
     let mut accepted = Vec::with_capacity(batch.events.len());
     let mut any_run = false;
-    for (at, new) in batch.events.iter().enumerate() {
+    for new in &mut batch.events {
         let is_awaited = known.awaits(to, &new.event)?;
-        let event = accept_event(to, new, values.get(at), is_awaited)?;
+        let event = accept_event(to, new, is_awaited, known)?;
         any_run |= event.followed.iter().flatten().any(|event| !event.admissions.is_empty());
         any_run |= event.admissions.iter().flatten().any(|run| matches!(run, Admission::Started { .. } | Admission::Held { .. }));
         accepted.push(event);
@@ -166,6 +174,12 @@ pub(super) fn accept(
 }
 
 impl Known {
+    /// Forgets what may change by whatever is done.
+    fn forget(&mut self) {
+        self.kinds = None;
+        self.plans.clear();
+    }
+
     /// Tells whether runs wait for an event. Those that follow upon each other come from one source, nearly always.
     fn awaits(&mut self, from: &mut dyn Write, event: &StoredEvent) -> Result<bool, StoreError> {
         let is_known = |((connection, source), _): &((String, String), Vec<AwaitKind>)| {
@@ -188,12 +202,12 @@ fn kinds_of(from: &dyn Write, source: (&str, &str)) -> Result<Vec<AwaitKind>, St
     Ok(awaited::kinds(from, source.0, source.1)?.into_iter().map(|(_, kind)| kind).collect())
 }
 
-/// `value` is the event as it is kept, where that is known; `is_awaited`: some run waits for an event like this one.
+/// `is_awaited`: some run waits for an event like this one.
 fn accept_event(
     to: &mut dyn Write,
-    new: &NewEvent,
-    value: Option<&Bytes>,
+    new: &mut NewEvent,
     is_awaited: bool,
+    so_far: &mut Known,
 ) -> Result<AcceptedEvent, StoreError> {
     let index = tables::event_index(&new.event.id, &new.event.connection);
     let known = match to.get(&index)?.as_deref().and_then(|seq| tables::number_at(seq, 0)) {
@@ -204,15 +218,17 @@ fn accept_event(
         // It is announced together with others, as if it had been here already.
         return Ok(AcceptedEvent { duplicate: true, notices: true, ..AcceptedEvent::default() });
     }
+    let seq = match &known {
+        Some(known) => known.seq,
+        None => so_far.numbers.event(to)?,
+    };
+    new.event.seq = seq;
     let mut awaited = is_awaited;
     let mut changed = None;
     match &known {
         None => {
-            match value {
-                Some(value) => to.put(&tables::event(new.event.seq), value)?,
-                None => to.put(&tables::event(new.event.seq), &event_value(&new.event)?)?,
-            }
-            to.put(&index, &new.event.seq.to_be_bytes())?;
+            to.put(&tables::event(seq), &event_value(&new.event)?)?;
+            to.put(&index, &seq.to_be_bytes())?;
             changed = Some(Cow::Borrowed(&new.event));
         }
         // The same event, narrowed to another trigger by the address of the webhook.
@@ -223,13 +239,13 @@ fn accept_event(
             if triggers != known.triggers {
                 let mut event = StoredEvent { triggers, ..known.clone() };
                 event.misfits.extend(new.event.misfits.iter().filter(|misfit| !known.misfits.contains(misfit)).cloned());
-                to.put(&tables::event(known.seq), &event_value(&event)?)?;
+                to.put(&tables::event(seq), &event_value(&event)?)?;
                 changed = Some(Cow::Owned(event));
             }
         }
     }
     if awaited {
-        to.put(&tables::offer(known.as_ref().map_or(new.event.seq, |known| known.seq)), &[])?;
+        to.put(&tables::offer(seq), &[])?;
     }
     let (mut paused, mut raised) = (Vec::new(), Vec::new());
     if let Some(event) = changed.filter(|event| !event.misfits.is_empty() || !new.missed.is_empty()) {
@@ -243,7 +259,7 @@ fn accept_event(
     let mut started = Vec::with_capacity(new.starts.len());
     let mut admissions = Vec::with_capacity(new.starts.len());
     let mut followed = Vec::new();
-    for start in &new.starts {
+    for start in &mut new.starts {
         let offered = known.as_ref().is_some_and(|known| known.triggers.contains(&start.trigger));
         let begins = !offered && to.get(&tables::start(&start.key))?.is_none();
         if begins {
@@ -252,7 +268,7 @@ fn accept_event(
             to.put(&tables::start_at(at, &start.key), &[])?;
         }
         if begins {
-            admissions.push(begin_runs(to, start, &mut followed)?);
+            admissions.push(begin_runs(to, seq, start, &mut followed, so_far)?);
         } else {
             admissions.push(Vec::new());
             followed.extend(start.runs.iter().flat_map(|run| &run.follows).map(|_| None));
@@ -261,18 +277,23 @@ fn accept_event(
     }
     let by_itself = |admission: &Admission| matches!(admission, Admission::Flooded(_));
     let notices = !paused.is_empty() || !raised.is_empty() || admissions.iter().flatten().any(by_itself);
-    Ok(AcceptedEvent { duplicate: known.is_some(), started, admissions, awaited, followed, paused, raised, notices })
+    Ok(AcceptedEvent { seq, duplicate: known.is_some(), started, admissions, awaited, followed, paused, raised, notices })
 }
 
+/// Begins the runs of a start by the event with this number.
 pub(super) fn begin_runs(
     to: &mut dyn Write,
-    start: &NewStart,
+    event: u64,
+    start: &mut NewStart,
     followed: &mut Vec<Option<AcceptedEvent>>,
+    known: &mut Known,
 ) -> Result<Vec<Admission>, StoreError> {
     let mut admissions = Vec::with_capacity(start.runs.len());
-    for run in &start.runs {
+    for run in &mut start.runs {
         // The id is computed: after a start that was forgotten for its age it is there already.
-        let is_there = query::run(to, &run.head.id)?.is_some();
+        let there = query::run(to, &run.head.id)?.map(|head| head.seq);
+        let is_there = there.is_some();
+        run.number(event, there.map_or_else(|| known.numbers.run(to), Ok)?);
         let starts = match run.flood.filter(|_| !is_there) {
             Some(most) => Some((Starts::read(to, &run.head.flow, run.head.started_at)?, most)),
             None => None,
@@ -282,14 +303,14 @@ pub(super) fn begin_runs(
             None => None,
         };
         let admission = if is_there {
-            Admission::Started { cancelled: None }
+            Admission::Started { seq: run.head.seq, cancelled: None }
         } else if let Some(flooded) = flooded {
             flooded
         } else if let Some(limited) = &run.limited {
             admit::admit(to, run, limited)?
         } else {
             put_unlimited(to, None, &run.head, &run.entries)?;
-            Admission::Started { cancelled: None }
+            Admission::Started { seq: run.head.seq, cancelled: None }
         };
         if let Admission::Dropped(reason) | Admission::Paused(reason) | Admission::Flooded(reason) = &admission {
             to.put(&tables::drop_of(run.head.event, &run.head.flow), reason.as_bytes())?;
@@ -301,7 +322,7 @@ pub(super) fn begin_runs(
         if let Some((starts, _)) = starts.filter(|_| begins) {
             starts.add(to, &run.head.flow, run.head.started_at)?;
         }
-        for follows in &run.follows {
+        for follows in &mut run.follows {
             let happened = match follows.from {
                 FollowsFrom::Birth => begins && !matches!(admission, Admission::Held { .. }),
                 FollowsFrom::Pause => matches!(admission, Admission::Paused(_)),
@@ -309,7 +330,7 @@ pub(super) fn begin_runs(
             followed.push(if happened {
                 let event = &follows.event.event;
                 let is_awaited = kinds_of(to, (&event.connection, &event.source))?.iter().any(|kind| kind.is_of(event));
-                Some(accept_event(to, &follows.event, None, is_awaited)?)
+                Some(accept_event(to, &mut follows.event, is_awaited, known)?)
             } else {
                 None
             });

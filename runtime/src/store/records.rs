@@ -12,14 +12,14 @@ use super::StoreError;
 use super::book::BookChange;
 use super::meters::MeterChange;
 use crate::event::{Accepted, Cursor, Difference, Origin, Via};
-use crate::journal::{Entry, EventHead};
+use crate::journal::{Entry, EventHead, What};
 use crate::limit::Limited;
 use crate::run::{Death, Status};
 
 /// An event as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredEvent {
-    /// Its number, in the order of receipt.
+    /// Its number, in the order of receipt: the store gives it in the transaction that takes the event in.
     pub seq: u64,
     /// The service's own id.
     pub id: String,
@@ -86,7 +86,7 @@ impl StoredEvent {
 pub struct RunHead {
     /// Its id.
     pub id: String,
-    /// Its number, in the order of starts.
+    /// Its number, in the order of starts: the store gives it in the transaction in which the run begins.
     pub seq: u64,
     /// The flow.
     pub flow: String,
@@ -273,6 +273,16 @@ pub struct NewRun {
     pub follows: Vec<Follows>,
 }
 
+impl NewRun {
+    /// Gives it its number, and that of its event.
+    pub(super) fn number(&mut self, event: u64, seq: u64) {
+        (self.head.seq, self.head.event) = (seq, event);
+        if let Some(What::Started(start)) = self.entries.first_mut().map(|entry| &mut entry.what) {
+            start.event.seq = event;
+        }
+    }
+}
+
 /// An event that follows from what becomes of a run that was to begin.
 #[derive(Debug, Clone)]
 pub struct Follows {
@@ -332,6 +342,8 @@ pub enum Replayed {
 pub enum Admission {
     /// It began.
     Started {
+        /// Its number.
+        seq: u64,
         /// The run whose turn it took, which is cancelled.
         cancelled: Option<String>,
     },
@@ -353,6 +365,8 @@ pub enum Admission {
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AcceptedEvent {
+    /// Its number.
+    pub seq: u64,
     /// It was known.
     pub duplicate: bool,
     /// For each of its starts: whether it took place.

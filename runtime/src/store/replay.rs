@@ -1,15 +1,15 @@
 //! Starts by events that are in the store already.
 
 use super::backend::Write;
-use super::perform::begin_runs;
+use super::perform::{Known, begin_runs};
 use super::records::{Admission, ReplayBatch, ReplayStart, Replayed};
 use super::{StoreError, put, query, tables};
 
-pub(super) fn replay(to: &mut dyn Write, batch: &ReplayBatch) -> Result<Vec<Replayed>, StoreError> {
+pub(super) fn replay(to: &mut dyn Write, batch: &mut ReplayBatch, known: &mut Known) -> Result<Vec<Replayed>, StoreError> {
     let mut results = Vec::with_capacity(batch.starts.len());
     let mut any_run = false;
-    for start in &batch.starts {
-        let result = replay_one(to, start)?;
+    for start in &mut batch.starts {
+        let result = replay_one(to, start, known)?;
         any_run |= matches!(&result, Replayed::Admitted { admissions, .. } if admissions.iter().any(takes_place));
         results.push(result);
     }
@@ -25,7 +25,8 @@ fn takes_place(admission: &Admission) -> bool {
     matches!(admission, Admission::Started { .. } | Admission::Held { .. })
 }
 
-fn replay_one(to: &mut dyn Write, ReplayStart { event, start, again }: &ReplayStart) -> Result<Replayed, StoreError> {
+fn replay_one(to: &mut dyn Write, replay: &mut ReplayStart, known: &mut Known) -> Result<Replayed, StoreError> {
+    let ReplayStart { event, start, again } = replay;
     if to.get(&tables::event(*event))?.is_none() {
         return Ok(Replayed::Gone);
     }
@@ -55,6 +56,6 @@ fn replay_one(to: &mut dyn Write, ReplayStart { event, start, again }: &ReplaySt
         to.remove(&tables::drop_of(*event, &run.head.flow))?;
     }
     let mut followed = Vec::new();
-    let admissions = begin_runs(to, start, &mut followed)?;
+    let admissions = begin_runs(to, *event, start, &mut followed, known)?;
     Ok(Replayed::Admitted { admissions, followed })
 }

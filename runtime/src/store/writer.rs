@@ -402,7 +402,7 @@ fn write_all<B: Backend>(backend: &B, lobby: &Lobby<Work>, health: &Health, turn
 /// be tried again: events that are durable already.
 pub(super) fn commit<B: Backend>(
     backend: &B,
-    work: Vec<Work>,
+    mut work: Vec<Work>,
     turns: &Turns,
     told: impl FnOnce(&Result<(), StoreError>),
 ) -> Vec<Work> {
@@ -423,13 +423,10 @@ pub(super) fn commit<B: Backend>(
             woken.clear();
             let mut known = Known::default();
             let mut applied = None;
-            for one in &work {
+            for one in &mut work {
                 // A conflict is found before anything is written, so it concerns its own job alone.
                 let done = match one {
-                    Work::Job(job) => {
-                        known = Known::default();
-                        perform(to, &job.operation, &mut woken)
-                    }
+                    Work::Job(job) => perform(to, &mut job.operation, &mut known, &mut woken),
                     Work::Taken(taken) => {
                         applied = Some(taken.number());
                         taken.apply(to, &mut known).map(Reply::Accepted)

@@ -23,7 +23,7 @@ use crate::store::{event, head, new};
 
 /// A disk whose files can be full one by one, and whose inbox can be slow.
 #[derive(Clone, Default)]
-struct Machine {
+pub(crate) struct Machine {
     disk: SimDisk,
     trouble: Arc<Trouble>,
 }
@@ -40,7 +40,7 @@ struct Trouble {
 #[derive(Debug)]
 struct Device(OpenFile, String, Arc<Trouble>);
 
-const DATABASE: &str = "flow.redb";
+pub(crate) const DATABASE: &str = "flow.redb";
 const INBOX: [&str; 2] = ["inbox.1", "inbox.2"];
 
 impl Machine {
@@ -48,11 +48,11 @@ impl Machine {
         Self { disk, trouble: Arc::default() }
     }
 
-    fn store(&self) -> Result<Arc<RedbStore>, StoreError> {
+    pub(crate) fn store(&self) -> Result<Arc<RedbStore>, StoreError> {
         RedbStore::on(Arc::new(self.clone())).map(Arc::new)
     }
 
-    fn fill(&self, name: &str, full: bool) {
+    pub(crate) fn fill(&self, name: &str, full: bool) {
         let mut names = self.trouble.full.lock().unwrap();
         if full {
             names.insert(name.to_owned())
@@ -182,7 +182,7 @@ async fn what_is_answered_is_sorted_in_before_everything_that_comes_after_it() {
     store.update(vec![RunUpdate { head: ended.clone(), entries }]).await.unwrap();
     assert_eq!(store.run("run_1").unwrap(), Some(ended));
     let known = decided.lock().unwrap().clone();
-    assert_eq!(known[0].as_ref().unwrap()[0].admissions, [[Admission::Started { cancelled: None }]]);
+    assert_eq!(known[0].as_ref().unwrap()[0].admissions, [[Admission::Started { seq: 1, cancelled: None }]]);
     // Two ways in: what came by the inbox first is known to what comes by a transaction of its own.
     assert_eq!(take_in(&store, batch(2), &decided).await, Ok(TakenIn::Durable));
     assert!(store.accept(batch(2)).await.unwrap()[0].duplicate);
@@ -261,7 +261,13 @@ async fn what_is_left_in_the_inbox_is_decided_at_the_next_start_as_it_would_have
     assert!(store.run("run_3").unwrap().unwrap().waits.held);
     assert_eq!(store.plan(&turned.hash).unwrap().as_deref(), Some(&*turned));
     assert_eq!(store.book_row(&flow_runtime::store::BookKey::new("starts", "f", "")).unwrap().map(|row| row.due), Some(None));
-    assert_eq!(store.last_numbers(), Ok((100, 100)));
+    // They have their numbers from there, in the order in which they were taken in.
+    let seq = |number: u64| (store.event_seq("svc", &format!("evt_{number}")), store.run(&format!("run_{number}")));
+    for number in 1..=3 {
+        let (event, run) = seq(number);
+        assert_eq!((event, run.unwrap().unwrap().seq), (Ok(Some(number + 1)), number + 1));
+    }
+    assert_eq!(store.last_numbers(), Ok((4, 4)));
 }
 
 /// The log says a plan once in a segment, before the first event that needs it.
@@ -302,14 +308,16 @@ async fn the_power_may_go_at_any_instant() {
         let store = Machine::of(again.disk.after_cut(Unsynced::of(cut / every / 4))).store();
         let store = store.unwrap_or_else(|error| panic!("cut {cut}: {error}"));
         for number in taken.keys() {
-            let found = store.event(*number).unwrap().unwrap_or_else(|| panic!("cut {cut}: evt_{number} is lost"));
-            assert_eq!(found, batch(*number).events[0].event);
+            let known = store.event_seq("svc", &format!("evt_{number}")).unwrap();
+            let seq = known.unwrap_or_else(|| panic!("cut {cut}: evt_{number} is lost"));
+            let found = store.event(seq).unwrap().unwrap();
+            assert_eq!(found, flow_runtime::store::StoredEvent { seq, ..batch(*number).events[0].event.clone() });
         }
         let mut runs = BTreeSet::new();
         for number in 1..=24 {
             let known = store.event_seqs(&format!("evt_{number}")).unwrap();
             assert!(known.len() <= 1, "cut {cut}");
-            for run in store.runs_of_event(number).unwrap() {
+            for run in known.iter().flat_map(|(_, seq)| store.runs_of_event(*seq).unwrap()) {
                 assert_eq!(run, format!("run_{number}"));
                 assert!(!store.journal(&run).unwrap().is_empty() && runs.insert(run), "cut {cut}");
             }
@@ -328,7 +336,8 @@ async fn the_power_may_go_at_any_instant() {
         }
         store.caught_up().await.unwrap();
         for number in 1..=24 {
-            assert_eq!(store.runs_of_event(number).unwrap().len(), 1, "cut {cut}: evt_{number}");
+            let seq = store.event_seq("svc", &format!("evt_{number}")).unwrap().unwrap();
+            assert_eq!(store.runs_of_event(seq).unwrap().len(), 1, "cut {cut}: evt_{number}");
         }
     }
 }

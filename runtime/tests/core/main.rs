@@ -25,6 +25,7 @@ mod lost;
 mod matching;
 mod migrating;
 mod model;
+mod numbers;
 mod power;
 mod reference;
 mod replay;

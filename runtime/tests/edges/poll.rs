@@ -600,6 +600,12 @@ async fn what_the_service_does_not_list_any_more_is_said_while_the_daemon_runs()
     assert!(reason.contains(from.to_string().trim_end_matches('Z')) && to > from, "{reason} {from} {to}");
     let why = send(&test.service().addresses().admin, "GET", "/api/v1/missing?event=evt_lost&connection=acme", &[], b"").await;
     assert!(why.body.contains("did not list any more"), "{why:?}");
+    // A start makes nothing come back.
+    test.stop().await;
+    test.clock.advance(EVERY);
+    test.start(&[("f", "paid")]).await;
+    let told = alarms(&test).await;
+    assert_eq!((&told[0]["reason"], &told[0]["since"]), (&said[0]["reason"], &said[0]["since"]), "{told:#?}");
     test.clock.advance(86_400);
     test.asleep_for(EVERY).await;
     assert_eq!(alarms(&test).await, Vec::<Json>::new());

@@ -43,8 +43,8 @@ pub(in crate::store) fn plan(flow: &Flow) -> Result<Bytes, StoreError> {
     Ok(to.into())
 }
 
-/// Returns the record of events without a cursor or changes of the book, and where in it each event lies as the store keeps
-/// it.
+/// Returns the record of events without a cursor or changes of the book, and where in it their payloads lie. What is numbered
+/// has its number when the store takes it in.
 pub(in crate::store) fn events(batch: &AcceptBatch) -> Result<(Bytes, Vec<Range<usize>>), StoreError> {
     let payloads: usize = batch.events.iter().map(|event| event.event.payload.len()).sum();
     let mut to = Vec::with_capacity(payloads + 1024);
@@ -102,8 +102,8 @@ fn put_event(to: &mut Vec<u8>, new: &NewEvent) -> Result<Range<usize>, StoreErro
     put_length(to, 0)?;
     let begin = to.len();
     encode_event(to, event)?;
-    let place = begin..to.len();
-    let length = u32::try_from(place.len()).map_err(|error| StoreError::Corrupted(error.to_string()))?;
+    let payload = to.len() - event.payload.len()..to.len();
+    let length = u32::try_from(to.len() - begin).map_err(|error| StoreError::Corrupted(error.to_string()))?;
     to[begin - LENGTH..begin].copy_from_slice(&length.to_be_bytes());
     put_length(to, starts.len())?;
     for NewStart { trigger, key, runs } in starts {
@@ -122,7 +122,7 @@ fn put_event(to: &mut Vec<u8>, new: &NewEvent) -> Result<Range<usize>, StoreErro
     }
     to.push(u8::from(death_of.is_some()));
     put_bytes(to, death_of.as_deref().unwrap_or_default().as_bytes())?;
-    Ok(place)
+    Ok(payload)
 }
 
 fn put_run(to: &mut Vec<u8>, run: &NewRun) -> Result<(), StoreError> {

@@ -41,24 +41,58 @@ impl Needs<'_> {
         if acts {
             self.note_groups(notes);
             for_requests.iter().for_each(|secret| self.note_secret(secret, "its actions need it", notes));
-        } else if listens
-            && !for_requests.is_empty()
-            && !for_webhooks.is_empty()
+        } else if listens {
+            let looked_at = self.looked_at();
+            let looks = for_requests.iter().filter(|secret| looked_at.contains(secret.name.as_str()));
+            looks.for_each(|secret| self.note_secret(secret, "it is asked for what happens with that", notes));
             // One of the two would do: where it is wanted and cannot be read, that was said already.
-            && !for_requests.iter().any(|secret| self.config.secrets.contains_key(&secret.name))
-        {
-            for_webhooks.iter().for_each(|secret| self.note_secret(secret, "webhooks need it", notes));
+            if self.hears()
+                && !for_requests.is_empty()
+                && !for_requests.iter().any(|secret| self.config.secrets.contains_key(&secret.name))
+            {
+                for_webhooks.iter().for_each(|secret| self.note_secret(secret, "webhooks need it", notes));
+            }
         }
         if self.own_base {
             self.note_settings(notes);
         }
-        let polled = self.plan.sources.iter().filter_map(|source| source.poll.as_ref());
-        let asked = polled.flat_map(|poll| {
+        let asked: BTreeSet<&str> = self.plan.sources.iter().flat_map(|source| self.asked(source)).collect();
+        !for_requests.iter().any(|secret| asked.contains(secret.name.as_str()))
+    }
+
+    /// Returns the secrets that the poll of a source needs.
+    fn asked<'a>(&'a self, source: &'a plan::Source) -> impl Iterator<Item = &'a str> {
+        let requests = source.poll.iter().flat_map(|poll| {
             let before = poll.when_changes.as_ref().map(|when| &when.query.request);
             before.into_iter().chain([&poll.request])
         });
-        let asked: BTreeSet<&str> = asked.flat_map(|request| self.plan.secrets_of(request)).collect();
-        !for_requests.iter().any(|secret| asked.contains(secret.name.as_str()))
+        requests.flat_map(|request| self.plan.secrets_of(request))
+    }
+
+    /// Returns the sources that flows draw from.
+    fn drawn(&self) -> impl Iterator<Item = &Arc<plan::Source>> {
+        let draws = |flow: &Arc<plan::Flow>, source: &str| {
+            flow.listens_to().any(|trigger| trigger.connection == self.name && trigger.source == source)
+        };
+        self.plan.sources.iter().filter(move |source| self.flows.iter().any(|flow| draws(flow, &source.name)))
+    }
+
+    /// Tells whether webhooks are a way by which something may come.
+    fn hears(&self) -> bool {
+        self.drawn().any(|source| source.webhook.is_some())
+    }
+
+    /// Returns the secrets without which nothing would be heard of sources that nobody sends anything from, nor of states.
+    fn looked_at(&self) -> BTreeSet<&str> {
+        let polled = self.drawn().filter(|source| source.webhook.is_none() && self.config.polls);
+        let mut secrets: BTreeSet<&str> = polled.flat_map(|source| self.asked(source)).collect();
+        let triggers = self.flows.iter().flat_map(|flow| &flow.triggers).filter(|trigger| trigger.connection == self.name);
+        let states = triggers.filter_map(|trigger| match &trigger.kind {
+            plan::StartKind::State(start) => self.plan.states.iter().find(|state| state.name == start.state),
+            plan::StartKind::Event | plan::StartKind::Schedule(_) | plan::StartKind::Absence(_) => None,
+        });
+        secrets.extend(states.flat_map(|state| self.plan.secrets_of(&state.query.request)));
+        secrets
     }
 
     fn lacking(&self, wanted: fn(&plan::SecretDecl) -> bool) -> Vec<&plan::SecretDecl> {
