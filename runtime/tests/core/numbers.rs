@@ -88,7 +88,8 @@ async fn an_event_that_is_sorted_in_after_the_clock_was_set_back_is_as_old_as_it
     let bench = Bench::over(Arc::clone(&store) as _, vec![flow], Arc::clone(&clock), Arc::clone(&service));
     machine.fill(DATABASE, true);
     accept(&bench.engine, incoming("evt_1", EVENT)).await;
-    let looked = |bench: &Bench| drop(bench.engine.clock_is_behind());
+    // Whoever asks this has the clock looked at; it is no matter here, since the flow is not dangerous.
+    let looked = |bench: &Bench| assert_eq!(bench.engine.clock_is_behind(), None);
     looked(&bench);
     clock.leap(bench.now() - SignedDuration::from_hours(1));
     looked(&bench);
