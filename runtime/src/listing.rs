@@ -69,7 +69,7 @@ fn chosen(listing: &Listing, items: &[Value], wanted: Wanted) -> Vec<Value> {
     }
     if let Some(codes) = listing.codes.as_ref().filter(|codes| codes.collapse) {
         let time = order.map(|order| &order.by);
-        all = joined(all, &codes.among, |item| item.kind.as_deref(), |act, item| absorb(act, &item, time));
+        all = joined(all, &codes.among, |item| item.kind.as_deref(), |_| false, |act, item| absorb(act, &item, time));
     }
     let is_wanted = |item: &Item| listing.only.is_none() || item.kind == listing.only;
     let is_new = |item: &Item| wanted.since.is_none_or(|since| item.at.is_none_or(|at| at >= since));

@@ -55,7 +55,7 @@ fn a_key_without_which_nothing_would_be_heard_is_named_and_nothing_starts() {
     let cases = [
         ("[connections.referralcandy]\n", "when referralcandy.referral_confirmed do log(\"new\")\n", "the secret `access_id`"),
         (door, "when front_door.unlocked do log(\"unlocked\")\n", "the secret `api_key`"),
-        (door, "when front_door is unlocked for 10 minutes do log(\"unlocked\")\n", "the secret `api_key`"),
+        (door, "when front_door is unlocked for 2 hours do log(\"unlocked\")\n", "the secret `api_key`"),
     ];
     for (section, flow, said) in cases {
         let folder = project(&[("flow.toml", &format!("{listens}{section}")), ("a.flow", flow)]);

@@ -16,6 +16,7 @@ use crate::answer::{StatusClass, answered_at, classify, error_text_of, retry_aft
 use crate::connection::{Heard, Purpose, Target};
 use crate::engine::{Engine, Pass, Withheld};
 use crate::eval::{Scope, eval};
+use crate::event::Alone;
 use crate::live::LiveConnection;
 use crate::request::{RequestError, build_request};
 use crate::scan::PathSet;
@@ -48,6 +49,8 @@ pub(super) struct Start<'a> {
     pub(super) begun: bool,
     /// What there is counts for nothing: only how far it reaches is wanted.
     pub(super) reach_only: bool,
+    /// What was an event by what was told alone: it lies between what the list has.
+    pub(super) alone: &'a [Alone],
 }
 
 /// What a poll found, oldest first.
@@ -60,6 +63,8 @@ pub(super) struct Fetched {
     pub(super) answered_at: Option<Timestamp>,
     /// When each type is in the list last, in that order: of all types, wanted or not.
     pub(super) newest: Vec<(String, Timestamp)>,
+    /// When each was, in the same way: all of them.
+    pub(super) acts: Vec<(String, Timestamp)>,
     /// The list was longer than what is kept: nothing beyond this instant is known to be whole.
     pub(super) whole_until: Option<Timestamp>,
 }
@@ -213,6 +218,7 @@ pub(super) async fn fetch(
     for chunk in chunks(spec, poll, world, &start)? {
         let list = fetch_list(&mut asking, reader, &chunk).await?;
         fetched.newest.extend(list.newest);
+        fetched.acts.extend(list.acts);
         fetched.items.extend(list.items.into_iter().filter(|item| ids.insert(item.id.clone())));
         fetched.cursor = list.cursor.or(fetched.cursor);
         // The first answer counts: what happened later may be missing in the lists before.
@@ -269,19 +275,19 @@ async fn fetch_list(asking: &mut Asking<'_>, reader: &ItemReader, chunk: &[(Stri
         let next = page.next.or(counted).filter(|_| poll.newest_first || !cut);
         let Some((param, value)) = next else {
             let mut items = Vec::from(kept);
-            let mut newest = Vec::new();
+            let (mut newest, mut acts) = (Vec::new(), Vec::new());
             sort(&mut items, poll.newest_first);
             if collapses {
-                items = collapse(items, &spec.source.envelope);
-                let times = items.iter().rev().filter_map(|item| Some((item.event_type.clone()?, item.at?)));
-                newest = last_of_each(times.collect());
+                items = collapse(items, &spec.source.envelope, start.alone);
+                acts = items.iter().filter_map(|item| Some((item.event_type.clone()?, item.at?))).collect();
+                newest = last_of_each(acts.iter().rev().cloned().collect());
                 items.retain(|item| item.is_wanted(&spec.types));
             }
             let whole_until = items.iter().filter_map(|item| item.at).max().filter(|_| cut);
             if cut && whole_until.is_none() {
                 return Err(PollError::failed("the list is too long, and its items have no times"));
             }
-            return Ok(Fetched { items, cursor, answered_at: first_answer, newest, whole_until });
+            return Ok(Fetched { items, cursor, answered_at: first_answer, newest, acts, whole_until });
         };
         if !asked.insert(value.clone()) {
             return Err(PollError::failed("the list repeats the same page"));

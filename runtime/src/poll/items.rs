@@ -11,6 +11,7 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value as Json};
 use tracing::{debug, warn};
 
+use super::told::joins;
 use crate::decode::{decode, on_wire};
 use crate::event::{Alone, Incoming, Via};
 use crate::scan::PathSet;
@@ -32,6 +33,8 @@ pub(super) struct Item {
     pub(super) payload: Bytes,
     /// No list had it: when it happened is not known, only since when it is known to have.
     told: bool,
+    /// Something that no list had lies between the one before and this.
+    apart: bool,
 }
 
 /// Items that cannot be read and of which that has been said: a list holds them at every poll.
@@ -141,6 +144,7 @@ impl ItemReader {
             then,
             payload,
             told: false,
+            apart: false,
         })
     }
 }
@@ -184,6 +188,7 @@ impl Item {
             then: None,
             payload: Bytes::from(payload.to_string()),
             told: true,
+            apart: false,
         }
     }
 
@@ -238,28 +243,46 @@ pub(super) fn sort(items: &mut [Item], newest_first: bool) {
 }
 
 /// Makes one item of those of one type that follow each other. They are in their order, and of all types: what lies between
-/// two of one type tells them apart.
-pub(super) fn collapse(items: Vec<Item>, envelope: &Envelope) -> Vec<Item> {
+/// two of one type tells them apart, also where no list had it.
+pub(super) fn collapse(mut items: Vec<Item>, envelope: &Envelope, alone: &[Alone]) -> Vec<Item> {
     let at = envelope.at.as_ref().map(|(path, _)| path);
     let among = envelope.codes.as_ref().map_or(&[][..], |codes| &codes.among);
-    joined(items, among, |item| item.event_type.as_deref(), |act, item| act.absorb(item, at))
+    set_apart(&mut items, among, alone);
+    joined(items, among, |item| item.event_type.as_deref(), |item| item.apart, |act, item| act.absorb(item, at))
 }
 
-/// Joins items of one type that follow each other, in their order. Where types are named, only those are joined, and only they
-/// tell two of one type apart.
+/// Marks the items of which something of another type, which no list had, lies between the one before and them.
+fn set_apart(items: &mut [Item], among: &[String], alone: &[Alone]) {
+    let mut alone: Vec<&Alone> = alone.iter().filter(|one| joins(&one.event_type, among)).collect();
+    alone.sort_by_key(|one| one.at);
+    let mut alone = alone.into_iter().peekable();
+    let mut between: Vec<&str> = Vec::new();
+    for item in items.iter_mut().filter(|item| item.event_type.as_ref().is_some_and(|name| joins(name, among))) {
+        let Some(at) = item.at else { continue };
+        // What was told has whole seconds: within one, what the list has comes first.
+        while let Some(one) = alone.next_if(|one| one.at.as_second() < at.as_second()) {
+            between.push(&one.event_type);
+        }
+        item.apart = between.drain(..).any(|name| item.event_type.as_deref() != Some(name));
+    }
+}
+
+/// Joins items of one type that follow each other, in their order, but for those that are apart from what is before them. Where
+/// types are named, only those are joined, and only they tell two of one type apart.
 pub(crate) fn joined<T>(
     items: Vec<T>,
     among: &[String],
     type_of: impl Fn(&T) -> Option<&str>,
+    is_apart: impl Fn(&T) -> bool,
     mut absorb: impl FnMut(&mut T, T),
 ) -> Vec<T> {
     let mut acts: Vec<T> = Vec::new();
     // The last of those that can be joined.
     let mut last: Option<usize> = None;
     for item in items {
-        let joins = among.is_empty() || type_of(&item).is_some_and(|name| among.iter().any(|known| known == name));
+        let joins = among.is_empty() || type_of(&item).is_some_and(|name| joins(name, among));
         let same = last.and_then(|at| acts.get_mut(at)).filter(|act| joins && type_of(act) == type_of(&item));
-        match same {
+        match same.filter(|_| !is_apart(&item)) {
             Some(act) => absorb(act, item),
             None => {
                 last = if joins { Some(acts.len()) } else { last };

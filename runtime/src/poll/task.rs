@@ -229,8 +229,14 @@ impl Task {
     async fn prime(&mut self, spec: &Spec, poll: &Poll) -> Result<(), Trouble> {
         let reader = ItemReader::new(&spec.source, poll, &self.odd);
         let reach_only = poll.cursor_of_items.is_some();
-        let start =
-            Start { watermark: self.cursor.watermark, cursor: None, keep_bytes: self.keep_bytes, begun: false, reach_only };
+        let start = Start {
+            watermark: self.cursor.watermark,
+            cursor: None,
+            keep_bytes: self.keep_bytes,
+            begun: false,
+            reach_only,
+            alone: &[],
+        };
         let fetched = fetch(spec, poll, &reader, &self.engine, &self.world, start).await?;
         self.remember(&fetched.items);
         self.cursor.cursor = fetched.cursor;
@@ -309,7 +315,9 @@ impl Task {
         };
         let cursor = self.cursor.cursor.clone();
         let begun = told.is_some();
-        let start = Start { watermark, cursor: cursor.as_deref(), keep_bytes: self.keep_bytes, begun, reach_only: false };
+        let alone = self.cursor.alone.clone();
+        let (cursor, keep_bytes) = (cursor.as_deref(), self.keep_bytes);
+        let start = Start { watermark, cursor, keep_bytes, begun, reach_only: false, alone: &alone };
         let asked_at = self.world.clock.now();
         let fetched = match fetch(spec, poll, &reader, &self.engine, &self.world, start).await {
             Ok(fetched) => fetched,
@@ -418,7 +426,10 @@ impl Task {
             if let (Some(item), Some(stands)) = (&alone, &told.stands) {
                 last.stood = Some(told::told(last.stood.as_ref(), stands, among(spec)).0);
                 told::remember(&mut last.alone, stands.clone());
-                new.push(item);
+                // That nobody wants it makes it no less what lies between others.
+                if item.is_wanted(&spec.types) {
+                    new.push(item);
+                }
             }
         }
         let along = told.as_ref().map_or(&[][..], |told| &told.along);
@@ -438,14 +449,14 @@ impl Task {
     /// Compares a list with what was told beside it: takes out of what is new what was an event already, and returns what is one
     /// by what was told alone.
     fn beside(&self, spec: &Spec, fetched: &Fetched, new: &mut Vec<&Item>, told: &Telling, last: &mut Cursor) -> Option<Item> {
-        last.alone = told::take_out(new, &self.cursor.alone, &fetched.newest);
+        last.alone = told::take_out(new, &self.cursor.alone, &fetched.newest, &fetched.acts, among(spec));
         let stands = told.stands.as_ref()?;
         let (_, changed) = told::told(self.cursor.stood.as_ref(), stands, among(spec));
-        if !changed || told::is_listed(&fetched.newest, new, stands, among(spec)) {
+        if !changed || told::is_listed(&fetched.newest, new, stands, among(spec), &last.alone) {
             return None;
         }
         let item = Item::alone(stands, &spec.source.envelope);
-        (item.is_wanted(&spec.types) && self.is_new(&item)).then_some(item)
+        self.is_new(&item).then_some(item)
     }
 
     /// The list cannot be read: what was told is an event by itself, where it is a change.
@@ -458,10 +469,12 @@ impl Task {
         let mut cursor = Cursor { stood: Some(stood), ..self.cursor.clone() };
         let item = Item::alone(stands, &spec.source.envelope);
         let mut events = Vec::new();
+        if changed && self.is_new(&item) {
+            told::remember(&mut cursor.alone, stands.clone());
+        }
         if changed && item.is_wanted(&spec.types) && self.is_new(&item) {
             let (connection, source, event_type) = (&self.key.0, &self.key.1, &stands.event_type);
             info!(connection, source, event_type, "the list cannot be read; what was told beside it is an event");
-            told::remember(&mut cursor.alone, stands.clone());
             events.push(item.with(&told.along).into_incoming(&spec.source.name));
         }
         self.commit(events, cursor).await

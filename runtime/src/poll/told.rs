@@ -27,7 +27,7 @@ impl Stood {
 }
 
 /// Whether several of this type in a row are one.
-fn joins(event_type: &str, among: &[String]) -> bool {
+pub(super) fn joins(event_type: &str, among: &[String]) -> bool {
     among.is_empty() || among.iter().any(|name| name == event_type)
 }
 
@@ -38,15 +38,27 @@ pub(super) fn told(before: Option<&Stood>, told: &Alone, among: &[String]) -> (S
 }
 
 /// Tells whether a list accounts for what was told: it has that, or what happened behind it. `newest` says when it has each type
-/// last, in that order.
-pub(super) fn is_listed(newest: &[(String, Timestamp)], new: &[&Item], told: &Alone, among: &[String]) -> bool {
+/// last, in that order; `alone` is what no list had. What lies before a change to something else is no line of the change back.
+pub(super) fn is_listed(newest: &[(String, Timestamp)], new: &[&Item], told: &Alone, among: &[String], alone: &[Alone]) -> bool {
     let last = newest.last();
     let last_joined = newest.iter().rfind(|(name, _)| joins(name, among));
-    let is_it = |(name, _): &(String, Timestamp)| *name == told.event_type;
-    last.is_some_and(is_it)
-        || last_joined.is_some_and(is_it)
+    let is_it = |name: &str, at: Timestamp| {
+        let changes = alone.iter().filter(|one| parts(&one.event_type, &told.event_type, among));
+        name == told.event_type && !changes.map(|one| one.at).any(|change| is_between(change, at, told.at))
+    };
+    last.is_some_and(|(name, at)| is_it(name, *at))
+        || last_joined.is_some_and(|(name, at)| is_it(name, *at))
         || last.is_some_and(|(_, at)| at.as_second() > told.at.as_second())
-        || new.iter().any(|item| item.event_type.as_ref() == Some(&told.event_type))
+        || new.iter().any(|item| item.event_type.as_deref().is_some_and(|name| is_it(name, item.at.unwrap_or(told.at))))
+}
+
+/// Tells whether something of one type tells two of another apart.
+fn parts(one: &str, other: &str, among: &[String]) -> bool {
+    one != other && (joins(one, among) || !joins(other, among))
+}
+
+fn is_between(at: Timestamp, from: Timestamp, to: Timestamp) -> bool {
+    from.as_second() < at.as_second() && at.as_second() < to.as_second()
 }
 
 /// Returns how it stands by a list and by what was told, whichever was later.
@@ -64,15 +76,34 @@ pub(super) fn listed(
     names.fold(before.cloned(), |stood, name| Some(Stood::then(stood.as_ref(), name, among)))
 }
 
-/// Takes out of what is new in a list what was an event by what was told alone. Returns what the list does not have yet.
-pub(super) fn take_out(new: &mut Vec<&Item>, alone: &[Alone], newest: &[(String, Timestamp)]) -> Vec<Alone> {
+/// Takes out of what is new in a list what was an event by what was told alone. `acts` is all that the list has. Returns what it
+/// does not have yet.
+pub(super) fn take_out(
+    new: &mut Vec<&Item>,
+    alone: &[Alone],
+    newest: &[(String, Timestamp)],
+    acts: &[(String, Timestamp)],
+    among: &[String],
+) -> Vec<Alone> {
     let read_until = newest.last().map(|(_, at)| at);
     let mut left = Vec::new();
     for one in alone {
         let until = one.at.checked_add(SLACK).unwrap_or(one.at);
+        // What has something else between is another time.
+        let listed = acts.iter().map(|(name, at)| (name, *at)).chain(alone.iter().map(|other| (&other.event_type, other.at)));
+        let others: Vec<Timestamp> = listed.filter(|(name, _)| parts(name, &one.event_type, among)).map(|(_, at)| at).collect();
+        let is_apart = |item: &Item| {
+            let (from, to) = match (item.since(), item.at) {
+                (Some(since), _) if since > one.at => (one.at, since),
+                (_, Some(at)) => (at, one.at),
+                _ => return false,
+            };
+            others.iter().any(|other| is_between(*other, from, to))
+        };
         let fits = |item: &&Item, until: Timestamp| {
             item.event_type.as_ref() == Some(&one.event_type)
                 && item.since().is_some_and(|since| since.as_second() <= until.as_second())
+                && !is_apart(item)
         };
         // The last of them by then: those before it are changes that nobody was told of. Else the next, since clocks differ.
         let found = new.iter().rposition(|item| fits(item, one.at)).or_else(|| new.iter().position(|item| fits(item, until)));

@@ -114,6 +114,66 @@ fn a_door_that_moves_without_a_line_is_told_all_the_same_and_not_again_when_the_
     assert_eq!(daemon.settled(1).len(), 1);
 }
 
+/// A device that writes lines of some of its moves alone: what the door told of the others tells two lines of one kind apart, and
+/// a line from before is none of what happened since. Whether a flow wants to hear of them is no matter.
+#[test]
+fn what_has_no_line_tells_apart_what_has_one() {
+    let emulators = Emulators::start();
+    for flow in [TOLD, "flow opened when front_door.unlocked do stop because \"unlocked, {method}\"\n"] {
+        let emulators = if flow == TOLD { &emulators } else { &Emulators::start() };
+        let all = flow == TOLD;
+        let daemon = start(&toml(emulators), flow);
+        first_look(&daemon);
+        let mut number = 900;
+        let mut line = |code: i64| {
+            another_second();
+            number += 1;
+            let at = jiff::Timestamp::now().as_millisecond();
+            let line = json!({ "recordID": number, "type": code, "timeStamp": at });
+            emulators.happen("sesame", &json!({ "type": "record", "object": line }));
+        };
+        let stands = |state: &str| emulators.happen("sesame", &json!({ "type": "status", "status": state }));
+        let (mut locked, mut unlocked) = (0, 0);
+        for round in 0..3 {
+            // By hand, with a line each time; locked with a code that nobody knows yet.
+            line(8);
+            stands("unlocked");
+            unlocked += 1;
+            assert_eq!(told(&daemon, locked + unlocked, "unlocked, hand"), unlocked, "round {round}");
+            line(30);
+            stands("locked");
+            locked += usize::from(all);
+            reads_well(&daemon, emulators);
+            assert_eq!(told(&daemon, locked + unlocked, "locked, unknown"), locked, "round {round}");
+        }
+        // Neither of these has a line: what the list has last is from before.
+        another_second();
+        stands("unlocked");
+        assert_eq!(told(&daemon, locked + unlocked + 1, "unlocked, unknown"), 1);
+        another_second();
+        stands("locked");
+        locked += usize::from(all);
+        reads_well(&daemon, emulators);
+        assert_eq!(told(&daemon, locked + unlocked + 1, "locked, unknown"), locked);
+        // Within a minute of what had none, and not that.
+        line(8);
+        stands("unlocked");
+        unlocked += 1;
+        assert_eq!(told(&daemon, locked + unlocked + 1, "unlocked, hand"), unlocked);
+        line(1);
+        stands("locked");
+        reads_well(&daemon, emulators);
+        assert_eq!(told(&daemon, locked + unlocked + 1 + usize::from(all), "unlocked, hand"), unlocked);
+    }
+}
+
+/// Waits until so many runs are over; returns how many of them begin so.
+fn told(daemon: &Daemon, count: usize, begins: &str) -> usize {
+    let runs = daemon.settled(count);
+    assert_eq!(runs.len(), count, "{runs:#?}");
+    runs.iter().filter(|run| run["reason"].as_str().is_some_and(|reason| reason.starts_with(begins))).count()
+}
+
 /// A request of ours and the motor that did it, seen by two polls: one act, whatever the door says in between.
 #[test]
 fn an_act_whose_lines_come_one_by_one_is_told_once() {
