@@ -439,6 +439,12 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_is_called_by_the_time_that_it_counts() {
+        let per = |per_ms: u64| unit_name(&Quota { per_ms, ..monthly(1) });
+        assert_eq!([QUOTA_MONTH_MS, DAY_MS, 7_200_000].map(per), ["month", "day", "time of 2 hours"]);
+    }
+
+    #[test]
     fn actions_use_all_pages_nine_tenths_and_nothing_more_until_the_month_turns() {
         let now = at("2026-11-26T12:00:00Z");
         let mut account = account(1000, &[("2026-11-01T00:00:00Z", 300)], "2026-11-26T12:00:00Z");

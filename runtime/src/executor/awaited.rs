@@ -101,7 +101,15 @@ async fn offer(shared: &Arc<Shared>, event: &StoredEvent) -> Result<(), StoreErr
 async fn deliver(shared: &Arc<Shared>, run: &str, event: &StoredEvent) -> Result<(), StoreError> {
     loop {
         let Some(head) = shared.store.run(run)?.filter(|head| head.status == Status::Waiting) else { return Ok(()) };
-        let mut job = load(shared, &head)?;
+        let mut job = match load(shared, &head) {
+            Ok(job) => job,
+            // It keeps nobody else from what they wait for.
+            Err(error) if !error.is_retryable() => {
+                tracing::error!(run, %error, "a run cannot go on");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         let Some(came) = came(shared, &job, event) else { return Ok(()) };
         job.record(shared.world.clock.now(), What::Came(came));
         perform::rest(shared, &mut job).await;

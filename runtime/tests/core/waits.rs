@@ -7,8 +7,9 @@ use flow_plan as plan;
 use flow_plan::{Condition, Effect, ErrorHandler, Expr, Flow, Instr, Span, Value, Wait, WaitFor};
 use flow_runtime::engine::{CancelOutcome, RetryOutcome};
 use flow_runtime::event::Incoming;
+use flow_runtime::journal::{Awaits, Entry, Waits, What};
 use flow_runtime::run::{RetryRefusal, Status};
-use flow_runtime::store::{MemoryStore, RunQuery, Store};
+use flow_runtime::store::{AcceptBatch, AwaitKind, AwaitedBy, MemoryStore, RunHead, RunQuery, RunUpdate, Store, Waiting};
 use jiff::civil;
 
 use crate::fixture::*;
@@ -247,6 +248,27 @@ async fn events_since_the_runs_own_count_unless_from_now() {
         assert_eq!((found["status"].as_str(), effects(&bench)), (Some("done"), [1, 1, 0]));
         assert_eq!(found["waits"][0]["event"], if from_now { "evt_3" } else { "evt_2" });
     }
+}
+
+/// Its plan is not there, or is of a version that nobody reads any more.
+#[tokio::test]
+async fn a_run_that_cannot_be_read_keeps_no_other_from_its_event() {
+    let flow = until_paid(|wait| (wait.condition, wait.key, wait.up_to) = (None, None, None));
+    let (bench, store) = bench_of(&flow);
+    let noon = bench.now();
+    let own = crate::store::event(1, "evt_lost", noon);
+    let lost = crate::store::new(own.clone(), crate::store::head(1, "run_0", &own, Status::Running));
+    store.accept(AcceptBatch { events: vec![lost], ..AcceptBatch::default() }).await.unwrap();
+    let kind = AwaitKind { trigger: "failed".to_owned(), types: vec!["other".to_owned()], field: None };
+    let by = AwaitedBy { connection: "svc".to_owned(), source: "events".to_owned(), kind, key: None };
+    let waits = Waiting { awaits: Some(Box::new(by)), ..Waiting::default() };
+    let head = RunHead { status: Status::Waiting, entries: 2, waits, ..store.run("run_0").unwrap().unwrap() };
+    let entry = Entry::new(noon, What::Waits(Waits { until: None, awaits: Some(Awaits { after: 1, key: None }) }));
+    store.update(vec![RunUpdate { head, entries: vec![entry] }]).await.unwrap();
+    let run = accept(&bench, started("evt_1", "a")).await.unwrap();
+    assert_eq!(bench.status(&run).await, "waiting");
+    accept(&bench, paid("evt_2", "a")).await;
+    assert_eq!(bench.status(&run).await, "done");
 }
 
 #[tokio::test]
