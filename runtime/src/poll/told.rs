@@ -49,7 +49,8 @@ pub(super) fn is_listed(newest: &[(String, Timestamp)], new: &[&Item], told: &Al
     last.is_some_and(|(name, at)| is_it(name, *at))
         || last_joined.is_some_and(|(name, at)| is_it(name, *at))
         || last.is_some_and(|(_, at)| at.as_second() > told.at.as_second())
-        || new.iter().any(|item| item.event_type.as_deref().is_some_and(|name| is_it(name, item.at.unwrap_or(told.at))))
+        // What is new is its line, whatever its clock shows.
+        || new.iter().any(|item| item.event_type.as_ref() == Some(&told.event_type))
 }
 
 /// Tells whether something of one type tells two of another apart.
