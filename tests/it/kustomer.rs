@@ -149,6 +149,13 @@ flow everything
     let calm = kustomer.search_conversations(status: "done")
     let messages = kustomer.conversation_messages(conversation: thread.id)
     let found = kustomer.conversation(id: thread.id)
+    kustomer.create_conversation(customer: ada.id, name: "Second", external_id: "thread-2") as second
+    let again_found = kustomer.conversation(external_id: "thread-2")
+    kustomer.record_customer_message(customer: ada.id, text: "At the counter", channel: "chat", app: "own")
+    let own = kustomer.customer_conversations(customer: ada.id)
+    let others = { "or": [{ customer_name: { "contains": "Other" } }, { customer_name: { "contains": "Somebody" } }] }
+    let chosen = kustomer.search_customers_where(criteria: others, limit: 1)
+    let counted = kustomer.count_customers(criteria: others)
     kustomer.close_conversation(conversation: thread.id)
     customerio.track_anonymous(
       event: "told",
@@ -165,6 +172,10 @@ flow everything
         messages: length(messages),
         priority: found.priority,
         owner: order.customer,
+        second: again_found.id is second.id,
+        own: length(own),
+        chosen: length(chosen),
+        counted: counted.total,
       },
     )
   }
@@ -188,7 +199,7 @@ fn each_action_and_query_does_what_it_says() {
     assert_eq!((&thread["attributes"]["tags"], &thread["attributes"]["priority"]), (&json!(["t2"]), &json!(5)));
     assert_eq!(thread["attributes"]["status"], "done");
     let texts: BTreeSet<&str> = rows(&state, "messages").iter().filter_map(|row| row["attributes"]["preview"].as_str()).collect();
-    assert!(texts.is_superset(&BTreeSet::from(["By phone", "By mail"])), "{texts:?}");
+    assert!(texts.is_superset(&BTreeSet::from(["By phone", "By mail", "At the counter"])), "{texts:?}");
     // One draft is for an agent, the other is going to be delivered.
     let scheduled = |draft: &Json| draft["attributes"]["scheduled"] == true;
     let loose: Vec<_> = rows(&state, "drafts").iter().filter(|draft| !scheduled(draft)).collect();
@@ -202,8 +213,26 @@ fn each_action_and_query_does_what_it_says() {
     let expected = json!({
         "same": ada["id"], "again": "Other", "by_mail": ada["id"], "by_phone": ada["id"], "by_id": ada["id"], "nobody": "nobody",
         "hits": 1, "threads": 1, "calm": 0, "messages": 2, "priority": 5, "owner": ada["id"],
+        "second": true, "own": 3, "chosen": 1, "counted": 2,
     });
     assert_eq!(told, expected);
+}
+
+#[test]
+fn a_customer_who_is_there_already_can_be_a_reason_to_fail() {
+    let emulators = Emulators::start();
+    let flow = "flow new when stripe.charge_failed where customer_email is present do kustomer.create_customer(email: customer_email, name: \"First {id}\", if_exists: \"fail\")\n";
+    let daemon = start(&toml(&emulators, ""), flow);
+    charge(&daemon, "1");
+    assert_eq!(daemon.settled(1)[0]["status"], "done");
+    charge(&daemon, "2");
+    let runs = daemon.settled(2);
+    let failed = runs.iter().find(|run| run["event"] == "evt_2").unwrap();
+    assert_eq!(failed["status"], "dead", "{failed:#}");
+    assert!(failed["reason"].as_str().unwrap().contains("is there already"), "{failed:#}");
+    let state = emulators.state("kustomer");
+    let all = rows(&state, "customers");
+    assert_eq!((all.len(), &all[0]["attributes"]["name"]), (1, &json!("First ch_1")), "{all:#?}");
 }
 
 #[test]
