@@ -1,7 +1,8 @@
 """A mail server for tests/it/email.rs, over aiosmtpd. Writes its port, then a line of JSON for each message that it takes.
 
 What it does with a recipient is in the name: `later@` is told 451 at its first time, `never@` 550; `drop-answer@` has the connection end
-after the message was taken over, once; `full@` has the message refused for now, once; `spam@` for good.
+after the message was taken over, once; `full@` has the message refused for now, once; `spam@` for good; `silent@` is not answered behind the message, once;
+`both@` is refused for now and then for good; `gone@` has the connection end before the message, once.
 """
 
 import asyncio
@@ -24,6 +25,10 @@ class Handler:
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address.startswith("later@") and self.first(address):
             return "451 4.7.1 greylisted, come again"
+        if address.startswith("both@"):
+            return "451 4.7.1 come again" if self.first(address) else "550 5.7.1 not you"
+        if address.startswith("gone@") and self.first(address):
+            server.transport.abort()
         if address.startswith("never@"):
             return f"550 5.1.1 no such user {address}"
         envelope.rcpt_tos.append(address)
@@ -47,6 +52,8 @@ class Handler:
             ),
             flush=True,
         )
+        if "silent" in names and self.first("silent"):
+            await asyncio.sleep(3600)
         if "drop-answer" in names and self.first("drop-answer"):
             server.transport.abort()
         return "250 OK: taken"

@@ -239,6 +239,53 @@ fn what_the_server_says_decides_whether_it_is_tried_again() {
     assert_eq!(server.taken(5).len(), 5);
 }
 
+/// Nobody knows what became of a message behind which nothing was heard: it goes out again with the same Message-ID, and the run says so.
+#[test]
+fn killed_behind_the_message_it_is_sent_again_and_that_is_said() {
+    let Some(server) = Server::start("starttls") else { return };
+    let flow = FLOW.replace(", bcc: [\"hidden@example.com\"]", "");
+    let mut daemon = server.daemon(WITH_LOGIN, &flow);
+    order(&daemon, "silent@example.com");
+    server.taken(1);
+    daemon.kill();
+    daemon.launch();
+    let runs = daemon.settled(1);
+    assert_eq!(runs[0]["status"], "done", "{runs:?}");
+    let taken = server.taken(2);
+    assert_eq!(header(&taken[0], "Message-ID"), header(&taken[1], "Message-ID"));
+    let shown = daemon.tell(&["show", runs[0]["id"].as_str().unwrap()]);
+    assert!(shown.code == 0 && shown.out.contains("attempt 2: "), "{shown:?}");
+    // Later and then never; and cut off before anything was sent.
+    for to in ["both@example.com", "gone@example.com"] {
+        order(&daemon, to);
+    }
+    let runs = daemon.settled(3);
+    let ends: Vec<&str> = runs.iter().map(|run| run["status"].as_str().unwrap()).collect();
+    assert_eq!(ends.iter().filter(|status| **status == "dead").count(), 1, "{runs:?}");
+    assert_eq!(server.taken(3).len(), 3, "what was cut off before it was sent came once");
+}
+
+/// Letters beyond ASCII in addresses, and lines of any length.
+#[test]
+fn any_text_arrives_as_it_is() {
+    let Some(server) = Server::start("starttls") else { return };
+    let long = "é".repeat(3000);
+    let flow = format!(
+        "flow mails\n  when orders.received\n  where body.to is present\n  unverified\n  do email.send(to: \"{{body.to}}\", subject: \"{}\", text: \".\\n..\\nFrom x\\n{long}\\n.\", attachments: [{{ name: \"ä.csv\", type: \"text/csv\", text: \"{long}\" }}])\n",
+        "W".repeat(1200)
+    );
+    let daemon = server.daemon(WITH_LOGIN, &flow);
+    order(&daemon, "Jürgen Groß <jürgen@bücher.example>");
+    let runs = daemon.settled(1);
+    assert_eq!(runs[0]["status"], "done", "{runs:?}");
+    let message = &server.taken(1)[0];
+    assert_eq!(message["to"], serde_json::json!(["jürgen@xn--bcher-kva.example"]));
+    let data = message["data"].as_str().unwrap();
+    assert!(data.split("\r\n").all(|line| line.len() <= 998), "a line is too long");
+    assert!(data.contains("\r\n.\r\n..\r\nFrom x\r\n") || data.contains(".\r\n..\r\nFrom x\r\n"), "{data}");
+    assert_eq!(data.matches("=C3=A9").count(), 3000, "as quoted-printable; the attachment is base64");
+}
+
 #[test]
 fn nothing_leaves_the_sandbox() {
     let toml = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.email]\nhost = \"smtp.example.com\"\nfrom = \"a@example.com\"\n[connections.mqtt]\nhost = \"mqtt.example.com\"\n[connections.orders]\nconnector = \"http\"\nverify = \"none\"\n";

@@ -142,3 +142,98 @@ fn a_file_that_is_still_written_waits_and_a_folder_may_come_later() {
     eventually("it is told", || (!of_it().is_empty()).then_some(()));
     assert_eq!(of_it(), [format!("{name} created 8 xxxxxxxx")]);
 }
+
+/// The time of a file is what its writer says.
+#[test]
+fn a_file_of_the_same_size_and_time_is_told_by_its_content_and_other_rights_are_no_change() {
+    use std::os::unix::fs::PermissionsExt;
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    let set_back = |path: &std::path::Path| fs::File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
+    let large = |text: &str| format!("{}{text}", "x".repeat(100_000));
+    let mut daemon = Daemon::start(&[
+        ("flow.toml", TOML),
+        ("main.flow", FLOW),
+        ("in/a.csv", "one"),
+        ("in/b.csv", "one"),
+        ("in/large.csv", &large("one")),
+    ]);
+    looked_at(&daemon);
+    let at = |daemon: &Daemon, name: &str| daemon.path().join("in").join(name);
+    for name in ["a.csv", "b.csv", "large.csv"] {
+        set_back(&at(&daemon, name));
+    }
+    let first = ["in/a.csv changed 3 one", "in/b.csv changed 3 one", "in/large.csv changed 100003 ?"];
+    has_lines(&daemon, &first);
+    fs::write(at(&daemon, "a.csv"), "two").unwrap();
+    fs::write(at(&daemon, "large.csv"), large("two")).unwrap();
+    for name in ["a.csv", "large.csv"] {
+        set_back(&at(&daemon, name));
+    }
+    fs::set_permissions(at(&daemon, "b.csv"), fs::Permissions::from_mode(0o600)).unwrap();
+    let mut wanted = [&first[..], &["in/a.csv changed 3 two", "in/large.csv changed 100003 ?"]].concat();
+    wanted.sort();
+    has_lines(&daemon, &wanted);
+    daemon.settled(5);
+    // Another file under its name, while nobody looks.
+    daemon.kill();
+    fs::write(at(&daemon, "b.tmp"), "new").unwrap();
+    set_back(&at(&daemon, "b.tmp"));
+    fs::rename(at(&daemon, "b.tmp"), at(&daemon, "b.csv")).unwrap();
+    fs::set_permissions(at(&daemon, "a.csv"), fs::Permissions::from_mode(0o640)).unwrap();
+    daemon.launch();
+    wanted.push("in/b.csv changed 3 new");
+    wanted.sort();
+    has_lines(&daemon, &wanted);
+    // Nothing else has come behind it.
+    fs::write(at(&daemon, "last.csv"), "z").unwrap();
+    wanted.push("in/last.csv created 1 z");
+    wanted.sort();
+    has_lines(&daemon, &wanted);
+}
+
+/// A folder that comes with files in it, goes, and comes again.
+#[test]
+fn what_is_in_a_folder_that_was_not_there_is_new() {
+    let daemon = Daemon::start(&[
+        ("flow.toml", &format!("{TOML}[connections.file]\npoll = \"1s\"\n[connections.log]\n")),
+        ("main.flow", FLOW),
+    ]);
+    looked_at(&daemon);
+    let folder = daemon.path().join("in");
+    fs::create_dir(daemon.path().join("other")).unwrap();
+    fs::write(daemon.path().join("other/a.csv"), "one").unwrap();
+    fs::rename(daemon.path().join("other"), &folder).unwrap();
+    has_lines(&daemon, &["in/a.csv created 3 one"]);
+    fs::remove_dir_all(&folder).unwrap();
+    eventually("it is said", || daemon.tell(&["alarms"]).out.contains("there is no folder").then_some(()));
+    fs::create_dir(&folder).unwrap();
+    has_lines(&daemon, &["in/a.csv created 3 one", "in/a.csv deleted 0 ?"]);
+    fs::write(folder.join("a.csv"), "again").unwrap();
+    has_lines(&daemon, &["in/a.csv created 3 one", "in/a.csv created 5 again", "in/a.csv deleted 0 ?"]);
+    eventually("all is well", || daemon.tell(&["alarms"]).out.contains("no alarms").then_some(()));
+}
+
+#[test]
+fn names_that_are_no_text_and_too_many_files_are_said_and_stop_no_others() {
+    use std::os::unix::ffi::OsStrExt;
+    let toml = format!("{TOML}[connections.file]\npoll = \"1s\"\n[connections.log]\n");
+    let daemon = Daemon::start(&[("flow.toml", &toml), ("main.flow", FLOW), ("in/old.csv", "x")]);
+    looked_at(&daemon);
+    let odd = daemon.path().join("in").join(std::ffi::OsStr::from_bytes(b"caf\xe9.csv"));
+    fs::write(&odd, "x").unwrap();
+    fs::write(daemon.path().join("in/b.csv"), "x").unwrap();
+    has_lines(&daemon, &["in/b.csv created 1 x"]);
+    eventually("it is said", || daemon.tell(&["alarms"]).out.contains("is no UTF-8").then_some(()));
+    fs::remove_file(odd).unwrap();
+    eventually("it is over", || daemon.tell(&["alarms"]).out.contains("no alarms").then_some(()));
+    let many: Vec<_> = (0..5001).map(|number| daemon.path().join(format!("in/many{number}.csv"))).collect();
+    for path in &many {
+        fs::write(path, "").unwrap();
+    }
+    eventually("too many", || daemon.tell(&["alarms"]).out.contains("more than 5000 files").then_some(()));
+    for path in &many {
+        fs::remove_file(path).unwrap();
+    }
+    fs::write(daemon.path().join("in/c.csv"), "x").unwrap();
+    eventually("it goes on", || lines(&daemon).contains(&"in/c.csv created 1 x".to_owned()).then_some(()));
+}

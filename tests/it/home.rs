@@ -132,6 +132,38 @@ fn a_lock_appears_is_unlocked_once_and_goes() {
     eventually("the entity is taken away", || client.hears(CONFIG).payload.is_empty().then_some(()));
 }
 
+/// What the broker keeps on a topic.
+fn kept(broker: &Broker, topic: &str) -> Option<String> {
+    let mut client = Client::new(broker.port, None);
+    client.subscribe(topic);
+    client.subscribe("test/mark");
+    // What is kept comes before what comes.
+    client.publish("test/mark", "", false);
+    client.hears("test/mark");
+    client.heard().into_iter().find(|message| message.topic == topic && message.retained).map(|message| message.payload)
+}
+
+#[test]
+fn a_lock_that_is_disconnected_while_the_broker_is_away_is_taken_away_when_it_is_back() {
+    let kept_over_a_stop =
+        "allow_anonymous true\npersistence true\npersistence_location {folder}/\nautosave_on_changes true\nautosave_interval 1\n";
+    let Some(mut broker) = Broker::start_with(kept_over_a_stop) else { return };
+    let door = door();
+    let exposed = toml(broker.port, &door.url, "expose = \"home\"\n");
+    let daemon = Daemon::start(&[("flow.toml", &exposed), ("bolt.flow", BOLT), ("main.flow", "")]);
+    eventually("it is announced", || kept(&broker, CONFIG).filter(|config| config.contains("unique_id")));
+    eventually("it is there", || (kept(&broker, "flow/status").as_deref() == Some("online")).then_some(()));
+    let config: Value = serde_json::from_str(&kept(&broker, CONFIG).unwrap()).unwrap();
+    let names: Vec<&Value> = config["components"].as_object().unwrap().values().map(|one| &one["unique_id"]).collect();
+    assert_eq!(names.len(), names.iter().collect::<std::collections::HashSet<_>>().len(), "{names:?}");
+    broker.stop();
+    let gone = daemon.tell(&["disconnect", "front_door", "--forget", "--yes"]);
+    assert_eq!(gone.code, 0, "{gone:?}");
+    broker.launch();
+    eventually("it is taken away", || kept(&broker, CONFIG).is_none().then_some(()));
+    assert_eq!(kept(&broker, "flow/status").as_deref(), Some("offline"));
+}
+
 #[test]
 fn whether_a_lock_can_be_reached_and_its_battery_are_told_without_a_move_of_its_bolt() {
     let Some(broker) = Broker::start() else { return };

@@ -31,6 +31,7 @@ mod limits;
 mod lock;
 mod look;
 mod mqtt;
+mod mqtt_hostile;
 mod next;
 mod polled;
 mod programs;

@@ -200,7 +200,7 @@ fn what_comes_is_hostile_or_large() {
         "flow all\n  when mqtt.message(topic: \"in/#\")\n  do log(\"{topic}: {payload else bytes else \"?\"}\")\n",
     );
     let mut client = Client::new(broker.port, None);
-    client.publish("in/large", "x".repeat(2 * 1024 * 1024), false);
+    client.publish("in/large", "x".repeat(10 * 1024 * 1024), false);
     client.publish("in/bytes", [0xff, 0xfe, 0x00], false);
     client.publish("in/empty", "", false);
     client.publish("in/lines", "a\nERROR b\u{1b}[31m\u{202e}c", false);
@@ -208,6 +208,8 @@ fn what_comes_is_hostile_or_large() {
     let mut lines = written(&daemon, 4);
     lines.sort();
     assert!(daemon.log().contains("too large"), "the large one is left out");
+    let alarms = daemon.tell(&["alarms"]).out;
+    assert!(alarms.contains("a message on `in/large` has 10485"), "{alarms}");
     let (deep, others) = (lines.remove(1), lines);
     assert_eq!(others, ["in/bytes: //4A", "in/empty: ", "in/lines: a ERROR b [31m c"]);
     assert!(deep.starts_with("in/deep: [[[") && deep.ends_with('…') && deep.chars().count() <= 1001);

@@ -384,3 +384,46 @@ fn a_quota_that_is_used_up_holds_steps_and_polls_and_loses_nothing() {
         (ids.len() == 31 && put(&recorder).len() == 31).then_some(())
     });
 }
+
+/// What is deleted while numbered pages are asked for has the others move up, one of them over the border between two pages.
+#[test]
+fn an_item_that_is_deleted_between_numbered_pages_loses_no_other() {
+    let items: Arc<Mutex<Vec<Json>>> = Arc::default();
+    let deletes: Arc<Mutex<Option<&str>>> = Arc::default();
+    let (list, deleted) = (Arc::clone(&items), Arc::clone(&deletes));
+    let recorder = Recorder::start(move |request, _| {
+        if request.method == "POST" {
+            return Some((200, json!({})));
+        }
+        let mut list = list.lock().unwrap();
+        let page: usize = request.path.split("page=").nth(1)?.split('&').next()?.parse().ok()?;
+        let answer = json!({ "data": list.iter().skip(3 * page).take(3).collect::<Vec<_>>() });
+        if let Some(id) = deleted.lock().unwrap().take() {
+            list.retain(|item| item["id"] != id);
+        }
+        Some((200, answer))
+    });
+    items.lock().unwrap().push(item("old", Timestamp::now() - SignedDuration::from_hours(1)));
+    let numbered = ACME
+        .replace("query { limit: 3 }", "query { page: 0 }")
+        .replace("pages after last.id while \"has_more\"", "pages page page + 1 of 3");
+    let toml = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.acme]\nkey = {{ env = \"TEST_KUSTOMER_KEY\" }}\nbase_url = \"{}\"\npoll = \"1 second\"\n",
+        recorder.url
+    );
+    let daemon = Daemon::start(&[("flow.toml", &toml), ("main.flow", &numbered)]);
+    eventually("it has polled", || poll(&daemon)["polled_at"].is_string().then_some(()));
+    {
+        let mut items = items.lock().unwrap();
+        for number in 1..=7 {
+            items.insert(0, item(&format!("e{number}"), Timestamp::now()));
+        }
+        // With it e4, the first of the second page, becomes the last of the first, which was read.
+        *deletes.lock().unwrap() = Some("e6");
+    }
+    eventually("all have come", || {
+        let mut put = put(&recorder);
+        put.sort();
+        (put == ["e1", "e2", "e3", "e4", "e5", "e6", "e7"]).then_some(())
+    });
+}

@@ -193,3 +193,141 @@ fn what_answers_is_no_feed_too_large_or_private() {
     eventually("private", || daemon.log().contains("not on the internet").then_some(()));
     assert_eq!(feeds.asked.lock().unwrap().len(), asked, "nothing was asked");
 }
+
+/// All runs of it: whoever is told twice is told twice.
+fn titles(daemon: &Daemon) -> Vec<String> {
+    lines(daemon).iter().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+}
+
+fn has_titles(daemon: &Daemon, wanted: &[&str]) {
+    eventually(&format!("{wanted:?}"), || (titles(daemon) == wanted).then_some(()));
+}
+
+#[test]
+fn a_document_that_is_cut_off_loses_nothing_and_makes_nothing_old_or_new() {
+    let cut = |items: &[&str]| {
+        let text = rss(items);
+        // In the middle of its last item.
+        text[..text.rfind("<link>").unwrap()].to_owned()
+    };
+    let first = cut(&["b", "a"]);
+    let turn = std::sync::atomic::AtomicU32::new(0);
+    let tagged = || vec![("ETag", "\"v1\"".to_owned())];
+    let feeds = Feeds::start(move |_, head| {
+        // What is cut off has the tag of the whole.
+        if head.iter().any(|line| line == "if-none-match: \"v1\"") {
+            return (304, Vec::new(), String::new());
+        }
+        match turn.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 => (200, tagged(), first.clone()),
+            _ => (200, tagged(), rss(&["b", "a"])),
+        }
+    });
+    let daemon = daemon(&feeds, "/feed", "");
+    eventually("it is said", || daemon.log().contains("the document is cut off behind 1 item").then_some(()));
+    eventually("it is read", || daemon.log().contains("a feed is read first").then_some(()));
+    feeds.answer(move |_, _| (200, vec![("ETag", "\"v2\"".to_owned())], cut(&["d", "c", "b", "a"])));
+    // The same twice is how this feed is: what is whole of it counts.
+    has_titles(&daemon, &["T c", "T d"]);
+    let (_, head) = feeds.asked(1);
+    assert!(!head.iter().any(|line| line.contains("v2")), "it is asked for as a whole: {head:?}");
+    feeds.answer(|_, _| (200, Vec::new(), rss(&["e", "d", "c", "b", "a"])));
+    has_titles(&daemon, &["T c", "T d", "T e"]);
+    feeds.asked(2);
+    assert_eq!(titles(&daemon).len(), 3, "what was cut off was known");
+}
+
+#[test]
+fn whoever_is_led_on_arrives_and_whoever_is_led_round_does_not() {
+    let chain = |path: &str, last: String| -> Answer {
+        let to = |status, to: &str| (status, vec![("Location", to.to_owned())], String::new());
+        match path {
+            "/feed" => to(302, "/a"),
+            "/a" => to(301, "/b"),
+            "/b" => to(307, "c?x=1"),
+            "/c?x=1" => (200, vec![("ETag", "\"of-c\"".to_owned())], last),
+            "/round" => to(302, "/round"),
+            _ => (404, Vec::new(), String::new()),
+        }
+    };
+    let feeds = Feeds::start(move |path, _| chain(path, rss(&["a"])));
+    let daemon = daemon(&feeds, "/feed", "");
+    eventually("it is read", || daemon.log().contains("a feed is read first").then_some(()));
+    feeds.answer(move |path, head| {
+        assert!(!head.iter().any(|line| line.contains("of-c")), "what one address says is no other's");
+        chain(path, rss(&["b", "a"]))
+    });
+    has_titles(&daemon, &["T b"]);
+    feeds.answer(move |path, _| if path == "/feed" { chain("/round", String::new()) } else { chain(path, String::new()) });
+    eventually("it says so", || daemon.log().contains("leads on and on").then_some(()));
+    // For good to what is no feed: the flow's own address is asked again.
+    feeds.answer(move |path, _| match path {
+        "/feed" => (301, vec![("Location", "/home".to_owned())], String::new()),
+        _ => (200, Vec::new(), "<html><body>Welcome</body></html>".to_owned()),
+    });
+    eventually("home is asked for", || (feeds.asked(1).0 == "/home").then_some(()));
+    feeds.answer(move |_, _| (200, Vec::new(), rss(&["c", "b", "a"])));
+    has_titles(&daemon, &["T b", "T c"]);
+    assert_eq!(feeds.asked(1).0, "/feed");
+}
+
+#[test]
+fn items_that_say_little_are_told_apart_and_one_that_changes_to_and_fro_changes_each_time() {
+    let whole = |items: &str| format!("<rss version=\"2.0\"><channel><title>N</title>{items}</channel></rss>");
+    let bare = |text: &str| format!("<item><description>{text}</description></item>");
+    let named = |title: &str| format!("<item><guid>same</guid><title>{title} x</title></item>");
+    let (first, second) =
+        (whole(&(bare("one") + &named("A"))), whole(&(bare("three") + &bare("two") + &bare("one") + &named("B"))));
+    let feeds = Feeds::start(move |_, _| (200, Vec::new(), first.clone()));
+    let daemon = daemon(&feeds, "/feed", ", updates: true");
+    eventually("it is read", || daemon.log().contains("a feed is read first").then_some(()));
+    feeds.answer(move |_, _| (200, Vec::new(), second.clone()));
+    has_titles(&daemon, &["? ?", "? ?", "B x"]);
+    for (title, wanted) in [
+        ("A", &["? ?", "? ?", "A x", "B x"][..]),
+        ("B", &["? ?", "? ?", "A x", "B x", "B x"]),
+        ("A", &["? ?", "? ?", "A x", "A x", "B x", "B x"]),
+    ] {
+        let body = whole(&(bare("three") + &bare("two") + &bare("one") + &named(title)));
+        feeds.answer(move |_, _| (200, Vec::new(), body.clone()));
+        has_titles(&daemon, wanted);
+    }
+}
+
+#[test]
+fn five_hundred_items_at_the_start_are_old_in_any_order_and_what_answers_badly_is_said() {
+    let names: Vec<String> = (0..500).map(|number| format!("i{number}")).collect();
+    let all = |reversed: bool, more: &[&str]| {
+        let mut items: Vec<&str> = names.iter().map(String::as_str).collect();
+        if reversed {
+            items.reverse();
+        }
+        items.splice(250..250, more.iter().copied());
+        rss(&items)
+    };
+    let body = all(false, &[]);
+    let feeds = Feeds::start(move |_, _| (200, Vec::new(), body.clone()));
+    let daemon = daemon(&feeds, "/feed", "");
+    eventually("it is read", || daemon.log().contains("a feed is read first").then_some(()));
+    let well = all(false, &[]);
+    for (body, wanted) in [
+        (String::new(), "it is empty"),
+        ("<!doctype html><html><head><title>x</title></head></html>".to_owned(), "it is no feed"),
+        ("{\"items\":[]}".to_owned(), "it is no"),
+        (format!("<rss><channel>{}", "<a>".repeat(1000)), "too deep"),
+        ("x".repeat(10 << 20), "larger than"),
+    ] {
+        feeds.answer(move |_, _| (200, Vec::new(), body.clone()));
+        eventually(wanted, || daemon.tell(&["alarms"]).out.contains(wanted).then_some(()));
+        // It is asked more rarely the more often that has failed.
+        let well = well.clone();
+        feeds.answer(move |_, _| (200, Vec::new(), well.clone()));
+        eventually("all is well", || daemon.tell(&["alarms"]).out.contains("no alarms").then_some(()));
+    }
+    // Somewhere in the middle of them all, the other way round.
+    let body = all(true, &["new"]);
+    feeds.answer(move |_, _| (200, Vec::new(), body.clone()));
+    has_titles(&daemon, &["T new"]);
+    feeds.asked(2);
+    assert_eq!(titles(&daemon), ["T new"]);
+}

@@ -131,7 +131,14 @@ pub(crate) struct Listeners {
     world: World,
     board: Board,
     running: Mutex<BTreeMap<Key, Running>>,
+    /// What is listened to no more, while that is being said.
+    leaving: Mutex<BTreeMap<Key, JoinHandle<()>>>,
 }
+
+/// Who cannot be told is told again after this, and with growing pauses so often.
+const FIRST_GOODBYE: Duration = Duration::from_secs(2);
+const LONGEST_GOODBYE: Duration = Duration::from_secs(120);
+const MOST_GOODBYES: u32 = 100;
 
 #[derive(Debug)]
 struct Running {
@@ -142,19 +149,26 @@ struct Running {
 impl Listeners {
     /// Returns what listens to nothing yet.
     pub(crate) fn new(engine: Engine, world: World, board: Board) -> Self {
-        Self { engine, world, board, running: Mutex::default() }
+        Self { engine, world, board, running: Mutex::default(), leaving: Mutex::default() }
     }
 
     /// Starts, changes and ends tasks, so that they are those of the plan.
     pub(crate) fn swap(&self, live: &Live) {
         let mut wanted = specs(live);
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.retain(|key, task| {
+            if wanted.contains_key(key) {
+                task.abort();
+            }
+            !wanted.contains_key(key) && !task.is_finished()
+        });
         running.retain(|key, task| {
             let Some(spec) = wanted.remove(key) else {
                 task.task.abort();
                 self.board.remove(key);
                 let connection = Arc::clone(&task.spec.borrow().connection);
-                tokio::spawn(self.ear(key).forget(connection));
+                leaving.insert(key.clone(), tokio::spawn(self.ear(key).forget(connection)));
                 return false;
             };
             // A task is only woken by what concerns it.
@@ -168,9 +182,10 @@ impl Listeners {
         // What ended while nobody was there.
         for (name, connection) in &live.connections {
             let key = (name.clone(), MQTT.to_owned());
-            let is_wanted = wanted.contains_key(&key) || running.contains_key(&key);
-            if !is_wanted && self.ear(&key).remembered::<serde_json::Value>().is_some() {
-                tokio::spawn(self.ear(&key).forget(Arc::clone(connection)));
+            let is_known = wanted.contains_key(&key) || running.contains_key(&key) || leaving.contains_key(&key);
+            if !is_known && self.ear(&key).remembered::<serde_json::Value>().is_some() {
+                let task = tokio::spawn(self.ear(&key).forget(Arc::clone(connection)));
+                leaving.insert(key, task);
             }
         }
         let feeds = wanted.values().filter(|spec| spec.scheme() == FEED).count();
@@ -198,6 +213,8 @@ impl Listeners {
 
     /// Ends all tasks. What was not yet committed comes again.
     pub(crate) async fn stop(&self) {
+        let leaving = std::mem::take(&mut *self.leaving.lock().unwrap_or_else(PoisonError::into_inner));
+        leaving.values().for_each(JoinHandle::abort);
         let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
         running.values().for_each(|listener| listener.task.abort());
         for listener in running.into_values() {
@@ -352,8 +369,16 @@ impl Ear {
 
     /// Nobody names it any more: what was remembered would be too old for whoever names it later.
     async fn forget(mut self, connection: Arc<LiveConnection>) {
-        if self.key.1 == MQTT && !mqtt::forget(&mut self, &connection).await {
-            return;
+        let mut pause = FIRST_GOODBYE;
+        let mut tries = 1;
+        while self.key.1 == MQTT && !mqtt::forget(&mut self, &connection).await {
+            if tries == MOST_GOODBYES {
+                return;
+            }
+            tries += 1;
+            let until = crate::poll::later(self.world.clock.now(), pause);
+            self.world.clock.sleep_until(until).await;
+            pause = pause.saturating_mul(2).min(LONGEST_GOODBYE);
         }
         let forgotten = Some((self.key.1.clone(), Cursor::default()));
         if let Err(error) = self.engine.accept(&self.key.0, Vec::new(), forgotten).await {
@@ -395,6 +420,26 @@ impl Ear {
         });
     }
 
+    /// Notes something that cannot be read and is left out.
+    fn left_out(&self, reason: &str) {
+        self.board.update(&self.key, |status| {
+            let count = status.left_out.take().map_or(0, |(count, _)| count);
+            status.left_out = Some((count + 1, reason.to_owned()));
+        });
+    }
+
+    /// Notes how many things are there that cannot be read, and one of them.
+    fn sees_odd(&self, count: usize, first: Option<&str>) {
+        let reason = first.map(|name| format!("the name `{name}` is no UTF-8"));
+        self.board.update(&self.key, |status| {
+            if let Some(reason) = reason.as_ref().filter(|_| status.left_out.as_ref().is_none_or(|known| known.0 != count as u64))
+            {
+                tracing::warn!(connection = self.key.0, source = self.key.1, count, reason, "files are left out");
+            }
+            status.left_out = reason.map(|reason| (count as u64, reason));
+        });
+    }
+
     fn next_at(&self, at: Timestamp) {
         self.board.update(&self.key, |status| status.next_at = Some(at));
     }
@@ -408,22 +453,24 @@ async fn unless_changed(specs: &mut watch::Receiver<Arc<Spec>>, wait: impl Futur
     }
 }
 
+/// When something was heard, and since when it can have been on its way.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    since: Timestamp,
+    at: Timestamp,
+}
+
 /// Returns an event that was heard for these values.
-fn event(
-    id: String,
-    source: &str,
-    happened_at: Option<Timestamp>,
-    heard: Vec<String>,
-    mut fields: Map<String, Json>,
-) -> Incoming {
+fn event(id: String, source: &str, times: Option<Times>, heard: Vec<String>, mut fields: Map<String, Json>) -> Incoming {
     fields.insert("id".to_owned(), Json::String(id.clone()));
     fields.insert(HEARD.to_owned(), heard.into());
     Incoming {
         id,
         source: source.to_owned(),
         event_type: None,
-        occurred_at: happened_at,
-        signed_at: None,
+        occurred_at: times.map(|times| times.at),
+        // It is at least as old as this.
+        signed_at: times.map(|times| times.since),
         payload: Bytes::from(Json::Object(fields).to_string()),
         via: Via::Poll,
         origin: Origin::External,

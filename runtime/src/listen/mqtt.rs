@@ -5,7 +5,7 @@
 //!
 //! How old a message is nobody says. What lay in the broker's queue has no age, and so nothing dangerous follows from it; what
 //! comes on a line that has fallen silent meanwhile is at most as old as the last question that the broker answered, since it
-//! writes in order.
+//! writes in order. It happened when it came, and is as old as it can be.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,16 +18,22 @@ use serde_json::{Map, Value as Json, json};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use super::{Deaf, Ear, Spec, Wanted, asks, digest, event, unless_changed};
+use super::{Deaf, Ear, Spec, Times, Wanted, asks, digest, event, unless_changed};
 use crate::event::Incoming;
 use crate::live::LiveConnection;
 use crate::request;
-use crate::via::mqtt::{Broker, Link, Packet, Qos, Session, codec as wire, filter_error, matches};
+use crate::via::mqtt::{Broker, Link, Packet, Qos, Session, codec as wire, filter_error, is_shared, matches, overlap};
 use crate::world::TransportError;
 
 /// The broker is asked so often whether it is there. What came since its last answer may have lain on the way since then, so that this
 /// is how exactly the age of a message is known.
 const PING: SignedDuration = SignedDuration::from_secs(1);
+/// A session that has stood for so long was worth coming for: when it ends the next one begins soon.
+const WORTH: SignedDuration = SignedDuration::from_secs(30);
+/// One that has stood for so long is well, whatever was before.
+const STEADY: SignedDuration = SignedDuration::from_mins(10);
+/// So many sessions that end sooner are no accident.
+const MOST_ENDED: u32 = 3;
 /// A broker that has not answered for so long is gone.
 const SILENCE: SignedDuration = SignedDuration::from_secs(20);
 const FORGOTTEN_WITHIN: Duration = Duration::from_secs(5);
@@ -64,17 +70,23 @@ struct Memory {
 pub(super) async fn run(mut ear: Ear, mut specs: watch::Receiver<Arc<Spec>>) {
     let mut memory: Memory = ear.remembered().unwrap_or_default();
     let mut pause = FIRST_PAUSE;
+    let mut ends = Ends::default();
     loop {
         let spec = Arc::clone(&specs.borrow_and_update());
-        let wait = match listen(&mut ear, &spec, &mut specs, &mut memory).await {
+        let wait = match listen(&mut ear, &spec, &mut specs, &mut memory, &mut ends).await {
             Ended::Changed => continue,
             Ended::Stopping => return,
             Ended::Failed { error, stood } => {
                 let broken = matches!(error, TransportError::Broken(_));
-                ear.failed(&error.to_string(), broken);
-                if stood {
-                    pause = FIRST_PAUSE;
+                let mut said = error.to_string();
+                if let Some(stood) = stood {
+                    ends.count(stood, &error);
+                    said = ends.trouble().unwrap_or(said);
+                    if stood >= WORTH {
+                        pause = FIRST_PAUSE;
+                    }
                 }
+                ear.failed(&said, broken);
                 let wait = if broken { REFUSED_PAUSE } else { pause.mul_f64(0.5 + ear.world.random.fraction() / 2.0) };
                 pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
                 wait
@@ -94,14 +106,47 @@ enum Ended {
     Stopping,
     Failed {
         error: TransportError,
-        /// The session had begun.
-        stood: bool,
+        /// How long the session had stood, where it had begun.
+        stood: Option<SignedDuration>,
     },
 }
 
-impl From<std::io::Error> for Ended {
+/// Why a session goes no further.
+enum Stop {
+    Changed,
+    Stopping,
+    Failed(TransportError),
+}
+
+impl From<std::io::Error> for Stop {
     fn from(error: std::io::Error) -> Self {
-        Ended::Failed { error: TransportError::NoAnswer(error.to_string()), stood: true }
+        Stop::Failed(TransportError::NoAnswer(error.to_string()))
+    }
+}
+
+/// Sessions that have ended one after another: another program that comes under the same name has the broker end ours, as ours ends its.
+#[derive(Debug, Default)]
+struct Ends {
+    count: u32,
+    last: String,
+    /// As whom we come.
+    client_id: String,
+}
+
+impl Ends {
+    fn count(&mut self, stood: SignedDuration, error: &TransportError) {
+        self.count = if stood >= STEADY { 1 } else { self.count.saturating_add(1) };
+        self.last = error.to_string();
+    }
+
+    /// Returns what is wrong, where sessions end again and again.
+    fn trouble(&self) -> Option<String> {
+        (self.count >= MOST_ENDED).then(|| {
+            format!(
+                "sessions with the broker end soon after they have begun, {} one after another: {}. Does another program come as `{}`? Then give one of them another `client_id`",
+                self.count, self.last, self.client_id
+            )
+        })
     }
 }
 
@@ -130,8 +175,14 @@ pub(super) async fn forget(ear: &mut Ear, connection: &LiveConnection) -> bool {
 }
 
 /// One connection, until it ends.
-async fn listen(ear: &mut Ear, spec: &Spec, specs: &mut watch::Receiver<Arc<Spec>>, memory: &mut Memory) -> Ended {
-    let not_begun = |error| Ended::Failed { error, stood: false };
+async fn listen(
+    ear: &mut Ear,
+    spec: &Spec,
+    specs: &mut watch::Receiver<Arc<Spec>>,
+    memory: &mut Memory,
+    ends: &mut Ends,
+) -> Ended {
+    let not_begun = |error| Ended::Failed { error, stood: None };
     let broker = match request::channel(&spec.connection) {
         Ok(Some(channel)) => Broker::of(&channel),
         Ok(None) => Err(TransportError::Broken("the connection leads to no broker".to_owned())),
@@ -141,6 +192,7 @@ async fn listen(ear: &mut Ear, spec: &Spec, specs: &mut watch::Receiver<Arc<Spec
         Ok(broker) => broker,
         Err(error) => return not_begun(error),
     };
+    ends.client_id.clone_from(&broker.client_id);
     let will = broker.status.as_deref().map(|topic| (topic, "offline"));
     let session = Session { client_id: &broker.client_id, clean: !broker.queued, will };
     let link = match Link::open(&broker, &session).await {
@@ -150,13 +202,18 @@ async fn listen(ear: &mut Ear, spec: &Spec, specs: &mut watch::Receiver<Arc<Spec
     if !link.session_present {
         *memory = Memory { topics: BTreeSet::new(), unread: BTreeMap::new(), ..std::mem::take(memory) };
     }
-    let now = ear.world.clock.now();
+    let clock = Arc::clone(&ear.world.clock);
+    let now = clock.now();
     let queued = link.session_present;
     let mut hearing = Hearing {
         ear,
         spec,
         link,
         memory,
+        trouble: ends.trouble(),
+        ends,
+        begun_at: now,
+        apart: BTreeSet::new(),
         qos: broker.qos,
         status: broker.status.clone(),
         asked_at: None,
@@ -170,8 +227,13 @@ async fn listen(ear: &mut Ear, spec: &Spec, specs: &mut watch::Receiver<Arc<Spec
         refused: None,
         left_out: 0,
     };
-    match hearing.go_on(specs).await {
-        Ok(ended) | Err(ended) => ended,
+    let stop = match hearing.go_on(specs).await {
+        Ok(stop) | Err(stop) => stop,
+    };
+    match stop {
+        Stop::Changed => Ended::Changed,
+        Stop::Stopping => Ended::Stopping,
+        Stop::Failed(error) => Ended::Failed { error, stood: Some(clock.now().duration_since(now)) },
     }
 }
 
@@ -181,6 +243,12 @@ struct Hearing<'a> {
     spec: &'a Spec,
     link: Link,
     memory: &'a mut Memory,
+    ends: &'a mut Ends,
+    /// Sessions before this one have ended too soon, so that it has to stand for a while before all is well.
+    trouble: Option<String>,
+    begun_at: Timestamp,
+    /// Filters whose messages cannot be told from those of others.
+    apart: BTreeSet<String>,
     qos: Qos,
     status: Option<String>,
     /// When the broker was asked whether it is there, while it has not answered.
@@ -205,17 +273,17 @@ struct Hearing<'a> {
 }
 
 impl Hearing<'_> {
-    async fn go_on(&mut self, specs: &mut watch::Receiver<Arc<Spec>>) -> Result<Ended, Ended> {
+    async fn go_on(&mut self, specs: &mut watch::Receiver<Arc<Spec>>) -> Result<Stop, Stop> {
         self.subscribe().await?;
         self.ask();
         loop {
-            self.link.flush().await?;
+            self.flush().await?;
             let clock = Arc::clone(&self.ear.world.clock);
             let look_at = self.look_at;
             let packet = tokio::select! {
                 biased;
                 packet = self.link.next() => Some(packet?),
-                changed = specs.changed() => return Ok(if changed.is_ok() { self.goodbye().await } else { Ended::Stopping }),
+                changed = specs.changed() => return Ok(if changed.is_ok() { self.goodbye().await } else { Stop::Stopping }),
                 () = clock.sleep_until(look_at) => None,
             };
             let Some(packet) = packet else {
@@ -233,10 +301,10 @@ impl Hearing<'_> {
     }
 
     /// Ends the connection as one that is wanted again at once, with other topics.
-    async fn goodbye(&mut self) -> Ended {
+    async fn goodbye(&mut self) -> Stop {
         wire::disconnect(&mut self.link.out);
         drop(self.link.flush().await);
-        Ended::Changed
+        Stop::Changed
     }
 
     fn ask(&mut self) {
@@ -249,13 +317,28 @@ impl Hearing<'_> {
         self.confirmed.append(&mut self.acknowledged);
     }
 
+    /// Writes what is to be written, and gives up a broker that does not read.
+    async fn flush(&mut self) -> Result<(), Stop> {
+        let clock = Arc::clone(&self.ear.world.clock);
+        let deadline = clock.now().checked_add(SILENCE).unwrap_or(Timestamp::MAX);
+        tokio::select! {
+            written = self.link.flush() => Ok(written?),
+            () = clock.sleep_until(deadline) => Err(std::io::Error::other("the broker does not read what it is sent").into()),
+        }
+    }
+
     /// Asks the broker whether it is there, and gives up one that does not answer.
-    fn look(&mut self) -> Result<(), Ended> {
+    fn look(&mut self) -> Result<(), Stop> {
         let now = self.ear.world.clock.now();
+        if self.trouble.is_some() && now.duration_since(self.begun_at) >= STEADY {
+            self.trouble = None;
+            self.ends.count = 0;
+            self.ear.succeeded();
+        }
         match self.asked_at {
             None => self.ask(),
             Some(asked) if now.duration_since(asked) > SILENCE => {
-                return Err(Ended::from(std::io::Error::other("the broker does not answer")));
+                return Err(Stop::from(std::io::Error::other("the broker does not answer")));
             }
             Some(_) => self.look_at = now.checked_add(PING).unwrap_or(now),
         }
@@ -263,7 +346,7 @@ impl Hearing<'_> {
     }
 
     /// Subscribes to what is new, and unsubscribes from what nobody wants any more.
-    async fn subscribe(&mut self) -> Result<(), Ended> {
+    async fn subscribe(&mut self) -> Result<(), Stop> {
         let mut wanted = BTreeSet::new();
         for filter in self.spec.wanted.iter().map(|wanted| &wanted.filter).filter(|filter| !filter.starts_with(OWN)) {
             match filter_error(filter) {
@@ -271,6 +354,7 @@ impl Hearing<'_> {
                 Some(error) => self.refused = Some(format!("`{filter}`: {error}")),
             }
         }
+        self.set_apart(&mut wanted);
         self.clear();
         let gone: Vec<String> = self.memory.topics.difference(&wanted).cloned().collect();
         let new: Vec<String> = wanted.difference(&self.memory.topics).cloned().collect();
@@ -287,7 +371,7 @@ impl Hearing<'_> {
         }
         let id = self.link.next_id();
         wire::subscribe(&mut self.link.out, id, new.iter().map(String::as_str), self.qos);
-        self.link.flush().await?;
+        self.flush().await?;
         // What comes before the answer is of an earlier session, or retained.
         let clock = Arc::clone(&self.ear.world.clock);
         let deadline = clock.now().checked_add(SILENCE).unwrap_or(Timestamp::MAX);
@@ -301,6 +385,9 @@ impl Hearing<'_> {
                 other => self.take(vec![other]).await?,
             }
         };
+        if codes.len() != new.len() {
+            return Err(std::io::Error::other("the broker does not say what it has subscribed us to").into());
+        }
         let mut topics = wanted;
         for (filter, code) in new.iter().zip(codes) {
             if code > 2 {
@@ -310,6 +397,20 @@ impl Hearing<'_> {
         }
         self.memory.topics = topics;
         self.begun().await
+    }
+
+    /// Of a shared subscription each message comes to one of those who have it. Where another filter of ours has the same messages, nobody
+    /// could say of one whose turn it is.
+    fn set_apart(&mut self, wanted: &mut BTreeSet<String>) {
+        for shared in wanted.iter().filter(|filter| is_shared(filter)) {
+            if let Some(other) = wanted.iter().find(|other| *other != shared && overlap(shared, other)) {
+                self.refused = Some(format!(
+                    "`{shared}` and `{other}` mean the same messages, and the broker does not say which of the two one came by: subscribe to one of them by a connection of its own, with another `client_id`"
+                ));
+                self.apart.insert(shared.clone());
+            }
+        }
+        wanted.retain(|filter| !self.apart.contains(filter));
     }
 
     /// Publishes a message that the broker keeps.
@@ -332,10 +433,11 @@ impl Hearing<'_> {
     }
 
     /// The session has begun, which some flows wait for.
-    async fn begun(&mut self) -> Result<(), Ended> {
-        match self.refused.take() {
-            Some(refused) => self.ear.failed(&refused, true),
-            None => self.ear.succeeded(),
+    async fn begun(&mut self) -> Result<(), Stop> {
+        match (self.refused.take(), &self.trouble) {
+            (Some(refused), _) => self.ear.failed(&refused, true),
+            (None, Some(trouble)) => self.ear.failed(trouble, false),
+            (None, None) => self.ear.succeeded(),
         }
         let connected =
             Message { again: false, retained: false, id: None, topic: format!("{OWN}connected"), payload: Bytes::new() };
@@ -347,7 +449,7 @@ impl Hearing<'_> {
     }
 
     /// Takes packets in their order: messages first into the store, then acknowledged.
-    async fn take(&mut self, packets: Vec<Packet>) -> Result<(), Ended> {
+    async fn take(&mut self, packets: Vec<Packet>) -> Result<(), Stop> {
         let mut events = Vec::new();
         let mut taken: Vec<(Qos, u16)> = Vec::new();
         for packet in packets {
@@ -361,6 +463,11 @@ impl Hearing<'_> {
                 Packet::TooLarge { qos, id, topic, bytes } => {
                     self.silent = false;
                     warn!(connection = self.ear.key.0, topic, bytes, "a message is too large and is left out");
+                    let shown: String = topic.chars().take(200).collect();
+                    self.ear.left_out(&format!(
+                        "a message on `{shown}` has {bytes} bytes, and {} at most are read",
+                        wire::MAX_MESSAGE
+                    ));
                     taken.extend(id.map(|id| (qos, id)));
                 }
                 Packet::PubRel(id) => {
@@ -414,7 +521,12 @@ impl Hearing<'_> {
     /// Returns the events that a message is: one for each source that listens to its topic.
     fn events(&mut self, message: Message) -> Vec<Incoming> {
         let Message { again, retained, id, topic, payload } = message;
-        let heard: Vec<&Wanted> = self.spec.wanted.iter().filter(|wanted| matches(&wanted.filter, &topic)).collect();
+        let heard: Vec<&Wanted> = self
+            .spec
+            .wanted
+            .iter()
+            .filter(|wanted| !self.apart.contains(&wanted.filter) && matches(&wanted.filter, &topic))
+            .collect();
         let content = digest(&format!("{topic}\0{}", hex::encode(&payload)));
         if let Some(id) = id {
             let known = self.memory.unread.get(&id) == Some(&content);
@@ -447,7 +559,7 @@ impl Hearing<'_> {
         let at = self.ear.world.clock.now();
         let fields = fields(&topic, &payload, retained, at);
         // What is kept by the broker has no age.
-        let since = self.since.filter(|_| !retained && !again);
+        let times = self.since.filter(|_| !retained && !again).map(|since| Times { since, at });
         let mut events: Vec<(&Wanted, Vec<String>)> = Vec::new();
         for wanted in heard {
             match events.iter_mut().find(|(first, _)| first.source == wanted.source) {
@@ -459,18 +571,18 @@ impl Hearing<'_> {
         for (wanted, values) in events {
             let mut fields = fields.clone();
             fields.insert("value".to_owned(), json!(wanted.value_of(&topic)));
-            made.push(event(self.ear.fresh_id(), &wanted.source, since, values, fields));
+            made.push(event(self.ear.fresh_id(), &wanted.source, times, values, fields));
         }
         made
     }
 
     /// Commits events with what is remembered. While the store refuses nothing is acknowledged.
-    async fn remember(&mut self, events: Vec<Incoming>) -> Result<(), Ended> {
+    async fn remember(&mut self, events: Vec<Incoming>) -> Result<(), Stop> {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.ear.take_in(events.clone(), self.memory).await {
                 Ok(()) => return Ok(()),
-                Err(Deaf::Stopping) => return Err(Ended::Stopping),
+                Err(Deaf::Stopping) => return Err(Stop::Stopping),
                 Err(Deaf::Later(reason)) => {
                     self.ear.failed(&reason, false);
                     let until = crate::poll::later(self.ear.world.clock.now(), pause);

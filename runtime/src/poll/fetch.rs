@@ -272,9 +272,17 @@ async fn fetch_list(asking: &mut Asking<'_>, reader: &ItemReader, chunk: &[(Stri
                 bytes -= newest.payload.len() + ITEM_BYTES;
             }
         }
-        let next = page.next.or(counted).filter(|_| poll.newest_first || !cut);
+        let again = count.as_mut().filter(|_| counted.is_none() && !start.reach_only && !cut).and_then(Count::again);
+        if again.is_some() {
+            asked.clear();
+        }
+        let next = page.next.or(counted).or(again).filter(|_| poll.newest_first || !cut);
         let Some((param, value)) = next else {
             let mut items = Vec::from(kept);
+            if count.as_ref().is_some_and(|count| count.last.is_some()) {
+                let mut ids = HashSet::new();
+                items.retain(|item| ids.insert(item.id.clone()));
+            }
             let (mut newest, mut acts) = (Vec::new(), Vec::new());
             sort(&mut items, poll.newest_first);
             if collapses {
@@ -352,15 +360,22 @@ fn check(spec: &Spec, poll: &Poll, start: &Start<'_>, answer: &HttpAnswer) -> Re
 const MAX_COUNTED: u32 = 200;
 
 /// Pages that are numbered: each is asked for until one holds what was read before, or fewer items than a page has.
+///
+/// An item that is deleted meanwhile has the others move up, one of them from the page that is asked for next to the one that was
+/// read. So where there are several they are read once more, but for the last: what was between two of them is there then.
 struct Count {
     param: String,
     of: Option<u32>,
+    first: u32,
     number: u32,
     /// It is the number of items before, not that of the page.
     by_items: bool,
+    /// How many pages were counted on.
     pages: u32,
     /// What the page before began with: a service that knows no pages answers with the same one for ever.
     began: Option<u64>,
+    /// How many pages the last one was counted on, while the others are read once more.
+    last: Option<u32>,
 }
 
 impl Count {
@@ -371,8 +386,19 @@ impl Count {
             Ok(Value::Number(number)) => number.to_u32(),
             _ => None,
         });
-        let number = first.unwrap_or(u32::from(!pages.by_items));
-        Self { param: pages.param.clone(), of: pages.of, number, by_items: pages.by_items, pages: 0, began: None }
+        let first = first.unwrap_or(u32::from(!pages.by_items));
+        let (param, of) = (pages.param.clone(), pages.of);
+        Self { param, of, first, number: first, by_items: pages.by_items, pages: 0, began: None, last: None }
+    }
+
+    /// Returns the parameter and the number of the first page, where the pages are to be read once more.
+    fn again(&mut self) -> Option<(String, String)> {
+        if self.last.is_some() || self.pages == 0 {
+            return None;
+        }
+        self.last = Some(self.pages);
+        (self.number, self.pages, self.began) = (self.first, 0, None);
+        Some((self.param.clone(), self.first.to_string()))
     }
 
     /// Returns the parameter and the number of the page behind this one, where there is more to read.
@@ -384,7 +410,8 @@ impl Count {
         let is_last = page.count == 0 || self.of.is_some_and(|of| page.count < of as usize);
         let is_known = page.items.iter().filter_map(|item| item.at).min() < watermark && watermark.is_some();
         let has_times = page.items.iter().any(|item| item.at.is_some());
-        if is_last || has_times && is_known {
+        let is_read = self.last.is_some_and(|last| self.pages + 1 >= last);
+        if is_read || is_last || has_times && is_known {
             return Ok(None);
         }
         if self.pages >= MAX_COUNTED {

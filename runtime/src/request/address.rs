@@ -35,7 +35,11 @@ pub(super) fn destination(expr: &Expr, connection: &LiveConnection, scope: &dyn 
     let error = |reason| if own { own_address(connection, reason) } else { RequestError::Address(reason) };
     // A path goes to where flow.toml says that the service is.
     let whole;
-    let text = if text.starts_with('/') && !text.starts_with("//") && connection.base_url.is_some() {
+    let is_path = text.starts_with('/') && !text.starts_with("//") && connection.base_url.is_some();
+    let text = if is_path {
+        if is_odd(text) {
+            return Err(error("it holds `.` or `..` as a part, a backslash or a control character"));
+        }
         whole = base(connection, &connection.plan.api)? + text;
         whole.as_str()
     } else {
@@ -57,7 +61,13 @@ pub(super) fn destination(expr: &Expr, connection: &LiveConnection, scope: &dyn 
         url = at(stand_in, &url).ok_or_else(|| error("`base_url` is no address"))?;
     }
     let service = base(connection, &connection.plan.api).ok();
-    let trusted = service.as_deref().is_some_and(|service| same_origin(&url, service));
+    let at_service = service.as_deref().is_some_and(|service| same_origin(&url, service));
+    // What a run brings may be anywhere at that server, and is meant for what is below the path of the service.
+    let within = own || connection.stand_in || service.as_deref().is_some_and(|service| lies_within(&url, service));
+    if is_path && !within {
+        return Err(RequestError::Elsewhere(connection.plan.name.clone()));
+    }
+    let trusted = at_service && within;
     let named = connection.stand_in || named(connection, own).iter().any(|named| same_origin(&url, named));
     let reach = if named { Reach::Anywhere } else { Reach::Internet };
     Ok(Destination { address: split(&url), reach, trusted, own, headers })
@@ -98,6 +108,34 @@ fn at(base: &str, url: &Url) -> Option<Url> {
     Url::parse(&text).ok()
 }
 
+/// Tells whether an address lies below another, however a server reads it.
+fn lies_within(url: &Url, service: &str) -> bool {
+    let Ok(service) = Url::parse(service) else { return false };
+    let below = url.path().strip_prefix(service.path().trim_end_matches('/'));
+    service.origin() == url.origin()
+        && below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        && !climbs(url.path())
+}
+
+/// Tells whether a path behind a base is one that could be read in two ways.
+fn is_odd(text: &str) -> bool {
+    let path = text.split(['?', '#']).next().unwrap_or(text);
+    text.contains(char::is_control) || path.contains('\\') || climbs(path)
+}
+
+/// Tells whether a path has a part that leads upwards, also in spellings that only some servers know: encoded, encoded twice, with
+/// an encoded slash, with parameters of its own.
+fn climbs(path: &str) -> bool {
+    let mut text = path.to_owned();
+    for _ in 0..3 {
+        if text.split(['/', '\\']).any(|part| matches!(part.split(';').next(), Some("." | ".."))) {
+            return true;
+        }
+        text = percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned();
+    }
+    false
+}
+
 fn same_origin(url: &Url, other: &str) -> bool {
     Url::parse(other).is_ok_and(|other| other.origin() == url.origin())
 }
@@ -123,4 +161,59 @@ pub(super) fn holds_secret(expr: &Expr) -> bool {
     let mut found = false;
     expr.walk(&mut |part| found |= matches!(part, Expr::Env(Env::Secret(_))));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::{is_odd, lies_within};
+
+    #[test]
+    fn what_leads_out_of_a_path_is_known_in_any_spelling() {
+        for path in [
+            "/../x",
+            "/a/..",
+            "/a/./b",
+            "/%2e%2e/x",
+            "/.%2E/x",
+            "/%252e%252e/x",
+            "/..%2fx",
+            "/a%2f..%2fb",
+            "/..;/x",
+            "/..%5cx",
+            "/a\\..\\b",
+            "/\t../x",
+            "/a\nb",
+        ] {
+            assert!(is_odd(path), "{path:?}");
+        }
+        for path in ["/a", "/a..b", "/...", "/a/b?x=../y", "/group%2Fproject", "/50%25", "/a.b/.c", "/", "/é"] {
+            assert!(!is_odd(path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_lies_below_a_service_at_the_border_of_a_part() {
+        let within = |url: &str| lies_within(&Url::parse(url).expect("an address"), "https://h.example/api/v1");
+        for url in [
+            "https://h.example/api/v1",
+            "https://h.example/api/v1/x",
+            "https://h.example/api/v1?x=1",
+            "https://H.example:443/api/v1/",
+        ] {
+            assert!(within(url), "{url}");
+        }
+        for url in [
+            "https://h.example/api/v10",
+            "https://h.example/api",
+            "https://h.example/api/v1/../x",
+            "https://h.example/api/v1/..%2fx",
+            "http://h.example/api/v1",
+            "https://h.example:8443/api/v1",
+            "https://other.example/api/v1",
+        ] {
+            assert!(!within(url), "{url}");
+        }
+    }
 }

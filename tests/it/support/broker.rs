@@ -102,12 +102,12 @@ pub(crate) struct Message {
     pub(crate) retained: bool,
 }
 
-fn text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn text(out: &mut Vec<u8>, text: &str) {
     out.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
     out.extend(text.as_bytes());
 }
 
-fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+pub(super) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
     let mut left = body.len();
     loop {
@@ -123,7 +123,7 @@ fn packet(first: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// Reads a packet; `None` where the connection ends.
-fn read_packet(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
+pub(super) fn read_packet(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     let mut byte = [0];
     stream.read_exact(&mut byte).ok()?;
     let first = byte[0];
@@ -223,6 +223,15 @@ impl Drop for Client {
     fn drop(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
+}
+
+/// What a client of this name says first, whose session is kept.
+pub(crate) fn connect_packet(client_id: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    text(&mut body, "MQTT");
+    body.extend([4, 0, 0, 0]);
+    text(&mut body, client_id);
+    packet(0x10, &body)
 }
 
 /// A name that no other client of this process has.

@@ -9,6 +9,7 @@ pub(crate) mod port;
 pub(crate) mod program;
 pub(crate) mod recorder;
 pub(crate) mod sandbox;
+pub(crate) mod scripted;
 pub(crate) mod stripe;
 
 use std::time::{Duration, Instant};

@@ -173,3 +173,57 @@ fn signatures_are_those_of_the_specification() {
         assert_eq!(header("webhook-timestamp"), Some(case["timestamp"].to_string().as_str()));
     }
 }
+
+/// An address below `base_url` is what the key is for: no value leads out of it, and none brings further parts or parameters.
+#[test]
+fn a_value_in_an_address_is_one_part_of_it_and_leads_nowhere_else() {
+    let shop = Recorder::start(|_, _| Some((200, json!({}))));
+    let connections = format!(
+        "[connections.shop]\nconnector = \"http\"\nbase_url = \"{}/api/v1\"\ntoken = {{ file = \"secrets/shop\" }}\n",
+        shop.url
+    );
+    let secrets = [("secrets/shop", "shop-token-of-the-test")];
+    let part = doing("shop.delete(url: \"/baskets/{body.v else \"\"}?by={body.v else \"\"}\")", &connections, &secrets);
+    for (value, wanted) in [
+        ("7", Some("/api/v1/baskets/7?by=7")),
+        ("7?force=true&x=", Some("/api/v1/baskets/7%3Fforce%3Dtrue%26x%3D?by=7%3Fforce%3Dtrue%26x%3D")),
+        ("7#", Some("/api/v1/baskets/7%23?by=7%23")),
+        ("a/b c", Some("/api/v1/baskets/a%2Fb%20c?by=a%2Fb%20c")),
+        ("../../../admin/keys", None),
+        ("%2e%2e/users/1", None),
+        ("..\\..\\admin", None),
+        ("..", None),
+    ] {
+        let before = shop.arrived().len();
+        let run = run_of(&part, &json!({ "v": value }));
+        let arrived = shop.arrived();
+        match wanted {
+            Some(path) => assert_eq!(arrived.last().map(|one| one.line()), Some(format!("DELETE {path}")), "{value:?} {run:#}"),
+            None => assert_eq!((arrived.len(), run["status"].as_str()), (before, Some("dead")), "{value:?} {run:#}"),
+        }
+    }
+    // A value that is the address may be anything.
+    let whole = doing("shop.delete(url: \"{body.v else \"\"}\")", &connections, &secrets);
+    let own = format!("{}/api/v1/baskets/1", shop.url);
+    for (value, is_sent) in [
+        ("/baskets/1", true),
+        (own.as_str(), true),
+        ("/../../admin", false),
+        ("/%2e%2e/admin", false),
+        ("/x/..%2f..%2fadmin", false),
+        ("/%252e%252e/admin", false),
+        ("/..\\admin", false),
+        ("/\t../\n../admin", false),
+        ("/..;/admin", false),
+        ("//127.0.0.1/api/v1", false),
+        ("{}/admin", false),
+        ("{}/api/v10", false),
+        ("{}/api/v1/../v2", false),
+        ("{}/api/v1/..%2fv2", false),
+    ] {
+        let before = shop.arrived().len();
+        let run = run_of(&whole, &json!({ "v": value.replace("{}", &shop.url) }));
+        assert_eq!(shop.arrived().len() - before, usize::from(is_sent), "{value:?} {run:#}");
+    }
+    assert!(shop.arrived().iter().all(|one| one.path.starts_with("/api/v1/baskets/")), "{:?}", shop.arrived());
+}

@@ -13,7 +13,7 @@ use super::super::typed::{Typed, split};
 use super::Target;
 use super::candidate::Leads;
 use super::fill::Filled;
-use crate::catalog::Input;
+use crate::catalog::{Input, Operation, OperationBody};
 use crate::code::Code;
 use crate::diagnostic::{Edit, Fix};
 use crate::suggest::nearest;
@@ -115,6 +115,9 @@ impl<'a> Checker<'a> {
         }
         if input.escaped {
             value.expr = escaped(value.expr);
+        }
+        if is_address(target.operation, input) {
+            value.expr = addressed(value.expr);
         }
         if *ty == Type::Money && target.operation.action {
             self.check_amount(input, expr, &value);
@@ -312,6 +315,56 @@ fn escaped(expr: plan::Expr) -> plan::Expr {
         plan::Expr::Else(value, default) => plan::Expr::Else(Box::new(escaped(*value)), Box::new(escaped(*default))),
         value => plan::Expr::Call(plan::Function::EscapeMarkup, vec![value]),
     }
+}
+
+/// Tells whether an input is where the request of an operation goes.
+fn is_address(operation: &Operation, input: &Input) -> bool {
+    let OperationBody::Http(http) = &operation.body else { return false };
+    let is_it = |expr: &plan::Expr| matches!(expr, plan::Expr::Input(at) if operation.inputs.get(usize::from(*at)).is_some_and(|known| known.name == input.name));
+    match &http.request.address {
+        Some(plan::Expr::Else(first, _)) => is_it(first),
+        Some(expr) => is_it(expr),
+        None => false,
+    }
+}
+
+/// An address in which each value is one part of a path, or one parameter: of what it holds nothing leads elsewhere, nor asks for
+/// more. A value at its beginning may be a whole address, and one before the path a part of the name of the server.
+fn addressed(expr: plan::Expr) -> plan::Expr {
+    match expr {
+        plan::Expr::Else(value, default) => plan::Expr::Else(Box::new(addressed(*value)), Box::new(addressed(*default))),
+        plan::Expr::Text(parts) => {
+            let mut before = String::new();
+            let mut all = Vec::with_capacity(parts.len());
+            for part in parts {
+                let is_inside = is_behind_server(&before);
+                all.push(match part {
+                    plan::Expr::Const(Value::Text(text)) => {
+                        before.push_str(&text);
+                        plan::Expr::Const(Value::Text(text))
+                    }
+                    part => {
+                        before.push('x');
+                        let is_encoded = matches!(part, plan::Expr::Call(plan::Function::PercentEncode, _));
+                        if is_inside && !is_encoded {
+                            plan::Expr::Call(plan::Function::PercentEncode, vec![plan::Expr::Text(vec![part])])
+                        } else {
+                            part
+                        }
+                    }
+                });
+            }
+            plan::Expr::Text(all)
+        }
+        expr => expr,
+    }
+}
+
+/// Tells whether the beginning of an address has the server whole.
+fn is_behind_server(before: &str) -> bool {
+    let before = before.trim_start();
+    let behind = before.split_once("://").map_or(before, |(_, behind)| behind);
+    before.starts_with('/') && !before.starts_with("//") || behind.contains(['/', '?', '#'])
 }
 
 /// The one text that must be given and is not.

@@ -41,6 +41,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const MOST_GONE: usize = 1000;
 /// Events that are committed at a time.
 const BATCH: usize = 100;
+/// Whoever leads further on leads nowhere.
+const MOST_HOPS: usize = 5;
 
 /// What is remembered of a feed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -61,6 +63,7 @@ struct Memory {
 pub(super) async fn run(mut ear: Ear, mut specs: watch::Receiver<Arc<Spec>>, place: usize, of: usize) {
     let mut memory: Memory = ear.remembered().unwrap_or_default();
     let mut failures = 0;
+    let mut cut = None;
     let first = turn(place, of, {
         let spec = specs.borrow();
         every(&spec, spec.only().1)
@@ -81,7 +84,7 @@ pub(super) async fn run(mut ear: Ear, mut specs: watch::Receiver<Arc<Spec>>, pla
             );
             None
         } else {
-            match look(&mut ear, &spec, address, options, &mut memory).await {
+            match look(&mut ear, &spec, address, options, &mut memory, &mut cut).await {
                 Ok(Looked { at_least }) => {
                     ear.succeeded();
                     failures = 0;
@@ -91,7 +94,9 @@ pub(super) async fn run(mut ear: Ear, mut specs: watch::Receiver<Arc<Spec>>, pla
                 Err(Failure::Gone) => continue,
                 Err(Failure::Said { error, wait }) => {
                     ear.failed(&error, false);
-                    let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(every.max(FIRST_PAUSE));
+                    // Should the address that it has moved to be wrong, the one of the flow knows another.
+                    memory.moved = None;
+                    let pause = FIRST_PAUSE.min(every).saturating_mul(1 << failures.min(10)).min(every.max(FIRST_PAUSE));
                     failures += 1;
                     Some(pause.mul_f64(0.5 + ear.world.random.fraction() / 2.0).max(wait.unwrap_or_default()).max(SHORTEST))
                 }
@@ -143,13 +148,20 @@ fn said(error: impl Into<String>) -> Failure {
     Failure::Said { error: error.into(), wait: None }
 }
 
-async fn look(ear: &mut Ear, spec: &Spec, address: &str, options: &[Options], memory: &mut Memory) -> Result<Looked, Failure> {
-    let at = parse(memory.moved.as_deref().unwrap_or(address))?;
-    let (at, answer) = fetch(ear, spec, at, memory).await?;
+async fn look(
+    ear: &mut Ear,
+    spec: &Spec,
+    address: &str,
+    options: &[Options],
+    memory: &mut Memory,
+    cut: &mut Option<String>,
+) -> Result<Looked, Failure> {
+    let asked = parse(memory.moved.as_deref().unwrap_or(address))?;
+    let Fetched { at, answer, for_good } = fetch(ear, spec, asked.clone(), memory).await?;
     let at_least = max_age(&answer);
     match answer.status {
         200 => {}
-        304 => return Ok(Looked { at_least }),
+        304 if memory.begun => return Ok(Looked { at_least }),
         410 => {
             *memory = Memory { gone: true, ..Memory::default() };
             return match ear.take_in(Vec::new(), memory).await {
@@ -169,12 +181,34 @@ async fn look(ear: &mut Ear, spec: &Spec, address: &str, options: &[Options], me
     let document =
         read.map_err(|_| said("the document cannot be read"))?.map_err(|error| said(format!("{}: {error}", shown(&at))))?;
     let at_least = at_least.max(Duration::from_secs(60 * document.ttl_minutes));
-    hand_over(ear, spec, address, &at, asks(options, "updates"), document, memory).await?;
-    if memory.etag != etag || memory.modified != modified {
-        // These only say what is there already, and are written with what comes next.
-        (memory.etag, memory.modified) = (etag, modified);
+    let is_cut = document.is_cut;
+    *cut = is_whole(&document, cut.take()).map_err(|(mark, error)| {
+        *cut = Some(mark);
+        said(format!("{}: {error}", shown(&at)))
+    })?;
+    if at != asked && for_good {
+        tracing::info!(connection = ear.key.0, source = ear.key.1, to = %shown(&at), "a feed has moved for good");
+        memory.moved = Some(at.to_string());
     }
+    hand_over(ear, spec, address, &at, asks(options, "updates"), document, memory).await?;
+    // These only say what is there already, and are written with what comes next. What another address says counts for that one, and
+    // what is cut off may be whole the next time.
+    (memory.etag, memory.modified) = if is_cut || at != asked && !for_good { (None, None) } else { (etag, modified) };
     Ok(Looked { at_least })
+}
+
+/// A document that is cut off counts when it comes the same once more: then it is how this feed is. Returns what to know it by then.
+fn is_whole(document: &Document, known: Option<String>) -> Result<Option<String>, (String, String)> {
+    if !document.is_cut {
+        return Ok(None);
+    }
+    let items: Vec<String> = document.items.iter().map(|item| format!("{}\n{}", item.identity(), item.content_text())).collect();
+    let mark = digest(&items.join("\0"));
+    if known.as_ref() == Some(&mark) {
+        return Ok(Some(mark));
+    }
+    let error = format!("the document is cut off behind {} items, and asked for once more", items.len());
+    Err((mark, error))
 }
 
 /// Takes in what is new, oldest first: what stands at the top is the newest.
@@ -206,7 +240,8 @@ async fn hand_over(
         };
         if happens && memory.begun {
             let fields = fields(item, address, title.as_deref(), at, updated);
-            let name = digest(&format!("{address} {id} {}", if updated { content.as_str() } else { "" }));
+            // An item may become again what it was.
+            let name = if updated { ear.fresh_id() } else { digest(&format!("{address} {id} ")) };
             new.push((id.clone(), content.clone(), event(name, spec.source(), None, vec![address.to_owned()], fields)));
         }
     }
@@ -269,29 +304,35 @@ fn parse(address: &str) -> Result<Url, Failure> {
     Ok(url)
 }
 
-/// Asks for a document, and follows where it has moved to, once.
-async fn fetch(ear: &Ear, spec: &Spec, at: Url, memory: &mut Memory) -> Result<(Url, HttpAnswer), Failure> {
+/// What was answered, and where.
+struct Fetched {
+    at: Url,
+    answer: HttpAnswer,
+    /// Whoever led there said that it is for good.
+    for_good: bool,
+}
+
+/// Asks for a document, and follows where it has moved to.
+async fn fetch(ear: &Ear, spec: &Spec, at: Url, memory: &Memory) -> Result<Fetched, Failure> {
     let answer = ask(ear, spec, &at, memory, true).await?;
-    if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
-        return Ok((at, answer));
+    let mut fetched = Fetched { at, answer, for_good: true };
+    for _ in 0..=MOST_HOPS {
+        let Fetched { at, answer, for_good } = fetched;
+        if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
+            return Ok(Fetched { at, answer, for_good });
+        }
+        let to = answer.header("location").and_then(|to| at.join(to).ok());
+        let to = to.ok_or_else(|| said(format!("{} leads elsewhere and does not say where", shown(&at))))?;
+        let to = parse(to.as_str())?;
+        if at.scheme() == "https" && to.scheme() == "http" {
+            return Err(said(format!("{} leads to an address without TLS", shown(&at))));
+        }
+        let for_good = for_good && matches!(answer.status, 301 | 308);
+        // What was said of the one address says nothing of the other.
+        let answer = ask(ear, spec, &to, memory, false).await?;
+        fetched = Fetched { at: to, answer, for_good };
     }
-    let to = answer.header("location").and_then(|to| at.join(to).ok());
-    let to = to.ok_or_else(|| said(format!("{} leads elsewhere and does not say where", shown(&at))))?;
-    let to = parse(to.as_str())?;
-    if at.scheme() == "https" && to.scheme() == "http" {
-        return Err(said(format!("{} leads to an address without TLS", shown(&at))));
-    }
-    // What was said of the one address says nothing of the other.
-    let moved = ask(ear, spec, &to, memory, false).await?;
-    if matches!(moved.status, 300..=399) && moved.status != 304 {
-        return Err(said(format!("{} leads to {}, and that further on", shown(&at), shown(&to))));
-    }
-    if matches!(answer.status, 301 | 308) && moved.status == 200 {
-        tracing::info!(connection = ear.key.0, source = ear.key.1, to = %shown(&to), "a feed has moved for good");
-        memory.moved = Some(to.to_string());
-        (memory.etag, memory.modified) = (None, None);
-    }
-    Ok((to, moved))
+    Err(said(format!("{} leads on and on", shown(&fetched.at))))
 }
 
 async fn ask(ear: &Ear, spec: &Spec, at: &Url, memory: &Memory, conditional: bool) -> Result<HttpAnswer, Failure> {

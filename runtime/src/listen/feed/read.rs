@@ -17,6 +17,8 @@ pub(super) struct Document {
     pub(super) ttl_minutes: u64,
     /// In the order of the document.
     pub(super) items: Vec<Item>,
+    /// It ends before its end.
+    pub(super) is_cut: bool,
 }
 
 /// An item.
@@ -38,7 +40,11 @@ impl Item {
         let found = self.id.as_ref().or(self.link.as_ref());
         found.cloned().unwrap_or_else(|| {
             let text = |part: &Option<String>| part.clone().unwrap_or_default();
-            super::digest(&format!("{}\n{}", text(&self.title), text(&self.published)))
+            super::digest(&match (&self.title, &self.published) {
+                // All that it is.
+                (None, None) => self.content_text(),
+                _ => format!("{}\n{}", text(&self.title), text(&self.published)),
+            })
         })
     }
 
@@ -103,7 +109,7 @@ pub(super) fn document(bytes: &[u8], content_type: Option<&str>) -> Result<Docum
                 reading.begin(&start)?;
                 reading.end();
             }
-            Ok(Event::End(_)) => reading.end(),
+            Ok(Event::End(end)) => reading.close(end.name().as_ref()),
             Ok(Event::Text(text)) => reading.text(&text.xml10_content()),
             Ok(Event::CData(text)) => reading.text(&text.xml10_content()),
             Ok(Event::GeneralRef(name)) => match character(&name) {
@@ -113,13 +119,17 @@ pub(super) fn document(bytes: &[u8], content_type: Option<&str>) -> Result<Docum
             Ok(Event::Eof) => break,
             Ok(Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_)) => {}
             // What was read so far is good: a document that is cut off in its last item has the others.
-            Err(_) if !reading.document.items.is_empty() => break,
+            Err(_) if reading.is_feed => {
+                reading.document.is_cut = true;
+                break;
+            }
             Err(error) => return Err(format!("it is no XML: {error}")),
         }
     }
     if !reading.is_feed {
-        return Err("it is no feed".to_owned());
+        return Err(if text.trim().is_empty() { "it is empty" } else { "it is no feed" }.to_owned());
     }
+    reading.document.is_cut |= !reading.open.is_empty();
     Ok(reading.document)
 }
 
@@ -245,6 +255,16 @@ impl Reading {
         }
     }
 
+    /// Ends an element, and those in it whose own ends are missing.
+    fn close(&mut self, name: &str) {
+        let local = name.split_once(':').map_or(name, |(_, local)| local);
+        if let Some(at) = self.open.iter().rposition(|(_, open)| open == local) {
+            while self.open.len() > at {
+                self.end();
+            }
+        }
+    }
+
     fn end(&mut self) {
         let depth = self.open.len();
         if let Some((place, at, text)) = self.capture.take() {
@@ -333,6 +353,9 @@ fn decoded<'b>(bytes: &'b [u8], content_type: Option<&str>) -> Cow<'b, str> {
         [0xef, 0xbb, 0xbf, rest @ ..] => return String::from_utf8_lossy(rest),
         [0xff, 0xfe, rest @ ..] => return utf16(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => return utf16(rest, u16::from_be_bytes),
+        // Every second byte of what begins with `<` is none.
+        [b'<', 0, _, 0, ..] => return utf16(bytes, u16::from_le_bytes),
+        [0, b'<', 0, _, ..] => return utf16(bytes, u16::from_be_bytes),
         _ => {}
     }
     // Whatever is said of it: what reads as UTF-8 is UTF-8.
@@ -425,7 +448,42 @@ mod tests {
         let deep = format!("<rss>{}", "<a>".repeat(200));
         assert!(document(deep.as_bytes(), None).is_err());
         let cut = "<rss><channel><item><title>One</title></item><item><title>Tw";
-        assert_eq!(read(cut).items.len(), 1);
+        assert_eq!((read(cut).items.len(), read(cut).is_cut), (1, true));
+        for cut in [
+            "<rss><channel><item><title>One</title></item>",
+            "<rss><channel><item><title>One</title></item><item",
+            "<rss><channel>",
+        ] {
+            assert!(read(cut).is_cut, "{cut}");
+        }
+        assert!(
+            !read("<rss><channel><item><title>a<br>b</title></item></channel></rss>").is_cut,
+            "an end is missing, and not the end"
+        );
+        let of = |text: &str, unit: fn(u16) -> [u8; 2]| -> Vec<u8> { text.encode_utf16().flat_map(unit).collect() };
+        let wide = "<?xml version=\"1.0\" encoding=\"utf-16\"?><rss><channel><item><title>é🚪</title></item></channel></rss>";
+        for bytes in [
+            of(wide, u16::to_le_bytes),
+            of(wide, u16::to_be_bytes),
+            [vec![0xff, 0xfe], of(wide, u16::to_le_bytes)].concat(),
+            [vec![0xfe, 0xff], of(wide, u16::to_be_bytes)].concat(),
+            [vec![0xef, 0xbb, 0xbf], wide.as_bytes().to_vec()].concat(),
+        ] {
+            assert_eq!(document(&bytes, None).expect("a feed").items[0].title.as_deref(), Some("é🚪"));
+        }
+        let bare = "<rss><channel><item><description>one</description></item><item><description>two</description></item></channel></rss>";
+        assert_ne!(
+            read(bare).items[0].identity(),
+            read(bare).items[1].identity(),
+            "what has nothing but a text is told apart by it"
+        );
+        let laughs = format!(
+            "<!DOCTYPE lolz [<!ENTITY a \"lol\">{}<!ENTITY x SYSTEM \"file:///etc/passwd\">]><rss><channel><item><title>&j;&x;</title></item></channel></rss>",
+            ('b'..='j')
+                .map(|name| format!("<!ENTITY {name} \"{}\">", format!("&{};", char::from(name as u8 - 1)).repeat(10)))
+                .collect::<String>()
+        );
+        assert_eq!(read(&laughs).items[0].title.as_deref(), Some("&j;&x;"));
         let latin =
             b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><rss><channel><item><title>\xe9\x80</title></item></channel></rss>";
         assert_eq!(document(latin, None).expect("a feed").items[0].title.as_deref(), Some("é€"));

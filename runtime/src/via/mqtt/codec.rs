@@ -4,6 +4,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// A message with more is read past: nobody would want it in a flow.
 pub(crate) const MAX_MESSAGE: usize = 1024 * 1024;
+/// No packet is longer: its length has four bytes.
+pub(super) const MAX_PACKET: usize = 268_435_455;
 
 /// How sure it is that a message arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,9 +191,15 @@ fn publish_head(first: u8, body: &mut Bytes) -> Result<(Qos, String, Option<u16>
         return Err(Malformed("a topic that is cut off"));
     }
     let topic = String::from_utf8(body.split_to(length).to_vec()).map_err(|_| Malformed("a topic that is no UTF-8"))?;
+    if topic.is_empty() || topic.contains(['+', '#', '\0']) {
+        return Err(Malformed("a topic that no message can have"));
+    }
     let id = match qos {
         Qos::AtMost => None,
-        Qos::AtLeast | Qos::Exactly => Some(body.try_get_u16().map_err(|_| Malformed("a message without an id"))?),
+        Qos::AtLeast | Qos::Exactly => {
+            let id = body.try_get_u16().ok().filter(|id| *id > 0);
+            Some(id.ok_or(Malformed("a message without an id"))?)
+        }
     };
     Ok((qos, topic, id))
 }
@@ -360,6 +368,10 @@ mod tests {
             &[0x30, 0x03, 0x00, 0x01, 0xff],
             &[0x36, 0x04, 0x00, 0x01, b'a', 0x00],
             &[0x32, 0x03, 0x00, 0x01, b'a'],
+            &[0x32, 0x05, 0x00, 0x01, b'a', 0x00, 0x00],
+            &[0x30, 0x02, 0x00, 0x00],
+            &[0x30, 0x03, 0x00, 0x01, 0x00],
+            &[0x30, 0x05, 0x00, 0x03, b'a', b'/', b'+'],
             &[0x40, 0x01, 0x00],
             &[0x20, 0x00],
             &[0x90, 0x02, 0x00, 0x01],

@@ -46,6 +46,9 @@ impl Publishers {
             Some(Json::Null) | None => String::new(),
             Some(json) => json.to_string(),
         };
+        if topic.len() + payload.len() + 4 > codec::MAX_PACKET {
+            return Err(TransportError::Refused("a message has 256 MB at most".to_owned()));
+        }
         let retain = what.get("retain").and_then(Json::as_bool).unwrap_or(false);
         if channel.stand_in {
             tracing::info!(connection = channel.connection, topic, "simulated: a message is not published");

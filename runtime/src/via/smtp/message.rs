@@ -22,6 +22,8 @@ pub(super) struct Message {
 /// Larger ones are taken by no server.
 const MAX_MESSAGE: usize = 25 * 1024 * 1024;
 const MOST_RECIPIENTS: usize = 100;
+/// A line of a message has 998 bytes at most, and the name of an attachment stands in one.
+const LONGEST_NAME: usize = 900;
 
 impl Message {
     /// Makes a message.
@@ -211,6 +213,9 @@ fn attachment(item: &Json) -> Result<String, String> {
         true => format!("filename=\"{escaped}\""),
         false => format!("filename*=utf-8''{}", percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC)),
     };
+    if named.len() > LONGEST_NAME || kind.len() > LONGEST_NAME {
+        return Err("the name of an attachment is too long".to_owned());
+    }
     Ok(format!(
         "Content-Type: {kind}\r\nContent-Disposition: attachment;\r\n {named}\r\nContent-Transfer-Encoding: base64\r\n\r\n{}",
         base64_lines(&bytes)
