@@ -283,7 +283,7 @@ fn any_text_arrives_as_it_is() {
     let data = message["data"].as_str().unwrap();
     assert!(data.split("\r\n").all(|line| line.len() <= 998), "a line is too long");
     assert!(data.contains("\r\n.\r\n..\r\nFrom x\r\n") || data.contains(".\r\n..\r\nFrom x\r\n"), "{data}");
-    assert_eq!(data.matches("=C3=A9").count(), 3000, "as quoted-printable; the attachment is base64");
+    assert_eq!(data.replace("=\r\n", "").matches("=C3=A9").count(), 3000, "as quoted-printable; the attachment is base64");
 }
 
 #[test]

@@ -114,6 +114,8 @@ impl Place {
             let calls = |instr: &Instr| matches!(instr, Instr::Call(call) if call.connection == connection);
             flow.triggers.iter().any(|trigger| trigger.connection == connection) || flow.program.instrs.iter().any(calls)
         };
-        compilation.flows().filter(|flow| uses(flow)).map(|flow| flow.id.clone()).collect()
+        // What a lock is exposed with is made of its own section, and goes with that.
+        let own = format!("exposed/{connection}.flow");
+        compilation.flows().filter(|flow| flow.file != own && uses(flow)).map(|flow| flow.id.clone()).collect()
     }
 }
