@@ -165,6 +165,14 @@ fn a_feed_that_moves_is_followed_once_and_one_that_is_gone_ends() {
     });
     daemon.launch();
     has_lines(&daemon, &[item(&feeds, "b"), item(&feeds, "c")]);
+    // One that does not answer for a while is tried in turn with the one of the flow.
+    feeds.answer(|_, _| (500, Vec::new(), String::new()));
+    feeds.asked(1);
+    feeds.answer(|path, _| match path {
+        "/old" => (500, Vec::new(), String::new()),
+        _ => (200, Vec::new(), rss(&["d", "c", "b", "a"])),
+    });
+    has_lines(&daemon, &["b", "c", "d"].map(|name| item(&feeds, name)));
     // Nowhere else, and not into what is private.
     feeds.answer(|_, _| (302, vec![("Location", "http://10.0.0.1/feed".to_owned())], String::new()));
     eventually("it is refused", || daemon.log().contains("not on the internet").then_some(()));

@@ -63,7 +63,7 @@ struct Memory {
 pub(super) async fn run(mut ear: Ear, mut specs: watch::Receiver<Arc<Spec>>, place: usize, of: usize) {
     let mut memory: Memory = ear.remembered().unwrap_or_default();
     let mut failures = 0;
-    let mut cut = None;
+    let mut tries = Tries::default();
     let first = turn(place, of, {
         let spec = specs.borrow();
         every(&spec, spec.only().1)
@@ -84,7 +84,7 @@ pub(super) async fn run(mut ear: Ear, mut specs: watch::Receiver<Arc<Spec>>, pla
             );
             None
         } else {
-            match look(&mut ear, &spec, address, options, &mut memory, &mut cut).await {
+            match look(&mut ear, &spec, address, options, &mut memory, &mut tries).await {
                 Ok(Looked { at_least }) => {
                     ear.succeeded();
                     failures = 0;
@@ -94,8 +94,8 @@ pub(super) async fn run(mut ear: Ear, mut specs: watch::Receiver<Arc<Spec>>, pla
                 Err(Failure::Gone) => continue,
                 Err(Failure::Said { error, wait }) => {
                     ear.failed(&error, false);
-                    // Should the address that it has moved to be wrong, the one of the flow knows another.
-                    memory.moved = None;
+                    // Should the address that it has moved to be wrong, the one of the flow may know another; and the other way round.
+                    tries.as_written = memory.moved.is_some() && !tries.as_written;
                     let pause = FIRST_PAUSE.min(every).saturating_mul(1 << failures.min(10)).min(every.max(FIRST_PAUSE));
                     failures += 1;
                     Some(pause.mul_f64(0.5 + ear.world.random.fraction() / 2.0).max(wait.unwrap_or_default()).max(SHORTEST))
@@ -129,6 +129,15 @@ fn every(spec: &Spec, options: &[Options]) -> Duration {
     given.min().unwrap_or(default).max(SHORTEST)
 }
 
+/// What is known from one look to the next.
+#[derive(Default)]
+struct Tries {
+    /// The document that was cut off.
+    cut: Option<String>,
+    /// The address is asked for that the flow has, and not the one that it has moved to.
+    as_written: bool,
+}
+
 struct Looked {
     /// The document asks not to be asked for sooner.
     at_least: Duration,
@@ -154,15 +163,17 @@ async fn look(
     address: &str,
     options: &[Options],
     memory: &mut Memory,
-    cut: &mut Option<String>,
+    tries: &mut Tries,
 ) -> Result<Looked, Failure> {
-    let asked = parse(memory.moved.as_deref().unwrap_or(address))?;
-    let Fetched { at, answer, for_good } = fetch(ear, spec, asked.clone(), memory).await?;
+    let moved = memory.moved.as_deref().filter(|_| !tries.as_written);
+    let asked = parse(moved.unwrap_or(address))?;
+    let Fetched { at, answer, for_good } = fetch(ear, spec, asked.clone(), memory, !tries.as_written).await?;
     let at_least = max_age(&answer);
     match answer.status {
         200 => {}
         304 if memory.begun => return Ok(Looked { at_least }),
-        410 => {
+        // The one that it has left says nothing of where it is.
+        410 if !tries.as_written => {
             *memory = Memory { gone: true, ..Memory::default() };
             return match ear.take_in(Vec::new(), memory).await {
                 Ok(()) => Err(Failure::Gone),
@@ -182,13 +193,20 @@ async fn look(
         read.map_err(|_| said("the document cannot be read"))?.map_err(|error| said(format!("{}: {error}", shown(&at))))?;
     let at_least = at_least.max(Duration::from_secs(60 * document.ttl_minutes));
     let is_cut = document.is_cut;
-    *cut = is_whole(&document, cut.take()).map_err(|(mark, error)| {
-        *cut = Some(mark);
-        said(format!("{}: {error}", shown(&at)))
-    })?;
+    tries.cut = match is_whole(&document, tries.cut.take()) {
+        Ok(known) => known,
+        Err((mark, error)) => {
+            tries.cut = Some(mark);
+            return Err(said(format!("{}: {error}", shown(&at))));
+        }
+    };
+    if std::mem::take(&mut tries.as_written) {
+        memory.moved = None;
+    }
     if at != asked && for_good {
         tracing::info!(connection = ear.key.0, source = ear.key.1, to = %shown(&at), "a feed has moved for good");
         memory.moved = Some(at.to_string());
+        (memory.etag, memory.modified) = (None, None);
     }
     hand_over(ear, spec, address, &at, asks(options, "updates"), document, memory).await?;
     // These only say what is there already, and are written with what comes next. What another address says counts for that one, and
@@ -313,8 +331,8 @@ struct Fetched {
 }
 
 /// Asks for a document, and follows where it has moved to.
-async fn fetch(ear: &Ear, spec: &Spec, at: Url, memory: &Memory) -> Result<Fetched, Failure> {
-    let answer = ask(ear, spec, &at, memory, true).await?;
+async fn fetch(ear: &Ear, spec: &Spec, at: Url, memory: &Memory, conditional: bool) -> Result<Fetched, Failure> {
+    let answer = ask(ear, spec, &at, memory, conditional).await?;
     let mut fetched = Fetched { at, answer, for_good: true };
     for _ in 0..=MOST_HOPS {
         let Fetched { at, answer, for_good } = fetched;
