@@ -193,7 +193,7 @@ async fn look(
         read.map_err(|_| said("the document cannot be read"))?.map_err(|error| said(format!("{}: {error}", shown(&at))))?;
     let at_least = at_least.max(Duration::from_secs(60 * document.ttl_minutes));
     let is_cut = document.is_cut;
-    tries.cut = match is_whole(&document, tries.cut.take()) {
+    tries.cut = match is_whole(&document, tries.cut.take().as_ref()) {
         Ok(known) => known,
         Err((mark, error)) => {
             tries.cut = Some(mark);
@@ -216,13 +216,13 @@ async fn look(
 }
 
 /// A document that is cut off counts when it comes the same once more: then it is how this feed is. Returns what to know it by then.
-fn is_whole(document: &Document, known: Option<String>) -> Result<Option<String>, (String, String)> {
+fn is_whole(document: &Document, known: Option<&String>) -> Result<Option<String>, (String, String)> {
     if !document.is_cut {
         return Ok(None);
     }
     let items: Vec<String> = document.items.iter().map(|item| format!("{}\n{}", item.identity(), item.content_text())).collect();
     let mark = digest(&items.join("\0"));
-    if known.as_ref() == Some(&mark) {
+    if known == Some(&mark) {
         return Ok(Some(mark));
     }
     let error = format!("the document is cut off behind {} items, and asked for once more", items.len());
