@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::engine::Engine;
 use crate::eval::{Scope, eval};
-use crate::event::{AcceptError, Cursor, Incoming, Origin, Via};
+use crate::event::{AcceptError, Cursor, Incoming, LeftOut, Origin, Via};
 use crate::live::{Live, LiveConnection};
 use crate::poll::Board;
 use crate::world::World;
@@ -422,21 +422,23 @@ impl Ear {
 
     /// Notes something that cannot be read and is left out.
     fn left_out(&self, reason: &str) {
+        let found = self.world.clock.now();
         self.board.update(&self.key, |status| {
-            let count = status.left_out.take().map_or(0, |(count, _)| count);
-            status.left_out = Some((count + 1, reason.to_owned()));
+            let count = status.left_out.take().map_or(0, |known| known.count);
+            status.left_out = Some(LeftOut { count: count + 1, reason: reason.to_owned(), found });
         });
     }
 
     /// Notes how many things are there that cannot be read, and one of them.
     fn sees_odd(&self, count: usize, first: Option<&str>) {
-        let reason = first.map(|name| format!("the name `{name}` is no UTF-8"));
+        let (reason, found) = (first.map(|name| format!("the name `{name}` is no UTF-8")), self.world.clock.now());
         self.board.update(&self.key, |status| {
-            if let Some(reason) = reason.as_ref().filter(|_| status.left_out.as_ref().is_none_or(|known| known.0 != count as u64))
+            if let Some(reason) =
+                reason.as_ref().filter(|_| status.left_out.as_ref().is_none_or(|known| known.count != count as u64))
             {
                 tracing::warn!(connection = self.key.0, source = self.key.1, count, reason, "files are left out");
             }
-            status.left_out = reason.map(|reason| (count as u64, reason));
+            status.left_out = reason.map(|reason| LeftOut { count: count as u64, reason, found });
         });
     }
 
