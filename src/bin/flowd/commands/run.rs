@@ -80,7 +80,13 @@ pub(crate) async fn run(args: Run) -> Exit {
         None => (None, mpsc::unbounded_channel().1),
     };
     let kept = kept(&project, args.allow_literal_secrets);
-    let (host, live) = match open(&project, args.allow_literal_secrets, sandbox.as_ref().map(urls), &kept) {
+    // The same of secrets in files: a key that is changed right after the start is read again.
+    let heed = |host: &Host| {
+        if let Some(watcher) = &watcher {
+            watcher.and(host.secret_files());
+        }
+    };
+    let (host, live) = match open(&project, args.allow_literal_secrets, sandbox.as_ref().map(urls), &kept, heed) {
         Ok(opened) => opened,
         Err(exit) => return exit,
     };
@@ -143,17 +149,25 @@ pub(crate) async fn run(args: Run) -> Exit {
     Exit::Well
 }
 
-/// Opens the project as it is on disk; where that is broken, or lacks something, as the last daemon left it.
-fn open(project: &Project, literal_secrets: bool, sandbox: Option<SandboxUrls>, kept: &Kept) -> Result<(Host, Live), Exit> {
+/// Opens the project as it is on disk; where that is broken, or lacks something, as the last daemon left it. `heed` is told of
+/// the host before secrets are read.
+fn open(
+    project: &Project,
+    literal_secrets: bool,
+    sandbox: Option<SandboxUrls>,
+    kept: &Kept,
+    heed: impl Fn(&Host),
+) -> Result<(Host, Live), Exit> {
     let opened = match Host::open(project.clone(), literal_secrets, sandbox.clone(), kept) {
         Ok(host) => {
+            heed(&host);
             let (live, notes) = host.live();
             if notes.is_empty() { Ok((host, live)) } else { Err(Exit::Problems(problems(&notes))) }
         }
         Err(HostError::Project(error)) => Err(Exit::Usage(error.to_string())),
         Err(HostError::Problems(reports)) => Err(Exit::Problems(reports.join("\n"))),
     };
-    opened.or_else(|exit| Host::resume(project.clone(), literal_secrets, sandbox, kept).ok_or(exit))
+    opened.or_else(|exit| Host::resume(project.clone(), literal_secrets, sandbox, kept, heed).ok_or(exit))
 }
 
 /// Returns the world as it is: the system's clock, the network, randomness.

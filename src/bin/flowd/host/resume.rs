@@ -10,12 +10,14 @@ use crate::sound::Kept;
 
 impl Host {
     /// Goes live with what was kept, then takes in what is on disk as a reload does. `None` where nothing was kept, or where
-    /// that cannot be used any more: by another version of Flow, or since a secret is gone.
+    /// that cannot be used any more: by another version of Flow, or since a secret is gone. `heed` is told of the host before
+    /// secrets are read.
     pub(crate) fn resume(
         project: Project,
         literal_secrets: bool,
         sandbox: Option<SandboxUrls>,
         kept: &Kept,
+        heed: impl Fn(&Self),
     ) -> Option<(Self, Live)> {
         if kept.files.is_empty() {
             return None;
@@ -37,6 +39,7 @@ impl Host {
             host.compiler.set(name, text.clone());
         }
         host.begin(configured.diagnostics).ok()?;
+        heed(&host);
         let (live, notes) = host.live();
         if !notes.is_empty() {
             return None;
