@@ -86,17 +86,17 @@ fn refuse_broken(place: &mut Place, connection: &str, before: &Configured) -> Re
     without.remove(connection);
     let stays = place.configured(&without.text()).diagnostics;
     let elsewhere = |one: &&Diagnostic| one.is_error() && stays.iter().any(|other| other.message == one.message);
-    refuse(place, &place.text, before.diagnostics.iter().filter(elsewhere).collect())
+    refuse(place, &place.text, before.diagnostics.iter().filter(elsewhere))
 }
 
 /// Refuses where there are errors in a text of flow.toml.
-fn refuse(place: &Place, text: &str, errors: Vec<&Diagnostic>) -> Result<(), Exit> {
-    if errors.is_empty() {
-        return Ok(());
-    }
+fn refuse<'a>(place: &Place, text: &str, errors: impl Iterator<Item = &'a Diagnostic>) -> Result<(), Exit> {
     let sources: Sources = [(place.toml_name(), Arc::from(config::shown(text)))].into_iter().collect();
     let style = flow::terminal::report_style();
-    let reports: Vec<String> = errors.iter().map(|one| report::human(one, &sources, style)).collect();
+    let reports: Vec<String> = errors.map(|one| report::human(one, &sources, style)).collect();
+    if reports.is_empty() {
+        return Ok(());
+    }
     Err(Exit::Problems(format!("{}\nnothing was written", reports.join("\n"))))
 }
 
@@ -237,7 +237,7 @@ fn live_connection(
     gathered: &Gathered,
 ) -> Result<LiveConnection, Exit> {
     let configured = place.configured(text);
-    refuse(place, text, configured.diagnostics.iter().filter(|one| one.is_error()).collect())?;
+    refuse(place, text, configured.diagnostics.iter().filter(|one| one.is_error()))?;
     let settings = configured.config.settings.connections.as_ref().and_then(|all| all.get(&args.name)).cloned();
     let plan = connector::connection(connector, &args.name, &settings.unwrap_or_default());
     let section = configured.config.connections.get(&args.name);
