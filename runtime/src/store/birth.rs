@@ -5,7 +5,7 @@
 
 use super::disk::{Disk, failed, make, new_name, read};
 use super::redb::{FILE, create};
-use super::{StoreError, VERSION};
+use super::{StoreError, VERSION, inbox};
 
 /// Beside the database, so that a file of a newer version is refused without being opened, which might repair it.
 const VERSION_FILE: &str = "version";
@@ -17,6 +17,14 @@ const VERSION_FILE: &str = "version";
 pub(super) fn prepare(disk: &dyn Disk) -> Result<(), StoreError> {
     let found = version(disk)?;
     let is_new = !disk.exists(FILE).map_err(failed)?;
+    // The inbox is made when the database is whole and durable. A new database would take up all that it has once more.
+    let is_lost = |name: &&&str| disk.exists(name).unwrap_or(false);
+    if is_new && let Some(inbox) = inbox::FILES.iter().find(is_lost) {
+        return Err(StoreError::Corrupted(format!(
+            "`{FILE}` is missing, and `{inbox}` beside it says that there was one: put it back; to begin anew, with nothing known of \
+             what was done, move the whole folder away"
+        )));
+    }
     // The first version wrote its number last, so that a power cut could leave a store without one.
     let of = found.unwrap_or(if is_new { VERSION } else { 1 });
     // What a start left behind that lost its power.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -103,6 +103,7 @@ impl Folder {
     pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
         make_folder(path).map_err(failed)?;
         let lock = lock(path)?;
+        close_to_others(path);
         let identity = lock.metadata().map(|found| Identity::of(&found)).map_err(failed)?;
         Ok(Self { path: path.to_owned(), lock, known: Mutex::new(BTreeMap::from([(LOCK.to_owned(), identity)])) })
     }
@@ -210,6 +211,20 @@ fn make_folder(folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Takes from others what they may do with a folder, such as after it was copied back: whoever cannot enter it reads nothing of it.
+fn close_to_others(folder: &Path) {
+    let Ok(found) = fs::metadata(folder) else { return };
+    let mode = found.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return;
+    }
+    let (path, was) = (folder.display(), format!("{mode:o}"));
+    match fs::set_permissions(folder, fs::Permissions::from_mode(mode & 0o7700)) {
+        Ok(()) => tracing::warn!(store = %path, was, "others could enter the folder of the store, and cannot any more"),
+        Err(error) => tracing::warn!(store = %path, was, %error, "others can enter the folder of the store: chmod 700"),
+    }
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {

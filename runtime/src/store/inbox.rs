@@ -36,7 +36,7 @@ use log::{Left, Log, NoRoom, sum};
 use seen::Hold;
 
 /// The names of the segments.
-const FILES: [&str; 2] = ["inbox.1", "inbox.2"];
+pub(super) const FILES: [&str; 2] = ["inbox.1", "inbox.2"];
 /// A segment gets so long.
 const LENGTH: u64 = 2 * 1024 * 1024;
 /// So much is written by one append.

@@ -165,7 +165,7 @@ fn open(disk: &dyn Disk, length: &Arc<AtomicU64>) -> Result<Database, StoreError
     let file = disk.open(FILE).map_err(failed)?;
     let found = file.len().map_err(failed)?;
     if found == 0 {
-        return Err(StoreError::Corrupted(format!("`{FILE}` is empty")));
+        return Err(StoreError::Corrupted(format!("`{FILE}` is empty: put a copy of the folder back")));
     }
     length.store(found, Ordering::Relaxed);
     builder().create_with_backend(Opened(file, Arc::clone(length))).map_err(|error| storage(error.into()))

@@ -56,6 +56,24 @@ async fn a_cut_at_any_step_of_the_first_start_leaves_what_can_be_opened() {
     }
 }
 
+/// What the inbox has was done: a database that knows nothing of that would do it once more.
+#[tokio::test]
+async fn a_database_that_is_lost_beside_its_inbox_is_no_first_start() {
+    let disk = SimDisk::default();
+    begins(&disk).await.unwrap();
+    disk.remove("flow.redb").unwrap();
+    disk.sync().unwrap();
+    for left in [disk.clone(), disk.after_cut(Unsynced::Kept)] {
+        let Err(error) = RedbStore::on(Arc::new(left.clone())) else { panic!("it is taken for a new one") };
+        let said = error.to_string();
+        assert!(said.contains("`flow.redb` is missing, and `inbox.1` beside it") && !error.is_retryable(), "{said}");
+        assert!(!left.names().iter().any(|name| name.starts_with("flow.redb")), "nothing is made");
+    }
+    // Whoever wants to begin anew says so by taking all of it away.
+    ["inbox.1", "inbox.2"].iter().for_each(|name| disk.remove(name).unwrap());
+    begins(&disk).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_second_cut_on_what_the_first_one_left_does_no_harm() {
     let whole = birth(&SimDisk::default()).await;

@@ -571,6 +571,12 @@ fn files_are_private() {
     let _store = RedbStore::open(&path).unwrap();
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o700);
+    // Copied back so that all may enter it.
+    let copied = folder.path().join("c");
+    std::fs::create_dir(&copied).unwrap();
+    std::fs::set_permissions(&copied, std::fs::Permissions::from_mode(0o777)).unwrap();
+    drop(RedbStore::open(&copied).unwrap());
+    assert_eq!(mode(&copied), 0o700);
     for file in std::fs::read_dir(&path).unwrap() {
         let file = file.unwrap().path();
         assert_eq!(mode(&file), 0o600, "{}", file.display());
