@@ -142,8 +142,9 @@ flow {name}_exposed_command
         [("LOCK", "lock", "LOCKING", "LOCKED"), ("UNLOCK", "unlock", "UNLOCKING", "UNLOCKED")]
     {
         text.push_str(&format!(
-            "    if command is \"{command}\" {{\n      {}\n      {name}.{action} on error {{\n        {}\n        stop because \"it could not {action}\"\n      }}\n      {}\n    }}\n",
+            "    if command is \"{command}\" {{\n      {}\n      {name}.{action} on error {{\n        {}\n    {read}\n        stop because \"it could not {action}\"\n      }}\n      {}\n    }}\n",
             report(under_way),
+            // Until it is read, nobody knows where the bolt is; and perhaps it cannot be read either.
             report("None"),
             report(then),
         ));

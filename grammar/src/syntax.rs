@@ -1412,6 +1412,8 @@ pub enum OperationLineKind {
     RetryOn(Vec<NumberLit>),
     /// `retry after 5 seconds, 5 minutes`: the pauses between attempts, and no attempt behind the last.
     RetryAfter(Vec<DurationLit>),
+    /// `retry never`: not even where the service says that nothing was done.
+    RetryNever,
     /// `one of (id, email)`: at least one of these inputs must be given.
     OneOf(Vec<Ident>),
     /// `answer text`, `answer whole`, `answer json in "path"`: what an answer is read as.

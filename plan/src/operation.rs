@@ -53,6 +53,9 @@ pub struct Peculiar {
     /// An answer that does not fit is asked for once more, with [`crate::Env::Mistake`]: only of what reads.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub once_more: bool,
+    /// One attempt and no more, also where nothing was done: by the time of another one it may no longer be wanted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry_never: bool,
 }
 
 impl Peculiar {

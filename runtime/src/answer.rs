@@ -163,7 +163,7 @@ pub(crate) fn read_fully(
         StatusClass::Success => match result(op, connection, answer, scope) {
             Ok(Value::Missing) => Outcome::Done(Value::Missing),
             Ok(value) => Outcome::Done(without_secrets(&Traces::of(connection.secrets.values()), value)),
-            Err(Unfit::Refused(None)) => Outcome::Refused { status, error: error() },
+            Err(Unfit::Refused(None)) => Outcome::Refused { status, error: refusal(connection, api, answer) },
             Err(Unfit::Refused(Some(because))) => {
                 Outcome::Refused { status, error: format!("{because}{}", request_id(connection, answer)) }
             }
@@ -183,6 +183,17 @@ pub(crate) fn read_fully(
         StatusClass::Broken => Outcome::Broken { status, error: error() },
     };
     (outcome, None)
+}
+
+/// Returns the error of a success that is none: its status alone would read as if all were well.
+fn refusal(connection: &LiveConnection, api: &Api, answer: &HttpAnswer) -> String {
+    let error = error_text_of(connection, api, answer);
+    let body = std::str::from_utf8(&answer.body).unwrap_or_default().trim();
+    if said(api, answer).is_some() || body.is_empty() {
+        return error;
+    }
+    let shown: String = body.chars().take(MAX_REFUSAL).collect();
+    format!("{error}, and its body says no: {}", clean(connection, &shown))
 }
 
 /// Tells whether the operation counts a status as success, where it has a list of its own.
@@ -436,6 +447,8 @@ pub(crate) fn spent(place: &JsonPath, sent_bytes: usize, answer: &HttpAnswer) ->
 
 /// What of a service's own words is shown.
 const MAX_ERROR: usize = 400;
+/// What is shown of a body that says no without words.
+const MAX_REFUSAL: usize = 120;
 /// So many errors of a list are shown.
 const MOST_ERRORS: usize = 5;
 /// Error bodies beyond are not read for their text.
@@ -465,7 +478,8 @@ fn words(value: &Value) -> Option<String> {
     }
 }
 
-pub(crate) fn error_text_of(connection: &LiveConnection, api: &Api, answer: &HttpAnswer) -> String {
+/// The service's own words for what went wrong.
+fn said(api: &Api, answer: &HttpAnswer) -> Option<String> {
     let text = match json_body(answer) {
         _ if answer.body.len() > MAX_ERROR_BODY => Value::Missing,
         Ok(json) => json,
@@ -475,7 +489,11 @@ pub(crate) fn error_text_of(connection: &LiveConnection, api: &Api, answer: &Htt
             Ok(_) | Err(_) => Value::Missing,
         },
     };
-    let text = api.error_text.iter().find_map(|path| words(&path_get(&text, path)));
+    api.error_text.iter().find_map(|path| words(&path_get(&text, path)))
+}
+
+pub(crate) fn error_text_of(connection: &LiveConnection, api: &Api, answer: &HttpAnswer) -> String {
+    let text = said(api, answer);
     let mut error = answer.status.to_string();
     if is_redirect(answer.status) {
         error.push_str(" (redirects are not followed)");

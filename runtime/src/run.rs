@@ -650,6 +650,14 @@ pub(crate) fn pauses_at(flow: &plan::Flow, at: u32) -> &[u64] {
     }
 }
 
+/// Tells whether an operation is attempted once only, whatever is known of that attempt.
+pub(crate) fn is_tried_once(flow: &plan::Flow, at: u32) -> bool {
+    match flow.program.instrs.get(at as usize) {
+        Some(plan::Instr::Call(call)) => operation(flow, call).is_some_and(|operation| operation.peculiar.retry_never),
+        _ => false,
+    }
+}
+
 /// A clock that went back counts as no time.
 fn elapsed_ms(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.as_millisecond().saturating_sub(from.as_millisecond())).unwrap_or(0)

@@ -231,6 +231,39 @@ fn whether_a_lock_can_be_reached_and_its_battery_are_told_without_a_move_of_its_
     becomes(&client, ["offline", "5", "JAMMED"]);
 }
 
+/// The service takes the command and nothing moves, or it refuses it: what the lock says is told then.
+#[test]
+fn behind_a_command_that_does_not_move_the_bolt_stands_what_the_lock_says() {
+    let Some(broker) = Broker::start() else { return };
+    let commands = Arc::new(Mutex::new(200));
+    let door = {
+        let commands = Arc::clone(&commands);
+        Recorder::start(move |request, _| {
+            let status = if request.method == "POST" { *commands.lock().unwrap() } else { 200 };
+            let at = jiff::Timestamp::now().as_second() - 3_600;
+            Some((status, json!({ "state": "locked", "battery": 87, "online": true, "at": at })))
+        })
+    };
+    let mut client = Client::new(broker.port, None);
+    client.subscribe("flow/front_door/state");
+    let exposed = toml(broker.port, &door.url, "expose = \"home\"\n");
+    let bolt = BOLT.replace("every 1 second up to 10 seconds", "every 100 milliseconds up to 1 second");
+    let daemon = Daemon::start(&[("flow.toml", &exposed), ("bolt.flow", &bolt), ("main.flow", "")]);
+    let states = |client: &Client| client.heard().into_iter().map(|message| message.payload).collect::<Vec<_>>();
+    let ends_locked = |states: &[String]| states.last().is_some_and(|state| state == "LOCKED");
+    eventually("it is told at first", || ends_locked(&states(&client)).then_some(()));
+    for status in [200, 400] {
+        *commands.lock().unwrap() = status;
+        let before = states(&client).len();
+        client.publish("flow/front_door/set", "UNLOCK", false);
+        eventually("it is under way", || states(&client)[before..].contains(&"UNLOCKING".to_owned()).then_some(()));
+        eventually(&format!("it is locked still, {status}"), || ends_locked(&states(&client)[before..]).then_some(()));
+    }
+    let stopped = |run: &Value| run["status"] == "stopped" && run["reason"] == "it could not unlock";
+    eventually("both runs have stopped", || (daemon.runs().iter().filter(|run| stopped(run)).count() == 2).then_some(()));
+    assert_eq!(door.count("POST", "/unlock"), 2);
+}
+
 #[test]
 fn entities_are_events_and_services_are_actions() {
     let Some(broker) = Broker::start() else { return };

@@ -70,6 +70,7 @@ impl Cx<'_> {
                 | OperationLineKind::Timeout(_)
                 | OperationLineKind::BodyUpTo(_)
                 | OperationLineKind::OnceMore
+                | OperationLineKind::RetryNever
                 | OperationLineKind::Pages { .. }
                 | OperationLineKind::Order(_)
                 | OperationLineKind::Codes(_)

@@ -340,6 +340,7 @@ impl<'a> Cx<'a> {
                 | OperationLineKind::Timeout(_)
                 | OperationLineKind::BodyUpTo(_)
                 | OperationLineKind::RetryAfter(_)
+                | OperationLineKind::RetryNever
                 | OperationLineKind::OnceMore => self.peculiar_line(node, line, inputs, &mut answer, &mut peculiar),
                 OperationLineKind::WarnUnless { names, because } => {
                     let group = self.one_of(names, inputs);
@@ -356,6 +357,11 @@ impl<'a> Cx<'a> {
         let listing = self.listing(node, http, listing, output).map(Box::new);
         self.check_answer(node, http, &answer, output);
         let effect = effect.unwrap_or_else(|| self.no_effect_line(node));
+        if peculiar.retry_never && effect != plan::Effect::Once {
+            let span = seen.get("retry never").copied().unwrap_or(node.name.span);
+            let mistake = self.mistake(span, "this can be repeated, by its effect: whether it is to be is for flows to say");
+            self.push(mistake.help("`retry never` stands beside `effect once`"));
+        }
         plan::Operation {
             name: format!("{connector}.{}", node.name.text),
             inputs: inputs
@@ -520,6 +526,7 @@ fn word(kind: &OperationLineKind) -> &'static str {
         OperationLineKind::Timeout(_) => "timeout",
         OperationLineKind::BodyUpTo(_) => "body up to",
         OperationLineKind::RetryAfter(_) => "retry after",
+        OperationLineKind::RetryNever => "retry never",
         OperationLineKind::OnceMore => "once more",
         OperationLineKind::RefusedWhen(..)
         | OperationLineKind::RefusedUnless(..)

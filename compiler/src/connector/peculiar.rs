@@ -60,6 +60,7 @@ impl Cx<'_> {
                     }
                 }
             }
+            OperationLineKind::RetryNever => peculiar.retry_never = true,
             OperationLineKind::OnceMore => {
                 if node.action {
                     let diagnostic = self.mistake(line.span, "an action is not done again because of its answer");

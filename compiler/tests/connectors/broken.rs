@@ -111,6 +111,7 @@ fn peculiar() {
             "  action buy(url: text, wait: text) { POST at url timeout wait effect once }",
             "  action buy(url: text) { POST at url timeout 1 hour effect once }",
             "  action buy(url: text) { POST at url effect once once more }",
+            "  action buy(url: text) { POST at url effect set retry never }",
             "  action buy(text: text @length(5..1)) { POST \"/o\" json { text } effect once }",
             "  action buy(count: int @length(1..5)) { POST \"/o\" json { count } effect once }",
             "  one of (token, keey)",

@@ -194,6 +194,11 @@ connector bell "Bell" {
     effect once
     retry after 0 seconds, 1 minute
   }
+  action strike(count: int) {
+    POST "/strike" json { count }
+    effect once
+    retry never
+  }
   query heard(text: text, most: int) -> text @within(most) @derived {
     POST at hook else "https://bell.example/heard" json { text, mistake }
     answer json in "said.text"
@@ -215,6 +220,7 @@ connector bell "Bell" {
         OperationBody::Steps(_) => panic!("{name} is one request"),
     };
     let (ring, heard) = (http("ring"), http("heard"));
+    assert_eq!([ring.peculiar.retry_never, http("strike").peculiar.retry_never], [false, true]);
     assert_eq!((&ring.request.address, &ring.request.chosen_method), (&Some(Expr::Input(1)), &Some(Expr::Input(2))));
     assert!(ring.request.more_query.is_some() && ring.request.more_headers.is_some() && ring.request.other_bodies.len() == 1);
     assert_eq!((ring.answer.form.clone(), ring.answer.done_on.clone()), (AnswerForm::Text, Some(Expr::Input(5))));

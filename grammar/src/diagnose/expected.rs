@@ -368,6 +368,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         | Rule::one_of
         | Rule::warn_unless
         | Rule::retry_after
+        | Rule::retry_never
         | Rule::answer
         | Rule::done_on
         | Rule::timeout
@@ -382,6 +383,7 @@ fn words(rule: Rule) -> (Weight, &'static str) {
         Rule::w_after => (Weak, "`after`"),
         Rule::w_when => (Weak, "`when`"),
         Rule::w_more => (Strong, "`more`"),
+        Rule::w_never => (Weak, "`never`"),
         Rule::answer_word | Rule::answer_json => (Plain, "`text`, `whole` or `json in \"…\"`"),
         Rule::w_unless => (Strong, "`unless`"),
         // The end, and what is never asked for.

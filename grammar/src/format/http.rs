@@ -422,6 +422,7 @@ impl Printer<'_> {
             }
             OperationLineKind::BodyUpTo(count) => self.write(&format!("body up to {} bytes", number(count))),
             OperationLineKind::OnceMore => self.write("once more"),
+            OperationLineKind::RetryNever => self.write("retry never"),
             OperationLineKind::WarnUnless { names, because } => {
                 self.write(&format!("warn unless one of ({})", idents(names)));
                 self.inline_comments(because.span.start);

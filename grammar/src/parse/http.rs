@@ -474,6 +474,7 @@ impl<'s> Builder<'s> {
                 OperationLineKind::BodyUpTo(self.take_number(parts))
             }
             Rule::once_more => OperationLineKind::OnceMore,
+            Rule::retry_never => OperationLineKind::RetryNever,
             Rule::pages => {
                 let (param, from, of, more) = self.pages(parts);
                 OperationLineKind::Pages { param, from, of, more }

@@ -3,7 +3,7 @@
 use flow_plan as plan;
 use jiff::Timestamp;
 
-use super::{Attempt, Death, Phase, Run, Status, StepStatus, effect_at, elapsed_ms, pauses_at};
+use super::{Attempt, Death, Phase, Run, Status, StepStatus, effect_at, elapsed_ms, is_tried_once, pauses_at};
 use crate::journal::{Outcome, Withheld};
 use crate::retry::{Policy, key_bound_ms, length};
 
@@ -47,6 +47,12 @@ impl Run {
         let Some(effect) = effect_at(flow, self.at) else { return };
         match outcome {
             Outcome::Done { value, .. } => self.step_done(flow, value.clone(), at),
+            Outcome::NotDone { status, error, .. } if is_tried_once(flow, self.at) => {
+                if !self.stop_if_too_old(flow, at) {
+                    let error = format!("{error}; nothing was done, and it is not tried again by itself");
+                    self.step_failed(flow, Death::GaveUp, *status, error, at);
+                }
+            }
             Outcome::NotDone { status, error, retry_after_ms } => {
                 self.try_again(flow, at, *status, error, *retry_after_ms, jitter);
             }

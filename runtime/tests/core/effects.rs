@@ -65,6 +65,21 @@ async fn each_class_with_each_failure() {
 }
 
 #[tokio::test]
+async fn what_is_never_tried_again_has_one_attempt_whatever_is_known_of_it() {
+    for fault in [Fault::NotConnected, Fault::Status(429), Fault::RetryAfter(503, 5), Fault::TimeoutBefore] {
+        let what = format!("{fault:?}");
+        let mut operation = op("once", Effect::Once);
+        operation.peculiar.retry_never = true;
+        let bench = Bench::new(vec![flow("f", vec![operation])]);
+        bench.service.fault("once", [fault]);
+        let accepted = bench.send("evt_1", EVENT).await;
+        bench.pass(DAY).await;
+        assert_eq!(bench.status(&accepted.runs[0]).await, "dead", "{what}");
+        assert_eq!((bench.service.effects("once").len(), bench.service.requests("once").len()), (0, 1), "{what}");
+    }
+}
+
+#[tokio::test]
 async fn a_findable_step_found_has_the_result_that_was_found() {
     let bench = Bench::new(vec![flow("f", vec![op("findable", findable())])]);
     bench.service.fault("findable", [Fault::TimeoutAfter]);

@@ -98,6 +98,8 @@ fn answers_that_say_nothing_or_something_else_open_nothing_twice() {
             "device error",
             0,
         ),
+        // Not "200 OK", which would read as if all were well.
+        (json!({ "fault": "status", "status": 200, "body": { "statusCode": 500 } }), "its body says no: {\"statusCode\":500}", 0),
         (json!({ "fault": "status", "status": 500 }), "outcome is unknown", 0),
         (
             json!({ "fault": "status", "status": 502, "body": "<html>Bad gateway</html>", "after_effect": true }),
@@ -151,6 +153,27 @@ fn what_cannot_be_sent_in_time_is_never_sent() {
         (status != "parked").then_some(())
     });
     assert_eq!(door(&emulators)["accepted"], 0);
+}
+
+/// "Slow down" says that nothing was done. Somebody who stood at the door a minute ago may be gone: only a lock is told again.
+#[test]
+fn what_opens_a_door_is_told_once_also_where_the_service_says_that_nothing_was_done() {
+    for (action, clause, told) in
+        [("unlock", " fresh within 30 seconds", 1), ("toggle", " fresh within 30 seconds", 1), ("click", "", 1), ("lock", "", 2)]
+    {
+        let emulators = Emulators::start();
+        let daemon = start(&toml(&emulators), &format!("when courier.received{clause} do front_door.{action}\n"));
+        let busy =
+            json!({ "match": { "method": "POST" }, "fault": "status", "status": 429, "body": "Too Many Requests", "times": 1 });
+        emulators.fault("sesame", &busy);
+        courier_comes(&daemon, "msg_1");
+        if told == 1 {
+            dead_because(&daemon, "it is not tried again by itself");
+        }
+        let run = only_run(&daemon);
+        assert_eq!(run["steps"][0]["attempts"].as_array().map(Vec::len), Some(told), "{action}: {run:#}");
+        assert_eq!(door(&emulators)["accepted"], told - 1, "{action}");
+    }
 }
 
 /// The daemon was away, or was told other flows, between the event and the step.
