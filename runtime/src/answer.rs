@@ -192,8 +192,10 @@ fn refusal(connection: &LiveConnection, api: &Api, answer: &HttpAnswer) -> Strin
     if said(api, answer).is_some() || body.is_empty() {
         return error;
     }
-    let shown: String = body.chars().take(MAX_REFUSAL).collect();
-    format!("{error}, and its body says no: {}", clean(connection, &shown))
+    // Secrets are taken out of the whole: a part of one might be no longer known.
+    let words = clean(connection, body).split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown: String = words.chars().take(MAX_REFUSAL).collect();
+    format!("{error}, and its body says no: {shown}")
 }
 
 /// Tells whether the operation counts a status as success, where it has a list of its own.

@@ -99,7 +99,11 @@ fn answers_that_say_nothing_or_something_else_open_nothing_twice() {
             0,
         ),
         // Not "200 OK", which would read as if all were well.
-        (json!({ "fault": "status", "status": 200, "body": { "statusCode": 500 } }), "its body says no: {\"statusCode\":500}", 0),
+        (
+            json!({ "fault": "status", "status": 200, "body": { "statusCode": 500 } }),
+            "its body says no: { \"statusCode\": 500 }",
+            0,
+        ),
         (json!({ "fault": "status", "status": 500 }), "outcome is unknown", 0),
         (
             json!({ "fault": "status", "status": 502, "body": "<html>Bad gateway</html>", "after_effect": true }),
