@@ -11,7 +11,7 @@ const MAX_SECRET: u64 = 64 * 1024;
 /// Reads a secret. The message of an error says where it was looked for, never what was found.
 ///
 /// # Errors
-/// Where the variable, file or credential is not there, is empty or is no text.
+/// Where the variable, file or credential is not there, is empty, holds nothing but blanks or is no text.
 pub fn read(reference: &SecretRef, root: &Path) -> Result<Secret, String> {
     let (what, name) = match reference {
         SecretRef::Env(name) => ("env", name),
@@ -67,8 +67,9 @@ fn look(reference: &SecretRef, root: &Path) -> Result<Secret, String> {
         }
         SecretRef::Literal(text) => text.clone(),
     };
-    // Editors leave a line end behind, and some a mark of the byte order in front.
-    let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
+    // Editors leave a line end behind, and some a mark of the byte order in front; who copies takes a blank along. What is
+    // nothing else is no secret: anybody could give it.
+    let text = text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\u{feff}');
     if text.is_empty() {
         return Err("it is empty".to_owned());
     }

@@ -1,7 +1,7 @@
 //! flow.toml: each mistake has its message.
 
 use crate::support::daemon::ONE_LINER;
-use crate::support::program::{flowc, flowd, project};
+use crate::support::program::{flowc, flowd, flowd_with_env, project};
 
 #[test]
 fn each_mistake_in_flow_toml_is_shown_where_it_is() {
@@ -103,6 +103,31 @@ fn what_a_choice_needs_beside_it_is_named_and_nothing_starts() {
     let well = format!("{listens}verify = \"token\"\nheader = \"X-Token\"\n{secret}");
     let folder = project(&[("flow.toml", &well), ("a.flow", flow), ("secret", "a secret, and no base64")]);
     assert_eq!(flowd(folder.path(), &["check-config"]).code, 0);
+}
+
+/// With a secret of blanks alone anybody could prove to be the sender.
+#[test]
+fn a_secret_of_blanks_is_empty_wherever_it_comes_from() {
+    let open = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+    let section = |place: &str| {
+        format!(
+            "{open}[connections.front]\nconnector = \"http\"\nverify = \"token\"\nheader = \"X-T\"\nwebhook_secret = {place}\n"
+        )
+    };
+    let admin = format!("{open}token = {{ env = \"FLOW_TEST_BLANK\" }}\n");
+    let flow = "when front.received do stop because \"it came\"\n";
+    let cases = [
+        (section("{ file = \"blank\" }"), flow),
+        (section("{ env = \"FLOW_TEST_BLANK\" }"), flow),
+        (section("{ credential = \"blank\" }"), flow),
+        (admin, ""),
+    ];
+    for (toml, flow) in cases {
+        let folder = project(&[("flow.toml", &toml), ("a.flow", flow), ("blank", "\u{feff} \t\r\n")]);
+        let credentials = format!("CREDENTIALS_DIRECTORY={}", folder.path().display());
+        let outcome = flowd_with_env(folder.path(), &["run"], &["FLOW_TEST_BLANK= \t", &credentials]);
+        assert!(outcome.code == 1 && outcome.err.contains("it is empty"), "{toml}: {outcome:?}");
+    }
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn check_token(headers: &HeaderMap, token: &Secret) -> Result<(), HttpError> {
     };
     // Hashes have one length, so that not even the token's own length shows in the time.
     let equal = Sha256::digest(given.as_bytes()).ct_eq(&Sha256::digest(token.expose().as_bytes()));
-    if bool::from(equal) { Ok(()) } else { Err(unauthorised("the token is wrong")) }
+    if bool::from(equal) && !given.is_empty() { Ok(()) } else { Err(unauthorised("the token is wrong")) }
 }
 
 fn forbidden(code: &'static str, message: &'static str) -> HttpError {

@@ -202,7 +202,8 @@ impl<'a> Params<'a> {
         let expr = self.webhook.params.get("secret").ok_or(SchemeError::Parameter("secret"))?;
         self.obtained
             .or_else(|| secret_of(expr, self.connection))
-            .filter(|secret| !secret.expose().is_empty())
+            // With nothing but blanks everybody would be who they say.
+            .filter(|secret| !secret.expose().trim().is_empty())
             .ok_or(SchemeError::NoSecret)
     }
 

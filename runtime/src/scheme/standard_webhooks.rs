@@ -16,6 +16,8 @@ const SECRET: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+/// In bytes. A shorter one could be guessed, and the specification has none.
+const SHORTEST_KEY: usize = 24;
 /// An id becomes a key in the store.
 const LONGEST_ID: usize = 256;
 
@@ -35,9 +37,10 @@ impl std::fmt::Debug for StandardWebhooks {
 impl StandardWebhooks {
     pub(super) fn new(params: &Params<'_>) -> Result<Self, SchemeError> {
         let secret = params.secret()?.expose();
-        let encoded = secret.strip_prefix("whsec_").unwrap_or(secret);
+        let encoded = secret.trim();
+        let encoded = encoded.strip_prefix("whsec_").unwrap_or(encoded);
         let decoded = SECRET.decode(encoded).map(Zeroizing::new).map_err(|_| SchemeError::BadSecret("standard_webhooks"))?;
-        if decoded.is_empty() {
+        if decoded.len() < SHORTEST_KEY {
             return Err(SchemeError::BadSecret("standard_webhooks"));
         }
         Ok(Self { key: key(&decoded)?, tolerance: params.tolerance()? })

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use flow_plan::{Duration, Env, Expr, Value, Webhook};
 use flow_runtime::live::LiveConnection;
 use flow_runtime::scheme::{SchemeError, SignatureError, Verifier};
@@ -120,7 +122,7 @@ fn a_tolerance_of_nothing_cannot_be_configured() {
         [Value::Number(0.into()), Value::Number((-5).into()), Value::Duration(Duration::from_millis(0)), Value::text("x")]
     {
         for scheme in ["stripe_signature", "standard_webhooks"] {
-            let made = verifier(scheme, "whsec_AAAA", &[("tolerance", Expr::Const(nothing.clone()))]);
+            let made = verifier(scheme, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &[("tolerance", Expr::Const(nothing.clone()))]);
             assert_eq!(made.map(drop), Err(SchemeError::Parameter("tolerance")));
         }
     }
@@ -137,6 +139,41 @@ fn a_scheme_without_its_secret_verifies_nothing() {
     assert_eq!(verifier("md5", "x", &[]).map(drop), Err(SchemeError::Unknown("md5".to_owned())));
     assert_eq!(verifier("standard_webhooks", "whsec_***", &[]).map(drop), Err(SchemeError::BadSecret("standard_webhooks")));
     assert_eq!(format!("{:?}", verifier("stripe_signature", SECRET, &[]).unwrap()), "stripe_signature");
+}
+
+/// With a secret of blanks alone an empty token would be the right one.
+#[test]
+fn a_secret_of_blanks_is_none() {
+    for blank in ["", " ", "\t ", "\r\n", "\u{a0}"] {
+        for scheme in ["token", "basic", "stripe_signature", "standard_webhooks", "hmac_sha1", "hmac_sha256", "hmac_sha512"] {
+            let made = verifier(
+                scheme,
+                blank,
+                &[("header", text("X-Sender"))].into_iter().filter(|_| scheme != "basic").collect::<Vec<_>>(),
+            );
+            assert_eq!(made.map(drop), Err(SchemeError::NoSecret), "{scheme} {blank:?}");
+        }
+    }
+    let token = verifier("token", " s3cret ", &[("header", text("X-Token"))]).unwrap();
+    for empty in ["", " ", "Bearer ", "Bearer  "] {
+        let mut given = HeaderMap::new();
+        given.append("x-token", HeaderValue::from_str(empty).unwrap());
+        assert_eq!(token.verify(&given, "", b"{}", at(NOW)).map(drop), Err(SignatureError::Mismatch), "{empty:?}");
+    }
+    assert!(token.verify(&headers(&[("x-token", "s3cret")]), "", b"{}", at(NOW)).is_ok());
+}
+
+/// The specification says 24 to 64 bytes.
+#[test]
+fn a_key_of_standard_webhooks_that_could_be_guessed_is_refused() {
+    let key = |bytes: usize| format!("whsec_{}", STANDARD.encode(vec![7; bytes]));
+    for short in [1, 8, 23] {
+        let made = verifier("standard_webhooks", &key(short), &[]).map(drop);
+        assert_eq!(made, Err(SchemeError::BadSecret("standard_webhooks")), "{short}");
+    }
+    for long in [24, 32, 64] {
+        assert!(verifier("standard_webhooks", &key(long), &[]).is_ok(), "{long}");
+    }
 }
 
 #[test]

@@ -25,8 +25,9 @@ pub(crate) fn lacking(connection: &LiveConnection, flows: &[Arc<Flow>], real: bo
             Err(SchemeError::NoSecret) if !real => {}
             Err(SchemeError::NoSecret) => found.push(no_secret(plan, webhook, &scheme)),
             Err(SchemeError::BadSecret(_)) => found.push(format!(
-                "connection {}: the secret that its webhooks are verified with is not of the form that `{scheme}` needs",
-                plan.name
+                "connection {}: the secret that its webhooks are verified with is not of the form that `{scheme}` needs{}",
+                plan.name,
+                if scheme == "standard_webhooks" { ": `whsec_` and 24 to 64 bytes in base64" } else { "" },
             )),
             Err(SchemeError::Parameter(param)) => found.push(parameter(plan, webhook.params.get(param), &scheme, param)),
         }

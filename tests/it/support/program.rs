@@ -37,6 +37,11 @@ pub(crate) fn flowd_with(folder: &Path, args: &[&str], input: &[u8]) -> Outcome 
     run(env!("CARGO_BIN_EXE_flowd"), folder, args, input)
 }
 
+/// Runs flowd with variables in its environment: `NAME=text`.
+pub(crate) fn flowd_with_env(folder: &Path, args: &[&str], variables: &[&str]) -> Outcome {
+    run("env", folder, &[variables, &[env!("CARGO_BIN_EXE_flowd")], args].concat(), b"")
+}
+
 fn run(program: &str, folder: &Path, args: &[&str], input: &[u8]) -> Outcome {
     let mut child = Command::new(program)
         .args(args)
