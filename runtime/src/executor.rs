@@ -15,6 +15,7 @@ mod pages;
 mod perform;
 mod queue;
 mod retain;
+mod sought;
 mod stale;
 
 use std::panic::AssertUnwindSafe;

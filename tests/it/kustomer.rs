@@ -218,6 +218,50 @@ fn each_action_and_query_does_what_it_says() {
     assert_eq!(told, expected);
 }
 
+/// A note has no key: one of before with the same text is another, and must not stand in for the one that got lost.
+#[test]
+fn a_note_that_got_lost_is_not_taken_for_an_older_one() {
+    for skew in [0, 3600, -3600] {
+        let emulators = Emulators::ahead_by(skew);
+        let secrets = flow_sandbox::Sandbox::secrets("kustomer");
+        let key = format!("Bearer {}", secrets.iter().find(|(name, _)| *name == "api_key").unwrap().1);
+        let base = emulators.base_url("kustomer");
+        let host = base.match_indices('/').nth(2).map_or(base.as_str(), |(at, _)| &base[..at]);
+        let ask = |path: &str, body: &Json| {
+            let headers = [("content-type", "application/json"), ("authorization", key.as_str())];
+            let answer = http::send(host, "POST", path, &headers, body.to_string().as_bytes());
+            assert_eq!(answer.status, 201, "{path}: {}", answer.body);
+            answer.json()
+        };
+        let made = ask("/v1/customers", &json!({ "name": "Ada" }));
+        let thread = ask("/v1/conversations", &json!({ "customer": made["data"]["id"], "name": "Old" }));
+        let thread = thread["data"]["id"].as_str().unwrap();
+        let notes = format!("/v1/conversations/{thread}/notes");
+        // A minute ago, by the service's clock.
+        let old = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_secs(skew - 60)).unwrap();
+        ask(&notes, &json!({ "body": "Payment failed", "createdAt": format!("{old:.3}") }));
+        let flow =
+            format!("when stripe.charge_failed do kustomer.add_note(conversation: \"{thread}\", text: \"Payment failed\")\n");
+        let daemon = start(&toml(&emulators, ""), &flow);
+        let lose = |after_effect: bool| {
+            let asked = json!({ "method": "POST", "path": notes });
+            let rule = json!({ "match": asked, "fault": "status", "status": 502, "times": 1, "after_effect": after_effect });
+            emulators.fault("kustomer", &rule);
+        };
+        let held = || rows(&emulators.state("kustomer"), "notes").len();
+        // Not made, which nobody can know: it is made.
+        lose(false);
+        charge(&daemon, "1");
+        assert_eq!(daemon.settled(1)[0]["status"], "done");
+        assert_eq!(held(), 2, "{skew}");
+        // Made, which nobody can know either: it is found.
+        lose(true);
+        charge(&daemon, "2");
+        assert!(daemon.settled(2).iter().all(|run| run["status"] == "done"));
+        assert_eq!(held(), 3, "{skew}");
+    }
+}
+
 #[test]
 fn a_customer_who_is_there_already_can_be_a_reason_to_fail() {
     let emulators = Emulators::start();

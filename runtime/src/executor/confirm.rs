@@ -48,7 +48,7 @@ pub(super) async fn confirm(
     if up_to_ms == 0 {
         return Outcome::Done { status, value: unasked(action, confirm, accepted) };
     }
-    let began = sent_at(scope.sent_at, answered_at, clock.now());
+    let began = by_their_clock(scope.sent_at, scope.sent_at, answered_at, clock.now());
     let deadline = after(scope.sent_at, up_to_ms);
     let mut last = "the state was not read".to_owned();
     let target = Target::of_plan(&confirm.query.request, connection);
@@ -151,15 +151,15 @@ fn marked(confirm: &Confirm, value: Value) -> Value {
     }
 }
 
-/// When it was sent, by the clock of the service where that is another than ours: what the service reports is dated by that.
-fn sent_at(ours: Timestamp, answered_at: Option<Timestamp>, now: Timestamp) -> Timestamp {
+/// An instant of ours by the clock of the service where that is another: what the service reports is dated by that. Its answer to
+/// what was asked at `asked_at` has come `now`.
+pub(super) fn by_their_clock(ours: Timestamp, asked_at: Timestamp, answered_at: Option<Timestamp>, now: Timestamp) -> Timestamp {
     let Some(theirs) = answered_at else { return ours };
     // The answer was made while we waited for it, and its `Date` has whole seconds.
-    let took = now.duration_since(ours).max(SignedDuration::ZERO);
+    let took = now.duration_since(asked_at).max(SignedDuration::ZERO);
     let ahead = theirs.duration_since(now);
     let differs = ahead > SKEW || ahead < -(took.saturating_add(SKEW));
-    let theirs = theirs.checked_sub(took).unwrap_or(ours);
-    if differs && ahead.abs() <= MOST_SKEW { theirs } else { ours }
+    if differs && ahead.abs() <= MOST_SKEW { ours.checked_add(ahead).unwrap_or(ours) } else { ours }
 }
 
 fn after(at: Timestamp, ms: u64) -> Timestamp {

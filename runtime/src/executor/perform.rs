@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use super::confirm;
 use super::job::{Job, load};
 use super::queue::Turn;
-use super::{STORE_PAUSE, awaited, jitter, once_more, pages, stale, take_turns};
+use super::{STORE_PAUSE, awaited, jitter, once_more, pages, sought, stale, take_turns};
 use crate::alarm::Line;
 use crate::answer;
 use crate::connection::{Asked, Cause, Heard, Hold, Target};
 use crate::engine::{Shared, UnderWay, locked};
-use crate::eval::{Scope, eval};
+use crate::eval::Scope;
 use crate::journal::{Outcome, What};
 use crate::live::LiveConnection;
 use crate::request::{self, RequestError};
@@ -337,17 +337,22 @@ async fn send(shared: &Arc<Shared>, job: &Job, find: bool, sent_at: Timestamp) -
         return Outcome::Broken { status: None, error: format!("connection `{}` is not configured", call.connection) };
     };
     let scope = AttemptScope { job, inputs: &step.inputs, key: &step.key, now: step.began_at, sent_at };
+    let by = match &action.effect {
+        EffectClass::Findable { by, .. } if find => Some(by),
+        _ => None,
+    };
+    let step_scope = scope;
+    let began = sought::began(step, sent_at);
     let found;
-    let (performed, scope): (&Operation, _) = match (&action.effect, find) {
-        (EffectClass::Findable { by, .. }, true) => {
-            let args = by.args.iter().map(|arg| eval(arg, &scope)).collect::<Result<Vec<_>, _>>();
-            found = match args {
+    let (performed, scope): (&Operation, _) = match by {
+        Some(by) => {
+            found = match sought::args(by, &step_scope, began) {
                 Ok(args) => args,
                 Err(required) => return refused(required.to_string()),
             };
             (&by.query, AttemptScope { inputs: &found, ..scope })
         }
-        _ => (action, scope),
+        None => (action, scope),
     };
     let request = match request::build(performed, connection, &scope) {
         Ok(request) => HttpRequest { guard: stale::guard(shared, job), ..request },
@@ -369,6 +374,12 @@ async fn send(shared: &Arc<Shared>, job: &Job, find: bool, sent_at: Timestamp) -
     match shared.world.transport.send(request, timeout, options.max_answer).await {
         Ok(answer) => {
             spend(shared, connection, performed, sent_bytes, &answer);
+            let theirs = by.map(|by| sought::args_of_theirs(by, &step_scope, began, &answer, shared.world.clock.now()));
+            let theirs = match theirs.transpose() {
+                Ok(args) => args,
+                Err(required) => return refused(required.to_string()),
+            };
+            let scope = AttemptScope { inputs: theirs.as_deref().unwrap_or(scope.inputs), ..scope };
             let answer = match pages::all(shared, connection, performed, &scope, answer).await {
                 Ok(answer) => answer,
                 Err(outcome) => return outcome,

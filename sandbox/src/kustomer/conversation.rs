@@ -164,6 +164,7 @@ pub(crate) fn add_note(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value,
     let conversation = cx.get(KIND, id)?;
     let note_id = cx.id();
     let now = cx.time();
+    let created = given.get("createdAt").filter(|at| !at.is_null()).cloned().unwrap_or_else(|| json!(now));
     let mut relationships = cx.relationships();
     relationships.insert("conversation".to_owned(), relation(KIND, id, "conversations"));
     let customer_id = related(&conversation, "customer").to_owned();
@@ -173,7 +174,7 @@ pub(crate) fn add_note(cx: &mut Cx<'_>, id: &str, body: &Value) -> Result<Value,
         "attachments": [],
         "userMentions": [],
         "teamMentions": [],
-        "createdAt": now,
+        "createdAt": created,
         "updatedAt": now,
         "modifiedAt": now,
     });

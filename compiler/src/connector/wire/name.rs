@@ -213,7 +213,7 @@ fn surroundings(place: Place) -> Vec<(&'static str, Env, Type)> {
             ]
         }
         Place::Header => vec![("sent_at", Env::SentAt, Type::DateTime)],
-        Place::Confirm => vec![("sent_at", Env::SentAt, Type::DateTime)],
+        Place::Confirm | Place::Find => vec![("sent_at", Env::SentAt, Type::DateTime)],
         Place::Told => vec![("connection", Env::Connection, Type::text())],
         Place::Register => {
             vec![("sent_at", Env::SentAt, Type::DateTime), ("live_types", Env::LiveTypes, Type::List(Box::new(Type::text())))]
@@ -225,6 +225,6 @@ fn surroundings(place: Place) -> Vec<(&'static str, Env, Type)> {
             ("sent_at", Env::SentAt, Type::DateTime),
         ],
         Place::Webhook => vec![("timestamp", Env::SentAt, Type::text()), ("body", Env::SentBody, Type::text())],
-        Place::Base | Place::Find | Place::Answer | Place::Refuse | Place::Constant | Place::State | Place::Via => Vec::new(),
+        Place::Base | Place::Answer | Place::Refuse | Place::Constant | Place::State | Place::Via => Vec::new(),
     }
 }
