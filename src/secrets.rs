@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use flow_compiler::config::{SecretRef, is_secret};
+use flow_compiler::config::{SecretRef, begins_as_secret, is_secret};
 use flow_runtime::secret::Secret;
 
 /// Larger than any key or token; a file beyond it was named by mistake.
@@ -21,15 +21,19 @@ pub fn read(reference: &SecretRef, root: &Path) -> Result<Secret, String> {
     };
     look(reference, root).map_err(|error| {
         // Who wrote the secret where its name belongs does not find it in the log.
-        let mistaken = name.split('/').any(is_secret);
+        let mistaken = name.split('/').any(looks_secret);
         if mistaken { format!("what stands behind `{what}` looks like the secret itself; its name belongs there") } else { error }
     })
+}
+
+fn looks_secret(name: &str) -> bool {
+    is_secret(name) || name.len() >= 20 && begins_as_secret(name)
 }
 
 /// Returns where a secret is read from, in words.
 pub fn described(reference: &SecretRef) -> String {
     // What looks like a secret was written where its name belongs.
-    let name = |name: &str| if name.split('/').any(is_secret) { "…".to_owned() } else { crate::terminal::printable(name) };
+    let name = |name: &str| if name.split('/').any(looks_secret) { "…".to_owned() } else { crate::terminal::printable(name) };
     match reference {
         SecretRef::Env(variable) => format!("the environment variable {}", name(variable)),
         SecretRef::File(path) => format!("the file {}", name(path)),
@@ -42,7 +46,8 @@ pub fn described(reference: &SecretRef) -> String {
 pub fn open_to_others(reference: &SecretRef, root: &Path) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
     let SecretRef::File(path) = reference else { return None };
-    let mode = std::fs::metadata(root.join(path)).ok()?.permissions().mode() & 0o777;
+    let metadata = std::fs::metadata(root.join(path)).ok().filter(std::fs::Metadata::is_file)?;
+    let mode = metadata.permissions().mode() & 0o777;
     (mode & 0o077 != 0).then_some(mode)
 }
 

@@ -86,6 +86,7 @@ codes! {
     E404 Error "what is filled in differs from flow.lock"
     E405 Error "a flow.lock that is missing, or that has other flows"
     E406 Error "a flow.lock that cannot be read"
+    E408 Error "a call that would be refused"
     E501 Error "a retry of what cannot be repeated"
     E502 Error "a retry longer than the service remembers"
     E503 Error "an action where only a query or a value may stand"

@@ -14,6 +14,8 @@ pub(crate) struct Body {
     /// `json { … }`; empty where there is none.
     pub(crate) text: String,
     pub(crate) notes: Vec<String>,
+    /// What the service calls its JSON, where that is not `application/json`.
+    pub(crate) content_type: Option<String>,
 }
 
 /// Reads what a request carries. An error says why it cannot be sent.
@@ -32,16 +34,18 @@ pub(crate) fn body<'s>(spec: &Spec<'s>, operation: &'s Node, taken: &mut Taken) 
     };
     // A merge patch says what changes: what an object must have says nothing about it.
     let is_patch = kind.contains("merge-patch");
+    let content_type = of_its_own(kind).filter(|_| encoding == "json");
+    let whole = |schema, taken| Body { content_type: content_type.clone(), ..whole(spec, schema, encoding, required, taken) };
     let Some(schema) = media.get("schema") else {
-        return Ok(whole(spec, &Node::Null, encoding, required, taken));
+        return Ok(whole(&Node::Null, taken));
     };
     let read = schema::read(spec, schema);
     if encoding == "text" {
-        return Ok(whole(spec, schema, encoding, required, taken));
+        return Ok(whole(schema, taken));
     }
     if !matches!(read.kind, Kind::Object(_)) {
         if encoding == "json" {
-            return Ok(whole(spec, schema, encoding, required, taken));
+            return Ok(whole(schema, taken));
         }
         // A form of nothing.
         return match &read.kind {
@@ -49,7 +53,7 @@ pub(crate) fn body<'s>(spec: &Spec<'s>, operation: &'s Node, taken: &mut Taken) 
             _ => Err(format!("its body is a form that is {}", schema::describe(&read))),
         };
     }
-    let mut body = Body::default();
+    let mut body = Body { content_type: content_type.clone(), ..Body::default() };
     let mut fields = Vec::new();
     for property in read.properties() {
         let read = schema::read(spec, property.node);
@@ -104,6 +108,13 @@ fn chosen(content: &[(String, Node)]) -> Option<(&str, &'static str, &Node)> {
         .map(|(encoding, (kind, media))| (kind.as_str(), encoding, media))
 }
 
+/// The type of a body that is JSON under another name, such as `application/merge-patch+json`: servers refuse it under that of all.
+fn of_its_own(kind: &str) -> Option<String> {
+    let kind = kind.split(';').next().unwrap_or("").trim();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/+.-_".contains(c);
+    (kind.ends_with("+json") && kind.len() <= 100 && kind.chars().all(plain)).then(|| kind.to_owned())
+}
+
 /// How a list stands in a form.
 fn style(media: &Node, name: &str) -> Style {
     let encoding = media.get("encoding").and_then(|encoding| encoding.get(name));
@@ -121,5 +132,5 @@ fn whole<'s>(spec: &Spec<'s>, schema: &'s Node, encoding: &str, required: bool, 
     let read = schema::read(spec, schema);
     let input = input::input(spec, "body", &read, required, taken, "whole");
     let text = format!("{encoding} {}", input.value);
-    Body { inputs: vec![input], text, notes: Vec::new() }
+    Body { inputs: vec![input], text, ..Body::default() }
 }

@@ -282,6 +282,9 @@ impl<'s> Maker<'s, '_> {
         if action {
             let body = body::body(self.spec, one.node, &mut taken)?;
             carried = body.text;
+            if let Some(content_type) = body.content_type.filter(|_| !carried.is_empty()) {
+                headers.push(format!("header \"Content-Type\" {}", words::quoted(&content_type)));
+            }
             inputs.extend(body.inputs);
             notes.extend(body.notes);
         }

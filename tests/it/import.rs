@@ -435,6 +435,7 @@ fn what_a_description_does_not_say_is_marked_and_what_cannot_be_sent_is_left_out
         "effect keyed header \"Idempotency-Key\" for 1 hour",
         "{ name_2: text? from \"Name\", id: text, meta: json?, name: text? }",
         "action part(a: text?)",
+        "json { a } header \"Content-Type\" \"application/merge-patch+json\"",
         "GET \"/gr%C3%B6%C3%9Fe%20x\"",
         "base \"https://p.example/v1\"",
     ] {

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
@@ -9,6 +10,7 @@ use crate::support::daemon::Daemon;
 use crate::support::http;
 use crate::support::port::Port;
 use crate::support::program::flowd;
+use crate::support::recorder::Recorder;
 use crate::support::sandbox::Emulators;
 use crate::support::{eventually, leaks};
 
@@ -267,6 +269,98 @@ fn what_was_taken_out_of_flow_toml_before_its_webhook_went_is_said_and_can_be_fo
     assert!(!daemon.path().join(".flow/secrets/stripe.events.json").exists() && shop.endpoints().len() == 1);
     let nothing = daemon.tell(&["disconnect", "stripe"]);
     assert!(nothing.code == 0 && nothing.out.contains("no webhook is registered"), "{nothing:?}");
+}
+
+/// One for each connection, with a mark and a secret of its own; and what an older flowd has made for another version of the API is
+/// made anew, since no service changes that.
+#[test]
+fn each_connection_has_an_endpoint_of_its_own_in_the_version_of_its_connector() {
+    let shop = Shop::open();
+    let key = flow_sandbox::Sandbox::secrets("stripe").iter().find(|(known, _)| *known == "key").unwrap().1;
+    let second = format!(
+        "{}\n[connections.second]\nconnector = \"stripe\"\nkey = \"{key}\"\nbase_url = \"{}\"\npoll = false\n",
+        shop.toml(),
+        shop.emulators.base_url("stripe")
+    );
+    let flows = format!("{FAILED}\nflow other\nwhen second.charge_failed do {{ stop because \"seen\" }}\n");
+    let mut daemon = Daemon::start_with(&[("flow.toml", &second), ("a.flow", &flows)], &["--allow-literal-secrets"]);
+    let record = |daemon: &Daemon, name: &str| -> Option<Value> {
+        let text = std::fs::read_to_string(daemon.path().join(format!(".flow/secrets/{name}.events.json"))).ok()?;
+        serde_json::from_str(&text).ok()
+    };
+    let known = |daemon: &Daemon, name: &str| {
+        let all = shop.endpoints();
+        let id = record(daemon, name)?["current"]["id"].clone();
+        all.iter().find(|one| one["id"] == id).cloned()
+    };
+    let (first, other) =
+        eventually("both are registered and known", || Some((known(&daemon, "stripe")?, known(&daemon, "second")?)));
+    assert_eq!(shop.endpoints().len(), 2);
+    assert!(first["url"] != other["url"] && first["metadata"]["flow_instance"] != other["metadata"]["flow_instance"]);
+    let secret = |name: &str| record(&daemon, name).unwrap()["current"]["secret"].clone();
+    assert_ne!(secret("stripe"), secret("second"));
+    shop.delivers(&daemon);
+    // As an older flowd would have left it.
+    daemon.kill();
+    shop.stripe("DELETE", &format!("/v1/webhook_endpoints/{}", id(&first)), "");
+    let form = format!(
+        "url={}&enabled_events[0]=charge.failed&api_version=2024-06-20&metadata[flow_instance]={}",
+        first["url"].as_str().unwrap(),
+        first["metadata"]["flow_instance"].as_str().unwrap()
+    );
+    let older = shop.stripe("POST", "/v1/webhook_endpoints", &form);
+    let mut kept = record(&daemon, "stripe").unwrap();
+    (kept["current"]["id"], kept["current"]["secret"]) = (older["id"].clone(), older["secret"].clone());
+    std::fs::write(daemon.path().join(".flow/secrets/stripe.events.json"), kept.to_string()).unwrap();
+    daemon.launch();
+    let anew =
+        eventually("it is made anew", || known(&daemon, "stripe").filter(|one| one["api_version"] == first["api_version"]));
+    eventually("that of before is gone", || (shop.endpoints().len() == 2).then_some(()));
+    assert!(anew["id"] != older["id"] && anew["metadata"] == first["metadata"]);
+    assert_eq!(known(&daemon, "second").unwrap()["id"], other["id"]);
+    shop.delivers(&daemon);
+}
+
+/// Services deliver at once: whoever takes it is there before they are asked to. What they say of an address is told as they say it.
+#[test]
+fn the_receiver_is_up_first_and_what_a_service_says_of_the_address_is_told() {
+    let knocks = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&knocks);
+    let service = Recorder::start(move |request, _| {
+        if request.method != "POST" {
+            return Some((200, json!({ "object": "list", "data": [], "has_more": false })));
+        }
+        let url = request.body.split('&').find_map(|pair| pair.strip_prefix("url=")).unwrap();
+        let url = percent_encoding::percent_decode_str(url).decode_utf8().unwrap();
+        let (server, path) = url.split_at(url.find("/v1/").unwrap());
+        heard.lock().unwrap().push(http::send(server, "POST", path, &[], b"{}").status);
+        Some((200, json!({ "id": "we_1", "secret": "whsec_1" })))
+    });
+    let shop = Shop::open();
+    let toml = shop.toml().replace(&shop.emulators.base_url("stripe"), &service.url);
+    let daemon = Daemon::start_with(&[("flow.toml", &toml), ("a.flow", FAILED)], &["--allow-literal-secrets"]);
+    eventually("it is registered", || daemon.tell(&["status"]).out.contains("is registered: we_1").then_some(()));
+    let knocks = knocks.lock().unwrap().clone();
+    assert!(!knocks.is_empty() && knocks.iter().all(|status| (400..600).contains(status)), "{knocks:?}");
+    drop(daemon);
+    // A public address that the service does not take.
+    let toml = shop.toml().replace(&format!("public_url = \"{}\"", shop.url()), "public_url = \"http://shop.example\"");
+    let daemon = Daemon::start_with(&[("flow.toml", &toml), ("a.flow", FAILED)], &["--allow-literal-secrets"]);
+    eventually("its words are told", || daemon.tell(&["alarms"]).out.contains("Invalid URL: An explicit scheme").then_some(()));
+    assert!(shop.endpoints().is_empty());
+    drop(daemon);
+    // Kustomer takes five of a user, and wants a role for them.
+    for at in 0..5 {
+        let hook = json!({ "name": format!("n{at}"), "url": format!("https://example.com/{at}"), "events": ["kustomer.customer.create"] });
+        shop.kustomer("POST", "/v1/outbound-webhooks", &hook);
+    }
+    let flow = "flow seen\nwhen kustomer.customer_created do { stop because \"seen\" }\n";
+    let daemon = shop.start(flow);
+    let told = eventually("a full account is told", || {
+        let told = daemon.tell(&["alarms"]).out;
+        told.contains("kustomer events is not registered").then_some(told)
+    });
+    assert!(told.contains("400") || told.contains("409") || told.contains("422"), "{told}");
 }
 
 /// The service is away, the key is revoked or lost: what is left there is said, with what to do, and nothing of it is forgotten.

@@ -242,6 +242,7 @@ flow create_billing_portal_session when stripe.event(type: "do.create_billing_po
 flow create_product when stripe.event(type: "do.create_product") do stripe.create_product(name: "Club", description: "Tea", price: 19 USD, interval: "month", metadata: { a: "1" })
 flow create_price when stripe.event(type: "do.create_price") do stripe.create_price(amount: 29.90 USD, product: require object.product, interval: "month", interval_count: 3, nickname: "quarterly", lookup_key: "q")
 flow create_payment_link when stripe.event(type: "do.create_payment_link") do stripe.create_payment_link(amount: 5 EUR, name: "Cup", quantity: 2, after_completion_url: "https://example.com/ok?x=1&y=2", allow_promotion_codes: true, metadata: { source: "flow" })
+flow cheap_link when stripe.event(type: "do.cheap_link") do stripe.create_payment_link(line_items: [{ price_data: { currency: "usd", unit_amount_decimal: "0.35", product_data: { name: "Bolt" } }, quantity: 300 }])
 flow deactivate_payment_link when stripe.event(type: "do.deactivate_payment_link") do stripe.deactivate_payment_link(payment_link: require object.link, inactive_message: "over")
 flow create_checkout_session when stripe.event(type: "do.create_checkout_session") do stripe.create_checkout_session(price: require object.price, mode: "subscription", success_url: "https://example.com/ok?s=\{CHECKOUT_SESSION_ID}", customer_email: "c@example.com", client_reference_id: "cart-1", expires_at: now + 2 hours, trial_period_days: 7)
 flow expire_checkout_session when stripe.event(type: "do.expire_checkout_session") do stripe.expire_checkout_session(checkout: require object.checkout)
@@ -386,6 +387,9 @@ fn every_action_does_what_it_says() {
     let link = last(&state, "payment_links");
     assert_eq!((&link["currency"], &link["active"]), (&json!("eur"), &json!(true)));
     assert_eq!(link["after_completion"]["redirect"]["url"], "https://example.com/ok?x=1&y=2");
+    let cheap = shop.act("cheap_link", json!({}));
+    let price = last(&cheap, "prices");
+    assert_eq!((&price["unit_amount"], &price["unit_amount_decimal"]), (&json!(null), &json!("0.35")));
     let state = shop.act("deactivate_payment_link", json!({ "link": id(link) }));
     let link = last(&state, "payment_links");
     assert_eq!((&link["active"], &link["inactive_message"]), (&json!(false), &json!("over")));

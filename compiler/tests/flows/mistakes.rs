@@ -251,6 +251,15 @@ fn filling_in() {
             "when stripe.charge_failed do { crm.count(name: \"x\")  crm.subscribe(list: \"a\") }",
             "when stripe.charge_failed do { crm.add_note  crm.set_level(level: \"gold\") }",
             "when crm.person_updated do { crm.find_or_create(email: \"a@example.com\") as other  crm.set_level(level: \"gold\") }",
+            "when stripe.new_customer do stripe.create_payment_link(amount: 5 USD)",
+            "when stripe.new_customer do stripe.create_coupon(percent_off: 5, amount_off: 5 USD)",
+            "when stripe.new_customer do stripe.create_coupon(percent_off: 5, duration: \"repeating\")",
+            "when stripe.new_customer do stripe.create_invoice(customer: id, collection_method: \"send_invoice\")",
+            "when stripe.new_customer do stripe.create_checkout_session(success_url: \"https://a.example\", currency: \"eur\")",
+            "when stripe.new_customer do stripe.create_checkout_session(price: \"price_1\")",
+            "when stripe.new_customer do stripe.create_price(unit_amount_decimal: \"1.5\", product: \"prod_1\")",
+            "when stripe.new_customer do stripe.create_coupon(percent_off: 5, duration_in_months: delinquent)",
+            "when stripe.new_customer do customerio.send_email(to: \"a@example.com\", body: \"x\")",
         ],
     );
     group_in(

@@ -372,7 +372,11 @@ const PANELS: &[Panel] = &[
                 from: "slack",
                 columns: &[plain("channel", &["/channel", "/webhook"]), plain("text", &["/message/text"])],
             },
-            Table { title: "Discord", from: "discord", columns: &[plain("text", &["/content"]), plain("id", &["/id"])] },
+            Table {
+                title: "Discord",
+                from: "discord",
+                columns: &[plain("text", &["/message/content", "/content", "/message"]), plain("id", &["/id"])],
+            },
             Table {
                 title: "ntfy",
                 from: "ntfy",
@@ -396,31 +400,6 @@ const PANELS: &[Panel] = &[
             label: "The model says this once",
             happening: |input| Ok(json!({ "type": "ai.answer", "content": input.text("content").unwrap_or_default() })),
         }],
-    },
-    Panel {
-        service: "web",
-        title: "Messages",
-        about: "What flows told people by Slack, ntfy and Discord, and other programs by webhook.",
-        tables: &[
-            Table {
-                title: "Slack",
-                from: "slack",
-                columns: &[plain("channel", &["/channel"]), plain("text", &["/message/text"])],
-            },
-            Table {
-                title: "ntfy",
-                from: "ntfy",
-                columns: &[plain("topic", &["/topic"]), plain("title", &["/title"]), plain("message", &["/message"])],
-            },
-            Table {
-                title: "Discord",
-                from: "discord",
-                columns: &[plain("message", &["/message/content", "/content", "/message"])],
-            },
-            Table { title: "Webhooks", from: "webhooks", columns: &[plain("body", &["/body", "/payload"])] },
-        ],
-        fields: &[],
-        buttons: &[],
     },
 ];
 
@@ -461,4 +440,18 @@ pub(super) fn happening(service: &str, button: &str, fields: &Map<String, Value>
     let panel = panel(service).ok_or("there is no such service")?;
     let button = panel.buttons.iter().find(|known| known.id == button).ok_or("there is no such button")?;
     Ok((button.label, (button.happening)(&Input(fields))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::SERVICES;
+
+    #[test]
+    fn each_service_has_one_panel() {
+        for service in SERVICES {
+            assert_eq!(PANELS.iter().filter(|panel| panel.service == service.name).count(), 1, "{}", service.name);
+        }
+        assert_eq!(PANELS.len(), SERVICES.len());
+    }
 }

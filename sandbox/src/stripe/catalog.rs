@@ -297,7 +297,7 @@ pub(crate) fn take_line_items(cx: &mut Cx<'_>, owner: &str, items: &Value) -> Re
             return Err(ApiError::invalid("All line items must have the same currency."));
         }
         currency.clone_into(&mut sum.currency);
-        let amount = integer(&price, "unit_amount").saturating_mul(quantity);
+        let amount = money::of_units(&price, quantity);
         sum.amount = sum.amount.saturating_add(amount);
         sum.recurring |= text(&price, "type") == "recurring";
         sum.prices.push((text(&price, "id").to_owned(), quantity));

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::state::{Cx, apply, param, set, text};
-use super::{money, spec};
+use super::state::{Cx, apply, integer, param, set, text};
+use super::{list, money, spec};
 use crate::form::Fields;
 
 /// `POST /v1/coupons`
@@ -142,6 +142,28 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, 
     let mut after = before.clone();
     apply(&mut after, &params, &["name"]);
     Ok(cx.update("coupon", &before, after, "coupon.updated"))
+}
+
+/// `GET /v1/promotion_codes`
+pub(crate) fn list_promotion_codes(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
+    let params =
+        spec::read("active:b code coupon customer customer_account created:r limit:i starting_after ending_before", form)?;
+    let page = list::page(&params)?;
+    let is = |name: &str, found: Option<&Value>| params.get(name).is_none_or(|wanted| found == Some(wanted));
+    let has_code = |row: &Value| param(&params, "code").is_none_or(|code| text(row, "code").eq_ignore_ascii_case(code));
+    list::list(
+        cx.state.table("promotion_code"),
+        "/v1/promotion_codes",
+        &page,
+        |row| {
+            has_code(row)
+                && is("active", row.get("active"))
+                && is("coupon", row.pointer("/promotion/coupon"))
+                && is("customer", row.get("customer"))
+                && list::within(params.get("created"), integer(row, "created"))
+        },
+        |id, param| ApiError::no_such("promotion_code", id, param),
+    )
 }
 
 /// `POST /v1/promotion_codes/{id}`

@@ -1,6 +1,6 @@
 //! Webhook endpoints: where events are delivered.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use url::{Host, Url};
 
 use super::error::ApiError;
@@ -52,6 +52,7 @@ pub(crate) fn destinations(state: &mut State, event_type: &str) -> Vec<Destinati
 pub(crate) fn create(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
     let params = spec::read("url! enabled_events[]! api_version description metadata:m connect:b", form)?;
     check_url(param(&params, "url").unwrap_or_default())?;
+    check_events(&params)?;
     if cx.state.table(KIND).len() >= MOST {
         return Err(ApiError::state(
             "resource_limit_exceeded",
@@ -87,6 +88,7 @@ pub(crate) fn update(cx: &mut Cx<'_>, id: &str, form: &Fields) -> Result<Value, 
     if let Some(url) = param(&params, "url") {
         check_url(url)?;
     }
+    check_events(&params)?;
     apply(&mut endpoint, &params, &["url", "enabled_events", "description"]);
     if let Some(disabled) = params.get("disabled").and_then(Value::as_bool) {
         let status = if disabled { "disabled" } else { "enabled" };
@@ -109,6 +111,59 @@ pub(crate) fn list(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiError> {
     let params = spec::read("limit:i starting_after ending_before", form)?;
     let page = list::page(&params)?;
     list::list(cx.state.table(KIND), "/v1/webhook_endpoints", &page, |_| true, |id, param| ApiError::no_such(KIND, id, param))
+}
+
+/// What there is of the events that flows are about; of other objects anything is taken.
+const EVENTS: &[(&str, &str)] = &[
+    ("charge", "captured expired failed pending refunded succeeded updated"),
+    ("charge.dispute", "closed created funds_reinstated funds_withdrawn updated"),
+    ("charge.refund", "updated"),
+    ("checkout.session", "async_payment_failed async_payment_succeeded completed expired"),
+    ("coupon", "created deleted updated"),
+    ("customer", "created deleted updated"),
+    ("customer.discount", "created deleted updated"),
+    ("customer.source", "created deleted expiring updated"),
+    (
+        "customer.subscription",
+        "created deleted paused pending_update_applied pending_update_expired resumed trial_will_end updated",
+    ),
+    (
+        "invoice",
+        "created deleted finalization_failed finalized marked_uncollectible overdue overpaid paid payment_action_required \
+         payment_attempt_required payment_failed payment_succeeded sent upcoming updated voided will_be_due",
+    ),
+    ("invoiceitem", "created deleted updated"),
+    (
+        "payment_intent",
+        "amount_capturable_updated canceled created partially_funded payment_failed processing requires_action succeeded",
+    ),
+    ("payment_link", "created updated"),
+    ("payout", "canceled created failed paid reconciliation_completed updated"),
+    ("price", "created deleted updated"),
+    ("product", "created deleted updated"),
+    ("promotion_code", "created updated"),
+    ("refund", "created failed updated"),
+    ("setup_intent", "canceled created requires_action setup_failed succeeded"),
+];
+
+/// Refuses types of events that there are none of.
+fn check_events(params: &Map<String, Value>) -> Result<(), ApiError> {
+    let wanted = params.get("enabled_events").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    for (index, event) in wanted.iter().filter_map(Value::as_str).enumerate() {
+        let is_known = match event.rsplit_once('.') {
+            Some((object, what)) => EVENTS
+                .iter()
+                .find(|(known, _)| *known == object)
+                .is_none_or(|(_, all)| what == "*" || all.split_whitespace().any(|known| known == what)),
+            None => event == "*",
+        };
+        if !is_known {
+            let place = format!("enabled_events[{index}]");
+            let shown: String = event.chars().take(60).collect();
+            return Err(ApiError::parameter("parameter_invalid", &place, format!("Invalid {place}: there is no event {shown}")));
+        }
+    }
+    Ok(())
 }
 
 fn check_url(url: &str) -> Result<(), ApiError> {

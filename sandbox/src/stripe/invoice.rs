@@ -185,11 +185,7 @@ pub(crate) fn create_item(cx: &mut Cx<'_>, form: &Fields) -> Result<Value, ApiEr
         None if !price.is_empty() => {
             let price = cx.get_param("price", price, "pricing[price]")?;
             let product = cx.find("product", text(&price, "product")).unwrap_or_default();
-            (
-                integer(&price, "unit_amount").saturating_mul(quantity),
-                text(&price, "currency").to_owned(),
-                json!(text(&product, "name")),
-            )
+            (super::money::of_units(&price, quantity), text(&price, "currency").to_owned(), json!(text(&product, "name")))
         }
         None => return Err(ApiError::missing("amount")),
     };
@@ -374,7 +370,7 @@ pub(crate) fn for_subscription(cx: &mut Cx<'_>, from: &SubscriptionInvoice<'_>) 
     for item in &items {
         let price = item.get("price").cloned().unwrap_or_default();
         let quantity = integer(item, "quantity");
-        let amount = if from.trial { 0 } else { integer(&price, "unit_amount").saturating_mul(quantity) };
+        let amount = if from.trial { 0 } else { super::money::of_units(&price, quantity) };
         period = (integer(item, "current_period_start"), integer(item, "current_period_end"));
         let product = cx.find("product", text(&price, "product")).unwrap_or_default();
         let line_id = cx.id("il_1", 23);

@@ -66,6 +66,19 @@ pub(crate) fn currency(params: &Map<String, Value>) -> Result<String, ApiError> 
     ))
 }
 
+/// What so many of a price cost, exactly: the price may be below the least coin, and the sum is rounded once, the half up.
+pub(crate) fn of_units(price: &Value, quantity: i64) -> i64 {
+    let decimal = price.get("unit_amount_decimal").and_then(Value::as_str).unwrap_or_default();
+    let (whole, rest) = decimal.split_once('.').unwrap_or((decimal, ""));
+    let exact = || {
+        let units: i128 = format!("{whole}{rest}").parse().ok()?;
+        let scale = 10i128.checked_pow(u32::try_from(rest.len()).ok()?)?;
+        let sum = units.checked_mul(i128::from(quantity))?.checked_add(scale / 2)?;
+        i64::try_from(sum.div_euclid(scale)).ok()
+    };
+    exact().unwrap_or_else(|| price.get("unit_amount").and_then(Value::as_i64).unwrap_or(0).saturating_mul(quantity))
+}
+
 /// Refuses an amount that its currency does not have.
 pub(crate) fn check_step(amount: i64, currency: &str, param: &str) -> Result<(), ApiError> {
     match STEPS.iter().find(|(name, _)| *name == currency) {
@@ -103,6 +116,23 @@ mod tests {
     #[test]
     fn the_table_is_sorted() {
         assert!(SUPPORTED.is_sorted());
+    }
+
+    #[test]
+    fn what_costs_less_than_a_coin_is_summed_exactly() {
+        let price = |text: &str| serde_json::json!({ "unit_amount": null, "unit_amount_decimal": text });
+        for (unit, quantity, sum) in [
+            ("0.5", 3, 2),
+            ("0.1", 30, 3),
+            ("0.07", 100, 7),
+            ("1099", 2, 2198),
+            ("0.000000000001", 1, 0),
+            ("0.333333333333", 3, 1),
+            ("4.35", 100, 435),
+        ] {
+            assert_eq!(of_units(&price(unit), quantity), sum, "{unit} times {quantity}");
+        }
+        assert_eq!(of_units(&serde_json::json!({ "unit_amount": 250 }), 4), 1000);
     }
 
     #[test]

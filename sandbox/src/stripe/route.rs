@@ -56,7 +56,7 @@ fn dispatch(cx: &mut Cx<'_>, method: &str, path: &[&str], form: &Fields) -> Opti
         ("POST", ["coupons", id]) => coupon::update(cx, id, form),
         ("DELETE", ["coupons", id]) => plain(form, || coupon::delete(cx, id)),
         ("POST", ["promotion_codes"]) => coupon::create_promotion_code(cx, form),
-        ("GET", ["promotion_codes"]) => simple_list(cx, form, "promotion_code", "/v1/promotion_codes"),
+        ("GET", ["promotion_codes"]) => coupon::list_promotion_codes(cx, form),
         ("POST", ["promotion_codes", id]) => coupon::update_promotion_code(cx, id, form),
         ("GET", ["promotion_codes", id]) => plain(form, || cx.get("promotion_code", id)),
 

@@ -277,8 +277,8 @@ fn items_of(subscription: &Value) -> Vec<Value> {
 
 fn total(items: &[Value]) -> i64 {
     items.iter().fold(0_i64, |sum, item| {
-        let amount = item.get("price").map_or(0, |price| integer(price, "unit_amount"));
-        sum.saturating_add(amount.saturating_mul(integer(item, "quantity")))
+        let quantity = integer(item, "quantity");
+        sum.saturating_add(item.get("price").map_or(0, |price| super::money::of_units(price, quantity)))
     })
 }
 

@@ -133,6 +133,13 @@ async fn wrong_parameters_are_named() {
         ("/v1/nothing", "", 404, "", ""),
         ("/v1/coupons", "duration=once", 400, "parameter_missing", "percent_off"),
         ("/v1/webhook_endpoints", "url=ftp://x&enabled_events[]=*", 400, "url_invalid", "url"),
+        (
+            "/v1/webhook_endpoints",
+            "url=https://e.com&enabled_events[]=charge.failed&enabled_events[]=charge.exploded",
+            400,
+            "parameter_invalid",
+            "enabled_events[1]",
+        ),
     ] {
         let reply = client.post(path, form).await;
         assert_eq!(reply.error(), (status, code.to_owned(), param.to_owned()), "{path} {form}");
@@ -358,6 +365,12 @@ async fn the_rest_of_the_actions_answer() {
         .await
         .ok();
     assert_eq!(code["code"], "SPRING");
+    for (query, count) in
+        [("code=spring", 1), ("code=AUTUMN", 0), ("active=false", 0), (&*format!("coupon={}", text(&coupon["id"])), 1)]
+    {
+        let found = client.get(&format!("/v1/promotion_codes?{query}")).await.ok();
+        assert_eq!(found["data"].as_array().unwrap().len(), count, "{query}");
+    }
     assert_eq!(
         client
             .post("/v1/promotion_codes", &format!("promotion[type]=coupon&promotion[coupon]={}&code=spring", text(&coupon["id"])))
@@ -422,6 +435,10 @@ async fn amounts_and_currencies_that_there_are_not() {
         assert_eq!(error, (400, code.to_owned(), param.to_owned()), "{body}");
     }
     assert_eq!(client.post("/v1/payment_intents", "amount=12340&currency=kwd").await.ok()["amount"], 12_340);
+    // What costs less than a cent: the sum is exact.
+    let cheap = "mode=payment&success_url=https://e.com&line_items[0][price_data][currency]=usd&line_items[0][price_data][unit_amount_decimal]=0.35&line_items[0][price_data][product_data][name]=Bolt&line_items[0][quantity]=300";
+    let session = client.post("/v1/checkout/sessions", cheap).await.ok();
+    assert_eq!(session["amount_total"], 105);
     let customer = text(&client.post("/v1/customers", "name=a").await.ok()["id"]);
     let credit = format!("/v1/customers/{customer}/balance_transactions");
     assert_eq!(client.post(&credit, "amount=-500&currency=usd").await.ok()["ending_balance"], -500);

@@ -7,6 +7,7 @@ mod fill;
 mod given_type;
 mod json;
 mod perform;
+mod refused;
 mod retry;
 mod summary;
 mod write;
@@ -80,6 +81,7 @@ impl<'a> Checker<'a> {
         self.check_dangerous(node, target);
         let given = self.given_type(&node.call, target);
         let args = self.arguments(&node.call, target);
+        self.surely_refused(&node.call, target, &args);
         let path = self.next_path();
         let retry = node.retry.as_ref().and_then(|retry| self.retry(retry));
         let handler = node.on_error.as_ref().map(|_| (self.build.label(), self.build.local()));
@@ -226,6 +228,7 @@ impl<'a> Checker<'a> {
         let path = if self.steps.queries > 1 { format!("{path}.query_{}", self.steps.queries) } else { path };
         let given = self.given_type(call, target);
         let args = self.arguments(call, target);
+        self.surely_refused(call, target, &args);
         let labels = labels(target, &args).or_else(|| given.as_ref().map(|given| given.ty.clone()));
         let text = self.show(call, expr.span);
         let personal = target.operation.derived && args.iter().any(|arg| arg.personal);

@@ -50,7 +50,12 @@ impl Needs<'_> {
                 && !for_requests.is_empty()
                 && !for_requests.iter().any(|secret| self.config.secrets.contains_key(&secret.name))
             {
-                for_webhooks.iter().for_each(|secret| self.note_secret(secret, "webhooks need it", notes));
+                let polls = self.drawn().any(|source| source.poll.is_some());
+                let why = match for_requests.first().filter(|_| polls) {
+                    Some(other) => format!("webhooks need it, or `{}`, with which it is polled", other.name),
+                    None => "webhooks need it".to_owned(),
+                };
+                for_webhooks.iter().for_each(|secret| self.note_secret(secret, &why, notes));
             }
         }
         if self.own_base {
