@@ -21,7 +21,10 @@ impl<'a> Checker<'a> {
         // What is given and could not be read is wrong in another way, which has been told.
         let is_named = |input: &Input| call.args.iter().any(|arg| arg.name.as_ref().is_none_or(|name| name.text == input.name));
         let inputs = target.operation.inputs.iter().zip(args);
-        if inputs.clone().any(|(input, arg)| input.is_required() && is_missing(arg)) {
+        // Nor is anything said of a call that lacks what it needs.
+        let types = target.operation.typed.as_ref().map(|typed| typed.input.as_str());
+        let is_needed = |input: &Input| input.is_required() || types == Some(input.name.as_str());
+        if inputs.clone().any(|(input, arg)| is_needed(input) && is_missing(arg)) {
             return;
         }
         let known = |(input, arg): (&'a Input, &'t Typed<'a>)| (!is_missing(arg) || !is_named(input)).then_some(arg);
