@@ -171,20 +171,25 @@ impl Connection {
         if request.method == crate::SEND {
             return names;
         }
-        let mut note = |expr: &'_ Expr| {
-            expr.walk(&mut |part| {
-                if let Expr::Env(Env::Secret(name)) = part
-                    && let Some(known) = self.secrets.iter().find(|secret| secret.name == *name && !secret.optional)
-                {
-                    names.insert(known.name.as_str());
-                }
-            });
-        };
+        let mut note = |expr: &'_ Expr| names.extend(self.secrets_in(expr));
         api.auth.iter().flat_map(|auth| &auth.args).for_each(&mut note);
         api.headers.iter().chain(&request.headers).for_each(|(_, value)| note(value));
         request.query.iter().for_each(|field| note(&field.value));
         request.body.iter().chain(&request.other_bodies).for_each(|body| note(&body.value));
         request.address.iter().for_each(&mut note);
+        names
+    }
+
+    /// Returns the secrets without which a value cannot be computed.
+    pub fn secrets_in(&self, expr: &Expr) -> BTreeSet<&str> {
+        let mut names = BTreeSet::new();
+        expr.walk(&mut |part| {
+            if let Expr::Env(Env::Secret(name)) = part
+                && let Some(known) = self.secrets.iter().find(|secret| secret.name == *name && !secret.optional)
+            {
+                names.insert(known.name.as_str());
+            }
+        });
         names
     }
 

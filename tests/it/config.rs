@@ -105,6 +105,29 @@ fn what_a_choice_needs_beside_it_is_named_and_nothing_starts() {
     assert_eq!(flowd(folder.path(), &["check-config"]).code, 0);
 }
 
+/// The key that opens a door is for those who open it.
+#[test]
+fn what_only_asks_needs_no_key_for_commands() {
+    let toml = "[server]\nlisten = \"127.0.0.1:0\"\n[connections.door]\nconnector = \"sesame\"\ndevice = \"D\"\napi_key = { file = \"key\" }\nmonthly_quota = 1_000_000\n";
+    let asks = "let now = door.status()\nlog(\"{now.state}\")";
+    for (flow, told) in [
+        (format!("every 1 hour do {{\n{asks}\n}}\n"), false),
+        (format!("when door.unlocked do {{\n{asks}\n}}\n"), false),
+        ("every 1 hour do door.lock\n".to_owned(), true),
+    ] {
+        let folder = project(&[("flow.toml", toml), ("a.flow", &flow), ("key", &"k".repeat(40))]);
+        let outcome = flowd(folder.path(), &["check-config"]);
+        let said = outcome.err.contains("the secret `secret_key` is missing, and its actions need it");
+        assert!((outcome.code == 1, said) == (told, told), "{flow}: {outcome:?}");
+    }
+    let folder = project(&[
+        ("flow.toml", &toml.replace("api_key = { file = \"key\" }\n", "")),
+        ("a.flow", &format!("every 1 hour do {{\n{asks}\n}}\n")),
+    ]);
+    let outcome = flowd(folder.path(), &["check-config"]);
+    assert!(outcome.code == 1 && outcome.err.contains("the secret `api_key` is missing"), "{outcome:?}");
+}
+
 /// With a secret of blanks alone anybody could prove to be the sender.
 #[test]
 fn a_secret_of_blanks_is_empty_wherever_it_comes_from() {

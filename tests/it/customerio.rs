@@ -16,6 +16,7 @@ use serde_json::{Value as Json, json};
 
 use crate::support::daemon::Daemon;
 use crate::support::program::flowd;
+use crate::support::recorder::Recorder;
 use crate::support::sandbox::Emulators;
 use crate::support::{eventually, http, stripe};
 use crate::wire::connection;
@@ -341,6 +342,25 @@ fn errors_are_told_whatever_form_they_have() {
         let run = daemon.get(&format!("runs/{}", of(flow)["id"].as_str().unwrap()));
         assert_eq!(run["status"], status, "{run:#}");
         assert!(run.to_string().contains(error), "{flow}: {run:#}");
+    }
+}
+
+/// Why somebody was left out of a broadcast stands where other lists have what went wrong with them.
+#[test]
+fn who_was_left_out_is_no_failure_of_the_question() {
+    let listed = json!({ "errors": [{ "email": "a@b.example", "detail": "customer not found" }], "next": "" });
+    let failed = json!({ "errors": [{ "detail": "no such broadcast", "status": "404" }] });
+    for (answer, status, told) in [(listed, "stopped", "customer not found"), (failed, "dead", "no such broadcast")] {
+        let service = Recorder::start(move |_, _| Some((200, answer.clone())));
+        let toml = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\nwebhook_secret = {{ env = \"TEST_WEBHOOK_SECRET\" }}\n[connections.customerio]\nbase_url = \"{}\"\nsite_id = \"s\"\napi_key = \"k\"\napp_key = \"a\"\n",
+            service.url
+        );
+        let flow = "when stripe.charge_failed do {\n  let left_out = customerio.broadcast_errors(broadcast: 1, trigger_id: 2)\n  for one in left_out up to 5 { stop because \"{one.reason else \"\"}\" }\n}\n";
+        let daemon = start(&toml, flow);
+        charge(&daemon, "1");
+        let run = &daemon.settled(1)[0];
+        assert!(run["status"] == status && run["reason"].as_str().unwrap().contains(told), "{run:#}");
     }
 }
 

@@ -775,6 +775,33 @@ fn events_of_the_other_mode_are_refused() {
     }
 }
 
+/// Nor does it take them from the list of events.
+#[test]
+fn events_of_the_other_mode_are_left_out_of_polls() {
+    for (key, live) in [("sk_test_x", true), ("rk_test_x", true), ("sk_live_x", false)] {
+        let shop = Recorder::start(move |_, before| {
+            let mut of_others = stripe::charge_failed("1", 500, "usd", None);
+            let mut ours = stripe::charge_failed("2", 500, "usd", None);
+            // The first poll begins, and lists nothing.
+            let now = jiff::Timestamp::now().as_second();
+            (of_others["created"], of_others["livemode"]) = (json!(now), json!(live));
+            (ours["created"], ours["livemode"]) = (json!(now), json!(!live));
+            let data = if before == 0 { json!([]) } else { json!([ours, of_others]) };
+            Some((200, json!({ "object": "list", "data": data, "has_more": false })))
+        });
+        let toml = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\nkey = \"{key}\"\nbase_url = \"{}\"\npoll = \"1 second\"\n",
+            shop.url
+        );
+        let flows = "when stripe.charge_failed do stop because \"{id}\"\n";
+        let daemon = Daemon::start_with(&[("flow.toml", &toml), ("main.flow", flows)], &["--allow-literal-secrets"]);
+        let runs = eventually("a run", || Some(daemon.runs()).filter(|runs| !runs.is_empty()));
+        // Both were in one answer.
+        assert_eq!(runs.iter().map(|run| run["event"].as_str().unwrap()).collect::<Vec<_>>(), ["evt_2"], "{key}: {runs:#?}");
+        assert_eq!(daemon.get("events")["events"].as_array().unwrap().len(), 1, "{key}");
+    }
+}
+
 /// Money is sent exactly as it was written, or not at all.
 #[test]
 fn amounts_that_cannot_be_sent_are_not_sent() {

@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 use super::told::joins;
 use crate::decode::{decode, on_wire};
 use crate::event::{Alone, Incoming, Via};
+use crate::live::LiveConnection;
 use crate::scan::PathSet;
 use crate::server::{EnvelopeReader, Misread};
 
@@ -86,7 +87,7 @@ pub(super) struct ItemReader {
 }
 
 impl ItemReader {
-    pub(super) fn new(source: &Source, poll: &Poll, odd: &Arc<Odd>) -> Self {
+    pub(super) fn new(source: &Source, poll: &Poll, connection: &LiveConnection, odd: &Arc<Odd>) -> Self {
         let at = source.envelope.at.as_ref().map(|(path, _)| path);
         let by_instant = poll.order_by.is_none() || poll.order_by.as_ref() == at;
         let one = |path: &JsonPath| {
@@ -98,7 +99,7 @@ impl ItemReader {
         let then_by = poll.then_by.as_ref().map(one);
         Self {
             source: source.name.clone(),
-            envelope: EnvelopeReader::new(&source.envelope, &poll.seen),
+            envelope: EnvelopeReader::new(&source.envelope, &poll.seen).for_connection(connection),
             order_by,
             order_format: poll.order_format,
             then_by,

@@ -227,7 +227,7 @@ impl Task {
 
     /// Items without times: what is there at the first poll is old.
     async fn prime(&mut self, spec: &Spec, poll: &Poll) -> Result<(), Trouble> {
-        let reader = ItemReader::new(&spec.source, poll, &self.odd);
+        let reader = ItemReader::new(&spec.source, poll, &spec.connection, &self.odd);
         let reach_only = poll.cursor_of_items.is_some();
         let start = Start {
             watermark: self.cursor.watermark,
@@ -286,7 +286,7 @@ impl Task {
     }
 
     async fn poll(&mut self, spec: &Spec, poll: &Poll) -> Result<Next, Trouble> {
-        let reader = ItemReader::new(&spec.source, poll, &self.odd);
+        let reader = ItemReader::new(&spec.source, poll, &spec.connection, &self.odd);
         let timed = has_times(spec);
         if poll.first_now && timed && self.begin_types(spec) {
             self.commit(Vec::new(), self.cursor.clone()).await?;

@@ -40,7 +40,9 @@ impl Needs<'_> {
         let for_webhooks = self.lacking(|secret| secret.for_webhooks);
         if acts {
             self.note_groups(notes);
-            for_requests.iter().for_each(|secret| self.note_secret(secret, "its actions need it", notes));
+            // Whoever only asks needs no key with which commands alone are signed.
+            let used = for_requests.iter().filter(|secret| needed.contains(&secret.name));
+            used.for_each(|secret| self.note_secret(secret, "its actions need it", notes));
         } else if listens {
             let looked_at = self.looked_at();
             let looks = for_requests.iter().filter(|secret| looked_at.contains(secret.name.as_str()));
@@ -148,6 +150,7 @@ impl Needs<'_> {
 fn needed_secrets(flows: &[Arc<plan::Flow>], connection: &plan::Connection) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut note = |request| names.extend(connection.secrets_of(request).into_iter().map(str::to_owned));
+    let mut signed = BTreeSet::new();
     for flow in flows {
         for instr in &flow.program.instrs {
             if let plan::Instr::Call(call) = instr
@@ -155,6 +158,10 @@ fn needed_secrets(flows: &[Arc<plan::Flow>], connection: &plan::Connection) -> B
                 && let Some(operation) = flow.operations.get(usize::try_from(call.operation).unwrap_or(usize::MAX))
             {
                 note(&operation.request);
+                signed.extend(operation.sign.iter().flat_map(|signature| connection.secrets_in(&signature.value)));
+                if let Some(confirm) = &operation.confirm {
+                    note(&confirm.query.request);
+                }
                 if let plan::Effect::Findable { by, .. } = &operation.effect {
                     note(&by.query.request);
                 }
@@ -167,6 +174,7 @@ fn needed_secrets(flows: &[Arc<plan::Flow>], connection: &plan::Connection) -> B
             }
         }
     }
+    names.extend(signed.into_iter().map(str::to_owned));
     names
 }
 
