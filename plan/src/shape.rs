@@ -69,6 +69,8 @@ pub enum Shape {
     Map(Box<Shape>),
     /// An object with these fields.
     Record(Vec<FieldShape>),
+    /// An item of a list that can be nothing: any other item has to be something.
+    Optional(Box<Shape>),
 }
 
 /// A field of a record.

@@ -19,6 +19,8 @@ use crate::request::setting;
 use crate::secret::{Least, Traces};
 use crate::world::HttpAnswer;
 
+mod first;
+
 /// What an answer means.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
@@ -215,6 +217,10 @@ enum Unfit {
     Because(String),
 }
 
+fn nothing_at(place: &JsonPath) -> Unfit {
+    Unfit::Because(if place.is_root() { "it is empty".to_owned() } else { format!("`{place}` is missing") })
+}
+
 fn is_redirect(status: u16) -> bool {
     (300..=399).contains(&status)
 }
@@ -264,14 +270,8 @@ fn result(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, scop
     if let Some(condition) = &rule.first {
         found = match found {
             Value::List(items) => {
-                let mut first = Value::Missing;
-                for item in items.iter() {
-                    if holds(condition, item)? {
-                        first = item.clone();
-                        break;
-                    }
-                }
-                first
+                let scope = |value| AnswerScope { value, connection, inner: scope };
+                first::that_holds(condition, &items, shape, scope).map_err(Unfit::Because)?
             }
             Value::Missing => Value::Missing,
             _ => return Err(Unfit::Because(format!("a list is expected at `{}`", rule.at))),
@@ -296,9 +296,12 @@ fn result(op: &Operation, connection: &LiveConnection, answer: &HttpAnswer, scop
         {
             Ok(Value::record([]))
         }
-        (Some(_), Value::Missing) if rule.at.is_root() => Err(Unfit::Because("it is empty".to_owned())),
-        (Some(_), Value::Missing) => Err(Unfit::Because(format!("`{}` is missing", rule.at))),
-        (Some(shape), found) => decode(shape, &found).map_err(|misfit| Unfit::Because(misfit.to_string())),
+        (Some(_), Value::Missing) => Err(nothing_at(&rule.at)),
+        (Some(shape), found) => match decode(shape, &found) {
+            // An address or an id that is the empty text.
+            Ok(Value::Missing) if !rule.optional && !matches!(shape, Shape::Json) => Err(nothing_at(&rule.at)),
+            decoded => decoded.map_err(|misfit| Unfit::Because(misfit.to_string())),
+        },
     }?;
     if let Some(input) = rule.item_of.filter(|_| !value.is_missing())
         && !matches!(scope.input(input), Value::List(items) if items.contains(&value))

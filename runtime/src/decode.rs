@@ -40,7 +40,7 @@ impl fmt::Display for Misfit {
 }
 
 impl Misfit {
-    fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
+    pub(crate) fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self { path: String::new(), expected: expected.into(), found: found.into(), value: None }
     }
 
@@ -63,7 +63,7 @@ impl Misfit {
         Self { value: Some(String::new()), ..self }
     }
 
-    fn within(mut self, parent: &str) -> Self {
+    pub(crate) fn within(mut self, parent: &str) -> Self {
         self.path = match self.path.as_str() {
             "" => parent.to_owned(),
             inner if inner.starts_with('[') => format!("{parent}{inner}"),
@@ -73,7 +73,8 @@ impl Misfit {
     }
 }
 
-/// Reads a JSON value as a shape says. Null stays missing, whatever the shape: whether it may be is the field's matter.
+/// Reads a JSON value as a shape says. Null stays missing, whatever the shape: whether it may be is the matter of the field or
+/// the list that it stands in.
 ///
 /// # Errors
 /// Where the value has another form.
@@ -133,6 +134,7 @@ fn read(shape: &Shape, value: &Value) -> Result<Value, Misfit> {
             Value::Record(_) => decode_record(fields, value),
             _ => Err(Misfit::new("a record", kind(value))),
         },
+        Shape::Optional(inner) => read(inner, value),
     }
 }
 
@@ -286,9 +288,17 @@ fn list(inner: &Shape, value: &Value) -> Result<Value, Misfit> {
     let items = items
         .iter()
         .enumerate()
-        .map(|(at, item)| decode(inner, item).map_err(|misfit| misfit.within(&format!("[{at}]"))))
+        .map(|(at, item)| list_item(inner, item).map_err(|misfit| misfit.within(&format!("[{at}]"))))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Value::List(Arc::new(items)))
+}
+
+/// As a required field, an item is something: whatever is made of it would have a hole, or do without what it needs.
+fn list_item(shape: &Shape, item: &Value) -> Result<Value, Misfit> {
+    match decode(shape, item)? {
+        Value::Missing if !matches!(shape, Shape::Json | Shape::Optional(_)) => Err(Misfit::new(expected(shape), "nothing")),
+        value => Ok(value),
+    }
 }
 
 fn map(inner: &Shape, value: &Value) -> Result<Value, Misfit> {
@@ -393,7 +403,8 @@ pub fn kind(value: &Value) -> &'static str {
     }
 }
 
-fn expected(shape: &Shape) -> &'static str {
+/// Returns what a shape wants, for messages.
+pub(crate) fn expected(shape: &Shape) -> &'static str {
     match shape {
         Shape::Json => "a value",
         Shape::Text | Shape::Token | Shape::Enum { .. } | Shape::Written(_) => "text",
@@ -409,5 +420,6 @@ fn expected(shape: &Shape) -> &'static str {
         Shape::List(_) | Shape::Commas(_) => "a list",
         Shape::Map(_) => "a map",
         Shape::Record(_) => "a record",
+        Shape::Optional(inner) => expected(inner),
     }
 }

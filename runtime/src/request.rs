@@ -95,6 +95,9 @@ pub enum RequestError {
         /// At most.
         most: u32,
     },
+    /// What has to be given is nothing. A request without it would ask for something else.
+    #[error("`{0}` has to be given, and is nothing")]
+    MissingInput(String),
     /// The connector says that the service would not take it.
     #[error("not sent: {0}")]
     NotTaken(String),
@@ -136,8 +139,20 @@ pub fn build(op: &Operation, connection: &LiveConnection, scope: &dyn Scope) -> 
     }
 }
 
+/// Returns why nothing is asked of a service where an input that has to be given is nothing.
+pub(crate) fn not_given(op: &Operation, inputs: &[Value]) -> Option<RequestError> {
+    let is_missing = |at: usize| inputs.get(at).is_none_or(Value::is_missing);
+    let missing = op.inputs.iter().enumerate().find(|(at, input)| !input.optional && is_missing(*at));
+    missing.map(|(_, input)| RequestError::MissingInput(input.name.clone()))
+}
+
 /// What the service would not take is not sent.
 fn check(op: &Operation, scope: &dyn Scope) -> Result<(), RequestError> {
+    for (at, input) in (0..).zip(&op.inputs) {
+        if !input.optional && scope.input(at).is_missing() {
+            return Err(RequestError::MissingInput(input.name.clone()));
+        }
+    }
     for (at, input) in (0..).zip(&op.inputs) {
         let Some(length) = input.length else { continue };
         if let Value::Text(text) = scope.input(at)

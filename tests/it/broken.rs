@@ -139,10 +139,10 @@ fn what_is_no_answer_is_no_reason_to_act() {
         }
     }
     assert!(other.arrived.lock().unwrap().is_empty(), "nobody followed the redirect");
-    // What the connector calls "none" is none, and is acted on once.
+    // What the connector calls "none" is none. The runs that go on trying find that too.
     *hostile.answer.lock().unwrap() = answer("404 Not Found", "{}");
     run(&daemon, 100, false);
-    eventually("the order comes", || (hostile.count("POST") == 1).then_some(()));
+    eventually("the order comes", || (hostile.count("POST") > 0).then_some(()));
 }
 
 #[test]

@@ -266,7 +266,7 @@ impl<'a> Cx<'a> {
 fn size(shape: &Shape) -> usize {
     1 + match shape {
         Shape::Record(fields) => fields.iter().map(|field| size(&field.shape)).sum(),
-        Shape::List(inner) | Shape::Map(inner) | Shape::Commas(inner) => size(inner),
+        Shape::List(inner) | Shape::Map(inner) | Shape::Commas(inner) | Shape::Optional(inner) => size(inner),
         Shape::Json
         | Shape::Text
         | Shape::Token

@@ -99,6 +99,7 @@ impl Cx<'_> {
                 let inner = self.argument(named).map(|inner| self.wire_type(inner));
                 let WireType { ty, shape } = inner.unwrap_or(WireType { ty: Type::Unknown, shape: Shape::Json });
                 if named.name.text == "list" {
+                    let shape = if matches!(ty, Type::Optional(_)) { Shape::Optional(Box::new(shape)) } else { shape };
                     let commas = named.words.first().is_some_and(|word| word.text == "comma");
                     let shape = if commas { Shape::Commas(Box::new(shape)) } else { Shape::List(Box::new(shape)) };
                     WireType { ty: Type::List(Box::new(ty)), shape }

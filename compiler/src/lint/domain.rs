@@ -144,7 +144,9 @@ impl Domain {
                 Self::of(Set::Text(Texts::only(members.iter().map(|member| Arc::from(member.as_str())))))
             }
             Shape::Enum { open: true, .. } => Self::of(Set::Text(Texts::all())),
-            Shape::List(_) | Shape::Commas(_) | Shape::Map(_) | Shape::Record(_) => Self::of(Set::Other(true)),
+            Shape::List(_) | Shape::Commas(_) | Shape::Map(_) | Shape::Record(_) | Shape::Optional(_) => {
+                Self::of(Set::Other(true))
+            }
         };
         domain.missing = field.optional;
         domain

@@ -1,12 +1,14 @@
 //! A query whose list has several pages: they are asked for one after another, and read as one answer.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use flow_plan::{Operation, Pages, Value};
+use flow_plan::{Expr, Listing, Operation, Pages, Value};
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::Value as Json;
 
 use super::perform::AttemptScope;
+use crate::answer;
 use crate::connection::{Purpose, Target};
 use crate::engine::{Engine, Shared};
 use crate::eval::{Scope, eval, path_get};
@@ -17,7 +19,7 @@ use crate::poll::heard;
 use crate::request;
 use crate::world::{HttpAnswer, TransportError};
 
-/// A list of more pages is cut off: nobody reads on who asked for so much.
+/// A list of more pages is not read: a part of it would be taken for the whole.
 const MOST_PAGES: u32 = 50;
 
 /// Asks for the pages behind the first. Returns the answer with the items of all, or what becomes of the step.
@@ -41,10 +43,16 @@ pub(super) async fn all(
     let mut number = first_number(operation, pages, scope);
     let target = Target::of(&operation.request, connection, scope);
     let engine = Engine { shared: Arc::clone(shared) };
-    for _ in 1..MOST_PAGES {
-        let is_last = page.is_empty() || pages.of.is_some_and(|of| page.len() < of as usize);
-        let has_more = pages.more.as_ref().is_none_or(|more| path_get(&document, more) == Value::Bool(true));
-        if is_last || !has_more || is_enough(listing, &items, &page, wanted) {
+    let (mut count, mut asked) = (1, HashSet::new());
+    loop {
+        let announced = pages.more.as_ref().map(|more| path_get(&document, more) == Value::Bool(true));
+        let has_more = match announced {
+            Some(more) => more,
+            // Where the service does not say so, a page without items is behind the last; but not one that says where to go on.
+            None => !page.is_empty() || pages.from_answer.is_some(),
+        };
+        let is_short = !page.is_empty() && pages.of.is_some_and(|of| page.len() < of as usize);
+        if !has_more || is_short || is_enough(listing, &items, &page, wanted) {
             break;
         }
         let next = if pages.counted {
@@ -54,13 +62,27 @@ pub(super) async fn all(
         } else if let Some(place) = &pages.from_answer {
             path_get(&document, place)
         } else {
-            page.last().map(|last| path_get(last, &pages.from_last)).unwrap_or_default()
+            items.last().map(|last| counted_on(path_get(last, &pages.from_last), pages.plus)).unwrap_or_default()
         };
         let next = match next {
             Value::Number(number) => Value::text(number.normalize().to_string()),
             other => other,
         };
-        if !matches!(&next, Value::Text(text) if !text.is_empty()) {
+        if count > MOST_PAGES {
+            return Err(refused(too_long(operation, listing)));
+        }
+        let Some(cursor) = next.as_text().filter(|text| !text.is_empty()).map(str::to_owned) else {
+            // The answer that has no cursor is the last one, unless it says that it is not.
+            if pages.from_answer.is_some() && announced.is_none() {
+                break;
+            }
+            return Err(refused(format!("page {count} of the list does not say where it goes on")));
+        };
+        let is_repeated = !asked.insert(cursor);
+        if is_repeated && announced.is_some() {
+            return Err(refused(format!("page {count} of the list says that there are more, and not where")));
+        }
+        if is_repeated && page.is_empty() {
             break;
         }
         let pass = engine.pass(&target, Purpose::Follow).await.map_err(|held| Outcome::NotDone {
@@ -88,22 +110,54 @@ pub(super) async fn all(
             Err(error @ TransportError::Refused(_)) => return Err(refused(error.to_string())),
         };
         // Some services have no page behind the last, and some an empty one.
-        if pages.counted && answer.status == 404 {
+        if pages.counted && answer.status == 404 && announced.is_none() {
             break;
         }
-        // What is no page is read as the answer: it says what is wrong.
-        if !(200..300).contains(&answer.status) {
-            return Ok(answer);
-        }
-        let Some((next_document, next_page)) = read(operation, &answer) else { return Ok(answer) };
+        count += 1;
+        let next_page =
+            Some(&answer).filter(|answer| (200..300).contains(&answer.status)).and_then(|answer| read(operation, answer));
+        let Some((next_document, next_page)) = next_page else {
+            // It is read as the answer, since it says what is wrong; but what is no page does not make the whole list nothing.
+            return match answer::read(operation, connection, &answer, scope) {
+                answer::Outcome::Done(_) => Err(refused(format!("page {count} of the list is none"))),
+                _ => Ok(answer),
+            };
+        };
         // A service that knows no pages answers with the same one for ever.
-        if next_page == page {
-            break;
+        if next_page == page && !page.is_empty() {
+            if announced.is_none() {
+                break;
+            }
+            return Err(refused(format!("page {count} of the list is the one before, which says that there are more")));
+        }
+        if count > MOST_PAGES && !next_page.is_empty() {
+            return Err(refused(too_long(operation, listing)));
         }
         items.extend(next_page.iter().cloned());
         (document, page) = (next_document, next_page);
     }
     Ok(HttpAnswer { body: whole(operation, &items).to_string().into(), ..first })
+}
+
+fn too_long(operation: &Operation, listing: &Listing) -> String {
+    let bound = match &listing.up_to {
+        Some(Expr::Input(at)) => operation.inputs.get(usize::from(*at)),
+        Some(_) | None => None,
+    };
+    let help = bound.map(|input| format!(": `{}` says how many items are enough", input.name)).unwrap_or_default();
+    format!("the list has more than {MOST_PAGES} pages, and a part of it is not the whole{help}")
+}
+
+/// A number and so much more.
+fn counted_on(number: Value, plus: i64) -> Value {
+    match number {
+        Value::Number(number) if plus != 0 => number.checked_add(plus.into()).map_or(Value::Missing, Value::Number),
+        Value::Text(text) if plus != 0 => {
+            let next = text.parse::<i64>().ok().and_then(|number| number.checked_add(plus));
+            next.map_or(Value::Missing, |next| Value::text(next.to_string()))
+        }
+        other => other,
+    }
 }
 
 /// The answer as JSON, and its items. `None` where there is no list.

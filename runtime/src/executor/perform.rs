@@ -330,6 +330,9 @@ async fn send(shared: &Arc<Shared>, job: &Job, find: bool, sent_at: Timestamp) -
     };
     let Some(action) = operation(&job.flow, call) else { return refused("the plan has no such operation".to_owned()) };
     if let Some(services) = &shared.world.services {
+        if let Some(error) = request::not_given(action, &step.inputs) {
+            return refused(error.to_string());
+        }
         return services.perform(service_call(job, call, step, find)).await;
     }
     let current = shared.current();

@@ -106,6 +106,7 @@ pub(crate) fn shorten_marked(shape: &Shape, value: &Value) -> Value {
             let of = |name: &str| fields.iter().find(|field| field.name == name);
             Value::record(values.iter().map(|(name, value)| (name.clone(), shorten_field(of(name), value))))
         }
+        (Shape::Optional(inner), value) => shorten_marked(inner, value),
         (Shape::List(inner), Value::List(items)) => {
             Value::List(items.iter().map(|item| shorten_marked(inner, item)).collect::<Vec<_>>().into())
         }

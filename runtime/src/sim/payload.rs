@@ -247,6 +247,7 @@ impl Scope for Record<'_> {
 fn encode(shape: &Shape, value: &Value) -> Result<Json, String> {
     Ok(match (shape, value) {
         (_, Value::Missing) => Json::Null,
+        (Shape::Optional(inner), value) => encode(inner, value)?,
         (Shape::Instant(format), Value::Instant(at)) => on_wire(*at, *format),
         (Shape::Duration(unit), Value::Duration(by)) => {
             let units = Decimal::from(by.approximate_millis()).checked_div(Decimal::from(*unit)).unwrap_or_default();

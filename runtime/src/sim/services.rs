@@ -361,6 +361,7 @@ impl Maker<'_> {
             Shape::Written(_) => Value::text(format!("{name}_{}", self.number)),
             Shape::List(_) | Shape::Commas(_) => Value::List(Arc::default()),
             Shape::Record(fields) => self.record(fields),
+            Shape::Optional(inner) => self.value(inner, name),
         }
     }
 

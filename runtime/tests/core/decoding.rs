@@ -40,6 +40,40 @@ fn simple_shapes() {
     assert_eq!(misfit(&Shape::Map(Box::new(Shape::Text)), "{\"k\":1}"), "k: expected text, found a number");
 }
 
+/// As a required field, an item of a list is something, unless the list says otherwise.
+#[test]
+fn items_are_something() {
+    let list = |shape| Shape::List(Box::new(shape));
+    let thing = Shape::Record(vec![field("n", Shape::Integer, true)]);
+    for (shape, text, wanted) in [
+        (list(Shape::Text), r#"["a", null]"#, "[1]: expected text, found nothing"),
+        (list(Shape::Token), r#"["", "a"]"#, "[0]: expected text, found nothing"),
+        (list(Shape::Integer), "[1, null, 2]", "[1]: expected a whole number, found nothing"),
+        (list(Shape::Bool), "[null]", "[0]: expected true or false, found nothing"),
+        (list(Shape::Instant(TimeFormat::Unix)), "[0, null]", "[1]: expected an instant, found nothing"),
+        (list(Shape::Enum { members: vec!["a".to_owned()], open: true }), "[null]", "[0]: expected text, found nothing"),
+        (list(list(Shape::Text)), "[[], [null]]", "[1][0]: expected text, found nothing"),
+        (list(list(Shape::Text)), "[null]", "[0]: expected a list, found nothing"),
+        (list(Shape::Optional(Box::new(Shape::Integer))), r#"[null, "x"]"#, "[1]: expected a whole number, found text"),
+        (list(thing.clone()), r#"[{"n": 1}, null]"#, "[1]: expected a record, found nothing"),
+        (Shape::Commas(Box::new(Shape::Text)), r#"["a", null]"#, "[1]: expected text, found nothing"),
+        (
+            Shape::Record(vec![field("l", list(thing.clone()), true)]),
+            r#"{"l": [null]}"#,
+            "l[0]: expected a record, found nothing",
+        ),
+    ] {
+        assert_eq!(misfit(&shape, text), wanted, "{text}");
+    }
+    let items = |shape: Shape, text: &str| match decode(&list(shape), &json(text)) {
+        Ok(Value::List(items)) => items.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(items(Shape::Optional(Box::new(Shape::Text)), r#"["a", null]"#), 2);
+    assert_eq!(items(Shape::Json, "[1, null]"), 2);
+    assert_eq!(items(thing, "[{}, {\"n\": null}]"), 2);
+}
+
 #[test]
 fn instants_in_all_formats() {
     let expected = Value::Instant(at("2026-11-22T12:00:00Z"));

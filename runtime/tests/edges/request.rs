@@ -1,4 +1,4 @@
-use flow_plan::{Auth, Body, Currency, Effect, Encoding, Expr, Money, Operation, PathPart, Value};
+use flow_plan::{Auth, Body, Currency, Effect, Encoding, Expr, Input, Money, Operation, PathPart, Value};
 use std::sync::Arc;
 
 use flow_runtime::eval::Nothing;
@@ -25,6 +25,22 @@ fn decoded(pairs: &str) -> Vec<(String, String)> {
     let mut pairs: Vec<_> = form_urlencoded::parse(pairs.as_bytes()).into_owned().collect();
     pairs.sort();
     pairs
+}
+
+#[test]
+fn what_has_to_be_given_does_not_vanish_from_a_request() {
+    let input = |name: &str, optional| Input { name: name.to_owned(), optional, ..Input::default() };
+    let mut op = operation(request("POST", literal("/refunds")));
+    op.inputs = vec![input("charge", false), input("amount", false), input("note", true)];
+    let fields = (0..).zip(&op.inputs).map(|(at, input)| (input.name.clone(), Expr::Input(at))).collect();
+    op.request.body = Some(Body { encoding: Encoding::Form, value: Expr::Record(fields), nulls: None });
+    let any = connection("any", "https://api.example");
+    let make = |inputs: &[Value]| build(&op, &any, &Inputs(inputs.to_vec())).map(|made| made.body);
+    let (charge, amount) = (Value::text("ch_1"), Value::Number(100.into()));
+    assert_eq!(make(&[charge.clone(), amount]), Ok("amount=100&charge=ch_1".into()));
+    let without = make(&[charge, Value::Missing, Value::text("x")]);
+    assert_eq!(without, Err(RequestError::MissingInput("amount".to_owned())));
+    assert_eq!(make(&[]), Err(RequestError::MissingInput("charge".to_owned())));
 }
 
 /// What the service's own library puts on the wire for the same parameters.

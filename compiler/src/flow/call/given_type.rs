@@ -259,9 +259,14 @@ impl<'a> Checker<'a> {
                 let ty = Type::Record(RecordType { connector: String::new(), name: String::new(), fields: types });
                 (ty, Shape::Record(shapes))
             }
-            (Type::List(inner), Shape::List(shape) | Shape::Commas(shape)) => {
-                let (inner, shape) = self.optional_type(inner, *shape, depth + 1);
+            (Type::List(item), Shape::List(shape) | Shape::Commas(shape)) => {
+                let (inner, shape) = self.optional_type(item, *shape, depth + 1);
+                let inner = if matches!(shape, Shape::Optional(_)) { inner.optional() } else { inner };
                 (Type::List(Box::new(inner)), Shape::List(Box::new(shape)))
+            }
+            (ty, Shape::Optional(shape)) => {
+                let (ty, shape) = self.optional_type(ty, *shape, depth);
+                (ty, Shape::Optional(Box::new(shape)))
             }
             // Another service writes it otherwise.
             (ty @ Type::DateTime, Shape::Instant(_)) => (ty.clone(), Shape::Instant(TimeFormat::Iso)),
@@ -330,7 +335,7 @@ fn unaskable(shape: &Shape) -> Option<&'static str> {
         Shape::Json => Some("any JSON"),
         Shape::Map(_) => Some("a map"),
         Shape::Duration(_) => Some("a duration"),
-        Shape::List(inner) | Shape::Commas(inner) => unaskable(inner),
+        Shape::List(inner) | Shape::Commas(inner) | Shape::Optional(inner) => unaskable(inner),
         Shape::Record(fields) => fields.iter().find_map(|field| unaskable(&field.shape)),
         Shape::Text
         | Shape::Token
@@ -354,6 +359,7 @@ fn schema(shape: &Shape, nullable: bool, description: Option<&str>) -> Value {
     let mut fields: Vec<(Arc<str>, Value)> = Vec::new();
     let mut put = |name: &str, value: Value| fields.push((Arc::from(name), value));
     let (kind, form) = match shape {
+        Shape::Optional(inner) => return schema(inner, true, description),
         Shape::Bool => ("boolean", None),
         Shape::Integer => ("integer", None),
         Shape::Number => ("number", None),
