@@ -225,13 +225,13 @@ mod tests {
 
     impl Told {
         /// Waits until this is told, before anything but what is known.
-        fn has(&mut self, path: PathBuf) {
-            self.known.insert(path.clone());
+        fn has(&mut self, path: &Path) {
+            self.known.insert(path.to_owned());
             loop {
                 match self.receiver.blocking_recv().unwrap() {
                     Changed::Paths(paths) => {
                         assert!(paths.is_subset(&self.known), "{paths:?}");
-                        if paths.contains(&path) {
+                        if paths.contains(path) {
                             return;
                         }
                     }
@@ -270,18 +270,18 @@ mod tests {
         }
         remove_file(root.join("log")).unwrap();
         write(root.join("a.flow"), "x").unwrap();
-        told.has(root.join("a.flow"));
+        told.has(&root.join("a.flow"));
         write(root.join("key"), "x").unwrap();
-        told.has(root.join("key"));
+        told.has(&root.join("key"));
         // A folder comes with what is in it, and goes with it.
         let beside = tempfile::tempdir_in(root.parent().unwrap()).unwrap();
         create_dir(beside.path().join("new")).unwrap();
         write(beside.path().join("new/n.flow"), "").unwrap();
         rename(beside.path().join("new"), root.join("new")).unwrap();
-        told.has(root.join("new/n.flow"));
+        told.has(&root.join("new/n.flow"));
         rename(root.join("more"), beside.path().join("old")).unwrap();
         told.has_everything();
         write(root.join("new/flow.toml"), "").unwrap();
-        told.has(root.join("new/flow.toml"));
+        told.has(&root.join("new/flow.toml"));
     }
 }
