@@ -128,6 +128,16 @@ pub struct Field {
     pub wire: String,
 }
 
+/// The role of a map whose keys are in lower case, whatever case they came in, such as the headers of a request.
+pub const LOWER_KEYS: &str = "lower_case_keys";
+
+impl Field {
+    /// Tells whether it is a map whose keys are in lower case.
+    pub fn has_lower_keys(&self) -> bool {
+        self.roles.iter().any(|role| role == LOWER_KEYS)
+    }
+}
+
 /// An input of an operation, or an option of a trigger.
 #[derive(Debug, Clone)]
 pub struct Input {

@@ -93,6 +93,7 @@ codes! {
     E504 Error "a dangerous action without a bound on the age of its event"
     E505 Error "an action or a trigger used as the other"
     E506 Error "a query where only a value may stand"
+    W507 Warning "a failure that is told only after a day"
     E601 Error "a time zone that does not exist"
     W602 Warning "a scheduled time that the clock skips or shows twice"
     E603 Error "a time on the clocks of a place that is not named"

@@ -178,6 +178,14 @@ impl miette::Diagnostic for Report<'_> {
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         let mut text = self.diagnostic.help.clone().unwrap_or_default();
+        // Behind `help:` a fix alone needs no word of its own.
+        if let ("", [only]) = (text.as_str(), self.diagnostic.fixes.as_slice()) {
+            let write = if only.title.starts_with('`') { "write " } else { "" };
+            return Some(Box::new(tame(&format!("{write}{}", only.title))));
+        }
+        if text.is_empty() && !self.diagnostic.fixes.is_empty() {
+            text.push_str("one of these:");
+        }
         for fix in &self.diagnostic.fixes {
             if !text.is_empty() {
                 text.push('\n');

@@ -8,6 +8,7 @@ mod clock;
 mod expectation;
 mod payload;
 mod services;
+mod told;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -146,12 +147,22 @@ impl<'t> Simulation<'t> {
                 TestAction::Calls { target, times, with } => {
                     let calls = self.script.calls();
                     covered.by(&calls, target, *times, with);
-                    failures.extend(expectation::calls(at, &calls, target, *times, with));
+                    if let Some(mut failure) = expectation::calls(at, &calls, target, *times, with) {
+                        if failure.too_few {
+                            failure.notes = told::why_not(&self.engine, self.flows, Some(target)).map_err(unreadable)?;
+                        }
+                        failures.push(failure);
+                    }
                     Ok(())
                 }
                 TestAction::Run { status, reason } => {
                     let runs = self.runs()?;
-                    failures.extend(expectation::run(at, &runs, *status, reason.as_deref()));
+                    if let Some(mut failure) = expectation::run(at, &runs, *status, reason.as_deref()) {
+                        if runs.is_empty() {
+                            failure.notes = told::why_not(&self.engine, self.flows, None).map_err(unreadable)?;
+                        }
+                        failures.push(failure);
+                    }
                     Ok(())
                 }
                 TestAction::Else { .. } => Ok(()),
@@ -167,7 +178,7 @@ impl<'t> Simulation<'t> {
 
     fn runs(&self) -> Result<Vec<crate::store::RunHead>, Trouble> {
         let query = crate::store::RunQuery { limit: usize::MAX, ..crate::store::RunQuery::default() };
-        let mut runs = self.engine.runs(&query).map_err(|error| Trouble { step: None, message: error.to_string() })?;
+        let mut runs = self.engine.runs(&query).map_err(unreadable)?;
         runs.reverse();
         Ok(runs)
     }
@@ -247,6 +258,12 @@ impl<'t> Simulation<'t> {
     async fn settle(&self) {
         settle(&self.engine).await;
     }
+}
+
+/// The store of a simulation is in memory: that it cannot be read is a bug of ours.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn unreadable(error: crate::store::StoreError) -> Trouble {
+    Trouble { step: None, message: error.to_string() }
 }
 
 /// Lets everything happen in a simulated engine that needs no time.

@@ -34,6 +34,15 @@ fn each_mistake_in_flow_toml_is_shown_where_it_is() {
     insta::assert_snapshot!("flow_toml", text);
 }
 
+/// A zone that does not exist is said once, and not once more of each schedule that needs one.
+#[test]
+fn a_wrong_zone_is_one_mistake() {
+    let flow = "every day at 09:00 do kustomer.add_note(conversation: \"c1\", text: \"x\")\n";
+    let folder = project(&[("flow.toml", "timezone = \"Berlin\"\n[connections.kustomer]\norg = \"acme\"\n"), ("a.flow", flow)]);
+    let outcome = flowc(folder.path(), &["check"]);
+    assert!(outcome.code == 1 && outcome.err.contains("E601") && !outcome.err.contains("E603"), "{}", outcome.err);
+}
+
 #[test]
 fn a_missing_secret_is_named_with_what_to_do_and_nothing_starts() {
     let toml = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[connections.stripe]\nwebhook_secret = { env = \"FLOW_TEST_NOT_SET\" }\n[connections.kustomer]\norg = \"acme\"\n";

@@ -114,6 +114,96 @@ fn times_are_counted_exactly_and_values_select() {
 }
 
 #[test]
+fn what_kept_an_event_away_is_told_as_the_daemon_tells_it() {
+    let flows = r##"flow big
+  when stripe.charge_failed
+  where livemode
+    and amount > 100 USD
+  at most once per customer per day
+  do {
+    if description is "skip" { stop because "skipped" }
+    if description is "later" { wait 3 days }
+    if description is not "nothing" { kustomer.create_conversation(customer: "c1", name: "x") }
+  }
+
+flow daily every day at 09:00 in "Europe/Paris" do kustomer.add_note(conversation: "5f1", text: "x")
+
+"##;
+    let given =
+        |fields: &str| format!("given stripe.charge_failed {{ livemode: true, customer: \"cus_1\", amount: 200 USD, {fields} }}");
+    let once = "expect kustomer.create_conversation once";
+    let cases = [
+        (
+            format!("{}\n {once}", given("amount: 50 USD").replace("amount: 200 USD, ", "")),
+            "big did not start for stripe.charge_failed: `amount > 100 USD` does not hold (amount = 50.00 USD), at main.flow:4",
+        ),
+        (
+            format!("{}\n {once}", given("amount: 500 EUR").replace("amount: 200 USD, ", "")),
+            "`amount > 100 USD` does not hold: other currency (amount = 500.00 EUR), at main.flow:4",
+        ),
+        (
+            format!(
+                "{}\n {}\n expect kustomer.create_conversation twice",
+                given("description: \"a\""),
+                given("description: \"b\"")
+            ),
+            "big did not start for stripe.charge_failed: at most 1",
+        ),
+        (format!("{}\n {once}", given("description: \"skip\"")), "big ran and was stopped: skipped"),
+        (
+            format!("{}\n {once}", given("description: \"later\"")),
+            "big is waiting until 2026-01-08T12:00:00Z; `after …` lets time pass",
+        ),
+        (format!("{}\n {once}", given("description: \"nothing\"")), "big ran and is done, on a way without it"),
+        (once.to_owned(), "big did not start: it takes `given stripe.charge_failed { … }`"),
+        ("expect kustomer.add_note once".to_owned(), "daily did not start: it takes `after …`, since the clock starts it"),
+        ("expect kustomer.create_customer once".to_owned(), "no flow of this test calls kustomer.create_customer"),
+        ("expect done".to_owned(), "big did not start: it takes `given stripe.charge_failed { … }`"),
+    ];
+    for (lines, told) in cases {
+        match tested_with(flows, &format!("test \"t\" {{ {lines} }}")) {
+            Ok(report) => panic!("it passes: {lines}\n{report:#}"),
+            Err(report) => assert!(report.contains(told), "{lines}\n`{told}` is not in\n{report}"),
+        }
+    }
+}
+
+/// A name alone is the state of a lock, as behind `when`; schedules start by the time that passes.
+#[test]
+fn a_state_is_given_by_its_connection_and_a_schedule_by_time() {
+    let flows = r##"flow auto_lock
+  when sesame is unlocked for 2 hours
+  do sesame.lock
+
+flow opened when sesame becomes unlocked do stripe.create_refund(charge: "ch_1")
+
+flow nightly every day at 22:30 in "Europe/Paris" do kustomer.add_note(conversation: "5f1", text: "x")
+
+"##;
+    let tests = r##"test "is" for flow auto_lock {
+  given sesame is unlocked
+  after 2 hours
+  expect sesame.lock once
+}
+
+test "becomes" for flow opened {
+  given sesame becomes locked at 2026-11-22 22:00 in "Europe/Paris"
+  after 2 hours
+  given sesame becomes unlocked
+  expect stripe.create_refund once
+}
+
+test "a schedule" for flow nightly {
+  after 3 days
+  expect kustomer.add_note 3 times
+}
+"##;
+    if let Err(report) = tested_with(flows, tests) {
+        panic!("{report}");
+    }
+}
+
+#[test]
 fn a_death_must_be_expected_with_its_reason() {
     let refused = r#"given kustomer.create_conversation fails with 422
   given stripe.charge_failed { amount: 250 USD, customer_email: "a@example.com" }"#;

@@ -299,6 +299,9 @@ fn a_key_that_is_refused_after_it_worked_is_used_up_and_tried_again() {
     emulators.happen("sesame", &json!({ "type": "quota", "limit": 5, "used": 5 }));
     let spent = eventually("it is known to be used up", || Some(connection(&daemon)).filter(|one| one["state"] == "spent"));
     assert!(!spent["quota"]["refused_since"].is_null(), "{spent:#}");
+    // That something did not come is asked of events; a state is looked at.
+    let asked = daemon.tell(&["why", "--trigger", "front_door.battery"]).err;
+    assert!(asked.contains("is a state") && asked.contains("`flowd status`"), "{asked}");
     let page = daemon.tell(&["status"]).out;
     assert!(page.contains("front_door (sesame): its key is refused or its quota is used up since "), "{page}");
     let asked = emulators.state("sesame")["calls"].as_array().unwrap().len();

@@ -75,6 +75,8 @@ impl Reader<'_> {
             config.settings.timezone = Some(name);
         } else {
             self.diagnostics.push(crate::zone::unknown(self.file, span(value), &name));
+            // One report: that a zone is missing for want of this one has the same cause, and nothing comes of the project so.
+            config.settings.timezone = Some("UTC".to_owned());
         }
     }
 

@@ -30,8 +30,18 @@ pub(super) struct Attributes {
 }
 
 /// The attributes that mean something by themselves; others are roles.
-const ATTRIBUTES: &[&str] =
-    &["personal", "accepts_personal", "summary", "deprecated", "key", "customer", "length", "bytes", "escaped"];
+const ATTRIBUTES: &[&str] = &[
+    "personal",
+    "accepts_personal",
+    "summary",
+    "deprecated",
+    "key",
+    "customer",
+    "length",
+    "bytes",
+    "escaped",
+    catalog::LOWER_KEYS,
+];
 
 /// So deep may records lie in each other.
 const DEPTH: usize = 32;

@@ -36,6 +36,7 @@ pub(super) struct Binding<'a> {
     /// The call that gives it may have failed, and that was handled.
     pub(super) failed: Option<Span>,
     pub(super) personal: bool,
+    pub(super) lower_keys: bool,
     pub(super) span: Span,
     pub(super) docs: &'a str,
 }
@@ -222,6 +223,7 @@ impl<'a> Checker<'a> {
             optional: value.optional,
             failed: value.failed,
             personal: value.personal,
+            lower_keys: value.lower_keys,
             span,
             docs: value.docs,
         });

@@ -8,6 +8,7 @@ use flow_plan::ty::{TextKind, Type};
 use flow_plan::{Money, Value};
 use rust_decimal::Decimal;
 
+use super::amount::Amount;
 use super::check::{Checker, listed};
 use super::expr::function::is_text_literal;
 use super::secret;
@@ -303,9 +304,35 @@ impl<'a> Checker<'a> {
                         )
                     }
                 }
-                _ => diagnostic.help("a number has no currency; use a money field"),
+                _ => diagnostic
+                    .help(format!("a number has no currency: use a money field, or say it with `money({text}, \"usd\")`, where it is so many whole units")),
             },
-            (Type::Text(_), Type::Int(_) | Type::Number | Type::Bool | Type::Money | Type::Time | Type::Date)
+            (Type::Text(_), Type::Money) if is_text_literal(expr, value) => {
+                let plain = value.as_const().map(ToString::to_string).unwrap_or_default();
+                match Amount::read(&plain) {
+                    Some(amount) => {
+                        let own = self.settings.currency.map_or_else(|| "USD".to_owned(), |currency| currency.to_string());
+                        let safe = amount.currency.is_some() && !amount.by_sign;
+                        let text = format!("{} {}", amount.number, amount.currency.unwrap_or(own));
+                        diagnostic.help("amounts are written without quotes, with their currency").fix(format!("`{text}`"), at, text, safe)
+                    }
+                    None => diagnostic.help("amounts are written as `100 USD`"),
+                }
+            }
+            (Type::Money, Type::Int(_) | Type::Number) => match expr.kind.as_ref() {
+                syntax::ExprKind::Money(number, _) => {
+                    let number = number.span.text(self.frame.source).to_owned();
+                    diagnostic.help("this is a number, and no money").fix(format!("`{number}`"), at, number, false)
+                }
+                _ => {
+                    let number = format!("amount({text})");
+                    let form = if *want == Type::Number { number } else { format!("round({number})") };
+                    diagnostic
+                        .help(format!("the number of an amount is `amount({text})`, in whole units"))
+                        .fix(format!("`{form}`"), at, form, false)
+                }
+            },
+            (Type::Text(_), Type::Int(_) | Type::Number | Type::Bool | Type::Time | Type::Date)
                 if is_text_literal(expr, value) =>
             {
                 let plain = value.as_const().map(ToString::to_string).unwrap_or_default();

@@ -50,6 +50,8 @@ pub(super) struct Partial<'a> {
     pub(super) text: String,
     /// The side that is not sure.
     pub(super) place: Option<Place<'a>>,
+    /// The other side, where it can be missing as well.
+    pub(super) beside: Option<Place<'a>>,
     /// The side can be missing; otherwise its currency may be another.
     pub(super) missing: bool,
     pub(super) failed: Option<Span>,
@@ -144,6 +146,10 @@ impl<'a> Checker<'a> {
             }
             Root::Raw | Root::Binding(_) | Root::Awaited => format!("raw.{}", place.path),
         };
+        // Who asks for it below wants those events.
+        if self.node?.span.text(self.frame.source).contains(&format!("{text} is missing")) {
+            return None;
+        }
         self.extend_where(&format!("{text} is present"), "skips those events")
     }
 
@@ -204,9 +210,11 @@ impl<'a> Checker<'a> {
             {
                 // What is said first is known behind it.
                 let (open, close) = if is_loose(condition) { ("(", ")") } else { ("", "") };
+                let beside = partial.beside.as_ref().map(|place| format!(" and {} is present", self.spell(place)));
+                let first = format!("{subject} is present{}", beside.unwrap_or_default());
                 diagnostic.fixes.push(Fix {
-                    title: format!("ask first: `{subject} is present and …`  (skips those events)"),
-                    edits: wrap(condition.span, &format!("{subject} is present and {open}"), close),
+                    title: format!("ask first: `{first} and …`  (skips those events)"),
+                    edits: wrap(condition.span, &format!("{first} and {open}"), close),
                     safe: false,
                 });
             }

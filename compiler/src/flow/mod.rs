@@ -4,6 +4,7 @@
 //! that is read becomes a slot, a composite operation becomes its steps, an input that is not given is filled in and
 //! checked like one that is. Each construct has its file. Nothing here reads a file, a clock or the environment.
 
+mod amount;
 mod build;
 mod call;
 mod check;
@@ -11,6 +12,7 @@ mod clause;
 mod condition;
 mod connector;
 mod event;
+mod event_as_state;
 mod expand;
 mod expr;
 mod fact;

@@ -131,7 +131,9 @@ impl<'a> Checker<'a> {
             [] => return None,
         };
         let Some((connection, connector)) = self.connection(&connection_name.text) else {
-            self.unknown_connection(connection_name);
+            if !self.asks_the_clock(pattern) {
+                self.unknown_connection(connection_name);
+            }
             return None;
         };
         self.uses(connection);
@@ -146,7 +148,7 @@ impl<'a> Checker<'a> {
         };
         let found = connector.states.get(&name.text);
         if found.is_none() {
-            self.unknown_state(connection, connector, name);
+            self.unknown_state(connection, connector, name, pattern);
         }
         found.map(|state| (connection, connector, state))
     }
@@ -170,8 +172,12 @@ impl<'a> Checker<'a> {
         if events.is_empty() { diagnostic } else { diagnostic.help(format!("it has events: {}", listed(&events, "and"))) }
     }
 
-    fn unknown_state(&mut self, connection: &str, connector: &Connector, name: &Ident) {
-        if connector.triggers.contains_key(&name.text) {
+    fn unknown_state(&mut self, connection: &str, connector: &Connector, name: &Ident, pattern: &StatePattern) {
+        if let Some(trigger) = connector.triggers.get(&name.text) {
+            if matches!(pattern.op, syntax::StateOp::RisesAbove | syntax::StateOp::DropsBelow) {
+                self.event_neither_rises_nor_drops(connection, connector, trigger, pattern);
+                return;
+            }
             let diagnostic = self
                 .diagnostic(Code::E505, name.span, format!("`{connection}.{}` is an event: it happens, and is not so", name.text))
                 .help(format!(
@@ -407,7 +413,7 @@ impl<'a> Checker<'a> {
 }
 
 /// The state that a connection's name alone means: its only one, or the one that is called `state`.
-fn only_state(connector: &Connector) -> Option<&State> {
+pub(super) fn only_state(connector: &Connector) -> Option<&State> {
     let mut all = connector.states.values();
     match (all.next(), all.next()) {
         (Some(only), None) => Some(only),

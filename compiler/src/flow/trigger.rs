@@ -65,6 +65,9 @@ impl<'a> Checker<'a> {
     }
 
     fn lone_trigger(&mut self, name: &syntax::Ident) {
+        if self.connection(&name.text).is_none() && self.is_a_time(name) {
+            return;
+        }
         if let Some((connection, connector)) = self.connection(&name.text) {
             let names: Vec<String> = connector.triggers.keys().take(6).map(|trigger| format!("{connection}.{trigger}")).collect();
             let diagnostic = self

@@ -32,6 +32,8 @@ pub(super) struct Typed<'a> {
     pub(super) currencies: Option<Rc<BTreeSet<Currency>>>,
     /// Where the currency of this money is read: two amounts with one such place have one currency.
     pub(super) currency_at: Option<(Root, &'a JsonPath)>,
+    /// It is a map whose keys are in lower case, whatever case they came in.
+    pub(super) lower_keys: bool,
     /// One line about the field or input, for messages.
     pub(super) docs: &'a str,
 }
@@ -54,6 +56,7 @@ impl<'a> Typed<'a> {
             personal: false,
             currencies: None,
             currency_at: None,
+            lower_keys: false,
             docs: "",
         }
     }

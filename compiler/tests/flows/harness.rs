@@ -90,7 +90,8 @@ impl Project {
     }
 }
 
-/// Checks a source and returns what is said about it. Each fix that is called safe is applied, and must leave nothing.
+/// Checks a source and returns what is said about it. Each fix is applied: one that is called safe must leave nothing, and any
+/// other must lead on.
 #[expect(dead_code, reason = "for trying one source")]
 pub(crate) fn check(source: &str) -> String {
     check_in(&mut Project::new(), source)
@@ -100,6 +101,15 @@ pub(crate) fn check_in(project: &mut Project, source: &str) -> String {
     let checked = project.check(source);
     let mut text = rendered(&checked.source, &checked.diagnostics);
     for diagnostic in &checked.diagnostics {
+        for fix in diagnostic.fixes.iter().filter(|fix| !fix.safe && !fix.edits.is_empty()) {
+            let mended = apply(source, fix);
+            let again = project.check(&mended);
+            let (before, left) = (errors(&checked.diagnostics), errors(&again.diagnostics));
+            if left > before || left == before && diagnostic.is_error() {
+                let _ =
+                    writeln!(text, "!! fix does not mend: {}\n{mended}\n{}", fix.title, rendered(&mended, &again.diagnostics));
+            }
+        }
         for fix in diagnostic.fixes.iter().filter(|fix| fix.safe) {
             let mended = apply(source, fix);
             let again = project.check(&mended);

@@ -337,3 +337,75 @@ fn dangerous_whole_requests() {
         ],
     );
 }
+
+#[test]
+fn the_clock() {
+    group(
+        "start_clock",
+        &[
+            "when sunset do crm.count(name: \"x\")",
+            "when hourly do crm.count(name: \"x\")",
+            "when mondays where livemode do crm.count(name: \"x\")",
+            "when time is 9:00 do crm.count(name: \"x\")",
+            "when it is 09:30 do crm.count(name: \"x\")",
+            "when now.weekday is monday do crm.count(name: \"x\")",
+            "when today is \"friday\" do crm.count(name: \"x\")",
+            "when now.time is 9 do crm.count(name: \"x\")",
+            "when time is 9:00 or stripe.charge_failed do crm.count(name: \"x\")",
+            "when stripe.charge_failed rises above 100 USD do crm.count(name: \"x\")",
+            "when stripe.charge_failed drops below 5 do crm.count(name: \"x\")",
+            "when bell.rang rises above 5 unverified do crm.count(name: \"x\")",
+        ],
+    );
+}
+
+/// What has to be seen to happen, and whose failure somebody wants to hear of.
+const LOCK: &str = r#"
+connector lock "Lock" {
+  base "https://lock.example"
+  query status() -> { standing: open | closed, at: datetime unix } { GET "/status" }
+  state standing: open | closed from query status().standing every 2 minutes
+  action close { POST "/close"  effect set  confirm status every 3 s up to 15 s where standing is "closed" and at >= sent_at }
+  action sound { POST "/sound"  effect set }
+  action shut { close() }
+  action press {
+    POST "/press"
+    retry after 1 second, 5 seconds
+    effect set
+    confirm status every 3 s up to 15 s where standing is "closed" and at >= sent_at
+  }
+}
+"#;
+
+#[test]
+fn told_late() {
+    group_in(
+        "start_told_late",
+        || project().and(LOCK),
+        &[
+            "every day at 22:30 do lock.close on error { crm.count(name: \"x\") }",
+            "every day at 22:30 do { lock.close } on error { crm.count(name: \"x\") }",
+            "every day at 22:30 do lock.shut on error { crm.count(name: \"x\") }",
+            "every day at 22:30 do lock.close retry 3 times over 1 minute on error { crm.count(name: \"x\") }",
+            "every day at 22:30 do lock.close",
+            "every day at 22:30 do lock.sound on error { crm.count(name: \"x\") }",
+            "every day at 22:30 do lock.press on error { crm.count(name: \"x\") }",
+            "every day at 22:30 do { lock.sound on error { lock.close } }",
+            "every day at 22:30 do { crm.count(name: \"x\") } on error { lock.close }",
+        ],
+    );
+}
+
+/// What keeps the names of headers in lower case.
+#[test]
+fn headers() {
+    group(
+        "start_headers",
+        &[
+            "when http.received where headers[\"X-GitHub-Event\"] is \"push\" do crm.count(name: \"x\")",
+            "when http.received where headers.Host is \"a\" do crm.count(name: \"x\")",
+            "when http.received where headers.X_GitHub_Event is \"push\" do crm.count(name: \"x\")",
+            "when http.received do crm.count(name: headers[\"X-Order\"])",
+        ],
+    );
+}

@@ -25,7 +25,7 @@ pub(crate) static SPEC: Spec = Spec {
     may_fail: true,
     keeps_personal: true,
     brief: "the greatest of a list, or of several values",
-    docs: "Of numbers, amounts of one currency, dates, times and durations. There is none of an empty list, and none where two currencies meet. `0(a, b)` takes values in the place of a list. `max(list, it.amount)` asks something of each item first; what is missing does not count.",
+    docs: "Of numbers, amounts of one currency, dates, times and durations. There is none of an empty list, and none where two currencies meet. `max(a, b)` takes values in the place of a list. `max(list, it.amount)` asks something of each item first; what is missing does not count.",
     examples: &[Example("max([3, 1, 2])", "3"), Example("max(0, -5)", "0"), Example("max([])", "missing")],
 };
 

@@ -7,6 +7,7 @@
 
 mod amount;
 mod clause;
+mod clock;
 mod expected;
 mod habit;
 mod hidden;
@@ -49,6 +50,7 @@ fn explain(source: &str, place: Rule, previous: Option<Span>, bad: Span) -> Synt
     let mut error = hidden::find(&look)
         .or_else(|| money::find(&look))
         .or_else(|| text::quotes(&look))
+        .or_else(|| clock::find(&look))
         .or_else(|| slip::find(&look))
         .or_else(|| phrase::find(&look))
         .or_else(|| limit::find(&look))

@@ -79,9 +79,9 @@ pub(super) fn name(name: &Ident) -> String {
     if is_plain(text) && !is_reserved(text) { text.to_owned() } else { format!("`{text}`") }
 }
 
-/// Returns a name before a colon, where two of the words are not reserved.
+/// Returns a name before a colon, where three of the words are not reserved.
 pub(super) fn before_colon(ident: &Ident) -> String {
-    if matches!(ident.text.as_str(), "in" | "when") { ident.text.clone() } else { name(ident) }
+    if matches!(ident.text.as_str(), "in" | "when" | "every") { ident.text.clone() } else { name(ident) }
 }
 
 /// Returns `a.b.c`: behind a dot no word is reserved.

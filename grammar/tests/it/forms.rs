@@ -299,12 +299,20 @@ fn words_of_the_language_are_names_where_they_can_be() {
         "when a.b where fresh fresh within 3 days do c.d",
         "when a.b where once once per id do c.d",
         "when a.b(when: \"x\") do c.d(when: 1, in: 2)",
+        "when a.b(every: 1 minute) do c.d(every: 1)",
         "connector a { trigger t(when: x | y, in: text): B from s of `when` }",
         "connector a { record B { of: text event: text x: json from event \"data.p\" else \"q\" y: text from event } }",
         "connector a { record B { m: money? minor from (a, b) else (\"c.d\", e) z: text } }",
     ] {
         checked_format(text);
     }
+}
+
+/// Before a colon these words can be nothing else.
+#[test]
+fn words_before_a_colon_stay_as_they_are() {
+    let text = "when a.b(every: 1 minute, when: 1, in: 2) do c.d\n";
+    assert_eq!(flow_grammar::format(text).unwrap(), text);
 }
 
 /// A blank line between things is kept, two are one.

@@ -54,10 +54,21 @@ pub(super) fn missing(state: &State, params: &Params) -> Result<Json, HttpError>
     }
     if let Some(trigger) = &trigger {
         let known: BTreeSet<String> = names.iter().flat_map(|name| triggers_of(&live.connections[*name])).collect();
+        let asked = names.clone();
         names.retain(|name| triggers_of(&live.connections[*name]).contains(trigger));
         if names.is_empty() {
+            let of_state =
+                asked.iter().find(|name| live.connections[**name].plan.states.iter().any(|state| state.name == *trigger));
+            if let Some(name) = of_state {
+                return Err(HttpError::not_found(format!(
+                    "`{name}.{trigger}` is a state, which is read again and again: `flowd status` shows what it is and when it was read, and \
+                     `flowd events --connection {name}` what it has started"
+                )));
+            }
             let known: Vec<String> = known.into_iter().collect();
-            return Err(HttpError::not_found(format!("there is no trigger `{trigger}`; there are {}", known.join(", "))));
+            let there =
+                if known.is_empty() { "no events come from there".to_owned() } else { format!("there are {}", known.join(", ")) };
+            return Err(HttpError::not_found(format!("there is no trigger `{trigger}`; {there}")));
         }
     }
     let of_one = connection.is_some();

@@ -19,6 +19,16 @@ pub struct Failure {
     pub message: String,
     /// For `with { … }`: the calls that were made, each with the inputs that differ.
     pub differences: Vec<Vec<Difference>>,
+    /// Why it is so, as far as is known: what kept events from starting a flow, and where its runs stand.
+    pub notes: Vec<String>,
+    /// Fewer calls were made than expected.
+    pub(super) too_few: bool,
+}
+
+impl Failure {
+    fn new(step: Option<usize>, message: String) -> Self {
+        Self { step, message, differences: Vec::new(), notes: Vec::new(), too_few: false }
+    }
 }
 
 /// An input that is not as expected.
@@ -109,7 +119,9 @@ pub(super) fn calls(step: usize, calls: &[Call], target: &str, times: Option<u32
     };
     let repeated = all.iter().any(|call| call.times > 1);
     let message = if repeated { format!("{message} (one had its effect more than once)") } else { message };
-    Some(Failure { step: Some(step), message, differences: if with.is_empty() { Vec::new() } else { differences } })
+    let too_few = found < times.unwrap_or(1);
+    let differences = if with.is_empty() { Vec::new() } else { differences };
+    Some(Failure { differences, too_few, ..Failure::new(Some(step), message) })
 }
 
 fn differences(call: &MadeCall, with: &[(String, Value)]) -> Vec<Difference> {
@@ -167,7 +179,7 @@ pub(super) fn run(step: usize, runs: &[RunHead], expected: ExpectedStatus, reaso
         })
         .collect();
     let found = if found.is_empty() { "nothing ran".to_owned() } else { found.join("; ") };
-    Some(Failure { step: Some(step), message: format!("no run is {word}{wanted}: {found}"), differences: Vec::new() })
+    Some(Failure::new(Some(step), format!("no run is {word}{wanted}: {found}")))
 }
 
 fn ended_so(run: &RunHead, expected: ExpectedStatus, reason: Option<&str>) -> bool {
@@ -231,7 +243,7 @@ pub(super) fn nothing_else(test: &Test, calls: &[Call], covered: &Covered, runs:
             None => format!("{} was called, and no line expects it", call.name),
         };
         if !failures.iter().any(|failure| failure.message == message) {
-            failures.push(Failure { step: None, message, differences: Vec::new() });
+            failures.push(Failure::new(None, message));
         }
     }
     // One cause, one report: a death for another reason than expected is told where it was expected.
@@ -240,11 +252,7 @@ pub(super) fn nothing_else(test: &Test, calls: &[Call], covered: &Covered, runs:
             continue;
         }
         let reason = run.reason.as_deref().unwrap_or("for no reason that is known");
-        failures.push(Failure {
-            step: None,
-            message: format!("a run of {} died, and no line expects it: {reason}", run.flow),
-            differences: Vec::new(),
-        });
+        failures.push(Failure::new(None, format!("a run of {} died, and no line expects it: {reason}", run.flow)));
     }
     failures
 }

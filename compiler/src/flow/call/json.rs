@@ -63,6 +63,10 @@ impl<'a> Checker<'a> {
             // No brace may stand behind `else`.
             let skip = usize::from(matches!(place, Place::Default));
             for (form, what) in forms(&text, value.as_const()).into_iter().skip(skip) {
+                // A text has no hole.
+                if value.optional && form.starts_with('"') {
+                    continue;
+                }
                 diagnostic = diagnostic.fix(format!("`{form}`  ({what})"), expr.span, form, false);
             }
         } else {

@@ -106,8 +106,9 @@ impl<'a> Checker<'a> {
         self.steps.dangerous = outer_danger;
         self.steps.retry = outer_retry;
         self.steps.on_error = outer_handler;
-        if let Some(retry) = &node.retry {
-            self.check_retry(retry, &node.call, calls);
+        match &node.retry {
+            Some(retry) => self.check_retry(retry, &node.call, calls),
+            None => self.told_late(node, target, calls),
         }
         if let Some((_, error)) = handler {
             self.note_error(error, [target.connection.to_owned()].into());
@@ -403,18 +404,15 @@ impl<'a> Checker<'a> {
         let mut diagnostic = self
             .diagnostic(Code::E505, node.call.span, format!("`{}` is a query: by itself it does nothing", target.name()))
             .label("it only asks")
-            .help(if node.name.is_some() {
-                "its answer is named with `let`"
-            } else {
-                "its answer is named with `let`, for an action behind it that uses it"
+            .help(match &node.name {
+                Some(_) => "its answer is named with `let`".to_owned(),
+                // A name that nobody uses mends nothing, so it is no fix by itself.
+                None => {
+                    format!("its answer is named with `let`, for an action behind it: write `{fixed}`, and use `{name}` there")
+                }
             });
-        if node.retry.is_none() && node.on_error.is_none() {
-            // A name that nobody uses mends nothing.
-            let title = match &node.name {
-                Some(_) => format!("`{fixed}`"),
-                None => format!("`{fixed}`, and use `{name}` in an action behind it"),
-            };
-            diagnostic = diagnostic.fix(title, span, fixed, node.call.has_parens && node.name.is_some());
+        if node.retry.is_none() && node.on_error.is_none() && node.name.is_some() {
+            diagnostic = diagnostic.fix(format!("`{fixed}`"), span, fixed, node.call.has_parens);
         }
         self.report(diagnostic);
         for arg in &node.call.args {

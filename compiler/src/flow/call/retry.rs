@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use flow_grammar::syntax::{Call, Retry};
+use flow_grammar::syntax::{Call, CallStep, Retry};
 use flow_plan as plan;
 use flow_plan::Effect;
 
 use super::super::check::Checker;
+use super::Target;
+use super::dangerous::danger;
 use crate::code::Code;
 
 /// The most attempts, and the longest time for them: a month.
@@ -81,4 +83,39 @@ impl<'a> Checker<'a> {
             }
         }
     }
+
+    /// An `on error` behind a step that moves something, such as a lock, and is tried for a day before that: whoever is told
+    /// then has slept behind an open door.
+    pub(super) fn told_late(&mut self, node: &CallStep, target: Target<'a>, since: usize) {
+        // What is dangerous is not done late, whatever its retries: the age of its event bounds it.
+        let is_of_another = self.quiet > 0 || self.frame.own.is_some() || self.steps.retry.is_some();
+        if is_of_another || danger(target.connector, target.operation, 0).is_some() {
+            return;
+        }
+        let own = node.on_error.as_ref().map(|block| block.span);
+        let of_flow = || self.node.filter(|_| !self.in_handler)?.on_error.as_ref().map(|block| block.span);
+        let Some(handler) = own.or_else(of_flow) else { return };
+        let late = self.build.calls_since(since).any(|(_, operation)| is_tried_for_a_day(&operation));
+        if !late {
+            return;
+        }
+        let place = node.name.as_ref().map_or(node.call.span, |name| name.span).after();
+        let diagnostic = self
+            .diagnostic(Code::W507, node.call.span, "a failure here is told only after a day")
+            .label("tried again and again until then")
+            .also(handler, "comes behind that")
+            .help("where somebody has to know soon, say how often and how long it is tried")
+            .fix("`retry 3 times over 1 minute`", place, " retry 3 times over 1 minute", false);
+        self.report(diagnostic);
+    }
+}
+
+/// Tells whether an action that has to be seen to have happened is repeated for a day, as whatever may be done twice is where
+/// neither its flow nor its connector says otherwise.
+fn is_tried_for_a_day(operation: &plan::Operation) -> bool {
+    let repeats = match operation.effect {
+        Effect::Set | Effect::Findable { .. } => true,
+        Effect::Read | Effect::Once | Effect::Keyed { .. } => false,
+    };
+    repeats && operation.confirm.is_some() && operation.peculiar.pauses_ms.is_empty()
 }

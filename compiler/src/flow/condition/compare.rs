@@ -10,6 +10,7 @@ use flow_plan::ty::{TextKind, Type};
 use flow_plan::{Currency, Order, Value};
 use rust_decimal::Decimal;
 
+use super::super::amount::Amount;
 use super::super::check::Checker;
 use super::super::expr::function::is_text_literal;
 use super::super::fact::Fact;
@@ -201,6 +202,10 @@ impl<'a> Checker<'a> {
             span: expr.span,
             text: self.text_of(expr),
             place: subject.place.clone(),
+            beside: match b {
+                Against::Value(b) if a.optional && b.optional => b.place.clone(),
+                Against::Value(_) | Against::Any(_) | Against::Major(_) => None,
+            },
             missing,
             failed: subject.failed,
             flipped: Some(format!("{} {} {}", self.text_of(left), sign(opposite(order)), self.text_of(right))),
@@ -302,9 +307,11 @@ impl<'a> Checker<'a> {
             .also(left.span, a.type_name())
             .also(right.span, b.type_name());
         diagnostic = match (a.ty.as_ref(), b.ty.as_ref()) {
-            (Type::Money | Type::Int(_) | Type::Number, Type::Text(_)) => unquoted(diagnostic, right, b, *a.ty == Type::Money),
+            (Type::Money | Type::Int(_) | Type::Number, Type::Text(_)) => {
+                unquoted(diagnostic, right, b, *a.ty == Type::Money, self.settings.currency)
+            }
             (Type::Text(_), Type::Money | Type::Int(_) | Type::Number) if is_text_literal(left, a) => {
-                unquoted(diagnostic, left, a, *b.ty == Type::Money)
+                unquoted(diagnostic, left, a, *b.ty == Type::Money, self.settings.currency)
             }
             (Type::Text(_) | Type::Enum { .. }, Type::Int(_) | Type::Number) if b.as_const().is_some() => {
                 let text = self.text_of(right);
@@ -340,11 +347,41 @@ impl<'a> Checker<'a> {
                             field.name
                         ))
                         .fix(format!("`{}`", field.name), raw.span, field.name.clone(), false),
-                    None => diagnostic.help("JSON has no currency: compare a field of the event that is money"),
+                    None => {
+                        let (raw, written) = (self.text_of(raw), if *a.ty == Type::Json { right } else { left });
+                        let limit = match bare(written).kind.as_ref() {
+                            ExprKind::Money(number, currency) => {
+                                Some((number.span.text(self.frame.source).to_owned(), currency.text.to_lowercase()))
+                            }
+                            _ => None,
+                        };
+                        match limit {
+                            Some((number, currency)) => diagnostic
+                                .help(format!(
+                                    "JSON has no currency: `money(number({raw}), \"{currency}\")` makes money of it, where it is so many whole units; or compare the bare number"
+                                ))
+                                .fix(format!("`{number}`"), bare(written).span, number, false),
+                            None => diagnostic.help(format!(
+                                "JSON has no currency: `money(number({raw}), \"usd\")` makes money of it, where it is so many whole units"
+                            )),
+                        }
+                    }
                 }
             }
             (Type::Money, Type::Int(_) | Type::Number) | (Type::Int(_) | Type::Number, Type::Money) => {
-                diagnostic.help("a number has no currency; compare money with money")
+                let diagnostic =
+                    diagnostic.help("a number has no currency; compare money with money, and a number with a number");
+                let amount = [left, right].into_iter().find_map(|side| match bare(side).kind.as_ref() {
+                    ExprKind::Money(number, _) => Some((bare(side).span, number.span.text(self.frame.source).to_owned())),
+                    _ => None,
+                });
+                match amount {
+                    Some((span, number)) => diagnostic.fix(format!("`{number}`"), span, number, false),
+                    None => diagnostic,
+                }
+            }
+            (Type::Text(_) | Type::Enum { .. }, Type::Money) => {
+                diagnostic.help(format!("`{}` is a text, which has no amount: compare a field that is money", self.text_of(left)))
             }
             (Type::DateTime, Type::Duration) => {
                 let text = self.text_of(left);
@@ -374,20 +411,26 @@ impl<'a> Checker<'a> {
     }
 }
 
-fn unquoted(diagnostic: Diagnostic, expr: &syntax::Expr, value: &Typed<'_>, money: bool) -> Diagnostic {
+/// A number or an amount that stands in quotes.
+fn unquoted(
+    diagnostic: Diagnostic,
+    expr: &syntax::Expr,
+    value: &Typed<'_>,
+    money: bool,
+    default: Option<Currency>,
+) -> Diagnostic {
     let plain = value.as_const().map(ToString::to_string).unwrap_or_default();
-    let (number, rest) = plain.split_at(plain.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '_').unwrap_or(plain.len()));
-    let currency = rest.trim().trim_matches(['$', '€', '£', '¥']).trim();
-    if number.is_empty() || number.parse::<Decimal>().is_err() {
-        return diagnostic;
-    }
-    let text = match Currency::parse(currency) {
-        Some(currency) if money && currency.is_listed() => format!("{number} {currency}"),
-        _ if currency.is_empty() => number.to_owned(),
-        _ => return diagnostic,
+    let Some(amount) = Amount::read(&plain) else { return diagnostic };
+    let (text, safe) = match (&amount.currency, default) {
+        (Some(currency), _) if money => (format!("{} {currency}", amount.number), !amount.by_sign),
+        (Some(_), _) => return diagnostic,
+        // Money without a currency is compared with whatever currency there is: that is not meant by leaving quotes out.
+        (None, None) if money => (format!("{} USD", amount.number), false),
+        (None, _) => (amount.number, true),
     };
-    let fix = Fix { title: format!("`{text}`"), edits: vec![Edit { span: expr.span, text }], safe: true };
-    let mut diagnostic = diagnostic.help("numbers are written without quotes");
+    let fix = Fix { title: format!("`{text}`"), edits: vec![Edit { span: expr.span, text }], safe };
+    let mut diagnostic =
+        diagnostic.help(if money { "amounts are written without quotes" } else { "numbers are written without quotes" });
     diagnostic.fixes.push(fix);
     diagnostic
 }

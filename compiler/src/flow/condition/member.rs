@@ -147,6 +147,7 @@ impl<'a> Checker<'a> {
                 span: expr.span,
                 text: self.text_of(expr),
                 place: a.place.clone(),
+                beside: None,
                 missing: a.optional || ends_missing,
                 failed: a.failed,
                 flipped: None,

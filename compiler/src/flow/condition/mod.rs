@@ -194,6 +194,7 @@ impl<'a> Checker<'a> {
                 span: expr.span,
                 flipped: None,
                 place: value.place.clone(),
+                beside: None,
                 missing: true,
                 failed: value.failed,
                 text: text.clone(),

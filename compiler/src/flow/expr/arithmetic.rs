@@ -10,6 +10,7 @@ use flow_plan as plan;
 use flow_plan::ty::Type;
 use flow_plan::{Arithmetic, Money, Value};
 
+use super::super::amount::Amount;
 use super::super::check::Checker;
 use super::super::mend::Need;
 use super::super::typed::Typed;
@@ -167,7 +168,17 @@ impl<'a> Checker<'a> {
             .also(right.span, b.type_name());
         let text = |value: &Typed<'_>| matches!(value.ty.as_ref(), Type::Text(_) | Type::Enum { .. });
         let money = |value: &Typed<'_>| *value.ty == Type::Money;
-        if op == BinaryOp::Add && (text(a) || text(b)) {
+        let quoted = [(left, a), (right, b)].into_iter().find_map(|(expr, value)| {
+            let plain = value.as_const().filter(|_| text(value))?.to_string();
+            Amount::read(&plain).map(|amount| (expr, amount))
+        });
+        if let Some((expr, Amount { number, currency: Some(currency), .. })) = &quoted
+            && (money(a) || money(b))
+        {
+            let amount = format!("{number} {currency}");
+            diagnostic =
+                diagnostic.help("amounts are written without quotes").fix(format!("`{amount}`"), expr.span, amount, false);
+        } else if op == BinaryOp::Add && (text(a) || text(b)) {
             let (l, r) = (piece(self, left, a), piece(self, right, b));
             diagnostic =
                 diagnostic.help("put both into one text").fix("one text", left.span.to(right.span), format!("\"{l}{r}\""), true);

@@ -77,7 +77,8 @@ impl<'a> Checker<'a> {
             return self.raw(path.join(&JsonPath(vec![Segment::Key(name.text.clone())])));
         }
         let place = value.place.clone();
-        let read = |value: Typed<'a>| plan::Expr::Field(Box::new(value.expr), name.text.clone());
+        let lower = if value.lower_keys { name.text.to_lowercase() } else { name.text.clone() };
+        let read = |value: Typed<'a>| plan::Expr::Field(Box::new(value.expr), lower);
         if let Some(record) = self.record(&value.ty) {
             let Some(field) = record.field(&name.text) else {
                 self.unknown_field(expr, name, record, &value);
@@ -108,6 +109,10 @@ impl<'a> Checker<'a> {
         let ty = match value.ty.as_ref() {
             Type::Unknown => return Typed::unknown(),
             Type::Json => Type::Json,
+            Type::Map(_) if value.lower_keys && name.text.contains('_') => {
+                self.no_such_header(expr, base, name);
+                return Typed::unknown();
+            }
             Type::Map(inner) => inner.as_ref().clone().optional(),
             Type::Record(record) if record.name.is_empty() => match record.fields.iter().find(|(field, _)| *field == name.text) {
                 Some((_, ty)) => ty.clone(),
@@ -195,6 +200,17 @@ impl<'a> Checker<'a> {
         typed
     }
 
+    /// `headers.x_github_event`: the names of such a map have `-` where this has `_`.
+    fn no_such_header(&mut self, expr: &syntax::Expr, base: &syntax::Expr, name: &Ident) {
+        let form = format!("{}[\"{}\"]", self.text_of(base), name.text.to_lowercase().replace('_', "-"));
+        let diagnostic = self
+            .diagnostic(Code::E201, name.span, format!("no header is called `{}`", name.text))
+            .label("their names have `-`, and no `_`")
+            .help("a name with a `-` stands in brackets, as a text; capitals do not matter")
+            .fix(format!("`{form}`"), expr.span, form, true);
+        self.report(diagnostic);
+    }
+
     /// `event.x`: always the starting event.
     fn event_member(&mut self, name: &Ident) -> Typed<'a> {
         if self.frame.is_guard && name.text == "id" {
@@ -261,7 +277,7 @@ impl<'a> Checker<'a> {
     /// `a[0]` of a list, `a["key"]` of a map or of JSON.
     pub(super) fn index(&mut self, expr: &syntax::Expr, base: &syntax::Expr, index: &syntax::Expr) -> Typed<'a> {
         let value = self.value(base);
-        let at = self.value(index);
+        let mut at = self.value(index);
         if let (plan::Expr::Raw(path), Some(key)) = (&value.expr, at.as_const()) {
             let segment = match key {
                 Value::Text(key) => Some(Segment::Key(key.to_string())),
@@ -296,9 +312,14 @@ impl<'a> Checker<'a> {
             let diagnostic = self.diagnostic(Code::E301, index.span, format!("{wanted}, is expected here")).label(at.type_name());
             self.report(diagnostic);
         }
+        if value.lower_keys {
+            at = in_lower_case(at);
+        }
         let (ty, _) = split(&inner);
         let place = match (&value.place, at.as_const()) {
             (Some(place), Some(key)) => {
+                // As it is written: fixes show it.
+                let key = key.as_text().map_or_else(|| key.to_string(), |key| format!("{key:?}"));
                 Some(super::super::fact::Place { root: place.root, path: Cow::Owned(format!("{}[{key}]", place.path)) })
             }
             _ => None,
@@ -310,4 +331,14 @@ impl<'a> Checker<'a> {
         typed.place = place;
         typed.personal(personal)
     }
+}
+
+/// A key of a map whose keys are in lower case: as it was written it would never be found.
+fn in_lower_case(mut key: Typed<'_>) -> Typed<'_> {
+    key.expr = match key.expr {
+        plan::Expr::Const(Value::Text(text)) => plan::Expr::Const(Value::text(text.to_lowercase())),
+        constant @ plan::Expr::Const(_) => constant,
+        other => plan::Expr::Call(plan::Function::Lower, vec![other]),
+    };
+    key
 }

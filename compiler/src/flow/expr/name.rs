@@ -99,6 +99,7 @@ impl<'a> Checker<'a> {
             place: Some(place),
             personal: binding.personal,
             currency_at: None,
+            lower_keys: binding.lower_keys,
             docs: binding.docs,
         })
     }
@@ -144,6 +145,7 @@ impl<'a> Checker<'a> {
             place: Some(place),
             personal: field.personal,
             currency_at,
+            lower_keys: field.has_lower_keys(),
             docs: &field.docs,
         }
     }

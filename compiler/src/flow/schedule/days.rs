@@ -1,7 +1,7 @@
 //! The days of a schedule: `weekday`, `monday, thursday`, `month on last day`, `year on 24 december`.
 
 use flow_grammar::span::Span;
-use flow_grammar::syntax::{Ident, OnDay};
+use flow_grammar::syntax::{EveryKind, Ident, OnDay, Start};
 use flow_plan::{Days, MonthDay};
 
 use super::super::check::Checker;
@@ -184,8 +184,15 @@ impl<'a> Checker<'a> {
         let mut diagnostic =
             self.diagnostic(Code::E604, unit.span, format!("on which day of the {of}?")).label("a time alone does not say it");
         diagnostic = diagnostic.help("the day stands behind `on`: a number, `last day`, `first monday`");
+        // A day without a time would be the next mistake.
+        let has_time = self.node.is_some_and(|node| match &node.start {
+            Start::Every(every) => matches!(&every.kind, EveryKind::Calendar { at, .. } if !at.is_empty()),
+            Start::When(_) => true,
+        });
+        let time = if has_time { "" } else { " at 09:00" };
         for example in examples {
-            diagnostic = diagnostic.fix(format!("`every {example}`"), unit.span, *example, false);
+            let text = format!("{example}{time}");
+            diagnostic = diagnostic.fix(format!("`every {text}`"), unit.span, text, false);
         }
         self.report(diagnostic);
     }

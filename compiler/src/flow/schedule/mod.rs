@@ -7,6 +7,7 @@ mod change;
 mod clause;
 mod cron;
 mod days;
+mod spoken;
 mod times;
 mod write;
 

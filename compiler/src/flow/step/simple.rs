@@ -186,8 +186,15 @@ impl<'a> Checker<'a> {
                 fix.edits.push(Edit { span: step.span, text: String::new() });
                 diagnostic.fixes.push(fix);
             }
+            // What is not known under `not` is no answer: an ordering is asked the other way round.
+            let against = match value.kind.as_ref() {
+                ExprKind::Binary(op, _, left, right) if opposite(*op).is_some() => {
+                    format!("{} {} {}", self.text_of(left), opposite(*op).unwrap_or_default(), self.text_of(right))
+                }
+                _ => format!("not ({text})"),
+            };
             let diagnostic =
-                diagnostic.fix(format!("`if not ({text}) {{ stop }}`"), step.span, format!("if not ({text}) {{ stop }}"), false);
+                diagnostic.fix(format!("`if {against} {{ stop }}`"), step.span, format!("if {against} {{ stop }}"), false);
             self.report(diagnostic);
             return false;
         }
@@ -223,4 +230,24 @@ pub(in crate::flow) fn snake(name: &str) -> String {
         text.extend(c.to_lowercase());
     }
     text
+}
+
+/// The sign of the ordering that holds where this one does not.
+fn opposite(op: BinaryOp) -> Option<&'static str> {
+    Some(match op {
+        BinaryOp::Less => ">=",
+        BinaryOp::LessEq => ">",
+        BinaryOp::Greater => "<=",
+        BinaryOp::GreaterEq => "<",
+        BinaryOp::Or
+        | BinaryOp::And
+        | BinaryOp::Contains
+        | BinaryOp::StartsWith
+        | BinaryOp::EndsWith
+        | BinaryOp::Matches
+        | BinaryOp::Add
+        | BinaryOp::Subtract
+        | BinaryOp::Multiply
+        | BinaryOp::Divide => return None,
+    })
 }

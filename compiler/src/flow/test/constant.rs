@@ -9,6 +9,8 @@ use std::sync::Arc;
 use super::super::check::{Checker, listed};
 use super::super::fit::Target;
 use super::super::typed::split;
+use super::given::with_lower_keys;
+use crate::catalog::Field;
 use crate::code::Code;
 use crate::suggest::nearest;
 
@@ -28,7 +30,7 @@ impl<'a> Checker<'a> {
             ExprKind::Paren(inner) => return self.constant(inner, want, name),
             ExprKind::Object(fields) => {
                 if let Some(declared) = self.declared_fields(want) {
-                    return self.constant_record(fields, &declared);
+                    return self.constant_record(fields, want, &declared);
                 }
                 if matches!(want, Type::Json | Type::Map(_) | Type::Unknown) {
                     let inner = if let Type::Map(inner) = want { inner.as_ref() } else { &Type::Json };
@@ -76,7 +78,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A record of which any fields may be given.
-    fn constant_record(&mut self, fields: &[ObjectField], declared: &[(String, Type)]) -> Option<Value> {
+    fn constant_record(&mut self, fields: &[ObjectField], of: &Type, declared: &[(String, Type)]) -> Option<Value> {
         let mut values = Vec::new();
         let mut sound = true;
         for field in fields {
@@ -85,7 +87,9 @@ impl<'a> Checker<'a> {
                 sound = false;
                 continue;
             };
+            let lower = self.record(of).and_then(|record| record.field(name)).is_some_and(Field::has_lower_keys);
             match self.field_constant(field, ty) {
+                Some(value) if lower => values.push((Arc::from(name.as_str()), with_lower_keys(value))),
                 Some(value) => values.push((Arc::from(name.as_str()), value)),
                 None => sound = false,
             }

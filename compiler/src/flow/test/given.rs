@@ -1,6 +1,7 @@
 //! `given …`: events, states, and how services answer.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use flow_grammar::span::Span;
 use flow_grammar::syntax::{
@@ -12,6 +13,7 @@ use flow_plan::{Fault, GivenEvent, Payload, TestAction};
 
 use super::super::call::Target;
 use super::super::check::{Checker, listed};
+use super::super::state::only_state;
 use super::constant::At;
 use crate::catalog::{Connector, OperationBody, Trigger};
 use crate::code::Code;
@@ -48,6 +50,7 @@ impl<'a> Checker<'a> {
                 continue;
             }
             match self.field_constant(field, &declared.ty) {
+                Some(value) if declared.has_lower_keys() => given.push((declared.shape.clone(), with_lower_keys(value))),
                 Some(value) => given.push((declared.shape.clone(), value)),
                 None => sound = false,
             }
@@ -141,10 +144,9 @@ impl<'a> Checker<'a> {
         };
         self.uses(connection);
         let known: Vec<&str> = connector.states.keys().map(String::as_str).collect();
-        let state = match (name, known.as_slice()) {
-            (Some(name), _) => connector.states.get(&name.text),
-            (None, [only]) => connector.states.get(*only),
-            (None, _) => None,
+        let state = match name {
+            Some(name) => connector.states.get(&name.text),
+            None => only_state(connector),
         };
         let Some(state) = state else {
             let place = name.unwrap_or(connection_name);
@@ -251,6 +253,16 @@ impl Checker<'_> {
         let ExprKind::Object(fields) = value.kind.as_ref() else { return false };
         let declared = self.declared_fields(ty.required()).unwrap_or_default();
         fields.iter().all(|field| declared.iter().any(|(name, _)| *name == field.key.text))
+    }
+}
+
+/// As it comes: whatever case the keys of such a map are written in.
+pub(super) fn with_lower_keys(value: plan::Value) -> plan::Value {
+    match value {
+        plan::Value::Record(fields) => {
+            plan::Value::record(fields.iter().map(|(name, value)| (Arc::from(name.to_lowercase()), value.clone())))
+        }
+        other => other,
     }
 }
 

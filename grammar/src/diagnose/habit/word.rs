@@ -221,7 +221,7 @@ pub(super) fn yaml(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         let colon = look.span(at + 1);
         if look.place_is_flow()
             && KEYS.contains(&key)
-            && look.open_bracket(at).is_none_or(|open| look.word(open) == "{")
+            && look.open_bracket(at).is_none_or(|open| look.word(open) == "{" && !is_object(look, open))
             && at + 1 >= look.found.saturating_sub(1)
         {
             return Some(
@@ -252,6 +252,11 @@ pub(super) fn yaml(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         );
     }
     None
+}
+
+/// Whether what begins at a brace is a value, and no block.
+fn is_object(look: &Look<'_>, open: usize) -> bool {
+    matches!(look.word_before(open, 1), ":" | "," | "(" | "[" | "{" | "=" | "with" | "returns")
 }
 
 /// `if x then y`.

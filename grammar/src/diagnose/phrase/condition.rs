@@ -12,6 +12,7 @@ pub(super) fn find(look: &Look<'_>) -> Option<SyntaxError> {
         .or_else(|| range(look, at))
         .or_else(|| called(look, at))
         .or_else(|| null(look, at))
+        .or_else(|| moment(look, at))
         .or_else(|| verb(look, at))
         .or_else(|| ago(look, at))
         .or_else(|| unless(look, at))
@@ -78,6 +79,28 @@ fn null(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     let with = if not == 1 { "is present" } else { "is missing" };
     let span = look.span(at).to(look.span(at + 1 + not));
     Some(instead(span, span, "there is no `null`: a value is present or missing", with))
+}
+
+/// `where status becomes "open"`, `where amount rises above 100 USD`: what starts a flow, in a condition.
+fn moment(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
+    if !look.in_condition(at) {
+        return None;
+    }
+    let (operator, last) = match (look.word(at), look.word(at + 1)) {
+        ("becomes" | "became", _) => ("is", at),
+        ("rises" | "goes" | "climbs", "above" | "over") => (">", at + 1),
+        ("drops" | "goes" | "falls", "below" | "under") => ("<", at + 1),
+        _ => return None,
+    };
+    let left = look.value_before(at)?;
+    let right = look.value_at(last + 1)?;
+    let span = look.span(at).to(look.span(last));
+    let form = format!("{} {operator} {}", left.text(look.source), right.text(look.source));
+    let message = format!("`{}` is a moment, which starts a flow: a condition compares", span.text(look.source));
+    Some(
+        instead(span, span, &message, operator)
+            .help(format!("write `{form}`; a flow that a state starts is `when door becomes open`")),
+    )
 }
 
 /// `id has "x"`, `amount exceeds 100 USD`, `amount is over 100 USD`.

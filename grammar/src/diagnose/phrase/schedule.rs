@@ -101,13 +101,9 @@ fn clock_words(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     )
 }
 
-/// `on monday at 09:00`, `at sunset`, `cron "…"`, `when every day`.
+/// `cron "…"`, `schedule: every day`.
 fn begins(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     let first = look.span(0);
-    if words(look, 0, &["when", "every"]) {
-        let whole = Span { start: first.start, end: look.span(1).start };
-        return Some(said(first, "a flow that the clock starts begins with `every`", "every …").fix("remove `when`", whole, ""));
-    }
     if at > 1 {
         return None;
     }
@@ -135,21 +131,8 @@ fn begins(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
             let whole = first.to(look.span(1 + 2 * open));
             Some(instead(first, whole, message, &format!("every cron {text}")))
         }
-        "on" if is_day(look.word(1)) => Some(instead(first, first, message, "every")),
-        "at" if matches!(look.word(1), "sunset" | "sunrise") || look.kind(1) == Some(Kind::Time) => {
-            let with = format!("every day at {}", look.word(1));
-            Some(instead(first, first.to(look.span(1)), message, &with))
-        }
         _ => None,
     }
-}
-
-fn is_day(word: &str) -> bool {
-    let day = word.strip_suffix('s').unwrap_or(word);
-    matches!(
-        day,
-        "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday" | "weekday" | "weekend" | "day"
-    )
 }
 
 /// `every cron("…")`, `every "…"`, `every 0 9 * * 1-5`.

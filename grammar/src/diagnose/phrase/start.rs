@@ -16,6 +16,7 @@ pub(super) fn find(look: &Look<'_>) -> Option<SyntaxError> {
         .or_else(|| counted_first(look, at))
         .or_else(|| silence(look, at))
         .or_else(|| and_condition(look, at))
+        .or_else(|| limit_of_state(look, at))
         .or_else(|| state(look, at))
         .or_else(|| count(look, at))
         .or_else(|| limit(look, at))
@@ -98,6 +99,37 @@ fn and_condition(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     let plain = look.kind(at + 1) == Some(Kind::Word) && matches!(look.word(at + 2), "do" | "and" | "or" | "{");
     (plain && look.word_before(first, 1) == "when" && !is_reserved(look.word(at + 1)))
         .then(|| instead(look.span(at), look.span(at), "the condition of a flow begins with `where`", "where"))
+}
+
+/// `when room.temperature is above 20`, `when front_door.battery < 20`.
+fn limit_of_state(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
+    let when = look.last_of(at, &["when", "where"]).filter(|first| look.word(*first) == "when")?;
+    let last = path_at(look, when + 1)?;
+    let operator = last + 1;
+    if operator > at || at > operator + 3 {
+        return None;
+    }
+    let side = |at: usize| match look.word(at) {
+        "above" | "over" | "greater" | "more" | "higher" | "beyond" => Some("rises above"),
+        "below" | "under" | "less" | "lower" | "fewer" => Some("drops below"),
+        _ => None,
+    };
+    let (verb, mut value) = match look.word(operator) {
+        ">" | ">=" | "exceeds" => ("rises above", operator + 1),
+        "<" | "<=" => ("drops below", operator + 1),
+        "is" | "becomes" | "goes" | "gets" | "rises" | "drops" | "falls" | "climbs" | "stays" => {
+            (side(operator + 1)?, operator + 2)
+        }
+        _ => (side(operator)?, operator + 1),
+    };
+    value += usize::from(look.word(value) == "than");
+    let limit = look.value_at(value)?.text(look.source);
+    let name = between(look, when + 1, last);
+    let span = look.span(operator).to(look.span(value - 1));
+    let form = format!("{name} {verb} {limit}");
+    Some(perhaps(span, span, "a flow starts at the moment when a state `rises above` or `drops below` a limit", verb).help(
+        format!("write `{form}`; an event has no value by itself, its fields are compared: `when {name} where amount > {limit}`"),
+    ))
 }
 
 /// `front_door changes to open`, `== "open"`, `since 10 minutes`, `from x to y`.

@@ -51,6 +51,10 @@ fn head(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
 /// Words that begin a line elsewhere.
 fn line(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     let span = look.span(at);
+    // The name of a field.
+    if look.word(at + 1) == ":" {
+        return None;
+    }
     let with = match look.word(at) {
         ";" => {
             let mut error =

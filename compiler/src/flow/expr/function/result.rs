@@ -24,7 +24,11 @@ impl<'a> Checker<'a> {
         typed.optional = spec.may_fail;
         for (_, value) in values {
             // What JSON turns out to be may be nothing that the function takes.
-            typed.optional |= value.optional || *value.ty == Type::Json && !takes_anything(spec);
+            let of_json = *value.ty == Type::Json && !takes_anything(spec);
+            if of_json && !typed.optional && !value.optional {
+                typed.docs = "what JSON holds there may be nothing that the function takes";
+            }
+            typed.optional |= value.optional || of_json;
             typed.failed = typed.failed.or(value.failed);
             typed.personal |= value.personal;
         }

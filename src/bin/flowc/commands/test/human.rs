@@ -65,6 +65,9 @@ fn failed(out: &mut String, one: &Ran, report: &TestReport) {
                 }
             }
         }
+        for note in &failure.notes {
+            let _ = writeln!(out, "          {}", printable(note));
+        }
         differences(out, failure);
     }
     let _ = writeln!(out, "        calls made:{}", if report.calls.is_empty() { " none" } else { "" });

@@ -53,6 +53,7 @@ fn failure(one: &Ran, failure: &Failure) -> Json {
         "line": step.map(|step| step.line),
         "text": step.map(|step| step.text.as_str()),
         "message": failure.message,
+        "notes": failure.notes,
         "differences": differences,
     })
 }

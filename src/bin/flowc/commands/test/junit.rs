@@ -56,6 +56,9 @@ fn failure(one: &Ran) -> Option<(String, String)> {
             let _ = writeln!(text, "{}:{}: {}", one.test.file, step.line, step.text);
         }
         let _ = writeln!(text, "{}", failure.message);
+        for note in &failure.notes {
+            let _ = writeln!(text, "  {note}");
+        }
         for difference in failure.differences.iter().flatten() {
             let (expected, found) = (shown(&difference.expected), shown(&difference.found));
             let _ = writeln!(text, "  {}: expected {expected}, found {found}", difference.input);
