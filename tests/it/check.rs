@@ -135,7 +135,7 @@ fn settings_of_flow_toml_can_be_read_and_secrets_cannot() {
     for (text, words) in [
         ("{env.currency}", "flow.toml does not say what `currency` is"),
         ("{env.kustomer.api_key}", "`api_key` is a secret of `kustomer`"),
-        ("{env.kustomer.orgg}", "fix: `org`"),
+        ("{env.kustomer.orgg}", "write `org`"),
         ("{env.kustomer}", "which setting of `kustomer`?"),
         ("{env.HOME}", "variables of the environment are read by flow.toml alone"),
         ("{env}", "`env` is no value by itself"),

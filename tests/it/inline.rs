@@ -119,10 +119,10 @@ fn what_kept_an_event_away_is_told_as_the_daemon_tells_it() {
   when stripe.charge_failed
   where livemode
     and amount > 100 USD
-  at most once per customer per day
+  at most once per 24 hours
   do {
     if description is "skip" { stop because "skipped" }
-    if description is "later" { wait 3 days }
+    if description is "later" { wait 72 hours }
     if description is not "nothing" { kustomer.create_conversation(customer: "c1", name: "x") }
   }
 

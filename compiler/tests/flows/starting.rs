@@ -387,6 +387,7 @@ fn told_late() {
             "every day at 22:30 do { lock.close } on error { crm.count(name: \"x\") }",
             "every day at 22:30 do lock.shut on error { crm.count(name: \"x\") }",
             "every day at 22:30 do lock.close retry 3 times over 1 minute on error { crm.count(name: \"x\") }",
+            "when gate.passed fresh within 1 minute do lock.close on error { crm.count(name: \"x\") }",
             "every day at 22:30 do lock.close",
             "every day at 22:30 do lock.sound on error { crm.count(name: \"x\") }",
             "every day at 22:30 do lock.press on error { crm.count(name: \"x\") }",

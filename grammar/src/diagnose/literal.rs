@@ -56,7 +56,11 @@ pub(crate) fn step_call(source: &str, call: &Call) -> Option<SyntaxError> {
     let inner = args.text(source).trim().trim_start_matches('(').trim_end_matches(')').trim();
     let (message, form) = match word.text.as_str() {
         "wait" => ("`wait` is followed by a duration, without parentheses", format!("wait {inner}")),
-        "sleep" | "delay" | "pause" => ("a pause is written `wait`, with a unit", "wait 15 minutes".to_owned()),
+        "sleep" | "delay" | "pause" => {
+            let seconds = inner.parse::<u32>().ok().filter(|seconds| *seconds > 0);
+            let form = seconds.map_or_else(|| "wait 15 minutes".to_owned(), |seconds| format!("wait {seconds} seconds"));
+            ("a pause is written `wait`, with a unit", form)
+        }
         "stop" | "exit" => (
             "a run is ended with `stop`, without parentheses",
             if inner.is_empty() { "stop".to_owned() } else { format!("stop because {inner}") },

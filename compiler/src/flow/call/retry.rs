@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flow_grammar::syntax::{Call, CallStep, Retry};
+use flow_grammar::syntax::{self, Call, CallStep, ClauseKind, Retry};
 use flow_plan as plan;
 use flow_plan::Effect;
 
@@ -90,6 +90,11 @@ impl<'a> Checker<'a> {
         // What is dangerous is not done late, whatever its retries: the age of its event bounds it.
         let is_of_another = self.quiet > 0 || self.frame.own.is_some() || self.steps.retry.is_some();
         if is_of_another || danger(target.connector, target.operation, 0).is_some() {
+            return;
+        }
+        // So it is where the flow says how old its event may be.
+        let is_fresh = |clause: &syntax::Clause| matches!(clause.kind, ClauseKind::Fresh(_));
+        if self.node.is_some_and(|flow| flow.clauses.iter().any(is_fresh)) {
             return;
         }
         let own = node.on_error.as_ref().map(|block| block.span);

@@ -143,6 +143,14 @@ impl<'a> Checker<'a> {
         if let ExprKind::Name(name) = expr.kind.as_ref()
             && self.is_unknown_word(name)
         {
+            if matches!(name.text.as_str(), "none" | "nothing" | "Nothing" | "blank" | "set" | "unset") {
+                let diagnostic = self
+                    .diagnostic(Code::E201, name.span, format!("there is no `{}`: a value is present or missing", name.text))
+                    .label("a word for no value, as in other languages")
+                    .help("write `is present`, or `is missing`");
+                self.report(diagnostic);
+                return Typed::unknown();
+            }
             let fix = self.word_as(name, &beside.ty, beside.docs);
             self.unknown_name(name, fix);
             return Typed::unknown();

@@ -317,7 +317,18 @@ impl<'a> Checker<'a> {
                     let text = self.text_of(expr);
                     let mut diagnostic =
                         self.diagnostic(Code::E301, expr.span, format!("`{words}` compares texts")).label(value.type_name());
-                    if value.as_const().is_some() {
+                    if let (ExprKind::List(items), true) = (expr.kind.as_ref(), expr.span == right.span) {
+                        let subject = self.text_of(left);
+                        let all: Vec<String> =
+                            items.iter().map(|item| format!("{subject} {words} {}", self.text_of(item))).collect();
+                        let form = all.join(" or ");
+                        diagnostic = diagnostic.help(format!("each is asked by itself: `{form}`")).fix(
+                            format!("`({form})`"),
+                            left.span.to(right.span),
+                            format!("({form})"),
+                            false,
+                        );
+                    } else if value.as_const().is_some() {
                         diagnostic = diagnostic.fix(format!("`\"{text}\"`"), expr.span, format!("\"{text}\""), true);
                     }
                     self.report(diagnostic);

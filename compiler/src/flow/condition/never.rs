@@ -52,7 +52,7 @@ impl Checker<'_> {
     /// Reports a whole condition that never holds, where no part of it was to blame, and returns what holds where it does.
     pub(in crate::flow) fn never(&mut self, expr: &syntax::Expr, tree: &Condition) -> Holds {
         let holds = self.holds(tree);
-        if self.is_silent(expr.span) {
+        if self.is_silent(expr.span) || has_unknown(tree) {
             return holds;
         }
         if holds.is_never() {
@@ -128,6 +128,15 @@ impl Checker<'_> {
                 .diagnostics
                 .iter()
                 .any(|one| (one.is_error() || one.code == Code::W707) && one.span.start < span.end && span.start < one.span.end)
+    }
+}
+
+/// Tells whether a part of a condition stands for a mistake that was reported, here or where its values come from.
+fn has_unknown(tree: &Condition) -> bool {
+    match tree {
+        Condition::All(parts) | Condition::Any(parts) => parts.iter().any(has_unknown),
+        Condition::Not(inner) => has_unknown(inner),
+        Condition::Test { text, expr, .. } => text.is_empty() && matches!(expr, plan::Expr::Const(plan::Value::Bool(false))),
     }
 }
 

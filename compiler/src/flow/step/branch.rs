@@ -121,7 +121,7 @@ impl<'a> Checker<'a> {
             return (Holds::default(), Holds::default());
         }
         let (yes, no) = (self.holds_where(test, true), self.holds_where(test, false));
-        if self.is_silent(node.condition.span) {
+        if self.is_silent(node.condition.span) || has_unknown(test) {
             return (yes, no);
         }
         let text = self.text_of(&node.condition);
@@ -188,5 +188,15 @@ impl<'a> Checker<'a> {
             };
             self.partial(partial, "`else` would take \"not known\" for \"no\"", fix);
         }
+    }
+}
+
+/// Tells whether a part of a condition is `false` as it stands, as is what a mistake that was reported leaves behind.
+fn has_unknown(test: &plan::Expr) -> bool {
+    match test {
+        plan::Expr::Const(value) => *value == plan::Value::Bool(false),
+        plan::Expr::And(parts) | plan::Expr::Or(parts) => parts.iter().any(has_unknown),
+        plan::Expr::Not(inner) => has_unknown(inner),
+        _ => false,
     }
 }

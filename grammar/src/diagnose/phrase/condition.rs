@@ -1,7 +1,7 @@
 //! Conditions: `between 1 and 5`, `contains(id, "x")`, `IS NULL`, `2 days ago`, `x => x.amount > 1`.
 
 use super::{between, instead, perhaps, said, words};
-use crate::diagnose::look::Look;
+use crate::diagnose::look::{Look, is_reserved};
 use crate::diagnose::token::Kind;
 use crate::error::SyntaxError;
 use crate::span::Span;
@@ -38,6 +38,10 @@ fn comma(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
 /// `x between 1 and 5`.
 fn range(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     if !words(look, at, &["between"]) || look.word(at + 1) == "." {
+        return None;
+    }
+    // Behind a trigger there is no value yet that could lie in a range.
+    if look.last_of(at, &["when", "every", "where", "if", "let", "="]).is_some_and(|i| matches!(look.word(i), "when" | "every")) {
         return None;
     }
     let left = look.value_before(at)?;
@@ -152,7 +156,17 @@ fn unless(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     let joined = look.last_of(at, &["where", "if"]).is_some();
     let with = if joined { format!("and not ({rest})") } else { format!("where not ({rest})") };
     let whole = look.span(at).to(look.span(end - 1));
-    Some(perhaps(look.span(at), whole, "a negative condition is written with `not`", &with))
+    let message = "a negative condition is written with `not`";
+    // A sentence is no condition yet.
+    let spoken = (at + 1..end).any(|i| {
+        let names = |i: usize| look.kind(i) == Some(Kind::Word) && !is_reserved(look.word(i));
+        names(i) && names(i + 1) && i + 1 < end && !matches!(look.word(i), "starts" | "ends" | "matches")
+    });
+    Some(if spoken {
+        said(look.span(at), message, &format!("{} not (…)", if joined { "and" } else { "where" }))
+    } else {
+        perhaps(look.span(at), whole, message, &with)
+    })
 }
 
 /// `id.includes("x")`.
@@ -175,11 +189,26 @@ fn method(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         return None;
     }
     let value = look.value_before(dot)?;
-    let form = format!("{} {operator} {}", value.text(look.source), look.word(dot + 3));
+    let form = format!("{} {operator} {}", as_call(value.text(look.source))?, look.word(dot + 3));
     let whole = value.to(look.span(dot + 4));
     let mut error = instead(look.span(dot + 1), whole, "functions are called with the value, not on it", &form);
     error.label = "values have fields, but no methods".to_owned();
     Some(error)
+}
+
+/// `description.toLowerCase().trim()` as `trim(lower(description))`; `None` where a method has no such function.
+fn as_call(value: &str) -> Option<String> {
+    let Some((inner, method)) = value.strip_suffix("()").and_then(|value| value.rsplit_once('.')) else {
+        return Some(value.to_owned());
+    };
+    let function = match method {
+        "toLowerCase" | "lower" | "lowercase" | "downcase" | "toLower" => "lower",
+        "toUpperCase" | "upper" | "uppercase" | "upcase" | "toUpper" => "upper",
+        "trim" | "strip" => "trim",
+        "toString" | "valueOf" => return as_call(inner),
+        _ => return None,
+    };
+    Some(format!("{function}({})", as_call(inner)?))
 }
 
 /// `filter(list, x => x.amount > 1)`, `list.filter(x => x.amount > 1)`.

@@ -158,9 +158,44 @@ fn cron(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     Some(instead(span, span, message, &format!("cron \"{rule}\"")))
 }
 
+/// `every day at 08:00 on weekdays`: the days stand before the time.
+fn days_behind(look: &Look<'_>, every: usize, at: usize) -> Option<SyntaxError> {
+    if look.word(at) != "on" || look.word(every + 1) != "day" || look.word(every + 2) != "at" {
+        return None;
+    }
+    let mut days = Vec::new();
+    let mut last = at;
+    while matches!(look.word(last + 1), "," | "and") && !days.is_empty() || days.is_empty() {
+        let next = last + if days.is_empty() { 1 } else { 2 };
+        let word = look.word(next).to_lowercase();
+        let day = word.strip_suffix('s').unwrap_or(&word);
+        if !WEEK.contains(&day) && !matches!(day, "weekday" | "weekend") {
+            break;
+        }
+        days.push(day.to_owned());
+        last = next;
+    }
+    if days.is_empty() {
+        return None;
+    }
+    let days = days.join(", ");
+    let whole = look.span(at).to(look.span(last));
+    let times = between(look, every + 2, at - 1);
+    let mut error = said(whole, "the days of a schedule stand before its times", &format!("every {days} {times}"));
+    error.fixes.push(crate::error::Fix {
+        title: format!("write `every {days} {times}`"),
+        edits: vec![(look.span(every + 1), days), (Span { start: look.gap(at).start, end: whole.end }, String::new())],
+        safe: true,
+    });
+    Some(error)
+}
+
 /// `every other day`, `mon-fri`, `every 1st of the month`, `at :15`.
 fn days(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     let every = scheduled(look, at)?;
+    if let Some(error) = days_behind(look, every, at) {
+        return Some(error);
+    }
     if words(look, every + 1, &["other"]) {
         let unit = super::unit(look.word(every + 2))?;
         let whole = look.span(every + 1).to(look.span(every + 2));

@@ -21,6 +21,8 @@ pub(super) fn find(look: &Look<'_>) -> Option<SyntaxError> {
         .or_else(|| count(look, at))
         .or_else(|| limit(look, at))
         .or_else(|| early_wait(look, at))
+        .or_else(|| time_of_day(look, at))
+        .or_else(|| answer(look, at))
 }
 
 /// `any of a.b, a.c`, `stripe.(a or b)`, `stripe.*`.
@@ -124,6 +126,9 @@ fn limit_of_state(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     };
     value += usize::from(look.word(value) == "than");
     let limit = look.value_at(value)?.text(look.source);
+    if look.word(value + 1) == "times" {
+        return None;
+    }
     let name = between(look, when + 1, last);
     let span = look.span(operator).to(look.span(value - 1));
     let form = format!("{name} {verb} {limit}");
@@ -172,6 +177,10 @@ fn state(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     let name = between(look, first, at - 1);
     let becomes = "a state that begins is written `becomes`";
     let verb = matches!(word, "changes" | "changed" | "turns" | "turned" | "goes" | "gets" | "switches" | "went" | "set");
+    if verb && look.word(at + 1) == "from" && look.word(at + 3) == "to" && look.kind(at + 4) == Some(Kind::Word) {
+        let span = span.to(look.span(at + 4));
+        return Some(perhaps(span, span, becomes, &format!("becomes {}", look.word(at + 4))));
+    }
     if verb {
         let last = if look.word(at + 1) == "to" || look.word(at + 1) == "into" { at + 1 } else { at };
         if look.kind(last + 1) == Some(Kind::Word) && !is_reserved(look.word(last + 1)) {
@@ -390,4 +399,59 @@ fn early_wait(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
     }
     let with = format!("do wait {} then", length.text(look.source));
     Some(error.fix(format!("write `{with}`"), span.to(look.span(last + 1)), with))
+}
+
+/// `when a.b after 22:00`, `when a.b between 22:00 and 06:00`, `when a.b after sunset`: when an event counts is a condition.
+fn time_of_day(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
+    let first = path_before(look, at)?;
+    let word = look.word(at);
+    let span = look.span(at);
+    if look.word_before(first, 1) != "when"
+        || !matches!(word, "after" | "before" | "between" | "during" | "from" | "since" | "until")
+    {
+        return None;
+    }
+    let message = "at what time an event counts is a condition";
+    let time = |at: usize| (look.kind(at) == Some(Kind::Time)).then(|| look.word(at));
+    let padded = |time: &str| if time.find(':') == Some(1) { format!("0{time}") } else { time.to_owned() };
+    let bounds = time(at + 1).zip(time(at + 3)).filter(|_| matches!(look.word(at + 2), "and" | "to" | "-" | "until"));
+    if let (Some((low, high)), "between" | "from" | "during") = (bounds, word) {
+        let form = format!("where now.time in {}..{}", padded(low), padded(high));
+        let whole = span.to(look.span(at + 3));
+        return Some(instead(whole, whole, message, &form));
+    }
+    if let Some(limit) = time(at + 1) {
+        let sign = if matches!(word, "before" | "until") { "<" } else { ">=" };
+        let whole = span.to(look.span(at + 1));
+        return Some(instead(whole, whole, message, &format!("where now.time {sign} {}", padded(limit))));
+    }
+    let light = match look.word(at + 1) {
+        "sunset" | "sundown" | "dark" | "night" => word != "before",
+        "sunrise" | "dawn" | "daylight" | "day" => matches!(word, "before" | "until"),
+        _ => return None,
+    };
+    let form = if light { "where now.time in 20:00..07:00" } else { "where now.time in 07:00..20:00" };
+    let whole = span.to(look.span(at + 1));
+    let error = perhaps(whole, whole, message, form);
+    Some(error.help(format!("write `{form}`, with the hours that you mean: where the sun stands can start a flow, `every day at sunset`, and is no condition")))
+}
+
+/// `when http.get(…).status is 200`: what is asked starts nothing.
+fn answer(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
+    if look.word(at) != "." || look.word_before(at, 1) != ")" {
+        return None;
+    }
+    let asked = look.value_before(at)?;
+    let first = look.tokens.iter().position(|token| token.span.start == asked.start)?;
+    if look.word_before(first, 1) != "when" {
+        return None;
+    }
+    Some(
+        SyntaxError::new("E102", asked, "an answer starts no flow: an event does, or the clock")
+            .label("this asks a service")
+            .help(format!(
+                "ask again and again: `every 5 minutes do {{ let answer = {}  if answer… is … {{ … }} }}`",
+                asked.text(look.source)
+            )),
+    )
 }

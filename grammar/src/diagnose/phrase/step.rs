@@ -140,6 +140,8 @@ fn later(look: &Look<'_>, at: usize) -> Option<SyntaxError> {
         let span = look.span(word).to(look.span(word + colon));
         if look.word(word) == "await"
             && let Some(last) = path_at(look, first).filter(|last| *last > first)
+            // With inputs it is an action, and each is waited for.
+            && look.word(last + 1) != "("
         {
             let form = format!("wait for {}", between(look, first, last));
             return Some(
