@@ -1,6 +1,6 @@
 //! The pipeline: sources in, flows and diagnostics out; what did not change is not done again.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use flow_grammar::span::{LineIndex, Span};
@@ -659,6 +659,9 @@ fn check_file(context: &flow::Context<'_>, parsed: &Parsed) -> Unit {
     unit
 }
 
+/// What follows from more mistakes than anybody reads at once is not asked.
+const MOST_UNREAD: usize = 200;
+
 /// Leaves out what is said about a flow only because a part of it could not be read: one cause, one diagnostic.
 ///
 /// What needs the whole (is every value covered, is this reached, is the wait bounded) is not known, and what touches the
@@ -674,7 +677,8 @@ fn drop_consequences(
     if unread.is_empty() {
         return;
     }
-    let is_syntax = |one: &Diagnostic| unread.iter().any(|error| error.span == one.span && one.code.as_str() == error.code);
+    let places: HashSet<(u32, u32, &str)> = unread.iter().map(|error| (error.span.start, error.span.end, error.code)).collect();
+    let is_syntax = |one: &Diagnostic| places.contains(&(one.span.start, one.span.end, one.code.as_str()));
     diagnostics.retain(|one| {
         if !within(one.span) || is_syntax(one) {
             return true;
@@ -682,7 +686,7 @@ fn drop_consequences(
         let needs_all = matches!(one.code, Code::E305 | Code::E609 | Code::W707);
         // A flow as a whole is not what touches it.
         let touches = one.span != flow
-            && unread.iter().any(|error| {
+            && unread.iter().take(MOST_UNREAD).any(|error| {
                 let between = |a: u32, b: u32| source.get(a as usize..b as usize).is_none_or(|gap| gap.trim().is_empty());
                 between(one.span.end, error.span.start) && between(error.span.end, one.span.start)
             });

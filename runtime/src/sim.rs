@@ -148,8 +148,9 @@ impl<'t> Simulation<'t> {
                     let calls = self.script.calls();
                     covered.by(&calls, target, *times, with);
                     if let Some(mut failure) = expectation::calls(at, &calls, target, *times, with) {
-                        if failure.too_few {
-                            failure.notes = told::why_not(&self.engine, self.flows, Some(target)).map_err(unreadable)?;
+                        if failure.found < times.unwrap_or(1) {
+                            failure.notes =
+                                told::why_not(&self.engine, self.flows, Some(target), failure.found > 0).map_err(unreadable)?;
                         }
                         failures.push(failure);
                     }
@@ -159,7 +160,7 @@ impl<'t> Simulation<'t> {
                     let runs = self.runs()?;
                     if let Some(mut failure) = expectation::run(at, &runs, *status, reason.as_deref()) {
                         if runs.is_empty() {
-                            failure.notes = told::why_not(&self.engine, self.flows, None).map_err(unreadable)?;
+                            failure.notes = told::why_not(&self.engine, self.flows, None, false).map_err(unreadable)?;
                         }
                         failures.push(failure);
                     }

@@ -146,6 +146,17 @@ fn settings_of_flow_toml_can_be_read_and_secrets_cannot() {
     }
 }
 
+/// A plan is looked at where the flow comes from somebody else.
+#[test]
+fn a_plan_steers_no_terminal() {
+    let flow =
+        "flow big \"t\u{1b}[31mX\"\n  when stripe.charge_failed where id is \"\u{1b}]0;pwn\u{7}\"\n  do log(\"\u{1b}[2J\")\n";
+    let folder = project(&[("a.flow", flow)]);
+    let plan = flowc(folder.path(), &["plan"]);
+    assert!(plan.code == 0 && plan.out.contains("[31mX"), "{plan:?}");
+    assert!(plan.out.chars().all(|c| c == '\n' || !c.is_control()), "{plan:?}");
+}
+
 #[test]
 fn plan_expand_docs_and_explain_print_data() {
     let folder = project(&[("a.flow", ONE_LINER)]);

@@ -152,7 +152,7 @@ flow daily every day at 09:00 in "Europe/Paris" do kustomer.add_note(conversatio
         (format!("{}\n {once}", given("description: \"skip\"")), "big ran and was stopped: skipped"),
         (
             format!("{}\n {once}", given("description: \"later\"")),
-            "big is waiting until 2026-01-08T12:00:00Z; `after …` lets time pass",
+            "big is waiting: waits until 2026-01-08T12:00:00.000Z; `after …` lets time pass",
         ),
         (format!("{}\n {once}", given("description: \"nothing\"")), "big ran and is done, on a way without it"),
         (once.to_owned(), "big did not start: it takes `given stripe.charge_failed { … }`"),

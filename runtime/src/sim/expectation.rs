@@ -21,13 +21,13 @@ pub struct Failure {
     pub differences: Vec<Vec<Difference>>,
     /// Why it is so, as far as is known: what kept events from starting a flow, and where its runs stand.
     pub notes: Vec<String>,
-    /// Fewer calls were made than expected.
-    pub(super) too_few: bool,
+    /// How many such calls were made.
+    pub(super) found: u32,
 }
 
 impl Failure {
     fn new(step: Option<usize>, message: String) -> Self {
-        Self { step, message, differences: Vec::new(), notes: Vec::new(), too_few: false }
+        Self { step, message, differences: Vec::new(), notes: Vec::new(), found: 0 }
     }
 }
 
@@ -119,9 +119,8 @@ pub(super) fn calls(step: usize, calls: &[Call], target: &str, times: Option<u32
     };
     let repeated = all.iter().any(|call| call.times > 1);
     let message = if repeated { format!("{message} (one had its effect more than once)") } else { message };
-    let too_few = found < times.unwrap_or(1);
     let differences = if with.is_empty() { Vec::new() } else { differences };
-    Some(Failure { differences, too_few, ..Failure::new(Some(step), message) })
+    Some(Failure { differences, found, ..Failure::new(Some(step), message) })
 }
 
 fn differences(call: &MadeCall, with: &[(String, Value)]) -> Vec<Difference> {

@@ -12,8 +12,14 @@ use crate::why::{Read, Why};
 /// More would bury what is wrong.
 const MOST: usize = 8;
 
-/// Returns what is known of why a call was not made, or without one why no flow ran: a line for each flow and cause.
-pub(super) fn why_not(engine: &Engine, flows: &[Arc<Flow>], target: Option<&str>) -> Result<Vec<String>, StoreError> {
+/// Returns what is known of why a call was not made (or not as often as expected: then it was `called`), or without one why no
+/// flow ran: a line for each flow and cause.
+pub(super) fn why_not(
+    engine: &Engine,
+    flows: &[Arc<Flow>],
+    target: Option<&str>,
+    called: bool,
+) -> Result<Vec<String>, StoreError> {
     let calls = |flow: &Flow| target.is_none_or(|target| flow.invocations.iter().any(|call| call.name == target));
     let concerned: Vec<&Arc<Flow>> = flows.iter().filter(|flow| calls(flow)).collect();
     let mut notes: Vec<String> = Vec::new();
@@ -29,7 +35,7 @@ pub(super) fn why_not(engine: &Engine, flows: &[Arc<Flow>], target: Option<&str>
     events.reverse();
     for flow in concerned {
         let own: Vec<&RunHead> = runs.iter().filter(|run| run.flow == flow.id).collect();
-        let found = of_flow(engine, flow, &own, &events)?;
+        let found = of_flow(engine, flow, &own, &events, called)?;
         for note in found {
             if !notes.contains(&note) {
                 notes.push(note);
@@ -44,8 +50,14 @@ pub(super) fn why_not(engine: &Engine, flows: &[Arc<Flow>], target: Option<&str>
     Ok(notes)
 }
 
-fn of_flow(engine: &Engine, flow: &Flow, runs: &[&RunHead], events: &[StoredEvent]) -> Result<Vec<String>, StoreError> {
-    let mut notes: Vec<String> = runs.iter().filter_map(|run| of_run(run)).collect();
+fn of_flow(
+    engine: &Engine,
+    flow: &Flow,
+    runs: &[&RunHead],
+    events: &[StoredEvent],
+    called: bool,
+) -> Result<Vec<String>, StoreError> {
+    let mut notes: Vec<String> = runs.iter().filter_map(|run| of_run(run, called)).collect();
     let mut heard = !runs.is_empty();
     for event in events {
         if !flow.triggers.iter().any(|used| used.connection == event.connection && event.triggers.contains(&used.name)) {
@@ -65,17 +77,15 @@ fn of_flow(engine: &Engine, flow: &Flow, runs: &[&RunHead], events: &[StoredEven
 }
 
 /// Where a run stands that has not done what was expected; a dead one is told of by itself.
-fn of_run(run: &RunHead) -> Option<String> {
+fn of_run(run: &RunHead, called: bool) -> Option<String> {
     let flow = &run.flow;
     let because = run.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     match run.status {
+        Status::Done if called => None,
         Status::Done => Some(format!("{flow} ran and is done, on a way without it")),
         Status::Stopped => Some(format!("{flow} ran and was stopped{because}")),
         Status::Dead => None,
-        other => {
-            let until = run.wake_at.map(|at| format!(" until {}", flow_functions::rfc3339(at))).unwrap_or_default();
-            Some(format!("{flow} is {}{until}{because}; `after …` lets time pass", other.as_str()))
-        }
+        other => Some(format!("{flow} is {}{because}; `after …` lets time pass", other.as_str())),
     }
 }
 
@@ -98,6 +108,10 @@ fn value(read: &Read) -> String {
     let value = match &read.value {
         serde_json::Value::Null => "missing".to_owned(),
         serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Object(money) if money.len() == 2 && money.contains_key("currency") => {
+            let part = |name: &str| money.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+            format!("{} {}", part("amount"), part("currency"))
+        }
         other => other.to_string(),
     };
     format!("{} = {value}", read.name)

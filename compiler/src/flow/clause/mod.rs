@@ -32,6 +32,9 @@ pub(super) struct Said {
     pub(super) limits: Limits,
 }
 
+/// So many `where` of one flow are looked into.
+const MOST_FILTERS: usize = 8;
+
 impl<'a> Checker<'a> {
     /// Checks the clauses; what the filter says is known in the keys of the limits and in the steps.
     pub(super) fn clauses(&mut self, clauses: &'a [Clause], started: &mut Started) -> Said {
@@ -70,8 +73,12 @@ impl<'a> Checker<'a> {
     /// `where`: which events. What it says is known from here on.
     fn filter(&mut self, clauses: &'a [Clause]) -> Option<Condition> {
         let mut filter = None;
-        for clause in clauses {
-            let ClauseKind::Where(condition) = &clause.kind else { continue };
+        // One is right, and more were reported: that they are a hundred thousand must not cost anything.
+        let all = clauses.iter().filter_map(|clause| match &clause.kind {
+            ClauseKind::Where(condition) => Some(condition),
+            _ => None,
+        });
+        for condition in all.take(MOST_FILTERS) {
             let checked = self.condition(condition, Position::Positive);
             let holds = self.never(condition, &checked.tree);
             self.never_by_trigger(condition, &holds);

@@ -1,5 +1,7 @@
 //! `match`.
 
+use std::collections::HashSet;
+
 use flow_grammar::syntax::{Arm, Expr, ExprKind, Step};
 use flow_plan as plan;
 use flow_plan::Value;
@@ -12,6 +14,30 @@ use super::super::typed::Typed;
 use super::Count;
 use crate::code::Code;
 use crate::diagnostic::{Edit, Fix};
+
+/// What is left behind an arm is known behind so many arms: longer tables are looked up, and nobody asks them in turn.
+const MOST_KNOWN: usize = 64;
+
+/// The values that earlier arms take.
+#[derive(Debug, Default)]
+struct Seen {
+    all: Vec<Value>,
+    texts: HashSet<String>,
+}
+
+impl Seen {
+    /// Notes a value; `false` where it was noted already.
+    fn is_new(&mut self, value: &Value) -> bool {
+        let new = match value.as_text() {
+            Some(text) => self.texts.insert(text.to_owned()),
+            None => !self.all.contains(value),
+        };
+        if new {
+            self.all.push(value.clone());
+        }
+        new
+    }
+}
 
 impl<'a> Checker<'a> {
     pub(super) fn match_step(&mut self, step: &Step, subject: &Expr, arms: &[Arm]) -> bool {
@@ -43,7 +69,7 @@ impl<'a> Checker<'a> {
         let by_trigger = matches!(value.expr, plan::Expr::Env(plan::Env::TriggerName));
         let end = self.build.label();
         let before = self.known.clone();
-        let mut seen: Vec<Value> = Vec::new();
+        let mut seen = Seen::default();
         let mut has_else = false;
         // An arm for a value that is a slip was meant for one of those that would be said to have none.
         let mut unread = false;
@@ -63,14 +89,14 @@ impl<'a> Checker<'a> {
             if arm.patterns.is_empty() {
                 has_else = true;
                 if by_trigger {
-                    arm_triggers = Some(!self.triggers_named(&seen));
+                    arm_triggers = Some(!self.triggers_named(&seen.all));
                 }
             } else {
-                let before = seen.len();
+                let before = seen.all.len();
                 let choices = self.patterns(&value, arm, &mut seen);
                 unread |= choices.len() < arm.patterns.len();
                 if by_trigger {
-                    arm_triggers = Some(self.triggers_named(seen.get(before..).unwrap_or_default()));
+                    arm_triggers = Some(self.triggers_named(seen.all.get(before..).unwrap_or_default()));
                 }
                 let test = match <[plan::Expr; 1]>::try_from(choices) {
                     Ok([only]) => plan::Expr::Equal(Box::new(tested.clone()), Box::new(only)),
@@ -93,7 +119,7 @@ impl<'a> Checker<'a> {
             effect_within |= std::mem::replace(&mut self.effect_before, effect_before);
             self.facts.reset(mark);
             self.known = around;
-            if let Some(rest) = rest {
+            if let Some(rest) = rest.filter(|_| at < MOST_KNOWN) {
                 self.know(&rest);
             }
             if !done.ends {
@@ -123,17 +149,17 @@ impl<'a> Checker<'a> {
         self.known = before;
         self.build.here(end);
         if !value.is_unknown() && !unread {
-            self.check_covered(step, subject, &value, &seen, has_else, arms);
+            self.check_covered(step, subject, &value, &seen.all, has_else, arms);
         }
         let text = self.heading(step, subject.span);
         self.note(&path, "match", text, outline);
         let count = count.unwrap_or_default();
         self.steps.count = self.steps.count.then(if has_else { count } else { count.or(Count::default()) });
-        all_end && (has_else || covers_all(&value, &seen)) && !arms.is_empty()
+        all_end && (has_else || covers_all(&value, &seen.all)) && !arms.is_empty()
     }
 
     /// The patterns of an arm, each of which no earlier one takes.
-    fn patterns(&mut self, subject: &Typed<'a>, arm: &Arm, seen: &mut Vec<Value>) -> Vec<plan::Expr> {
+    fn patterns(&mut self, subject: &Typed<'a>, arm: &Arm, seen: &mut Seen) -> Vec<plan::Expr> {
         let mut choices = Vec::with_capacity(arm.patterns.len());
         for pattern in &arm.patterns {
             let typed = match (subject.ty.as_ref(), pattern.kind.as_ref()) {
@@ -151,14 +177,14 @@ impl<'a> Checker<'a> {
                 continue;
             }
             match typed.as_const() {
-                Some(value) if seen.contains(value) => {
+                Some(value) if !seen.is_new(value) => {
                     let text = self.text_of(pattern);
                     let diagnostic = self
                         .diagnostic(Code::W707, pattern.span, format!("`{text}` is taken by an earlier arm"))
                         .label("never reached");
                     self.report(diagnostic);
                 }
-                Some(value) => seen.push(value.clone()),
+                Some(_) => {}
                 None => {
                     let diagnostic = self
                         .diagnostic(Code::E301, pattern.span, "a plain value is expected before `=>`")

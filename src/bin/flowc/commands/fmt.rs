@@ -17,6 +17,9 @@ use crate::args::Fmt;
 use crate::{Exit, load};
 use flow::output;
 
+/// More than anybody reads at once.
+const MOST_REPORTS: usize = 100;
+
 pub(crate) fn run(args: &Fmt) -> Result<Exit, ProjectError> {
     let mut problems = false;
     let mut changed = 0usize;
@@ -126,8 +129,11 @@ fn means_the_same(before: &str, after: &str) -> bool {
 
 fn refuse(name: &str, text: &str, diagnostics: Vec<Diagnostic>) {
     let sources = Sources::from([(Arc::from(name), Arc::from(text))]);
-    for diagnostic in diagnostics {
-        output::err(&report::human(&diagnostic, &sources, report_style()));
+    for diagnostic in diagnostics.iter().take(MOST_REPORTS) {
+        output::err(&report::human(diagnostic, &sources, report_style()));
+    }
+    if let Some(more) = diagnostics.len().checked_sub(MOST_REPORTS).filter(|more| *more > 0) {
+        output::err(&format!("… and {more} more"));
     }
     output::err(&format!("{name} left as it is"));
 }
@@ -135,7 +141,13 @@ fn refuse(name: &str, text: &str, diagnostics: Vec<Diagnostic>) {
 fn show_diff(name: &str, before: &str, after: &str) {
     let diff = TextDiff::from_lines(before, after);
     let text = diff.unified_diff().context_radius(2).header(name, name).to_string();
-    if !(std::io::stdout().is_terminal() && flow::terminal::colour_on_stdout()) {
+    // A program that applies it needs every byte; a terminal must not be steered by what is in a file.
+    if !std::io::stdout().is_terminal() {
+        output::out(&text);
+        return;
+    }
+    let text = flow::terminal::printable_lines(&text);
+    if !flow::terminal::colour_on_stdout() {
         output::out(&text);
         return;
     }

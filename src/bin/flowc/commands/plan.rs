@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use flow::output::document;
 use flow::project::ProjectError;
+use flow::terminal::printable_lines;
 use flow_compiler::changes::changes_since;
 use flow_compiler::listing;
 use serde_json::Value as Json;
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &Plan) -> Result<Exit, ProjectError> {
         }),
         None => {
             output::out(&match args.format {
-                PlanFormat::Human => listing::human(&flows),
+                PlanFormat::Human => printable_lines(&listing::human(&flows)),
                 PlanFormat::Json => document(&listing::json(&flows)),
             });
             Ok(Exit::Well)
@@ -61,7 +62,7 @@ fn against(file: &Path, flows: &[Arc<flow_plan::Flow>], format: PlanFormat) -> R
     let changes = changes_since(&before, flows, jiff::Timestamp::now()).map_err(|error| format!("{shown}: {error}"))?;
     let told = changes.to_json();
     Ok(match format {
-        PlanFormat::Human => flow::changes::listing(&told, &|_| String::new()),
+        PlanFormat::Human => printable_lines(&flow::changes::listing(&told, &|_| String::new())),
         PlanFormat::Json => document(&told),
     })
 }
