@@ -250,6 +250,8 @@ impl Walk<'_> {
     fn range(&mut self, from: usize, to: usize, mut at: At) -> Option<At> {
         let flow = self.flow;
         let mut place = from;
+        // Arms that end the run lie behind each other, and each leaves something for the next.
+        let mut passed = 0;
         while place < to {
             match flow.program.instrs.get(place)? {
                 Instr::Set { local, value } => {
@@ -269,7 +271,8 @@ impl Walk<'_> {
                 }
                 Instr::Unless { condition, to: otherwise } => {
                     let otherwise = *otherwise as usize;
-                    if otherwise <= place || otherwise > to {
+                    passed += 1;
+                    if otherwise <= place || otherwise > to || passed > MOST_BRANCHES {
                         return None;
                     }
                     let (end, next) = match flow.program.instrs.get(otherwise - 1)? {
