@@ -221,6 +221,10 @@ fn close_to_others(folder: &Path) {
         return;
     }
     let (path, was) = (folder.display(), format!("{mode:o}"));
+    if mode & 0o1000 != 0 {
+        tracing::warn!(store = %path, was, "the store lies in a folder of everybody, which stays open to them: give it one of its own");
+        return;
+    }
     match fs::set_permissions(folder, fs::Permissions::from_mode(mode & 0o7700)) {
         Ok(()) => tracing::warn!(store = %path, was, "others could enter the folder of the store, and cannot any more"),
         Err(error) => tracing::warn!(store = %path, was, %error, "others can enter the folder of the store: chmod 700"),

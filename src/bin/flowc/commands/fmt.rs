@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Fmt) -> Result<Exit, ProjectError> {
                     refuse(
                         &name,
                         "",
-                        vec![Diagnostic::new(Code::E100, &Arc::from(name.as_str()), Span::default(), message).help(help)],
+                        &[Diagnostic::new(Code::E100, &Arc::from(name.as_str()), Span::default(), message).help(help)],
                     );
                     problems = true;
                     continue;
@@ -87,11 +87,7 @@ fn standard_input(args: &Fmt) -> Result<bool, ProjectError> {
         Ok(text) => text,
         Err(ReadError::Unreadable(reason)) => return Err(ProjectError::Unreadable { path: load::STDIN.to_owned(), reason }),
         Err(ReadError::Bad(message, help)) => {
-            refuse(
-                load::STDIN,
-                "",
-                vec![Diagnostic::new(Code::E100, &Arc::from(load::STDIN), Span::default(), message).help(help)],
-            );
+            refuse(load::STDIN, "", &[Diagnostic::new(Code::E100, &Arc::from(load::STDIN), Span::default(), message).help(help)]);
             return Ok(true);
         }
     };
@@ -116,7 +112,7 @@ fn format(name: &str, text: &str) -> Option<String> {
         }
         Err(errors) => {
             let file: Arc<str> = Arc::from(name);
-            refuse(name, text, errors.iter().map(|error| from_syntax(&file, error)).collect());
+            refuse(name, text, &errors.iter().map(|error| from_syntax(&file, error)).collect::<Vec<_>>());
             None
         }
     }
@@ -127,7 +123,7 @@ fn means_the_same(before: &str, after: &str) -> bool {
     second.errors.is_empty() && flow_grammar::compare::same_tree(&first.file, &second.file)
 }
 
-fn refuse(name: &str, text: &str, diagnostics: Vec<Diagnostic>) {
+fn refuse(name: &str, text: &str, diagnostics: &[Diagnostic]) {
     let sources = Sources::from([(Arc::from(name), Arc::from(text))]);
     for diagnostic in diagnostics.iter().take(MOST_REPORTS) {
         output::err(&report::human(diagnostic, &sources, report_style()));
