@@ -28,6 +28,7 @@ mod inline;
 mod kill;
 mod kustomer;
 mod limits;
+mod lists;
 mod lock;
 mod look;
 mod mqtt;
