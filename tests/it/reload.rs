@@ -252,6 +252,8 @@ fn a_restart_goes_on_where_the_daemon_was_whatever_file_is_broken() {
     for (file, text, told) in [
         ("a.flow", "flow a when when", "a.flow"),
         ("acme.flow", "connector acme {", "acme.flow"),
+        // Gone: what needs it is reported.
+        ("acme.flow", "", "own.flow"),
         ("new.flow", "when stripe.charge_failed where", "new.flow"),
         ("new.flow", "flow a\nwhen stripe.checkout_completed\ndo stop\n", "new.flow"),
         ("flow.toml", "[store]\npath = \".flow\"\n[server\n", "flow.toml"),
@@ -266,7 +268,11 @@ fn a_restart_goes_on_where_the_daemon_was_whatever_file_is_broken() {
             )
             .unwrap();
         }
-        std::fs::write(daemon.path().join(file), text).unwrap();
+        if text.is_empty() {
+            std::fs::remove_file(daemon.path().join(file)).unwrap();
+        } else {
+            std::fs::write(daemon.path().join(file), text).unwrap();
+        }
         broken_is_told(&daemon, told);
         daemon.kill();
         daemon.launch();

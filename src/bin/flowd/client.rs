@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use flow::project::{Project, ProjectError};
+use flow_compiler::Diagnostic;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Bytes;
@@ -64,12 +65,15 @@ pub(crate) async fn ask_with(client: &Client, method: &str, path: &str, body: By
     let project = project_of(&client.project).map_err(|error| Exit::Usage(error.to_string()))?;
     let configured = project.config(true).map_err(|error| Exit::Usage(error.to_string()))?;
     let store = store_path(&project, configured.config.store_path.as_deref());
-    request(&store, method, path, body).await.map_err(|reason| {
-        Exit::Usage(format!(
-            "no daemon answers for {}: {reason}. Start one with `flowd run`, or name its project with --project",
-            project.root.display()
-        ))
-    })
+    let unknown = configured.config.store_path.is_none() && configured.diagnostics.iter().any(Diagnostic::is_error);
+    let instead = if unknown {
+        "flow.toml cannot be read, which says where its store is: `flowd check-config` says what is wrong with it"
+    } else {
+        "Start one with `flowd run`, or name its project with --project"
+    };
+    request(&store, method, path, body)
+        .await
+        .map_err(|reason| Exit::Usage(format!("no daemon answers for {}: {reason}. {instead}", project.root.display())))
 }
 
 /// As [`ask`], where a daemon runs. `None` without one.

@@ -36,7 +36,10 @@ impl Host {
             self.keep_connections(before, &next);
             found.extend(self.without_collisions(&mut next));
             found.extend(self.without_harm(&mut next, compilation));
-            self.kept.files.retain(|name, _| next.contains_key(name));
+            // A flow that stays at its last sound version may need a connector whose file is gone.
+            if found.is_empty() {
+                self.kept.files.retain(|name, _| next.contains_key(name));
+            }
             for (name, text) in self.compiler.sources() {
                 let taken = next.get(&name).zip(compilation.units.get(&name)).is_some_and(|(next, now)| Arc::ptr_eq(next, now));
                 if taken {
