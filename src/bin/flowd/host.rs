@@ -210,12 +210,10 @@ impl Host {
 
     /// Takes changed paths in. `None` reads the whole project anew.
     pub(crate) fn reload(&mut self, changed: Option<&BTreeSet<PathBuf>>) -> Result<Reloaded, ProjectError> {
-        let toml_changed =
-            changed.is_none_or(|paths| paths.iter().any(|path| path.file_name().is_some_and(|name| name == "flow.toml")));
+        // What was wrong with it may have been a connector that is there by now.
+        let toml_changed = !self.config_errors.is_empty()
+            || changed.is_none_or(|paths| paths.iter().any(|path| path.file_name().is_some_and(|name| name == "flow.toml")));
         let before = toml_changed.then(|| (self.config.clone(), self.kept.config.clone()));
-        if toml_changed {
-            self.reload_config();
-        }
         let is_lock = |path: &PathBuf| path.file_name().is_some_and(|name| name == lock::FILE);
         if changed.is_none_or(|paths| paths.iter().any(is_lock)) {
             self.reload_lock();
@@ -237,6 +235,10 @@ impl Host {
                     self.take(path);
                 }
             }
+        }
+        // Behind the sources: it may name a connector that came with it.
+        if toml_changed {
+            self.reload_config();
         }
         let mut compilation = self.compiler.compile();
         if let Some(before) = before {
